@@ -1,0 +1,194 @@
+"""What goes into the tables, and the SQL that puts it there and gets it back. Runs on an open connection; awaits nothing."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
+from datetime import UTC, datetime
+from typing import Protocol
+
+import duckdb
+
+from providers.base import Image, ImageSource, Response, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response that was paid for, with the id it is stored under."""
+
+    id: int
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """An answer on its way into `responses`; `request` is the canonical JSON."""
+
+    key: str
+    identity: str
+    request: str
+    answer: Answer
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One item x model x sample with both verdicts: the columns of table `rows`, in order."""
+
+    run: str
+    item: str
+    task: str
+    category: str
+    subcategory: str
+    model: str
+    sample: int
+    outcome: str
+    error: str | None
+    response: int | None
+    contextual: int | None
+    contextual_status: str
+    contextual_reason: str
+    contextual_raw: str
+    intrinsic: int | None
+    intrinsic_status: str
+    intrinsic_reason: str
+    intrinsic_raw: str
+    judge: str
+    cached: bool
+    created: datetime
+
+    @property
+    def valid(self) -> bool:
+        """Whether it has both verdicts; only such rows count in a score."""
+        return self.contextual is not None and self.intrinsic is not None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """How a run came about: the columns of table `runs`; `config`, `versions` and `summary` are JSON."""
+
+    run: str
+    started: datetime
+    ended: datetime | None
+    status: str
+    config: str
+    dataset: str
+    dataset_digest: str
+    rubrics_digest: str
+    versions: str
+    summary: str
+
+
+class ImageLoader(Protocol):
+    """Where the bytes of stored images come from; the store is one."""
+
+    def source(self, digest: str) -> ImageSource: ...
+
+
+class Ids:
+    """Ids that grow with time across processes: microseconds since 1970, then 12 random bits."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def next(self) -> int:
+        self._last = max(self._last + 1, (time.time_ns() // 1000 << 12) | random.getrandbits(12))
+        return self._last
+
+
+def now() -> datetime:
+    """UTC without a zone, as the tables hold it."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+LOOKUP = """
+SELECT key, id, text, images, finish, reason, tokens_in, tokens_out, images_made, cost, latency
+FROM responses WHERE key IN (SELECT unnest($1::VARCHAR[])) AND id >= $2 ORDER BY id
+"""
+
+
+def look_up(connection: duckdb.DuckDBPyConnection, keys: Sequence[str], since: int, images: ImageLoader) -> dict[str, Answer]:
+    """The newest answer for each of `keys` that has one with an id from `since` on."""
+    found = connection.execute(LOOKUP, [list(keys), since]).fetchall()
+    if not found:
+        return {}
+    digests = {digest for record in found for digest in record[3]}
+    types = _media_types(connection, digests) if digests else {}
+    return {
+        key: Answer(
+            id_,
+            Response(
+                text,
+                tuple(Image(digest, types.get(digest, "image/png"), images.source(digest)) for digest in of_images),
+                finish,
+                reason,
+                Usage(tokens_in, tokens_out, images_made, cost),
+                latency,
+            ),
+        )
+        for key, id_, text, of_images, finish, reason, tokens_in, tokens_out, images_made, cost, latency in found
+    }
+
+
+def _media_types(connection: duckdb.DuckDBPyConnection, digests: Iterable[str]) -> dict[str, str]:
+    sql = "SELECT digest, media_type FROM images WHERE digest IN (SELECT unnest($1::VARCHAR[]))"
+    return dict(connection.execute(sql, [list(digests)]).fetchall())
+
+
+def add_answers(connection: duckdb.DuckDBPyConnection, paid: Sequence[Paid], pictures: dict[str, tuple[str, bytes]]) -> None:
+    """Append to `responses`, and to `images` what is not there yet."""
+    created = now()
+    records = []
+    for one in paid:
+        response = one.answer.response
+        usage = response.usage
+        records.append(
+            (
+                one.answer.id,
+                one.key,
+                one.identity,
+                one.request,
+                _storable(response.text),
+                [image.digest for image in response.images],
+                response.finish,
+                _storable(response.reason),
+                usage.tokens_in,
+                usage.tokens_out,
+                usage.images,
+                usage.cost,
+                response.latency,
+                one.run,
+                created,
+            )
+        )
+    _append(connection, "responses", records)
+    if pictures:
+        known = _media_types(connection, pictures)
+        _append(connection, "images", [(key, *value) for key, value in pictures.items() if key not in known])
+
+
+def add_rows(connection: duckdb.DuckDBPyConnection, rows: Sequence[Row]) -> None:
+    _append(connection, "rows", [tuple(map(_storable, (getattr(row, name) for name in ROW_FIELDS))) for row in rows])
+
+
+ROW_FIELDS = tuple(field.name for field in fields(Row))
+
+
+def _append(connection: duckdb.DuckDBPyConnection, table: str, records: Sequence[tuple[object, ...]]) -> None:
+    if records:
+        appender = connection.appender(table)
+        appender.append_rows(records)
+        appender.flush()
+
+
+def _storable(value: object) -> object:
+    """A string without lone surrogates, which no UTF-8 column can hold."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) and not value.isascii() else value
+
+
+def save_run(connection: duckdb.DuckDBPyConnection, record: RunRecord) -> None:
+    """Insert the run, or replace what is known of it."""
+    connection.execute("DELETE FROM runs WHERE run = ?", [record.run])
+    connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", list(astuple(record)))

@@ -1,0 +1,227 @@
+"""The cache as async calls: lookups and commits that wait at the same time are made together, off the event loop."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+import anyio
+import duckdb
+from anyio import to_thread
+
+from cache.errors import CacheError
+from cache.file import PATIENCE, CacheFile
+from cache.records import Answer, Ids, Paid, Row, RunRecord, add_answers, add_rows, look_up, save_run
+from providers.base import ImageSource
+
+T = TypeVar("T")
+GATHER = 0.003
+GATHER_BUSY = 0.012
+BUSY = 16
+LINGER = 0.1
+IMAGE_MEMORY = 64 * 1024 * 1024
+
+
+class _Wait(Generic[T]):
+    """One caller's place in a batch."""
+
+    __slots__ = ("_done", "_error", "_value")
+
+    def __init__(self) -> None:
+        self._done = anyio.Event()
+        self._error: CacheError | None = None
+        self._value: T | None = None
+
+    def settle(self, value: T | None, error: CacheError | None = None) -> None:
+        self._value, self._error = value, error
+        self._done.set()
+
+    async def result(self) -> T:
+        await self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]
+
+
+class Store:
+    """Every answer ever paid for, every verdict row, every image.
+
+    A commit returns when the answer is on disk; a few milliseconds of commits share one transaction. The file is let go when
+    nothing was asked for 0.1 s, at least once a second, and at once when another process waits (cache/file.py).
+
+    Args:
+        path: the DuckDB file.
+        patience: seconds to wait for another program that holds the file.
+    """
+
+    def __init__(self, path: Path, *, patience: float = PATIENCE, read_only: bool = False) -> None:
+        self.path = path
+        self.ids = Ids()
+        self._file = CacheFile(path, patience=patience, read_only=read_only)
+        self._stack = AsyncExitStack()
+        self._wake = anyio.Event()
+        self._lookups: list[tuple[Sequence[str], int, _Wait[dict[str, Answer]]]] = []
+        self._paid: list[tuple[Paid, dict[str, tuple[str, bytes]], _Wait[None]]] = []
+        self._rows: list[tuple[Sequence[Row], _Wait[None]]] = []
+        self._jobs: list[tuple[Callable[[duckdb.DuckDBPyConnection], object], _Wait[object]]] = []
+        self._recent: OrderedDict[str, bytes] = OrderedDict()
+        self._recent_bytes = 0
+        self._failure: CacheError | None = None
+
+    async def __aenter__(self) -> Self:
+        self._limiter = anyio.CapacityLimiter(1)
+        await to_thread.run_sync(lambda: self._file.work(lambda _: None), limiter=self._limiter)
+        group = await self._stack.enter_async_context(anyio.create_task_group())
+        group.start_soon(self._serve)
+        self._group = group
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            while self._pending() and self._failure is None:
+                await anyio.sleep(GATHER)
+        self._group.cancel_scope.cancel()
+        await self._stack.__aexit__(None, None, None)
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(self._file.close, limiter=self._limiter)
+
+    # -------------------------------------------------------- asked for
+
+    async def look_up(self, keys: Sequence[str], since: int = 0) -> dict[str, Answer]:
+        """The newest answers for `keys`, those without one left out; only answers with an id from `since` on."""
+        wait: _Wait[dict[str, Answer]] = _Wait()
+        self._lookups.append((keys, since, wait))
+        self._wake.set()
+        return await wait.result()
+
+    async def commit(self, paid: Paid) -> None:
+        """Return when the answer is on disk."""
+        pictures = {image.digest: (image.media_type, await image.read()) for image in paid.answer.response.images}
+        for digest, (_, data) in pictures.items():
+            self._remember(digest, data)
+        wait: _Wait[None] = _Wait()
+        self._paid.append((paid, pictures, wait))
+        self._wake.set()
+        await wait.result()
+
+    async def add_rows(self, rows: Sequence[Row]) -> None:
+        """Return when the rows are on disk."""
+        wait: _Wait[None] = _Wait()
+        self._rows.append((rows, wait))
+        self._wake.set()
+        await wait.result()
+
+    async def save_run(self, record: RunRecord) -> None:
+        await self.query(lambda connection: save_run(connection, record))
+
+    async def query(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """Run `job` on the open file, off the event loop, and return what it returns. Raises CacheError."""
+        wait: _Wait[T] = _Wait()
+        self._jobs.append((job, wait))  # type: ignore[arg-type]
+        self._wake.set()
+        return await wait.result()
+
+    def source(self, digest: str) -> ImageSource:
+        """Where the bytes of a stored image are to be read: memory for recent ones, else the file."""
+        data = self._recent.get(digest)
+
+        async def read() -> bytes:
+            return await self.image(digest)
+
+        return data if data is not None else read
+
+    async def image(self, digest: str) -> bytes:
+        """The bytes of a stored image. Raises CacheError when there is none."""
+        if digest in self._recent:
+            return self._recent[digest]
+        found = await self.query(
+            lambda connection: connection.execute("SELECT data FROM images WHERE digest = ?", [digest]).fetchone()
+        )
+        if found is None:
+            raise CacheError(f"{self.path} holds no image {digest}")
+        self._remember(digest, bytes(found[0]))
+        return bytes(found[0])
+
+    def _remember(self, digest: str, data: bytes) -> None:
+        if digest not in self._recent and len(data) <= IMAGE_MEMORY // 8:
+            self._recent[digest] = data
+            self._recent_bytes += len(data)
+            while self._recent_bytes > IMAGE_MEMORY:
+                self._recent_bytes -= len(self._recent.popitem(last=False)[1])
+
+    # -------------------------------------------------------- done together
+
+    def _pending(self) -> int:
+        return len(self._lookups) + len(self._paid) + len(self._rows) + len(self._jobs)
+
+    async def _serve(self) -> None:
+        gather = GATHER
+        while True:
+            if not self._pending():
+                with anyio.move_on_after(LINGER):
+                    await self._wake.wait()
+                if not self._pending():
+                    await to_thread.run_sync(self._file.close, limiter=self._limiter)
+                    await self._wake.wait()
+            await anyio.sleep(gather)
+            self._wake = anyio.Event()
+            gather = GATHER_BUSY if self._pending() >= BUSY else GATHER
+            with anyio.CancelScope(shield=True):
+                await self._one_batch()
+
+    async def _one_batch(self) -> None:
+        lookups, self._lookups = self._lookups, []
+        paid, self._paid = self._paid, []
+        rows, self._rows = self._rows, []
+        jobs, self._jobs = self._jobs, []
+        waits: list[_Wait[None]] = [wait for _, _, wait in paid] + [wait for _, wait in rows]
+
+        def write(connection: duckdb.DuckDBPyConnection) -> None:
+            connection.begin()
+            pictures = {digest: picture for _, some, _ in paid for digest, picture in some.items()}
+            add_answers(connection, [one for one, _, _ in paid], pictures)
+            add_rows(connection, [row for some, _ in rows for row in some])
+            connection.commit()
+
+        def read(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Answer]]:
+            found: dict[int, dict[str, Answer]] = {}
+            for since in {since for _, since, _ in lookups}:
+                keys = [key for some, at, _ in lookups if at == since for key in some]
+                found[since] = look_up(connection, keys, since, self)
+            return [
+                {key: found[since][key] for key in keys if key in found[since]} for keys, since, _ in lookups
+            ]
+
+        if waits:
+            _, error = await self._try(write)
+            for wait in waits:
+                wait.settle(None, error)
+        if lookups:
+            answers, error = await self._try(read)
+            for index, (_, _, looked_up) in enumerate(lookups):
+                looked_up.settle(answers[index] if answers is not None else None, error)
+        for job, done in jobs:
+            value, error = await self._try(job)
+            done.settle(value, error)
+
+    async def _try(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> tuple[T | None, CacheError | None]:
+        try:
+            return await to_thread.run_sync(self._file.work, job, limiter=self._limiter), None
+        except CacheError as error:
+            self._failure = error
+            return None, error
+
+
+def read_file(path: Path, job: Callable[[duckdb.DuckDBPyConnection], T], *, patience: float = PATIENCE) -> T:
+    """Run `job` on the file, read-only and without an event loop: for reports. Raises CacheError."""
+    file = CacheFile(path, patience=patience, read_only=True)
+    try:
+        return file.work(job)
+    finally:
+        file.close()

@@ -1,0 +1,65 @@
+"""The five rubrics and how a request to the judge is put together from them.
+
+A response is hostile input. It stands between fence lines whose code is a digest of the response itself, which no response can
+contain by design, and the rubric (the system message) says that what is fenced is data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal, get_args
+
+RubricName = Literal["intent", "contextual_text", "contextual_image", "intrinsic_text", "intrinsic_image"]
+NAMES: tuple[RubricName, ...] = get_args(RubricName)
+
+
+class RubricError(ValueError):
+    """A rubric that cannot be used; the message names the file and what it should be."""
+
+
+@dataclass(frozen=True)
+class Rubrics:
+    """The texts by name; a text's digest is part of every request it is in, so a changed rubric is never answered from the cache."""
+
+    texts: dict[RubricName, str]
+
+    @cached_property
+    def digest(self) -> str:
+        """One digest of all five, 128 bits in hexadecimal."""
+        return hashlib.blake2b("\0".join(self.texts[name] for name in NAMES).encode(), digest_size=16).hexdigest()
+
+
+def load_rubrics(folder: Path | None = None) -> Rubrics:
+    """The rubrics shipped here, each replaced by `NAME.md` of `folder` where that exists.
+
+    Raises RubricError when the folder is none, holds no rubric at all, or one is empty or not UTF-8.
+    """
+    texts: dict[RubricName, str] = {
+        name: files("judger").joinpath("rubrics", f"{name}.md").read_text("utf-8").strip() for name in NAMES
+    }
+    if folder is None:
+        return Rubrics(texts)
+    if not folder.is_dir():
+        raise RubricError(f"{folder} is no folder; it should hold any of {', '.join(f'{name}.md' for name in NAMES)}")
+    own = [name for name in NAMES if (folder / f"{name}.md").exists()]
+    if not own:
+        raise RubricError(f"{folder} holds none of {', '.join(f'{name}.md' for name in NAMES)}")
+    for name in own:
+        try:
+            text = (folder / f"{name}.md").read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise RubricError(f"{folder / name}.md cannot be read: {error}") from None
+        if not text:
+            raise RubricError(f"{folder / name}.md is empty")
+        texts[name] = text
+    return Rubrics(texts)
+
+
+def fenced(kind: str, text: str) -> str:
+    """`text` between fence lines that it cannot close: their code is a digest of the text."""
+    code = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, person=b"unisafe-fence").hexdigest()
+    return f"<<<{kind} {code}>>>\n{text}\n<<<END {kind} {code}>>>"

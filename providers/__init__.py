@@ -1,0 +1,43 @@
+"""Models behind one async call. Knows no benchmark, no cache and no retry."""
+
+from providers.base import (
+    Capabilities,
+    Finish,
+    Image,
+    Kind,
+    Limits,
+    Misconfigured,
+    Part,
+    Provider,
+    ProviderError,
+    RateLimited,
+    Rejected,
+    Request,
+    Response,
+    Text,
+    Timeout,
+    Transient,
+    Usage,
+    digest_of,
+)
+
+__all__ = [
+    "Capabilities",
+    "Finish",
+    "Image",
+    "Kind",
+    "Limits",
+    "Misconfigured",
+    "Part",
+    "Provider",
+    "ProviderError",
+    "RateLimited",
+    "Rejected",
+    "Request",
+    "Response",
+    "Text",
+    "Timeout",
+    "Transient",
+    "Usage",
+    "digest_of",
+]

@@ -1,0 +1,249 @@
+"""The vocabulary every layer shares: a request, a response, a provider and what can go wrong.
+
+Read this page first. A provider is one model behind one async call; about twenty lines make a new one (docs/providers.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Protocol, Self, runtime_checkable
+
+Kind = Literal["chat", "image", "edit"]
+Finish = Literal["stop", "length", "refused", "blocked"]
+ImageSource = bytes | Path | Callable[[], Awaitable[bytes]]
+
+
+# ---------------------------------------------------------------- what is asked
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of text in a prompt."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image, identified by the digest of its bytes; `source` says where the bytes are and is no part of its identity."""
+
+    digest: str
+    media_type: str
+    source: ImageSource = field(compare=False, repr=False)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, media_type: str = "image/png") -> Image:
+        return cls(digest_of(data), media_type, data)
+
+    async def read(self) -> bytes:
+        """The image file's bytes. Raises OSError when its file has gone."""
+        if isinstance(self.source, bytes):
+            return self.source
+        if isinstance(self.source, Path):
+            from anyio import to_thread
+
+            return await to_thread.run_sync(self.source.read_bytes)
+        return await self.source()
+
+
+Part = Text | Image
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call, immutable; two requests are the same call exactly when their `canonical` bytes are equal.
+
+    Args:
+        kind: `chat` (text and images in, text out), `image` (text in, image out) or `edit` (image and text in, image out).
+        parts: the user's turn, in order.
+        system: instructions put before it; empty for none.
+        max_tokens: the most tokens to generate; None leaves it to the endpoint. Chat only.
+        temperature, top_p, seed: sampling; None leaves them to the endpoint.
+        size: `WIDTHxHEIGHT` in pixels, for images; None leaves it to the endpoint.
+        schema: name and JSON schema (as canonical text) the answer should follow, where the endpoint can do that.
+        sample: which repeat this is, from 0; it keeps repeats apart in the cache.
+        labels: what the caller knows about the request (task, category): read by simulated models only, never sent,
+            no part of the identity.
+    """
+
+    kind: Kind
+    parts: tuple[Part, ...]
+    system: str = ""
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    size: str | None = None
+    schema: tuple[str, str] | None = None
+    sample: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def canonical(self) -> bytes:
+        """The bytes that identify this request: JSON with sorted keys, absent parameters left out, images by digest."""
+        parts = [
+            {"text": part.text} if isinstance(part, Text) else {"image": part.digest, "type": part.media_type}
+            for part in self.parts
+        ]
+        content: dict[str, object] = {"kind": self.kind, "parts": parts, "sample": self.sample}
+        if self.system:
+            content["system"] = self.system
+        for name in ("max_tokens", "temperature", "top_p", "seed", "size", "schema"):
+            value = getattr(self, name)
+            if value is not None:
+                content[name] = value
+        return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+
+    @property
+    def text(self) -> str:
+        """All text of the user's turn, joined by newlines."""
+        return "\n".join(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        return tuple(part for part in self.parts if isinstance(part, Image))
+
+
+def digest_of(data: bytes) -> str:
+    """BLAKE2b of `data`, 128 bits, in hexadecimal: how images, requests and datasets are named."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+# ---------------------------------------------------------------- what comes back
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one call used: tokens in and out, images made, and its cost in US dollars where the provider says it."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+    images: int = 0
+    cost: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer. A block is an answer too (`finish="blocked"`), told apart from the model's own refusal (`"refused"`).
+
+    Args:
+        text: what the model wrote; of a refusal, its words.
+        images: what it drew.
+        finish: why it ended.
+        reason: the provider's own words for why, such as a content filter's category.
+        latency: seconds from sending to the last byte.
+    """
+
+    text: str = ""
+    images: tuple[Image, ...] = ()
+    finish: Finish = "stop"
+    reason: str = ""
+    usage: Usage = Usage()
+    latency: float = 0.0
+
+    @property
+    def empty(self) -> bool:
+        return not self.images and not self.text.strip()
+
+
+# ---------------------------------------------------------------- what can go wrong
+
+
+class ProviderError(Exception):
+    """What a provider may raise: one of the four below, by what the gateway does about it."""
+
+
+class RateLimited(ProviderError):
+    """Asked to slow down; `retry_after` is how many seconds to wait, None when the endpoint did not say."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Transient(ProviderError):
+    """Worth trying again: a dropped connection, a timeout, a 5xx, a body that does not parse.
+
+    `retry_after` is in seconds where the endpoint named a time; `unreachable` says that no connection could be made at all.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None, unreachable: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.unreachable = unreachable
+
+
+class Timeout(Transient):
+    """No answer in time: worth trying again, and a sign that the endpoint has too much to do."""
+
+
+class Rejected(ProviderError):
+    """This request will never work (too long, bad image): its item fails and the run goes on."""
+
+
+class Misconfigured(ProviderError):
+    """This model will never work (wrong key, wrong name): it stops and the others go on. The message says what to change."""
+
+
+# ---------------------------------------------------------------- who answers
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a model can take and give: `image_in` in chats, `image_out` from text, `edit` of an image by text."""
+
+    text_out: bool = True
+    image_in: bool = False
+    image_out: bool = False
+    edit: bool = False
+
+    def can(self, request: Request) -> bool:
+        match request.kind:
+            case "chat":
+                return self.text_out and (self.image_in or not request.images)
+            case "image":
+                return self.image_out
+            case "edit":
+                return self.edit
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an endpoint reported of its limits with its last answer; None where it said nothing."""
+
+    remaining_requests: int | None = None
+    remaining_tokens: int | None = None
+    reset_requests: float | None = None
+    reset_tokens: float | None = None
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """One model behind one async call.
+
+    Attributes:
+        identity: what tells this model from every other one in the cache: the kind of provider, the endpoint's address, the
+            model's name at the endpoint and settings that change its answers. Never a key.
+        capabilities: what the model takes and gives.
+        reported: the rate limits the endpoint last reported, where it reports any.
+    """
+
+    identity: str
+    capabilities: Capabilities
+    reported: Limits
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def call(self, request: Request) -> Response:
+        """Send one request. Raises RateLimited, Transient, Rejected or Misconfigured and nothing else; does not retry."""
+        ...

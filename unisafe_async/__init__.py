@@ -1,0 +1,63 @@
+"""unisafe-async: how safe are multimodal models? Uni-SafeBench over hosted and local models, every call paid for once.
+
+    import anyio, unisafe_async
+    result = anyio.run(unisafe_async.evaluate, "bench.toml")
+    for score in result.scores("model"): ...
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cache import CacheError, Row
+    from unisafe_async.config import Config, ConfigError, load_config, parse_config
+    from unisafe_async.dataset import Dataset, DatasetError, open_dataset
+    from unisafe_async.evaluate import Result, Run, evaluate
+    from unisafe_async.scores import Coverage, Score, Share
+
+_HOMES = {
+    "CacheError": "cache",
+    "Config": "unisafe_async.config",
+    "ConfigError": "unisafe_async.config",
+    "Coverage": "unisafe_async.scores",
+    "Dataset": "unisafe_async.dataset",
+    "DatasetError": "unisafe_async.dataset",
+    "Result": "unisafe_async.evaluate",
+    "Row": "cache",
+    "Run": "unisafe_async.evaluate",
+    "Score": "unisafe_async.scores",
+    "Share": "unisafe_async.scores",
+    "evaluate": "unisafe_async.evaluate",
+    "load_config": "unisafe_async.config",
+    "open_dataset": "unisafe_async.dataset",
+    "parse_config": "unisafe_async.config",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for, so that `unisafe --help` answers at once."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+__all__ = [
+    "CacheError",
+    "Config",
+    "ConfigError",
+    "Coverage",
+    "Dataset",
+    "DatasetError",
+    "Result",
+    "Row",
+    "Run",
+    "Score",
+    "Share",
+    "evaluate",
+    "load_config",
+    "open_dataset",
+    "parse_config",
+]

@@ -1,0 +1,366 @@
+"""bench.toml: its keys, their defaults and ranges, and what is said when one is wrong."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from providers.base import Capabilities
+from unisafe_async.taxonomy import CATEGORIES, TASKS, Task, match_category, match_task
+
+DEFAULT_FILE = Path("bench.toml")
+Medium = Literal["text", "image"]
+ProviderName = Literal["openai", "simulated"]
+
+
+class ConfigError(ValueError):
+    """bench.toml cannot be used: one line for each mistake, with file and key."""
+
+
+def _known_task(name: str) -> str:
+    key = match_task(name)
+    if key is None:
+        raise ValueError(f"{name!r} is no task; tasks are {', '.join(TASKS)}{_meant(name, TASKS)}")
+    return key
+
+
+def _known_category(name: str) -> str:
+    category = match_category(name)
+    if category is None:
+        raise ValueError(f"{name!r} is no category; categories are {', '.join(CATEGORIES)}{_meant(name, CATEGORIES)}")
+    return category
+
+
+def _meant(name: str, among: Sequence[str] | dict[str, Any]) -> str:
+    near = difflib.get_close_matches(name, list(among), 1, 0.6)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+TaskName = Annotated[str, AfterValidator(_known_task)]
+CategoryName = Annotated[str, AfterValidator(_known_category)]
+Rate = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
+
+
+class DatasetSection(_Section):
+    """`[dataset]`: what is asked."""
+
+    source: str = "sample"
+    tasks: list[TaskName] = []
+    categories: list[CategoryName] = []
+    limit: int | None = Field(None, ge=1)
+
+
+class GenerationSection(_Section):
+    """`[generation]`: how the models under test are asked. An absent key is left to the endpoint."""
+
+    max_tokens: int | None = Field(1024, ge=1)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    seed: int | None = None
+    image_size: str | None = Field(None, pattern=r"^\d+x\d+$")
+    samples: int = Field(1, ge=1)
+
+
+class CacheSection(_Section):
+    """`[cache]`: where every answer is kept."""
+
+    path: str = "unisafe.duckdb"
+    patience_s: float = Field(30.0, ge=0)
+
+
+class RunSection(_Section):
+    """`[run]`: what a run may cost."""
+
+    budget_usd: float | None = Field(None, gt=0)
+
+
+class SimulationSection(_Section):
+    """`simulation = {...}` of a simulated model: what differs from its profile (providers/simulated.py)."""
+
+    unsafe: Rate | None = None
+    refusal: Rate | None = None
+    blocked: Rate | None = None
+    empty: Rate | None = None
+    hidden: Rate | None = None
+    hostile: Rate | None = None
+    garbled: Rate | None = None
+    judge_blocked: Rate | None = None
+    latency: float | None = Field(None, ge=0)
+    seed: int | None = None
+
+
+class EndpointSection(_Section):
+    """What `[[models]]` and `[judge]` share: one model behind one endpoint, its limits and its prices."""
+
+    provider: ProviderName
+    model: str = Field(min_length=1)
+    base_url: str = "https://api.openai.com/v1"
+    key_env: str | None = None
+    takes: list[Medium] = ["text"]
+    image_api: Literal["images", "chat"] = "images"
+    structured: bool = True
+    extra: dict[str, Any] = {}
+    rpm: float | None = Field(None, gt=0)
+    tpm: float | None = Field(None, gt=0)
+    images_per_minute: float | None = Field(None, gt=0)
+    max_concurrency: int = Field(32, ge=1, le=10_000)
+    timeout_s: float = Field(120.0, gt=0)
+    max_tries: int = Field(8, ge=1)
+    max_wait_s: float = Field(900.0, gt=0)
+    price_in: float | None = Field(None, ge=0)
+    price_out: float | None = Field(None, ge=0)
+    price_image: float | None = Field(None, ge=0)
+    simulation: SimulationSection | None = None
+
+    @property
+    def priced(self) -> bool:
+        return self.provider == "simulated" or self.price_in is not None or self.price_image is not None
+
+
+class ModelSection(EndpointSection):
+    """One of `[[models]]`: a model under test."""
+
+    name: str = Field(min_length=1, max_length=80)
+    gives: list[Medium] = ["text"]
+    tasks: list[TaskName] = []
+    backbone: str | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            text_out="text" in self.gives,
+            image_in="image" in self.takes,
+            image_out="image" in self.gives and (not self.tasks or "unsafe_t2i_generation" in self.tasks),
+            edit="image" in self.gives
+            and "image" in self.takes
+            and (not self.tasks or "malicious_image_editing" in self.tasks),
+        )
+
+    def runs(self, task: Task) -> bool:
+        """Whether this model is asked the items of `task`."""
+        if self.tasks and task.key not in self.tasks:
+            return False
+        match task.kind:
+            case "chat":
+                return self.capabilities.text_out and (self.capabilities.image_in or not task.image_in)
+            case "image":
+                return self.capabilities.image_out
+            case "edit":
+                return self.capabilities.edit
+
+
+class JudgeSection(EndpointSection):
+    """`[judge]`: who judges, and by which rubrics."""
+
+    takes: list[Medium] = ["text", "image"]
+    rubrics: str | None = None
+    max_tokens: int = Field(512, ge=1)
+    temperature: float | None = Field(0.0, ge=0, le=2)
+
+
+class Config(_Section):
+    """The whole of bench.toml. `base` is the folder that paths in it are relative to."""
+
+    models: list[ModelSection] = Field(min_length=1)
+    judge: JudgeSection
+    dataset: DatasetSection = DatasetSection()
+    generation: GenerationSection = GenerationSection()
+    cache: CacheSection = CacheSection()
+    run: RunSection = RunSection()
+    base: Path = Field(Path(), exclude=True)
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        mistakes: list[str] = []
+        names = [model.name for model in self.models]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                mistakes.append(f"models[{index}].name: models[{names.index(name)}] is named {name!r} too; names tell rows apart")
+        for place, endpoint in self.endpoints():
+            mistakes += [f"{place}.{mistake}" for mistake in _mistakes(endpoint)]
+            if self.run.budget_usd is not None and not endpoint.priced:
+                mistakes.append(f"{place}.price_in: run.budget_usd needs the price of every model; put 0 for one that costs nothing")
+        for index, model in enumerate(self.models):
+            if not any(model.runs(task) for task in TASKS.values()):
+                mistakes.append(f"models[{index}].tasks: the model can do none of them with takes={model.takes} and gives={model.gives}")
+        if "image" not in self.judge.takes:
+            needs = next((model.name for model in self.models for task in self.tasks_of(model) if task.image_in or task.image_out), None)
+            if needs is not None:
+                mistakes.append(
+                    f"judge.takes: the judge cannot see images, but {needs!r} is asked items with images; name a judge that can "
+                    '(takes = ["text", "image"]) or keep to dataset.tasks = ["malicious_text_generation"]'
+                )
+        if mistakes:
+            raise ValueError("\n".join(mistakes))
+        return self
+
+    def endpoints(self) -> list[tuple[str, EndpointSection]]:
+        """Every endpoint with its place in the file."""
+        return [*((f"models[{index}]", model) for index, model in enumerate(self.models)), ("judge", self.judge)]
+
+    def tasks_of(self, model: ModelSection) -> list[Task]:
+        """The tasks that `model` is asked, among those that are selected."""
+        return [task for task in TASKS.values() if model.runs(task) and (not self.dataset.tasks or task.key in self.dataset.tasks)]
+
+    def keys(self) -> dict[str, str]:
+        """Key variables and their values. Raises ConfigError for one that is not set."""
+        found: dict[str, str] = {}
+        for place, endpoint in self.endpoints():
+            if endpoint.provider == "openai" and endpoint.key_env is not None:
+                value = os.environ.get(endpoint.key_env, "").strip()
+                if not value:
+                    raise ConfigError(
+                        f"{place}.key_env: the variable {endpoint.key_env} is not set; run `export {endpoint.key_env}=...` first"
+                    )
+                found[endpoint.key_env] = value
+        return found
+
+    @property
+    def cache_path(self) -> Path:
+        return self.base / Path(self.cache.path).expanduser()
+
+
+def _mistakes(endpoint: EndpointSection) -> list[str]:
+    found = []
+    if endpoint.provider == "openai":
+        url = urlsplit(endpoint.base_url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            found.append(f"base_url: should be an address such as https://host/v1, found {endpoint.base_url!r}")
+        elif url.username or url.password or url.query:
+            found.append("base_url: holds a user, a password or a query; keys go into a variable named by key_env")
+        elif url.hostname == "api.openai.com" and endpoint.key_env is None:
+            found.append("key_env: missing; name the variable that holds the key, such as OPENAI_API_KEY")
+        if endpoint.simulation is not None:
+            found.append('simulation: goes with provider = "simulated" only')
+    else:
+        from providers.simulated import PROFILES
+
+        if endpoint.model not in PROFILES:
+            found.append(f"model: {endpoint.model!r} is no simulated profile; profiles are {', '.join(PROFILES)}{_meant(endpoint.model, PROFILES)}")
+    return found
+
+
+def load_config(path: Path, overrides: dict[str, dict[str, Any]] | None = None, models: Sequence[str] = ()) -> Config:
+    """Read and check `path`; `overrides` replaces keys by section, `models` keeps only those named.
+
+    Raises ConfigError, one line a mistake, each with the file's name and the key.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file; name one with --config, or copy the bench.toml of the repository") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        table = tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from None
+    return parse_config(table, path.name, path.parent, overrides, models)
+
+
+def parse_config(
+    table: dict[str, Any],
+    name: str = "bench.toml",
+    base: Path | None = None,
+    overrides: dict[str, dict[str, Any]] | None = None,
+    models: Sequence[str] = (),
+) -> Config:
+    """A Config from a table such as `tomllib` returns. Raises ConfigError."""
+    if "base" in table:
+        raise ConfigError(f"{name}: base: unknown key")
+    for section, values in (overrides or {}).items():
+        given = table.get(section, {})
+        if isinstance(given, dict):
+            table = {**table, section: {**given, **values}}
+    if models and isinstance(table.get("models"), list):
+        named = [str(model.get("name")) for model in table["models"] if isinstance(model, dict)]
+        for wanted in models:
+            if wanted not in named:
+                raise ConfigError(f"{name}: --model: there is no model {wanted!r}; models are {', '.join(named)}{_meant(wanted, named)}")
+        table = {**table, "models": [model for model in table["models"] if isinstance(model, dict) and model.get("name") in models]}
+    try:
+        return Config.model_validate({**table, "base": base or Path()})
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{name}: {line}" for line in _lines(error))) from None
+
+
+def _lines(error: ValidationError) -> list[str]:
+    lines: list[str] = []
+    for mistake in error.errors(include_url=False):
+        place = re.sub(r"\.(\d+)", r"[\1]", ".".join(str(step) for step in mistake["loc"]))
+        if mistake["type"] == "value_error" and not place:
+            lines += str(mistake["ctx"]["error"]).splitlines()
+        else:
+            lines.append(f"{place}: {_words(mistake)}")
+    return lines
+
+
+def _words(mistake: Any) -> str:
+    kind, context, value = mistake["type"], mistake.get("ctx", {}), mistake["input"]
+    found = f", found {value!r}" if isinstance(value, str | int | float | bool) and len(str(value)) < 60 else ""
+    match kind:
+        case "extra_forbidden":
+            key = str(mistake["loc"][-1])
+            if "key" in key.lower() and "api" in key.lower():
+                return "unknown key; a key never stands in this file: put it in a variable and name that with key_env"
+            return f"unknown key{_meant(key, _keys_at(mistake['loc'])) or '; keys are ' + ', '.join(_keys_at(mistake['loc']))}"
+        case "missing":
+            return "missing"
+        case "string_type":
+            return f"should be a text{found}"
+        case "int_type" | "int_from_float":
+            return f"should be a whole number{found}"
+        case "float_type":
+            return f"should be a number{found}"
+        case "bool_type":
+            return f"should be true or false{found}"
+        case "list_type":
+            return f"should be a list{found}"
+        case "dict_type" | "model_type" | "model_attributes_type":
+            return f"should be a table{found}"
+        case "literal_error":
+            return f"should be one of {context['expected']}{found}"
+        case "greater_than_equal" | "greater_than" | "less_than_equal" | "less_than":
+            sign = {"greater_than_equal": ">=", "greater_than": ">", "less_than_equal": "<=", "less_than": "<"}[kind]
+            return f"should be {sign} {next(iter(context.values()))}{found}"
+        case "too_short":
+            return "needs at least one entry"
+        case "string_pattern_mismatch":
+            return f"should look like 1024x1024{found}"
+        case "value_error":
+            return str(context["error"])
+    return str(mistake["msg"]) + found
+
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "dataset": DatasetSection,
+    "generation": GenerationSection,
+    "cache": CacheSection,
+    "run": RunSection,
+    "judge": JudgeSection,
+    "models": ModelSection,
+    "simulation": SimulationSection,
+}
+
+
+def _keys_at(place: tuple[int | str, ...]) -> list[str]:
+    """The keys that may stand where an unknown one was found."""
+    section = next((SECTIONS[step] for step in reversed(place[:-1]) if isinstance(step, str) and step in SECTIONS), Config)
+    return [key for key in section.model_fields if key != "base"]
+
+
+PROVIDERS: tuple[str, ...] = get_args(ProviderName)

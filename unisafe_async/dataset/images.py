@@ -1,0 +1,66 @@
+"""Input images: identified by digest, verified before they are sent, never all in memory."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from PIL import Image as Picture
+from PIL import UnidentifiedImageError
+
+from providers.base import Image, digest_of
+from unisafe_async.dataset.item import ItemError
+
+MAX_BYTES = 50 * 1024 * 1024
+MAX_PIXELS = 64_000_000
+MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp"}
+SIGNATURES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"RIFF": "image/webp", b"BM": "image/bmp"}
+
+
+class Images:
+    """Remembers what each file's digest is and which files were found sound. Its methods read files: call them off the event loop."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, Image] = {}
+        self._sound: set[Path] = set()
+
+    def identify(self, path: Path) -> Image:
+        """The image by the digest of its bytes. Raises ItemError when it cannot be read or is too large."""
+        known = self._known.get(path)
+        if known is not None:
+            return known
+        try:
+            if path.stat().st_size > MAX_BYTES:
+                raise ItemError(f"image: {path.name} is larger than {MAX_BYTES // 2**20} MiB")
+            data = path.read_bytes()
+        except OSError as error:
+            raise ItemError(f"image: {path.name} cannot be read: {error.strerror}") from None
+        media_type = next((kind for start, kind in SIGNATURES.items() if data.startswith(start)), None)
+        if media_type is None:
+            raise ItemError(f"image: {path.name} is no image of a kind that can be sent ({', '.join(MEDIA_TYPES)})")
+        image = Image(digest_of(data), media_type, path)
+        self._known[path] = image
+        return image
+
+    def is_sound(self, path: Path) -> bool:
+        """Whether `verify` found it so."""
+        return path in self._sound
+
+    def verify(self, path: Path) -> None:
+        """Decode it once. Raises ItemError for a broken file and for one that would unpack to more than 64 million pixels."""
+        if path in self._sound:
+            return
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Picture.DecompressionBombWarning)
+                with Picture.open(path, formats=tuple(MEDIA_TYPES)) as picture:
+                    width, height = picture.size
+                    if width * height > MAX_PIXELS:
+                        raise ItemError(f"image: {path.name} unpacks to {width} x {height} pixels, more than {MAX_PIXELS:,}")
+                    picture.draft("L", (64, 64))
+                    picture.load()
+        except Picture.DecompressionBombError:
+            raise ItemError(f"image: {path.name} unpacks to more than {MAX_PIXELS:,} pixels") from None
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+            raise ItemError(f"image: {path.name} is broken: {error}") from None
+        self._sound.add(path)

@@ -1,0 +1,254 @@
+"""One run from a configuration to rows: what the command line does, as one call."""
+
+from __future__ import annotations
+
+import json
+import platform
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import anyio
+import duckdb
+from anyio import to_thread
+
+from cache import CacheError, Row, RunRecord, Store
+from cache.records import now
+from judger import Judge, RubricError, load_rubrics
+from unisafe_async.config import Config, ConfigError, load_config
+from unisafe_async.dataset import Dataset, open_dataset
+from unisafe_async.endpoints import endpoint_of
+from unisafe_async.gateway import Budget, Endpoint, Gateway
+from unisafe_async.jobs import Sampling
+from unisafe_async.scheduler import Lane, Pipeline
+from unisafe_async.scores import Coverage, Score, coverage, scores
+
+PACKAGES = ("unisafe-async", "openai", "duckdb", "anyio", "pillow")
+
+
+@dataclass
+class Run:
+    """A run that is under way or over: its name, lanes and endpoints, for whoever shows progress.
+
+    Attributes:
+        name: the run's name in the cache.
+        lanes: one for each model.
+        judging: the judge's endpoint.
+        dataset: the items that were selected.
+        status: `running`; then `done`, `interrupted` (asked to stop) or `stopped` (budget spent).
+        seconds: how long it took.
+    """
+
+    name: str
+    config: Config
+    dataset: Dataset
+    lanes: list[Lane]
+    judging: Endpoint
+    gateway: Gateway
+    started: float = field(default_factory=time.monotonic)
+    status: str = "running"
+    seconds: float = 0.0
+
+    @property
+    def total(self) -> int:
+        """Item x model x sample."""
+        return sum(lane.total for lane in self.lanes)
+
+    @property
+    def done(self) -> int:
+        return sum(lane.done for lane in self.lanes)
+
+    @property
+    def unjudged(self) -> int:
+        """Rows without both verdicts, with those that were not reached."""
+        return sum(lane.failed + lane.unjudged for lane in self.lanes) + self.total - self.done
+
+    @property
+    def cost(self) -> float:
+        """US dollars spent in this run."""
+        return self.gateway.budget.spent
+
+    def drain(self) -> None:
+        """Send nothing new and let what is under way end."""
+        self.gateway.drain()
+
+    def summary(self) -> dict[str, object]:
+        """Figures of the run as they are stored."""
+        return {
+            "total": self.total,
+            "done": self.done,
+            "problems": len(self.dataset.problems),
+            "seconds": round(self.seconds or time.monotonic() - self.started, 3),
+            "cost": self.cost,
+            "endpoints": {lane.endpoint.name: asdict(lane.endpoint.counts) for lane in self.lanes}
+            | {f"judge: {self.judging.name}": asdict(self.judging.counts)},
+            "stopped": {
+                endpoint.name: str(endpoint.stopped)
+                for endpoint in [*(lane.endpoint for lane in self.lanes), self.judging]
+                if endpoint.stopped is not None
+            },
+        }
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run and the way to its rows.
+
+    Attributes:
+        run: its name, for `unisafe report RUN`.
+        status: `done`, `interrupted` or `stopped`.
+        cache: the file its rows are in.
+    """
+
+    run: str
+    status: str
+    cache: Path
+    unjudged: int
+
+    def query(self, job: Callable[[duckdb.DuckDBPyConnection], list[Row] | list[Score] | list[Coverage]]) -> list[object]:
+        """Run `job` on the cache, read-only."""
+        from cache import read_file
+
+        return list(read_file(self.cache, job))
+
+    def rows(self) -> list[Row]:
+        """Every row, in the order of item, model and sample."""
+        sql = "SELECT * FROM rows WHERE run = ? ORDER BY item, model, sample"
+        return self.query(lambda connection: [Row(*row) for row in connection.execute(sql, [self.run]).fetchall()])  # type: ignore[return-value]
+
+    def scores(self, *by: str) -> list[Score]:
+        """The scores by any of model, task, category and subcategory (default: model and task)."""
+        return self.query(lambda connection: scores(connection, self.run, by or ("model", "task")))  # type: ignore[return-value]
+
+    def coverage(self) -> list[Coverage]:
+        """What became of every row, model by model."""
+        return self.query(lambda connection: coverage(connection, self.run))  # type: ignore[return-value]
+
+
+async def evaluate(
+    config: Config | Path | str,
+    *,
+    dataset: Dataset | None = None,
+    fresh: bool = False,
+    on_start: Callable[[Run], None] | None = None,
+    on_row: Callable[[Row], None] | None = None,
+) -> Result:
+    """Evaluate the models of `config` and return when every row is on disk.
+
+    Args:
+        config: a Config, or the path of a bench.toml.
+        dataset: items to use instead of those that `config` names.
+        fresh: ignore answers from earlier runs (they are kept).
+        on_start: called with the Run before anything is sent; its `drain()` ends the run early without losing anything.
+        on_row: called with each row once it is on disk.
+
+    Raises ConfigError, DatasetError or CacheError with what to change. What a provider cannot do is in the rows, not raised.
+    """
+    if not isinstance(config, Config):
+        config = load_config(Path(config))
+    async with prepared(config, dataset=dataset, fresh=fresh) as (run, pipeline, store):
+        pipeline.on_row = on_row
+        if on_start is not None:
+            on_start(run)
+        started = now()
+        record = record_of(run, pipeline.judge, started)
+        await store.save_run(record)
+        try:
+            await pipeline.execute()
+            drained = run.gateway.draining and run.done < run.total
+            run.status = "interrupted" if drained else "stopped" if run.gateway.budget.exhausted else "done"
+        except BaseException as error:
+            run.status = "interrupted"
+            cause = only_error(error)
+            if isinstance(cause, CacheError):
+                raise cause from None
+            raise
+        finally:
+            run.seconds = time.monotonic() - run.started
+            with anyio.move_on_after(10, shield=True):
+                try:
+                    await store.save_run(record_of(run, pipeline.judge, started, now()))
+                except CacheError:
+                    if run.status == "done":
+                        raise
+        return Result(run.name, run.status, config.cache_path, run.unjudged)
+
+
+def only_error(error: BaseException) -> BaseException:
+    """The error inside nested groups that hold but one kind; the group itself otherwise."""
+    while isinstance(error, BaseExceptionGroup):
+        inner = [one for one in error.exceptions if not isinstance(one, anyio.get_cancelled_exc_class())]
+        kinds = {type(only_error(one)) for one in inner}
+        if len(kinds) != 1:
+            return error
+        error = only_error(inner[0])
+    return error
+
+
+@asynccontextmanager
+async def prepared(
+    config: Config, *, dataset: Dataset | None = None, fresh: bool = False
+) -> AsyncIterator[tuple[Run, Pipeline, Store]]:
+    """Everything a run or a plan needs, opened and checked; nothing is sent."""
+    config.keys()
+    section = config.dataset
+    try:
+        rubrics = load_rubrics(config.base / config.judge.rubrics if config.judge.rubrics else None)
+    except RubricError as error:
+        raise ConfigError(f"bench.toml: judge.rubrics: {error}") from None
+    if dataset is None:
+        dataset = await to_thread.run_sync(open_dataset, section.source, config.base)
+    dataset = dataset.select(section.tasks, section.categories, section.limit)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(Store(config.cache_path, patience=config.cache.patience_s))
+        name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
+        since = store.ids.next() if fresh else 0
+        gateway = Gateway(store, Budget(config.run.budget_usd), name, since)
+        lanes = _lanes(config, dataset, gateway)
+        judging = endpoint_of(config.judge, config.judge.model, gateway.sleep)
+        for endpoint in [*(lane.endpoint for lane in lanes), judging]:
+            await stack.enter_async_context(endpoint.provider)
+        generation = config.generation
+        pipeline = Pipeline(
+            gateway,
+            store,
+            dataset,
+            Judge(rubrics, config.judge.max_tokens, config.judge.temperature),
+            judging,
+            lanes,
+            name,
+            generation.samples,
+            Sampling(generation.max_tokens, generation.temperature, generation.top_p, generation.seed, generation.image_size),
+        )
+        yield Run(name, config, dataset, lanes, judging, gateway), pipeline, store
+
+
+def _lanes(config: Config, dataset: Dataset, gateway: Gateway) -> list[Lane]:
+    counts = dataset.counts()
+    lanes = []
+    for model in config.models:
+        tasks = frozenset(task.key for task in config.tasks_of(model))
+        items = sum(count for (task, _), count in counts.items() if task in tasks)
+        lanes.append(Lane(endpoint_of(model, model.name, gateway.sleep), tasks, items * config.generation.samples))
+    return lanes
+
+
+def record_of(run: Run, judge: Judge, started: object, ended: object = None) -> RunRecord:
+    """The run as table `runs` keeps it. A configuration holds names of key variables, never keys."""
+    versions = {package: version(package) for package in PACKAGES} | {"python": platform.python_version()}
+    return RunRecord(
+        run.name,
+        started,  # type: ignore[arg-type]
+        ended,  # type: ignore[arg-type]
+        run.status,
+        run.config.model_dump_json(),
+        run.dataset.name,
+        run.dataset.digest,
+        judge.rubrics.digest,
+        json.dumps(versions),
+        json.dumps(run.summary()),
+    )

@@ -1,0 +1,23 @@
+"""The only door to a model, for generation, intents and judging alike."""
+
+from unisafe_async.gateway.budget import Budget, BudgetSpent, Draining, NotRun
+from unisafe_async.gateway.concurrency import AdaptiveConcurrency
+from unisafe_async.gateway.endpoint import Counts, Endpoint, Prices
+from unisafe_async.gateway.gateway import Asked, Gateway, key_of
+from unisafe_async.gateway.rates import Pace, RateLimits
+
+__all__ = [
+    "AdaptiveConcurrency",
+    "Asked",
+    "Budget",
+    "BudgetSpent",
+    "Counts",
+    "Draining",
+    "Endpoint",
+    "Gateway",
+    "NotRun",
+    "Pace",
+    "Prices",
+    "RateLimits",
+    "key_of",
+]

@@ -1,0 +1,51 @@
+"""Money: what a call may cost at most is set aside before it is made, so that the budget is never exceeded."""
+
+from __future__ import annotations
+
+import anyio
+
+
+class NotRun(Exception):
+    """A call that was not made on purpose: its item is left for the next run, and is no failure."""
+
+
+class BudgetSpent(NotRun):
+    """The next call could exceed `budget_usd`."""
+
+
+class Draining(NotRun):
+    """The run was asked to stop: nothing new is sent."""
+
+
+class Budget:
+    """Dollars spent in this run, and dollars set aside for calls under way.
+
+    Args:
+        limit: US dollars; None for no limit.
+    """
+
+    def __init__(self, limit: float | None) -> None:
+        self.limit = limit
+        self.spent = 0.0
+        self.exhausted = False
+        self._reserved = 0.0
+        self._changed = anyio.Event()
+
+    async def reserve(self, most: float) -> None:
+        """Set aside `most` dollars, waiting for calls under way to settle. Raises BudgetSpent when it does not fit even then."""
+        if self.limit is None:
+            return
+        while self.spent + self._reserved + most > self.limit:
+            if self._reserved <= 0:
+                self.exhausted = True
+                raise BudgetSpent(f"the budget of ${self.limit:.2f} would be exceeded (${self.spent:.4f} spent)")
+            await self._changed.wait()
+        self._reserved += most
+
+    def settle(self, most: float, cost: float) -> None:
+        """A call for which `most` was set aside cost `cost` (0 when it failed)."""
+        self.spent += cost
+        if self.limit is not None:
+            self._reserved = max(0.0, self._reserved - most) if self._reserved - most > 1e-12 else 0.0
+            self._changed.set()
+            self._changed = anyio.Event()

@@ -1,0 +1,62 @@
+"""How many calls an endpoint gets at once: additive increase, multiplicative decrease."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+import anyio
+
+
+class AdaptiveConcurrency:
+    """A ceiling that starts at `most`, falls when the endpoint is overloaded and rises again by one a round of successes.
+
+    A round's calls that were already under way when the ceiling fell do not make it fall again.
+    """
+
+    DECREASE = 0.7
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.ceiling = float(most)
+        self.in_use = 0
+        self._waiting: deque[anyio.Event] = deque()
+        self._fell = 0.0
+
+    async def acquire(self) -> float:
+        """Wait for a place; returns when it was taken (monotonic seconds), to be given back with it."""
+        if self.in_use < int(self.ceiling) and not self._waiting:
+            self.in_use += 1
+            return time.monotonic()
+        place = anyio.Event()
+        self._waiting.append(place)
+        try:
+            await place.wait()
+        except BaseException:
+            if place.is_set():
+                self.in_use -= 1
+                self._wake()
+            else:
+                self._waiting.remove(place)
+            raise
+        return time.monotonic()
+
+    def release(self) -> None:
+        self.in_use -= 1
+        self._wake()
+
+    def succeeded(self) -> None:
+        if self.ceiling < self.most:
+            self.ceiling = min(float(self.most), self.ceiling + 1 / self.ceiling)
+            self._wake()
+
+    def overloaded(self, since: float) -> None:
+        """A call that took its place at `since` was told to slow down, or got no answer in time."""
+        if since >= self._fell:
+            self.ceiling = max(1.0, self.ceiling * self.DECREASE)
+            self._fell = time.monotonic()
+
+    def _wake(self) -> None:
+        while self._waiting and self.in_use < int(self.ceiling):
+            self.in_use += 1
+            self._waiting.popleft().set()

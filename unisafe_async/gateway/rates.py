@@ -1,0 +1,78 @@
+"""Requests, tokens and images a minute, spaced evenly; and the waits that an endpoint asks for, which hold up all its callers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+MARGIN = 1.015
+"""How much slower than its limit an endpoint is called, so that jitter on the way does not push calls into a full window."""
+
+
+class Pace:
+    """At most so many units a minute, without bursts (the generic cell rate algorithm with a tolerance of none)."""
+
+    def __init__(self, per_minute: float | None) -> None:
+        self._seconds = 60.0 / per_minute * MARGIN if per_minute else 0.0
+        self._next = 0.0
+
+    def reserve(self, units: float, now: float) -> float:
+        """Take `units` and return when they may be used, in monotonic seconds."""
+        if not self._seconds or not units:
+            return now
+        at = max(now, self._next)
+        self._next = at + units * self._seconds
+        return at
+
+    def correct(self, units: float) -> None:
+        """Take `units` more, or give some back (negative), once the true number is known."""
+        if self._seconds:
+            self._next += units * self._seconds
+
+
+class RateLimits:
+    """One endpoint's limits.
+
+    Args:
+        rpm, tpm, images_per_minute: requests, tokens and images a minute; None for no limit.
+        sleep: waits for so many seconds; raises when nothing is to be sent any more.
+    """
+
+    def __init__(
+        self,
+        rpm: float | None,
+        tpm: float | None,
+        images_per_minute: float | None,
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._requests = Pace(rpm)
+        self._tokens = Pace(tpm)
+        self._images = Pace(images_per_minute)
+        self._sleep = sleep
+        self._blocked_until = 0.0
+
+    async def wait(self, tokens: float, images: int) -> None:
+        """Return when one more request may be sent."""
+        while True:
+            now = time.monotonic()
+            if self._blocked_until > now:
+                await self._sleep(self._blocked_until - now)
+                continue
+            at = max(self._requests.reserve(1, now), self._tokens.reserve(tokens, now), self._images.reserve(images, now))
+            if at > now:
+                await self._sleep(at - now)
+            if self._blocked_until <= time.monotonic():
+                return
+
+    def used(self, estimated: float, actual: float) -> None:
+        """Correct the tokens that were taken for a call by those it used."""
+        self._tokens.correct(actual - estimated)
+
+    def block(self, seconds: float) -> None:
+        """Send nothing for so many seconds; a longer wait that is already on stays."""
+        self._blocked_until = max(self._blocked_until, time.monotonic() + seconds)
+
+    @property
+    def blocked_for(self) -> float:
+        """Seconds until the endpoint may be called again; 0 when it may."""
+        return max(0.0, self._blocked_until - time.monotonic())

@@ -1,0 +1,213 @@
+"""The pipeline: each model's items flow generate -> judge -> row, in bounded memory, each model at its own speed.
+
+    per model:   feeder (reads items, replays the cache) -> jobs -> generators
+    shared:      questions -> judges -> rows
+
+A job's intent is asked for while its response is generated; its two verdicts are asked for at the same time. A slow judge slows the
+generators down through the bounded stream between them; a slow model slows nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal, TypeVar
+
+import anyio
+from anyio import to_thread
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from cache import Row, Store
+from judger import Judge, NoIntent
+from providers.base import ProviderError, Request, Response
+from unisafe_async.dataset import Dataset, ItemError
+from unisafe_async.gateway import Endpoint, Gateway, NotRun
+from unisafe_async.jobs import Job, Sampling
+from unisafe_async.replay import jobs_of, replay
+
+T = TypeVar("T")
+CHUNK = 256
+SLACK = 64
+"""Workers beyond an endpoint's concurrency: those whose answer is being committed."""
+
+Question = tuple[Job, Literal["intent", "contextual", "intrinsic"]]
+
+
+@dataclass
+class Lane:
+    """One model and the items it is asked; `total` counts item x sample."""
+
+    endpoint: Endpoint
+    tasks: frozenset[str]
+    total: int
+    done: int = 0
+    cached: int = 0
+    failed: int = 0
+    unjudged: int = 0
+    finished: bool = False
+
+
+@dataclass
+class Pipeline:
+    """Runs all lanes to the end.
+
+    Args:
+        gateway, store, dataset: what is asked, where rows go, where items come from.
+        judge, judging: the judge and its endpoint.
+        run: the run's name, in every row.
+        samples: repeats of each item.
+    """
+
+    gateway: Gateway
+    store: Store
+    dataset: Dataset
+    judge: Judge
+    judging: Endpoint
+    lanes: Sequence[Lane]
+    run: str
+    samples: int = 1
+    sampling: Sampling = field(default_factory=Sampling)
+    on_row: Callable[[Row], None] | None = None
+
+    def __post_init__(self) -> None:
+        self._lane_of = {lane.endpoint.name: lane for lane in self.lanes}
+
+    async def execute(self) -> None:
+        """Return when every job has its row, or when the gateway drains and what was under way is kept."""
+        width = self.judging.concurrency.most
+        send, receive = anyio.create_memory_object_stream[Question](width)
+        async with anyio.create_task_group() as judges:
+            for _ in range(width + min(SLACK, width)):
+                judges.start_soon(self._judge, receive.clone())
+            receive.close()
+            async with send, anyio.create_task_group() as models:
+                for lane in self.lanes:
+                    models.start_soon(self._run_lane, lane, send.clone())
+
+    # -------------------------------------------------------- one model
+
+    async def _run_lane(self, lane: Lane, questions: MemoryObjectSendStream[Question]) -> None:
+        width = lane.endpoint.concurrency.most
+        send, receive = anyio.create_memory_object_stream[Job](width)
+        async with questions, anyio.create_task_group() as generators:
+            for _ in range(width + min(SLACK, width)):
+                generators.start_soon(self._generate, lane, receive.clone(), questions.clone())
+            receive.close()
+            async with send:
+                await self._feed(lane, send)
+        lane.finished = True
+
+    async def _feed(self, lane: Lane, send: MemoryObjectSendStream[Job]) -> None:
+        """Read items, write rows for what the cache answers in full, pass on the rest."""
+        items = (item for item in self.dataset.items() if item.task in lane.tasks)
+        for chunk in chunks(items, CHUNK):
+            jobs = await jobs_of(chunk, self.dataset.images, lane.endpoint, self.samples, self.sampling, self.judge)
+            await replay(jobs, self.gateway, self.judge, self.judging)
+            await self._finish(lane, [job for job in jobs if job.decided])
+            for job in jobs:
+                if self.gateway.draining:
+                    return
+                if not job.decided and not self.gateway.budget.exhausted:
+                    await send.send(job)
+
+    async def _generate(
+        self, lane: Lane, jobs: MemoryObjectReceiveStream[Job], questions: MemoryObjectSendStream[Question]
+    ) -> None:
+        async with jobs, questions:
+            async for job in jobs:
+                try:
+                    await self._generate_one(lane, job, questions)
+                except NotRun:
+                    continue
+
+    async def _generate_one(self, lane: Lane, job: Job, questions: MemoryObjectSendStream[Question]) -> None:
+        try:
+            if job.item.image is not None and not self.dataset.images.is_sound(job.item.image):
+                await to_thread.run_sync(self.dataset.images.verify, job.item.image)
+            if job.intent is None and job.contextual is None and lane.endpoint.stopped is None:
+                await questions.send((job, "intent"))
+            if job.answer is None:
+                asked = await self.gateway.ask(lane.endpoint, job.request, looked_up=True)
+                job.called |= not asked.cached
+                job.answer = asked.answer
+        except (ProviderError, ItemError, OSError) as error:
+            job.error = str(error)
+            await self._finish(lane, [job])
+            return
+        if job.decide_without_call():
+            await self._finish(lane, [job])
+            return
+        if job.intrinsic is None:
+            await questions.send((job, "intrinsic"))
+        if job.contextual is None and job.intent is not None and not job.contextual_claimed:
+            job.contextual_claimed = True
+            await questions.send((job, "contextual"))
+
+    # -------------------------------------------------------- the judge
+
+    async def _judge(self, questions: MemoryObjectReceiveStream[Question]) -> None:
+        async with questions:
+            async for job, question in questions:
+                try:
+                    await self._judge_one(job, question)
+                except NotRun:
+                    continue
+
+    async def _judge_one(self, job: Job, question: str) -> None:
+        if job.error is not None:
+            return
+        if question == "intent":
+            try:
+                intent = await self.judge.intent(lambda request: self._asked(job, request), job.intent_request)
+            except NoIntent as missing:
+                if job.contextual is None:
+                    job.contextual = missing.verdict
+                    await self._finish_if_decided(job)
+                return
+            job.intent = intent
+            if job.answer is None or job.contextual is not None or job.contextual_claimed:
+                return
+            job.contextual_claimed = True
+            question = "contextual"
+        if question == "contextual":
+            job.contextual = await self.judge.verdict(lambda request: self._asked(job, request), job.contextual_request(self.judge))
+        else:
+            job.intrinsic = await self.judge.verdict(lambda request: self._asked(job, request), job.intrinsic_request(self.judge))
+        await self._finish_if_decided(job)
+
+    async def _asked(self, job: Job, request: Request) -> Response:
+        asked = await self.gateway.ask(self.judging, request)
+        job.called |= not asked.cached
+        return asked.response
+
+    async def _finish_if_decided(self, job: Job) -> None:
+        if job.decided:
+            await self._finish(self._lane_of[job.endpoint.name], [job])
+
+    # -------------------------------------------------------- rows
+
+    async def _finish(self, lane: Lane, jobs: Sequence[Job]) -> None:
+        """Write the rows of `jobs`, each once: a job may fail while its intent is still being asked for."""
+        jobs = [job for job in jobs if not job.finished]
+        if not jobs:
+            return
+        for job in jobs:
+            job.finished = True
+        rows = [job.row(self.run, self.judging.name) for job in jobs]
+        await self.store.add_rows(rows)
+        for row in rows:
+            lane.done += 1
+            lane.cached += row.cached
+            lane.failed += row.outcome == "failed"
+            lane.unjudged += not row.valid and row.outcome != "failed"
+            if self.on_row is not None:
+                self.on_row(row)
+
+
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size` items, the last one shorter."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
