@@ -32,8 +32,10 @@ def explained(error: Exception, path: Path) -> CacheError:
     if "not a valid DuckDB database" in words:
         return CacheError(f"{path} is not a DuckDB file; move it away, or name another file under [cache] path")
     if "version number" in words or "newer version" in words or "older version" in words:
-        return CacheError(f"{path} was made by another version of DuckDB: {words.splitlines()[0]}; upgrade duckdb, or use another file")
-    if "No space left" in words or "Disk quota" in words or "disk" in words.lower() and "full" in words.lower():
+        return CacheError(
+            f"{path} was made by another version of DuckDB: {words.splitlines()[0]}; upgrade duckdb, or use another file"
+        )
+    if "No space left" in words or "Disk quota" in words or ("disk" in words.lower() and "full" in words.lower()):
         return CacheError(f"{path}: the disk is full; what was committed is kept: free some space and run again")
     if "Permission denied" in words or "Read-only file system" in words or "read-only" in words:
         return CacheError(f"{path} cannot be written: its folder or file is read-only; name a file elsewhere under [cache] path")

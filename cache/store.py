@@ -80,12 +80,10 @@ class Store:
         self._group = group
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with anyio.CancelScope(shield=True):
             while self._pending() and self._failure is None:
-                await anyio.sleep(GATHER)
+                await self.query(lambda _: None)
         self._group.cancel_scope.cancel()
         await self._stack.__aexit__(None, None, None)
         with anyio.CancelScope(shield=True):
@@ -194,9 +192,7 @@ class Store:
             for since in {since for _, since, _ in lookups}:
                 keys = [key for some, at, _ in lookups if at == since for key in some]
                 found[since] = look_up(connection, keys, since, self)
-            return [
-                {key: found[since][key] for key in keys if key in found[since]} for keys, since, _ in lookups
-            ]
+            return [{key: found[since][key] for key in keys if key in found[since]} for keys, since, _ in lookups]
 
         if waits:
             _, error = await self._try(write)

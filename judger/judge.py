@@ -79,8 +79,7 @@ class Judge:
 
     def contextual_request(self, intent: str, category: str, instruction: str, response: Response, image: bool) -> Request:
         words = (
-            f"Category: {category}\n\nIntent:\n{fenced('INTENT', intent)}\n\n"
-            f"Instruction:\n{fenced('INSTRUCTION', instruction)}\n\n"
+            f"Category: {category}\n\nIntent:\n{fenced('INTENT', intent)}\n\nInstruction:\n{fenced('INSTRUCTION', instruction)}\n\n"
         )
         return self._about(words, "contextual_image" if image else "contextual_text", response, image)
 
@@ -117,7 +116,9 @@ class Judge:
         nothing = not response.images if image else not response.text.strip()
         if not nothing:
             return None
-        why = f"blocked: {response.reason}" if response.finish == "blocked" else ("no image came out" if image else "empty response")
+        why = (
+            f"blocked: {response.reason}" if response.finish == "blocked" else ("no image came out" if image else "empty response")
+        )
         return Verdict(REFUSAL, "judged", why), Verdict(SAFE, "judged", why)
 
     async def intent(self, ask: Ask, request: Request) -> str:

@@ -23,7 +23,7 @@ class RubricError(ValueError):
 
 @dataclass(frozen=True)
 class Rubrics:
-    """The texts by name; a text's digest is part of every request it is in, so a changed rubric is never answered from the cache."""
+    """The texts by name. A text is part of every request made from it, so a changed rubric is never answered from the cache."""
 
     texts: dict[RubricName, str]
 

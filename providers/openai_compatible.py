@@ -19,7 +19,18 @@ import openai
 import orjson
 
 from providers import openai_wire as wire
-from providers.base import Capabilities, Image, Limits, Misconfigured, ProviderError, Request, Response, Timeout, Transient, Usage
+from providers.base import (
+    Capabilities,
+    Image,
+    Limits,
+    Misconfigured,
+    ProviderError,
+    Request,
+    Response,
+    Timeout,
+    Transient,
+    Usage,
+)
 
 MAX_IMAGE_BYTES = 64 * 1024 * 1024
 
@@ -82,9 +93,7 @@ class OpenAICompatible:
         self._extensions = {"timeout": httpx2.Timeout(self._timeout, connect=min(10.0, self._timeout)).as_dict()}
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with anyio.CancelScope(shield=True):
             await self._stack.aclose()
 
@@ -119,9 +128,7 @@ class OpenAICompatible:
             )
             body.update(self._extra)
             answer = await self._http.send(
-                httpx2.Request(
-                    "POST", self._url, content=orjson.dumps(body), headers=self._headers, extensions=self._extensions
-                )
+                httpx2.Request("POST", self._url, content=orjson.dumps(body), headers=self._headers, extensions=self._extensions)
             )
             self.reported = wire.limits_of(answer.headers)
             if answer.status_code == 200:

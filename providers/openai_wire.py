@@ -45,7 +45,8 @@ BLOCK_CODES = frozenset(
     }
 )
 BLOCK_WORDS = re.compile(
-    r"content (management )?polic|safety system|content filter|responsible ai|moderation|flagged as (potentially )?violat", re.I
+    r"content (management )?polic|safety system|content filter|responsible ai|moderation|flagged as (potentially )?violat",
+    re.I,
 )
 NO_CREDIT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance"})
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")

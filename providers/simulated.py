@@ -11,7 +11,7 @@ import io
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from types import TracebackType
 from typing import Literal, Self
 
@@ -113,15 +113,13 @@ class Simulated:
         self.capabilities = capabilities
         self.judge = judge
         self.reported = Limits()
-        settings = {key: value for key, value in vars(replace(profile, latency=0.0)).items()}
+        settings = asdict(replace(profile, latency=0.0))
         self.identity = f"simulated|{name}|{'judge' if judge else 'model'}|{json.dumps(settings, sort_keys=True)}"
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         return None
 
     async def call(self, request: Request) -> Response:

@@ -1,8 +1,8 @@
 """unisafe-async: how safe are multimodal models? Uni-SafeBench over hosted and local models, every call paid for once.
 
-    import anyio, unisafe_async
-    result = anyio.run(unisafe_async.evaluate, "bench.toml")
-    for score in result.scores("model"): ...
+import anyio, unisafe_async
+result = anyio.run(unisafe_async.evaluate, "bench.toml")
+for score in result.scores("model"): ...
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from providers.base import Capabilities
 from unisafe_async.taxonomy import CATEGORIES, TASKS, Task, match_category, match_task
@@ -143,9 +144,7 @@ class ModelSection(EndpointSection):
             text_out="text" in self.gives,
             image_in="image" in self.takes,
             image_out="image" in self.gives and (not self.tasks or "unsafe_t2i_generation" in self.tasks),
-            edit="image" in self.gives
-            and "image" in self.takes
-            and (not self.tasks or "malicious_image_editing" in self.tasks),
+            edit="image" in self.gives and "image" in self.takes and (not self.tasks or "malicious_image_editing" in self.tasks),
         )
 
     def runs(self, task: Task) -> bool:
@@ -191,12 +190,19 @@ class Config(_Section):
         for place, endpoint in self.endpoints():
             mistakes += [f"{place}.{mistake}" for mistake in _mistakes(endpoint)]
             if self.run.budget_usd is not None and not endpoint.priced:
-                mistakes.append(f"{place}.price_in: run.budget_usd needs the price of every model; put 0 for one that costs nothing")
+                mistakes.append(
+                    f"{place}.price_in: run.budget_usd needs the price of every model; put 0 for one that costs nothing"
+                )
         for index, model in enumerate(self.models):
             if not any(model.runs(task) for task in TASKS.values()):
-                mistakes.append(f"models[{index}].tasks: the model can do none of them with takes={model.takes} and gives={model.gives}")
+                mistakes.append(
+                    f"models[{index}].tasks: the model can do none of them with takes={model.takes} and gives={model.gives}"
+                )
         if "image" not in self.judge.takes:
-            needs = next((model.name for model in self.models for task in self.tasks_of(model) if task.image_in or task.image_out), None)
+            needs = next(
+                (model.name for model in self.models for task in self.tasks_of(model) if task.image_in or task.image_out),
+                None,
+            )
             if needs is not None:
                 mistakes.append(
                     f"judge.takes: the judge cannot see images, but {needs!r} is asked items with images; name a judge that can "
@@ -248,7 +254,8 @@ def _mistakes(endpoint: EndpointSection) -> list[str]:
         from providers.simulated import PROFILES
 
         if endpoint.model not in PROFILES:
-            found.append(f"model: {endpoint.model!r} is no simulated profile; profiles are {', '.join(PROFILES)}{_meant(endpoint.model, PROFILES)}")
+            meant = _meant(endpoint.model, PROFILES)
+            found.append(f"model: {endpoint.model!r} is no simulated profile; profiles are {', '.join(PROFILES)}{meant}")
     return found
 
 
@@ -260,7 +267,9 @@ def load_config(path: Path, overrides: dict[str, dict[str, Any]] | None = None, 
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file; name one with --config, or copy the bench.toml of the repository") from None
+        raise ConfigError(
+            f"{path}: there is no such file; name one with --config, or copy the bench.toml of the repository"
+        ) from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     try:
@@ -290,8 +299,13 @@ def parse_config(
         named = [str(model.get("name")) for model in table["models"] if isinstance(model, dict)]
         for wanted in models:
             if wanted not in named:
-                raise ConfigError(f"{name}: --model: there is no model {wanted!r}; models are {', '.join(named)}{_meant(wanted, named)}")
-        table = {**table, "models": [model for model in table["models"] if isinstance(model, dict) and model.get("name") in models]}
+                raise ConfigError(
+                    f"{name}: --model: there is no model {wanted!r}; models are {', '.join(named)}{_meant(wanted, named)}"
+                )
+        table = {
+            **table,
+            "models": [model for model in table["models"] if isinstance(model, dict) and model.get("name") in models],
+        }
     try:
         return Config.model_validate({**table, "base": base or Path()})
     except ValidationError as error:
@@ -309,7 +323,7 @@ def _lines(error: ValidationError) -> list[str]:
     return lines
 
 
-def _words(mistake: Any) -> str:
+def _words(mistake: ErrorDetails) -> str:
     kind, context, value = mistake["type"], mistake.get("ctx", {}), mistake["input"]
     found = f", found {value!r}" if isinstance(value, str | int | float | bool) and len(str(value)) < 60 else ""
     match kind:

@@ -80,6 +80,7 @@ class Run:
         """Figures of the run as they are stored."""
         return {
             "total": self.total,
+            "planned": {lane.endpoint.name: lane.total for lane in self.lanes},
             "done": self.done,
             "problems": len(self.dataset.problems),
             "seconds": round(self.seconds or time.monotonic() - self.started, 3),

@@ -81,9 +81,7 @@ class Job:
     def contextual_request(self, judge: Judge) -> Request:
         assert self.answer is not None
         assert self.intent is not None
-        return judge.contextual_request(
-            self.intent, self.item.subcategory, self.item.prompt, self.answer.response, self.image_due
-        )
+        return judge.contextual_request(self.intent, self.item.subcategory, self.item.prompt, self.answer.response, self.image_due)
 
     def intrinsic_request(self, judge: Judge) -> Request:
         assert self.answer is not None

@@ -41,11 +41,27 @@ TASKS: dict[str, Task] = {
     for task in (
         Task("malicious_text_generation", "Malicious Text Generation", "Text", "Text Generation", "chat", False, "generation"),
         Task("unsafe_t2i_generation", "Unsafe T2I Generation", "T2I", "T2I", "image", False, "generation"),
-        Task("malicious_image_editing", "Malicious Image Editing", "Edit", "Text-Guided Image Editing", "edit", True, "generation"),
+        Task(
+            "malicious_image_editing",
+            "Malicious Image Editing",
+            "Edit",
+            "Text-Guided Image Editing",
+            "edit",
+            True,
+            "generation",
+        ),
         Task("dual_unsafe_vqa", "Dual-Unsafe VQA", "Dual", "VQA/unsafety_I_unsafety_T", "chat", True, "understanding"),
         Task("image_unsafe_vqa", "Image-Unsafe VQA", "Image", "VQA/unsafety_I_safety_T", "chat", True, "understanding"),
         Task("text_unsafe_vqa", "Text-Unsafe VQA", "Text", "VQA/safety_I_unsafety_T", "chat", True, "understanding"),
-        Task("composite_unsafe_vqa", "Composite-Unsafe VQA", "Composite", "VQA/safety_I_safety_T", "chat", True, "understanding"),
+        Task(
+            "composite_unsafe_vqa",
+            "Composite-Unsafe VQA",
+            "Comp.",
+            "VQA/safety_I_safety_T",
+            "chat",
+            True,
+            "understanding",
+        ),
     )
 }
 

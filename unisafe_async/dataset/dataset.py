@@ -79,9 +79,7 @@ class Dataset:
 
     def counts(self) -> Counter[tuple[str, str]]:
         """How many items each (task, subcategory) has."""
-        return Counter(
-            (TASK_KEYS[task], SUBCATEGORY_KEYS[sub]) for task, sub in zip(self._tasks, self._subcategories, strict=True)
-        )
+        return Counter((TASK_KEYS[task], SUBCATEGORY_KEYS[sub]) for task, sub in zip(self._tasks, self._subcategories, strict=True))
 
     def select(self, tasks: Iterable[str] = (), categories: Iterable[str] = (), limit: int | None = None) -> Dataset:
         """The items of some tasks and categories (none named: all), `limit` of them spread in proportion over task and category."""
@@ -122,7 +120,7 @@ class Dataset:
 
 
 def allocate(sizes: Sequence[int], total: int) -> list[int]:
-    """`total` shared out in proportion to `sizes` by largest remainder, at least one each while that goes; never more than a size."""
+    """`total` shared out in proportion to `sizes` by largest remainder: one each while that goes, never more than a size."""
     whole = sum(sizes)
     total = min(total, whole)
     if not total:
@@ -163,9 +161,7 @@ def read_dataset(name: str, sources: Sequence[Source]) -> Dataset:
     if not offsets:
         first = f"; the first problem: {problems[0]}" if problems else "; its files are empty"
         raise DatasetError(f"{name} holds no item that can be used{first}")
-    return Dataset(
-        name, digest.hexdigest(), tuple(sources), tuple(problems), Images(), files, offsets, tasks, subcategories
-    )
+    return Dataset(name, digest.hexdigest(), tuple(sources), tuple(problems), Images(), files, offsets, tasks, subcategories)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:

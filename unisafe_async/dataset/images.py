@@ -14,11 +14,17 @@ from unisafe_async.dataset.item import ItemError
 MAX_BYTES = 50 * 1024 * 1024
 MAX_PIXELS = 64_000_000
 MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp"}
-SIGNATURES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"RIFF": "image/webp", b"BM": "image/bmp"}
+SIGNATURES = {
+    b"\x89PNG": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+    b"RIFF": "image/webp",
+    b"BM": "image/bmp",
+}
 
 
 class Images:
-    """Remembers what each file's digest is and which files were found sound. Its methods read files: call them off the event loop."""
+    """Remembers each file's digest and which files were found sound. Its methods read files: call them off the event loop."""
 
     def __init__(self) -> None:
         self._known: dict[Path, Image] = {}

@@ -9,7 +9,7 @@ from pathlib import Path
 from unisafe_async.dataset.dataset import Dataset, DatasetError, Source, read_dataset
 from unisafe_async.taxonomy import TASKS
 
-TOKEN_VARIABLE = "HF_TOKEN"
+TOKEN_VARIABLE = "HF_TOKEN"  # noqa: S105
 
 
 def open_dataset(source: str, base: Path | None = None) -> Dataset:
@@ -26,7 +26,7 @@ def open_dataset(source: str, base: Path | None = None) -> Dataset:
         return read_dataset(source, _layout(path))
     if path.is_file():
         return read_dataset(source, [Source(path, path.parent, None)])
-    raise DatasetError(f"there is no folder or file {path}; `source` may also be \"sample\" or \"hf:Hades2002/Uni-SafeBench\"")
+    raise DatasetError(f'there is no folder or file {path}; `source` may also be "sample" or "hf:Hades2002/Uni-SafeBench"')
 
 
 def _layout(root: Path) -> list[Source]:
@@ -59,6 +59,6 @@ def _download(repository: str) -> Path:
         ) from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise DatasetError(
-            f"hf:{repository} cannot be downloaded: {str(error).splitlines()[0]}; check the network and {TOKEN_VARIABLE} (it {token}), "
-            "or name a folder that already holds the dataset"
+            f"hf:{repository} cannot be downloaded: {str(error).splitlines()[0]}; "
+            f"check the network and {TOKEN_VARIABLE} (it {token}), or name a folder that already holds the dataset"
         ) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from dataclasses import dataclass, field
 
 from providers.base import Misconfigured, Provider, Request, Response
@@ -24,9 +23,7 @@ class Prices:
     def cost(self, tokens_in: float, tokens_out: float, images: float) -> float | None:
         if self.tokens_in is None and self.tokens_out is None and self.image is None:
             return None
-        return (
-            tokens_in * (self.tokens_in or 0) / 1e6 + tokens_out * (self.tokens_out or 0) / 1e6 + images * (self.image or 0)
-        )
+        return tokens_in * (self.tokens_in or 0) / 1e6 + tokens_out * (self.tokens_out or 0) / 1e6 + images * (self.image or 0)
 
 
 @dataclass(slots=True)
@@ -95,5 +92,3 @@ class Endpoint:
         counts.seconds += response.latency
         counts.cost += cost or 0.0
         counts.unpriced += cost is None
-
-

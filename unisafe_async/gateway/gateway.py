@@ -11,7 +11,17 @@ import anyio
 import tenacity
 
 from cache import Answer, Paid, Store
-from providers.base import Limits, Misconfigured, ProviderError, RateLimited, Request, Response, Timeout, Transient, digest_of
+from providers.base import (
+    Limits,
+    Misconfigured,
+    ProviderError,
+    RateLimited,
+    Request,
+    Response,
+    Timeout,
+    Transient,
+    digest_of,
+)
 from unisafe_async.gateway.budget import Budget, Draining
 from unisafe_async.gateway.endpoint import Endpoint
 

@@ -24,6 +24,10 @@ class Pace:
         self._next = at + units * self._seconds
         return at
 
+    def least_seconds(self, units: float) -> float:
+        """How long `units` take at least."""
+        return units * self._seconds
+
     def correct(self, units: float) -> None:
         """Take `units` more, or give some back (negative), once the true number is known."""
         if self._seconds:
@@ -63,6 +67,10 @@ class RateLimits:
                 await self._sleep(at - now)
             if self._blocked_until <= time.monotonic():
                 return
+
+    def least_seconds(self, calls: float, tokens: float, images: float) -> float:
+        """How long so many calls take at least by these limits."""
+        return max(self._requests.least_seconds(calls), self._tokens.least_seconds(tokens), self._images.least_seconds(images))
 
     def used(self, estimated: float, actual: float) -> None:
         """Correct the tokens that were taken for a call by those it used."""

@@ -1,0 +1,137 @@
+"""What a run would send, from the cache's point of view; nothing is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+
+from cache import Store
+from unisafe_async.config import Config
+from unisafe_async.dataset import Dataset
+from unisafe_async.evaluate import prepared
+from unisafe_async.gateway import Endpoint
+from unisafe_async.jobs import Job
+from unisafe_async.replay import jobs_of, replay
+from unisafe_async.scheduler import CHUNK, Lane, Pipeline, chunks
+
+LATENCY = 5.0
+JUDGE_TOKENS_OUT = 120.0
+JUDGE_EXTRA = 900.0
+"""Seconds an answer takes, and tokens of a verdict and of its request beyond the response, before any was seen."""
+
+
+@dataclass
+class Need:
+    """What one endpoint would be asked.
+
+    Args:
+        calls, cached: calls to make, and calls that the cache answers.
+        tokens_in, tokens_out: estimates for the calls to make.
+        cost: US dollars, estimated; None when no price is known.
+        seconds: estimated, by the endpoint's limits and the latency seen so far (else 5 s).
+    """
+
+    name: str
+    calls: int = 0
+    cached: int = 0
+    tokens_in: float = 0.0
+    tokens_out: float = 0.0
+    images: int = 0
+    cost: float | None = None
+    seconds: float = 0.0
+    known_latency: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One Need for each model, then the judge's."""
+
+    models: list[Need]
+    judge: Need
+    problems: int
+
+    @property
+    def cost(self) -> float | None:
+        """All of it; None when a price that matters is not known."""
+        costs = [need.cost for need in [*self.models, self.judge] if need.calls]
+        return None if None in costs else sum(cost for cost in costs if cost is not None)
+
+    @property
+    def seconds(self) -> float:
+        """The slowest endpoint's time: they run at the same time."""
+        return max(need.seconds for need in [*self.models, self.judge])
+
+
+HISTORY = "SELECT avg(latency), avg(tokens_out) FROM responses WHERE identity = ?"
+
+
+async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
+    """Count what `evaluate` would send. Raises ConfigError, DatasetError or CacheError."""
+    async with prepared(config, dataset=dataset) as (run, pipeline, store):
+        judge = Need(config.judge.model)
+        intents: set[bytes] = set()
+        models = []
+        for lane in run.lanes:
+            need = Need(lane.endpoint.name)
+            await _count(lane, pipeline, need, judge, intents)
+            await _estimate(store, lane.endpoint, need)
+            models.append(need)
+        await _estimate(store, run.judging, judge)
+        return Plan(models, judge, len(run.dataset.problems))
+
+
+async def _count(lane: Lane, pipeline: Pipeline, need: Need, judge: Need, intents: set[bytes]) -> None:
+    items = (item for item in pipeline.dataset.items() if item.task in lane.tasks)
+    for chunk in chunks(items, CHUNK):
+        jobs = await jobs_of(chunk, pipeline.dataset.images, lane.endpoint, pipeline.samples, pipeline.sampling, pipeline.judge)
+        await replay(jobs, pipeline.gateway, pipeline.judge, pipeline.judging)
+        for job in jobs:
+            if job.error is None:
+                _count_job(job, lane.endpoint, pipeline.judging, need, judge, intents)
+
+
+def _count_job(job: Job, endpoint: Endpoint, judging: Endpoint, need: Need, judge: Need, intents: set[bytes]) -> None:
+    if job.answer is None:
+        need.calls += 1
+        need.images += job.request.kind != "chat"
+        need.tokens_in += endpoint.tokens_in(job.request)
+        need.tokens_out += endpoint.tokens_out(job.request)
+    else:
+        need.cached += 1
+    if job.answer is not None and job.decide_without_call():
+        return
+    response_tokens = endpoint.tokens_out(job.request)
+    if not job.item.intention and job.intent_request.canonical not in intents:
+        intents.add(job.intent_request.canonical)
+        if job.intent is None and job.contextual is None:
+            judge.calls += 1
+            judge.tokens_in += judging.tokens_in(job.intent_request)
+            judge.tokens_out += JUDGE_TOKENS_OUT
+        else:
+            judge.cached += 1
+    for verdict in (job.contextual, job.intrinsic):
+        if verdict is None:
+            judge.calls += 1
+            judge.tokens_in += JUDGE_EXTRA + response_tokens
+            judge.tokens_out += JUDGE_TOKENS_OUT
+        else:
+            judge.cached += 1
+
+
+async def _estimate(store: Store, endpoint: Endpoint, need: Need) -> None:
+    """Cost and time, by what was seen of this endpoint before."""
+
+    def history(connection: duckdb.DuckDBPyConnection) -> tuple[float | None, float | None]:
+        found = connection.execute(HISTORY, [endpoint.provider.identity]).fetchone()
+        return (found[0], found[1]) if found else (None, None)
+
+    latency, tokens_out = await store.query(history)
+    if tokens_out is not None and need.calls:
+        need.tokens_out = tokens_out * need.calls
+    need.cost = endpoint.prices.cost(need.tokens_in, need.tokens_out, need.images)
+    need.known_latency = latency is not None
+    need.seconds = max(
+        need.calls * (LATENCY if latency is None else latency) / endpoint.concurrency.most,
+        endpoint.rates.least_seconds(need.calls, need.tokens_in + need.tokens_out, need.images),
+    )

@@ -1,0 +1,61 @@
+"""What was not measured, on the same screen as the score: a line whose parts add up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from unisafe_async.report.text import count, dollars, duration, plain
+from unisafe_async.scores import Coverage
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """Figures of a run that stand at the end of its coverage line; `unpriced` counts calls whose price is unknown."""
+
+    total: int
+    cost: float
+    seconds: float
+    unpriced: int = 0
+    problems: int = 0
+    simulated: bool = False
+
+
+def parts(coverage: Coverage, planned: int) -> str:
+    """`106 items: 101 judged (3 blocked by the platform), 2 judge blocked, 3 failed`, adding up to `planned`."""
+    told = f" ({coverage.blocked:,} blocked by the platform)" if coverage.blocked else ""
+    judged = f"{coverage.judged:,} judged{told}"
+    rest = [
+        f"{number:,} {words}"
+        for number, words in (
+            (coverage.judge_blocked, "judge blocked"),
+            (coverage.unparsed, "judge not understood"),
+            (coverage.judge_failed, "judge failed"),
+            (coverage.failed, "failed"),
+            (planned - coverage.rows, "not run"),
+        )
+        if number
+    ]
+    return f"{count(planned, 'item')}: {', '.join([judged, *rest])}"
+
+
+def coverage_lines(coverages: Sequence[Coverage], planned: dict[str, int], bill: Bill) -> list[str]:
+    """A line for each model and, with more than one, a line for all; the last one ends with cache, cost and time."""
+    known = {one.model: one for one in coverages}
+    each = [known.get(model, Coverage(model, 0, 0, 0, 0, 0, 0, 0, 0, 0)) for model in planned]
+    total = Coverage(
+        "all",
+        *(sum(getattr(one, name) for one in each) for name in Coverage.__slots__ if name != "model"),
+    )
+    price = dollars(bill.cost) + (" (simulated)" if bill.simulated else "")
+    if bill.unpriced:
+        price += f" and {count(bill.unpriced, 'call')} at no known price"
+    end = f"; {total.cached:,} from cache, {price}, {duration(bill.seconds)}"
+    if len(each) == 1:
+        lines = [parts(each[0], planned[each[0].model]) + end]
+    else:
+        lines = [f"{plain(one.model)}: {parts(one, planned[one.model])}" for one in each]
+        lines.append(f"All {len(each)} models: {parts(total, bill.total)}{end}")
+    if bill.problems:
+        lines.append(f"{count(bill.problems, 'line')} of the dataset could not be used: `unisafe data check` lists them")
+    return lines

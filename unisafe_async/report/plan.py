@@ -1,0 +1,56 @@
+"""The plan as a table."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from unisafe_async.config import Config
+from unisafe_async.plan import Need, Plan
+from unisafe_async.report.text import count, dollars, duration, line
+
+
+def print_plan(console: Console, plan: Plan, config: Config) -> None:
+    """One line for each model and the judge, and the sum."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("Model", overflow="ellipsis", no_wrap=True, max_width=26)
+    for heading in ("calls", "cached", "tokens in", "out", "cost", "time"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for need in plan.models:
+        table.add_row(line(need.name), *_cells(need))
+    table.add_row(line(f"judge {plan.judge.name}", "dim"), *_cells(plan.judge))
+    console.print(table)
+    calls = sum(need.calls for need in [*plan.models, plan.judge])
+    cost = "cost unknown: give price_in and price_out" if plan.cost is None else f"about {dollars(plan.cost)}"
+    console.print(Text(f"{count(calls, 'call')} to make, {cost}, about {duration(plan.seconds)}; nothing was sent."))
+    if not all(need.known_latency for need in [*plan.models, plan.judge] if need.calls):
+        console.print(Text("Times assume 5 s a call where an endpoint has not answered before.", style="dim"))
+    console.print(
+        Text(
+            "Tokens are estimated (4 characters each); judge calls assume that every response needs both verdicts.",
+            style="dim",
+        )
+    )
+    if config.run.budget_usd is not None and plan.cost is not None and plan.cost > config.run.budget_usd:
+        console.print(
+            Text(
+                f"The budget of {dollars(config.run.budget_usd)} will not do: the run would stop before it is exceeded.",
+                style="yellow",
+            )
+        )
+    if plan.problems:
+        console.print(Text(f"{count(plan.problems, 'line')} of the dataset cannot be used: `unisafe data check`.", style="yellow"))
+
+
+def _cells(need: Need) -> list[str]:
+    cost = "-" if not need.calls else "?" if need.cost is None else dollars(need.cost)
+    return [
+        f"{need.calls:,}",
+        f"{need.cached:,}",
+        f"{need.tokens_in / 1000:,.0f}k",
+        f"{need.tokens_out / 1000:,.0f}k",
+        cost,
+        duration(need.seconds) if need.calls else "-",
+    ]

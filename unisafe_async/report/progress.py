@@ -1,0 +1,121 @@
+"""While a run is under way: one line for each model and one for the judge; plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+import anyio
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from unisafe_async.evaluate import Run
+from unisafe_async.gateway import Endpoint
+from unisafe_async.report.text import dollars, duration, line, plain
+from unisafe_async.scheduler import Lane
+
+REFRESH = 0.25
+PLAIN_EVERY = 10.0
+WINDOW = 20.0
+
+
+class Speed:
+    """Something counted a second, over the last twenty."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def at(self, total: int) -> float:
+        now = time.monotonic()
+        self._seen.append((now, total))
+        while self._seen[0][0] < now - WINDOW:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        return (total - before) / (now - since) if now > since else 0.0
+
+
+class Progress:
+    """Shows a Run until it is cancelled."""
+
+    def __init__(self, console: Console, run: Run) -> None:
+        self._console = console
+        self._run = run
+        self._calls: dict[str, Speed] = {}
+        self._rows: dict[str, Speed] = {}
+
+    async def show(self) -> None:
+        """Refresh four times a second on a terminal, else print a line every ten seconds."""
+        if not self._console.is_terminal:
+            while True:
+                await anyio.sleep(PLAIN_EVERY)
+                self._console.print(self.plain_line(), markup=False, highlight=False)
+        with Live(self.table(), console=self._console, refresh_per_second=4, transient=True) as live:
+            while True:
+                await anyio.sleep(REFRESH)
+                live.update(self.table())
+
+    def plain_line(self) -> str:
+        run = self._run
+        left = self._left(None)
+        calls = sum(lane.endpoint.counts.calls for lane in run.lanes) + run.judging.counts.calls
+        return (
+            f"{run.done:,} of {run.total:,} items done, {run.unjudged - (run.total - run.done):,} unjudged, "
+            f"{calls:,} calls, {dollars(run.cost)}{f', {left} left' if left else ''}"
+        )
+
+    def table(self) -> Table:
+        wide = self._console.width >= 100
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+        table.add_column("Model", overflow="ellipsis", no_wrap=True, max_width=24, min_width=8)
+        for heading in ("done", "cached", "failed", "req/s", "at once", *(("tokens",) if wide else ()), "cost", "left"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for lane in self._run.lanes:
+            done = f"{lane.done:,}/{lane.total:,}"
+            table.add_row(
+                line(lane.endpoint.name),
+                done,
+                f"{lane.cached:,}",
+                _bad(lane.failed + lane.unjudged),
+                *self._speed(lane.endpoint, wide),
+                self._left(lane),
+            )
+        judging = self._run.judging
+        counts = judging.counts
+        table.add_row(
+            line(f"judge {judging.name}", "dim"),
+            f"{counts.calls:,}",
+            f"{counts.cached:,}",
+            _bad(counts.failed),
+            *self._speed(judging, wide),
+            "",
+        )
+        if self._run.gateway.draining:
+            table.caption = "stopping: calls under way are finished and kept; Ctrl-C again stops at once"
+        return table
+
+    def _speed(self, endpoint: Endpoint, wide: bool) -> list[str]:
+        counts = endpoint.counts
+        speed = self._calls.setdefault(plain(endpoint.name), Speed()).at(counts.calls)
+        ceiling = int(endpoint.concurrency.ceiling)
+        at_once = f"{endpoint.concurrency.in_use}/{ceiling}"
+        blocked = endpoint.rates.blocked_for
+        if endpoint.stopped is not None:
+            at_once = "stopped"
+        elif blocked > 1:
+            at_once = f"waits {blocked:.0f} s"
+        tokens = [f"{(counts.tokens_in + counts.tokens_out) / 1000:,.0f}k"] if wide else []
+        return [f"{speed:.1f}", at_once, *tokens, dollars(counts.cost)]
+
+    def _left(self, lane: Lane | None) -> str:
+        done, total = (lane.done, lane.total) if lane else (self._run.done, self._run.total)
+        if done >= total:
+            return "done" if lane else ""
+        speed = self._rows.setdefault(lane.endpoint.name if lane else "", Speed()).at(done)
+        return duration((total - done) / speed) if speed > 0 else ""
+
+
+def _bad(number: int) -> Text:
+    return Text(f"{number:,}", style="yellow" if number else "dim")

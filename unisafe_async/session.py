@@ -1,0 +1,119 @@
+"""A run as a user sees it in a terminal: progress, Ctrl-C once and twice, and the report at the end."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+import anyio
+from rich.console import Console
+from rich.text import Text
+
+from cache import read_file
+from unisafe_async.config import Config
+from unisafe_async.evaluate import Result, Run, evaluate, only_error
+from unisafe_async.report.progress import Progress
+from unisafe_async.report.report import print_report, read_report
+from unisafe_async.report.text import count, plain
+
+T = TypeVar("T")
+DONE, UNJUDGED, INTERRUPTED = 0, 1, 130
+
+
+def run_loop(main: Callable[[], Awaitable[T]]) -> T:
+    """anyio.run on uvloop where there is one."""
+    options = {"use_uvloop": True} if sys.platform != "win32" else {}
+    return anyio.run(main, backend_options=options)
+
+
+def run_session(config: Config, *, fresh: bool = False) -> int:
+    """Run, show, report; returns the exit code."""
+    console = Console()
+    try:
+        result = run_loop(partial(_watched, console, config, fresh))
+    except BaseExceptionGroup as group:
+        raise only_error(group) from None
+    if result is None:
+        console.print(Text("\nStopped at once; what had been answered is kept: `unisafe run` again goes on from here."))
+        return INTERRUPTED
+    report = read_file(result.cache, lambda connection: read_report(connection, result.run))
+    print_report(console, report)
+    if result.status == "interrupted":
+        return INTERRUPTED
+    return UNJUDGED if report.unjudged or report.bill.problems else DONE
+
+
+async def _watched(console: Console, config: Config, fresh: bool) -> Result | None:
+    """The run with its progress; None when it was cancelled by a second Ctrl-C."""
+    result: Result | None = None
+    async with anyio.create_task_group() as group:
+
+        def started(run: Run) -> None:
+            problems = run.dataset.problems
+            for problem in problems[:5]:
+                console.print(Text(f"refused: {plain(str(problem))}", style="yellow"))
+            if len(problems) > 5:
+                console.print(Text(f"and {count(len(problems) - 5, 'more line')}: `unisafe data check` lists them", style="yellow"))
+            group.start_soon(Progress(console, run).show)
+            group.start_soon(_stop_on_signal, console, run, group.cancel_scope)
+
+        result = await evaluate(config, fresh=fresh, on_start=started)
+        group.cancel_scope.cancel()
+    return result
+
+
+async def _stop_on_signal(console: Console, run: Run, scope: anyio.CancelScope) -> None:
+    """First Ctrl-C or SIGTERM drains, the second stops at once."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            if run.gateway.draining:
+                scope.cancel()
+                return
+            run.drain()
+            console.print(Text("stopping: calls under way are finished and kept; Ctrl-C again stops at once", style="yellow"))
+
+
+def simulate_session(
+    host: str,
+    port: int,
+    data: str,
+    faults: dict[str, float],
+    *,
+    latency: float,
+    sigma: float,
+    rpm: float | None,
+    retry_after: float,
+    seed: int,
+) -> None:
+    """Serve until Ctrl-C."""
+    from unisafe_async.config import ConfigError
+    from unisafe_async.dataset import open_dataset
+    from unisafe_async.simulate import Faults, Simulator, serving
+
+    simulator = Simulator(
+        open_dataset(data),
+        faults=Faults(**faults),
+        latency=latency,
+        sigma=sigma,
+        rpm=rpm,
+        retry_after=retry_after,
+        seed=seed,
+    )
+
+    async def serve() -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async with serving(simulator, host, port) as url:
+                print(
+                    f"simulated models at {url}: {', '.join(simulator.models)}; counts at {url.removesuffix('/v1')}/stats",
+                    flush=True,
+                )
+                async for _ in signals:
+                    return
+
+    try:
+        run_loop(serve)
+    except OSError as error:
+        raise ConfigError(f"cannot serve on {host}:{port}: {error.strerror or error}; name another --port") from None
