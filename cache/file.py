@@ -21,7 +21,7 @@ from cache.schema import CREATE, VERSION
 T = TypeVar("T")
 POLL = 0.005
 PATIENCE = 30.0
-HOLD = 1.0
+HOLD = 2.0
 
 
 class CacheFile:

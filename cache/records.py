@@ -11,7 +11,7 @@ from typing import Protocol
 
 import duckdb
 
-from providers.base import Image, ImageSource, Response, Usage
+from providers.base import Image, ImageSource, Response, Usage, clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +150,10 @@ def add_answers(connection: duckdb.DuckDBPyConnection, paid: Sequence[Paid], pic
                 one.key,
                 one.identity,
                 one.request,
-                _storable(response.text),
+                clean(response.text),
                 [image.digest for image in response.images],
                 response.finish,
-                _storable(response.reason),
+                clean(response.reason),
                 usage.tokens_in,
                 usage.tokens_out,
                 usage.images,
@@ -184,8 +184,7 @@ def _append(connection: duckdb.DuckDBPyConnection, table: str, records: Sequence
 
 
 def _storable(value: object) -> object:
-    """A string without lone surrogates, which no UTF-8 column can hold."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) and not value.isascii() else value
+    return clean(value) if isinstance(value, str) else value
 
 
 def save_run(connection: duckdb.DuckDBPyConnection, record: RunRecord) -> None:

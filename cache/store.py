@@ -20,7 +20,7 @@ from providers.base import ImageSource
 
 T = TypeVar("T")
 GATHER = 0.003
-GATHER_BUSY = 0.012
+GATHER_BUSY = 0.025
 BUSY = 16
 LINGER = 0.1
 IMAGE_MEMORY = 64 * 1024 * 1024
@@ -51,7 +51,7 @@ class Store:
     """Every answer ever paid for, every verdict row, every image.
 
     A commit returns when the answer is on disk; a few milliseconds of commits share one transaction. The file is let go when
-    nothing was asked for 0.1 s, at least once a second, and at once when another process waits (cache/file.py).
+    nothing was asked for 0.1 s, at least every two seconds, and at once when another process waits (cache/file.py).
 
     Args:
         path: the DuckDB file.

@@ -61,5 +61,5 @@ def load_rubrics(folder: Path | None = None) -> Rubrics:
 
 def fenced(kind: str, text: str) -> str:
     """`text` between fence lines that it cannot close: their code is a digest of the text."""
-    code = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, person=b"unisafe-fence").hexdigest()
+    code = hashlib.blake2b(text.encode(), digest_size=8, person=b"unisafe-fence").hexdigest()
     return f"<<<{kind} {code}>>>\n{text}\n<<<END {kind} {code}>>>"

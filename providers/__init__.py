@@ -18,6 +18,7 @@ from providers.base import (
     Timeout,
     Transient,
     Usage,
+    clean,
     digest_of,
 )
 
@@ -39,5 +40,6 @@ __all__ = [
     "Timeout",
     "Transient",
     "Usage",
+    "clean",
     "digest_of",
 ]

@@ -6,13 +6,14 @@ Read this page first. A provider is one model behind one async call; about twent
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol, Self, runtime_checkable
+
+import orjson
 
 Kind = Literal["chat", "image", "edit"]
 Finish = Literal["stop", "length", "refused", "blocked"]
@@ -24,7 +25,7 @@ ImageSource = bytes | Path | Callable[[], Awaitable[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A piece of text in a prompt."""
+    """A piece of text in a prompt, without lone surrogates (`clean`)."""
 
     text: str
 
@@ -40,6 +41,11 @@ class Image:
     @classmethod
     def from_bytes(cls, data: bytes, media_type: str = "image/png") -> Image:
         return cls(digest_of(data), media_type, data)
+
+    @property
+    def file_name(self) -> str:
+        """A name for uploads, such as `image.png`."""
+        return f"image.{self.media_type.rsplit('/', 1)[-1]}"
 
     async def read(self) -> bytes:
         """The image file's bytes. Raises OSError when its file has gone."""
@@ -98,7 +104,7 @@ class Request:
             value = getattr(self, name)
             if value is not None:
                 content[name] = value
-        return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+        return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
     @property
     def text(self) -> str:
@@ -108,6 +114,11 @@ class Request:
     @property
     def images(self) -> tuple[Image, ...]:
         return tuple(part for part in self.parts if isinstance(part, Image))
+
+
+def clean(text: str) -> str:
+    """`text` without lone surrogates, which no UTF-8 (a wire, a column) can hold; each becomes `?`."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def digest_of(data: bytes) -> str:

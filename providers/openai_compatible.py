@@ -1,14 +1,17 @@
-"""Any OpenAI-compatible endpoint, through the openai package and its aiohttp transport.
+"""Any OpenAI-compatible endpoint, through the openai package's HTTP client with its aiohttp transport.
 
-Images go through the package's own methods. Chat, nearly all of the traffic, goes through the package's HTTP client without the
-layers of option and model copies above it: that halves the CPU of a call and more (benchmarks/cpu_per_call.py).
+The package's layers of option and model copies above that client are left out: that halves the CPU of a call and more
+(benchmarks/cpu_per_call.py).
 """
 
 from __future__ import annotations
 
+import json
+import ssl
 import time
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import cache
 from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -23,7 +26,6 @@ from providers.base import (
     Capabilities,
     Image,
     Limits,
-    Misconfigured,
     ProviderError,
     Request,
     Response,
@@ -32,6 +34,8 @@ from providers.base import (
     Usage,
 )
 
+CHAT, GENERATIONS, EDITS = "chat/completions", "images/generations", "images/edits"
+File = tuple[str, tuple[str, bytes, str]]
 MAX_IMAGE_BYTES = 64 * 1024 * 1024
 
 
@@ -77,25 +81,21 @@ class OpenAICompatible:
         self._extra = dict(extra or {})
         self._structured = structured
         self._tokens_key = "max_completion_tokens" if urlsplit(base_url).hostname == "api.openai.com" else "max_tokens"
-        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         limits = httpx2.Limits(max_connections=self._max_connections, max_keepalive_connections=self._max_connections)
-        http = openai.DefaultAioHttpClient(
-            limits=limits, timeout=httpx2.Timeout(self._timeout, connect=min(10.0, self._timeout)), follow_redirects=False
-        )
-        self._http = await self._stack.enter_async_context(http)
-        self._client = openai.AsyncOpenAI(
-            api_key=self._api_key, base_url=self.base_url, http_client=http, max_retries=0, timeout=self._timeout
-        )
-        self._url = httpx2.URL(f"{self.base_url}/chat/completions")
-        self._headers = {"authorization": f"Bearer {self._api_key}", "content-type": "application/json"}
-        self._extensions = {"timeout": httpx2.Timeout(self._timeout, connect=min(10.0, self._timeout)).as_dict()}
+        timeout = httpx2.Timeout(self._timeout, connect=min(10.0, self._timeout), pool=None)
+        self._http = openai.DefaultAioHttpClient(limits=limits, timeout=timeout, follow_redirects=False, verify=_tls())
+        await self._http.__aenter__()
+        self._urls = {path: httpx2.URL(f"{self.base_url}/{path}") for path in (CHAT, GENERATIONS, EDITS)}
+        self._authorization = {"authorization": f"Bearer {self._api_key}"}
+        self._headers = {**self._authorization, "content-type": "application/json"}
+        self._extensions = {"timeout": timeout.as_dict()}
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with anyio.CancelScope(shield=True):
-            await self._stack.aclose()
+            await self._http.__aexit__(None, None, None)
 
     async def call(self, request: Request) -> Response:
         started = time.perf_counter()
@@ -109,15 +109,11 @@ class OpenAICompatible:
             raise self._without_key(error) from None
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
             raise Transient(f"cannot connect to {self.base_url}: {error or type(error).__name__}", unreachable=True) from None
-        except (TimeoutError, httpx2.TimeoutException, openai.APITimeoutError):
+        except (TimeoutError, httpx2.TimeoutException):
             raise Timeout(f"no answer within {self._timeout:g} s") from None
-        except (httpx2.TransportError, openai.APIConnectionError) as error:
+        except httpx2.TransportError as error:
             raise Transient(f"connection failed: {error or type(error).__name__}") from None
-        except httpx2.InvalidURL as error:
-            raise Misconfigured(f"base_url {self.base_url} is no address: {error}") from None
-        return Response(
-            response.text, response.images, response.finish, response.reason, response.usage, time.perf_counter() - started
-        )
+        return replace(response, latency=time.perf_counter() - started)
 
     async def _chat(self, request: Request) -> Response:
         """One chat completion; asked again only where the endpoint says that it does not know a parameter."""
@@ -126,11 +122,7 @@ class OpenAICompatible:
             body = await wire.chat_body(
                 self.model, request, image_out=request.kind != "chat", tokens_key=tokens_key, structured=structured
             )
-            body.update(self._extra)
-            answer = await self._http.send(
-                httpx2.Request("POST", self._url, content=orjson.dumps(body), headers=self._headers, extensions=self._extensions)
-            )
-            self.reported = wire.limits_of(answer.headers)
+            answer = await self._post(CHAT, body)
             if answer.status_code == 200:
                 return wire.chat_response(_parsed(answer.content))
             error_body = _error_body(answer.content)
@@ -143,29 +135,38 @@ class OpenAICompatible:
                 return self._blocked_or_raise(answer.status_code, error_body, answer.headers)
 
     async def _images(self, request: Request) -> Response:
-        """One image by `images.generate`, or by `images.edit` when an image is given."""
-        options: dict[str, object] = {**self._extra, **({"size": request.size} if request.size else {})}
-        try:
-            if request.kind == "image":
-                raw = await self._client.images.with_raw_response.generate(
-                    model=self.model, prompt=request.text, n=1, extra_body=options or None
-                )
-            else:
-                files = [
-                    (f"image.{image.media_type.rsplit('/', 1)[-1]}", await image.read(), image.media_type)
-                    for image in request.images
-                ]
-                raw = await self._client.images.with_raw_response.edit(
-                    model=self.model, prompt=request.text, image=files, n=1, extra_body=options or None
-                )
-        except openai.APIStatusError as error:
-            self.reported = wire.limits_of(error.response.headers)
-            return self._blocked_or_raise(error.status_code, _error_body(error.response.content), error.response.headers)
-        self.reported = wire.limits_of(raw.headers)
-        body = _parsed(raw.content)
-        images = [data if data is not None else await self._download(str(url)) for data, url in wire.image_data(body)]
-        usage = wire.usage_of(body, len(images))
+        """One image by `images/generations`, or by `images/edits` when an image is given."""
+        body: wire.Json = {"model": self.model, "prompt": request.text, "n": 1}
+        if request.size:
+            body["size"] = request.size
+        if request.kind == "image":
+            answer = await self._post(GENERATIONS, body)
+        else:
+            files = [("image", (image.file_name, await image.read(), image.media_type)) for image in request.images]
+            answer = await self._post(EDITS, body, files)
+        if answer.status_code != 200:
+            return self._blocked_or_raise(answer.status_code, _error_body(answer.content), answer.headers)
+        parsed = _parsed(answer.content)
+        images = [data if data is not None else await self._download(str(url)) for data, url in wire.image_data(parsed)]
+        usage = wire.usage_of(parsed, len(images))
         return Response(images=tuple(Image.from_bytes(data, media_type_of(data)) for data in images), usage=usage)
+
+    async def _post(self, path: str, body: wire.Json, files: list[File] | None = None) -> httpx2.Response:
+        """Send `body` as JSON, or as a form with `files`."""
+        body.update(self._extra)
+        if files is None:
+            request = httpx2.Request(
+                "POST", self._urls[path], content=orjson.dumps(body), headers=self._headers, extensions=self._extensions
+            )
+        else:
+            request = httpx2.Request(
+                "POST", self._urls[path], data=body, files=files, headers=self._authorization, extensions=self._extensions
+            )
+            await request.aread()
+        answer = await self._http.send(request)
+        if any(name[:11].lower() == b"x-ratelimit" for name, _ in answer.headers.raw):
+            self.reported = wire.limits_of(answer.headers)
+        return answer
 
     async def _download(self, url: str) -> bytes:
         """An image that the endpoint keeps at a URL; the key is not sent there."""
@@ -196,9 +197,15 @@ class OpenAICompatible:
 
 
 def _parsed(content: bytes) -> wire.Json:
+    """The JSON object; the standard parser has a second try, since it takes escaped lone surrogates."""
     try:
         body = orjson.loads(content)
     except orjson.JSONDecodeError:
+        try:
+            body = json.loads(content)
+        except ValueError:
+            body = None
+    if body is None:
         raise Transient("the endpoint's answer is no JSON") from None
     if not isinstance(body, dict):
         raise Transient("the endpoint's answer is no JSON object")
@@ -210,6 +217,12 @@ def _error_body(content: bytes) -> object:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
         return content.decode("utf-8", "replace")[:500]
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all providers: reading the certificates takes 30 ms."""
+    return httpx2.create_ssl_context()
 
 
 def media_type_of(data: bytes) -> str:

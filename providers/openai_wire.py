@@ -28,6 +28,7 @@ from providers.base import (
     Text,
     Transient,
     Usage,
+    clean,
 )
 
 Json = dict[str, Any]
@@ -107,12 +108,13 @@ def chat_response(body: Json) -> Response:
     except (KeyError, IndexError, TypeError, AttributeError):
         raise Transient("the endpoint answered without any choice") from None
     text, images = _message_parts(message)
+    text = clean(text)
     finish: Finish = "length" if choice.get("finish_reason") == "length" else "stop"
     reason = ""
     if choice.get("finish_reason") == "content_filter":
         finish, reason = "blocked", filter_reason(choice) or "content_filter"
     elif message.get("refusal"):
-        finish, text, reason = "refused", str(message["refusal"]), "message.refusal"
+        finish, text, reason = "refused", clean(str(message["refusal"])), "message.refusal"
     return Response(text=text, images=tuple(images), finish=finish, reason=reason, usage=usage_of(body, len(images)))
 
 
@@ -265,8 +267,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def limits_of(headers: Mapping[str, str]) -> Limits:
     """What `x-ratelimit-remaining-*` and `x-ratelimit-reset-*` say, resets in seconds from now."""
-    if "x-ratelimit-remaining-requests" not in headers and "x-ratelimit-remaining-tokens" not in headers:
-        return Limits()
     return Limits(
         _int(headers.get("x-ratelimit-remaining-requests")),
         _int(headers.get("x-ratelimit-remaining-tokens")),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cache import CacheError, Row
     from unisafe_async.config import Config, ConfigError, load_config, parse_config
     from unisafe_async.dataset import Dataset, DatasetError, open_dataset
-    from unisafe_async.evaluate import Result, Run, evaluate
+    from unisafe_async.evaluation import Result, Run, evaluate
     from unisafe_async.scores import Coverage, Score, Share
 
 _HOMES = {
@@ -23,12 +23,12 @@ _HOMES = {
     "Coverage": "unisafe_async.scores",
     "Dataset": "unisafe_async.dataset",
     "DatasetError": "unisafe_async.dataset",
-    "Result": "unisafe_async.evaluate",
+    "Result": "unisafe_async.evaluation",
     "Row": "cache",
-    "Run": "unisafe_async.evaluate",
+    "Run": "unisafe_async.evaluation",
     "Score": "unisafe_async.scores",
     "Share": "unisafe_async.scores",
-    "evaluate": "unisafe_async.evaluate",
+    "evaluate": "unisafe_async.evaluation",
     "load_config": "unisafe_async.config",
     "open_dataset": "unisafe_async.dataset",
     "parse_config": "unisafe_async.config",

@@ -9,7 +9,7 @@ import duckdb
 from cache import Store
 from unisafe_async.config import Config
 from unisafe_async.dataset import Dataset
-from unisafe_async.evaluate import prepared
+from unisafe_async.evaluation import prepared
 from unisafe_async.gateway import Endpoint
 from unisafe_async.jobs import Job
 from unisafe_async.replay import jobs_of, replay

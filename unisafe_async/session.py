@@ -14,7 +14,7 @@ from rich.text import Text
 
 from cache import read_file
 from unisafe_async.config import Config
-from unisafe_async.evaluate import Result, Run, evaluate, only_error
+from unisafe_async.evaluation import Result, Run, evaluate, only_error
 from unisafe_async.report.progress import Progress
 from unisafe_async.report.report import print_report, read_report
 from unisafe_async.report.text import count, plain

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from providers.base import Kind
@@ -90,6 +91,7 @@ _SUBCATEGORIES |= {_folded("sex related content"): "Sex-related", _folded("sexua
 _CATEGORIES = {_folded(category): category for category in CATEGORIES}
 
 
+@cache
 def match_subcategory(name: str) -> str | None:
     """The subcategory that `name` means, whatever its case, hyphens, plural and `&`; None when there is none."""
     return _SUBCATEGORIES.get(_folded(name))
@@ -100,6 +102,7 @@ def match_category(name: str) -> str | None:
     return _CATEGORIES.get(_folded(name))
 
 
+@cache
 def match_task(name: str) -> str | None:
     """The key of the task that `name` (a key or the paper's title) means; None when there is none."""
     folded = _folded(name)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from pathlib import Path
+from threading import Lock
 
+from anyio import to_thread
 from PIL import Image as Picture
 from PIL import UnidentifiedImageError
 
 from providers.base import Image, digest_of
 from unisafe_async.dataset.item import ItemError
 
+KEPT_BYTES = 16 * 1024 * 1024
 MAX_BYTES = 50 * 1024 * 1024
 MAX_PIXELS = 64_000_000
 MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp"}
@@ -29,6 +33,9 @@ class Images:
     def __init__(self) -> None:
         self._known: dict[Path, Image] = {}
         self._sound: set[Path] = set()
+        self._recent: dict[Path, bytes] = {}
+        self._recent_bytes = 0
+        self._lock = Lock()
 
     def identify(self, path: Path) -> Image:
         """The image by the digest of its bytes. Raises ItemError when it cannot be read or is too large."""
@@ -44,9 +51,26 @@ class Images:
         media_type = next((kind for start, kind in SIGNATURES.items() if data.startswith(start)), None)
         if media_type is None:
             raise ItemError(f"image: {path.name} is no image of a kind that can be sent ({', '.join(MEDIA_TYPES)})")
-        image = Image(digest_of(data), media_type, path)
+        self._keep(path, data)
+        image = Image(digest_of(data), media_type, partial(self._read, path))
         self._known[path] = image
         return image
+
+    async def _read(self, path: Path) -> bytes:
+        data = self._recent.get(path)
+        if data is None:
+            data = await to_thread.run_sync(path.read_bytes)
+            self._keep(path, data)
+        return data
+
+    def _keep(self, path: Path, data: bytes) -> None:
+        """Remember an image's bytes for the calls that are about to send them; a few megabytes in all."""
+        with self._lock:
+            if path not in self._recent and len(data) <= KEPT_BYTES // 8:
+                self._recent[path] = data
+                self._recent_bytes += len(data)
+                while self._recent_bytes > KEPT_BYTES:
+                    self._recent_bytes -= len(self._recent.pop(next(iter(self._recent))))
 
     def is_sound(self, path: Path) -> bool:
         """Whether `verify` found it so."""

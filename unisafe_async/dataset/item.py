@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from providers.base import clean
 from unisafe_async.taxonomy import CATEGORY_OF, TASKS, Task, match_subcategory, match_task
 
 
@@ -65,7 +66,7 @@ def item_of(line: bytes, root: Path, task: str | None) -> Item:
     intention = record.get("intention") or ""
     if not isinstance(intention, str):
         raise ItemError(f"intention: should be a text, found {_shown(intention)}")
-    return Item(key, str(id_), prompt, _image(record.get("image"), root, kind), subcategory, intention.strip())
+    return Item(key, str(id_), clean(prompt), _image(record.get("image"), root, kind), subcategory, clean(intention).strip())
 
 
 def _task(record: dict[str, object]) -> str:

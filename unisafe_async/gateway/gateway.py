@@ -153,7 +153,8 @@ class Gateway:
             usage = response.usage
             priced = usage.cost if usage.cost is not None else endpoint.prices.cost(usage.tokens_in, usage.tokens_out, usage.images)
             cost = priced or 0.0
-            response = replace(response, usage=replace(usage, cost=priced))
+            if priced is not None:
+                response = replace(response, usage=replace(usage, cost=priced))
             endpoint.count(response, priced)
         finally:
             self.budget.settle(most, cost)

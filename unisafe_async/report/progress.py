@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from unisafe_async.evaluate import Run
+from unisafe_async.evaluation import Run
 from unisafe_async.gateway import Endpoint
 from unisafe_async.report.text import dollars, duration, line, plain
 from unisafe_async.scheduler import Lane

@@ -68,7 +68,7 @@ def newest_run(connection: duckdb.DuckDBPyConnection, name: str | None) -> str:
         )
     if name and name not in names and len(names) > 1:
         raise CacheError(f"{name!r} begins the names of {len(names)} runs: {', '.join(names[:5])}")
-    return name if name in names else names[0]  # type: ignore[return-value]
+    return name if name in names else names[0]
 
 
 def read_report(connection: duckdb.DuckDBPyConnection, name: str | None = None, dimension: str | None = None) -> Report:
