@@ -57,6 +57,13 @@ def run(folder: Path, items: int, label: str) -> None:
           f"{took:.1f} s, peak {common.peak_mib():.0f} MiB", flush=True)  # fmt: skip
 
 
+def in_a_process(items: int, folder: str, label: str) -> str:
+    """`run` in a process of its own, so that its peak memory is its own; what it printed."""
+    options = ["--items", str(items), "--folder", folder, "--label", label]
+    command = [sys.executable, "-m", "benchmarks.cached_rerun", *options]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=25_000)
@@ -70,18 +77,7 @@ def main() -> None:
         folder = Path(name)
         common.dataset(folder, given.items)
         for label in ("first run", "rerun, cached"):
-            command = [
-                sys.executable,
-                "-m",
-                "benchmarks.cached_rerun",
-                "--items",
-                str(given.items),
-                "--folder",
-                name,
-                "--label",
-                label,
-            ]
-            subprocess.run(command, check=True)
+            print(in_a_process(given.items, name, label), end="", flush=True)
         with duckdb.connect(str(folder / "bench.duckdb"), read_only=True) as connection:
             keys = connection.execute(f"SELECT key FROM responses USING SAMPLE {QUERIES}").fetchall()
             started = time.perf_counter()

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import argparse
 import re
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from benchmarks import common
+from benchmarks.cached_rerun import in_a_process
 
 
 def main() -> None:
@@ -23,18 +22,7 @@ def main() -> None:
     for items in given.items:
         with tempfile.TemporaryDirectory() as name:
             common.dataset(Path(name), items)
-            command = [
-                sys.executable,
-                "-m",
-                "benchmarks.cached_rerun",
-                "--items",
-                str(items),
-                "--folder",
-                name,
-                "--label",
-                "cold run",
-            ]
-            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            output = in_a_process(items, name, "cold run")
             print(output, end="", flush=True)
             found = re.search(r"peak (\d+) MiB", output)
             assert found is not None

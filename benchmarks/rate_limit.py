@@ -23,7 +23,7 @@ RPM = 1200
 
 
 def once(folder: Path, url: str, calls: int, rpm: int | None) -> tuple[float, int]:
-    """Seconds and 429s of `calls` calls: text items with an intention, judged by a simulated judge, so all calls are the model's."""
+    """Seconds and 429s of `calls` calls: items bring their intention, the judge is simulated: all calls are the model's."""
     path = folder / "items.jsonl"
     with path.open("w") as file:
         for number in range(calls):
