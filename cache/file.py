@@ -22,6 +22,7 @@ T = TypeVar("T")
 POLL = 0.005
 PATIENCE = 30.0
 HOLD = 2.0
+MEMORY = "128MB"
 
 
 class CacheFile:
@@ -73,7 +74,9 @@ class CacheFile:
             while True:
                 try:
                     connection = duckdb.connect(
-                        str(self.path), read_only=self._read_only, config={"threads": 2 if self._read_only else 1}
+                        str(self.path),
+                        read_only=self._read_only,
+                        config={"threads": 2} if self._read_only else {"threads": 1, "memory_limit": MEMORY},
                     )
                     break
                 except duckdb.Error as error:

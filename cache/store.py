@@ -63,6 +63,7 @@ class Store:
         self.ids = Ids()
         self._file = CacheFile(path, patience=patience, read_only=read_only)
         self._stack = AsyncExitStack()
+        self._serving = anyio.CancelScope(shield=True)
         self._wake = anyio.Event()
         self._lookups: list[tuple[Sequence[str], int, _Wait[dict[str, Answer]]]] = []
         self._paid: list[tuple[Paid, dict[str, tuple[str, bytes]], _Wait[None]]] = []
@@ -77,14 +78,13 @@ class Store:
         await to_thread.run_sync(lambda: self._file.work(lambda _: None), limiter=self._limiter)
         group = await self._stack.enter_async_context(anyio.create_task_group())
         group.start_soon(self._serve)
-        self._group = group
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with anyio.CancelScope(shield=True):
             while self._pending() and self._failure is None:
                 await self.query(lambda _: None)
-        self._group.cancel_scope.cancel()
+        self._serving.cancel()
         await self._stack.__aexit__(None, None, None)
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(self._file.close, limiter=self._limiter)
@@ -159,6 +159,11 @@ class Store:
         return len(self._lookups) + len(self._paid) + len(self._rows) + len(self._jobs)
 
     async def _serve(self) -> None:
+        """Work in batches until the store is closed: a run that is cancelled still commits what it paid for."""
+        with self._serving:
+            await self._batches()
+
+    async def _batches(self) -> None:
         gather = GATHER
         while True:
             if not self._pending():
@@ -170,8 +175,7 @@ class Store:
             await anyio.sleep(gather)
             self._wake = anyio.Event()
             gather = GATHER_BUSY if self._pending() >= BUSY else GATHER
-            with anyio.CancelScope(shield=True):
-                await self._one_batch()
+            await self._one_batch()
 
     async def _one_batch(self) -> None:
         lookups, self._lookups = self._lookups, []

@@ -20,6 +20,7 @@ from providers.simulated import PROFILES, Profile, Simulated
 from unisafe_async.dataset import Dataset
 
 ALL = Capabilities(image_in=True, image_out=True, edit=True)
+Reader = Callable[[web.Request], Awaitable[tuple[str, Request, str]]]
 MAX_BODY = 256 * 1024 * 1024
 
 
@@ -118,10 +119,16 @@ class Simulator:
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_get("/v1/models", self._list)
         app.router.add_get("/stats", self._stats)
-        app.router.add_post("/v1/chat/completions", lambda request: self._answer(request, self._chat))
-        app.router.add_post("/v1/images/generations", lambda request: self._answer(request, self._image))
-        app.router.add_post("/v1/images/edits", lambda request: self._answer(request, self._edit))
+        app.router.add_post("/v1/chat/completions", self._answering(self._chat))
+        app.router.add_post("/v1/images/generations", self._answering(self._image))
+        app.router.add_post("/v1/images/edits", self._answering(self._edit))
         return app
+
+    def _answering(self, reader: Reader) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            return await self._answer(request, reader)
+
+        return answer
 
     async def _list(self, _: web.Request) -> web.Response:
         models = [{"id": name, "object": "model", "owned_by": "unisafe-simulated"} for name in self._models]
@@ -130,9 +137,7 @@ class Simulator:
     async def _stats(self, _: web.Request) -> web.Response:
         return web.json_response(self.seen.stats())
 
-    async def _answer(
-        self, request: web.Request, reader: Callable[[web.Request], Awaitable[tuple[str, Request, str]]]
-    ) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, reader: Reader) -> web.StreamResponse:
         self.seen.in_flight += 1
         self.seen.most_in_flight = max(self.seen.most_in_flight, self.seen.in_flight)
         try:
