@@ -67,9 +67,9 @@ class Progress:
         )
 
     def table(self) -> Table:
-        wide = self._console.width >= 100
+        wide = self._console.width >= 110
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-        table.add_column("Model", overflow="ellipsis", no_wrap=True, max_width=24, min_width=8)
+        table.add_column("Model", overflow="ellipsis", no_wrap=True, max_width=22, min_width=8)
         for heading in ("done", "cached", "failed", "req/s", "at once", *(("tokens",) if wide else ()), "cost", "left"):
             table.add_column(heading, justify="right", no_wrap=True)
         for lane in self._run.lanes:
