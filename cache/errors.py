@@ -35,7 +35,12 @@ def explained(error: Exception, path: Path) -> CacheError:
         return CacheError(
             f"{path} was made by another version of DuckDB: {words.splitlines()[0]}; upgrade duckdb, or use another file"
         )
-    if "No space left" in words or "Disk quota" in words or ("disk" in words.lower() and "full" in words.lower()):
+    if (
+        "No space left" in words
+        or "File too large" in words
+        or "Disk quota" in words
+        or ("disk" in words.lower() and "full" in words.lower())
+    ):
         return CacheError(f"{path}: the disk is full; what was committed is kept: free some space and run again")
     if "Permission denied" in words or "Read-only file system" in words or "read-only" in words:
         return CacheError(f"{path} cannot be written: its folder or file is read-only; name a file elsewhere under [cache] path")

@@ -170,7 +170,7 @@ class JudgeSection(EndpointSection):
 
 
 class Config(_Section):
-    """The whole of bench.toml. `base` is the folder that paths in it are relative to."""
+    """The whole of bench.toml. `base` is the folder that paths in it are relative to, `file` its name."""
 
     models: list[ModelSection] = Field(min_length=1)
     judge: JudgeSection
@@ -179,6 +179,7 @@ class Config(_Section):
     cache: CacheSection = CacheSection()
     run: RunSection = RunSection()
     base: Path = Field(Path(), exclude=True)
+    file: str = Field("bench.toml", exclude=True)
 
     @model_validator(mode="after")
     def _together(self) -> Self:
@@ -228,7 +229,7 @@ class Config(_Section):
                 value = os.environ.get(endpoint.key_env, "").strip()
                 if not value:
                     raise ConfigError(
-                        f"{place}.key_env: the variable {endpoint.key_env} is not set; run `export {endpoint.key_env}=...` first"
+                        f"{self.file}: {place}.key_env: the variable {endpoint.key_env} is not set; run `export {endpoint.key_env}=...` first"
                     )
                 found[endpoint.key_env] = value
         return found
@@ -289,8 +290,8 @@ def parse_config(
     models: Sequence[str] = (),
 ) -> Config:
     """A Config from a table such as `tomllib` returns. Raises ConfigError."""
-    if "base" in table:
-        raise ConfigError(f"{name}: base: unknown key")
+    for key in table.keys() & {"base", "file"}:
+        raise ConfigError(f"{name}: {key}: unknown key; keys are {', '.join(_keys_at((key,)))}")
     for section, values in (overrides or {}).items():
         given = table.get(section, {})
         if isinstance(given, dict):
@@ -307,7 +308,7 @@ def parse_config(
             "models": [model for model in table["models"] if isinstance(model, dict) and model.get("name") in models],
         }
     try:
-        return Config.model_validate({**table, "base": base or Path()})
+        return Config.model_validate({**table, "base": base or Path(), "file": name})
     except ValidationError as error:
         raise ConfigError("\n".join(f"{name}: {line}" for line in _lines(error))) from None
 
@@ -374,7 +375,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
 def _keys_at(place: tuple[int | str, ...]) -> list[str]:
     """The keys that may stand where an unknown one was found."""
     section = next((SECTIONS[step] for step in reversed(place[:-1]) if isinstance(step, str) and step in SECTIONS), Config)
-    return [key for key in section.model_fields if key != "base"]
+    return [key for key in section.model_fields if key not in ("base", "file")]
 
 
 PROVIDERS: tuple[str, ...] = get_args(ProviderName)

@@ -182,11 +182,9 @@ async def evaluate(
 def only_error(error: BaseException) -> BaseException:
     """The error inside nested groups that hold but one kind; the group itself otherwise."""
     while isinstance(error, BaseExceptionGroup):
-        inner = [one for one in error.exceptions if not isinstance(one, anyio.get_cancelled_exc_class())]
-        kinds = {type(only_error(one)) for one in inner}
-        if len(kinds) != 1:
+        if len({type(only_error(one)) for one in error.exceptions}) != 1:
             return error
-        error = only_error(inner[0])
+        error = only_error(error.exceptions[0])
     return error
 
 
@@ -200,7 +198,7 @@ async def prepared(
     try:
         rubrics = load_rubrics(config.base / config.judge.rubrics if config.judge.rubrics else None)
     except RubricError as error:
-        raise ConfigError(f"bench.toml: judge.rubrics: {error}") from None
+        raise ConfigError(f"{config.file}: judge.rubrics: {error}") from None
     if dataset is None:
         dataset = await to_thread.run_sync(open_dataset, section.source, config.base)
     dataset = dataset.select(section.tasks, section.categories, section.limit)

@@ -19,19 +19,21 @@ from unisafe_async.scheduler import Lane
 
 REFRESH = 0.25
 PLAIN_EVERY = 10.0
-WINDOW = 20.0
+CALLS_WINDOW = 20.0
+ROWS_WINDOW = 120.0
 
 
 class Speed:
-    """Something counted a second, over the last twenty."""
+    """Something counted a second, over the last `window` seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, window: float) -> None:
+        self._window = window
         self._seen: deque[tuple[float, int]] = deque()
 
     def at(self, total: int) -> float:
         now = time.monotonic()
         self._seen.append((now, total))
-        while self._seen[0][0] < now - WINDOW:
+        while self._seen[0][0] < now - self._window:
             self._seen.popleft()
         since, before = self._seen[0]
         return (total - before) / (now - since) if now > since else 0.0
@@ -98,7 +100,7 @@ class Progress:
 
     def _speed(self, endpoint: Endpoint, wide: bool) -> list[str]:
         counts = endpoint.counts
-        speed = self._calls.setdefault(plain(endpoint.name), Speed()).at(counts.calls)
+        speed = self._calls.setdefault(plain(endpoint.name), Speed(CALLS_WINDOW)).at(counts.calls)
         ceiling = int(endpoint.concurrency.ceiling)
         at_once = f"{endpoint.concurrency.in_use}/{ceiling}"
         blocked = endpoint.rates.blocked_for
@@ -113,7 +115,7 @@ class Progress:
         done, total = (lane.done, lane.total) if lane else (self._run.done, self._run.total)
         if done >= total:
             return "done" if lane else ""
-        speed = self._rows.setdefault(lane.endpoint.name if lane else "", Speed()).at(done)
+        speed = self._rows.setdefault(lane.endpoint.name if lane else "", Speed(ROWS_WINDOW)).at(done)
         return duration((total - done) / speed) if speed > 0 else ""
 
 
