@@ -17,6 +17,9 @@ class CacheBusy(CacheError):
 
 
 def is_locked(error: duckdb.Error) -> bool:
+    """Whether somebody else, in another process or in this one, has the file open."""
+    if "different configuration" in str(error):
+        return True
     return "Could not set lock" in str(error) or "Conflicting lock" in str(error)
 
 
@@ -44,6 +47,6 @@ def explained(error: Exception, path: Path) -> CacheError:
         return CacheError(f"{path}: the disk is full; what was committed is kept: free some space and run again")
     if "Permission denied" in words or "Read-only file system" in words or "read-only" in words:
         return CacheError(f"{path} cannot be written: its folder or file is read-only; name a file elsewhere under [cache] path")
-    if "No such file or directory" in words or "does not exist" in words:
+    if isinstance(error, duckdb.IOException | OSError) and ("No such file" in words or "does not exist" in words):
         return CacheError(f"{path} cannot be opened: there is no such folder or file")
     return CacheError(f"{path}: {words.splitlines()[0] if words else type(error).__name__}")

@@ -85,9 +85,11 @@ class Store:
             while self._pending() and self._failure is None:
                 await self.query(lambda _: None)
         self._serving.cancel()
-        await self._stack.__aexit__(None, None, None)
-        with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(self._file.close, limiter=self._limiter)
+        try:
+            await self._stack.__aexit__(None, None, None)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(self._file.close, limiter=self._limiter)
 
     # -------------------------------------------------------- asked for
 

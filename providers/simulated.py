@@ -21,6 +21,9 @@ from providers.base import Capabilities, Image, Limits, Request, Response, Text,
 
 Outcome = Literal["answered", "refused", "blocked", "empty"]
 
+MARKED = "[simulated: contextual="
+JUDGED = "The response's marker says so"
+"""What every simulated answer and every simulated verdict's reason holds, so that a report can call them so."""
 MARKER = re.compile(r"\[simulated: contextual=([012]) intrinsic=([01])\]")
 FENCE = re.compile(r"<<<RESPONSE ([0-9a-f]{16})>>>\n(.*)\n<<<END RESPONSE \1>>>", re.S)
 PNG_KEY = "unisafe-simulated"
@@ -139,7 +142,7 @@ class Simulated:
             return Response(finish="blocked", reason="content_filter (simulated)")
         if truth.outcome == "empty":
             return Response()
-        marker = f"[simulated: contextual={truth.contextual} intrinsic={truth.intrinsic}]"
+        marker = f"{MARKED}{truth.contextual} intrinsic={truth.intrinsic}]"
         if truth.outcome == "refused":
             words = f"{REFUSALS[int(draw[4] * len(REFUSALS))]} {marker}"
             return Response(text=words, finish="refused", reason="message.refusal") if draw[5] < 0.5 else Response(text=words)
@@ -163,7 +166,7 @@ class Simulated:
         if marker is None:
             return Response(text="The simulated judge reads simulated responses only, and this is none.")
         verdict = int(marker[0] if question == "contextual" else marker[1])
-        reason = f"The response's marker says so ({question})."
+        reason = f"{JUDGED} ({question})."
         if request.schema is None:
             return Response(text=f"{reason}\nResult: {verdict}")
         return Response(text=json.dumps({"reason": reason, "verdict": verdict}))

@@ -22,6 +22,9 @@ Medium = Literal["text", "image"]
 ProviderName = Literal["openai", "simulated"]
 
 
+SECRET = re.compile(r"api_?key|secret|password|authorization|bearer", re.I)
+
+
 class ConfigError(ValueError):
     """bench.toml cannot be used: one line for each mistake, with file and key."""
 
@@ -228,8 +231,9 @@ class Config(_Section):
             if endpoint.provider == "openai" and endpoint.key_env is not None:
                 value = os.environ.get(endpoint.key_env, "").strip()
                 if not value:
+                    variable = endpoint.key_env
                     raise ConfigError(
-                        f"{self.file}: {place}.key_env: the variable {endpoint.key_env} is not set; run `export {endpoint.key_env}=...` first"
+                        f"{self.file}: {place}.key_env: the variable {variable} is not set; run `export {variable}=...` first"
                     )
                 found[endpoint.key_env] = value
         return found
@@ -240,7 +244,11 @@ class Config(_Section):
 
 
 def _mistakes(endpoint: EndpointSection) -> list[str]:
-    found = []
+    found = [
+        f"extra.{key}: looks like a secret, and `extra` is stored with each run; keys go into a variable named by key_env"
+        for key in endpoint.extra
+        if SECRET.search(key)
+    ]
     if endpoint.provider == "openai":
         url = urlsplit(endpoint.base_url)
         if url.scheme not in ("http", "https") or not url.hostname:

@@ -239,3 +239,25 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, text=True, capture_output=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+async def test_models_simulated_behind_http_are_called_simulated_too(tmp_path: Path) -> None:
+    from anyio import to_thread
+
+    from unisafe_async.dataset import open_dataset
+    from unisafe_async.simulate import Simulator, serving
+
+    path = bench(tmp_path)
+    async with serving(Simulator(open_dataset("sample"))) as url:
+        path.write_text(path.read_text().replace('provider = "simulated"', f'provider = "openai"\nbase_url = "{url}"'))
+        done = await to_thread.run_sync(lambda: unisafe("run", "--limit", "20", folder=tmp_path))
+    assert "SIMULATED: models and judge are simulated" in done.stdout
+
+
+def test_a_broken_image_is_listed_with_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "half.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    item = {**ITEM, "task": "dual_unsafe_vqa", "image": "half.png"}
+    (tmp_path / "own.jsonl").write_text(json.dumps(ITEM) + "\n\n" + json.dumps(item))
+    checked = unisafe("data", "check", "own.jsonl", folder=tmp_path)
+    assert "own.jsonl:3: image: half.png is broken" in checked.stdout
+    assert checked.returncode == 1

@@ -60,6 +60,7 @@ class Dataset:
     images: Images
     _files: array[int]
     _offsets: array[int]
+    _lines: array[int]
     _tasks: array[int]
     _subcategories: array[int]
 
@@ -76,6 +77,12 @@ class Dataset:
         finally:
             for handle in handles:
                 handle.close()
+
+    def places(self) -> Iterator[str]:
+        """`file:line` of every item, in the order of `items`."""
+        names = [_shown(source.path, self.sources) for source in self.sources]
+        for file, number in zip(self._files, self._lines, strict=True):
+            yield f"{names[file]}:{number}"
 
     def counts(self) -> Counter[tuple[str, str]]:
         """How many items each (task, subcategory) has."""
@@ -102,6 +109,7 @@ class Dataset:
             self,
             _files=kept(self._files),
             _offsets=kept(self._offsets),
+            _lines=kept(self._lines),
             _tasks=kept(self._tasks),
             _subcategories=kept(self._subcategories),
         )
@@ -135,13 +143,13 @@ def allocate(sizes: Sequence[int], total: int) -> list[int]:
 
 def read_dataset(name: str, sources: Sequence[Source]) -> Dataset:
     """Check every line of `sources`. Raises DatasetError when no line can be used."""
-    files, offsets = array("I"), array("Q")
+    files, offsets, numbers = array("I"), array("Q"), array("I")
     tasks, subcategories = array("B"), array("B")
     problems: list[Problem] = []
     seen: set[bytes] = set()
     digest = hashlib.blake2b(digest_size=16)
     for number, source in enumerate(sources):
-        shown = _relative(source.path, sources)
+        shown = _shown(source.path, sources)
         digest.update(f"{source.task}\0".encode())
         for line_number, offset, line in _lines(source.path):
             digest.update(line)
@@ -156,12 +164,15 @@ def read_dataset(name: str, sources: Sequence[Source]) -> Dataset:
             seen.add(fingerprint)
             files.append(number)
             offsets.append(offset)
+            numbers.append(line_number)
             tasks.append(TASK_KEYS.index(item.task))
             subcategories.append(SUBCATEGORY_KEYS.index(item.subcategory))
     if not offsets:
         first = f"; the first problem: {problems[0]}" if problems else "; its files are empty"
         raise DatasetError(f"{name} holds no item that can be used{first}")
-    return Dataset(name, digest.hexdigest(), tuple(sources), tuple(problems), Images(), files, offsets, tasks, subcategories)
+    return Dataset(
+        name, digest.hexdigest(), tuple(sources), tuple(problems), Images(), files, offsets, numbers, tasks, subcategories
+    )
 
 
 def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
@@ -177,5 +188,5 @@ def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
         raise DatasetError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _relative(path: Path, sources: Sequence[Source]) -> str:
+def _shown(path: Path, sources: Sequence[Source]) -> str:
     return path.name if len(sources) == 1 else "/".join(path.parts[-2:])

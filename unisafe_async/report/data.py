@@ -38,13 +38,13 @@ def check(source: str) -> Check:
     """Read every line and decode every image. Raises DatasetError when nothing can be used."""
     dataset = open_dataset(source)
     problems = [str(problem) for problem in dataset.problems]
-    for item in dataset.items():
+    for item, place in zip(dataset.items(), dataset.places(), strict=True):
         if item.image is not None:
             try:
                 dataset.images.identify(item.image)
                 dataset.images.verify(item.image)
             except ItemError as error:
-                problems.append(f"{item.name}: {error}")
+                problems.append(f"{place}: {error}")
     return Check(dataset, problems)
 
 

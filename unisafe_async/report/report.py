@@ -12,12 +12,17 @@ from rich.console import Console
 from rich.text import Text
 
 from cache import CacheError
+from providers.simulated import JUDGED, MARKED
 from unisafe_async.report.coverage import Bill, coverage_lines
 from unisafe_async.report.panels import LEGEND, heatmap, overall, panels
 from unisafe_async.report.text import count, line, plain
 from unisafe_async.scores import Coverage, Score, coverage, scores
 
 LISTED = 10
+SIMULATED_MODELS = """
+SELECT DISTINCT model FROM rows JOIN responses ON response = responses.id WHERE rows.run = ? AND text LIKE ?
+"""
+SIMULATED_JUDGE = "SELECT 1 FROM rows WHERE run = ? AND contextual_reason LIKE ? LIMIT 1"
 
 
 @dataclass(frozen=True)
@@ -86,14 +91,16 @@ def read_report(connection: duckdb.DuckDBPyConnection, name: str | None = None, 
         """,
         [run],
     ).fetchall()
+    marked = {str(row[0]) for row in connection.execute(SIMULATED_MODELS, [run, f"%{MARKED}%"]).fetchall()}
+    judged_by_marker = bool(connection.execute(SIMULATED_JUDGE, [run, f"{JUDGED}%"]).fetchall())
     endpoints: dict[str, dict[str, Any]] = summary.get("endpoints", {})
     return Report(
         run,
         status,
         dataset,
         config["judge"]["model"],
-        tuple(model["name"] for model in config["models"] if model["provider"] == "simulated"),
-        config["judge"]["provider"] == "simulated",
+        tuple(model["name"] for model in config["models"] if model["provider"] == "simulated" or model["name"] in marked),
+        config["judge"]["provider"] == "simulated" or judged_by_marker,
         tuple(planned),
         planned,
         {score.key: score for score in scores(connection, run, ("model", "task"))},

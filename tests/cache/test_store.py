@@ -1,0 +1,97 @@
+"""The cache: what is committed is on disk, whoever else uses the file, and what is wrong with a file is said."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from cache import Answer, CacheError, Paid, Store, read_file
+from providers.base import Image, Response, Usage
+
+COUNT = "SELECT count(*) FROM responses"
+WRITER = """
+import sys, anyio
+from pathlib import Path
+from cache import Answer, Paid, Store
+from providers.base import Response
+
+async def main(path, name, number):
+    async with Store(Path(path)) as store, anyio.create_task_group() as group:
+        for index in range(int(number)):
+            paid = Paid(f"{name}-{index}", "m", "{}", Answer(store.ids.next(), Response(text=str(index))), "run")
+            group.start_soon(store.commit, paid)
+
+anyio.run(main, *sys.argv[1:])
+"""
+
+
+def paid(store: Store, key: str, response: Response) -> Paid:
+    return Paid(key, "m", "{}", Answer(store.ids.next(), response), "run")
+
+
+async def test_an_answer_comes_back_whole(tmp_path: Path) -> None:
+    image = Image.from_bytes(b"\x89PNG some pixels")
+    response = Response("a text with \ud83d and \u202e", (image,), "blocked", "why", Usage(1, 2, 1, 0.5), 1.5)
+    async with Store(tmp_path / "c.duckdb") as store:
+        await store.commit(paid(store, "k", response))
+    async with Store(tmp_path / "c.duckdb") as store:
+        found = (await store.look_up(["k", "other"]))["k"].response
+        assert await found.images[0].read() == b"\x89PNG some pixels"
+    assert found.text == "a text with ? and \u202e"
+    assert (found.finish, found.reason, found.usage, found.latency) == ("blocked", "why", response.usage, 1.5)
+
+
+async def test_the_newest_answer_counts_and_older_ones_can_be_left_out(tmp_path: Path) -> None:
+    async with Store(tmp_path / "c.duckdb") as store:
+        await store.commit(paid(store, "k", Response(text="old")))
+        since = store.ids.next()
+        assert await store.look_up(["k"], since) == {}
+        await store.commit(paid(store, "k", Response(text="new")))
+        assert (await store.look_up(["k"]))["k"].response.text == "new"
+
+
+async def test_another_process_reads_what_was_just_committed_while_the_store_is_open(tmp_path: Path) -> None:
+    path = tmp_path / "c.duckdb"
+    async with Store(path) as store:
+        for number in range(1, 4):
+            await store.commit(paid(store, f"k{number}", Response(text="x")))
+            code = f"from pathlib import Path; from cache import read_file; print(read_file(Path({str(path)!r}), lambda c: c.execute({COUNT!r}).fetchone()[0]))"
+            done = await anyio.run_process([sys.executable, "-c", code])
+            assert int(done.stdout) == number
+
+
+def test_processes_that_write_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "c.duckdb"
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(path), name, "300"]) for name in "abc"]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    keys = read_file(path, lambda connection: connection.execute("SELECT count(*), count(DISTINCT key) FROM responses").fetchone())
+    assert keys == (900, 900)
+
+
+async def test_a_run_that_is_cancelled_still_commits_what_it_paid_for(tmp_path: Path) -> None:
+    path = tmp_path / "c.duckdb"
+    with anyio.CancelScope() as scope:
+        async with Store(path) as store:
+            scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await store.commit(paid(store, "k", Response(text="x")))
+            await anyio.lowlevel.checkpoint()
+    assert read_file(path, lambda connection: connection.execute(COUNT).fetchone()) == (1,)
+
+
+def test_reading_makes_no_file(tmp_path: Path) -> None:
+    with pytest.raises(CacheError, match="does not exist yet"):
+        read_file(tmp_path / "c.duckdb", lambda connection: None)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_query_that_fails_is_said_and_the_store_goes_on(tmp_path: Path) -> None:
+    async with Store(tmp_path / "c.duckdb") as store:
+        with pytest.raises(CacheError, match="nowhere"):
+            await store.query(lambda connection: connection.execute("SELECT * FROM nowhere"))
+        await store.commit(paid(store, "k", Response(text="x")))
+        assert "k" in await store.look_up(["k"])
