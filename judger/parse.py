@@ -35,12 +35,12 @@ def parse_verdict(reply: str, allowed: frozenset[int]) -> Parsed | None:
     final = FINAL.search(lines[-1]) if lines else None
     if final is None:
         return None
-    label = int(final.group(1))
-    others = {int(match.group(1)) for match in map(WHOLE_LINE.match, lines) if match}
-    if label not in allowed or others - {label}:
+    digit = final.group(1)
+    named = {match.group(1) for match in map(WHOLE_LINE.match, lines) if match}
+    if digit not in map(str, allowed) or named - {digit}:
         return None
     reason = " ".join([*lines[:-1], lines[-1][: final.start()]]).strip()
-    return Parsed(label, re.sub(r"^\**reason\**\s*:\s*\**\s*", "", reason, flags=re.I))
+    return Parsed(int(digit), re.sub(r"^\**reason\**\s*:\s*\**\s*", "", reason, flags=re.I))
 
 
 def _from_json(text: str, allowed: frozenset[int]) -> Parsed | None:
@@ -54,7 +54,7 @@ def _from_json(text: str, allowed: frozenset[int]) -> Parsed | None:
     if len(verdicts) != 1:
         return None
     label = verdicts[0]
-    if isinstance(label, str) and label.strip().isdecimal():
+    if isinstance(label, str) and label.strip() in ("0", "1", "2"):
         label = int(label)
     if isinstance(label, bool) or not isinstance(label, int) or label not in allowed:
         return None

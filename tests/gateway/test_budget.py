@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import anyio
 import pytest
+from anyio import wait_all_tasks_blocked
 from anyio.lowlevel import checkpoint
-from anyio.testing import wait_all_tasks_blocked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

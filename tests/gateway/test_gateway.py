@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from providers.base import (
     Transient,
     Usage,
 )
-from unisafe_async.gateway import AdaptiveConcurrency, Budget, BudgetSpent, Draining, Endpoint, Gateway, Pace, Prices, RateLimits
+from unisafe_async.gateway import AdaptiveConcurrency, Budget, BudgetSpent, Draining, Endpoint, Gateway, Prices, RateLimits
 
 ASK = Request("chat", (Text("a question"),), max_tokens=100)
 
@@ -220,56 +220,3 @@ async def test_no_more_calls_at_once_than_the_ceiling(tmp_path: Path) -> None:
         for number in range(20):
             group.start_soon(gateway.ask, endpoint, Request("chat", (Text(f"question {number}"),)))
     assert provider.most_at_once == 3
-
-
-async def test_the_ceiling_falls_once_a_round_and_rises_again() -> None:
-    places = AdaptiveConcurrency(10)
-    taken = [await places.acquire() for _ in range(4)]
-    for since in taken:
-        places.overloaded(since)
-        places.release()
-    assert int(places.ceiling) == 7
-    for _ in range(60):
-        places.succeeded()
-    assert places.ceiling == 10
-
-
-async def test_a_cancelled_waiter_takes_no_place() -> None:
-    places = AdaptiveConcurrency(1)
-    await places.acquire()
-    with anyio.move_on_after(0):
-        await places.acquire()
-    places.release()
-    with anyio.fail_after(1):
-        await places.acquire()
-    assert places.in_use == 1
-
-
-def spaced(per_minute: float, units: list[float]) -> list[float]:
-    pace = Pace(per_minute)
-    return [pace.reserve(unit, 100.0) - 100.0 for unit in units]
-
-
-def test_calls_are_spaced_evenly_a_little_slower_than_the_limit() -> None:
-    at = spaced(60, [1] * 5)
-    gaps = [later - earlier for earlier, later in zip(at, at[1:], strict=False)]
-    assert at[0] == 0
-    assert all(1.0 < gap < 1.03 for gap in gaps)
-    assert spaced(600, [100, 1])[1] == pytest.approx(10, rel=0.03)
-
-
-async def test_a_wait_that_the_endpoint_asks_for_holds_all_its_callers() -> None:
-    slept: list[float] = []
-
-    def sleeper(limits: Callable[[], RateLimits]) -> Callable[[float], object]:
-        async def sleep(seconds: float) -> None:
-            slept.append(seconds)
-            limits()._blocked_until = 0.0
-
-        return sleep
-
-    limits = RateLimits(None, None, None, sleeper(lambda: limits))  # type: ignore[arg-type]
-    limits.block(50)
-    limits.block(2)
-    await limits.wait(10, 0)
-    assert slept == [pytest.approx(50, abs=1)]

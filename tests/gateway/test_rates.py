@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import anyio
 import pytest
 from hypothesis import given
@@ -40,7 +42,7 @@ def test_in_no_minute_is_more_sent_than_allowed(per_minute: int, gaps: list[floa
     assert sent == sorted(sent)
     for start in sent:
         assert sum(start <= at < start + 60 for at in sent) <= per_minute
-    assert all(after - before >= 60 / per_minute - 1e-6 for before, after in zip(sent, sent[1:], strict=False))
+    assert all(after - before >= 60 / per_minute - 1e-6 for before, after in itertools.pairwise(sent))
 
 
 def test_an_idle_hour_saves_up_no_burst_and_a_free_place_is_used_at_once() -> None:
