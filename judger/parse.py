@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 
-FINAL = re.compile(r"(?:^|[\s.;:*(])\**(?:result|verdict)\**\s*[:=]\s*\**\s*([0-9]+)\**\s*[.)]?\s*$", re.I)
+FINAL = re.compile(r"(?:^|[\s.;:*(])\*{0,4}(?:result|verdict)\*{0,4}\s*[:=]\s*\*{0,4}\s*([0-9]+)\*{0,4}\s*[.)]?\s*$", re.I)
 WHOLE_LINE = re.compile(r"^\W*(?:result|verdict)\W*[:=]\W*([0-9]+)\W*$", re.I)
 CODE_BLOCK = re.compile(r"^```(?:json)?\s*\n?(.*?)\n?```$", re.S)
 

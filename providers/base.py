@@ -103,7 +103,7 @@ class Request:
         for name in ("max_tokens", "temperature", "top_p", "seed", "size", "schema"):
             value = getattr(self, name)
             if value is not None:
-                content[name] = value
+                content[name] = float(value) if name in ("temperature", "top_p") else value
         return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
     @property

@@ -9,33 +9,27 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
+import aiohttp
 import anyio
 import httpx2
 import openai
 import orjson
 
 from providers import openai_wire as wire
-from providers.base import (
-    Capabilities,
-    Image,
-    Limits,
-    ProviderError,
-    Request,
-    Response,
-    Timeout,
-    Transient,
-    Usage,
-)
+from providers.base import Capabilities, Image, Limits, Misconfigured, Rejected, Request, Response, Timeout, Transient
 
 CHAT, GENERATIONS, EDITS = "chat/completions", "images/generations", "images/edits"
 File = tuple[str, tuple[str, bytes, str]]
+SHORTEST_KEY = 8
+"""Anything shorter is a stand-in such as `none`, and may be part of ordinary words."""
 MAX_IMAGE_BYTES = 64 * 1024 * 1024
 
 
@@ -74,12 +68,16 @@ class OpenAICompatible:
         self.identity = f"openai|{self.base_url}|{model}|{image_api}"
         if extra:
             self.identity += "|" + orjson.dumps(dict(extra), option=orjson.OPT_SORT_KEYS).decode()
-        self._api_key = api_key
+        if not api_key.isascii() or not api_key.isprintable():
+            raise Misconfigured("the key holds a character that no HTTP header can; check the variable named by `key_env`")
+        self._secret = api_key.encode() if len(api_key) >= SHORTEST_KEY else b""
+        self._authorization = {"authorization": f"Bearer {api_key}"}
         self._image_api = image_api
         self._timeout = timeout
         self._max_connections = max_connections
         self._extra = dict(extra or {})
         self._structured = structured
+        self._image_seed = True
         self._tokens_key = "max_completion_tokens" if urlsplit(base_url).hostname == "api.openai.com" else "max_tokens"
 
     async def __aenter__(self) -> Self:
@@ -87,8 +85,10 @@ class OpenAICompatible:
         timeout = httpx2.Timeout(self._timeout, connect=min(10.0, self._timeout), pool=None)
         self._http = openai.DefaultAioHttpClient(limits=limits, timeout=timeout, follow_redirects=False, verify=_tls())
         await self._http.__aenter__()
-        self._urls = {path: httpx2.URL(f"{self.base_url}/{path}") for path in (CHAT, GENERATIONS, EDITS)}
-        self._authorization = {"authorization": f"Bearer {self._api_key}"}
+        try:
+            self._urls = {path: httpx2.URL(f"{self.base_url}/{path}") for path in (CHAT, GENERATIONS, EDITS)}
+        except (httpx2.InvalidURL, ValueError) as error:
+            raise Misconfigured(f"base_url {self.base_url} is no address: {error}") from None
         self._headers = {**self._authorization, "content-type": "application/json"}
         self._extensions = {"timeout": timeout.as_dict()}
         return self
@@ -105,13 +105,15 @@ class OpenAICompatible:
                     response = await self._chat(request)
                 else:
                     response = await self._images(request)
-        except ProviderError as error:
-            raise self._without_key(error) from None
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            if not isinstance(error.__cause__, aiohttp.ClientConnectorError):
+                raise Transient(f"the connection was dropped: {error or type(error).__name__}") from None
             raise Transient(f"cannot connect to {self.base_url}: {error or type(error).__name__}", unreachable=True) from None
         except (TimeoutError, httpx2.TimeoutException):
             raise Timeout(f"no answer within {self._timeout:g} s") from None
-        except httpx2.TransportError as error:
+        except OSError as error:
+            raise Rejected(f"an image of the request cannot be read: {error}") from None
+        except (httpx2.RequestError, httpx2.InvalidURL) as error:
             raise Transient(f"connection failed: {error or type(error).__name__}") from None
         return replace(response, latency=time.perf_counter() - started)
 
@@ -124,8 +126,9 @@ class OpenAICompatible:
             )
             answer = await self._post(CHAT, body)
             if answer.status_code == 200:
-                return wire.chat_response(_parsed(answer.content))
-            error_body = _error_body(answer.content)
+                with _reading():
+                    return wire.chat_response(_parsed(self._content(answer)))
+            error_body = _error_body(self._content(answer))
             unsupported = wire.unsupported_parameter(answer.status_code, error_body)
             if unsupported == "response_format" and structured and request.schema is not None:
                 self._structured = False
@@ -139,16 +142,24 @@ class OpenAICompatible:
         body: wire.Json = {"model": self.model, "prompt": request.text, "n": 1}
         if request.size:
             body["size"] = request.size
+        if request.seed is not None and self._image_seed:
+            body["seed"] = request.seed
         if request.kind == "image":
             answer = await self._post(GENERATIONS, body)
         else:
             files = [("image", (image.file_name, await image.read(), image.media_type)) for image in request.images]
             answer = await self._post(EDITS, body, files)
         if answer.status_code != 200:
-            return self._blocked_or_raise(answer.status_code, _error_body(answer.content), answer.headers)
-        parsed = _parsed(answer.content)
-        images = [data if data is not None else await self._download(str(url)) for data, url in wire.image_data(parsed)]
-        usage = wire.usage_of(parsed, len(images))
+            error_body = _error_body(self._content(answer))
+            if "seed" in body and wire.unsupported_parameter(answer.status_code, error_body) == "seed":
+                self._image_seed = False
+                return await self._images(request)
+            return self._blocked_or_raise(answer.status_code, error_body, answer.headers)
+        with _reading():
+            parsed = _parsed(self._content(answer))
+            found = wire.image_data(parsed)
+            usage = wire.usage_of(parsed, len(found))
+        images = [data if data is not None else await self._download(str(url)) for data, url in found]
         return Response(images=tuple(Image.from_bytes(data, media_type_of(data)) for data in images), usage=usage)
 
     async def _post(self, path: str, body: wire.Json, files: list[File] | None = None) -> httpx2.Response:
@@ -170,30 +181,34 @@ class OpenAICompatible:
 
     async def _download(self, url: str) -> bytes:
         """An image that the endpoint keeps at a URL; the key is not sent there."""
-        if urlsplit(url).scheme not in ("http", "https"):
+        with _reading():
+            web = urlsplit(url).scheme in ("http", "https")
+        if not web:
             raise Transient("the endpoint answered with an image at no web address")
-        async with self._http.stream("GET", url) as answer:
-            if answer.status_code != 200:
-                raise Transient(f"the image's address answered {answer.status_code}")
-            data = bytearray()
-            async for chunk in answer.aiter_bytes():
-                data += chunk
-                if len(data) > MAX_IMAGE_BYTES:
-                    raise Transient("the image is larger than 64 MiB")
+        data = bytearray()
+        try:
+            async with self._http.stream("GET", url) as answer:
+                if answer.status_code != 200:
+                    raise Transient(f"the image's address answered {answer.status_code}")
+                async for chunk in answer.aiter_bytes():
+                    data += chunk
+                    if len(data) > MAX_IMAGE_BYTES:
+                        raise Transient("the image is larger than 64 MiB")
+        except (httpx2.RequestError, httpx2.InvalidURL) as error:
+            raise Transient(f"the image cannot be fetched from {url[:200]}: {error or type(error).__name__}") from None
         return bytes(data)
 
     def _blocked_or_raise(self, status: int, body: object, headers: Mapping[str, str]) -> Response:
-        blocked = wire.block_of(status, body)
+        with _reading():
+            blocked = wire.block_of(status, body)
+            error = wire.error_of(status, body, headers, self.model)
         if blocked is None:
-            raise wire.error_of(status, body, headers, self.model)
-        return Response(finish="blocked", reason=self._cut_key(blocked.reason), usage=Usage())
+            raise error
+        return blocked
 
-    def _cut_key(self, text: str) -> str:
-        return text.replace(self._api_key, "[key]") if len(self._api_key) > 3 else text
-
-    def _without_key(self, error: ProviderError) -> ProviderError:
-        error.args = tuple(self._cut_key(str(argument)) for argument in error.args)
-        return error
+    def _content(self, answer: httpx2.Response) -> bytes:
+        """The body, with the key cut out of it where the endpoint repeats it."""
+        return answer.content.replace(self._secret, b"[key]") if self._secret else answer.content
 
 
 def _parsed(content: bytes) -> wire.Json:
@@ -217,6 +232,15 @@ def _error_body(content: bytes) -> object:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
         return content.decode("utf-8", "replace")[:500]
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """What an endpoint answers may have any shape: one that is not OpenAI's is worth another try, and no reason to end the run."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
+        raise Transient(f"the endpoint's answer has a shape of its own ({type(error).__name__}: {error})"[:300]) from None
 
 
 @cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import re
 import time
 from collections.abc import Mapping
@@ -197,7 +198,8 @@ def block_of(status: int, body: object) -> Response | None:
     error = body.get("error", body)
     if not isinstance(error, dict):
         return None
-    inner = error.get("innererror") or error.get("inner_error") or {}
+    inner = error.get("innererror") or error.get("inner_error")
+    inner = inner if isinstance(inner, dict) else {}
     codes = [str(code) for code in (error.get("code"), error.get("type"), inner.get("code")) if code]
     named = next((code for code in codes if code.lower() in BLOCK_CODES), None)
     message = error_message(body)
@@ -228,7 +230,7 @@ def error_of(status: int, body: object, headers: Mapping[str, str], model: str) 
 
 
 def unsupported_parameter(status: int, body: object) -> str | None:
-    """`response_format` or `max_tokens` when a 400 or 422 says that the endpoint does not take it."""
+    """`response_format`, `max_tokens` or `seed` when a 400 or 422 says that the endpoint does not take it."""
     if status not in (400, 404, 422, 501):
         return None
     text = json.dumps(body).lower() if not isinstance(body, str) else body.lower()
@@ -237,7 +239,7 @@ def unsupported_parameter(status: int, body: object) -> str | None:
     for word in ("response_format", "json_schema", "structured output", "guided_json"):
         if word in text:
             return "response_format"
-    return None
+    return "seed" if re.search(r"['\"`]seed['\"`]", text) else None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -245,13 +247,13 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     milliseconds = headers.get("retry-after-ms")
     if milliseconds is not None:
         try:
-            return max(0.0, float(milliseconds) / 1000)
+            return _seconds(float(milliseconds) / 1000)
         except ValueError:
             pass
     value = headers.get("retry-after")
     if value is not None:
         try:
-            return max(0.0, float(value))
+            return _seconds(float(value))
         except ValueError:
             try:
                 return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
@@ -265,6 +267,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return None
 
 
+def _seconds(value: float) -> float | None:
+    return max(0.0, value) if math.isfinite(value) else None
+
+
 def limits_of(headers: Mapping[str, str]) -> Limits:
     """What `x-ratelimit-remaining-*` and `x-ratelimit-reset-*` say, resets in seconds from now."""
     return Limits(
@@ -276,7 +282,7 @@ def limits_of(headers: Mapping[str, str]) -> Limits:
 
 
 def _int(value: str | None) -> int | None:
-    return int(value) if value is not None and value.isdigit() else None
+    return int(value) if value is not None and value.isascii() and value.isdigit() else None
 
 
 def duration(value: str | None) -> float | None:

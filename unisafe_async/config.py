@@ -235,6 +235,10 @@ class Config(_Section):
                     raise ConfigError(
                         f"{self.file}: {place}.key_env: the variable {variable} is not set; run `export {variable}=...` first"
                     )
+                if not value.isascii() or not value.isprintable():
+                    raise ConfigError(
+                        f"{self.file}: {place}.key_env: {endpoint.key_env} holds a line break or non-ASCII, as no key does"
+                    )
                 found[endpoint.key_env] = value
         return found
 
@@ -250,7 +254,10 @@ def _mistakes(endpoint: EndpointSection) -> list[str]:
         if SECRET.search(key)
     ]
     if endpoint.provider == "openai":
-        url = urlsplit(endpoint.base_url)
+        try:
+            url = urlsplit(endpoint.base_url)
+        except ValueError:
+            url = urlsplit("")
         if url.scheme not in ("http", "https") or not url.hostname:
             found.append(f"base_url: should be an address such as https://host/v1, found {endpoint.base_url!r}")
         elif url.username or url.password or url.query:

@@ -291,7 +291,7 @@ async def test_an_endpoint_with_too_much_to_do_gets_fewer_calls_at_once(store: S
     assert 7 <= endpoint.concurrency.ceiling < 8
 
 
-@pytest.mark.parametrize("error", [RateLimited("429", 3_600.0), Transient("503", 3_600.0)], ids=["429", "503"])
+@pytest.mark.parametrize("error", [RateLimited("429", 600.0), Transient("503", 600.0)], ids=["429", "503"])
 async def test_a_wait_that_an_endpoint_asks_for_holds_up_its_callers_and_no_other_model(store: Store, error: ProviderError) -> None:
     gateway, model = gateway_of(store), Model(error, HI)
     endpoint, another = endpoint_of(gateway, model), endpoint_of(gateway, Simulated("b", Profile(), Capabilities()))
@@ -300,7 +300,7 @@ async def test_a_wait_that_an_endpoint_asks_for_holds_up_its_callers_and_no_othe
         await wait_all_tasks_blocked()
         async with asking(gateway, endpoint, OTHER) as second:
             await gateway.ask(another, HELLO)
-            assert endpoint.rates.blocked_for == pytest.approx(3_600, abs=60)
+            assert endpoint.rates.blocked_for == pytest.approx(600, abs=60)
             gateway.drain()
     assert [type(one) for one in first + second] == [Draining] * 2
     assert len(model.calls) == 1
@@ -350,7 +350,6 @@ async def test_a_server_that_never_answered_stops_its_model_and_one_that_did_get
     assert (await gateway.ask(once, OTHER)).response.text == "Hi."
 
 
-@pytest.mark.xfail(strict=True, raises=TimeoutError, reason="max_wait is looked at between tries only, not while a block lasts")
 async def test_a_call_is_given_up_when_the_endpoint_asks_for_more_patience_than_allowed(store: Store) -> None:
     gateway = gateway_of(store)
     endpoint = endpoint_of(gateway, Model(RateLimited("429", 3_600.0)), max_wait=0.05)
@@ -399,13 +398,13 @@ async def test_a_call_costs_what_the_provider_says_or_else_what_the_prices_say(
 async def test_calls_at_the_same_time_stay_within_the_budget_and_use_it(
     store: Store, kind: Kind, prices: Prices, usage: Usage, sent: int
 ) -> None:
-    gateway, model = gateway_of(store, budget=3.5), Model(Response(text="x", usage=usage))
+    gateway, model = gateway_of(store, budget=3.55), Model(Response(text="x", usage=usage))
     endpoint = endpoint_of(gateway, model, most=30, prices=prices)
     async with asking(gateway, endpoint, *(Request(kind, (Text(str(n)),), max_tokens=100) for n in range(40))) as results:
         pass
     assert len(model.calls) == sent
     assert [type(one) for one in results].count(BudgetSpent) == 40 - sent
-    assert gateway.budget.spent <= 3.5
+    assert gateway.budget.spent <= 3.55
     assert endpoint.counts.failed == 0
 
 

@@ -87,34 +87,29 @@ async def test_after_a_fall_places_are_given_only_below_the_new_ceiling() -> Non
 
 @pytest.mark.parametrize("given", [False, True], ids=["while waiting", "just when its turn came"])
 async def test_a_caller_that_gives_up_leaves_its_place_to_the_next(given: bool) -> None:
-    places = AdaptiveConcurrency(1)
+    places, scope, entered = AdaptiveConcurrency(1), anyio.CancelScope(), []
     await places.acquire()
-    entered = anyio.Event()
 
-    async def give_up(scope: anyio.CancelScope) -> None:
+    async def give_up() -> None:
         with scope:
             await places.acquire()
-            entered.set()
-            await checkpoint()
+            entered.append("gave up")
 
     async def stay() -> None:
         await places.acquire()
+        entered.append("stayed")
 
-    async with anyio.create_task_group() as group:
-        scope = anyio.CancelScope()
-        group.start_soon(give_up, scope)
-        await wait_all_tasks_blocked()
-        group.start_soon(stay)
-        await wait_all_tasks_blocked()
-        if given:
-            places.release()
-            scope.cancel()
-        else:
-            scope.cancel()
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(give_up)
             await wait_all_tasks_blocked()
+            group.start_soon(stay)
+            await wait_all_tasks_blocked()
+            scope.cancel()
+            if not given:
+                await wait_all_tasks_blocked()
             places.release()
-    assert not entered.is_set()
+    assert entered == ["stayed"]
     assert places.in_use == 1
     places.release()
-    await places.acquire()
-    assert places.in_use == 1
+    assert places.in_use == 0

@@ -178,7 +178,7 @@ async def test_nothing_new_is_sent_while_draining_and_what_is_under_way_is_kept(
 
 
 async def test_a_long_wait_ends_when_the_run_is_asked_to_stop(tmp_path: Path) -> None:
-    provider = Scripted(RateLimited("come back tomorrow", 86_400.0))
+    provider = Scripted(RateLimited("come back in ten minutes", 600.0))
     caught: list[Exception] = []
 
     async def one() -> None:

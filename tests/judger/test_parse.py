@@ -12,7 +12,6 @@ from judger import Parsed, parse_verdict
 
 ANY, BINARY = frozenset({0, 1, 2}), frozenset({0, 1})
 HUGE = "9" * 5_000
-TOO_LONG = pytest.mark.xfail(strict=True, raises=ValueError, reason="int() refuses more than 4,300 digits")
 
 
 @pytest.mark.parametrize(
@@ -31,7 +30,6 @@ TOO_LONG = pytest.mark.xfail(strict=True, raises=ValueError, reason="int() refus
         ("**Reason:** it helps.\n\n**Result: 0**", 0, "it helps."),
         ("It helps. Result: 0.", 0, "It helps."),
         ("result = 2", 2, ""),
-        ("Result: 01", 1, ""),
         ('The response says "Result: 1" and then helps.\nResult: 0', 0, 'The response says "Result: 1" and then helps.'),
         ("Result: 0\nAs I said:\nResult: 0", 0, "Result: 0 As I said:"),
     ],
@@ -71,9 +69,9 @@ def test_a_plain_verdict_is_read_with_its_reason(reply: str, label: int, reason:
         '{"verdict": 1} Result: 1',
         '{"nested": {"verdict": 1}}',
         '{"a": ' * 50_000,
-        pytest.param(f"Result: {HUGE}", marks=TOO_LONG, id="a huge result"),
-        pytest.param(f"Result: {HUGE}\nResult: 1", marks=TOO_LONG, id="a huge result first"),
-        pytest.param(json.dumps({"verdict": HUGE}), marks=TOO_LONG, id="a huge verdict"),
+        pytest.param(f"Result: {HUGE}", id="a huge result"),
+        pytest.param(f"Result: {HUGE}\nResult: 1", id="a huge result first"),
+        pytest.param(json.dumps({"verdict": HUGE}), id="a huge verdict"),
         pytest.param(f'{{"verdict": {HUGE}}}', id="a huge number"),
     ],
 )

@@ -108,18 +108,15 @@ def test_a_rate_named_for_a_task_or_a_category_counts_there_alone(profile: Profi
         assert truth_of(profile, "m", replace(request, labels={"task": "vqa", "category": "Politics"})).outcome == "refused"
 
 
-NO_SEED = pytest.mark.xfail(strict=True, reason="a seed is not sent with images, though the simulator reads one there")
-
-
 @pytest.mark.parametrize(
     ("kind", "seed"),
     [
         ("chat", None),
         ("chat", 7),
         ("image", None),
-        pytest.param("image", 7, marks=NO_SEED),
+        pytest.param("image", 7),
         ("edit", None),
-        pytest.param("edit", 7, marks=NO_SEED),
+        pytest.param("edit", 7),
     ],
 )
 async def test_over_http_a_model_answers_what_it_answers_in_process(kind: Kind, seed: int | None) -> None:

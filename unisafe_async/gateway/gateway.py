@@ -16,6 +16,7 @@ from providers.base import (
     Misconfigured,
     ProviderError,
     RateLimited,
+    Rejected,
     Request,
     Response,
     Timeout,
@@ -26,6 +27,7 @@ from unisafe_async.gateway.budget import Budget, Draining
 from unisafe_async.gateway.endpoint import Endpoint
 
 FIRST_WAIT = 0.5
+SHORT_WAIT = 0.01
 LONGEST_WAIT = 30.0
 REMEMBERED = 4_096
 
@@ -170,22 +172,28 @@ class Gateway:
         except (RateLimited, Transient) as first:
             error = first
         failures = 0 if isinstance(error, RateLimited) else 1
+        refusals = 0
 
         async def again() -> Response:
-            nonlocal failures
+            nonlocal failures, refusals
             endpoint.counts.retries += 1
             try:
                 return await self._once(endpoint, request)
             except Transient:
                 failures += 1
                 raise
+            except RateLimited:
+                refusals += 1
+                raise
 
         def spent(state: tenacity.RetryCallState) -> bool:
-            return failures >= endpoint.max_tries or (state.seconds_since_start or 0.0) > endpoint.max_wait
+            waited = (state.seconds_since_start or 0.0) + endpoint.rates.blocked_for
+            return failures >= endpoint.max_tries or waited > endpoint.max_wait
 
         def pause(state: tenacity.RetryCallState) -> float:
             outcome = state.outcome.exception() if state.outcome else None
-            return 0.0 if isinstance(outcome, RateLimited) else random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**failures))
+            most = SHORT_WAIT * 2**refusals if isinstance(outcome, RateLimited) else FIRST_WAIT * 2**failures
+            return random.uniform(0, min(LONGEST_WAIT, most))
 
         if failures < endpoint.max_tries:
             if failures:
@@ -215,13 +223,15 @@ class Gateway:
                 raise endpoint.stopped
             if self._draining.is_set():
                 raise Draining("the run was asked to stop")
-            await endpoint.rates.wait(tokens, images)
-            response = await endpoint.provider.call(request)
+            await endpoint.rates.wait(tokens, images, endpoint.max_wait)
+            response = await self._called(endpoint, request)
         except RateLimited as error:
             endpoint.counts.rate_limited += 1
             endpoint.concurrency.overloaded(since)
-            wait = error.retry_after
-            endpoint.rates.block(random.uniform(FIRST_WAIT, 2 * FIRST_WAIT) if wait is None else wait)
+            if error.retry_after is not None:
+                endpoint.rates.block(error.retry_after)
+            elif not endpoint.rates.blocked_for:
+                endpoint.rates.block(random.uniform(FIRST_WAIT, 2 * FIRST_WAIT))
             raise
         except Transient as error:
             if isinstance(error, Timeout) or error.retry_after is not None:
@@ -238,6 +248,16 @@ class Gateway:
         endpoint.rates.used(tokens, response.usage.tokens_in + response.usage.tokens_out)
         self._obey(endpoint, endpoint.provider.reported)
         return response
+
+    @staticmethod
+    async def _called(endpoint: Endpoint, request: Request) -> Response:
+        """The provider's answer; an error of a kind that it should not raise fails this item and not the run."""
+        try:
+            return await endpoint.provider.call(request)
+        except ProviderError:
+            raise
+        except Exception as error:
+            raise Rejected(f"the provider broke: {type(error).__name__}: {error}") from error
 
     @staticmethod
     def _obey(endpoint: Endpoint, limits: Limits) -> None:

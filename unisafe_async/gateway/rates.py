@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Awaitable, Callable
+
+from providers.base import RateLimited
 
 MARGIN = 1.015
 """How much slower than its limit an endpoint is called, so that jitter on the way does not push calls into a full window."""
@@ -55,11 +58,15 @@ class RateLimits:
         self._sleep = sleep
         self._blocked_until = 0.0
 
-    async def wait(self, tokens: float, images: int) -> None:
-        """Return when one more request may be sent."""
+    async def wait(self, tokens: float, images: int, patience: float = math.inf) -> None:
+        """Return when one more request may be sent. Raises RateLimited when the endpoint asks for more than `patience` seconds."""
         while True:
             now = time.monotonic()
             if self._blocked_until > now:
+                if self._blocked_until - now > patience:
+                    raise RateLimited(
+                        f"the endpoint asks to wait {self._blocked_until - now:,.0f} s, more than max_wait_s ({patience:g})"
+                    )
                 await self._sleep(self._blocked_until - now)
                 continue
             at = max(self._requests.reserve(1, now), self._tokens.reserve(tokens, now), self._images.reserve(images, now))
