@@ -135,7 +135,10 @@ def allocate(sizes: Sequence[int], total: int) -> list[int]:
         return [0] * len(sizes)
     exact = [size * total / whole for size in sizes]
     shares = [int(value) for value in exact]
-    order = sorted(range(len(sizes)), key=lambda index: (shares[index] > 0, shares[index] - exact[index]))
+    order = sorted(
+        (index for index in range(len(sizes)) if shares[index] < sizes[index]),
+        key=lambda index: (shares[index] > 0, shares[index] - exact[index]),
+    )
     for index in order[: total - sum(shares)]:
         shares[index] += 1
     return shares
