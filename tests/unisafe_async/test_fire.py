@@ -87,12 +87,12 @@ def everything(folder: Path) -> dict[Path, bytes]:
 
 
 async def until(simulator: Simulator, answers: int, process: subprocess.Popen[str]) -> int:
-    """Wait for so many answers; how many were given in the last tenth of a second, and so may not be on disk yet."""
+    """Wait for so many answers; how many were given in the last quarter of a second, and so may not be on disk yet."""
     recent: deque[tuple[float, int]] = deque()
     while process.poll() is None:
         given = simulator.seen.answers.total()
         recent.append((time.monotonic(), given))
-        while recent[0][0] < time.monotonic() - 0.1:
+        while recent[0][0] < time.monotonic() - 0.25:
             recent.popleft()
         if given >= answers:
             return given - recent[0][1]
