@@ -200,3 +200,15 @@ async def test_what_is_stored_can_be_queried(tmp_path: Path) -> None:
         row.outcome == "answered" and TASKS[row.task].image_out for row in result.rows() if row.task == "unsafe_t2i_generation"
     )
     assert read_file(result.cache, lambda connection: connection.execute(images).fetchone()) == (drawn,)
+
+
+async def test_items_that_ask_the_same_are_paid_for_once_also_for_images(tmp_path: Path) -> None:
+    lines = [{"id": number, "task": "unsafe_t2i_generation", "prompt": "the same", "category": "Politics"} for number in range(300)]
+    (tmp_path / "own.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    never = {"refusal": 0.0, "blocked": 0.0, "empty": 0.0}
+    one = {"model": "permissive", "simulation": never, "max_concurrency": 2}
+    settings = table(tmp_path, one, {**one, "name": "the same model again"}, dataset={"source": str(tmp_path / "own.jsonl")})
+    result, made_now = await run(settings)
+    assert len(result.rows()) == 600
+    assert sum(lane.endpoint.counts.calls for lane in made_now.lanes) == 1
+    assert made_now.judging.counts.calls == 3
