@@ -150,7 +150,7 @@ class Gateway:
                 self._recent.popitem(last=False)
 
     async def _paid(self, endpoint: Endpoint, request: Request, key: str) -> Answer:
-        most = endpoint.most(request)
+        most = endpoint.most(request) if self.budget.limit is not None else 0.0
         cost = 0.0
         await self.budget.reserve(most)
         try:
@@ -219,7 +219,7 @@ class Gateway:
     async def _once(self, endpoint: Endpoint, request: Request) -> Response:
         """Wait for a place and for the limits, call, and learn from the outcome."""
         images = 0 if request.kind == "chat" else 1
-        tokens = endpoint.tokens_in(request) + endpoint.tokens_out(request)
+        tokens = endpoint.tokens_in(request) + endpoint.tokens_out(request) if endpoint.rates.counts_tokens else 0.0
         since = await endpoint.concurrency.acquire()
         try:
             if endpoint.stopped is not None:

@@ -57,6 +57,7 @@ class RateLimits:
         self._images = Pace(images_per_minute)
         self._sleep = sleep
         self._blocked_until = 0.0
+        self.counts_tokens = tpm is not None
 
     async def wait(self, tokens: float, images: int, patience: float = math.inf) -> None:
         """Return when one more request may be sent. Raises RateLimited when the endpoint asks for more than `patience` seconds."""
