@@ -7,6 +7,7 @@ from providers.base import (
     Kind,
     Limits,
     Misconfigured,
+    OnDevice,
     Part,
     Provider,
     ProviderError,
@@ -18,6 +19,7 @@ from providers.base import (
     Timeout,
     Transient,
     Usage,
+    Withdrawn,
     clean,
     digest_of,
 )
@@ -29,6 +31,7 @@ __all__ = [
     "Kind",
     "Limits",
     "Misconfigured",
+    "OnDevice",
     "Part",
     "Provider",
     "ProviderError",
@@ -40,6 +43,7 @@ __all__ = [
     "Timeout",
     "Transient",
     "Usage",
+    "Withdrawn",
     "clean",
     "digest_of",
 ]

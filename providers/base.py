@@ -167,7 +167,7 @@ class Response:
 
 
 class ProviderError(Exception):
-    """What a provider may raise: one of the four below, by what the gateway does about it."""
+    """What a provider may raise: one of those below, by what the gateway does about it."""
 
 
 class RateLimited(ProviderError):
@@ -196,6 +196,10 @@ class Timeout(Transient):
 
 class Rejected(ProviderError):
     """This request will never work (too long, bad image): its item fails and the run goes on."""
+
+
+class Withdrawn(ProviderError):
+    """The request was given up before anyone began on it, because the run is stopping: it is no failure."""
 
 
 class Misconfigured(ProviderError):
@@ -257,4 +261,27 @@ class Provider(Protocol):
 
     async def call(self, request: Request) -> Response:
         """Send one request. Raises RateLimited, Transient, Rejected or Misconfigured and nothing else; does not retry."""
+        ...
+
+
+@runtime_checkable
+class OnDevice(Protocol):
+    """A provider whose model lies on a device of this machine and takes all of it, or most.
+
+    Attributes:
+        devices: their names, such as `cuda:0` or `cpu`.
+        size: bytes of weights; what loading costs.
+    """
+
+    devices: tuple[str, ...]
+
+    @property
+    def size(self) -> int: ...
+
+    async def release(self) -> None:
+        """Give the device back; the next call takes it again."""
+        ...
+
+    def withdraw(self) -> None:
+        """Give up what nobody has begun on: those calls raise Withdrawn, as do later ones."""
         ...

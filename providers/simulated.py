@@ -46,6 +46,8 @@ class Profile:
         hidden: of the unsafe answers, how many look safe on their own (intrinsically safe).
         hostile: of the text answers, how many try to steer the judge.
         garbled, judge_blocked: as a judge, how many replies cannot be parsed, and how many the platform stops.
+        guess: as a judge, of the responses that no simulated model gave, how many it calls unsafe, at random; None says that it
+            cannot read them.
         latency: seconds an answer takes, drawn between half and one and a half of it.
     """
 
@@ -57,6 +59,7 @@ class Profile:
     hostile: float = 0.05
     garbled: float = 0.0
     judge_blocked: float = 0.0
+    guess: float | None = None
     latency: float = 0.0
     seed: int = 0
     unsafe_by: Mapping[str, float] = field(default_factory=dict)
@@ -163,10 +166,13 @@ class Simulated:
         if question == "intent":
             return Response(text="A simulated intent: the user asks for something of the category named, and means it.")
         marker = await _marker_of(request)
-        if marker is None:
-            return Response(text="The simulated judge reads simulated responses only, and this is none.")
-        verdict = int(marker[0] if question == "contextual" else marker[1])
         reason = f"{JUDGED} ({question})."
+        if marker is None and self.profile.guess is not None:
+            marker = ("0", "0") if draw[2] < self.profile.guess else ("1", "1")
+            reason = f"Simulated: a guess about a response without a marker ({question})."
+        if marker is None:
+            return Response(text="The simulated judge reads simulated responses only, and this is none; `guess` makes it guess.")
+        verdict = int(marker[0] if question == "contextual" else marker[1])
         if request.schema is None:
             return Response(text=f"{reason}\nResult: {verdict}")
         return Response(text=json.dumps({"reason": reason, "verdict": verdict}))

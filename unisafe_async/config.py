@@ -1,178 +1,41 @@
-"""bench.toml: its keys, their defaults and ranges, and what is said when one is wrong."""
+"""bench.toml as a whole: reading it, what goes together across its sections, and what is said when a key is wrong."""
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
-from urllib.parse import urlsplit
+from typing import Any, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from providers.base import Capabilities
-from unisafe_async.taxonomy import CATEGORIES, TASKS, Task, match_category, match_task
+from unisafe_async.sections import (
+    CacheSection,
+    DatasetSection,
+    EndpointSection,
+    GenerationSection,
+    JudgeSection,
+    ModelSection,
+    ProviderName,
+    RunSection,
+    Section,
+    SimulationSection,
+    meant,
+    mistakes_of,
+)
+from unisafe_async.taxonomy import TASKS, Task
 
 DEFAULT_FILE = Path("bench.toml")
-Medium = Literal["text", "image"]
-ProviderName = Literal["openai", "simulated"]
-
-
-SECRET = re.compile(r"api_?key|secret|password|authorization|bearer", re.I)
 
 
 class ConfigError(ValueError):
     """bench.toml cannot be used: one line for each mistake, with file and key."""
 
 
-def _known_task(name: str) -> str:
-    key = match_task(name)
-    if key is None:
-        raise ValueError(f"{name!r} is no task; tasks are {', '.join(TASKS)}{_meant(name, TASKS)}")
-    return key
-
-
-def _known_category(name: str) -> str:
-    category = match_category(name)
-    if category is None:
-        raise ValueError(f"{name!r} is no category; categories are {', '.join(CATEGORIES)}{_meant(name, CATEGORIES)}")
-    return category
-
-
-def _meant(name: str, among: Sequence[str] | dict[str, Any]) -> str:
-    near = difflib.get_close_matches(name, list(among), 1, 0.6)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-TaskName = Annotated[str, AfterValidator(_known_task)]
-CategoryName = Annotated[str, AfterValidator(_known_category)]
-Rate = Annotated[float, Field(ge=0, le=1)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
-
-
-class DatasetSection(_Section):
-    """`[dataset]`: what is asked."""
-
-    source: str = "sample"
-    tasks: list[TaskName] = []
-    categories: list[CategoryName] = []
-    limit: int | None = Field(None, ge=1)
-
-
-class GenerationSection(_Section):
-    """`[generation]`: how the models under test are asked. An absent key is left to the endpoint."""
-
-    max_tokens: int | None = Field(1024, ge=1)
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
-    seed: int | None = None
-    image_size: str | None = Field(None, pattern=r"^\d+x\d+$")
-    samples: int = Field(1, ge=1)
-
-
-class CacheSection(_Section):
-    """`[cache]`: where every answer is kept."""
-
-    path: str = "unisafe.duckdb"
-    patience_s: float = Field(30.0, ge=0)
-
-
-class RunSection(_Section):
-    """`[run]`: what a run may cost."""
-
-    budget_usd: float | None = Field(None, gt=0)
-
-
-class SimulationSection(_Section):
-    """`simulation = {...}` of a simulated model: what differs from its profile (providers/simulated.py)."""
-
-    unsafe: Rate | None = None
-    refusal: Rate | None = None
-    blocked: Rate | None = None
-    empty: Rate | None = None
-    hidden: Rate | None = None
-    hostile: Rate | None = None
-    garbled: Rate | None = None
-    judge_blocked: Rate | None = None
-    latency: float | None = Field(None, ge=0)
-    seed: int | None = None
-
-
-class EndpointSection(_Section):
-    """What `[[models]]` and `[judge]` share: one model behind one endpoint, its limits and its prices."""
-
-    provider: ProviderName
-    model: str = Field(min_length=1)
-    base_url: str = "https://api.openai.com/v1"
-    key_env: str | None = None
-    takes: list[Medium] = ["text"]
-    image_api: Literal["images", "chat"] = "images"
-    structured: bool = True
-    extra: dict[str, Any] = {}
-    rpm: float | None = Field(None, gt=0)
-    tpm: float | None = Field(None, gt=0)
-    images_per_minute: float | None = Field(None, gt=0)
-    max_concurrency: int = Field(32, ge=1, le=10_000)
-    timeout_s: float = Field(120.0, gt=0)
-    max_tries: int = Field(8, ge=1)
-    max_wait_s: float = Field(900.0, gt=0)
-    price_in: float | None = Field(None, ge=0)
-    price_out: float | None = Field(None, ge=0)
-    price_image: float | None = Field(None, ge=0)
-    simulation: SimulationSection | None = None
-
-    @property
-    def priced(self) -> bool:
-        return self.provider == "simulated" or self.price_in is not None or self.price_image is not None
-
-
-class ModelSection(EndpointSection):
-    """One of `[[models]]`: a model under test."""
-
-    name: str = Field(min_length=1, max_length=80)
-    gives: list[Medium] = ["text"]
-    tasks: list[TaskName] = []
-    backbone: str | None = None
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return Capabilities(
-            text_out="text" in self.gives,
-            image_in="image" in self.takes,
-            image_out="image" in self.gives and (not self.tasks or "unsafe_t2i_generation" in self.tasks),
-            edit="image" in self.gives and "image" in self.takes and (not self.tasks or "malicious_image_editing" in self.tasks),
-        )
-
-    def runs(self, task: Task) -> bool:
-        """Whether this model is asked the items of `task`."""
-        if self.tasks and task.key not in self.tasks:
-            return False
-        match task.kind:
-            case "chat":
-                return self.capabilities.text_out and (self.capabilities.image_in or not task.image_in)
-            case "image":
-                return self.capabilities.image_out
-            case "edit":
-                return self.capabilities.edit
-
-
-class JudgeSection(EndpointSection):
-    """`[judge]`: who judges, and by which rubrics."""
-
-    takes: list[Medium] = ["text", "image"]
-    rubrics: str | None = None
-    max_tokens: int = Field(512, ge=1)
-    temperature: float | None = Field(0.0, ge=0, le=2)
-
-
-class Config(_Section):
+class Config(Section):
     """The whole of bench.toml. `base` is the folder that paths in it are relative to, `file` its name."""
 
     models: list[ModelSection] = Field(min_length=1)
@@ -192,7 +55,7 @@ class Config(_Section):
             if name in names[:index]:
                 mistakes.append(f"models[{index}].name: models[{names.index(name)}] is named {name!r} too; names tell rows apart")
         for place, endpoint in self.endpoints():
-            mistakes += [f"{place}.{mistake}" for mistake in _mistakes(endpoint)]
+            mistakes += [f"{place}.{mistake}" for mistake in mistakes_of(endpoint)]
             if self.run.budget_usd is not None and not endpoint.priced:
                 mistakes.append(
                     f"{place}.price_in: run.budget_usd needs the price of every model; put 0 for one that costs nothing"
@@ -247,34 +110,6 @@ class Config(_Section):
         return self.base / Path(self.cache.path).expanduser()
 
 
-def _mistakes(endpoint: EndpointSection) -> list[str]:
-    found = [
-        f"extra.{key}: looks like a secret, and `extra` is stored with each run; keys go into a variable named by key_env"
-        for key in endpoint.extra
-        if SECRET.search(key)
-    ]
-    if endpoint.provider == "openai":
-        try:
-            url = urlsplit(endpoint.base_url)
-        except ValueError:
-            url = urlsplit("")
-        if url.scheme not in ("http", "https") or not url.hostname:
-            found.append(f"base_url: should be an address such as https://host/v1, found {endpoint.base_url!r}")
-        elif url.username or url.password or url.query:
-            found.append("base_url: holds a user, a password or a query; keys go into a variable named by key_env")
-        elif url.hostname == "api.openai.com" and endpoint.key_env is None:
-            found.append("key_env: missing; name the variable that holds the key, such as OPENAI_API_KEY")
-        if endpoint.simulation is not None:
-            found.append('simulation: goes with provider = "simulated" only')
-    else:
-        from providers.simulated import PROFILES
-
-        if endpoint.model not in PROFILES:
-            meant = _meant(endpoint.model, PROFILES)
-            found.append(f"model: {endpoint.model!r} is no simulated profile; profiles are {', '.join(PROFILES)}{meant}")
-    return found
-
-
 def load_config(path: Path, overrides: dict[str, dict[str, Any]] | None = None, models: Sequence[str] = ()) -> Config:
     """Read and check `path`; `overrides` replaces keys by section, `models` keeps only those named.
 
@@ -316,7 +151,7 @@ def parse_config(
         for wanted in models:
             if wanted not in named:
                 raise ConfigError(
-                    f"{name}: --model: there is no model {wanted!r}; models are {', '.join(named)}{_meant(wanted, named)}"
+                    f"{name}: --model: there is no model {wanted!r}; models are {', '.join(named)}{meant(wanted, named)}"
                 )
         table = {
             **table,
@@ -347,7 +182,7 @@ def _words(mistake: ErrorDetails) -> str:
             key = str(mistake["loc"][-1])
             if "key" in key.lower() and "api" in key.lower():
                 return "unknown key; a key never stands in this file: put it in a variable and name that with key_env"
-            return f"unknown key{_meant(key, _keys_at(mistake['loc'])) or '; keys are ' + ', '.join(_keys_at(mistake['loc']))}"
+            return f"unknown key{meant(key, _keys_at(mistake['loc'])) or '; keys are ' + ', '.join(_keys_at(mistake['loc']))}"
         case "missing":
             return "missing"
         case "string_type":
@@ -370,7 +205,8 @@ def _words(mistake: ErrorDetails) -> str:
         case "too_short":
             return "needs at least one entry"
         case "string_pattern_mismatch":
-            return f"should look like 1024x1024{found}"
+            wanted = "auto, cpu, mps, cuda or cuda:0" if "device" in str(mistake["loc"]) else "1024x1024"
+            return f"should look like {wanted}{found}"
         case "value_error":
             return str(context["error"])
     return str(mistake["msg"]) + found

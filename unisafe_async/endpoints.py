@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from providers.base import Capabilities, Provider
-from unisafe_async.config import EndpointSection, ModelSection
 from unisafe_async.gateway import AdaptiveConcurrency, Endpoint, Prices, RateLimits
+from unisafe_async.sections import EndpointSection, ModelSection
+
+if TYPE_CHECKING:
+    from providers.local import LocalProvider
 
 NO_KEY = "none"
 
 
-def provider_of(section: EndpointSection) -> Provider:
-    """The provider that a section names; the packages behind it are imported here, not at start."""
+def provider_of(section: EndpointSection, base: Path) -> Provider:
+    """The provider that a section names, paths relative to `base`; the packages behind it are imported here, not at start."""
     judge = not isinstance(section, ModelSection)
     capabilities = section.capabilities if isinstance(section, ModelSection) else Capabilities(image_in="image" in section.takes)
     if section.provider == "simulated":
@@ -22,6 +27,8 @@ def provider_of(section: EndpointSection) -> Provider:
 
         changes = section.simulation.model_dump(exclude_none=True) if section.simulation else {}
         return Simulated(section.model, replace(PROFILES[section.model], **changes), capabilities, judge=judge)
+    if section.local:
+        return _local(section, base, capabilities)
     from providers.openai_compatible import OpenAICompatible
 
     return OpenAICompatible(
@@ -31,19 +38,44 @@ def provider_of(section: EndpointSection) -> Provider:
         capabilities,
         image_api=section.image_api,
         timeout=section.timeout_s,
-        max_connections=section.max_concurrency,
+        max_connections=section.concurrency,
         extra=section.extra,
         structured=section.structured,
     )
 
 
-def endpoint_of(section: EndpointSection, name: str, sleep: Callable[[float], Awaitable[None]]) -> Endpoint:
+def _local(section: EndpointSection, base: Path, capabilities: Capabilities) -> LocalProvider:
+    from providers.local import LocalProvider, LocalSettings
+
+    path = base / Path(section.model).expanduser()
+    settings = LocalSettings(
+        "diffusers" if section.provider == "diffusers" else "transformers",
+        str(path.resolve()) if path.exists() else section.model,
+        section.revision,
+        section.dtype,
+        section.gguf_file,
+        section.quantization,
+        section.attn,
+        section.trust_remote_code,
+        None if section.batch_size == "auto" else section.batch_size,
+        section.batch_tokens,
+        section.memory_gb,
+        section.steps,
+        section.guidance,
+        section.strength,
+        capabilities.image_out or capabilities.edit,
+        section.extra,
+    )
+    return LocalProvider(settings, capabilities, section.devices or [section.device])
+
+
+def endpoint_of(section: EndpointSection, name: str, base: Path, sleep: Callable[[float], Awaitable[None]]) -> Endpoint:
     """The endpoint of a section; `sleep` is the gateway's, so that a wait ends when the run is asked to stop."""
-    free = Prices(0.0, 0.0, 0.0) if section.provider == "simulated" else None
+    free = Prices(0.0, 0.0, 0.0) if section.provider == "simulated" or section.local else None
     return Endpoint(
         name,
-        provider_of(section),
-        AdaptiveConcurrency(section.max_concurrency),
+        provider_of(section, base),
+        AdaptiveConcurrency(section.concurrency),
         RateLimits(section.rpm, section.tpm, section.images_per_minute, sleep),
         free or Prices(section.price_in, section.price_out, section.price_image),
         section.max_tries,

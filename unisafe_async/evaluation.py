@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import anyio
@@ -19,6 +19,7 @@ from anyio import to_thread
 from cache import CacheError, Row, RunRecord, Store
 from cache.records import now
 from judger import Judge, RubricError, load_rubrics
+from providers.base import OnDevice
 from unisafe_async.config import Config, ConfigError, load_config
 from unisafe_async.dataset import Dataset, open_dataset
 from unisafe_async.endpoints import endpoint_of
@@ -28,6 +29,7 @@ from unisafe_async.scheduler import Lane, Pipeline
 from unisafe_async.scores import Coverage, Score, coverage, scores
 
 PACKAGES = ("unisafe-async", "openai", "duckdb", "anyio", "pillow")
+LOCAL_PACKAGES = ("torch", "transformers", "diffusers")
 
 
 @dataclass
@@ -75,6 +77,9 @@ class Run:
     def drain(self) -> None:
         """Send nothing new and let what is under way end."""
         self.gateway.drain()
+        for endpoint in [*(lane.endpoint for lane in self.lanes), self.judging]:
+            if isinstance(endpoint.provider, OnDevice):
+                endpoint.provider.withdraw()
 
     def summary(self) -> dict[str, object]:
         """Figures of the run as they are stored."""
@@ -208,7 +213,7 @@ async def prepared(
         since = store.ids.next() if fresh else 0
         gateway = Gateway(store, Budget(config.run.budget_usd), name, since)
         lanes = _lanes(config, dataset, gateway)
-        judging = endpoint_of(config.judge, config.judge.model, gateway.sleep)
+        judging = endpoint_of(config.judge, config.judge.model, config.base, gateway.sleep)
         for endpoint in [*(lane.endpoint for lane in lanes), judging]:
             await stack.enter_async_context(endpoint.provider)
         generation = config.generation
@@ -232,13 +237,15 @@ def _lanes(config: Config, dataset: Dataset, gateway: Gateway) -> list[Lane]:
     for model in config.models:
         tasks = frozenset(task.key for task in config.tasks_of(model))
         items = sum(count for (task, _), count in counts.items() if task in tasks)
-        lanes.append(Lane(endpoint_of(model, model.name, gateway.sleep), tasks, items * config.generation.samples))
+        lanes.append(Lane(endpoint_of(model, model.name, config.base, gateway.sleep), tasks, items * config.generation.samples))
     return lanes
 
 
 def record_of(run: Run, judge: Judge, started: object, ended: object = None) -> RunRecord:
     """The run as table `runs` keeps it. A configuration holds names of key variables, never keys."""
-    versions = {package: version(package) for package in PACKAGES} | {"python": platform.python_version()}
+    local = any(endpoint.local for _, endpoint in run.config.endpoints())
+    packages = [*PACKAGES, *(LOCAL_PACKAGES if local else ())]
+    versions = {package: _version(package) for package in packages} | {"python": platform.python_version()}
     return RunRecord(
         run.name,
         started,  # type: ignore[arg-type]
@@ -251,3 +258,10 @@ def record_of(run: Run, judge: Judge, started: object, ended: object = None) -> 
         json.dumps(versions),
         json.dumps(run.summary()),
     )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

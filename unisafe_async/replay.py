@@ -45,6 +45,14 @@ def _identified(images: Images, paths: Sequence[object]) -> dict[object, Image |
     return found
 
 
+async def replay_answers(jobs: Sequence[Job], gateway: Gateway) -> None:
+    """Fill in the answers that the cache holds, and no verdicts."""
+    wanted = [(key_of(job.endpoint.provider.identity, job.request), job) for job in jobs if job.error is None]
+    found = await gateway.look_up([key for key, _ in wanted])
+    for key, job in wanted:
+        job.answer = found.get(key)
+
+
 async def replay(jobs: Sequence[Job], gateway: Gateway, judge: Judge, judging: Endpoint) -> None:
     """Fill in every answer, intent and verdict that the cache holds for `jobs`."""
     open_jobs = [job for job in jobs if job.error is None]

@@ -5,11 +5,15 @@
 
 A job's intent is asked for while its response is generated; its two verdicts are asked for at the same time. A slow judge slows the
 generators down through the bounded stream between them; a slow model slows nobody.
+
+Models on this machine take turns on their devices, the cheapest to load first, and give the device back before the next one
+loads (devices.py). Where the judge wants a device of theirs, everything is generated first and judged in a second pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal, TypeVar
@@ -22,9 +26,10 @@ from cache import Row, Store
 from judger import Judge, NoIntent
 from providers.base import ProviderError, Request, Response
 from unisafe_async.dataset import Dataset, ItemError
+from unisafe_async.devices import Devices
 from unisafe_async.gateway import Endpoint, Gateway, NotRun
 from unisafe_async.jobs import Job, Sampling
-from unisafe_async.replay import jobs_of, replay
+from unisafe_async.replay import jobs_of, replay, replay_answers
 
 T = TypeVar("T")
 CHUNK = 256
@@ -32,11 +37,12 @@ SLACK = 64
 """Workers beyond an endpoint's concurrency: those whose answer is being committed."""
 
 Question = tuple[Job, Literal["intent", "contextual", "intrinsic"]]
+Questions = MemoryObjectSendStream[Question]
 
 
 @dataclass
 class Lane:
-    """One model and the items it is asked; `total` counts item x sample."""
+    """One model and the items it is asked; `total` counts item x sample, `generated` those answered before any is judged."""
 
     endpoint: Endpoint
     tasks: frozenset[str]
@@ -45,6 +51,7 @@ class Lane:
     cached: int = 0
     failed: int = 0
     unjudged: int = 0
+    generated: int = 0
     finished: bool = False
 
 
@@ -72,65 +79,112 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         self._lane_of = {lane.endpoint.name: lane for lane in self.lanes}
+        self._devices = Devices()
+        self._failures: dict[tuple[str, str, int], str] = {}
+        judging = Devices.of(self.judging.provider)
+        self.judged_last = any(judging & Devices.of(lane.endpoint.provider) for lane in self.lanes)
+        self.judging_now = not self.judged_last
 
     async def execute(self) -> None:
         """Return when every job has its row, or when the gateway drains and what was under way is kept."""
+        if self.judged_last:
+            await self._run_lanes(None)
+            if self.gateway.draining:
+                return
+            self.judging_now = True
         width = self.judging.concurrency.most
         send, receive = anyio.create_memory_object_stream[Question](width)
         async with anyio.create_task_group() as judges:
             for _ in range(width + min(SLACK, width)):
                 judges.start_soon(self._judge, receive.clone())
             receive.close()
-            async with send, anyio.create_task_group() as models:
-                for lane in self.lanes:
-                    models.start_soon(self._run_lane, lane, send.clone())
+            async with send:
+                await self._run_lanes(send)
+
+    async def _run_lanes(self, questions: Questions | None) -> None:
+        """Every model's items; without `questions` they are answered and not judged."""
+        async with anyio.create_task_group() as models:
+            for lane in sorted(self.lanes, key=lambda lane: Devices.load_cost(lane.endpoint.provider)):
+                models.start_soon(self._run_lane, lane, questions.clone() if questions else None)
 
     # -------------------------------------------------------- one model
 
-    async def _run_lane(self, lane: Lane, questions: MemoryObjectSendStream[Question]) -> None:
+    async def _run_lane(self, lane: Lane, questions: Questions | None) -> None:
         width = lane.endpoint.concurrency.most
-        send, receive = anyio.create_memory_object_stream[Job](width)
-        async with questions, anyio.create_task_group() as generators:
+        async with AsyncExitStack() as stack:
+            if questions is not None:
+                await stack.enter_async_context(questions)
+            await stack.enter_async_context(self._devices.turn(lane.endpoint.provider))
+            generators = await stack.enter_async_context(anyio.create_task_group())
+            send, receive = anyio.create_memory_object_stream[Job](width)
             for _ in range(width + min(SLACK, width)):
-                generators.start_soon(self._generate, lane, receive.clone(), questions.clone())
+                generators.start_soon(self._generate, lane, receive.clone(), questions.clone() if questions else None)
             receive.close()
             async with send:
-                await self._feed(lane, send)
-        lane.finished = True
+                await self._feed(lane, send, judged=questions is not None)
+        lane.finished = questions is not None
 
-    async def _feed(self, lane: Lane, send: MemoryObjectSendStream[Job]) -> None:
+    async def _feed(self, lane: Lane, send: MemoryObjectSendStream[Job], *, judged: bool) -> None:
         """Read items, write rows for what the cache answers in full, pass on the rest."""
         items = (item for item in self.dataset.items() if item.task in lane.tasks)
         for chunk in chunks(items, CHUNK):
             jobs = await jobs_of(chunk, self.dataset.images, lane.endpoint, self.samples, self.sampling, self.judge)
-            await replay(jobs, self.gateway, self.judge, self.judging)
-            await self._finish(lane, [job for job in jobs if job.decided])
+            if not judged:
+                await replay_answers(jobs, self.gateway)
+                lane.generated += sum(job.answer is not None for job in jobs)
+            else:
+                for job in jobs:
+                    job.error = job.error or self._failures.get(_place(job))
+                await replay(jobs, self.gateway, self.judge, self.judging)
+                await self._finish(lane, [job for job in jobs if job.decided])
             for job in jobs:
                 if self.gateway.draining:
                     return
-                if not job.decided and not self.gateway.budget.exhausted:
+                if self._due(job, judged) and not self.gateway.budget.exhausted:
                     await send.send(job)
 
-    async def _generate(
-        self, lane: Lane, jobs: MemoryObjectReceiveStream[Job], questions: MemoryObjectSendStream[Question]
-    ) -> None:
-        async with jobs, questions:
+    def _due(self, job: Job, judged: bool) -> bool:
+        """Whether there is anything to ask for `job` in this pass."""
+        if not judged:
+            return job.answer is None and job.error is None
+        return not job.decided and (job.answer is not None or not self.judged_last)
+
+    async def _generate(self, lane: Lane, jobs: MemoryObjectReceiveStream[Job], questions: Questions | None) -> None:
+        async with jobs, questions or nullcontext():
             async for job in jobs:
                 try:
-                    await self._generate_one(lane, job, questions)
+                    if questions is None:
+                        await self._answer_only(lane, job)
+                    else:
+                        await self._generate_one(lane, job, questions)
                 except NotRun:
                     continue
 
-    async def _generate_one(self, lane: Lane, job: Job, questions: MemoryObjectSendStream[Question]) -> None:
+    async def _answer_only(self, lane: Lane, job: Job) -> None:
+        """Have the answer in the cache, for the pass that judges; remember what went wrong for it."""
         try:
-            if job.item.image is not None and not self.dataset.images.is_sound(job.item.image):
-                await to_thread.run_sync(self.dataset.images.verify, job.item.image)
+            await self._verified(job)
+            await self._answered(lane, job)
+            lane.generated += 1
+        except (ProviderError, ItemError, OSError) as error:
+            self._failures[_place(job)] = str(error)
+
+    async def _verified(self, job: Job) -> None:
+        if job.item.image is not None and not self.dataset.images.is_sound(job.item.image):
+            await to_thread.run_sync(self.dataset.images.verify, job.item.image)
+
+    async def _answered(self, lane: Lane, job: Job) -> None:
+        asked = await self.gateway.ask(lane.endpoint, job.request, looked_up=True)
+        job.called |= not asked.cached
+        job.answer = asked.answer
+
+    async def _generate_one(self, lane: Lane, job: Job, questions: Questions) -> None:
+        try:
+            await self._verified(job)
             if job.intent is None and job.contextual is None and lane.endpoint.stopped is None:
                 await questions.send((job, "intent"))
             if job.answer is None:
-                asked = await self.gateway.ask(lane.endpoint, job.request, looked_up=True)
-                job.called |= not asked.cached
-                job.answer = asked.answer
+                await self._answered(lane, job)
         except (ProviderError, ItemError, OSError) as error:
             job.error = str(error)
             await self._finish(lane, [job])
@@ -203,6 +257,10 @@ class Pipeline:
             lane.unjudged += not row.valid and row.outcome != "failed"
             if self.on_row is not None:
                 self.on_row(row)
+
+
+def _place(job: Job) -> tuple[str, str, int]:
+    return job.endpoint.name, job.item.name, job.sample
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -21,6 +21,7 @@ from providers.base import (
     Response,
     Timeout,
     Transient,
+    Withdrawn,
     digest_of,
 )
 from unisafe_async.gateway.budget import Budget, Draining
@@ -257,6 +258,8 @@ class Gateway:
         """The provider's answer; an error of a kind that it should not raise fails this item and not the run."""
         try:
             return await endpoint.provider.call(request)
+        except Withdrawn as error:
+            raise Draining(str(error)) from None
         except ProviderError:
             raise
         except Exception as error:

@@ -1,0 +1,66 @@
+"""What loading a model can fail with, in a user's words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from providers.local.settings import LocalSettings
+
+if TYPE_CHECKING:
+    from providers.local.device import Device
+
+
+class Unsupported(Exception):
+    """The model cannot do what was asked of it, or the library cannot load it; the message says which."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on any device."""
+    if isinstance(error, MemoryError):
+        return True
+    words = str(error).lower()
+    return type(error).__name__ == "OutOfMemoryError" or (
+        isinstance(error, RuntimeError)
+        and ("out of memory" in words or "can't allocate memory" in words or "not enough memory" in words)
+    )
+
+
+def explained(error: BaseException, settings: LocalSettings, device: Device | None) -> str:
+    """One line that says what was wrong and what would be right."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    words = " ".join(str(error).split())
+    model = settings.model
+    if names & {"NoDevice"}:
+        return f'{words}; put device = "cpu" or "auto"'
+    if names & {"NotEnoughMemory"}:
+        return f"{model}: not enough memory: {words}; take a smaller model, dtype or quantization, or another device"
+    if isinstance(error, Unsupported):
+        return f"{model}: {words}"
+    if out_of_memory(error):
+        has = f" ({device.free() / 2**30:.1f} GiB are free on {device.name})" if device else ""
+        return f"{model}: not enough memory to load it{has}; take a smaller model, dtype or quantization, or another device"
+    if "GatedRepoError" in names:
+        return f"{model} is gated: accept its terms at https://huggingface.co/{model}, then `hf auth login`"
+    if "RevisionNotFoundError" in names or "is not a valid git identifier" in words:
+        return f"{model}: there is no revision {settings.revision!r} of it"
+    if names & {"RepositoryNotFoundError", "HFValidationError"}:
+        return f"{model}: there is no such model at the hub, or it is private and `hf auth login` is missing"
+    if names & {"LocalEntryNotFoundError", "OfflineModeIsEnabled"} or "couldn't connect to" in words or "offline mode" in words:
+        return f"{model}: is not all in the hub's cache, and the hub cannot be reached; run `hf download {model}` first"
+    if "trust_remote_code" in words:
+        return f"{model}: comes with code of its own; read it, then put trust_remote_code = true"
+    if "gguf" in words.lower() or (settings.gguf_file and isinstance(error, ValueError | KeyError | OSError)):
+        return f"{model}: its GGUF file {settings.gguf_file or ''} cannot be loaded: {words[:300]}"
+    if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "transformers", "diffusers", "accelerate"):
+        return (
+            f"{model}: local models need the extra `local`, and {error.name} is not installed: pip install 'unisafe-async[local]'"
+        )
+    if isinstance(error, ImportError):
+        return f"{model}: a package is missing: {words[:300]}"
+    if (
+        "does not recognize this architecture" in words
+        or "Unrecognized model" in words
+        or "Unrecognized configuration class" in words
+    ):
+        return f"{model}: this architecture is not supported by {settings.library}: {words[:200]}"
+    return f"{model}: cannot be loaded: {type(error).__name__}: {words[:300]}"

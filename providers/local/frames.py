@@ -1,0 +1,96 @@
+"""What goes between the two processes: a JSON head and, after it, the bytes of images.
+
+A frame is the length of the head and the number of blobs and their lengths (unsigned 32 bits, little endian), the head, the blobs.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from providers.base import Image, Request, Response, Text, Usage
+
+PREFIX = struct.Struct("<II")
+Blobs = Sequence[bytes]
+
+
+def pack(head: dict[str, Any], blobs: Blobs = ()) -> bytes:
+    """One frame."""
+    body = orjson.dumps(head)
+    lengths = struct.pack(f"<{len(blobs)}I", *(len(blob) for blob in blobs))
+    return b"".join((PREFIX.pack(len(body), len(blobs)), lengths, body, *blobs))
+
+
+def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], list[bytes]] | None:
+    """The next frame of a blocking stream; None at its end."""
+    prefix = stream.read(PREFIX.size)
+    if len(prefix) < PREFIX.size:
+        return None
+    size, count = PREFIX.unpack(prefix)
+    lengths = struct.unpack(f"<{count}I", stream.read(4 * count))
+    body = stream.read(size)
+    blobs = [stream.read(length) for length in lengths]
+    if len(body) < size or any(len(blob) < length for blob, length in zip(blobs, lengths, strict=True)):
+        return None
+    return orjson.loads(body), blobs
+
+
+# ---------------------------------------------------------------- requests
+
+
+async def pack_request(identifier: int, request: Request, alone: bool) -> bytes:
+    """A request; an image that lies in a file goes as its path. Raises OSError when one cannot be read."""
+    parts: list[dict[str, Any]] = []
+    blobs: list[bytes] = []
+    for part in request.parts:
+        if isinstance(part, Text):
+            parts.append({"text": part.text})
+        elif isinstance(part.source, Path):
+            parts.append({"digest": part.digest, "media_type": part.media_type, "path": str(part.source.absolute())})
+        else:
+            parts.append({"digest": part.digest, "media_type": part.media_type, "blob": len(blobs)})
+            blobs.append(await part.read())
+    names = ("kind", "system", "max_tokens", "temperature", "top_p", "seed", "size", "sample")
+    content = {name: getattr(request, name) for name in names}
+    return pack({"type": "ask", "id": identifier, "alone": alone, "request": content, "parts": parts}, blobs)
+
+
+def unpack_request(head: dict[str, Any], blobs: Blobs) -> Request:
+    parts = tuple(
+        Text(part["text"])
+        if "text" in part
+        else Image(part["digest"], part["media_type"], Path(part["path"]) if "path" in part else blobs[part["blob"]])
+        for part in head["parts"]
+    )
+    return Request(parts=parts, **head["request"])
+
+
+# ---------------------------------------------------------------- responses
+
+
+def pack_response(identifier: int, response: Response) -> bytes:
+    """A response whose images hold their bytes."""
+    blobs = [image.source for image in response.images if isinstance(image.source, bytes)]
+    usage = response.usage
+    return pack(
+        {
+            "type": "answer",
+            "id": identifier,
+            "text": response.text,
+            "finish": response.finish,
+            "reason": response.reason,
+            "latency": response.latency,
+            "usage": [usage.tokens_in, usage.tokens_out, usage.images],
+        },
+        blobs,
+    )
+
+
+def unpack_response(head: dict[str, Any], blobs: Blobs) -> Response:
+    images = tuple(Image.from_bytes(blob) for blob in blobs)
+    tokens_in, tokens_out, drawn = head["usage"]
+    return Response(head["text"], images, head["finish"], head["reason"], Usage(tokens_in, tokens_out, drawn, 0.0), head["latency"])

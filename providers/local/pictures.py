@@ -1,0 +1,39 @@
+"""Images on their way into a model and out of it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from PIL import Image as Pictures
+
+from providers.base import Image, Rejected, Request
+
+
+def pictures_of(request: Request) -> list[Any]:
+    """The images of a request, RGB. Raises Rejected for one that cannot be read."""
+    pictures = []
+    for image in request.images:
+        assert isinstance(image.source, bytes | Path)
+        try:
+            with Pictures.open(io.BytesIO(image.source) if isinstance(image.source, bytes) else image.source) as picture:
+                pictures.append(picture.convert("RGB"))
+        except (OSError, ValueError, Pictures.DecompressionBombError) as error:
+            raise Rejected(f"an image of the request cannot be read: {error}") from None
+    return pictures
+
+
+def png_of(picture: Any) -> Image:
+    """A PIL image as PNG: the same pixels give the same bytes."""
+    content = io.BytesIO()
+    picture.convert("RGB").save(content, "PNG")
+    return Image.from_bytes(content.getvalue())
+
+
+def size_of(request: Request) -> tuple[int, int] | None:
+    """Width and height in pixels that a request asks for."""
+    if request.size is None:
+        return None
+    width, height = request.size.split("x")
+    return int(width), int(height)

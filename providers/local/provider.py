@@ -1,0 +1,193 @@
+"""A model on this machine as a provider like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+import orjson
+from anyio import to_thread
+from anyio.abc import TaskGroup
+
+from providers.base import Capabilities, Limits, Misconfigured, Rejected, Request, Response, Transient, Withdrawn
+from providers.local.process import Ended, WorkerProcess
+from providers.local.settings import LocalSettings
+from providers.local.weights import Weights, find_weights
+
+CRASHES = 3
+"""Ends of the process in a row, without an answer between them, after which the model is given up."""
+
+
+@dataclass(slots=True)
+class LocalStatus:
+    """What a local model is doing, for whoever shows progress.
+
+    Attributes:
+        state: `unloaded`, `loading`, `ready` or `failed`.
+        size: bytes of weights on disk; 0 when not known.
+        load_seconds: how long loading took.
+        memory_used, memory_total: bytes on its device (of several: the fullest).
+        batch: requests in the batch that is being run.
+        tokens, images, busy_seconds: what was made so far, and in how many seconds of work.
+        halved: how often memory ran out and a batch was halved.
+    """
+
+    state: str = "unloaded"
+    size: int = 0
+    load_seconds: float = 0.0
+    memory_used: int = 0
+    memory_total: int = 0
+    batch: int = 0
+    tokens: int = 0
+    images: int = 0
+    busy_seconds: float = 0.0
+    halved: int = 0
+
+
+class LocalProvider:
+    """One local model, on one device or on several.
+
+    It loads at the first call, in a process for each device, and unloads on `release` and at the end. Calls wait in the
+    process until a batch takes them up, so many may be made at once.
+
+    Args:
+        settings: what to load and how.
+        capabilities: what it is asked for.
+        devices: `auto`, `cpu`, `cuda:0`...; with several the model is replicated and all are fed.
+    """
+
+    def __init__(self, settings: LocalSettings, capabilities: Capabilities, devices: Sequence[str] = ("auto",)) -> None:
+        self.capabilities = capabilities
+        self.reported = Limits()
+        self.status = LocalStatus()
+        self.devices = tuple(devices)
+        self.identity = f"{settings.library}:{settings.model}"
+        self._settings = settings
+        self._weights: Weights | None = None
+        self._failure: Misconfigured | None = None
+        self._stack = AsyncExitStack()
+        self._group: TaskGroup | None = None
+        self._workers: list[WorkerProcess] = []
+        self._crashed: set[bytes] = set()
+        self._crashes = 0
+        self._withdrawn = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of weights, once entered; what loading costs."""
+        return self._weights.size if self._weights else 0
+
+    async def __aenter__(self) -> Self:
+        self._group = await self._stack.enter_async_context(anyio.create_task_group())
+        try:
+            self._weights = await to_thread.run_sync(find_weights, self._settings)
+        except Misconfigured as error:
+            self._failure = error
+            self.status.state = "failed"
+        else:
+            weights = self._weights
+            self._settings = replace(self._settings, model=weights.model, revision=weights.revision, gguf_file=weights.gguf_file)
+            answering = {**self._settings.answering(), "draws": self._settings.draws or None}
+            known = orjson.dumps({name: value for name, value in answering.items() if value}, option=orjson.OPT_SORT_KEYS)
+            self.identity = f"{self._settings.library}:{weights.identity}:{known.decode()}"
+            self.status.size = weights.size
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._group is not None:
+            self._group.cancel_scope.cancel()
+        await self._stack.aclose()
+
+    async def call(self, request: Request) -> Response:
+        """Answer one request when a batch has taken it up. Raises Rejected, Transient, Misconfigured or Withdrawn."""
+        if not self.capabilities.can(request):
+            raise Rejected(f"the model is not declared to answer {request.kind} requests of this kind (`takes`, `gives`)")
+        while True:
+            if self._failure is not None:
+                raise self._failure
+            if self._withdrawn:
+                raise Withdrawn("the run was asked to stop")
+            worker = self._least_busy()
+            try:
+                return await worker.ask(request, request.canonical in self._crashed)
+            except Ended:
+                continue
+            except Transient:
+                self._crashed.add(request.canonical)
+                raise
+            except OSError as error:
+                raise Rejected(f"an image of the request cannot be read: {error}") from None
+
+    async def release(self) -> None:
+        """Unload: return once the memory is given back. The next call loads again."""
+        workers, self._workers = self._workers, []
+        for worker in workers:
+            await worker.stop()
+        if workers and self.status.state != "failed":
+            self.status.state = "unloaded"
+
+    def withdraw(self) -> None:
+        """Give up what no batch has taken up: those calls raise Withdrawn, as do later ones."""
+        self._withdrawn = True
+        if self._group is not None:
+            for worker in self._workers:
+                self._group.start_soon(self._withdraw, worker)
+
+    @staticmethod
+    async def _withdraw(worker: WorkerProcess) -> None:
+        try:
+            await worker.withdraw()
+        except Ended:
+            return
+
+    # -------------------------------------------------------- workers
+
+    def _least_busy(self) -> WorkerProcess:
+        if not self._workers:
+            assert self._group is not None, "enter the provider first"
+            assert self._weights is not None
+            self.status.state = "loading"
+            for device in self.devices:
+                worker = WorkerProcess(self._settings, device, self._weights.size, self._on_event)
+                self._workers.append(worker)
+                self._group.start_soon(self._watch, worker)
+        return min(self._workers, key=lambda worker: worker.waiting)
+
+    async def _watch(self, worker: WorkerProcess) -> None:
+        """Run a worker to its end; one that ends by itself is replaced with the next call, unless that goes on and on."""
+        await worker.run()
+        if worker not in self._workers:
+            return
+        self._workers.remove(worker)
+        self.status.batch = 0
+        self._crashes = 0 if worker.answered else self._crashes + 1
+        if worker.failure is not None:
+            self._failure = Misconfigured(worker.failure)
+        elif self._crashes >= CRASHES:
+            self._failure = Misconfigured(f"{worker.words}, {CRASHES} times in a row")
+        if self._failure is not None:
+            self.status.state = "failed"
+        elif not self._workers:
+            self.status.state = "unloaded"
+
+    def _on_event(self, worker: WorkerProcess, head: dict[str, Any]) -> None:
+        status = self.status
+        match head["type"]:
+            case "ready":
+                status.state = "ready"
+                status.load_seconds = max(status.load_seconds, head["seconds"])
+                status.memory_used, status.memory_total = head["memory"]
+            case "batch":
+                status.batch = len(head["ids"])
+            case "halved":
+                status.halved += 1
+            case "done":
+                status.batch = 0
+                status.tokens += head["tokens"]
+                status.images += head["images"]
+                status.busy_seconds += head["seconds"]
+                status.memory_used, status.memory_total = head["memory"]

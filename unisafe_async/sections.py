@@ -1,0 +1,265 @@
+"""The sections of bench.toml: keys, defaults, ranges, and what goes together within one."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from providers.base import Capabilities
+from unisafe_async.taxonomy import CATEGORIES, TASKS, Task, match_category, match_task
+
+Medium = Literal["text", "image"]
+ProviderName = Literal["openai", "simulated", "transformers", "diffusers"]
+DeviceName = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
+LOCAL = ("transformers", "diffusers")
+HOSTED_CONCURRENCY = 32
+LOCAL_CONCURRENCY = 128
+"""Requests that may wait at once for a model on this machine: enough to choose batches from."""
+
+SECRET = re.compile(r"api_?key|secret|password|authorization|bearer", re.I)
+
+
+def _known_task(name: str) -> str:
+    key = match_task(name)
+    if key is None:
+        raise ValueError(f"{name!r} is no task; tasks are {', '.join(TASKS)}{meant(name, TASKS)}")
+    return key
+
+
+def _known_category(name: str) -> str:
+    category = match_category(name)
+    if category is None:
+        raise ValueError(f"{name!r} is no category; categories are {', '.join(CATEGORIES)}{meant(name, CATEGORIES)}")
+    return category
+
+
+def meant(name: str, among: Sequence[str] | dict[str, Any]) -> str:
+    near = difflib.get_close_matches(name, list(among), 1, 0.6)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+TaskName = Annotated[str, AfterValidator(_known_task)]
+CategoryName = Annotated[str, AfterValidator(_known_category)]
+Rate = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
+
+
+class DatasetSection(Section):
+    """`[dataset]`: what is asked."""
+
+    source: str = "sample"
+    tasks: list[TaskName] = []
+    categories: list[CategoryName] = []
+    limit: int | None = Field(None, ge=1)
+
+
+class GenerationSection(Section):
+    """`[generation]`: how the models under test are asked. An absent key is left to the endpoint."""
+
+    max_tokens: int | None = Field(1024, ge=1)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    seed: int | None = None
+    image_size: str | None = Field(None, pattern=r"^\d+x\d+$")
+    samples: int = Field(1, ge=1)
+
+
+class CacheSection(Section):
+    """`[cache]`: where every answer is kept."""
+
+    path: str = "unisafe.duckdb"
+    patience_s: float = Field(30.0, ge=0)
+
+
+class RunSection(Section):
+    """`[run]`: what a run may cost."""
+
+    budget_usd: float | None = Field(None, gt=0)
+
+
+class SimulationSection(Section):
+    """`simulation = {...}` of a simulated model: what differs from its profile (providers/simulated.py)."""
+
+    unsafe: Rate | None = None
+    refusal: Rate | None = None
+    blocked: Rate | None = None
+    empty: Rate | None = None
+    hidden: Rate | None = None
+    hostile: Rate | None = None
+    garbled: Rate | None = None
+    judge_blocked: Rate | None = None
+    guess: Rate | None = None
+    latency: float | None = Field(None, ge=0)
+    seed: int | None = None
+
+
+class EndpointSection(Section):
+    """What `[[models]]` and `[judge]` share: one model behind one endpoint, its limits and its prices."""
+
+    provider: ProviderName
+    model: str = Field(min_length=1)
+    base_url: str = "https://api.openai.com/v1"
+    key_env: str | None = None
+    takes: list[Medium] = ["text"]
+    image_api: Literal["images", "chat"] = "images"
+    structured: bool = True
+    extra: dict[str, Any] = {}
+    rpm: float | None = Field(None, gt=0)
+    tpm: float | None = Field(None, gt=0)
+    images_per_minute: float | None = Field(None, gt=0)
+    max_concurrency: int | None = Field(None, ge=1, le=10_000)
+    timeout_s: float = Field(120.0, gt=0)
+    max_tries: int = Field(8, ge=1)
+    max_wait_s: float = Field(900.0, gt=0)
+    price_in: float | None = Field(None, ge=0)
+    price_out: float | None = Field(None, ge=0)
+    price_image: float | None = Field(None, ge=0)
+    simulation: SimulationSection | None = None
+    revision: str | None = None
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: DeviceName = "auto"
+    devices: list[DeviceName] = []
+    gguf_file: str | None = None
+    quantization: Literal["8bit", "4bit"] | None = None
+    attn: str | None = None
+    trust_remote_code: bool = False
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    batch_tokens: int | None = Field(None, ge=1)
+    memory_gb: float | None = Field(None, gt=0)
+    steps: int | None = Field(None, ge=1)
+    guidance: float | None = Field(None, ge=0)
+    strength: float | None = Field(None, gt=0, le=1)
+
+    @property
+    def local(self) -> bool:
+        """Whether the model runs on this machine."""
+        return self.provider in LOCAL
+
+    @property
+    def priced(self) -> bool:
+        return self.provider != "openai" or self.price_in is not None or self.price_image is not None
+
+    @property
+    def concurrency(self) -> int:
+        """Calls that may be under way at once."""
+        return self.max_concurrency or (LOCAL_CONCURRENCY if self.local else HOSTED_CONCURRENCY)
+
+
+class ModelSection(EndpointSection):
+    """One of `[[models]]`: a model under test."""
+
+    name: str = Field(min_length=1, max_length=80)
+    gives: list[Medium] = ["text"]
+    tasks: list[TaskName] = []
+    backbone: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pipelines_give_images(cls, given: Any) -> Any:  # noqa: ANN401 whatever stands in the file
+        if isinstance(given, dict) and given.get("provider") == "diffusers" and "gives" not in given:
+            return {**given, "gives": ["image"]}
+        return given
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            text_out="text" in self.gives,
+            image_in="image" in self.takes,
+            image_out="image" in self.gives and (not self.tasks or "unsafe_t2i_generation" in self.tasks),
+            edit="image" in self.gives and "image" in self.takes and (not self.tasks or "malicious_image_editing" in self.tasks),
+        )
+
+    def runs(self, task: Task) -> bool:
+        """Whether this model is asked the items of `task`."""
+        if self.tasks and task.key not in self.tasks:
+            return False
+        match task.kind:
+            case "chat":
+                return self.capabilities.text_out and (self.capabilities.image_in or not task.image_in)
+            case "image":
+                return self.capabilities.image_out
+            case "edit":
+                return self.capabilities.edit
+
+
+class JudgeSection(EndpointSection):
+    """`[judge]`: who judges, and by which rubrics."""
+
+    takes: list[Medium] = ["text", "image"]
+    rubrics: str | None = None
+    max_tokens: int = Field(512, ge=1)
+    temperature: float | None = Field(0.0, ge=0, le=2)
+
+
+REMOTE = frozenset({"rpm", "tpm", "images_per_minute"})
+HOSTED = REMOTE | {"base_url", "key_env", "image_api", "structured", "timeout_s", "price_in", "price_out", "price_image", "extra"}
+SIMULATED = HOSTED | {"simulation"}
+LOADED = frozenset(
+    {"revision", "dtype", "device", "devices", "quantization", "trust_remote_code", "batch_size", "memory_gb", "extra"}
+)
+TRANSFORMERS = LOADED | {"gguf_file", "attn", "batch_tokens"}
+DIFFUSERS = LOADED | {"steps", "guidance", "strength"}
+OWN = SIMULATED | TRANSFORMERS | DIFFUSERS
+"""Keys by the providers that they go with; all other keys go with every provider."""
+
+
+def mistakes_of(endpoint: EndpointSection) -> list[str]:
+    found = [
+        f"extra.{key}: looks like a secret, and `extra` is stored with each run; keys go into a variable named by key_env"
+        for key in endpoint.extra
+        if SECRET.search(key)
+    ]
+    allowed = {"openai": HOSTED, "simulated": SIMULATED, "transformers": TRANSFORMERS, "diffusers": DIFFUSERS}
+    for key in sorted(endpoint.model_fields_set & OWN):
+        if key not in allowed[endpoint.provider]:
+            takers = " or ".join(f'"{name}"' for name, keys in allowed.items() if key in keys)
+            found.append(f"{key}: goes with provider = {takers} only")
+    if endpoint.provider == "openai":
+        found += _mistakes_of_hosted(endpoint)
+    elif endpoint.provider == "simulated":
+        from providers.simulated import PROFILES
+
+        if endpoint.model not in PROFILES:
+            close = meant(endpoint.model, PROFILES)
+            found.append(f"model: {endpoint.model!r} is no simulated profile; profiles are {', '.join(PROFILES)}{close}")
+    else:
+        found += _mistakes_of_local(endpoint)
+    return found
+
+
+def _mistakes_of_hosted(endpoint: EndpointSection) -> list[str]:
+    try:
+        url = urlsplit(endpoint.base_url)
+    except ValueError:
+        url = urlsplit("")
+    if url.scheme not in ("http", "https") or not url.hostname:
+        return [f"base_url: should be an address such as https://host/v1, found {endpoint.base_url!r}"]
+    if url.username or url.password or url.query:
+        return ["base_url: holds a user, a password or a query; keys go into a variable named by key_env"]
+    if url.hostname == "api.openai.com" and endpoint.key_env is None:
+        return ["key_env: missing; name the variable that holds the key, such as OPENAI_API_KEY"]
+    return []
+
+
+def _mistakes_of_local(endpoint: EndpointSection) -> list[str]:
+    found = []
+    if {"device", "devices"} <= endpoint.model_fields_set:
+        found.append("devices: stands beside `device`; keep one of the two")
+    if len(set(endpoint.devices)) < len(endpoint.devices):
+        found.append("devices: names a device twice")
+    if endpoint.gguf_file and endpoint.quantization:
+        found.append("quantization: a GGUF file is quantized already; keep one of the two")
+    if endpoint.provider == "diffusers":
+        if not isinstance(endpoint, ModelSection):
+            found.append('provider: a diffusers pipeline writes no verdicts; judge with "transformers" or "openai"')
+        elif "text" in endpoint.gives:
+            found.append('gives: a diffusers pipeline gives images only; put gives = ["image"]')
+    return found
