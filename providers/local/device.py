@@ -40,18 +40,21 @@ class Device:
         self.cuda = self.torch.type == "cuda"
         self._limit = memory_gb
         self._base = 0
+
+    def settle(self) -> None:
+        """Set this process up for the device: within its memory limit, and on the CPU behind the program's event loop."""
         if self.torch.type == "cpu":
-            os.nice(5)  # The program's event loop goes first, so that hosted calls are not kept waiting.
+            os.nice(5)
         if self.cuda:
             torch.cuda.set_device(self.torch)
-            if memory_gb is not None:
+            if self._limit is not None:
                 total = torch.cuda.get_device_properties(self.torch).total_memory
-                torch.cuda.set_per_process_memory_fraction(min(1.0, memory_gb * GIB / total), self.torch)
-        elif memory_gb is not None and sys.platform == "linux":
+                torch.cuda.set_per_process_memory_fraction(min(1.0, self._limit * GIB / total), self.torch)
+        elif self._limit is not None and sys.platform == "linux":
             import resource
 
             self._base = _data_size()
-            resource.setrlimit(resource.RLIMIT_DATA, (self._base + int(memory_gb * GIB), resource.RLIM_INFINITY))
+            resource.setrlimit(resource.RLIMIT_DATA, (self._base + int(self._limit * GIB), resource.RLIM_INFINITY))
 
     def memory(self) -> tuple[int, int]:
         """Bytes in use and bytes there are."""

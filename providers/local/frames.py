@@ -27,16 +27,19 @@ def pack(head: dict[str, Any], blobs: Blobs = ()) -> bytes:
 
 def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], list[bytes]] | None:
     """The next frame of a blocking stream; None at its end."""
-    prefix = stream.read(PREFIX.size)
-    if len(prefix) < PREFIX.size:
+    try:
+        size, count = PREFIX.unpack(_exactly(stream, PREFIX.size))
+        lengths = struct.unpack(f"<{count}I", _exactly(stream, 4 * count))
+        return orjson.loads(_exactly(stream, size)), [_exactly(stream, length) for length in lengths]
+    except EOFError:
         return None
-    size, count = PREFIX.unpack(prefix)
-    lengths = struct.unpack(f"<{count}I", stream.read(4 * count))
-    body = stream.read(size)
-    blobs = [stream.read(length) for length in lengths]
-    if len(body) < size or any(len(blob) < length for blob, length in zip(blobs, lengths, strict=True)):
-        return None
-    return orjson.loads(body), blobs
+
+
+def _exactly(stream: BinaryIO, size: int) -> bytes:
+    found = stream.read(size)
+    if len(found) < size:
+        raise EOFError
+    return found
 
 
 # ---------------------------------------------------------------- requests

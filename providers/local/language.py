@@ -38,7 +38,7 @@ def load_language(settings: LocalSettings, device: Device) -> Engine:
         source["gguf_file"] = settings.gguf_file
     config = transformers.AutoConfig.from_pretrained(settings.model, **source)
     loader = loader_of(config)
-    model = loader.from_pretrained(settings.model, **source, **_weights_options(settings, device)).eval()
+    model = loader.from_pretrained(settings.model, config=config, **source, **_weights_options(settings, device)).eval()
     if loader is transformers.AutoModelForCausalLM:
         processor, tokenizer = None, transformers.AutoTokenizer.from_pretrained(settings.model, **source)
     else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import diffusers
 import torch
+import transformers
 from diffusers.pipelines import auto_pipeline
 
 from providers.base import Rejected, Request, Response, Usage
@@ -38,6 +39,8 @@ class PipelineEngine:
 
     def __init__(self, settings: LocalSettings, device: Device) -> None:
         diffusers.utils.logging.set_verbosity_error()
+        diffusers.utils.logging.disable_progress_bar()
+        transformers.utils.logging.disable_progress_bar()
         self.device = device
         self.first, self.most = (1, 1) if device.torch.type == "cpu" else (4, 16)
         self._settings = settings
@@ -118,8 +121,9 @@ class PipelineEngine:
         named = parameters_of(pipeline)
         settings, request = self._settings, batch[0].request
         steps, strength = settings.steps, settings.strength
-        if steps is not None and strength is not None and "strength" in named:
-            steps = max(steps, math.ceil(1 / strength))
+        if steps is not None and "strength" in named:  # image-to-image takes steps x strength steps: at least one
+            own = inspect.signature(type(pipeline).__call__).parameters["strength"].default
+            steps = max(steps, math.ceil(1 / (strength or own)))
         size = size_of(request)
         width, height = size or (None, None)
         qwen = "true_cfg_scale" in named and type(pipeline).__name__.startswith("QwenImage")

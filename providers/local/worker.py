@@ -96,6 +96,7 @@ class Worker:
             from providers.local.device import Device
 
             device = Device(self._device, self._settings.memory_gb)
+            device.settle()
             device.check_room(least_memory(self._size, self._settings))
             engine = load_engine(self._settings, device)
         except Exception as error:
