@@ -2,6 +2,7 @@
 
 from providers.base import (
     Capabilities,
+    DeviceStatus,
     Finish,
     Image,
     Kind,
@@ -26,6 +27,7 @@ from providers.base import (
 
 __all__ = [
     "Capabilities",
+    "DeviceStatus",
     "Finish",
     "Image",
     "Kind",

@@ -264,6 +264,34 @@ class Provider(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class DeviceStatus:
+    """What a model on this machine is doing, for whoever shows progress.
+
+    Attributes:
+        state: `unloaded`, `loading`, `ready` or `failed`.
+        places: the devices it was loaded on.
+        size: bytes of weights on disk; 0 when not known.
+        load_seconds: how long loading took.
+        memory_used, memory_total: bytes on its device (of several: the fullest).
+        batch: requests in the batch that is being run.
+        tokens, images, busy_seconds: what was made so far, and in how many seconds of work.
+        halved: how often memory ran out and a batch was halved.
+    """
+
+    state: str = "unloaded"
+    places: tuple[str, ...] = ()
+    size: int = 0
+    load_seconds: float = 0.0
+    memory_used: int = 0
+    memory_total: int = 0
+    batch: int = 0
+    tokens: int = 0
+    images: int = 0
+    busy_seconds: float = 0.0
+    halved: int = 0
+
+
 @runtime_checkable
 class OnDevice(Protocol):
     """A provider whose model lies on a device of this machine and takes all of it, or most.
@@ -271,9 +299,11 @@ class OnDevice(Protocol):
     Attributes:
         devices: their names, such as `cuda:0` or `cpu`.
         size: bytes of weights; what loading costs.
+        status: what it is doing.
     """
 
     devices: tuple[str, ...]
+    status: DeviceStatus
 
     @property
     def size(self) -> int: ...

@@ -63,6 +63,7 @@ def _local(section: EndpointSection, base: Path, capabilities: Capabilities) -> 
         section.steps,
         section.guidance,
         section.strength,
+        capabilities.image_in,
         capabilities.image_out or capabilities.edit,
         section.extra,
     )

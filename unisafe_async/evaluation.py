@@ -51,6 +51,7 @@ class Run:
     lanes: list[Lane]
     judging: Endpoint
     gateway: Gateway
+    pipeline: Pipeline
     started: float = field(default_factory=time.monotonic)
     status: str = "running"
     seconds: float = 0.0
@@ -228,7 +229,7 @@ async def prepared(
             generation.samples,
             Sampling(generation.max_tokens, generation.temperature, generation.top_p, generation.seed, generation.image_size),
         )
-        yield Run(name, config, dataset, lanes, judging, gateway), pipeline, store
+        yield Run(name, config, dataset, lanes, judging, gateway, pipeline), pipeline, store
 
 
 def _lanes(config: Config, dataset: Dataset, gateway: Gateway) -> list[Lane]:

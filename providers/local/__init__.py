@@ -10,7 +10,7 @@ A process of its own keeps torch off the event loop, gives back all memory when 
 Nothing of torch is imported on this side.
 """
 
-from providers.local.provider import LocalProvider, LocalStatus
+from providers.local.provider import LocalProvider
 from providers.local.settings import LocalSettings
 
-__all__ = ["LocalProvider", "LocalSettings", "LocalStatus"]
+__all__ = ["LocalProvider", "LocalSettings"]

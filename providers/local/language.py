@@ -38,12 +38,14 @@ def load_language(settings: LocalSettings, device: Device) -> Engine:
         source["gguf_file"] = settings.gguf_file
     config = transformers.AutoConfig.from_pretrained(settings.model, **source)
     loader = loader_of(config)
-    model = loader.from_pretrained(settings.model, config=config, **source, **_weights_options(settings, device)).eval()
     if loader is transformers.AutoModelForCausalLM:
+        if settings.sees:
+            raise Unsupported(f'model type {config.model_type!r} takes no images; put takes = ["text"]')
         processor, tokenizer = None, transformers.AutoTokenizer.from_pretrained(settings.model, **source)
     else:
         processor = transformers.AutoProcessor.from_pretrained(settings.model, **source)
         tokenizer = getattr(processor, "tokenizer", processor)
+    model = loader.from_pretrained(settings.model, config=config, **source, **_weights_options(settings, device)).eval()
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,39 +13,13 @@ import orjson
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
-from providers.base import Capabilities, Limits, Misconfigured, Rejected, Request, Response, Transient, Withdrawn
+from providers.base import Capabilities, DeviceStatus, Limits, Misconfigured, Rejected, Request, Response, Transient, Withdrawn
 from providers.local.process import Ended, WorkerProcess
 from providers.local.settings import LocalSettings
 from providers.local.weights import Weights, find_weights
 
 CRASHES = 3
 """Ends of the process in a row, without an answer between them, after which the model is given up."""
-
-
-@dataclass(slots=True)
-class LocalStatus:
-    """What a local model is doing, for whoever shows progress.
-
-    Attributes:
-        state: `unloaded`, `loading`, `ready` or `failed`.
-        size: bytes of weights on disk; 0 when not known.
-        load_seconds: how long loading took.
-        memory_used, memory_total: bytes on its device (of several: the fullest).
-        batch: requests in the batch that is being run.
-        tokens, images, busy_seconds: what was made so far, and in how many seconds of work.
-        halved: how often memory ran out and a batch was halved.
-    """
-
-    state: str = "unloaded"
-    size: int = 0
-    load_seconds: float = 0.0
-    memory_used: int = 0
-    memory_total: int = 0
-    batch: int = 0
-    tokens: int = 0
-    images: int = 0
-    busy_seconds: float = 0.0
-    halved: int = 0
 
 
 class LocalProvider:
@@ -63,7 +37,7 @@ class LocalProvider:
     def __init__(self, settings: LocalSettings, capabilities: Capabilities, devices: Sequence[str] = ("auto",)) -> None:
         self.capabilities = capabilities
         self.reported = Limits()
-        self.status = LocalStatus()
+        self.status = DeviceStatus()
         self.devices = tuple(devices)
         self.identity = f"{settings.library}:{settings.model}"
         self._settings = settings
@@ -150,7 +124,7 @@ class LocalProvider:
         if not self._workers:
             assert self._group is not None, "enter the provider first"
             assert self._weights is not None
-            self.status.state = "loading"
+            self.status.state, self.status.places = "loading", ()
             for device in self.devices:
                 worker = WorkerProcess(self._settings, device, self._weights.size, self._on_event)
                 self._workers.append(worker)
@@ -179,6 +153,7 @@ class LocalProvider:
         match head["type"]:
             case "ready":
                 status.state = "ready"
+                status.places = (*status.places, head["device"])
                 status.load_seconds = max(status.load_seconds, head["seconds"])
                 status.memory_used, status.memory_total = head["memory"]
             case "batch":

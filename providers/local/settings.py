@@ -27,7 +27,7 @@ class LocalSettings:
         batch_tokens: the most tokens in a batch, padding and room for the answers included; None for no such limit.
         memory_gb: the most memory to use on the device; None for all there is.
         steps, guidance, strength: diffusion steps, guidance scale, and how far image-to-image may go from its image.
-        draws: whether images are wanted of a transformers model.
+        sees, draws: whether images are sent to a transformers model, and wanted of it.
         extra: further arguments of `generate` or of the pipeline's call; `chat_template_kwargs` go to the chat template.
     """
 
@@ -45,6 +45,7 @@ class LocalSettings:
     steps: int | None = None
     guidance: float | None = None
     strength: float | None = None
+    sees: bool = False
     draws: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
 

@@ -12,11 +12,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from providers.base import OnDevice, Provider
 from unisafe_async.evaluation import Run
 from unisafe_async.gateway import Endpoint
 from unisafe_async.report.text import dollars, duration, line, plain
 from unisafe_async.scheduler import Lane
 
+GB = 1e9
 REFRESH = 0.25
 PLAIN_EVERY = 10.0
 CALLS_WINDOW = 20.0
@@ -66,6 +68,7 @@ class Progress:
         return (
             f"{run.done:,} of {run.total:,} items done, {run.unjudged - (run.total - run.done):,} unjudged, "
             f"{calls:,} calls, {dollars(run.cost)}{f', {left} left' if left else ''}"
+            + "".join(f"; {note}" for note in self._notes())
         )
 
     def table(self) -> Table:
@@ -94,15 +97,31 @@ class Progress:
             *self._speed(judging, wide),
             "",
         )
+        notes = self._notes()
         if self._run.gateway.draining:
-            table.caption = "stopping: calls under way are finished and kept; Ctrl-C again stops at once"
+            notes.append("stopping: calls under way are finished and kept; Ctrl-C again stops at once")
+        if notes:
+            table.caption = Text("\n".join(notes))
+            table.caption_justify = "left"
         return table
+
+    def _notes(self) -> list[str]:
+        """What models on this machine are doing, and that judging waits for them."""
+        run = self._run
+        endpoints = [*(lane.endpoint for lane in run.lanes), run.judging]
+        notes = [f"{plain(endpoint.name)}: {said}" for endpoint in endpoints if (said := local_words(endpoint.provider))]
+        if not run.pipeline.judging_now:
+            generated = sum(lane.generated for lane in run.lanes)
+            notes.append(f"{generated:,} of {run.total:,} answered; the judge needs the same device and comes after")
+        return notes
 
     def _speed(self, endpoint: Endpoint, wide: bool) -> list[str]:
         counts = endpoint.counts
         speed = self._calls.setdefault(plain(endpoint.name), Speed(CALLS_WINDOW)).at(counts.calls)
         ceiling = int(endpoint.concurrency.ceiling)
         at_once = f"{endpoint.concurrency.in_use}/{ceiling}"
+        if isinstance(endpoint.provider, OnDevice):
+            at_once = f"{endpoint.provider.status.batch} of {endpoint.concurrency.in_use}"
         blocked = endpoint.rates.blocked_for
         if endpoint.stopped is not None:
             at_once = "stopped"
@@ -117,6 +136,34 @@ class Progress:
             return "done" if lane else ""
         speed = self._rows.setdefault(lane.endpoint.name if lane else "", Speed(ROWS_WINDOW)).at(done)
         return duration((total - done) / speed) if speed > 0 else ""
+
+
+def local_words(provider: Provider) -> str:
+    """What a model on this machine is doing; nothing for a hosted one, and for one that is not loaded."""
+    if not isinstance(provider, OnDevice):
+        return ""
+    status = provider.status
+    if status.state == "loading":
+        size = f" {size_words(status.size)}" if status.size else ""
+        return f"loading{size} on {', '.join(provider.devices)}"
+    if status.state != "ready":
+        return ""
+    words = [f"on {', '.join(status.places)}, loaded in {duration(status.load_seconds)}"]
+    if status.busy_seconds:
+        if status.tokens:
+            words.append(f"{status.tokens / status.busy_seconds:,.0f} tokens/s")
+        if status.images:
+            words.append(f"{status.images / status.busy_seconds:,.2f} images/s")
+    if status.memory_total:
+        words.append(f"{size_words(status.memory_used)} of {size_words(status.memory_total)} used")
+    if status.halved:
+        words.append(f"memory ran out {status.halved} times: smaller batches")
+    return ", ".join(words)
+
+
+def size_words(size: int) -> str:
+    """Bytes as MB or GB."""
+    return f"{size / 1e6:,.0f} MB" if size < GB else f"{size / GB:,.1f} GB"
 
 
 def _bad(number: int) -> Text:

@@ -20,7 +20,9 @@ async def test_a_request_keeps_its_identity_and_its_images(tmp_path: Path) -> No
         return b"of the cache"
 
     images = [Image("a", "image/png", file), Image("b", "image/jpeg", b"in memory"), Image("c", "image/png", stored)]
-    request = Request("edit", (*images, Text("mild \U0001f33c")), system="s", max_tokens=3, temperature=0.5, seed=7, size="64x32", sample=2)
+    request = Request(
+        "edit", (*images, Text("mild \U0001f33c")), system="s", max_tokens=3, temperature=0.5, seed=7, size="64x32", sample=2
+    )
     head, blobs = read_frame(io.BytesIO(await pack_request(5, request, alone=True)))
     found = unpack_request(head, blobs)
     assert (head["id"], head["alone"]) == (5, True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import anyio
 import psutil
@@ -12,9 +13,15 @@ import pytest
 
 from providers.base import Capabilities, Misconfigured, OnDevice, Rejected, Request, Response, Text, Transient, Withdrawn
 from providers.local import LocalProvider, LocalSettings
+from providers.local.process import WorkerProcess
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
-TOPICS = ["the sea", "mountains and the people who climb them for a living", "bread", "a small garden in the middle of a very large city"]
+TOPICS = [
+    "the sea",
+    "mountains and the people who climb them for a living",
+    "bread",
+    "a small garden in the middle of a very large city",
+]
 
 
 def question(topic: str, **options: object) -> Request:
@@ -45,6 +52,19 @@ async def all_of(provider: LocalProvider, requests: list[Request]) -> list[Respo
     return answers
 
 
+def begun(provider: LocalProvider) -> anyio.Event:
+    """Set once the first batch is under way."""
+    event, told = anyio.Event(), provider._on_event
+
+    def tell(worker: WorkerProcess, head: dict[str, Any]) -> None:
+        told(worker, head)
+        if head["type"] == "batch":
+            event.set()
+
+    provider._on_event = tell  # type: ignore[method-assign]
+    return event
+
+
 async def test_a_real_model_answers_in_sentences_and_gives_its_memory_back(smollm2: Path) -> None:
     async with of(smollm2) as provider:
         assert isinstance(provider, OnDevice)
@@ -72,17 +92,20 @@ async def test_a_real_model_answers_in_sentences_and_gives_its_memory_back(smoll
 
 async def test_a_process_that_dies_loses_only_the_batch_it_was_running(smollm2: Path) -> None:
     async with of(smollm2, batch_size=2) as provider, anyio.create_task_group() as group:
+        first = begun(provider)
 
         async def kill_once() -> None:
-            while not provider.status.batch:
-                await anyio.sleep(0.01)
+            await first.wait()
             os.kill(processes()[0].pid, signal.SIGKILL)
 
         group.start_soon(kill_once)
         answers = await all_of(provider, [question(topic, max_tokens=8) for topic in [*TOPICS, "rain", "wool"]])
     lost = [answer for answer in answers if isinstance(answer, Exception)]
     assert 1 <= len(lost) <= 2
-    assert all(isinstance(error, Transient) and "was ended by signal 9, as the kernel does when memory runs out" in str(error) for error in lost)
+    assert all(
+        isinstance(error, Transient) and "was ended by signal 9, as the kernel does when memory runs out" in str(error)
+        for error in lost
+    )
     assert sum(isinstance(answer, Response) for answer in answers) == len(answers) - len(lost)
 
 
@@ -90,16 +113,18 @@ async def test_memory_that_runs_out_halves_the_batch_and_loses_nobody(smollm2: P
     async with of(smollm2, batch_size=64, memory_gb=1.6) as provider:
         long = " ".join(["and then the boat went on along the quiet river"] * 40)
         answers = await all_of(provider, [question(f"{number} {long}", max_tokens=2) for number in range(48)])
-        assert all(isinstance(answer, Response) for answer in answers), [answer for answer in answers if isinstance(answer, Exception)][:2]
+        assert all(isinstance(answer, Response) for answer in answers), [
+            answer for answer in answers if isinstance(answer, Exception)
+        ][:2]
         assert provider.status.halved >= 1
 
 
 async def test_what_no_batch_has_begun_is_given_up_when_the_run_stops(smollm2: Path) -> None:
     async with of(smollm2, batch_size=2) as provider, anyio.create_task_group() as group:
+        first = begun(provider)
 
         async def withdraw_when_it_runs() -> None:
-            while not provider.status.batch:
-                await anyio.sleep(0.01)
+            await first.wait()
             provider.withdraw()
 
         group.start_soon(withdraw_when_it_runs)

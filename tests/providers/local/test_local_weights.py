@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +14,10 @@ from providers.local.weights import find_weights
 
 
 @pytest.fixture(autouse=True)
-def own_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    yield
 
 
 def folder_of(path: Path, weights: bytes = b"weights" * 1_000_000) -> Path:
@@ -73,7 +71,11 @@ def test_a_folder_with_the_same_weights_in_several_formats_counts_them_once(tmp_
         ("{folder}", {"revision": "main"}, "only hub ids have a revision"),
         ("{folder}", {"library": "diffusers"}, "has no model_index.json, so it is no folder that diffusers saved"),
         ("{folder}", {"gguf_file": "b.gguf"}, "there is no GGUF file 'b.gguf' in it; there: a.gguf"),
-        ("{ggufs}", {}, 'has no config.json, so it is no folder that transformers saved; for the GGUF file there put gguf_file = "a.gguf"'),
+        (
+            "{ggufs}",
+            {},
+            'has no config.json, so it is no folder that transformers saved; for the GGUF file there put gguf_file = "a.gguf"',
+        ),
         ("org/name", {}, "run `hf download org/name` where there is a network"),
     ],
 )
