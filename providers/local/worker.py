@@ -157,12 +157,12 @@ class Worker:
         else:
             seconds = time.monotonic() - started
             self._sizes.fitted(batch[0].group, len(batch), engine.device.headroom())
-            for identifier, response in zip(identifiers, responses, strict=True):
-                self._send(pack_response(identifier, response))
             tokens = sum(response.usage.tokens_out for response in responses)
             images = sum(len(response.images) for response in responses)
             done = {"type": "done", "count": len(batch), "seconds": seconds, "tokens": tokens, "images": images}
             self._send(pack({**done, "memory": engine.device.memory()}))
+            for identifier, response in zip(identifiers, responses, strict=True):
+                self._send(pack_response(identifier, response))
             return
         engine.device.give_back()
         self._sizes.too_large(batch[0].group, len(batch))
