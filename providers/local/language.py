@@ -26,6 +26,8 @@ ROOM = 1_024
 """Tokens of an answer where neither the request nor the model says."""
 IMAGE_TOKENS = 256
 """What an image counts for when requests are put in order of length."""
+SIZES_APART = ("emu3",)
+"""Model types whose processor pads images of different sizes, so that what one image is seen as depends on the others."""
 THOUGHT = re.compile(r"\A\s*(?:<think>)?.*?</think>\s*", re.DOTALL)
 
 
@@ -135,7 +137,8 @@ class LanguageEngine:
                 raise Rejected(f"the prompt is {length:,} tokens long, and the model takes {self._context:,}")
             room = min(room, self._context - length)
         sampling = sampling_of(request, self.model.generation_config)
-        return Prepared(request, ("chat", sampling, bool(request.images)), length, room, prompt)
+        sizes = [picture.size for picture in pictures_of(request)] if self.model.config.model_type in SIZES_APART else []
+        return Prepared(request, ("chat", sampling, bool(request.images), *sizes), length, room, prompt)
 
     def prompt_of(self, request: Request) -> str:
         """The request in the model's chat template; plain text where it has none."""

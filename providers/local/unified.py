@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import torch
 import transformers
+from PIL import Image as Pictures
 from transformers import ClassifierFreeGuidanceLogitsProcessor, LogitsProcessor, LogitsProcessorList
 
 from providers.base import Rejected, Request, Response, Text, Usage
@@ -108,6 +109,7 @@ class JanusDrawer:
         guidance = language.settings.guidance or own.guidance_scale or 5.0
         processors = LogitsProcessorList([ClassifierFreeGuidanceLogitsProcessor(guidance)] if guidance > 1 else [])
         processors += choosing(_sampling(own), seeds, tokens, language.device)
+        own.generation_kwargs = {"boi_token_id": language.tokenizer.convert_tokens_to_ids(language.processor.image_start_token)}
         own.do_sample, own.guidance_scale = False, 1.0  # both are done by the processors, in this order
         own.temperature = own.top_p = own.top_k = None
         ids = model.generate(
@@ -118,8 +120,7 @@ class JanusDrawer:
             logits_processor=processors,
         )
         decoded = model.decode_image_tokens(ids)
-        pictures = language.processor.postprocess(list(decoded.float()), return_tensors="PIL.Image.Image")["pixel_values"]
-        return list(pictures), inputs["attention_mask"].sum(dim=1).tolist(), tokens
+        return drawn(decoded, language.processor.image_processor), inputs["attention_mask"].sum(dim=1).tolist(), tokens
 
 
 class Emu3Drawer:
@@ -159,8 +160,19 @@ class Emu3Drawer:
             logits_processor=processors,
         )[:, inputs["input_ids"].shape[1] :]
         decoded = model.decode_image_tokens(image_tokens=ids, height=height, width=width)
-        pictures = processor.postprocess(list(decoded.float()), return_tensors="PIL.Image.Image")["pixel_values"]
-        return list(pictures), inputs["attention_mask"].sum(dim=1).tolist(), steps
+        return drawn(decoded, processor.image_processor), inputs["attention_mask"].sum(dim=1).tolist(), steps
+
+
+def drawn(pixels: Any, processor: Any) -> list[Any]:
+    """PIL images from what a decoder gave: images x 3 x height x width, or channels last, normalized as the processor does.
+
+    The processors' own `postprocess` gives no PIL images with every backend.
+    """
+    pixels = pixels.float().cpu().reshape(-1, *pixels.shape[-3:])
+    if pixels.shape[-1] != 3:
+        pixels = pixels.permute(0, 2, 3, 1)
+    scaled = pixels * torch.tensor(processor.image_std) + torch.tensor(processor.image_mean)
+    return [Pictures.fromarray(image.numpy()) for image in (scaled * 255).round().clip(0, 255).to(torch.uint8)]
 
 
 class ImageRows(LogitsProcessor):  # type: ignore[misc]

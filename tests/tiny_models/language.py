@@ -33,7 +33,7 @@ SHAPE = {
 }
 
 
-def tokenizer_of(special: list[str], **named: str) -> transformers.PreTrainedTokenizerFast:
+def tokenizer_of(special: list[str], **named: object) -> transformers.PreTrainedTokenizerFast:
     """A byte-level BPE of some 400 tokens that can write any text; `named` are its special tokens by role."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
