@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import psutil
 import pytest
+from tiny_models.language import build_llama
 
 from providers.base import Capabilities, Misconfigured, OnDevice, Rejected, Request, Response, Text, Transient, Withdrawn
 from providers.local import LocalProvider, LocalSettings
@@ -28,8 +29,14 @@ def question(topic: str, **options: object) -> Request:
     return Request("chat", (Text(f"Write one sentence about {topic}."),), **{"max_tokens": 16, "temperature": 0.0, **options})
 
 
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Llama, for what does not depend on what a model says."""
+    return build_llama(tmp_path_factory.mktemp("llama"))
+
+
 def of(folder: Path, **options: object) -> LocalProvider:
-    settings = LocalSettings("transformers", str(folder), **{"gguf_file": GGUF, **options})
+    settings = LocalSettings("transformers", str(folder), **options)  # type: ignore[arg-type]
     return LocalProvider(settings, Capabilities(), ["cpu"])
 
 
@@ -66,7 +73,7 @@ def begun(provider: LocalProvider) -> anyio.Event:
 
 
 async def test_a_real_model_answers_in_sentences_and_gives_its_memory_back(smollm2: Path) -> None:
-    async with of(smollm2) as provider:
+    async with of(smollm2, gguf_file=GGUF) as provider:
         assert isinstance(provider, OnDevice)
         assert not processes(), "nothing is loaded before it is asked"
         requests = [question(topic) for topic in TOPICS] + [question(TOPICS[0], temperature=0.9, seed=seed) for seed in (1, 2)]
@@ -90,8 +97,8 @@ async def test_a_real_model_answers_in_sentences_and_gives_its_memory_back(smoll
     assert not processes()
 
 
-async def test_a_process_that_dies_loses_only_the_batch_it_was_running(smollm2: Path) -> None:
-    async with of(smollm2, batch_size=2) as provider, anyio.create_task_group() as group:
+async def test_a_process_that_dies_loses_only_the_batch_it_was_running(llama: Path) -> None:
+    async with of(llama, batch_size=2) as provider, anyio.create_task_group() as group:
         first = begun(provider)
 
         async def kill_once() -> None:
@@ -99,7 +106,7 @@ async def test_a_process_that_dies_loses_only_the_batch_it_was_running(smollm2: 
             os.kill(processes()[0].pid, signal.SIGKILL)
 
         group.start_soon(kill_once)
-        answers = await all_of(provider, [question(topic, max_tokens=8) for topic in [*TOPICS, "rain", "wool"]])
+        answers = await all_of(provider, [question(topic, max_tokens=300) for topic in [*TOPICS, "rain", "wool"]])
     lost = [answer for answer in answers if isinstance(answer, Exception)]
     assert 1 <= len(lost) <= 2
     assert all(
@@ -109,18 +116,18 @@ async def test_a_process_that_dies_loses_only_the_batch_it_was_running(smollm2: 
     assert sum(isinstance(answer, Response) for answer in answers) == len(answers) - len(lost)
 
 
-async def test_memory_that_runs_out_halves_the_batch_and_loses_nobody(smollm2: Path) -> None:
-    async with of(smollm2, batch_size=64, memory_gb=1.6) as provider:
-        long = " ".join(["and then the boat went on along the quiet river"] * 40)
-        answers = await all_of(provider, [question(f"{number} {long}", max_tokens=2) for number in range(48)])
+async def test_memory_that_runs_out_halves_the_batch_and_loses_nobody(llama: Path) -> None:
+    async with of(llama, batch_size=64, memory_gb=0.6, attn="eager") as provider:
+        long = " ".join(["and then the boat went on along the quiet river"] * 25)
+        answers = await all_of(provider, [question(f"{number} {long}", max_tokens=2) for number in range(64)])
         assert all(isinstance(answer, Response) for answer in answers), [
             answer for answer in answers if isinstance(answer, Exception)
         ][:2]
         assert provider.status.halved >= 1
 
 
-async def test_what_no_batch_has_begun_is_given_up_when_the_run_stops(smollm2: Path) -> None:
-    async with of(smollm2, batch_size=2) as provider, anyio.create_task_group() as group:
+async def test_what_no_batch_has_begun_is_given_up_when_the_run_stops(llama: Path) -> None:
+    async with of(llama, batch_size=2) as provider, anyio.create_task_group() as group:
         first = begun(provider)
 
         async def withdraw_when_it_runs() -> None:
@@ -128,18 +135,18 @@ async def test_what_no_batch_has_begun_is_given_up_when_the_run_stops(smollm2: P
             provider.withdraw()
 
         group.start_soon(withdraw_when_it_runs)
-        answers = await all_of(provider, [question(topic) for topic in TOPICS])
+        answers = await all_of(provider, [question(topic, max_tokens=300) for topic in TOPICS])
         assert [type(answer) for answer in answers].count(Response) == 2, "what was under way is finished and kept"
         assert [type(answer) for answer in answers].count(Withdrawn) == 2
         with pytest.raises(Withdrawn):
             await provider.call(question("rain"))
 
 
-async def test_a_request_that_does_not_fit_the_model_fails_alone(smollm2: Path) -> None:
-    async with of(smollm2) as provider:
-        answers = await all_of(provider, [question("sand " * 9_000), question("rain", max_tokens=4)])
+async def test_a_request_that_does_not_fit_the_model_fails_alone(llama: Path) -> None:
+    async with of(llama) as provider:
+        answers = await all_of(provider, [question("sand " * 900), question("rain", max_tokens=4)])
         assert isinstance(answers[0], Rejected)
-        assert "tokens long, and the model takes 8,192" in str(answers[0])
+        assert "tokens long, and the model takes 1,024" in str(answers[0])
         assert isinstance(answers[1], Response)
 
 
