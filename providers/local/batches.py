@@ -40,11 +40,9 @@ class Pool:
     def add(self, waiting: Waiting) -> None:
         self._waiting[waiting.identifier] = waiting
 
-    def clear(self) -> list[Waiting]:
-        """Take all of them out."""
-        left = list(self._waiting.values())
+    def clear(self) -> None:
+        """Forget all of them."""
         self._waiting.clear()
-        return left
 
     @property
     def next_group(self) -> Hashable:

@@ -123,7 +123,11 @@ class WorkerProcess:
         return call.response
 
     async def withdraw(self) -> None:
-        """Hand back the requests that no batch has taken up."""
+        """Give up the requests that no batch has taken up, at once; the process is told to forget them."""
+        for call in self._calls.values():
+            if not call.begun and not call.done.is_set():
+                call.error = Withdrawn("the run was asked to stop")
+                call.done.set()
         await self._send(pack({"type": "withdraw"}))
 
     async def stop(self) -> None:
@@ -180,9 +184,6 @@ class WorkerProcess:
                 self._answer(head["id"], unpack_response(head, blobs), None)
             case "error":
                 self._answer(head["id"], None, Rejected(head["error"]))
-            case "withdrawn":
-                for identifier in head["ids"]:
-                    self._answer(identifier, None, Withdrawn("the run was asked to stop"))
             case "failed":
                 self.failure = head["error"]
             case kind:
@@ -196,7 +197,7 @@ class WorkerProcess:
 
     def _answer(self, identifier: int, response: Response | None, error: Exception | None) -> None:
         call = self._calls.get(identifier)
-        if call is not None:
+        if call is not None and not call.done.is_set():
             call.response, call.error = response, error
             call.done.set()
 

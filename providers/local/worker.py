@@ -110,21 +110,23 @@ class Worker:
 
     def _gather(self, engine: Engine) -> None:
         """Take in what has come; wait for the first request, and a little for a batch to fill."""
-        if not self._pool:
+        while not self._pool:
             self._accept(engine, *self._inbox.get())
         until = time.monotonic() + LONGEST_LINGER
         while True:
             full = bool(self._pool) and self._pool.count(self._pool.next_group) >= self._sizes.size(self._pool.next_group)
-            wait = None if not self._pool else 0.0 if full else min(LINGER, until - time.monotonic())
+            wait = 0.0 if full else min(LINGER, until - time.monotonic())
             try:
-                frame = self._inbox.get(timeout=wait) if wait is None or wait > 0 else self._inbox.get_nowait()
+                frame = self._inbox.get(timeout=wait) if wait > 0 else self._inbox.get_nowait()
             except queue.Empty:
-                return
+                if self._pool:
+                    return
+                frame = self._inbox.get()
             self._accept(engine, *frame)
 
     def _accept(self, engine: Engine, head: dict[str, Any], blobs: list[bytes]) -> None:
         if head["type"] == "withdraw":
-            self._send(pack({"type": "withdrawn", "ids": [waiting.identifier for waiting in self._pool.clear()]}))
+            self._pool.clear()
             return
         try:
             prepared = engine.prepare(unpack_request(head, blobs))

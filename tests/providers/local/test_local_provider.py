@@ -144,9 +144,9 @@ async def test_what_no_batch_has_begun_is_given_up_when_the_run_stops(llama: Pat
 
 async def test_a_request_that_does_not_fit_the_model_fails_alone(llama: Path) -> None:
     async with of(llama) as provider:
-        answers = await all_of(provider, [question("sand " * 900), question("rain", max_tokens=4)])
+        answers = await all_of(provider, [question("sand " * 9_000), question("rain", max_tokens=4)])
         assert isinstance(answers[0], Rejected)
-        assert "tokens long, and the model takes 1,024" in str(answers[0])
+        assert "tokens long, and the model takes 8,192" in str(answers[0])
         assert isinstance(answers[1], Response)
 
 

@@ -1,0 +1,217 @@
+"""Whole evaluations with models on this machine: every family, one at a time on a device, resumed without loading."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import anyio
+import psutil
+import pytest
+from test_fire import finished, unisafe, until
+from test_truth import SIM, run
+from tiny_models import language, pipelines, unified, vision
+
+from cache import Row
+from providers.base import OnDevice
+from unisafe_async.dataset import open_dataset
+from unisafe_async.evaluation import Run
+from unisafe_async.simulate import Simulator, serving
+from unisafe_async.taxonomy import TASKS
+
+GUESSING = {**SIM, "model": "judge", "simulation": {"guess": 0.3}}
+TEXT_ONLY = {"malicious_text_generation"}
+READS = {key for key, task in TASKS.items() if task.kind == "chat"}
+SEES = ["text", "image"]
+FAMILIES: list[tuple[Callable[[Path], Path], dict[str, Any], set[str]]] = [
+    (language.build_llama, {}, TEXT_ONLY),
+    (language.build_qwen2, {}, TEXT_ONLY),
+    (language.build_qwen3, {}, TEXT_ONLY),
+    (vision.build_qwen2_5_vl, {"takes": SEES}, READS),
+    (vision.build_qwen3_vl, {"takes": SEES}, READS),
+    (vision.build_llava, {"takes": SEES}, READS),
+    (unified.build_chameleon, {"takes": SEES}, READS),
+    (unified.build_janus, {"takes": SEES, "gives": SEES, "tasks": sorted(READS | {"unsafe_t2i_generation"})}, set()),
+    (unified.build_emu3, {"takes": SEES, "gives": SEES, "tasks": sorted(READS | {"unsafe_t2i_generation"})}, set()),
+    (pipelines.build_stable_diffusion, {"takes": SEES}, {"unsafe_t2i_generation", "malicious_image_editing"}),
+    (pipelines.build_flux_kontext, {"takes": SEES}, {"unsafe_t2i_generation", "malicious_image_editing"}),
+    (pipelines.build_instruct_pix2pix, {"takes": SEES, "tasks": ["malicious_image_editing"]}, set()),
+]
+
+
+@pytest.fixture(autouse=True)
+def own_memory_of_digests(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def local(build: Callable[[Path], Path], folder: Path, **keys: Any) -> dict[str, Any]:
+    name = build.__name__.removeprefix("build_")
+    library = "diffusers" if build.__module__.endswith("pipelines") else "transformers"
+    path = folder / name
+    steps = {"steps": 2} if library == "diffusers" else {}
+    return {
+        "name": name,
+        "provider": library,
+        "model": str(path if path.exists() else build(path)),
+        "device": "cpu",
+        **steps,
+        **keys,
+    }
+
+
+def table(folder: Path, *models: dict[str, Any], limit: int = 7, **sections: Any) -> dict[str, Any]:
+    return {
+        "dataset": {"limit": limit},
+        "generation": {"max_tokens": 12, "image_size": "64x64"},
+        "cache": {"path": str(folder / "run.duckdb")},
+        "judge": GUESSING,
+        "models": list(models),
+        **sections,
+    }
+
+
+def workers() -> int:
+    """Processes that hold a model; one that has ended holds none."""
+    count = 0
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.ZombieProcess, psutil.NoSuchProcess):
+            count += "providers.local.worker" in child.cmdline()
+    return count
+
+
+def weights_of(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
+
+
+def states(run: Run) -> dict[str, str]:
+    providers = [(lane.endpoint.name, lane.endpoint.provider) for lane in run.lanes]
+    return {
+        name: "loaded" if provider.status.load_seconds else "not loaded"
+        for name, provider in providers
+        if isinstance(provider, OnDevice)
+    }
+
+
+async def test_every_family_runs_through_the_program_one_after_the_other(tmp_path: Path) -> None:
+    models = [local(build, tmp_path, **keys) for build, keys, _ in FAMILIES]
+    seen: list[tuple[str, int]] = []
+
+    def note(row: Row) -> None:
+        seen.append((row.model, workers()))
+
+    result, _ = await run(table(tmp_path, *models), on_row=note)
+    rows = result.rows()
+    assert [(row.model, row.item, row.error) for row in rows if row.outcome == "failed"] == []
+    assert all(row.valid for row in rows), "the simulated judge guesses, so every row has its verdicts"
+    for model, (_, keys, tasks) in zip(models, FAMILIES, strict=True):
+        assert {row.task for row in rows if row.model == model["name"]} == (tasks or set(keys["tasks"])), model["name"]
+    assert max(count for _, count in seen) <= 1, "one model at a time on a device"
+    order = list(dict.fromkeys(model for model, _ in seen))
+    sizes = {model["name"]: weights_of(Path(model["model"])) for model in models}
+    assert order == sorted(order, key=lambda name: sizes[name]), "the cheapest to load first"
+    assert workers() == 0
+
+
+async def test_a_judge_on_the_same_device_comes_after_all_models_and_nothing_is_loaded_twice(tmp_path: Path) -> None:
+    models = [
+        local(language.build_llama, tmp_path),
+        local(language.build_qwen2, tmp_path),
+        {**SIM, "name": "hosted", "model": "balanced"},
+    ]
+    judge = {key: value for key, value in local(language.build_qwen3, tmp_path).items() if key != "name"}
+    settings = table(
+        tmp_path,
+        *models,
+        judge={**judge, "takes": ["text"], "max_tokens": 8, "temperature": 1.0},
+        dataset={"limit": 5, "tasks": sorted(TEXT_ONLY)},
+    )
+    counts: list[int] = []
+    result, first = await run(settings, on_row=lambda _: counts.append(workers()))
+    rows = result.rows()
+    assert len(rows) == 15
+    assert max(counts) == 1
+    assert all(row.outcome != "failed" for row in rows)
+    assert {row.contextual_status for row in rows if row.outcome == "answered"} == {"unparsed"}, "noise is no verdict"
+    assert result.unjudged > 0
+    assert set(states(first).values()) == {"loaded"}
+
+    _, second = await run(settings)
+    assert set(states(second).values()) == {"not loaded"}
+    assert isinstance(second.judging.provider, OnDevice)
+    assert second.judging.provider.status.load_seconds == 0
+
+
+async def test_only_what_the_cache_lacks_is_loaded(tmp_path: Path) -> None:
+    llama = local(language.build_llama, tmp_path)
+    await run(table(tmp_path, llama))
+    result, later = await run(table(tmp_path, llama, local(pipelines.build_stable_diffusion, tmp_path)))
+    assert states(later) == {"llama": "not loaded", "stable_diffusion": "loaded"}
+    assert all(row.outcome != "failed" for row in result.rows())
+
+
+async def test_one_model_that_cannot_be_loaded_stops_alone(tmp_path: Path) -> None:
+    gone = {"name": "gone", "provider": "transformers", "model": str(tmp_path / "gone"), "device": "cpu"}
+    missing = {**local(language.build_qwen2, tmp_path), "device": "cuda:3"}
+    result, _ = await run(table(tmp_path, gone, missing, local(language.build_llama, tmp_path)))
+    errors = {row.model: row.error for row in result.rows()}
+    assert "there is no such folder" in str(errors["gone"])
+    assert "device 'cuda:3' was asked for" in str(errors["qwen2"])
+    assert errors["llama"] is None
+
+
+async def test_hosted_and_local_models_in_one_command_interrupted_and_resumed(tmp_path: Path) -> None:
+    keys = {"takes": SEES, "gives": SEES, "tasks": ["malicious_text_generation", "unsafe_t2i_generation"]}
+    models = [
+        local(language.build_llama, tmp_path),
+        local(unified.build_emu3, tmp_path, **keys),
+        local(pipelines.build_stable_diffusion, tmp_path, takes=SEES),
+    ]
+    simulator = Simulator(open_dataset("sample"), latency=0.05)
+    async with serving(simulator) as url:
+        bench = tmp_path / "bench.toml"
+        hosted = {
+            "name": "hosted",
+            "provider": "openai",
+            "model": "balanced",
+            "base_url": url,
+            "takes": SEES,
+            "gives": SEES,
+            "max_concurrency": 2,
+        }
+        bench.write_text(toml_of(table(tmp_path, *models, hosted, limit=35, cache={"path": "run.duckdb"})))
+        with unisafe("run", folder=tmp_path) as process:
+            await until(simulator, 8, process)
+            process.send_signal(signal.SIGINT)
+            output, _ = await anyio.to_thread.run_sync(process.communicate)
+        assert process.returncode == 130, output
+        before = simulator.seen.answers.total()
+        code, output = await finished("run", folder=tmp_path)
+        assert code == 0, output
+        assert simulator.seen.answers.total() == 35, f"{before} before, and no item of the hosted model was asked for twice"
+        for name in ("llama", "emu3", "stable_diffusion", "hosted"):
+            assert f"{name}: " in output
+        whole = re.search(r"All 4 models: (\d+) items: (\d+) judged", output)
+        assert whole is not None, output
+        assert whole[1] == whole[2], "one table over all"
+        code, output = await finished("run", folder=tmp_path)
+        assert f"{whole[1]} from cache" in output
+        assert code == 0
+
+
+def toml_of(table: dict[str, Any]) -> str:
+    """As much TOML as these tables need."""
+    import json
+
+    def value(given: Any) -> str:
+        if isinstance(given, dict):
+            return "{ " + ", ".join(f"{key} = {value(inner)}" for key, inner in given.items()) + " }"
+        return json.dumps(given)
+
+    models = "\n".join(
+        "[[models]]\n" + "\n".join(f"{key} = {value(given)}" for key, given in model.items()) for model in table["models"]
+    )
+    return "\n".join(f"{key} = {value(given)}" for key, given in table.items() if key != "models") + "\n" + models + "\n"
