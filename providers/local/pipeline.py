@@ -42,6 +42,7 @@ class PipelineEngine:
         diffusers.utils.logging.disable_progress_bar()
         transformers.utils.logging.disable_progress_bar()
         self.device = device
+        self.tokens: int | None = None
         self.first, self.most = (1, 1) if device.torch.type == "cpu" else (4, 16)
         self._settings = settings
         self._pipeline = _loaded(settings, device)

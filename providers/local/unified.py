@@ -50,7 +50,7 @@ class UnifiedEngine:
         self._language = language
         self._drawer = drawer
         self.device = language.device
-        self.first, self.most = language.first, language.most
+        self.first, self.most, self.tokens = language.first, language.most, language.tokens
 
     def prepare(self, request: Request) -> Prepared:
         if request.kind == "chat":

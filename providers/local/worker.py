@@ -72,7 +72,7 @@ class Worker:
         self._sizes = BatchSizes(self._settings.batch_size, engine.first, engine.most)
         while True:
             self._gather(engine)
-            batch = self._pool.take(self._sizes.size(self._pool.next_group), self._settings.batch_tokens)
+            batch = self._pool.take(self._sizes.size(self._pool.next_group), engine.tokens)
             self._run(engine, batch)
 
     def _read(self) -> None:
