@@ -164,6 +164,9 @@ def _loaded(settings: LocalSettings, device: Device) -> Any:
         options["quantization_config"] = diffusers.PipelineQuantizationConfig(
             quant_backend=f"bitsandbytes_{bits}bit", quant_kwargs={f"load_in_{bits}bit": True}
         )
+        if not device.cuda:
+            raise Unsupported("diffusers quantizes on a CUDA GPU only; leave quantization out")
+        options["device_map"] = "cuda"
     load = diffusers.DiffusionPipeline.from_pretrained
     try:
         half = settings.dtype in ("float16", "bfloat16")
@@ -178,4 +181,4 @@ def _loaded(settings: LocalSettings, device: Device) -> Any:
     vae: Any = getattr(pipeline, "vae", None)
     if hasattr(vae, "enable_slicing"):
         vae.enable_slicing()
-    return pipeline.to(device.torch)
+    return pipeline if settings.quantization else pipeline.to(device.torch)

@@ -24,7 +24,8 @@ class LocalSettings:
         attn: an attention implementation that transformers knows, such as `sdpa` or `flash_attention_2`.
         trust_remote_code: run the code that comes with the model.
         batch_size: the most requests in a batch; None finds what fits.
-        batch_tokens: the most tokens in a batch, padding and room for the answers included; None for no such limit.
+        batch_tokens: the most tokens in a batch, padding and room for the answers included; None for what
+            the device likes: 4096 on a CPU, no such limit on a GPU.
         memory_gb: the most memory to use on the device; None for all there is.
         steps, guidance, strength: diffusion steps, guidance scale, and how far image-to-image may go from its image.
         sees, draws: whether images are sent to a transformers model, and wanted of it.

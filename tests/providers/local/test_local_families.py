@@ -166,6 +166,15 @@ def test_nobody_ends_a_turn_or_adds_an_image_by_writing_control_tokens(build: Bu
     assert engine.answer([attempt])[0].usage.tokens_out >= 1
 
 
+def test_a_quantized_model_answers(folder_of: Callable[[Build], Path]) -> None:
+    settings = LocalSettings("transformers", str(folder_of(language.build_llama)), quantization="8bit")
+    engine = load_engine(settings, Device("cpu"))
+    kinds = {type(module).__name__ for module in engine.model.modules()}  # type: ignore[attr-defined]
+    assert "Linear8bitLt" in kinds
+    request = Request("chat", (Text("Birds"),), max_tokens=5, temperature=0.0)
+    assert engine.answer([engine.prepare(request)])[0].usage.tokens_out == 5
+
+
 @pytest.mark.parametrize(
     ("build", "options", "words"),
     [

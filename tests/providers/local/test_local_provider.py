@@ -117,7 +117,7 @@ async def test_a_process_that_dies_loses_only_the_batch_it_was_running(llama: Pa
 
 
 async def test_memory_that_runs_out_halves_the_batch_and_loses_nobody(llama: Path) -> None:
-    async with of(llama, batch_size=64, memory_gb=0.6, attn="eager") as provider:
+    async with of(llama, batch_size=64, batch_tokens=100_000, memory_gb=0.6, attn="eager") as provider:
         long = " ".join(["and then the boat went on along the quiet river"] * 25)
         answers = await all_of(provider, [question(f"{number} {long}", max_tokens=2) for number in range(64)])
         assert all(isinstance(answer, Response) for answer in answers), [
