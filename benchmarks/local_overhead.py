@@ -19,13 +19,14 @@ from benchmarks.common import SMOLLM2
 from benchmarks.local_batches import BATCH, Bare, by_hand, prompts
 from unisafe_async import evaluate, parse_config
 from unisafe_async.evaluation import Run
+from unisafe_async.taxonomy import CATEGORY_OF
 
 
 async def whole(folder: Path, texts: list[str], tokens: int) -> tuple[float, float]:
     """Seconds of the run without loading, and seconds that the model worked."""
     items = folder / "items.jsonl"
     records = [
-        {"id": number, "task": "malicious_text_generation", "category": "Toxicity Content", "prompt": text}
+        {"id": number, "task": "malicious_text_generation", "category": next(iter(CATEGORY_OF)), "prompt": text}
         for number, text in enumerate(texts)
     ]
     await anyio.Path(items).write_text("".join(json.dumps(record) + "\n" for record in records))
