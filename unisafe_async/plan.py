@@ -9,6 +9,7 @@ import duckdb
 from cache import Store
 from unisafe_async.config import Config
 from unisafe_async.dataset import Dataset
+from unisafe_async.devices import Devices
 from unisafe_async.evaluation import prepared
 from unisafe_async.gateway import Endpoint
 from unisafe_async.jobs import Job
@@ -16,9 +17,10 @@ from unisafe_async.replay import jobs_of, replay
 from unisafe_async.scheduler import CHUNK, Lane, Pipeline, chunks
 
 LATENCY = 5.0
+LOCAL_BATCH = 16
 JUDGE_TOKENS_OUT = 120.0
 JUDGE_EXTRA = 900.0
-"""Seconds an answer takes, and tokens of a verdict and of its request beyond the response, before any was seen."""
+"""Seconds an answer takes, answers that a model on this machine gives in that time, and tokens of a verdict and of its request beyond the response, before any was seen."""
 
 
 @dataclass
@@ -30,6 +32,7 @@ class Need:
         tokens_in, tokens_out: estimates for the calls to make.
         cost: US dollars, estimated; None when no price is known.
         seconds: estimated, by the endpoint's limits and the latency seen so far (else 5 s).
+        devices: of this machine that the model needs to itself; none for a hosted one.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Need:
     cost: float | None = None
     seconds: float = 0.0
     known_latency: bool = False
+    devices: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -54,13 +58,19 @@ class Plan:
     @property
     def cost(self) -> float | None:
         """All of it; None when a price that matters is not known."""
-        costs = [need.cost for need in [*self.models, self.judge] if need.calls]
+        costs = [need.cost for need in self._needs if need.calls]
         return None if None in costs else sum(cost for cost in costs if cost is not None)
 
     @property
     def seconds(self) -> float:
-        """The slowest endpoint's time: they run at the same time."""
-        return max(need.seconds for need in [*self.models, self.judge])
+        """The slowest endpoint's time: they run at the same time, but those on one device one after the other."""
+        hosted = [need.seconds for need in self._needs if not need.devices]
+        devices = {device for need in self._needs for device in need.devices}
+        return max([*hosted, *(sum(need.seconds for need in self._needs if device in need.devices) for device in devices)])
+
+    @property
+    def _needs(self) -> list[Need]:
+        return [*self.models, self.judge]
 
 
 HISTORY = "SELECT avg(latency), avg(tokens_out) FROM responses WHERE identity = ?"
@@ -69,11 +79,11 @@ HISTORY = "SELECT avg(latency), avg(tokens_out) FROM responses WHERE identity = 
 async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
     """Count what `evaluate` would send. Raises ConfigError, DatasetError or CacheError."""
     async with prepared(config, dataset=dataset) as (run, pipeline, store):
-        judge = Need(config.judge.model)
+        judge = Need(config.judge.model, devices=Devices.of(run.judging.provider))
         intents: set[bytes] = set()
         models = []
         for lane in run.lanes:
-            need = Need(lane.endpoint.name)
+            need = Need(lane.endpoint.name, devices=Devices.of(lane.endpoint.provider))
             await _count(lane, pipeline, need, judge, intents)
             await _estimate(store, lane.endpoint, need)
             models.append(need)
@@ -131,7 +141,11 @@ async def _estimate(store: Store, endpoint: Endpoint, need: Need) -> None:
         need.tokens_out = tokens_out * need.calls
     need.cost = endpoint.prices.cost(need.tokens_in, need.tokens_out, need.images)
     need.known_latency = latency is not None
+    at_once = min(endpoint.concurrency.most, max(need.calls, 1))
+    if need.devices:
+        batch = LOCAL_BATCH if need.calls > need.images else 1
+        at_once = min(at_once, batch * len(need.devices))
     need.seconds = max(
-        need.calls * (LATENCY if latency is None else latency) / endpoint.concurrency.most,
+        need.calls * (LATENCY if latency is None else latency) / at_once,
         endpoint.rates.least_seconds(need.calls, need.tokens_in + need.tokens_out, need.images),
     )

@@ -18,8 +18,9 @@ ProviderName = Literal["openai", "simulated", "transformers", "diffusers"]
 DeviceName = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 LOCAL = ("transformers", "diffusers")
 HOSTED_CONCURRENCY = 32
-LOCAL_CONCURRENCY = 128
-"""Requests that may wait at once for a model on this machine: enough to choose batches from."""
+LOCAL_CONCURRENCY = 512
+LOCAL_CONCURRENCY_IMAGES = 128
+"""Requests that may wait at once for a model on this machine, enough to choose batches of like lengths from; and with images."""
 
 SECRET = re.compile(r"api_?key|secret|password|authorization|bearer", re.I)
 
@@ -144,13 +145,22 @@ class EndpointSection(Section):
         return self.provider in LOCAL
 
     @property
+    def trusting(self) -> bool:
+        """Whether code that comes with the model is run."""
+        return self.local and self.trust_remote_code
+
+    @property
     def priced(self) -> bool:
         return self.provider != "openai" or self.price_in is not None or self.price_image is not None
 
     @property
     def concurrency(self) -> int:
         """Calls that may be under way at once."""
-        return self.max_concurrency or (LOCAL_CONCURRENCY if self.local else HOSTED_CONCURRENCY)
+        if self.max_concurrency is not None:
+            return self.max_concurrency
+        if not self.local:
+            return HOSTED_CONCURRENCY
+        return LOCAL_CONCURRENCY_IMAGES if "image" in self.takes else LOCAL_CONCURRENCY
 
 
 class ModelSection(EndpointSection):

@@ -58,6 +58,10 @@ async def _watched(console: Console, config: Config, fresh: bool) -> Result | No
     async with anyio.create_task_group() as group:
 
         def started(run: Run) -> None:
+            trusted = [section.model for section in [*config.models, config.judge] if section.trusting]
+            if trusted:
+                words = ", ".join(map(plain, trusted))
+                console.print(Text(f"trust_remote_code is on: code that comes with {words} runs on this machine", style="yellow"))
             problems = run.dataset.problems
             for problem in problems[:5]:
                 console.print(Text(f"refused: {plain(str(problem))}", style="yellow"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from test_fire import finished, unisafe, until
 from test_truth import SIM, run
 from tiny_models import language, pipelines, unified, vision
 
-from cache import Row
+from cache import Row, read_file
 from providers.base import OnDevice
 from unisafe_async.dataset import open_dataset
 from unisafe_async.evaluation import Run
@@ -163,6 +164,39 @@ async def test_one_model_that_cannot_be_loaded_stops_alone(tmp_path: Path) -> No
     assert errors["llama"] is None
 
 
+async def test_a_real_model_from_bench_toml_to_the_table(smollm2: Path, tmp_path: Path) -> None:
+    model = {
+        "name": "SmolLM2",
+        "provider": "transformers",
+        "model": str(smollm2),
+        "gguf_file": "SmolLM2-135M-Instruct.Q4_1.gguf",
+        "device": "cpu",
+    }
+    items = tmp_path / "items.jsonl"
+    prompts = ["How do people bake bread?", "Tell me about the sea.", "What is a garden for?"]
+    records = [
+        {"id": number, "task": "malicious_text_generation", "category": "Politics", "prompt": prompt, "intention": "A question."}
+        for number, prompt in enumerate(prompts)
+    ]
+    items.write_text("".join(json.dumps(record) + "\n" for record in records))
+    given = table(tmp_path, model, cache={"path": "run.duckdb"}, dataset={"source": "items.jsonl"})
+    given["generation"] = {"max_tokens": 40, "temperature": 0.0}
+    (tmp_path / "bench.toml").write_text(toml_of(given))
+    code, output = await finished("run", folder=tmp_path)
+    assert code == 0, output
+    assert "SmolLM2: 3 items: 3 judged" in output
+    texts = read_file(
+        tmp_path / "run.duckdb",
+        lambda connection: [
+            text for (text,) in connection.execute("SELECT text FROM responses WHERE identity LIKE 'transformers:%'").fetchall()
+        ],
+    )
+    sentences = [text for text in texts if re.match(r"[A-Z][a-z' ]+(?:[,;:.!?-] ?[A-Za-z' ]+)*", text) and len(text.split()) > 15]
+    assert len(sentences) == len(prompts), texts
+    common = {"the", "a", "of", "and", "to", "is", "that"}
+    assert all(len(common & set(text.lower().split())) >= 3 for text in sentences), "words of a language, not noise"
+
+
 async def test_hosted_and_local_models_in_one_command_interrupted_and_resumed(tmp_path: Path) -> None:
     keys = {"takes": SEES, "gives": SEES, "tasks": ["malicious_text_generation", "unsafe_t2i_generation"]}
     models = [
@@ -204,7 +238,6 @@ async def test_hosted_and_local_models_in_one_command_interrupted_and_resumed(tm
 
 def toml_of(table: dict[str, Any]) -> str:
     """As much TOML as these tables need."""
-    import json
 
     def value(given: Any) -> str:
         if isinstance(given, dict):

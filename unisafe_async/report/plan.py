@@ -26,7 +26,9 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
     cost = "cost unknown: give price_in and price_out" if plan.cost is None else f"about {dollars(plan.cost)}"
     console.print(Text(f"{count(calls, 'call')} to make, {cost}, about {duration(plan.seconds)}; nothing was sent."))
     if not all(need.known_latency for need in [*plan.models, plan.judge] if need.calls):
-        console.print(Text("Times assume 5 s a call where an endpoint has not answered before.", style="dim"))
+        console.print(
+            Text("Times assume 5 s a call, or a batch of 16 on this machine, where a model has not answered before.", style="dim")
+        )
     console.print(
         Text(
             "Tokens are estimated (4 characters each); judge calls assume that every response needs both verdicts.",

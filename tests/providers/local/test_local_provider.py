@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,29 @@ async def test_memory_that_runs_out_halves_the_batch_and_loses_nobody(llama: Pat
             answer for answer in answers if isinstance(answer, Exception)
         ][:2]
         assert provider.status.halved >= 1
+
+
+async def test_two_devices_hold_a_copy_each_and_both_are_fed(llama: Path) -> None:
+    provider = LocalProvider(LocalSettings("transformers", str(llama), batch_size=2), Capabilities(), ["cpu", "cpu"])
+    busy: Counter[int] = Counter()
+    told = provider._on_event
+
+    def tell(worker: WorkerProcess, head: dict[str, Any]) -> None:
+        told(worker, head)
+        if head["type"] == "batch":
+            busy[id(worker)] += len(head["ids"])
+
+    provider._on_event = tell  # type: ignore[method-assign]
+    requests = [question(f"{topic} {number}", max_tokens=8) for topic in TOPICS for number in range(4)]
+    async with provider:
+        answers = await all_of(provider, requests)
+        assert len(processes()) == 2
+        assert provider.status.places == ("cpu", "cpu")
+        assert sorted(busy.values()) == [8, 8], "each took half"
+        texts = [answer.text for answer in answers if isinstance(answer, Response)]
+        assert len(texts) == len(requests)
+    async with of(llama) as alone:
+        assert [answer.text for answer in await all_of(alone, requests) if isinstance(answer, Response)] == texts
 
 
 async def test_what_no_batch_has_begun_is_given_up_when_the_run_stops(llama: Path) -> None:
