@@ -20,7 +20,8 @@ LATENCY = 5.0
 LOCAL_BATCH = 16
 JUDGE_TOKENS_OUT = 120.0
 JUDGE_EXTRA = 900.0
-"""Seconds an answer takes, answers that a model on this machine gives in that time, and tokens of a verdict and of its request beyond the response, before any was seen."""
+"""Before any was seen: seconds an answer takes, how many a model on this machine gives in that time, and tokens of a verdict and of
+its request beyond the response."""
 
 
 @dataclass
