@@ -42,9 +42,7 @@ class Device:
         self._base = 0
 
     def settle(self) -> None:
-        """Set this process up for the device: within its memory limit, and on the CPU behind the program's event loop."""
-        if self.torch.type == "cpu":
-            os.nice(5)
+        """Set this process up for the device: within its memory limit."""
         if self.cuda:
             torch.cuda.set_device(self.torch)
             if self._limit is not None:
