@@ -184,7 +184,7 @@ async def test_a_real_model_from_bench_toml_to_the_table(smollm2: Path, tmp_path
     (tmp_path / "bench.toml").write_text(toml_of(given))
     code, output = await finished("run", folder=tmp_path)
     assert code == 0, output
-    assert "SmolLM2: 3 items: 3 judged" in output
+    assert "3 items: 3 judged" in output
     texts = read_file(
         tmp_path / "run.duckdb",
         lambda connection: [
