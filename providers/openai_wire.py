@@ -9,17 +9,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import math
 import re
-import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from providers.base import (
     Finish,
     Image,
-    Limits,
     Misconfigured,
     ProviderError,
     RateLimited,
@@ -31,6 +27,7 @@ from providers.base import (
     Usage,
     clean,
 )
+from providers.rate_headers import retry_after
 
 Json = dict[str, Any]
 
@@ -51,8 +48,6 @@ BLOCK_WORDS = re.compile(
     re.I,
 )
 NO_CREDIT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance"})
-DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 DATA_URL = re.compile(r"data:(image/[a-z0-9.+-]+);base64,([A-Za-z0-9+/=\s]+)")
 
 
@@ -240,57 +235,3 @@ def unsupported_parameter(status: int, body: object) -> str | None:
         if word in text:
             return "response_format"
     return "seed" if re.search(r"['\"`]seed['\"`]", text) else None
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by `retry-after-ms`, `retry-after` (seconds or a date) or a spent `x-ratelimit-*`; None without any."""
-    milliseconds = headers.get("retry-after-ms")
-    if milliseconds is not None:
-        try:
-            return _seconds(float(milliseconds) / 1000)
-        except ValueError:
-            pass
-    value = headers.get("retry-after")
-    if value is not None:
-        try:
-            return _seconds(float(value))
-        except ValueError:
-            try:
-                return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-            except ValueError:
-                pass
-    limits = limits_of(headers)
-    if limits.remaining_requests == 0 and limits.reset_requests is not None:
-        return limits.reset_requests
-    if limits.remaining_tokens == 0 and limits.reset_tokens is not None:
-        return limits.reset_tokens
-    return None
-
-
-def _seconds(value: float) -> float | None:
-    return max(0.0, value) if math.isfinite(value) else None
-
-
-def limits_of(headers: Mapping[str, str]) -> Limits:
-    """What `x-ratelimit-remaining-*` and `x-ratelimit-reset-*` say, resets in seconds from now."""
-    return Limits(
-        _int(headers.get("x-ratelimit-remaining-requests")),
-        _int(headers.get("x-ratelimit-remaining-tokens")),
-        duration(headers.get("x-ratelimit-reset-requests")),
-        duration(headers.get("x-ratelimit-reset-tokens")),
-    )
-
-
-def _int(value: str | None) -> int | None:
-    return int(value) if value is not None and value.isascii() and value.isdigit() else None
-
-
-def duration(value: str | None) -> float | None:
-    """Seconds of `1s`, `6m0s`, `120ms` or a plain number; None for anything else."""
-    if not value:
-        return None
-    try:
-        return float(value)
-    except ValueError:
-        found = DURATION.findall(value)
-        return sum(float(number) * SECONDS[unit] for number, unit in found) if found else None

@@ -15,7 +15,7 @@ import anyio
 from aiohttp import web
 
 from providers.base import Capabilities, Image, Part, Request, Response, Text, digest_of
-from providers.openai_compatible import media_type_of
+from providers.http import media_type_of
 from providers.simulated import PROFILES, Profile, Simulated
 from unisafe_async.dataset import Dataset
 

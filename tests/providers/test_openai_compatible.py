@@ -23,7 +23,7 @@ from providers.base import (
     Transient,
 )
 from providers.openai_compatible import OpenAICompatible
-from providers.openai_wire import duration, limits_of, retry_after
+from providers.rate_headers import duration, limits_of, retry_after
 
 KEY = "sk-planted-0123456789"
 PNG = b"\x89PNG\r\n\x1a\n and some pixels"

@@ -1,0 +1,206 @@
+"""What every hosted provider shares: one HTTP client with the aiohttp transport, a key that never leaves, errors by name.
+
+The client is the openai package's; its layers of option and model copies above that client are left out, as are other vendors'
+packages: that halves the CPU of a call and more (benchmarks/cpu_per_call.py).
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import aiohttp
+import anyio
+import httpx2
+import openai
+import orjson
+
+from providers.base import Capabilities, Limits, Misconfigured, Rejected, Request, Response, Timeout, Transient
+
+Json = dict[str, Any]
+File = tuple[str, tuple[str, bytes, str]]
+SHORTEST_KEY = 8
+"""Anything shorter is a stand-in such as `none`, and may be part of ordinary words."""
+MAX_IMAGE_BYTES = 64 * 1024 * 1024
+
+
+class HostedProvider:
+    """One model at an HTTP endpoint; a vendor's class adds `_answer` and its own limits.
+
+    Args:
+        model: its name at the endpoint.
+        base_url: what every path is appended to.
+        api_key: never part of `identity`, and cut out of every error message.
+        headers: sent with every call, such as the one that carries the key.
+        capabilities: what the model takes and gives.
+        timeout: seconds for one call, from connecting to the last byte.
+        max_connections: connections kept open at most.
+        extra: further keys for every body; they are part of `identity`.
+    """
+
+    def __init__(
+        self,
+        identity: str,
+        model: str,
+        base_url: str,
+        api_key: str,
+        headers: Mapping[str, str],
+        capabilities: Capabilities,
+        *,
+        timeout: float,
+        max_connections: int,
+        extra: Mapping[str, object] | None,
+    ) -> None:
+        self.model = model
+        self.base_url = base_url.rstrip("/")
+        self.capabilities = capabilities
+        self.reported = Limits()
+        self.identity = identity
+        if extra:
+            self.identity += "|" + orjson.dumps(dict(extra), option=orjson.OPT_SORT_KEYS).decode()
+        if not api_key.isascii() or not api_key.isprintable():
+            raise Misconfigured("the key holds a character that no HTTP header can; check the variable named by `key_env`")
+        self._secret = api_key.encode() if len(api_key) >= SHORTEST_KEY else b""
+        self._own_headers = dict(headers)
+        self._timeout = timeout
+        self._max_connections = max_connections
+        self._extra = dict(extra or {})
+
+    async def __aenter__(self) -> Self:
+        limits = httpx2.Limits(max_connections=self._max_connections, max_keepalive_connections=self._max_connections)
+        timeout = httpx2.Timeout(self._timeout, connect=min(10.0, self._timeout), pool=None)
+        try:
+            httpx2.URL(self.base_url)
+        except (httpx2.InvalidURL, ValueError) as error:
+            raise Misconfigured(f"base_url {self.base_url} is no address: {error}") from None
+        self._urls: dict[str, httpx2.URL] = {}
+        self._headers = {**self._own_headers, "content-type": "application/json"}
+        self._extensions = {"timeout": timeout.as_dict()}
+        self._http = openai.DefaultAioHttpClient(limits=limits, timeout=timeout, follow_redirects=False, verify=_tls())
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._http.__aexit__(None, None, None)
+
+    async def call(self, request: Request) -> Response:
+        started = time.perf_counter()
+        try:
+            with anyio.fail_after(self._timeout):
+                response = await self._answer(request)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            if not isinstance(error.__cause__, aiohttp.ClientConnectorError):
+                raise Transient(f"the connection was dropped: {error or type(error).__name__}") from None
+            raise Transient(f"cannot connect to {self.base_url}: {error or type(error).__name__}", unreachable=True) from None
+        except (TimeoutError, httpx2.TimeoutException):
+            raise Timeout(f"no answer within {self._timeout:g} s") from None
+        except OSError as error:
+            raise Rejected(f"an image of the request cannot be read: {error}") from None
+        except (httpx2.RequestError, httpx2.InvalidURL) as error:
+            raise Transient(f"connection failed: {error or type(error).__name__}") from None
+        return replace(response, latency=time.perf_counter() - started)
+
+    async def _answer(self, request: Request) -> Response:
+        """The vendor's way to ask; the errors of the network are mapped by `call`."""
+        raise NotImplementedError
+
+    def _limits_of(self, headers: httpx2.Headers) -> Limits | None:
+        """What the vendor's headers say of its limits; None where they say nothing."""
+        return None
+
+    async def _post(self, path: str, body: Json, files: list[File] | None = None) -> httpx2.Response:
+        """Send `body` as JSON, or as a form with `files`."""
+        body.update(self._extra)
+        url = self._urls.get(path)
+        if url is None:
+            url = self._urls[path] = httpx2.URL(f"{self.base_url}/{path}")
+        if files is None:
+            request = httpx2.Request("POST", url, content=orjson.dumps(body), headers=self._headers, extensions=self._extensions)
+        else:
+            request = httpx2.Request("POST", url, data=body, files=files, headers=self._own_headers, extensions=self._extensions)
+            await request.aread()
+        answer = await self._http.send(request)
+        self.reported = self._limits_of(answer.headers) or self.reported
+        return answer
+
+    async def _download(self, url: str) -> bytes:
+        """An image that the endpoint keeps at a URL; the key is not sent there."""
+        with reading():
+            web = urlsplit(url).scheme in ("http", "https")
+        if not web:
+            raise Transient("the endpoint answered with an image at no web address")
+        data = bytearray()
+        try:
+            async with self._http.stream("GET", url) as answer:
+                if answer.status_code != 200:
+                    raise Transient(f"the image's address answered {answer.status_code}")
+                async for chunk in answer.aiter_bytes():
+                    data += chunk
+                    if len(data) > MAX_IMAGE_BYTES:
+                        raise Transient("the image is larger than 64 MiB")
+        except (httpx2.RequestError, httpx2.InvalidURL) as error:
+            raise Transient(f"the image cannot be fetched from {url[:200]}: {error or type(error).__name__}") from None
+        return bytes(data)
+
+    def _content(self, answer: httpx2.Response) -> bytes:
+        """The body, with the key cut out of it where the endpoint repeats it."""
+        return answer.content.replace(self._secret, b"[key]") if self._secret else answer.content
+
+
+def parsed(content: bytes) -> Json:
+    """The JSON object; the standard parser has a second try, since it takes escaped lone surrogates."""
+    try:
+        body = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        try:
+            body = json.loads(content)
+        except ValueError:
+            body = None
+    if body is None:
+        raise Transient("the endpoint's answer is no JSON") from None
+    if not isinstance(body, dict):
+        raise Transient("the endpoint's answer is no JSON object")
+    return body
+
+
+def error_body(content: bytes) -> object:
+    """An error's body as JSON, else its first words."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return content.decode("utf-8", "replace")[:500]
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """What an endpoint answers may have any shape: one that is not its vendor's is worth another try."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
+        raise Transient(f"the endpoint's answer has a shape of its own ({type(error).__name__}: {error})"[:300]) from None
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all providers: reading the certificates takes 30 ms."""
+    return httpx2.create_ssl_context()
+
+
+def media_type_of(data: bytes) -> str:
+    """The media type that an image file's first bytes tell; `image/png` when they tell none."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "image/gif"
+    return "image/png"
