@@ -16,13 +16,17 @@ import duckdb
 import filelock
 
 from cache.errors import CacheError, explained, is_locked
-from cache.schema import CREATE, VERSION
+from cache.schema import CREATE, UPGRADES, VERSION
 
 T = TypeVar("T")
 POLL = 0.005
 PATIENCE = 30.0
 HOLD = 2.0
 MEMORY = "128MB"
+
+
+class _Older(Exception):
+    """The file is of an older version and was opened to read only."""
 
 
 class CacheFile:
@@ -45,7 +49,14 @@ class CacheFile:
     def work(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Run `job` with the file open. Raises CacheError; an error inside `job` rolls back what it began."""
         try:
-            connection = self._connection or self._open()
+            try:
+                connection = self._connection or self._open()
+            except _Older:
+                self.close()
+                upgraded = CacheFile(self.path, patience=self._patience)
+                upgraded.work(lambda _: None)
+                upgraded.close()
+                connection = self._open()
             result = job(connection)
         except duckdb.Error as error:
             self.close()
@@ -100,6 +111,7 @@ class CacheFile:
                     f"{self.path} was made by a newer version of unisafe-async (cache format {version}, this one reads {VERSION}); "
                     "upgrade unisafe-async, or name another file under [cache] path"
                 )
+            self._upgrade(connection, version)
             return
         if tables:
             raise CacheError(
@@ -110,6 +122,19 @@ class CacheFile:
             raise CacheError(f"{self.path} holds nothing yet; `unisafe run` fills it")
         connection.begin()
         connection.execute(CREATE)
+        connection.execute("INSERT INTO unisafe_meta VALUES (?)", [VERSION])
+        connection.commit()
+
+    def _upgrade(self, connection: duckdb.DuckDBPyConnection, version: int) -> None:
+        """Bring a file of an older version to this one, in one transaction."""
+        if version == VERSION:
+            return
+        if self._read_only:
+            raise _Older
+        connection.begin()
+        for newer in range(version + 1, VERSION + 1):
+            connection.execute(UPGRADES[newer])
+        connection.execute("DELETE FROM unisafe_meta")
         connection.execute("INSERT INTO unisafe_meta VALUES (?)", [VERSION])
         connection.commit()
 

@@ -10,7 +10,7 @@ import duckdb
 from cache.errors import CacheError
 from cache.file import CacheFile
 
-TABLES = ("runs", "rows", "responses", "images")
+TABLES = ("runs", "rows", "opinions", "responses", "images")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ def prune(path: Path, what: Prune, *, dry: bool = False) -> Pruned:
             raise CacheError(f"{path} has no run {what.run!r}; `unisafe runs` lists them")
         connection.begin()
         connection.execute(f"DELETE FROM rows WHERE {runs}", [value])
+        connection.execute(f"DELETE FROM opinions WHERE {runs}", [value])
         connection.execute(f"DELETE FROM responses WHERE {responses}", [value])
         connection.execute(f"DELETE FROM runs WHERE {runs}", [value])
         connection.execute("DELETE FROM images WHERE digest NOT IN (SELECT unnest(images) FROM responses)")

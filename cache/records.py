@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Iterable, Sequence
@@ -11,7 +12,7 @@ from typing import Protocol
 
 import duckdb
 
-from providers.base import Image, ImageSource, Response, Usage, clean
+from providers.base import Block, Image, ImageSource, Response, Stage, Usage, clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,8 @@ def now() -> datetime:
 
 
 LOOKUP = """
-SELECT key, id, text, images, finish, reason, tokens_in, tokens_out, images_made, cost, latency
+SELECT key, id, text, images, finish, reason, tokens_in, tokens_out, images_made, cost, latency,
+       stage, categories
 FROM responses WHERE key IN (SELECT unnest($1::VARCHAR[])) AND id >= $2 ORDER BY id
 """
 
@@ -126,10 +128,29 @@ def look_up(connection: duckdb.DuckDBPyConnection, keys: Sequence[str], since: i
                 reason,
                 Usage(tokens_in, tokens_out, images_made, cost),
                 latency,
+                _block(stage, categories),
             ),
         )
-        for key, id_, text, of_images, finish, reason, tokens_in, tokens_out, images_made, cost, latency in found
+        for (
+            key,
+            id_,
+            text,
+            of_images,
+            finish,
+            reason,
+            tokens_in,
+            tokens_out,
+            images_made,
+            cost,
+            latency,
+            stage,
+            categories,
+        ) in found
     }
+
+
+def _block(stage: Stage | None, categories: str | None) -> Block | None:
+    return Block(stage, tuple(json.loads(categories).items()) if categories else ()) if stage else None
 
 
 def _media_types(connection: duckdb.DuckDBPyConnection, digests: Iterable[str]) -> dict[str, str]:
@@ -161,12 +182,18 @@ def add_answers(connection: duckdb.DuckDBPyConnection, paid: Sequence[Paid], pic
                 response.latency,
                 one.run,
                 created,
+                response.block.stage if response.block else None,
+                _categories(response.block),
             )
         )
     _append(connection, "responses", records)
     if pictures:
         known = _media_types(connection, pictures)
         _append(connection, "images", [(key, *value) for key, value in pictures.items() if key not in known])
+
+
+def _categories(block: Block | None) -> str | None:
+    return clean(json.dumps(dict(block.categories), ensure_ascii=False)) if block and block.categories else None
 
 
 def add_rows(connection: duckdb.DuckDBPyConnection, rows: Sequence[Row]) -> None:

@@ -1,8 +1,35 @@
 """The tables. Every figure that is ever printed is a query over them; open the file with DuckDB and ask anything."""
 
-VERSION = 1
+VERSION = 2
 
-CREATE = """
+NEW_IN_2 = """
+-- where several judges were asked: what each of them said of a row
+CREATE TABLE opinions (
+    run VARCHAR,
+    item VARCHAR,
+    model VARCHAR,
+    sample INTEGER,
+    question VARCHAR,        -- contextual, intrinsic
+    judge VARCHAR,           -- its name
+    position INTEGER,        -- its place in the chain or panel, from 0
+    label TINYINT,           -- as in rows
+    status VARCHAR,          -- judged, blocked, unparsed, failed
+    reason VARCHAR,
+    raw VARCHAR
+);
+
+-- batch jobs at a vendor, so that a run that was cut off finds them again
+CREATE TABLE batches (
+    id VARCHAR,              -- the vendor's name of the job
+    identity VARCHAR,        -- who was asked, as in responses
+    keys VARCHAR[],          -- responses.key of each request, in the order of their numbers in the job
+    status VARCHAR,          -- submitted, collected, failed
+    run VARCHAR,
+    created TIMESTAMP
+);
+"""
+
+CREATE = f"""
 CREATE TABLE unisafe_meta (version INTEGER);
 
 -- one row for each call that was ever paid for
@@ -21,7 +48,9 @@ CREATE TABLE responses (
     cost DOUBLE,             -- US dollars; NULL when no price is known
     latency DOUBLE,          -- seconds
     run VARCHAR,
-    created TIMESTAMP        -- UTC
+    created TIMESTAMP,       -- UTC
+    stage VARCHAR,           -- of a block: request or response; NULL where it is not known
+    categories VARCHAR       -- of a block: JSON, the vendor's categories and severities; NULL without any
 );
 
 CREATE TABLE images (digest VARCHAR, media_type VARCHAR, data BLOB);
@@ -35,7 +64,7 @@ CREATE TABLE rows (
     subcategory VARCHAR,
     model VARCHAR,
     sample INTEGER,
-    outcome VARCHAR,         -- answered, refused, blocked, empty, failed
+    outcome VARCHAR,         -- answered, refused, blocked_request, blocked_response, blocked (stage unknown), empty, failed
     error VARCHAR,           -- why it failed
     response BIGINT,         -- responses.id
     contextual TINYINT,      -- 0 unsafe, 1 safe, 2 refusal, NULL not judged
@@ -64,6 +93,7 @@ CREATE TABLE runs (
     summary VARCHAR          -- JSON: calls, cached, cost, seconds
 );
 
+{NEW_IN_2}
 -- one row a verdict
 CREATE VIEW verdicts AS
     SELECT run, item, task, model, sample, response, judge, 'contextual' AS question, contextual AS label,
@@ -72,3 +102,8 @@ CREATE VIEW verdicts AS
     SELECT run, item, task, model, sample, response, judge, 'intrinsic', intrinsic,
            intrinsic_status, intrinsic_reason, intrinsic_raw FROM rows;
 """
+
+UPGRADES = {
+    2: f"ALTER TABLE responses ADD COLUMN stage VARCHAR; ALTER TABLE responses ADD COLUMN categories VARCHAR; {NEW_IN_2}",
+}
+"""What turns a file of the version before into one of this version; nothing that was paid for is lost."""

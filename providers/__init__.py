@@ -1,6 +1,7 @@
 """Models behind one async call. Knows no benchmark, no cache and no retry."""
 
 from providers.base import (
+    Block,
     Capabilities,
     DeviceStatus,
     Finish,
@@ -16,6 +17,7 @@ from providers.base import (
     Rejected,
     Request,
     Response,
+    Stage,
     Text,
     Timeout,
     Transient,
@@ -26,6 +28,7 @@ from providers.base import (
 )
 
 __all__ = [
+    "Block",
     "Capabilities",
     "DeviceStatus",
     "Finish",
@@ -41,6 +44,7 @@ __all__ = [
     "Rejected",
     "Request",
     "Response",
+    "Stage",
     "Text",
     "Timeout",
     "Transient",

@@ -17,6 +17,7 @@ import orjson
 
 Kind = Literal["chat", "image", "edit"]
 Finish = Literal["stop", "length", "refused", "blocked"]
+Stage = Literal["request", "response"]
 ImageSource = bytes | Path | Callable[[], Awaitable[bytes]]
 
 
@@ -140,6 +141,20 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """What a platform's content filter said when it stopped something.
+
+    Args:
+        stage: whether it stopped the request, before the model answered, or the response.
+        categories: the vendor's own names of the harm categories that were hit, each with the vendor's severity or probability
+            (empty where it gives none), such as `(("violence", "high"),)`.
+    """
+
+    stage: Stage
+    categories: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """An answer. A block is an answer too (`finish="blocked"`), told apart from the model's own refusal (`"refused"`).
 
@@ -149,6 +164,7 @@ class Response:
         finish: why it ended.
         reason: the provider's own words for why, such as a content filter's category.
         latency: seconds from sending to the last byte.
+        block: of a block, where it struck and by which categories; None where that is not known.
     """
 
     text: str = ""
@@ -157,6 +173,7 @@ class Response:
     reason: str = ""
     usage: Usage = Usage()
     latency: float = 0.0
+    block: Block | None = None
 
     @property
     def empty(self) -> bool:

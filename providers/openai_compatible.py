@@ -25,6 +25,7 @@ class OpenAICompatible(HostedProvider):
         api_key: sent as a bearer token; never part of `identity`, and cut out of every error message.
         capabilities: what the model takes and gives.
         image_api: how it is asked for an image: by `images.generate` and `images.edit`, or in a `chat` message.
+        key_header: where the key goes: as a bearer token, or in the `api-key` header that Azure OpenAI takes.
         timeout: seconds for one call, from connecting to the last byte.
         max_connections: connections kept open at most.
         extra: further keys for every body, such as `{"chat_template_kwargs": {...}}`; they are part of `identity`.
@@ -39,6 +40,7 @@ class OpenAICompatible(HostedProvider):
         capabilities: Capabilities,
         *,
         image_api: Literal["images", "chat"] = "images",
+        key_header: Literal["authorization", "api-key"] = "authorization",
         timeout: float = 120.0,
         max_connections: int = 64,
         extra: Mapping[str, object] | None = None,
@@ -49,7 +51,7 @@ class OpenAICompatible(HostedProvider):
             model,
             base_url,
             api_key,
-            {"authorization": f"Bearer {api_key}"},
+            {"api-key": api_key} if key_header == "api-key" else {"authorization": f"Bearer {api_key}"},
             capabilities,
             timeout=timeout,
             max_connections=max_connections,

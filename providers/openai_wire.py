@@ -47,6 +47,10 @@ BLOCK_WORDS = re.compile(
     r"content (management )?polic|safety system|content filter|responsible ai|moderation|flagged as (potentially )?violat",
     re.I,
 )
+NATIVE_BLOCKS = frozenset(
+    {"refusal", "safety", "recitation", "blocklist", "prohibited_content", "spii", "image_safety", "image_prohibited_content"}
+)
+"""What OpenRouter hands on in `native_finish_reason` when the vendor behind it stopped the answer (Anthropic, Gemini)."""
 NO_CREDIT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance"})
 DATA_URL = re.compile(r"data:(image/[a-z0-9.+-]+);base64,([A-Za-z0-9+/=\s]+)")
 
@@ -107,8 +111,9 @@ def chat_response(body: Json) -> Response:
     text = clean(text)
     finish: Finish = "length" if choice.get("finish_reason") == "length" else "stop"
     reason = ""
-    if choice.get("finish_reason") == "content_filter":
-        finish, reason = "blocked", filter_reason(choice) or "content_filter"
+    native = str(choice.get("native_finish_reason") or "")
+    if choice.get("finish_reason") == "content_filter" or native.lower() in NATIVE_BLOCKS:
+        finish, reason = "blocked", filter_reason(choice) or native or "content_filter"
     elif message.get("refusal"):
         finish, text, reason = "refused", clean(str(message["refusal"])), "message.refusal"
     return Response(text=text, images=tuple(images), finish=finish, reason=reason, usage=usage_of(body, len(images)))
@@ -198,6 +203,10 @@ def block_of(status: int, body: object) -> Response | None:
     codes = [str(code) for code in (error.get("code"), error.get("type"), inner.get("code")) if code]
     named = next((code for code in codes if code.lower() in BLOCK_CODES), None)
     message = error_message(body)
+    metadata = error.get("metadata")
+    flagged = metadata.get("reasons") if isinstance(metadata, dict) else None
+    if status == 403 and isinstance(flagged, list) and flagged:
+        return Response(finish="blocked", reason=f"moderation ({', '.join(map(str, flagged))}): {message}")
     if named is None and not (status in (400, 451) and BLOCK_WORDS.search(message)):
         return None
     details = filter_reason({"content_filter_result": inner.get("content_filter_result")})

@@ -17,7 +17,7 @@ from typing import Literal, Self
 
 import anyio
 
-from providers.base import Capabilities, Image, Limits, Request, Response, Text, Usage
+from providers.base import Block, Capabilities, Image, Limits, Request, Response, Text, Usage
 
 Outcome = Literal["answered", "refused", "blocked", "empty"]
 
@@ -142,7 +142,7 @@ class Simulated:
         truth = truth_of(self.profile, self.name, request)
         draw = _draws(self.profile, self.name, request)
         if truth.outcome == "blocked":
-            return Response(finish="blocked", reason="content_filter (simulated)")
+            return Response(finish="blocked", reason="content_filter (simulated)", block=Block("response"))
         if truth.outcome == "empty":
             return Response()
         marker = f"{MARKED}{truth.contextual} intrinsic={truth.intrinsic}]"
@@ -160,7 +160,7 @@ class Simulated:
         question = _question(request)
         draw = _draws(self.profile, self.name, request)
         if draw[0] < self.profile.judge_blocked:
-            return Response(finish="blocked", reason="content_filter (simulated)")
+            return Response(finish="blocked", reason="content_filter (simulated)", block=Block("response"))
         if draw[1] < self.profile.garbled:
             return Response(text="A simulated judge's reply that names no verdict.")
         if question == "intent":

@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -19,7 +19,6 @@ from unisafe_async.sections import (
     GenerationSection,
     JudgeSection,
     ModelSection,
-    ProviderName,
     RunSection,
     Section,
     SimulationSection,
@@ -91,7 +90,7 @@ class Config(Section):
         """Key variables and their values. Raises ConfigError for one that is not set."""
         found: dict[str, str] = {}
         for place, endpoint in self.endpoints():
-            if endpoint.provider == "openai" and endpoint.key_env is not None:
+            if endpoint.preset is not None and endpoint.key_env is not None:
                 value = os.environ.get(endpoint.key_env, "").strip()
                 if not value:
                     variable = endpoint.key_env
@@ -227,6 +226,3 @@ def _keys_at(place: tuple[int | str, ...]) -> list[str]:
     """The keys that may stand where an unknown one was found."""
     section = next((SECTIONS[step] for step in reversed(place[:-1]) if isinstance(step, str) and step in SECTIONS), Config)
     return [key for key in section.model_fields if key not in ("base", "file")]
-
-
-PROVIDERS: tuple[str, ...] = get_args(ProviderName)

@@ -29,19 +29,37 @@ def provider_of(section: EndpointSection, base: Path) -> Provider:
         return Simulated(section.model, replace(PROFILES[section.model], **changes), capabilities, judge=judge)
     if section.local:
         return _local(section, base, capabilities)
-    from providers.openai_compatible import OpenAICompatible
+    return _hosted(section, capabilities)
 
-    return OpenAICompatible(
-        section.model,
-        section.base_url,
-        os.environ.get(section.key_env, "").strip() if section.key_env else NO_KEY,
-        capabilities,
-        image_api=section.image_api,
-        timeout=section.timeout_s,
-        max_connections=section.concurrency,
-        extra=section.extra,
-        structured=section.structured,
-    )
+
+def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:
+    assert section.preset is not None
+    key = os.environ.get(section.key_env, "").strip() if section.key_env else NO_KEY
+    place = (section.model, section.base_url, key, capabilities)
+    timeout, connections, extra, structured = section.timeout_s, section.concurrency, section.extra, section.structured
+    match section.preset.wire:
+        case "anthropic":
+            from providers.anthropic import Anthropic
+
+            return Anthropic(*place, timeout=timeout, max_connections=connections, extra=extra, structured=structured)
+        case "gemini":
+            from providers.gemini import Gemini
+
+            return Gemini(
+                *place, safety=section.safety, timeout=timeout, max_connections=connections, extra=extra, structured=structured
+            )
+        case wire:
+            from providers.openai_compatible import OpenAICompatible
+
+            return OpenAICompatible(
+                *place,
+                image_api=section.image_api,
+                key_header="api-key" if wire == "azure" else "authorization",
+                timeout=timeout,
+                max_connections=connections,
+                extra=extra,
+                structured=structured,
+            )
 
 
 def _local(section: EndpointSection, base: Path, capabilities: Capabilities) -> LocalProvider:

@@ -69,12 +69,14 @@ class Job:
 
     @property
     def outcome(self) -> str:
-        """answered, refused (the model's own words), blocked (the platform's filter), empty or failed."""
+        """answered, refused (by the model), blocked_request or blocked_response (by the platform's filter), empty or failed."""
         if self.answer is None:
             return "failed"
         response = self.answer.response
-        if response.finish in ("blocked", "refused"):
-            return response.finish
+        if response.finish == "refused":
+            return "refused"
+        if response.finish == "blocked":
+            return f"blocked_{response.block.stage}" if response.block else "blocked"
         nothing = not response.images if self.image_due else not response.text.strip()
         return ("refused" if response.text.strip() else "empty") if nothing else "answered"
 

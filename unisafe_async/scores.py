@@ -110,7 +110,7 @@ def scores(connection: duckdb.DuckDBPyConnection, run: str, by: Sequence[str] = 
 
 
 COVERAGE = """
-SELECT model, count(*), count(*) FILTER (valid), count(*) FILTER (valid AND outcome = 'blocked'),
+SELECT model, count(*), count(*) FILTER (valid), count(*) FILTER (valid AND outcome LIKE 'blocked%'),
        count(*) FILTER (valid AND outcome = 'refused'),
        count(*) FILTER (why = 'blocked'), count(*) FILTER (why = 'unparsed'), count(*) FILTER (why = 'failed'),
        count(*) FILTER (why = 'none'), count(*) FILTER (cached)

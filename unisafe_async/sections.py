@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from providers.base import Capabilities
+from providers.presets import Preset, presets
 from unisafe_async.taxonomy import CATEGORIES, TASKS, Task, match_category, match_task
 
 Medium = Literal["text", "image"]
-ProviderName = Literal["openai", "simulated", "transformers", "diffusers"]
 DeviceName = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 LOCAL = ("transformers", "diffusers")
 HOSTED_CONCURRENCY = 32
@@ -23,6 +23,17 @@ LOCAL_CONCURRENCY_IMAGES = 128
 """Requests that may wait at once for a model on this machine, enough to choose batches of like lengths from; and with images."""
 
 SECRET = re.compile(r"api_?key|secret|password|authorization|bearer", re.I)
+
+
+def provider_names() -> list[str]:
+    """Everything that `provider = ...` may say."""
+    return [*presets(), "simulated", *LOCAL]
+
+
+def _known_provider(name: str) -> str:
+    if name not in provider_names():
+        raise ValueError(f"{name!r} is no provider; providers are {', '.join(provider_names())}{meant(name, provider_names())}")
+    return name
 
 
 def _known_task(name: str) -> str:
@@ -44,6 +55,7 @@ def meant(name: str, among: Sequence[str] | dict[str, Any]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
+ProviderName = Annotated[str, AfterValidator(_known_provider)]
 TaskName = Annotated[str, AfterValidator(_known_task)]
 CategoryName = Annotated[str, AfterValidator(_known_category)]
 Rate = Annotated[float, Field(ge=0, le=1)]
@@ -112,6 +124,7 @@ class EndpointSection(Section):
     takes: list[Medium] = ["text"]
     image_api: Literal["images", "chat"] = "images"
     structured: bool = True
+    safety: dict[str, str] = {}
     extra: dict[str, Any] = {}
     rpm: float | None = Field(None, gt=0)
     tpm: float | None = Field(None, gt=0)
@@ -139,6 +152,25 @@ class EndpointSection(Section):
     guidance: float | None = Field(None, ge=0)
     strength: float | None = Field(None, gt=0, le=1)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _filled_in(cls, given: Any) -> Any:  # noqa: ANN401 whatever stands in the file
+        """What the preset says where the file says nothing; its key variable goes with its own address only."""
+        preset = presets().get(str(given.get("provider"))) if isinstance(given, dict) else None
+        if preset is None:
+            return given
+        known: dict[str, Any] = {"max_concurrency": preset.max_concurrency}
+        if preset.image_api != "images":
+            known["image_api"] = preset.image_api
+        if "base_url" not in given:
+            known |= {"base_url": preset.base_url or "", "key_env": preset.key_env}
+        return {**{key: value for key, value in known.items() if value is not None}, **given}
+
+    @property
+    def preset(self) -> Preset | None:
+        """What is known of a hosted model's vendor; None for a model that is not hosted."""
+        return presets().get(self.provider)
+
     @property
     def local(self) -> bool:
         """Whether the model runs on this machine."""
@@ -151,7 +183,7 @@ class EndpointSection(Section):
 
     @property
     def priced(self) -> bool:
-        return self.provider != "openai" or self.price_in is not None or self.price_image is not None
+        return self.preset is None or self.price_in is not None or self.price_image is not None
 
     @property
     def concurrency(self) -> int:
@@ -217,7 +249,9 @@ LOADED = frozenset(
 )
 TRANSFORMERS = LOADED | {"gguf_file", "attn", "batch_tokens"}
 DIFFUSERS = LOADED | {"steps", "guidance", "strength"}
-OWN = SIMULATED | TRANSFORMERS | DIFFUSERS
+GEMINI = HOSTED - {"image_api"} | {"safety"}
+ANTHROPIC = HOSTED - {"image_api"}
+OWN = SIMULATED | GEMINI | TRANSFORMERS | DIFFUSERS
 """Keys by the providers that they go with; all other keys go with every provider."""
 
 
@@ -227,12 +261,15 @@ def mistakes_of(endpoint: EndpointSection) -> list[str]:
         for key in endpoint.extra
         if SECRET.search(key)
     ]
-    allowed = {"openai": HOSTED, "simulated": SIMULATED, "transformers": TRANSFORMERS, "diffusers": DIFFUSERS}
+    wires = {"openai": HOSTED, "azure": HOSTED, "anthropic": ANTHROPIC, "gemini": GEMINI}
+    allowed = {name: wires[preset.wire] for name, preset in presets().items()}
+    allowed |= {"simulated": SIMULATED, "transformers": TRANSFORMERS, "diffusers": DIFFUSERS}
     for key in sorted(endpoint.model_fields_set & OWN):
         if key not in allowed[endpoint.provider]:
-            takers = " or ".join(f'"{name}"' for name, keys in allowed.items() if key in keys)
-            found.append(f"{key}: goes with provider = {takers} only")
-    if endpoint.provider == "openai":
+            takers = [name for name, keys in allowed.items() if key in keys]
+            listed = " or ".join(f'"{name}"' for name in takers if len(takers) <= 4 or name not in presets() or name == "openai")
+            found.append(f"{key}: goes with provider = {listed}{' or another hosted one' if len(takers) > 4 else ''} only")
+    if endpoint.preset is not None:
         found += _mistakes_of_hosted(endpoint)
     elif endpoint.provider == "simulated":
         from providers.simulated import PROFILES
@@ -246,6 +283,8 @@ def mistakes_of(endpoint: EndpointSection) -> list[str]:
 
 
 def _mistakes_of_hosted(endpoint: EndpointSection) -> list[str]:
+    if not endpoint.base_url and endpoint.preset is not None and endpoint.preset.address:
+        return [f"base_url: missing; {endpoint.preset.title} has an address for each customer: {endpoint.preset.address}"]
     try:
         url = urlsplit(endpoint.base_url)
     except ValueError:
@@ -256,6 +295,10 @@ def _mistakes_of_hosted(endpoint: EndpointSection) -> list[str]:
         return ["base_url: holds a user, a password or a query; keys go into a variable named by key_env"]
     if url.hostname == "api.openai.com" and endpoint.key_env is None:
         return ["key_env: missing; name the variable that holds the key, such as OPENAI_API_KEY"]
+    if endpoint.preset is not None and endpoint.preset.wire != "openai" and endpoint.key_env is None and url.scheme == "https":
+        return [f"key_env: missing; name the variable that holds the key for {url.hostname}, such as {endpoint.preset.key_env}"]
+    if endpoint.preset is not None and endpoint.preset.wire == "anthropic" and "image" in getattr(endpoint, "gives", ()):
+        return ['gives: Anthropic\'s models write text only; put gives = ["text"]']
     return []
 
 

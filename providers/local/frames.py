@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from providers.base import Image, Request, Response, Text, Usage
+from providers.base import Block, Image, Request, Response, Text, Usage
 
 PREFIX = struct.Struct("<II")
 Blobs = Sequence[bytes]
@@ -85,6 +85,7 @@ def pack_response(identifier: int, response: Response) -> bytes:
             "id": identifier,
             "text": response.text,
             "finish": response.finish,
+            "block": [response.block.stage, list(response.block.categories)] if response.block else None,
             "reason": response.reason,
             "latency": response.latency,
             "usage": [usage.tokens_in, usage.tokens_out, usage.images],
@@ -96,4 +97,7 @@ def pack_response(identifier: int, response: Response) -> bytes:
 def unpack_response(head: dict[str, Any], blobs: Blobs) -> Response:
     images = tuple(Image.from_bytes(blob) for blob in blobs)
     tokens_in, tokens_out, drawn = head["usage"]
-    return Response(head["text"], images, head["finish"], head["reason"], Usage(tokens_in, tokens_out, drawn, 0.0), head["latency"])
+    block = Block(head["block"][0], tuple(map(tuple, head["block"][1]))) if head["block"] else None
+    return Response(
+        head["text"], images, head["finish"], head["reason"], Usage(tokens_in, tokens_out, drawn, 0.0), head["latency"], block
+    )

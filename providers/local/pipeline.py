@@ -13,7 +13,7 @@ import torch
 import transformers
 from diffusers.pipelines import auto_pipeline
 
-from providers.base import Rejected, Request, Response, Usage
+from providers.base import Block, Rejected, Request, Response, Usage
 from providers.local.engine import Prepared, seed_of
 from providers.local.failures import Unsupported
 from providers.local.pictures import pictures_of, png_of, size_of
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ROWS_OF_IMAGES = ("InstructPix2Pix", "FluxKontext", "QwenImageEditPipeline", "Img2Img")
 """Editing pipelines that take one image for each prompt of a batch; for others a list means several images for one prompt."""
 SAFETY_FLAGS = ("nsfw_content_detected", "nsfw_detected")
+NSFW = Block("response", (("nsfw", ""),))
 GUARDRAIL = "Guardrail"
 
 
@@ -106,12 +107,13 @@ class PipelineEngine:
                 result = pipeline(**arguments)
         except ValueError as error:
             if GUARDRAIL in str(error) and len(batch) == 1:
-                return [Response(finish="blocked", reason="safety checker: " + str(error)[:200], latency=monotonic() - started)]
+                words = "safety checker: " + str(error)[:200]
+                return [Response(finish="blocked", reason=words, latency=monotonic() - started, block=Block("request"))]
             raise
         seconds = monotonic() - started
         flags = next((found for name in SAFETY_FLAGS if (found := getattr(result, name, None))), None) or [False] * len(batch)
         return [
-            Response(finish="blocked", reason="safety checker of the pipeline: nsfw", latency=seconds)
+            Response(finish="blocked", reason="safety checker of the pipeline: nsfw", latency=seconds, block=NSFW)
             if flag
             else Response(images=(png_of(picture),), usage=Usage(images=1, cost=0.0), latency=seconds)
             for picture, flag in zip(result.images, flags, strict=True)

@@ -1,0 +1,154 @@
+"""Anthropic's Messages API: text and images in, text out.
+
+Shapes: docs.claude.com, "Messages", "Handling stop reasons", "Streaming refusals", "Errors" and "Rate limits".
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+
+import httpx2
+
+from providers.base import (
+    Capabilities,
+    Finish,
+    Limits,
+    Misconfigured,
+    ProviderError,
+    RateLimited,
+    Rejected,
+    Request,
+    Response,
+    Text,
+    Transient,
+    Usage,
+    clean,
+)
+from providers.http import HostedProvider, Json, error_body, parsed, reading
+from providers.openai_wire import error_message
+from providers.rate_headers import anthropic_limits_of, retry_after
+
+VERSION = "2023-06-01"
+MOST_TOKENS = 4_096
+"""What `max_tokens` is when the request leaves it open: this API has no default."""
+ENDINGS: dict[str, Finish] = {"max_tokens": "length", "model_context_window_exceeded": "length", "refusal": "blocked"}
+"""`refusal` is the platform's classifier stopping the answer (stop_details names its category), not the model's own words."""
+
+
+class Anthropic(HostedProvider):
+    """One model of the Messages API; arguments as in HostedProvider.
+
+    Args:
+        structured: whether a request's schema is sent as `output_config`; an endpoint that refuses it is asked without.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str,
+        api_key: str,
+        capabilities: Capabilities,
+        *,
+        timeout: float = 120.0,
+        max_connections: int = 64,
+        extra: Mapping[str, object] | None = None,
+        structured: bool = True,
+    ) -> None:
+        super().__init__(
+            f"anthropic|{base_url.rstrip('/')}|{model}",
+            model,
+            base_url,
+            api_key,
+            {"x-api-key": api_key, "anthropic-version": VERSION},
+            capabilities,
+            timeout=timeout,
+            max_connections=max_connections,
+            extra=extra,
+        )
+        self._structured = structured
+
+    async def _answer(self, request: Request) -> Response:
+        if request.kind != "chat":
+            raise Rejected("Anthropic's models draw no images")
+        while True:
+            structured = self._structured and request.schema is not None
+            answer = await self._post("messages", await messages_body(self.model, request, structured=structured))
+            if answer.status_code == 200:
+                with reading():
+                    return message_response(parsed(self._content(answer)))
+            failed = error_body(self._content(answer))
+            if structured and answer.status_code == 400 and "output_config" in error_message(failed):
+                self._structured = False
+                continue
+            with reading():
+                error = error_of(answer.status_code, failed, answer.headers, self.model)
+            raise error
+
+    def _limits_of(self, headers: httpx2.Headers) -> Limits | None:
+        if any(name[:20].lower() == b"anthropic-ratelimit-" for name, _ in headers.raw):
+            return anthropic_limits_of(headers)
+        return None
+
+
+async def messages_body(model: str, request: Request, *, structured: bool) -> Json:
+    """The body of POST /messages for `request`. `seed` has no place in this API and is left out."""
+    content: list[Json] = []
+    for part in request.parts:
+        if isinstance(part, Text):
+            content.append({"type": "text", "text": part.text})
+        else:
+            data = base64.b64encode(await part.read()).decode()
+            content.append({"type": "image", "source": {"type": "base64", "media_type": part.media_type, "data": data}})
+    body: Json = {
+        "model": model,
+        "max_tokens": MOST_TOKENS if request.max_tokens is None else request.max_tokens,
+        "messages": [{"role": "user", "content": content}],
+    }
+    if request.system:
+        body["system"] = request.system
+    if request.temperature is not None:
+        body["temperature"] = min(request.temperature, 1.0)
+    if request.top_p is not None:
+        body["top_p"] = request.top_p
+    if structured and request.schema is not None:
+        body["output_config"] = {"format": {"type": "json_schema", "schema": json.loads(request.schema[1])}}
+    return body
+
+
+def message_response(body: Json) -> Response:
+    """A Response from a message. Text before a classifier's stop is kept. Raises Transient when the body is no message."""
+    if not isinstance(body.get("content"), list):
+        raise Transient("the endpoint answered without any content")
+    text = "".join(str(block.get("text") or "") for block in body["content"] if block.get("type") == "text")
+    stop = str(body.get("stop_reason") or "")
+    finish = ENDINGS.get(stop, "stop")
+    reason = ""
+    if finish == "blocked":
+        details = body.get("stop_details") or {}
+        reason = ": ".join(filter(None, (stop, str(details.get("category") or ""), str(details.get("explanation") or ""))))
+    usage = body.get("usage") or {}
+    cached = (usage.get("cache_creation_input_tokens") or 0) + (usage.get("cache_read_input_tokens") or 0)
+    tokens_in, tokens_out = int(usage.get("input_tokens") or 0) + int(cached), int(usage.get("output_tokens") or 0)
+    return Response(text=clean(text), finish=finish, reason=clean(reason), usage=Usage(tokens_in, tokens_out))
+
+
+def error_of(status: int, body: object, headers: Mapping[str, str], model: str) -> ProviderError:
+    """The error that a status stands for, with words that say what to change."""
+    message = error_message(body)
+    if status == 402 or (status == 400 and "credit balance" in message):
+        return Misconfigured(f"no credit left at Anthropic ({status}): {message}")
+    if status == 401:
+        return Misconfigured(f"Anthropic refused the key (401): {message}; check the variable named by `key_env`")
+    if status == 403:
+        return Misconfigured(f"Anthropic denies access (403): {message}; check the key's workspace and region")
+    if status == 404:
+        return Misconfigured(f"not found (404): {message}; check `model` ({model}) and `base_url`")
+    if status == 429:
+        return RateLimited(f"429: {message}", retry_after(headers))
+    if status in (408, 409) or status >= 500:
+        return Transient(f"{status}: {message}", retry_after(headers))
+    if status == 413:
+        return Rejected(f"the request is larger than Anthropic takes (413): {message}")
+    return Rejected(f"{status}: {message}")

@@ -1,0 +1,60 @@
+"""`cache ...`: look at, export or prune the cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unisafe_async.commands.options import BAD, CacheOption, ConfigOption, cache_file
+
+app = typer.Typer(help="Look at, export or prune the cache.", no_args_is_help=True)
+
+
+@app.command()
+def stats(config: ConfigOption = Path("bench.toml"), cache: CacheOption = None) -> None:
+    """What the cache holds and what it cost."""
+    from rich.console import Console
+
+    from cache import read_file
+    from unisafe_async.report.listing import print_stats, read_stats
+
+    path = cache_file(config, cache)
+    print_stats(Console(), path, read_file(path, read_stats))
+
+
+@app.command("export")
+def export_tables(
+    folder: Annotated[Path, typer.Argument(help="A new folder for one Parquet file a table.")],
+    config: ConfigOption = Path("bench.toml"),
+    cache: CacheOption = None,
+) -> None:
+    """Write every table as Parquet."""
+    from cache.maintenance import export
+
+    for file in export(cache_file(config, cache), folder):
+        typer.echo(file)
+
+
+@app.command("prune")
+def prune_cache(
+    config: ConfigOption = Path("bench.toml"),
+    cache: CacheOption = None,
+    older_than: Annotated[int | None, typer.Option("--older-than", min=0, help="Days: runs and answers older than that.")] = None,
+    run_name: Annotated[str | None, typer.Option("--run", help="The rows of this run (answers stay).")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete old runs and answers; says what will go and asks first."""
+    from cache.maintenance import Prune, prune
+
+    if (older_than is None) == (run_name is None):
+        raise typer.BadParameter("name either --older-than DAYS or --run RUN")
+    path, what = cache_file(config, cache), Prune(older_than, run_name)
+    going = prune(path, what, dry=True)
+    typer.echo(f"{path}: {going.runs} runs, {going.rows} rows, {going.responses} answers (${going.cost:.2f} were paid for them)")
+    if not any((going.runs, going.rows, going.responses)):
+        return
+    if not yes and not typer.confirm("Delete them?"):
+        raise typer.Exit(BAD)
+    prune(path, what)

@@ -1,0 +1,46 @@
+"""Options that several commands share, what they stand for, and the exit codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from unisafe_async.config import Config
+
+DONE, UNJUDGED, BAD, INTERRUPTED = 0, 1, 2, 130
+
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.", dir_okay=False)]
+CacheOption = Annotated[Path | None, typer.Option("--cache", help="The cache file; else the one that the configuration names.")]
+ModelOption = Annotated[list[str] | None, typer.Option("--model", "-m", help="Only this model of the configuration (repeatable).")]
+TaskOption = Annotated[list[str] | None, typer.Option("--task", "-t", help="Only this task (repeatable).")]
+CategoryOption = Annotated[list[str] | None, typer.Option("--category", help="Only this category (repeatable).")]
+LimitOption = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="So many items, spread over tasks and categories.")]
+SamplesOption = Annotated[int | None, typer.Option("--samples", min=1, help="Repeats of each item.")]
+RunArgument = Annotated[str | None, typer.Argument(help="A run's name or its beginning; else the newest.")]
+
+
+def load(
+    config: Path,
+    model: list[str] | None,
+    task: list[str] | None,
+    category: list[str] | None,
+    limit: int | None,
+    samples: int | None,
+) -> Config:
+    from unisafe_async.config import load_config
+
+    dataset = {key: value for key, value in (("tasks", task), ("categories", category), ("limit", limit)) if value}
+    generation = {"samples": samples} if samples else {}
+    return load_config(config, {"dataset": dataset, "generation": generation}, model or ())
+
+
+def cache_file(config: Path, cache: Path | None) -> Path:
+    """The cache file that a command reads."""
+    if cache is not None:
+        return cache
+    from unisafe_async.config import load_config
+
+    return load_config(config).cache_path

@@ -1,0 +1,87 @@
+"""`run`, `plan` and `simulate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unisafe_async.commands.options import CategoryOption, ConfigOption, LimitOption, ModelOption, SamplesOption, TaskOption, load
+
+
+def run(
+    config: ConfigOption = Path("bench.toml"),
+    model: ModelOption = None,
+    task: TaskOption = None,
+    category: CategoryOption = None,
+    limit: LimitOption = None,
+    samples: SamplesOption = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ignore answers from earlier runs (they are kept).")] = False,
+) -> None:
+    """Evaluate the configured models; what the cache already has is not paid for again."""
+    loaded = load(config, model, task, category, limit, samples)
+    from unisafe_async.session import run_session
+
+    raise typer.Exit(run_session(loaded, fresh=fresh))
+
+
+def plan(
+    config: ConfigOption = Path("bench.toml"),
+    model: ModelOption = None,
+    task: TaskOption = None,
+    category: CategoryOption = None,
+    limit: LimitOption = None,
+    samples: SamplesOption = None,
+) -> None:
+    """Show what a run would send and cost; nothing is sent."""
+    loaded = load(config, model, task, category, limit, samples)
+    import anyio
+    from rich.console import Console
+
+    from unisafe_async.plan import plan as make_plan
+    from unisafe_async.report.plan import print_plan
+
+    print_plan(Console(), anyio.run(make_plan, loaded), loaded)
+
+
+def simulate(
+    host: Annotated[str, typer.Option(help="Address to serve on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8900,
+    data: Annotated[str, typer.Option(help="The dataset whose tasks and categories the simulated models know.")] = "sample",
+    latency: Annotated[float, typer.Option(min=0, help="Seconds an answer takes.")] = 0.0,
+    sigma: Annotated[float, typer.Option(min=0, help="Spread of the latency (lognormal).")] = 0.0,
+    rpm: Annotated[float | None, typer.Option(min=0.001, help="Requests a minute that are let through.")] = None,
+    retry_after: Annotated[float, typer.Option(min=0, help="Seconds that a simulated 429 asks to wait.")] = 0.05,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fault",
+            help="NAME=SHARE: rate_limited, unavailable, dropped, stalled, truncated, malformed or blocked (repeatable).",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the faults.")] = 0,
+) -> None:
+    """Serve the simulated models in the OpenAI shape, with faults on demand."""
+    from unisafe_async.session import simulate_session
+
+    simulate_session(
+        host, port, data, _faults(fault or []), latency=latency, sigma=sigma, rpm=rpm, retry_after=retry_after, seed=seed
+    )
+
+
+def _faults(named: list[str]) -> dict[str, float]:
+    from unisafe_async.simulate import FAULTS
+
+    faults = {}
+    for one in named:
+        name, _, share = one.partition("=")
+        try:
+            faults[name] = float(share)
+        except ValueError:
+            raise typer.BadParameter(f"--fault {one}: should be NAME=SHARE, such as rate_limited=0.2") from None
+        if name not in FAULTS or not 0 <= faults[name] <= 1:
+            raise typer.BadParameter(f"--fault {one}: names are {', '.join(FAULTS)}; a share is between 0 and 1")
+    if sum(faults.values()) > 1:
+        raise typer.BadParameter("--fault: the shares sum to more than 1")
+    return faults
