@@ -44,6 +44,8 @@ class Anthropic(HostedProvider):
         structured: whether a request's schema is sent as `output_config`; an endpoint that refuses it is asked without.
     """
 
+    LIST_QUERY = "?limit=1000"
+
     def __init__(
         self,
         model: str,
@@ -85,6 +87,9 @@ class Anthropic(HostedProvider):
             with reading():
                 error = error_of(answer.status_code, failed, answer.headers, self.model)
             raise error
+
+    def _error(self, status: int, body: object, headers: httpx2.Headers) -> ProviderError:
+        return error_of(status, body, headers, self.model)
 
     def _limits_of(self, headers: httpx2.Headers) -> Limits | None:
         if any(name[:20].lower() == b"anthropic-ratelimit-" for name, _ in headers.raw):

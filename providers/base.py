@@ -247,12 +247,20 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an endpoint reported of its limits with its last answer; None where it said nothing."""
+    """What an endpoint reported of its limits with its last answer; None where it said nothing.
+
+    Args:
+        remaining_requests, remaining_tokens: what is left of the current window.
+        reset_requests, reset_tokens: seconds until it is full again.
+        limit_requests, limit_tokens: how much a window holds.
+    """
 
     remaining_requests: int | None = None
     remaining_tokens: int | None = None
     reset_requests: float | None = None
     reset_tokens: float | None = None
+    limit_requests: int | None = None
+    limit_tokens: int | None = None
 
 
 @runtime_checkable
@@ -278,6 +286,15 @@ class Provider(Protocol):
 
     async def call(self, request: Request) -> Response:
         """Send one request. Raises RateLimited, Transient, Rejected or Misconfigured and nothing else; does not retry."""
+        ...
+
+
+@runtime_checkable
+class Listing(Protocol):
+    """A provider that can say which models its endpoint has."""
+
+    async def models(self) -> list[str]:
+        """Their names; nothing is generated or paid for. Raises as `call` does; Rejected where the endpoint keeps no such list."""
         ...
 
 

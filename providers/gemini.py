@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import httpx2
 import orjson
 
 from providers.base import (
@@ -57,6 +58,8 @@ class Gemini(HostedProvider):
         structured: whether a request's schema is sent as `responseJsonSchema`; an endpoint that refuses it is asked without.
     """
 
+    LIST_QUERY = "?pageSize=1000"
+
     def __init__(
         self,
         model: str,
@@ -100,6 +103,9 @@ class Gemini(HostedProvider):
             with reading():
                 error = error_of(answer.status_code, failed, answer.headers, self.model)
             raise error
+
+    def _error(self, status: int, body: object, headers: httpx2.Headers) -> ProviderError:
+        return error_of(status, body, headers, self.model)
 
 
 def _about_schema(message: str) -> bool:

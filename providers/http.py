@@ -23,7 +23,7 @@ import httpx2
 import openai
 import orjson
 
-from providers.base import Capabilities, Limits, Misconfigured, Rejected, Request, Response, Timeout, Transient
+from providers.base import Capabilities, Limits, Misconfigured, ProviderError, Rejected, Request, Response, Timeout, Transient
 
 Json = dict[str, Any]
 File = tuple[str, tuple[str, bytes, str]]
@@ -45,6 +45,9 @@ class HostedProvider:
         max_connections: connections kept open at most.
         extra: further keys for every body; they are part of `identity`.
     """
+
+    LIST_QUERY = ""
+    """What makes the first page of the list of models hold all of them."""
 
     def __init__(
         self,
@@ -94,9 +97,38 @@ class HostedProvider:
 
     async def call(self, request: Request) -> Response:
         started = time.perf_counter()
-        try:
+        with self._network():
             with anyio.fail_after(self._timeout):
                 response = await self._answer(request)
+        return replace(response, latency=time.perf_counter() - started)
+
+    async def models(self) -> list[str]:
+        """The names of the endpoint's models, as its first page lists them. Raises as `call` does; Rejected where it lists none."""
+        with self._network():
+            with anyio.fail_after(self._timeout):
+                answer = await self._http.get(f"{self.base_url}/models{self.LIST_QUERY}", headers=self._own_headers)
+        if answer.status_code != 200:
+            raise self._listing_error(answer)
+        with reading():
+            body = parsed(self._content(answer))
+            entries = body.get("data") or body.get("models") or []
+            return [str(entry.get("id") or entry.get("name")).removeprefix("models/") for entry in entries]
+
+    def _listing_error(self, answer: httpx2.Response) -> ProviderError:
+        """What a status other than 200 means where models are listed: a list that is not there is no mistake."""
+        if answer.status_code in (404, 405, 501):
+            return Rejected(f"{answer.status_code}")
+        return self._error(answer.status_code, error_body(self._content(answer)), answer.headers)
+
+    def _error(self, status: int, body: object, headers: httpx2.Headers) -> ProviderError:
+        """The vendor's error that a status stands for."""
+        raise NotImplementedError
+
+    @contextmanager
+    def _network(self) -> Iterator[None]:
+        """Errors of the network by name."""
+        try:
+            yield
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
             if not isinstance(error.__cause__, aiohttp.ClientConnectorError):
                 raise Transient(f"the connection was dropped: {error or type(error).__name__}") from None
@@ -107,7 +139,6 @@ class HostedProvider:
             raise Rejected(f"an image of the request cannot be read: {error}") from None
         except (httpx2.RequestError, httpx2.InvalidURL) as error:
             raise Transient(f"connection failed: {error or type(error).__name__}") from None
-        return replace(response, latency=time.perf_counter() - started)
 
     async def _answer(self, request: Request) -> Response:
         """The vendor's way to ask; the errors of the network are mapped by `call`."""

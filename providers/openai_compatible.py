@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from providers import openai_wire as wire
-from providers.base import Capabilities, Image, Limits, Request, Response
+from providers.base import Capabilities, Image, Limits, ProviderError, Request, Response
 from providers.http import HostedProvider, error_body, media_type_of, parsed, reading
 from providers.rate_headers import limits_of
 
@@ -66,6 +66,9 @@ class OpenAICompatible(HostedProvider):
         if request.kind == "chat" or self._image_api == "chat":
             return await self._chat(request)
         return await self._images(request)
+
+    def _error(self, status: int, body: object, headers: httpx2.Headers) -> ProviderError:
+        return wire.error_of(status, body, headers, self.model)
 
     def _limits_of(self, headers: httpx2.Headers) -> Limits | None:
         if any(name[:11].lower() == b"x-ratelimit" for name, _ in headers.raw):

@@ -51,6 +51,8 @@ def limits_of(headers: Mapping[str, str]) -> Limits:
         _int(headers.get("x-ratelimit-remaining-tokens")),
         duration(headers.get("x-ratelimit-reset-requests")),
         duration(headers.get("x-ratelimit-reset-tokens")),
+        _int(headers.get("x-ratelimit-limit-requests")),
+        _int(headers.get("x-ratelimit-limit-tokens")),
     )
 
 
@@ -76,6 +78,8 @@ def anthropic_limits_of(headers: Mapping[str, str]) -> Limits:
         _int(headers.get("anthropic-ratelimit-tokens-remaining")),
         _until(headers.get("anthropic-ratelimit-requests-reset")),
         _until(headers.get("anthropic-ratelimit-tokens-reset")),
+        _int(headers.get("anthropic-ratelimit-requests-limit")),
+        _int(headers.get("anthropic-ratelimit-tokens-limit")),
     )
 
 

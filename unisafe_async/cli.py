@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from unisafe_async.commands import caches, data, results, running
+from unisafe_async.commands import caches, data, doctoring, results, running
 from unisafe_async.commands.options import BAD, INTERRUPTED
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (running.run, running.plan, results.report, results.runs, results.show, running.simulate):
+for command in (running.run, running.plan, doctoring.doctor, results.report, results.runs, results.show, running.simulate):
     app.command()(command)
 app.add_typer(data.app, name="data")
 app.add_typer(caches.app, name="cache")

@@ -201,10 +201,7 @@ async def prepared(
     """Everything a run or a plan needs, opened and checked; nothing is sent."""
     config.keys()
     section = config.dataset
-    try:
-        rubrics = load_rubrics(config.base / config.judge.rubrics if config.judge.rubrics else None)
-    except RubricError as error:
-        raise ConfigError(f"{config.file}: judge.rubrics: {error}") from None
+    judge = judge_of(config)
     if dataset is None:
         dataset = await to_thread.run_sync(open_dataset, section.source, config.base)
     dataset = dataset.select(section.tasks, section.categories, section.limit)
@@ -222,7 +219,7 @@ async def prepared(
             gateway,
             store,
             dataset,
-            Judge(rubrics, config.judge.max_tokens, config.judge.temperature),
+            judge,
             judging,
             lanes,
             name,
@@ -230,6 +227,15 @@ async def prepared(
             Sampling(generation.max_tokens, generation.temperature, generation.top_p, generation.seed, generation.image_size),
         )
         yield Run(name, config, dataset, lanes, judging, gateway, pipeline), pipeline, store
+
+
+def judge_of(config: Config) -> Judge:
+    """The judge's rubrics and parameters. Raises ConfigError for a rubric that cannot be used."""
+    try:
+        rubrics = load_rubrics(config.base / config.judge.rubrics if config.judge.rubrics else None)
+    except RubricError as error:
+        raise ConfigError(f"{config.file}: judge.rubrics: {error}") from None
+    return Judge(rubrics, config.judge.max_tokens, config.judge.temperature)
 
 
 def _lanes(config: Config, dataset: Dataset, gateway: Gateway) -> list[Lane]:

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 from rich.console import Console
@@ -19,6 +19,9 @@ from unisafe_async.evaluation import Result, Run, evaluate, only_error
 from unisafe_async.report.progress import Progress
 from unisafe_async.report.report import print_report, read_report
 from unisafe_async.report.text import count, plain
+
+if TYPE_CHECKING:
+    from unisafe_async.doctor import Patient
 
 T = TypeVar("T")
 DONE, UNJUDGED, INTERRUPTED = 0, 1, 130
@@ -127,3 +130,20 @@ def simulate_session(
         run_loop(serve)
     except OSError as error:
         raise ConfigError(f"cannot serve on {host}:{port}: {error.strerror or error}; name another --port") from None
+
+
+def doctor_session(config: Config, pays: Callable[[list[Patient]], bool]) -> list[Patient]:
+    """What is found out for nothing, and, where `pays` says so of that, by one tiny call of each kind."""
+    from unisafe_async.doctor import examined, try_calls
+    from unisafe_async.evaluation import judge_of
+
+    async def look() -> list[Patient]:
+        async with examined(config, judge_of(config)) as patients:
+            if pays(patients):
+                await try_calls(patients)
+            return patients
+
+    try:
+        return run_loop(look)
+    except BaseExceptionGroup as group:
+        raise only_error(group) from None

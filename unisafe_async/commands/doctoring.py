@@ -1,0 +1,29 @@
+"""`doctor`: would a run work?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unisafe_async.commands.options import DONE, UNJUDGED, ConfigOption, ModelOption, load
+
+
+def doctor(
+    config: ConfigOption = Path("bench.toml"),
+    model: ModelOption = None,
+    free: Annotated[bool, typer.Option("--free", help="Only what costs nothing: keys, addresses, lists of models.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Make the tiny calls without asking.")] = False,
+) -> None:
+    """Check keys, addresses, models, images and limits with one tiny call each; says what to change."""
+    from rich.console import Console
+
+    from unisafe_async.report.doctor import ask_to_pay, print_patients
+    from unisafe_async.session import doctor_session
+
+    console = Console()
+    loaded = load(config, model, None, None, None, None)
+    patients = doctor_session(loaded, lambda found: not free and ask_to_pay(console, found, yes=yes))
+    print_patients(console, patients)
+    raise typer.Exit(UNJUDGED if any(patient.wrong for patient in patients) else DONE)
