@@ -17,7 +17,7 @@ from typing import Literal, Self
 
 import anyio
 
-from providers.base import Block, Capabilities, Image, Limits, Request, Response, Text, Usage
+from providers.base import Block, Capabilities, Image, Limits, Request, Response, Stage, Text, Usage
 
 Outcome = Literal["answered", "refused", "blocked", "empty"]
 
@@ -142,7 +142,8 @@ class Simulated:
         truth = truth_of(self.profile, self.name, request)
         draw = _draws(self.profile, self.name, request)
         if truth.outcome == "blocked":
-            return Response(finish="blocked", reason="content_filter (simulated)", block=Block("response"))
+            stage: Stage = "request" if draw[5] < 0.5 else "response"
+            return Response(finish="blocked", reason="content_filter (simulated)", block=Block(stage, (("simulated", "high"),)))
         if truth.outcome == "empty":
             return Response()
         marker = f"{MARKED}{truth.contextual} intrinsic={truth.intrinsic}]"

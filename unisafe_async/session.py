@@ -119,8 +119,10 @@ def simulate_session(
     async def serve() -> None:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with serving(simulator, host, port) as url:
+                root = url.removesuffix("/v1")
+                print(f"simulated models at {url}: {', '.join(simulator.models)}; counts at {root}/stats", flush=True)
                 print(
-                    f"simulated models at {url}: {', '.join(simulator.models)}; counts at {url.removesuffix('/v1')}/stats",
+                    f"as other vendors serve them: azure {root}/openai/v1, anthropic {root}/anthropic/v1, gemini {root}/v1beta",
                     flush=True,
                 )
                 async for _ in signals:

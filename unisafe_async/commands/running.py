@@ -62,7 +62,7 @@ def simulate(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the faults.")] = 0,
 ) -> None:
-    """Serve the simulated models in the OpenAI shape, with faults on demand."""
+    """Serve the simulated models as OpenAI, Azure, Anthropic and Gemini would, with faults on demand."""
     from unisafe_async.session import simulate_session
 
     simulate_session(

@@ -1,8 +1,7 @@
-"""`unisafe simulate`: the simulated models over HTTP in the OpenAI shape, with faults on demand: to rehearse limits."""
+"""The simulated models over HTTP, in each vendor's shape, with faults on demand: to rehearse limits and blocks."""
 
 from __future__ import annotations
 
-import base64
 import json
 import random
 import time
@@ -14,13 +13,16 @@ from dataclasses import dataclass, field, fields, replace
 import anyio
 from aiohttp import web
 
-from providers.base import Capabilities, Image, Part, Request, Response, Text, digest_of
-from providers.http import media_type_of
+from providers.base import Block, Capabilities, Request, Response, digest_of
 from providers.simulated import PROFILES, Profile, Simulated
 from unisafe_async.dataset import Dataset
+from unisafe_async.simulate.anthropic_shape import AnthropicShape
+from unisafe_async.simulate.gemini_shape import GeminiShape
+from unisafe_async.simulate.openai_shape import OpenAIShape
+from unisafe_async.simulate.shape import Asked, Shape
 
 ALL = Capabilities(image_in=True, image_out=True, edit=True)
-Reader = Callable[[web.Request], Awaitable[tuple[str, Request, str]]]
+Reader = Callable[[web.Request], Awaitable[Asked]]
 MAX_BODY = 256 * 1024 * 1024
 
 
@@ -35,7 +37,7 @@ class Faults:
         stalled: no answer for `stall_s` seconds.
         truncated: the body ends early.
         malformed: 200 with a body that is no JSON.
-        blocked: 400 with code `content_filter`.
+        blocked: the platform stops the request, as the vendor tells that.
     """
 
     rate_limited: float = 0.0
@@ -47,6 +49,8 @@ class Faults:
     blocked: float = 0.0
 
 
+SHAPES: tuple[Shape, ...] = (OpenAIShape("/v1"), OpenAIShape("/openai/v1", azure=True), AnthropicShape(), GeminiShape())
+"""OpenAI at /v1, Azure OpenAI at /openai/v1, Anthropic at /anthropic/v1, Gemini at /v1beta."""
 FAULTS = tuple(field.name for field in fields(Faults))
 
 
@@ -117,52 +121,57 @@ class Simulator:
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=MAX_BODY)
-        app.router.add_get("/v1/models", self._list)
         app.router.add_get("/stats", self._stats)
-        app.router.add_post("/v1/chat/completions", self._answering(self._chat))
-        app.router.add_post("/v1/images/generations", self._answering(self._image))
-        app.router.add_post("/v1/images/edits", self._answering(self._edit))
+        for shape in SHAPES:
+            app.router.add_get(shape.listing, self._listing(shape))
+            for path, reader in shape.paths.items():
+                app.router.add_post(path, self._answering(shape, reader))
         return app
 
-    def _answering(self, reader: Reader) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def _answering(self, shape: Shape, reader: Reader) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def answer(request: web.Request) -> web.StreamResponse:
-            return await self._answer(request, reader)
+            return await self._answer(request, shape, reader)
 
         return answer
 
-    async def _list(self, _: web.Request) -> web.Response:
-        models = [{"id": name, "object": "model", "owned_by": "unisafe-simulated"} for name in self._models]
-        return web.json_response({"object": "list", "data": models})
+    def _listing(self, shape: Shape) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def listed(request: web.Request) -> web.Response:
+            if self._key is not None and shape.key_of(request) != self._key:
+                return shape.error(401, "invalid_api_key", "Incorrect API key provided")
+            return web.json_response(shape.models(list(self._models)))
+
+        return listed
 
     async def _stats(self, _: web.Request) -> web.Response:
         return web.json_response(self.seen.stats())
 
-    async def _answer(self, request: web.Request, reader: Reader) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, shape: Shape, reader: Reader) -> web.StreamResponse:
         self.seen.in_flight += 1
         self.seen.most_in_flight = max(self.seen.most_in_flight, self.seen.in_flight)
         try:
-            if self._key is not None and request.headers.get("authorization") != f"Bearer {self._key}":
-                return _error(401, "invalid_api_key", "Incorrect API key provided")
+            if self._key is not None and shape.key_of(request) != self._key:
+                return shape.error(401, "invalid_api_key", "Incorrect API key provided")
             try:
-                name, asked, digest = await reader(request)
+                asked = await reader(request)
             except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-                return _error(400, "invalid_request_error", f"The request cannot be read: {error!r}")
-            model = self._models.get(name)
+                return shape.error(400, "invalid_request_error", f"The request cannot be read: {error!r}")
+            model = self._models.get(asked.model)
             if model is None:
-                return _error(404, "model_not_found", f"The model {name!r} does not exist; models are {', '.join(self._models)}")
+                known = ", ".join(self._models)
+                return shape.error(404, "model_not_found", f"The model {asked.model!r} does not exist; models are {known}")
             if not self._let_through():
                 self.seen.faults["rpm"] += 1
-                return _error(429, "rate_limit_exceeded", "Rate limit reached", {"retry-after": "1"})
+                return shape.error(429, "rate_limit_exceeded", "Rate limit reached", {"retry-after": "1"})
             fault = self._fault()
             if fault is not None:
                 self.seen.faults[fault] += 1
             if fault in ("rate_limited", "unavailable", "dropped", "stalled", "blocked"):
-                return await self._fail(request, fault)
+                return await self._fail(request, shape, asked, fault)
             await self._delay()
-            response = await model.call(asked)
+            response = await model.call(self._labelled(asked.request))
             if fault is None:
-                self.seen.answers[digest] += 1
-            return await _send(request, response, asked.kind, name, fault)
+                self.seen.answers[asked.digest] += 1
+            return await _spoilt(request, shape.answer(request, asked, response), fault)
         finally:
             self.seen.in_flight -= 1
 
@@ -185,14 +194,14 @@ class Simulator:
                 return name
         return None
 
-    async def _fail(self, request: web.Request, fault: str) -> web.StreamResponse:
+    async def _fail(self, request: web.Request, shape: Shape, asked: Asked, fault: str) -> web.StreamResponse:
         if fault == "rate_limited":
             headers = {"retry-after-ms": str(round(self._retry_after * 1000))}
-            return _error(429, "rate_limit_exceeded", "Slow down (simulated)", headers)
+            return shape.error(429, "rate_limit_exceeded", "Slow down (simulated)", headers)
         if fault == "unavailable":
-            return _error(503, "server_error", "Overloaded (simulated)")
+            return shape.error(503, "server_error", "Overloaded (simulated)")
         if fault == "blocked":
-            return _error(400, "content_filter", "The prompt was stopped by the content filter (simulated)")
+            return shape.answer(request, asked, Response(finish="blocked", block=Block("request", (("simulated", "high"),))))
         if fault == "stalled":
             await anyio.sleep(self._stall_s)
         if request.transport is not None:
@@ -203,45 +212,6 @@ class Simulator:
         if self._latency:
             factor = self._random.lognormvariate(0, self._sigma) if self._sigma else 1.0
             await anyio.sleep(self._latency * factor)
-
-    # -------------------------------------------------------- from the wire to a Request
-
-    async def _chat(self, request: web.Request) -> tuple[str, Request, str]:
-        raw = await request.read()
-        body = json.loads(raw)
-        system = "\n".join(str(one["content"]) for one in body["messages"] if one["role"] == "system")
-        parts: list[Part] = []
-        for message in body["messages"]:
-            if message["role"] == "user":
-                content = message["content"]
-                parts += [Text(content)] if isinstance(content, str) else [_part(one) for one in content]
-        kind = "chat"
-        if "image" in (body.get("modalities") or []):
-            kind = "edit" if any(isinstance(part, Image) for part in parts) else "image"
-        form = body.get("response_format") or {}
-        schema = (str(form["json_schema"]["name"]), json.dumps(form["json_schema"]["schema"])) if "json_schema" in form else None
-        asked = Request(kind, tuple(parts), system=system, seed=body.get("seed"), schema=schema)  # type: ignore[arg-type]
-        return str(body["model"]), self._labelled(asked), digest_of(raw)
-
-    async def _image(self, request: web.Request) -> tuple[str, Request, str]:
-        raw = await request.read()
-        body = json.loads(raw)
-        return (
-            str(body["model"]),
-            self._labelled(Request("image", (Text(str(body["prompt"])),), seed=body.get("seed"))),
-            digest_of(raw),
-        )
-
-    async def _edit(self, request: web.Request) -> tuple[str, Request, str]:
-        form = await request.post()
-        images = []
-        for name, value in form.items():
-            if name.startswith("image") and isinstance(value, web.FileField):
-                data = value.file.read()
-                images.append(Image.from_bytes(data, media_type_of(data)))
-        seed = int(str(form["seed"])) if "seed" in form else None
-        asked = Request("edit", (*images, Text(str(form["prompt"]))), seed=seed)
-        return str(form["model"]), self._labelled(asked), digest_of(asked.canonical + str(form["model"]).encode())
 
     def _labelled(self, request: Request) -> Request:
         labels = self._labels.get(_content(request))
@@ -264,30 +234,14 @@ def _content(request: Request) -> str:
     return digest_of(json.dumps([request.kind, request.text, [image.digest for image in request.images]]).encode())
 
 
-def _part(content: Mapping[str, object]) -> Part:
-    if content["type"] == "text":
-        return Text(str(content["text"]))
-    url = str(content["image_url"]["url"])  # type: ignore[index]
-    head, _, data = url.partition(";base64,")
-    return Image.from_bytes(base64.b64decode(data), head.removeprefix("data:"))
-
-
-def _error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    return web.json_response({"error": {"message": message, "type": code, "code": code}}, status=status, headers=headers)
-
-
-async def _send(request: web.Request, response: Response, kind: str, model: str, fault: str | None) -> web.StreamResponse:
-    """A Response in the OpenAI shape, or cut short or spoilt by a fault."""
-    chat = request.path.endswith("/chat/completions")
+async def _spoilt(request: web.Request, whole: web.Response, fault: str | None) -> web.StreamResponse:
+    """The answer as it is, or cut short or spoilt by a fault."""
     if fault == "malformed":
         return web.Response(text='{"choices": [{"message": ', content_type="application/json")
-    if response.finish == "blocked" and (not chat or model.endswith("judge")):
-        return _error(400, "content_policy_violation", "Rejected by the content policy (simulated)")
-    if not chat and response.text and not response.images:
-        return web.json_response({"created": 1, "data": [], "usage": _usage(response)})
-    body = json.dumps(_chat_body(response, model) if chat else _image_body(response)).encode()
     if fault != "truncated":
-        return web.Response(body=body, content_type="application/json")
+        return whole
+    body = whole.body
+    assert isinstance(body, bytes)
     answer = web.StreamResponse(headers={"content-length": str(len(body)), "content-type": "application/json"})
     await answer.prepare(request)
     with suppress(ConnectionError):
@@ -295,45 +249,6 @@ async def _send(request: web.Request, response: Response, kind: str, model: str,
     if request.transport is not None:
         request.transport.close()
     return answer
-
-
-def _chat_body(response: Response, model: str) -> dict[str, object]:
-    message: dict[str, object] = {"role": "assistant", "content": response.text}
-    if response.finish == "refused":
-        message |= {"content": None, "refusal": response.text}
-    if response.images:
-        message["images"] = [
-            {"type": "image_url", "image_url": {"url": f"data:{image.media_type};base64,{_encoded(image)}"}}
-            for image in response.images
-        ]
-    finish = {"blocked": "content_filter", "length": "length"}.get(response.finish, "stop")
-    choice = {"index": 0, "finish_reason": finish, "message": message}
-    return {
-        "id": "simulated",
-        "object": "chat.completion",
-        "created": 1,
-        "model": model,
-        "choices": [choice],
-        "usage": _usage(response),
-    }
-
-
-def _image_body(response: Response) -> dict[str, object]:
-    return {"created": 1, "data": [{"b64_json": _encoded(image)} for image in response.images], "usage": _usage(response)}
-
-
-def _encoded(image: Image) -> str:
-    assert isinstance(image.source, bytes)
-    return base64.b64encode(image.source).decode()
-
-
-def _usage(response: Response) -> dict[str, int]:
-    usage = response.usage
-    return {
-        "prompt_tokens": usage.tokens_in,
-        "completion_tokens": usage.tokens_out,
-        "total_tokens": usage.tokens_in + usage.tokens_out,
-    }
 
 
 @asynccontextmanager

@@ -1,0 +1,56 @@
+"""What the simulated server needs to speak a vendor's protocol."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiohttp import web
+
+from providers.base import Image, Request, Response
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that was read from the wire: for which model, what, and a digest of the body as it came."""
+
+    model: str
+    request: Request
+    digest: str
+
+
+class Shape(Protocol):
+    """One vendor's protocol."""
+
+    @property
+    def paths(self) -> Mapping[str, Callable[[web.Request], Awaitable[Asked]]]:
+        """What reads the request at each path that is posted to (an aiohttp pattern).
+
+        Readers raise ValueError, KeyError, TypeError, AttributeError or IndexError for a body that is none.
+        """
+        ...
+
+    @property
+    def listing(self) -> str:
+        """The path that lists the models."""
+        ...
+
+    def key_of(self, request: web.Request) -> str:
+        """The key that came with a request."""
+        ...
+
+    def models(self, names: list[str]) -> dict[str, object]:
+        """The list of models as a body."""
+        ...
+
+    def error(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response: ...
+
+    def answer(self, request: web.Request, asked: Asked, response: Response) -> web.Response: ...
+
+
+def encoded(image: Image) -> str:
+    """The image's bytes in base64."""
+    assert isinstance(image.source, bytes)
+    return base64.b64encode(image.source).decode()
