@@ -16,7 +16,6 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import anyio
-from anyio import to_thread
 
 from judger import Judge, read_intent, read_verdict
 from providers.base import (
@@ -69,19 +68,28 @@ class Finding:
 
 
 @dataclass
-class Patient:
-    """One model or judge: what was found, in order, and the calls that would show whether it does what bench.toml says."""
+class Diagnosis:
+    """What was found of one place in bench.toml, in the order in which it was looked at."""
 
     place: str
     name: str
-    section: EndpointSection
-    endpoint: Endpoint | None = None
-    probes: list[tuple[str, Request]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
     @property
     def wrong(self) -> int:
         return sum(finding.mark == "wrong" for finding in self.findings)
+
+    def say(self, check: str, mark: Mark, words: str = "") -> None:
+        self.findings.append(Finding(check, mark, words))
+
+
+@dataclass
+class Patient(Diagnosis):
+    """One model or judge, and the calls that would show whether it does what bench.toml says."""
+
+    section: EndpointSection = field(kw_only=True)
+    endpoint: Endpoint | None = None
+    probes: list[tuple[str, Request]] = field(default_factory=list)
 
     @property
     def most(self) -> float | None:
@@ -90,9 +98,6 @@ class Patient:
             return 0.0
         return sum(self.endpoint.most(request) for _, request in self.probes) if self.section.priced else None
 
-    def say(self, check: str, mark: Mark, words: str = "") -> None:
-        self.findings.append(Finding(check, mark, words))
-
 
 # ---------------------------------------------------------------- what is free
 
@@ -100,11 +105,11 @@ class Patient:
 @asynccontextmanager
 async def examined(config: Config, judge: Judge) -> AsyncIterator[list[Patient]]:
     """All that can be found out without a paid call; the endpoints stay open for `try_calls`."""
-    patients = [await to_thread.run_sync(look_at_dataset, config)]
+    patients = []
     async with AsyncExitStack() as stack:
         for place, section in config.endpoints():
             name = section.name if isinstance(section, ModelSection) else f"judge {section.model}"
-            patient = Patient(place, name, section)
+            patient = Patient(place, name, section=section)
             patients.append(patient)
             if not _key(patient):
                 continue
@@ -226,35 +231,38 @@ async def try_calls(patients: Sequence[Patient]) -> None:
             await patient.endpoint.provider.release()
 
 
-def look_at_dataset(config: Config) -> Patient:
+def look_at_dataset(config: Config) -> Diagnosis:
     """Whether the dataset is there and can be read; one at the hub is not downloaded for that."""
-    patient = Patient("dataset", "dataset", config.judge)
+    found = Diagnosis("dataset", "dataset")
     source = config.dataset.source
     if source.startswith("hf:"):
         token = "set" if os.environ.get(TOKEN_VARIABLE) else "not set"
-        patient.say(
+        found.say(
             "source",
             "skipped",
             f"{source} is downloaded by the first run, if it is not in the hub's cache; {TOKEN_VARIABLE} is {token}",
         )
-        return patient
+        return found
     try:
         dataset = open_dataset(source, config.base).select(config.dataset.tasks, config.dataset.categories, config.dataset.limit)
     except DatasetError as error:
-        patient.say("source", "wrong", str(error))
-        return patient
+        found.say("source", "wrong", str(error))
+        return found
     if dataset.problems:
-        patient.say("lines", "warning", f"{len(dataset.problems)} cannot be used: `unisafe data check {source}` lists them")
-    patient.say("source", "ok" if len(dataset) else "wrong", f"{source}: {len(dataset):,} items selected")
-    return patient
+        found.say("lines", "warning", f"{len(dataset.problems)} cannot be used: `unisafe data check {source}` lists them")
+    found.say("source", "ok" if len(dataset) else "wrong", f"{source}: {len(dataset):,} items selected")
+    return found
 
 
 async def _try(patient: Patient, endpoint: Endpoint) -> None:
+    answered = False
     for index, (check, request) in enumerate(patient.probes):
         try:
             response = await endpoint.provider.call(request)
         except Misconfigured as error:
-            patient.say(check, "wrong", str(error))
+            patient.say(check, "wrong", f"{error}; {_promise(check)}" if answered else str(error))
+            if answered:
+                continue
             for missed, _ in patient.probes[index + 1 :]:
                 patient.say(missed, "skipped", "the model cannot be asked")
             return
@@ -265,6 +273,7 @@ async def _try(patient: Patient, endpoint: Endpoint) -> None:
         except ProviderError as error:
             patient.say(check, "wrong", f"{error}; {_promise(check)}")
         else:
+            answered = True
             patient.findings.append(_read(check, request, response, judging=not isinstance(patient.section, ModelSection)))
     _compare_limits(patient, endpoint.provider.reported)
 

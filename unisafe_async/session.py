@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
+from anyio import to_thread
 from rich.console import Console
 from rich.text import Text
 
@@ -21,7 +22,7 @@ from unisafe_async.report.report import print_report, read_report
 from unisafe_async.report.text import count, plain
 
 if TYPE_CHECKING:
-    from unisafe_async.doctor import Patient
+    from unisafe_async.doctor import Diagnosis, Patient
 
 T = TypeVar("T")
 DONE, UNJUDGED, INTERRUPTED = 0, 1, 130
@@ -134,16 +135,17 @@ def simulate_session(
         raise ConfigError(f"cannot serve on {host}:{port}: {error.strerror or error}; name another --port") from None
 
 
-def doctor_session(config: Config, pays: Callable[[list[Patient]], bool]) -> list[Patient]:
+def doctor_session(config: Config, pays: Callable[[list[Patient]], bool]) -> list[Diagnosis]:
     """What is found out for nothing, and, where `pays` says so of that, by one tiny call of each kind."""
-    from unisafe_async.doctor import examined, try_calls
+    from unisafe_async.doctor import examined, look_at_dataset, try_calls
     from unisafe_async.evaluation import judge_of
 
-    async def look() -> list[Patient]:
+    async def look() -> list[Diagnosis]:
+        dataset = await to_thread.run_sync(look_at_dataset, config)
         async with examined(config, judge_of(config)) as patients:
             if pays(patients):
                 await try_calls(patients)
-            return patients
+            return [dataset, *patients]
 
     try:
         return run_loop(look)

@@ -19,11 +19,11 @@ def doctor(
     """Check keys, addresses, models, images and limits with one tiny call each; says what to change."""
     from rich.console import Console
 
-    from unisafe_async.report.doctor import ask_to_pay, print_patients
+    from unisafe_async.report.doctor import ask_to_pay, print_diagnoses
     from unisafe_async.session import doctor_session
 
     console = Console()
     loaded = load(config, model, None, None, None, None)
     patients = doctor_session(loaded, lambda found: not free and ask_to_pay(console, found, yes=yes))
-    print_patients(console, patients)
+    print_diagnoses(console, patients)
     raise typer.Exit(UNJUDGED if any(patient.wrong for patient in patients) else DONE)

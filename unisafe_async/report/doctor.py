@@ -10,7 +10,7 @@ from rich.prompt import Confirm
 from rich.table import Table
 from rich.text import Text
 
-from unisafe_async.doctor import Patient
+from unisafe_async.doctor import Diagnosis, Patient
 from unisafe_async.report.text import count, dollars, line, plain
 
 FREE = ("source", "lines", "key", "address", "price", "model")
@@ -36,7 +36,7 @@ def ask_to_pay(console: Console, patients: Sequence[Patient], *, yes: bool) -> b
     return Confirm.ask("Make them?", console=console, default=True)
 
 
-def print_patients(console: Console, patients: Sequence[Patient]) -> None:
+def print_diagnoses(console: Console, patients: Sequence[Diagnosis]) -> None:
     """Every finding, then the count of those that are wrong."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_header=False)
     table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=24)
