@@ -86,7 +86,8 @@ SELECT $run, item, task, category, subcategory, model, 0, outcome,
        CASE WHEN outcome <> 'failed' THEN response END,
        contextual,
        CASE WHEN outcome = 'failed' THEN 'failed' WHEN lost THEN 'blocked' ELSE 'judged' END,
-       CASE WHEN lost THEN 'the judge''s platform blocked it' WHEN contextual IS NULL THEN '' ELSE 'A short reason that stands in for the judge''s words.' END, '',
+       CASE WHEN lost THEN 'the judge''s platform blocked it' WHEN contextual IS NULL THEN ''
+            ELSE 'A short reason that stands in for the judge''s words.' END, '',
        CASE WHEN contextual IS NULL THEN NULL WHEN contextual = 0 AND judge_draw % 5 > 0 THEN 0
             WHEN contextual = 1 AND judge_draw % 20 = 0 THEN 0 ELSE 1 END,
        CASE WHEN outcome = 'failed' THEN 'failed' WHEN lost THEN 'blocked' ELSE 'judged' END,
