@@ -11,30 +11,15 @@ from collections.abc import Mapping
 
 import httpx2
 
-from providers.base import (
-    Capabilities,
-    Finish,
-    Limits,
-    Misconfigured,
-    ProviderError,
-    RateLimited,
-    Rejected,
-    Request,
-    Response,
-    Text,
-    Transient,
-    Usage,
-    clean,
-)
+from providers.base import Capabilities, Limits, ProviderError, Rejected, Request, Response, Text, Transient, Usage, clean
+from providers.failures import failure_of
 from providers.http import HostedProvider, Json, error_body, parsed, reading
-from providers.openai_wire import error_message
-from providers.rate_headers import anthropic_limits_of, retry_after
+from providers.outcomes import error_message, of_message
+from providers.rate_headers import anthropic_limits_of
 
 VERSION = "2023-06-01"
 MOST_TOKENS = 4_096
 """What `max_tokens` is when the request leaves it open: this API has no default."""
-ENDINGS: dict[str, Finish] = {"max_tokens": "length", "model_context_window_exceeded": "length", "refusal": "blocked"}
-"""`refusal` is the platform's classifier stopping the answer (stop_details names its category), not the model's own words."""
 
 
 class Anthropic(HostedProvider):
@@ -127,33 +112,13 @@ def message_response(body: Json) -> Response:
     if not isinstance(body.get("content"), list):
         raise Transient("the endpoint answered without any content")
     text = "".join(str(block.get("text") or "") for block in body["content"] if block.get("type") == "text")
-    stop = str(body.get("stop_reason") or "")
-    finish = ENDINGS.get(stop, "stop")
-    reason = ""
-    if finish == "blocked":
-        details = body.get("stop_details") or {}
-        reason = ": ".join(filter(None, (stop, str(details.get("category") or ""), str(details.get("explanation") or ""))))
     usage = body.get("usage") or {}
     cached = (usage.get("cache_creation_input_tokens") or 0) + (usage.get("cache_read_input_tokens") or 0)
     tokens_in, tokens_out = int(usage.get("input_tokens") or 0) + int(cached), int(usage.get("output_tokens") or 0)
-    return Response(text=clean(text), finish=finish, reason=clean(reason), usage=Usage(tokens_in, tokens_out))
+    ending = of_message(body, text)
+    return Response(clean(text), (), ending.finish, ending.reason, Usage(tokens_in, tokens_out), block=ending.block)
 
 
 def error_of(status: int, body: object, headers: Mapping[str, str], model: str) -> ProviderError:
     """The error that a status stands for, with words that say what to change."""
-    message = error_message(body)
-    if status == 402 or (status == 400 and "credit balance" in message):
-        return Misconfigured(f"no credit left at Anthropic ({status}): {message}")
-    if status == 401:
-        return Misconfigured(f"Anthropic refused the key (401): {message}; check the variable named by `key_env`")
-    if status == 403:
-        return Misconfigured(f"Anthropic denies access (403): {message}; check the key's workspace and region")
-    if status == 404:
-        return Misconfigured(f"not found (404): {message}; check `model` ({model}) and `base_url`")
-    if status == 429:
-        return RateLimited(f"429: {message}", retry_after(headers))
-    if status in (408, 409) or status >= 500:
-        return Transient(f"{status}: {message}", retry_after(headers))
-    if status == 413:
-        return Rejected(f"the request is larger than Anthropic takes (413): {message}")
-    return Rejected(f"{status}: {message}")
+    return failure_of("Anthropic", status, body, headers, model)

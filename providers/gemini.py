@@ -9,45 +9,19 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from collections.abc import Mapping
-from typing import Any
 
 import httpx2
 import orjson
 
-from providers.base import (
-    Capabilities,
-    Finish,
-    Image,
-    Misconfigured,
-    ProviderError,
-    RateLimited,
-    Rejected,
-    Request,
-    Response,
-    Text,
-    Transient,
-    Usage,
-    clean,
-)
+from providers.base import Capabilities, Image, ProviderError, Rejected, Request, Response, Text, Transient, Usage, clean
+from providers.failures import failure_of
 from providers.http import HostedProvider, Json, error_body, media_type_of, parsed, reading
-from providers.openai_wire import error_message
-from providers.rate_headers import duration, retry_after
+from providers.outcomes import error_message, of_candidate, of_prompt
 
-BLOCKED_ENDINGS = frozenset(
-    {
-        "SAFETY",
-        "RECITATION",
-        "BLOCKLIST",
-        "PROHIBITED_CONTENT",
-        "SPII",
-        "IMAGE_SAFETY",
-        "IMAGE_PROHIBITED_CONTENT",
-        "IMAGE_RECITATION",
-        "MODEL_ARMOR",
-    }
-)
-"""Finish reasons of the platform's filters. `IMAGE_OTHER`, `NO_IMAGE` and `OTHER` say no more than that nothing came out."""
+RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
+"""Aspect ratios that image models of this API draw in (ai.google.dev, "Gemini image generation", imageConfig)."""
 
 
 class Gemini(HostedProvider):
@@ -132,6 +106,8 @@ async def content_body(request: Request, safety: list[Json], *, structured: bool
             config[key] = value
     if request.kind != "chat":
         config["responseModalities"] = ["TEXT", "IMAGE"]
+        if request.size:
+            config["imageConfig"] = {"aspectRatio": ratio_of(request.size)}
     if structured and request.schema is not None:
         config |= {"responseMimeType": "application/json", "responseJsonSchema": json.loads(request.schema[1])}
     body: Json = {"contents": [{"role": "user", "parts": parts}]}
@@ -144,17 +120,27 @@ async def content_body(request: Request, safety: list[Json], *, structured: bool
     return body
 
 
+def ratio_of(size: str) -> str:
+    """The aspect ratio of `WIDTHxHEIGHT`. Raises Rejected for one that this API does not draw in."""
+    width, height = (int(side) for side in size.split("x"))
+    shared = math.gcd(width, height) or 1
+    ratio = f"{width // shared}:{height // shared}"
+    if ratio not in RATIOS:
+        raise Rejected(f"Gemini draws no image of {size}: its ratios are {', '.join(RATIOS)}; change generation.image_size")
+    return ratio
+
+
 def content_response(body: Json) -> Response:
     """A Response from generateContent's answer.
 
     A `promptFeedback.blockReason` is a blocked request, a filter's finish reason a blocked response; what came before it is kept.
     Raises Transient when there is neither a candidate nor a block.
     """
-    feedback = body.get("promptFeedback") or {}
     candidates = body.get("candidates") or []
+    blocked = of_prompt(body.get("promptFeedback") or {})
+    if blocked is not None and not candidates:
+        return Response(finish=blocked.finish, reason=blocked.reason, usage=_usage(body, 0), block=blocked.block)
     if not candidates:
-        if feedback.get("blockReason"):
-            return Response(finish="blocked", reason=_reason("prompt", feedback["blockReason"], feedback), usage=_usage(body, 0))
         raise Transient("the endpoint answered without any candidate and without saying why")
     candidate = candidates[0]
     texts: list[str] = []
@@ -166,10 +152,9 @@ def content_response(body: Json) -> Response:
         if inline:
             images.append(_image(inline))
         texts.append(str(part.get("text") or ""))
-    ending = str(candidate.get("finishReason") or "STOP")
-    finish: Finish = "blocked" if ending in BLOCKED_ENDINGS else "length" if ending == "MAX_TOKENS" else "stop"
-    reason = "" if ending in ("STOP", "MAX_TOKENS") else _reason("response", ending, candidate)
-    return Response(clean("".join(texts)), tuple(images), finish, clean(reason), _usage(body, len(images)))
+    text = clean("".join(texts))
+    ending = of_candidate(candidate, nothing=not text.strip() and not images)
+    return Response(text, tuple(images), ending.finish, ending.reason, _usage(body, len(images)), block=ending.block)
 
 
 def _image(inline: Json) -> Image:
@@ -180,17 +165,6 @@ def _image(inline: Json) -> Image:
     return Image.from_bytes(data, str(inline.get("mimeType") or inline.get("mime_type") or media_type_of(data)))
 
 
-def _reason(what: str, word: str, place: Mapping[str, Any]) -> str:
-    """The filter's word, the categories that it names with their probability, and its message."""
-    ratings = [
-        f"{str(rating.get('category')).removeprefix('HARM_CATEGORY_').lower()}: {str(rating.get('probability', 'blocked')).lower()}"
-        for rating in place.get("safetyRatings") or []
-        if rating.get("blocked") or str(rating.get("probability")) in ("MEDIUM", "HIGH")
-    ]
-    message = str(place.get("finishMessage") or place.get("blockReasonMessage") or "")
-    return f"{what} {word}" + (f" ({', '.join(ratings)})" if ratings else "") + (f": {message}" if message else "")
-
-
 def _usage(body: Json, images: int) -> Usage:
     usage = body.get("usageMetadata") or {}
     tokens_out = int(usage.get("candidatesTokenCount") or 0) + int(usage.get("thoughtsTokenCount") or 0)
@@ -199,20 +173,4 @@ def _usage(body: Json, images: int) -> Usage:
 
 def error_of(status: int, body: object, headers: Mapping[str, str], model: str) -> ProviderError:
     """The error that a status stands for, with words that say what to change."""
-    message = error_message(body)
-    error = body.get("error") if isinstance(body, dict) else None
-    details = [entry for entry in (error.get("details") or []) if isinstance(entry, dict)] if isinstance(error, dict) else []
-    if any(entry.get("reason") in ("API_KEY_INVALID", "API_KEY_EXPIRED") for entry in details) or status == 401:
-        return Misconfigured(f"Gemini refused the key ({status}): {message}; check the variable named by `key_env`")
-    if status == 400 and "location is not supported" in message:
-        return Misconfigured(f"Gemini is not offered in this region (400): {message}")
-    if status == 403:
-        return Misconfigured(f"Gemini denies access (403): {message}; check the key's project and restrictions")
-    if status == 404:
-        return Misconfigured(f"not found (404): {message}; check `model` ({model}) and `base_url`")
-    if status == 429:
-        asked = next((duration(str(entry["retryDelay"])) for entry in details if entry.get("retryDelay")), None)
-        return RateLimited(f"429: {message}", asked if asked is not None else retry_after(headers))
-    if status in (408, 409) or status >= 500:
-        return Transient(f"{status}: {message}", retry_after(headers))
-    return Rejected(f"{status}: {message}")
+    return failure_of("Gemini", status, body, headers, model)

@@ -11,6 +11,7 @@ import httpx2
 from providers import openai_wire as wire
 from providers.base import Capabilities, Image, Limits, ProviderError, Request, Response
 from providers.http import HostedProvider, error_body, media_type_of, parsed, reading
+from providers.outcomes import block_of
 from providers.rate_headers import limits_of
 
 CHAT, GENERATIONS, EDITS = "chat/completions", "images/generations", "images/edits"
@@ -122,7 +123,7 @@ class OpenAICompatible(HostedProvider):
 
     def _blocked_or_raise(self, status: int, body: object, headers: Mapping[str, str]) -> Response:
         with reading():
-            blocked = wire.block_of(status, body)
+            blocked = block_of(status, body)
             error = wire.error_of(status, body, headers, self.model)
         if blocked is None:
             raise error

@@ -1,7 +1,6 @@
-"""The OpenAI wire format, without a network: bodies from requests, responses and errors from bodies.
+"""The OpenAI wire format, without a network: bodies from requests, responses from bodies; what words mean is in outcomes.py.
 
-Shapes follow OpenAI's API reference (chat completions, images, error codes, rate limit headers), Azure OpenAI's content filter
-reference (`content_filter_results`, `ResponsibleAIPolicyViolation`) and OpenRouter's image output (`message.images`).
+Shapes follow OpenAI's API reference (chat completions, images) and OpenRouter's image output (`message.images`).
 """
 
 from __future__ import annotations
@@ -13,45 +12,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from providers.base import (
-    Finish,
-    Image,
-    Misconfigured,
-    ProviderError,
-    RateLimited,
-    Rejected,
-    Request,
-    Response,
-    Text,
-    Transient,
-    Usage,
-    clean,
-)
-from providers.rate_headers import retry_after
+from providers.base import Image, ProviderError, Request, Response, Text, Transient, Usage, clean
+from providers.failures import failure_of
+from providers.outcomes import block_of, error_message, of_choice
 
 Json = dict[str, Any]
 
-BLOCK_CODES = frozenset(
-    {
-        "content_filter",
-        "content_policy_violation",
-        "moderation_blocked",
-        "responsibleaipolicyviolation",
-        "safety_violation",
-        "content_policy",
-        "data_inspection_failed",
-        "prohibited_content",
-    }
-)
-BLOCK_WORDS = re.compile(
-    r"content (management )?polic|safety system|content filter|responsible ai|moderation|flagged as (potentially )?violat",
-    re.I,
-)
-NATIVE_BLOCKS = frozenset(
-    {"refusal", "safety", "recitation", "blocklist", "prohibited_content", "spii", "image_safety", "image_prohibited_content"}
-)
-"""What OpenRouter hands on in `native_finish_reason` when the vendor behind it stopped the answer (Anthropic, Gemini)."""
-NO_CREDIT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance"})
 DATA_URL = re.compile(r"data:(image/[a-z0-9.+-]+);base64,([A-Za-z0-9+/=\s]+)")
 
 
@@ -99,24 +65,30 @@ async def _content(request: Request) -> str | list[Json]:
 
 
 def chat_response(body: Json) -> Response:
-    """A Response from a chat completion's body. Raises Transient when the body is not one."""
+    """A Response from a chat completion's body. Raises Transient when the body is not one, or tells of an error."""
     if body.get("error") and not body.get("choices"):
-        raise Transient(f"the endpoint answered 200 with an error: {error_message(body)}")
+        return blocked_or_failed(body)
     try:
         choice = body["choices"][0]
         message = choice.get("message") or {}
     except (KeyError, IndexError, TypeError, AttributeError):
         raise Transient("the endpoint answered without any choice") from None
     text, images = _message_parts(message)
-    text = clean(text)
-    finish: Finish = "length" if choice.get("finish_reason") == "length" else "stop"
-    reason = ""
-    native = str(choice.get("native_finish_reason") or "")
-    if choice.get("finish_reason") == "content_filter" or native.lower() in NATIVE_BLOCKS:
-        finish, reason = "blocked", filter_reason(choice) or native or "content_filter"
-    elif message.get("refusal"):
-        finish, text, reason = "refused", clean(str(message["refusal"])), "message.refusal"
-    return Response(text=text, images=tuple(images), finish=finish, reason=reason, usage=usage_of(body, len(images)))
+    if choice.get("error") and not text.strip() and not images:
+        return blocked_or_failed(choice)
+    ending = of_choice(choice, message)
+    text = clean(str(message["refusal"]) if ending.finish == "refused" else text)
+    return Response(text, tuple(images), ending.finish, ending.reason, usage_of(body, len(images)), block=ending.block)
+
+
+def blocked_or_failed(body: Json) -> Response:
+    """What an error inside a body that came with status 200 stands for: a block, or another try."""
+    error = body.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    blocked = block_of(code if isinstance(code, int) else 400, body)
+    if blocked is None:
+        raise Transient(f"the endpoint answered 200 with an error: {error_message(body)}")
+    return blocked
 
 
 def _message_parts(message: Json) -> tuple[str, list[Image]]:
@@ -168,69 +140,9 @@ def usage_of(body: Json, images: int) -> Usage:
     return Usage(int(tokens_in), int(tokens_out), images, float(cost) if isinstance(cost, int | float) else None)
 
 
-def filter_reason(choice: Json) -> str:
-    """Categories and severities of Azure's `content_filter_results`, such as `violence: high`; empty where there are none."""
-    results = choice.get("content_filter_results") or choice.get("content_filter_result") or {}
-    if not isinstance(results, dict):
-        return ""
-    hits = [
-        f"{category}: {entry.get('severity', 'detected')}"
-        for category, entry in results.items()
-        if isinstance(entry, dict) and (entry.get("filtered") or entry.get("detected"))
-    ]
-    return "content_filter (" + ", ".join(hits) + ")" if hits else ""
-
-
-# ---------------------------------------------------------------- errors
-
-
-def error_message(body: object) -> str:
-    error = body.get("error", body) if isinstance(body, dict) else body
-    if isinstance(error, dict):
-        error = error.get("message") or error.get("detail") or error
-    return " ".join(str(error).split())[:500]
-
-
-def block_of(status: int, body: object) -> Response | None:
-    """The blocked Response that an error of `status` stands for, or None when it is no content block."""
-    if status not in (400, 403, 422, 451) or not isinstance(body, dict):
-        return None
-    error = body.get("error", body)
-    if not isinstance(error, dict):
-        return None
-    inner = error.get("innererror") or error.get("inner_error")
-    inner = inner if isinstance(inner, dict) else {}
-    codes = [str(code) for code in (error.get("code"), error.get("type"), inner.get("code")) if code]
-    named = next((code for code in codes if code.lower() in BLOCK_CODES), None)
-    message = error_message(body)
-    metadata = error.get("metadata")
-    flagged = metadata.get("reasons") if isinstance(metadata, dict) else None
-    if status == 403 and isinstance(flagged, list) and flagged:
-        return Response(finish="blocked", reason=f"moderation ({', '.join(map(str, flagged))}): {message}")
-    if named is None and not (status in (400, 451) and BLOCK_WORDS.search(message)):
-        return None
-    details = filter_reason({"content_filter_result": inner.get("content_filter_result")})
-    return Response(finish="blocked", reason=details or ": ".join(filter(None, (named, message))))
-
-
 def error_of(status: int, body: object, headers: Mapping[str, str], model: str) -> ProviderError:
     """The error that a status stands for, with words that say what to change."""
-    message = error_message(body)
-    error = body.get("error") if isinstance(body, dict) else None
-    code = str(error.get("code") or error.get("type") or "") if isinstance(error, dict) else ""
-    if status == 402 or code in NO_CREDIT_CODES:
-        return Misconfigured(f"no credit left at the endpoint ({status} {code}): {message}")
-    if status == 429:
-        return RateLimited(f"429: {message}", retry_after(headers))
-    if status == 401:
-        return Misconfigured(f"the endpoint refused the key (401): {message}; check the variable named by `key_env`")
-    if status == 403:
-        return Misconfigured(f"the endpoint denies access (403): {message}; check the key's rights and region")
-    if status in (404, 405):
-        return Misconfigured(f"not found ({status}): {message}; check `model` ({model}) and `base_url`")
-    if status in (408, 409, 425) or status >= 500:
-        return Transient(f"{status}: {message}", retry_after(headers))
-    return Rejected(f"{status}: {message}")
+    return failure_of("the endpoint", status, body, headers, model)
 
 
 def unsupported_parameter(status: int, body: object) -> str | None:
