@@ -93,6 +93,8 @@ class Run:
             "cost": self.cost,
             "endpoints": {lane.endpoint.name: asdict(lane.endpoint.counts) for lane in self.lanes}
             | {f"judge: {self.judging.name}": asdict(self.judging.counts)},
+            "identities": {lane.endpoint.name: lane.endpoint.provider.identity for lane in self.lanes}
+            | {f"judge: {self.judging.name}": self.judging.provider.identity},
             "stopped": {
                 endpoint.name: str(endpoint.stopped)
                 for endpoint in [*(lane.endpoint for lane in self.lanes), self.judging]
