@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from unisafe_async.commands import caches, data, doctoring, results, running
+from unisafe_async.commands import caches, data, doctoring, interchange, results, running
 from unisafe_async.commands.options import BAD, INTERRUPTED
 
 app = typer.Typer(
@@ -21,6 +21,8 @@ app = typer.Typer(
 )
 for command in (running.run, running.plan, doctoring.doctor, results.report, results.runs, results.show, running.simulate):
     app.command()(command)
+for outward in (interchange.tables, interchange.rows, interchange.export_official):
+    app.command()(outward)
 app.add_typer(data.app, name="data")
 app.add_typer(caches.app, name="cache")
 

@@ -1,0 +1,109 @@
+"""What goes to other tools and machines and comes from them: `tables`, `rows`, `export-official`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unisafe_async.commands.options import CacheOption, ConfigOption, RunArgument, cache_file
+
+
+class TableFormat(StrEnum):
+    """How `tables` writes."""
+
+    csv = "csv"
+    json = "json"
+    markdown = "markdown"
+    latex = "latex"
+    parquet = "parquet"
+
+
+class RowFormat(StrEnum):
+    """How `rows` writes."""
+
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+class Dimension(StrEnum):
+    """What scores can be broken down by."""
+
+    model = "model"
+    task = "task"
+    category = "category"
+    subcategory = "subcategory"
+
+
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; else the terminal.")]
+
+
+def tables(
+    name: RunArgument = None,
+    config: ConfigOption = Path("bench.toml"),
+    cache: CacheOption = None,
+    form: Annotated[TableFormat, typer.Option("--format", "-f", help="How to write it.")] = TableFormat.csv,
+    output: OutputOption = None,
+    by: Annotated[
+        list[Dimension] | None, typer.Option("--by", help="What to break down by (repeatable); else model, task.")
+    ] = None,
+    ci: Annotated[bool, typer.Option("--ci", help="With 95% intervals.")] = False,
+) -> None:
+    """Write a run's scores for a paper, a spreadsheet or a program; with their provenance."""
+    from cache import read_file
+    from unisafe_async.interchange.files import write_text
+    from unisafe_async.interchange.tables import BY, TEXTS, read_table, to_parquet
+
+    if form is TableFormat.parquet and output is None:
+        raise typer.BadParameter("--format parquet: needs a file; name it with --output FILE")
+    dimensions = [one.value for one in by] if by else BY
+    table = read_file(cache_file(config, cache), lambda connection: read_table(connection, name, dimensions, intervals=ci))
+    if form is TableFormat.parquet:
+        assert output is not None
+        to_parquet(table, output)
+    elif output is not None:
+        write_text(output, TEXTS[form.value](table))
+    else:
+        typer.echo(TEXTS[form.value](table), nl=False)
+        return
+    typer.echo(f"{output}: {len(table.scores)} scores of run {table.provenance.run}")
+
+
+def rows(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write: rows.csv, rows.json or rows.parquet.")],
+    name: RunArgument = None,
+    config: ConfigOption = Path("bench.toml"),
+    cache: CacheOption = None,
+    form: Annotated[RowFormat | None, typer.Option("--format", "-f", help="How to write it; else by the file's ending.")] = None,
+) -> None:
+    """Write every item x model x sample of a run, with response and verdicts."""
+    from cache import read_file
+    from unisafe_async.interchange.rows import WRITERS
+    from unisafe_async.report.report import newest_run
+
+    ending = form.value if form else output.suffix.removeprefix(".").lower()
+    if ending not in WRITERS:
+        raise typer.BadParameter(f"{output}: should end in .{', .'.join(WRITERS)}, or name a --format")
+    total = read_file(
+        cache_file(config, cache),
+        lambda connection: WRITERS[ending](connection, newest_run(connection, name), output),
+    )
+    typer.echo(f"{output}: {total:,} rows")
+
+
+def export_official(
+    folder: Annotated[Path, typer.Option("--output", "-o", help="A new folder.")],
+    name: RunArgument = None,
+    config: ConfigOption = Path("bench.toml"),
+    cache: CacheOption = None,
+) -> None:
+    """Write a run's verdicts as the official toolkit does: *_numeric.jsonl and its statistics."""
+    from cache import read_file
+    from unisafe_async.interchange.official import export_official as write
+    from unisafe_async.report.report import newest_run
+
+    for file in read_file(cache_file(config, cache), lambda connection: write(connection, newest_run(connection, name), folder)):
+        typer.echo(file)

@@ -1,0 +1,62 @@
+"""Model output and names inside a cell of CSV, LaTeX or Markdown: as text, never as a formula, a command or markup."""
+
+from __future__ import annotations
+
+import re
+
+from unisafe_async.report.text import plain
+
+FORMULA = re.compile(r"^\s*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
+"""What a spreadsheet takes for a formula, full-width forms too (OWASP, "CSV Injection")."""
+
+LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "{": r"\{",
+        "}": r"\}",
+        "$": r"\$",
+        "&": r"\&",
+        "#": r"\#",
+        "%": r"\%",
+        "_": r"\_",
+        "^": r"\textasciicircum{}",
+        "~": r"\textasciitilde{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        '"': r"\textquotedbl{}",
+        "`": r"\textasciigrave{}",
+        "\N{REPLACEMENT CHARACTER}": "?",
+    }
+)
+MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]()|~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
+
+
+def csv_cell(value: object) -> object:
+    """Numbers as they are; text without control characters, and with `'` before what a spreadsheet would run."""
+    if not isinstance(value, str):
+        return value
+    text = visible(value)
+    return f"'{text}" if FORMULA.match(text) else text
+
+
+def latex_cell(text: str) -> str:
+    """One line of LaTeX text; characters that stand for control codes become `?`, which every engine can set."""
+    return re.sub(r"[\u2400-\u2421]", "?", _one_line(text)).translate(LATEX)
+
+
+def markdown_cell(text: str) -> str:
+    """One line of Markdown that is text and nothing else."""
+    return _one_line(text).translate(MARKDOWN)
+
+
+def visible(text: str) -> str:
+    """`text` with control and format characters shown by stand-ins: `plain`, quick for long texts of ordinary characters."""
+    if text.isascii() and text.isprintable():
+        return text
+    odd = {character: shown for character in set(text) if (shown := plain(character)) != character}
+    return text.translate({ord(character): shown for character, shown in odd.items()}) if odd else text
+
+
+def _one_line(text: str) -> str:
+    return " ".join(visible(text).split())

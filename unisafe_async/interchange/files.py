@@ -1,0 +1,67 @@
+"""Writing files: whole or not at all, with one clear error."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from cache import CacheError
+from unisafe_async.provenance import Provenance, as_metadata
+
+BATCH = 2_048
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to, moved there at the end; what goes wrong leaves nothing behind. Raises CacheError."""
+    if path.is_dir():
+        raise CacheError(f"{path} is a folder; name a file")
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise CacheError(f"{path} cannot be written: {error.strerror}") from None
+    os.close(handle)
+    draft = Path(name)
+    try:
+        yield draft
+        mask = os.umask(0)
+        os.umask(mask)
+        draft.chmod(0o666 & ~mask)
+        draft.replace(path)
+    except OSError as error:
+        raise CacheError(f"{path} cannot be written: {error.strerror}") from None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """`text` as UTF-8. Raises CacheError."""
+    with written(path) as draft:
+        draft.write_text(text, "utf-8")
+
+
+def quoted(text: str) -> str:
+    """`text` as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def parquet_options(provenance: Provenance) -> str:
+    """Options of a COPY that writes Parquet with its provenance."""
+    metadata = ", ".join(f"{key}: {quoted(value)}" for key, value in as_metadata(provenance).items())
+    return f"FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{metadata}}}"
+
+
+def write_parquet(path: Path, columns: Mapping[str, str], records: Iterable[Sequence[object]], provenance: Provenance) -> None:
+    """`records` under `columns` (name to DuckDB type). Raises CacheError when the file cannot be written."""
+    with duckdb.connect() as connection, written(path) as draft:
+        names = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+        connection.execute(f"CREATE TABLE records ({names})")
+        appender = connection.appender("records")
+        appender.append_rows([tuple(record) for record in records])
+        appender.flush()
+        connection.execute(f"COPY records TO {quoted(str(draft))} ({parquet_options(provenance)})")

@@ -1,0 +1,82 @@
+"""A run's rows, one an item x model x sample with its response and both verdicts, as CSV, JSON or Parquet; as a stream."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import orjson
+
+from unisafe_async.interchange.cells import csv_cell
+from unisafe_async.interchange.files import BATCH, parquet_options, quoted, written
+from unisafe_async.provenance import as_json, commented, read_provenance
+
+SQL = """
+SELECT rows.run, rows.item, rows.task, rows.category, rows.subcategory, rows.model, rows.sample, rows.outcome, rows.error,
+       rows.contextual, rows.contextual_status, rows.contextual_reason, rows.intrinsic, rows.intrinsic_status,
+       rows.intrinsic_reason, rows.judge, rows.cached, responses.text AS response, responses.images, responses.finish,
+       responses.reason AS finish_reason, responses.stage, responses.categories, responses.tokens_in, responses.tokens_out,
+       responses.cost, responses.latency, responses.identity, strftime(rows.created, '%Y-%m-%dT%H:%M:%SZ') AS created
+FROM rows LEFT JOIN responses ON responses.id = rows.response
+WHERE rows.run = {run} ORDER BY rows.model, rows.task, rows.item, rows.sample
+"""
+"""Images are named by digest; their bytes are in table `images` and in archives."""
+
+
+def to_csv(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
+    """Comment lines of provenance, a header, a line a row; returns how many. Raises CacheError."""
+    provenance = read_provenance(connection, run)
+    with written(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+        file.write(commented(provenance, "# "))
+        writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+        cursor = connection.execute(SQL.format(run=quoted(run)))
+        writer.writerow([column[0] for column in cursor.description or ()])
+        total = 0
+        for records in _batches(cursor):
+            writer.writerows([_csv_value(value) for value in record] for record in records)
+            total += len(records)
+    return total
+
+
+def _csv_value(value: object) -> object:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return " ".join(value)
+    return int(value) if isinstance(value, bool) else csv_cell(value)
+
+
+def to_json(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
+    """`{"provenance": {...}, "rows": [{...}, ...]}`, a row a line; returns how many. Raises CacheError."""
+    provenance = read_provenance(connection, run)
+    with written(path) as draft, draft.open("wb") as file:
+        file.write(b'{"provenance": ' + json.dumps(as_json(provenance), ensure_ascii=False).encode() + b', "rows": [')
+        cursor = connection.execute(SQL.format(run=quoted(run)))
+        names = [column[0] for column in cursor.description or ()]
+        total = 0
+        for records in _batches(cursor):
+            lines = [orjson.dumps(dict(zip(names, record, strict=True))) for record in records]
+            file.write((b",\n" if total else b"\n") + b",\n".join(lines))
+            total += len(records)
+        file.write(b"\n]}\n")
+    return total
+
+
+def to_parquet(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
+    """A Parquet file with its provenance in the metadata, under `unisafe`; returns the number of rows. Raises CacheError."""
+    provenance = read_provenance(connection, run)
+    with written(path) as draft:
+        sql = f"COPY ({SQL.format(run=quoted(run))}) TO {quoted(str(draft))} ({parquet_options(provenance)})"
+        found = connection.execute(sql).fetchone()
+    return int(found[0]) if found else 0
+
+
+def _batches(cursor: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[object, ...]]]:
+    while records := cursor.fetchmany(BATCH):
+        yield records
+
+
+WRITERS = {"csv": to_csv, "json": to_json, "parquet": to_parquet}

@@ -1,0 +1,259 @@
+"""A run's scores as a table in CSV, JSON, Markdown, LaTeX or Parquet, each with its provenance."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from unisafe_async.interchange.cells import csv_cell, latex_cell, markdown_cell
+from unisafe_async.interchange.files import write_parquet
+from unisafe_async.provenance import Provenance, as_html_comment, as_json, commented, coverage_words, read_provenance
+from unisafe_async.report.panels import PANELS, TITLES
+from unisafe_async.report.report import newest_run
+from unisafe_async.scores import SCORES, Score, scores
+from unisafe_async.taxonomy import TASKS, Task
+
+BY = ("model", "task")
+"""The paper's breakdown; Markdown and LaTeX show it in the paper's layout."""
+LOWER_IS_BETTER = {"c_u": True, "i_u": True, "b_s": False}
+"""Which end of a score is the better one; a refusal is neither."""
+
+Value = str | int | float | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """The scores of a run for each combination of `by`; `intervals` says whether 95% intervals are shown."""
+
+    provenance: Provenance
+    by: tuple[str, ...]
+    scores: list[Score]
+    intervals: bool
+
+    @property
+    def columns(self) -> list[str]:
+        shares = [column for name in SCORES for column in ((name, f"{name}_low", f"{name}_high") if self.intervals else (name,))]
+        return [*self.by, "items", "valid", *shares]
+
+    def records(self) -> list[list[Value]]:
+        """A list a score, in the order of `columns`; shares between 0 and 1, None where nothing is valid."""
+        return [[*score.key, score.items, score.valid, *self._shares(score)] for score in self.scores]
+
+    def _shares(self, score: Score) -> list[float | None]:
+        found: list[float | None] = []
+        for name in SCORES:
+            share = score.shares.get(name)
+            values = (share.value, share.low, share.high) if share else (None, None, None)
+            found += values if self.intervals else values[:1]
+        return found
+
+
+def read_table(
+    connection: duckdb.DuckDBPyConnection, name: str | None, by: Sequence[str] = BY, *, intervals: bool = False
+) -> Table:
+    """The scores of a run (a name's beginning, or None for the newest). Raises CacheError when there is none."""
+    run = newest_run(connection, name)
+    by = tuple(dict.fromkeys(by))
+    provenance = read_provenance(connection, run, {} if by == BY else {"by": list(by)})
+    order = [party.name for party in provenance.models]
+    tasks = list(TASKS)
+
+    def place(score: Score) -> list[tuple[int, str]]:
+        known = {"model": order, "task": tasks}
+        return [
+            (known[column].index(value) if value in known.get(column, ()) else len(order), value)
+            for column, value in zip(by, score.key, strict=True)
+        ]
+
+    return Table(provenance, by, sorted(scores(connection, run, by), key=place), intervals)
+
+
+# ---------------------------------------------------------------- for programs
+
+
+def as_csv(table: Table) -> str:
+    """Comment lines of provenance (`#`), a header, a line a score."""
+    out = io.StringIO()
+    writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    writer.writerow(table.columns)
+    for record in table.records():
+        writer.writerow(["" if value is None else csv_cell(value) for value in record])
+    return commented(table.provenance, "# ") + out.getvalue()
+
+
+def as_json_text(table: Table) -> str:
+    """`{"provenance": {...}, "scores": [{...}, ...]}`."""
+    found = [dict(zip(table.columns, record, strict=True)) for record in table.records()]
+    return json.dumps({"provenance": as_json(table.provenance), "scores": found}, ensure_ascii=False, indent=1) + "\n"
+
+
+def to_parquet(table: Table, path: Path) -> None:
+    """One row a score; the provenance is in the file's metadata, under `unisafe`. Raises CacheError when it cannot be written."""
+    types = [*("VARCHAR" for _ in table.by), "BIGINT", "BIGINT"]
+    types += ["DOUBLE"] * (len(table.columns) - len(types))
+    write_parquet(path, dict(zip(table.columns, types, strict=True)), table.records(), table.provenance)
+
+
+# ---------------------------------------------------------------- for people
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table as it is read: a title, heads that may span columns, and rows of cells; the best cells are marked."""
+
+    title: str
+    spans: tuple[tuple[str, int], ...]
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[tuple[str, bool], ...]], ...]
+
+
+def grids(table: Table) -> list[Grid]:
+    """The paper's two panels, or for another breakdown one plain grid."""
+    if table.by != BY:
+        heads = (*(name.capitalize() for name in table.by[1:]), "n", *(TITLES[name] for name in SCORES))
+        rows = []
+        for score in table.scores:
+            keys = [_title(column, value) for column, value in zip(table.by, score.key, strict=True)]
+            cells = [*keys[1:], f"{score.valid:,}", *(_percent(score, name, table.intervals) for name in SCORES)]
+            rows.append((keys[0], tuple((cell, False) for cell in cells)))
+        return [Grid(f"Scores by {', '.join(table.by)}", (), (table.by[0].capitalize(), *heads), tuple(rows))]
+    found: dict[tuple[str, ...], Score] = {score.key: score for score in table.scores}
+    shown = []
+    for panel, title in PANELS.items():
+        tasks = [task for task in TASKS.values() if task.panel == panel and any(key[1] == task.key for key in found)]
+        models = [party.name for party in table.provenance.models if any((party.name, task.key) in found for task in tasks)]
+        if tasks:
+            shown.append(_panel(title, tasks, models, found, table.intervals))
+    return shown
+
+
+def _panel(title: str, tasks: Sequence[Task], models: Sequence[str], found: dict[tuple[str, ...], Score], intervals: bool) -> Grid:
+    best = {(task.key, name): _best([found.get((model, task.key)) for model in models], name) for task in tasks for name in SCORES}
+
+    def cell(model: str, task: Task, name: str) -> tuple[str, bool]:
+        score = found.get((model, task.key))
+        value = _rounded(score, name)
+        return _percent(score, name, intervals), value is not None and value == best[task.key, name]
+
+    rows = tuple((model, tuple(cell(model, task, name) for task in tasks for name in SCORES)) for model in models)
+    heads = ("Model", *(TITLES[name] for _ in tasks for name in SCORES))
+    return Grid(title, tuple((task.title, len(SCORES)) for task in tasks), heads, rows)
+
+
+def _best(column: Sequence[Score | None], name: str) -> float | None:
+    """The best value of a column as it is printed; None where it has no better end, or but one value to compare."""
+    values = [value for score in column if (value := _rounded(score, name)) is not None]
+    if name not in LOWER_IS_BETTER or len(values) < 2:
+        return None
+    return min(values) if LOWER_IS_BETTER[name] else max(values)
+
+
+def _rounded(score: Score | None, name: str) -> float | None:
+    return round(score.shares[name].value * 100, 1) if score and score.shares else None
+
+
+def _percent(score: Score | None, name: str, intervals: bool) -> str:
+    if score is None or not score.shares:
+        return "-"
+    share = score.shares[name]
+    interval = f" [{share.low * 100:.1f}, {share.high * 100:.1f}]" if intervals else ""
+    return f"{share.value * 100:.1f}{interval}"
+
+
+def _title(column: str, value: str) -> str:
+    return TASKS[value].title if column == "task" and value in TASKS else value
+
+
+def _notes(provenance: Provenance) -> list[str]:
+    """What must be read with the figures."""
+    simulated = [f"SIMULATED: {', '.join(provenance.simulated)}"] if provenance.simulated else []
+    judges = ", ".join(party.name for party in provenance.judges)
+    return [*simulated, f"Per cent of the valid items; {coverage_words(provenance)}; dataset {provenance.dataset}; judge {judges}"]
+
+
+def as_markdown(table: Table) -> str:
+    """GitHub's tables, the best of a column bold; provenance in a comment at the end."""
+    out = []
+    for grid in grids(table):
+        heads = [markdown_cell(head) for head in grid.heads]
+        if grid.spans:
+            names = [name for name, width in grid.spans for _ in range(width)]
+            heads = [heads[0], *(f"{markdown_cell(name)} {head}" for name, head in zip(names, heads[1:], strict=True))]
+        out += [
+            f"**{markdown_cell(grid.title)}**",
+            "",
+            _markdown_row(heads),
+            _markdown_row(["---", *(["---:"] * (len(heads) - 1))]),
+        ]
+        for name, cells in grid.rows:
+            shown = [_bold(markdown_cell(cell), best, "**{}**") for cell, best in cells]
+            out.append(_markdown_row([markdown_cell(name), *shown]))
+        out.append("")
+    out += [f"{markdown_cell(note)}  " for note in _notes(table.provenance)]
+    return "\n".join(out) + "\n\n" + as_html_comment(table.provenance)
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _bold(cell: str, best: bool, form: str) -> str:
+    return form.format(cell) if best else cell
+
+
+def as_latex(table: Table) -> str:
+    """A `table*` a panel for `booktabs`, the best of a column bold; provenance in comment lines."""
+    blocks = [commented(table.provenance, "% ") + "% needs \\usepackage{booktabs}\n"]
+    caption = ". ".join(latex_cell(note) for note in _notes(table.provenance))
+    for grid in grids(table):
+        body = [_latex_row([_latex_number(cell, best) for cell, best in cells], name) for name, cells in grid.rows]
+        blocks.append(
+            "\n".join(
+                [
+                    r"\begin{table*}[t]",
+                    r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+                    rf"\caption{{{latex_cell(grid.title)}. {caption}.}}",
+                    rf"\begin{{tabular}}{{l{'r' * (len(grid.heads) - 1)}}}",
+                    r"\toprule",
+                    *_latex_spans(grid),
+                    _latex_row([latex_cell(head) for head in grid.heads[1:]], grid.heads[0]),
+                    r"\midrule",
+                    *body,
+                    r"\bottomrule",
+                    r"\end{tabular}",
+                    r"\end{table*}",
+                ]
+            )
+            + "\n"
+        )
+    return "\n".join(blocks)
+
+
+def _latex_spans(grid: Grid) -> list[str]:
+    if not grid.spans:
+        return []
+    heads, rules, column = [], [], 2
+    for name, width in grid.spans:
+        heads.append(rf"\multicolumn{{{width}}}{{c}}{{{latex_cell(name)}}}")
+        rules.append(rf"\cmidrule(lr){{{column}-{column + width - 1}}}")
+        column += width
+    return [" & ".join(["", *heads]) + r" \\", "".join(rules)]
+
+
+def _latex_number(cell: str, best: bool) -> str:
+    return _bold("--" if cell == "-" else latex_cell(cell), best, r"\textbf{{{}}}")
+
+
+def _latex_row(cells: Sequence[str], name: str) -> str:
+    """A row of the table. Its first cell is wrapped, so that no name beginning with `[` is taken for the break's argument."""
+    return " & ".join([f"{{{latex_cell(name)}}}", *cells]) + r" \\"
+
+
+TEXTS: dict[str, Callable[[Table], str]] = {"csv": as_csv, "json": as_json_text, "markdown": as_markdown, "latex": as_latex}
+"""The formats that are text."""
