@@ -1,0 +1,85 @@
+"""What other packages add under an entry-point group: found without importing any of it, loaded one at a time.
+
+`found("unisafe.providers")` reads the metadata of what is installed; `Plugin.load` imports one. A plugin that is broken, or whose
+name is taken, says so when it is asked for and stands in nobody else's way.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+
+class PluginError(Exception):
+    """A plugin cannot be used. The message names the plugin and its package, and says what to change.
+
+    `key` is the key of bench.toml that it is about.
+    """
+
+    def __init__(self, message: str, key: str = "provider") -> None:
+        super().__init__(message)
+        self.key = key
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """One entry point of an installed package.
+
+    Args:
+        name: what bench.toml calls it.
+        target: where it is, such as `some_package.module:Thing`.
+        package, version: the distribution that brings it.
+        problem: why it cannot be used, as far as that is known without importing it; empty when nothing is.
+    """
+
+    name: str
+    group: str
+    target: str
+    package: str
+    version: str
+    problem: str = ""
+
+    @property
+    def origin(self) -> str:
+        """`PACKAGE VERSION`."""
+        return f"{self.package} {self.version}"
+
+    def load(self) -> Any:  # noqa: ANN401 whatever the package puts there; the group's owner checks it
+        """Import what the entry point names. Raises PluginError."""
+        if self.problem:
+            raise PluginError(self.problem)
+        try:
+            return EntryPoint(self.name, self.target, self.group).load()
+        except (Exception, SystemExit) as error:
+            words = " ".join(f"{type(error).__name__}: {error}".split())
+            raise PluginError(f"the plugin {self.name!r} of {self.origin} cannot be loaded from {self.target}: {words}") from error
+
+
+def found(group: str, taken: Collection[str] = ()) -> dict[str, Plugin]:
+    """Every plugin of `group` by name, sorted; one whose name is `taken`, or claimed by two packages, has a `problem`."""
+    plugins: dict[str, Plugin] = {}
+    for name, claims in _claims(group, tuple(sys.path)).items():
+        first = claims[0]
+        problem = ""
+        if name in taken:
+            problem = f"the plugin {name!r} of {first.origin} has the name of a built-in one; it must take another name"
+        elif len(claims) > 1:
+            owners = " and ".join(claim.origin for claim in claims)
+            problem = f"two plugins are named {name!r}, of {owners}; uninstall one of the packages"
+        plugins[name] = Plugin(name, group, first.target, first.package, first.version, problem)
+    return plugins
+
+
+@lru_cache(maxsize=16)
+def _claims(group: str, _path: tuple[str, ...]) -> dict[str, tuple[Plugin, ...]]:
+    """Who brings each name; read once for each import path."""
+    claims: dict[str, list[Plugin]] = {}
+    for entry in entry_points(group=group):
+        package = getattr(entry.dist, "name", None) or "an unnamed package"
+        version = getattr(entry.dist, "version", None) or "of no version"
+        claims.setdefault(entry.name, []).append(Plugin(entry.name, group, entry.value, str(package), str(version)))
+    return {name: tuple(sorted(claims[name], key=lambda plugin: plugin.package)) for name in sorted(claims)}
