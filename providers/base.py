@@ -244,6 +244,12 @@ class Capabilities:
             case "edit":
                 return self.edit
 
+    def check(self, request: Request) -> None:
+        """Raises Rejected for a request that `can` refuses: a provider calls this before it sends anything."""
+        if not self.can(request):
+            seen = "chats with images" if request.kind == "chat" and request.images else f"{request.kind} requests"
+            raise Rejected(f"the model is not declared to answer {seen} (`takes`, `gives`)")
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

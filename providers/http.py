@@ -96,6 +96,7 @@ class HostedProvider:
             await self._http.__aexit__(None, None, None)
 
     async def call(self, request: Request) -> Response:
+        self.capabilities.check(request)
         started = time.perf_counter()
         with self._network():
             with anyio.fail_after(self._timeout):

@@ -129,6 +129,7 @@ class Simulated:
         return None
 
     async def call(self, request: Request) -> Response:
+        self.capabilities.check(request)
         latency = self.profile.latency * (0.5 + _draws(self.profile, self.name, request)[6])
         if latency:
             await anyio.sleep(latency)

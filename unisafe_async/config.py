@@ -90,7 +90,7 @@ class Config(Section):
         """Key variables and their values. Raises ConfigError for one that is not set."""
         found: dict[str, str] = {}
         for place, endpoint in self.endpoints():
-            if endpoint.preset is not None and endpoint.key_env is not None:
+            if endpoint.hosted and endpoint.key_env is not None:
                 value = os.environ.get(endpoint.key_env, "").strip()
                 if not value:
                     variable = endpoint.key_env

@@ -36,8 +36,10 @@ from providers.simulated import PNG_KEY
 from unisafe_async.config import Config
 from unisafe_async.dataset import DatasetError, open_dataset
 from unisafe_async.dataset.sources import TOKEN_VARIABLE
-from unisafe_async.endpoints import endpoint_of
+from unisafe_async.endpoints import EndpointError, endpoint_of
 from unisafe_async.gateway import Endpoint
+from unisafe_async.gateway.calling import called
+from unisafe_async.opening import opened
 from unisafe_async.sections import EndpointSection, ModelSection
 
 Mark = Literal["ok", "wrong", "warning", "skipped"]
@@ -115,9 +117,12 @@ async def examined(config: Config, judge: Judge) -> AsyncIterator[list[Patient]]
                 continue
             try:
                 endpoint = endpoint_of(section, name, config.base, anyio.sleep)
-                await stack.enter_async_context(endpoint.provider)
-            except Misconfigured as error:
-                patient.say("address", "wrong", str(error))
+            except EndpointError as error:
+                patient.say("provider", "wrong", f"{error.key}: {error}")
+                continue
+            await stack.enter_async_context(opened(endpoint))
+            if endpoint.stopped is not None:
+                patient.say("address", "wrong", str(endpoint.stopped))
                 continue
             patient.endpoint = endpoint
             if section.provider == "simulated":
@@ -258,7 +263,7 @@ async def _try(patient: Patient, endpoint: Endpoint) -> None:
     answered = False
     for index, (check, request) in enumerate(patient.probes):
         try:
-            response = await endpoint.provider.call(request)
+            response = await called(endpoint.provider, request)
         except Misconfigured as error:
             patient.say(check, "wrong", f"{error}; {_promise(check)}" if answered else str(error))
             if answered:

@@ -8,7 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from providers.base import Capabilities, Provider
+from providers.base import Capabilities, OnDevice, Provider
+from providers.plugins import PluginError
+from providers.registry import made
+from providers.settings import ProviderSettings
 from unisafe_async.gateway import AdaptiveConcurrency, Endpoint, Prices, RateLimits
 from unisafe_async.sections import EndpointSection, ModelSection
 
@@ -16,6 +19,15 @@ if TYPE_CHECKING:
     from providers.local import LocalProvider
 
 NO_KEY = "none"
+
+
+class EndpointError(Exception):
+    """No endpoint can be made of `section`; `key` is the key in it that is to be changed."""
+
+    def __init__(self, section: EndpointSection, key: str, message: str) -> None:
+        super().__init__(message)
+        self.section = section
+        self.key = key
 
 
 def provider_of(section: EndpointSection, base: Path) -> Provider:
@@ -29,7 +41,26 @@ def provider_of(section: EndpointSection, base: Path) -> Provider:
         return Simulated(section.model, replace(PROFILES[section.model], **changes), capabilities, judge=judge)
     if section.local:
         return _local(section, base, capabilities)
-    return _hosted(section, capabilities)
+    plugin = section.plugin
+    if plugin is None:
+        return _hosted(section, capabilities)
+    try:
+        return made(plugin, _settings(section, base, capabilities), section.options)
+    except PluginError as error:
+        raise EndpointError(section, error.key, str(error)) from None
+
+
+def _settings(section: EndpointSection, base: Path, capabilities: Capabilities) -> ProviderSettings:
+    """What a plugin is made with."""
+    return ProviderSettings(
+        section.model,
+        capabilities,
+        section.base_url or None,
+        os.environ.get(section.key_env, "").strip() or None if section.key_env else None,
+        section.timeout_s,
+        section.concurrency,
+        base,
+    )
 
 
 def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:
@@ -89,14 +120,20 @@ def _local(section: EndpointSection, base: Path, capabilities: Capabilities) -> 
 
 
 def endpoint_of(section: EndpointSection, name: str, base: Path, sleep: Callable[[float], Awaitable[None]]) -> Endpoint:
-    """The endpoint of a section; `sleep` is the gateway's, so that a wait ends when the run is asked to stop."""
-    free = Prices(0.0, 0.0, 0.0) if section.provider == "simulated" or section.local else None
+    """The endpoint of a section; `sleep` is the gateway's, so that a wait ends when the run is asked to stop.
+
+    Raises EndpointError when its provider comes from a plugin that cannot be used.
+    """
+    provider = provider_of(section, base)
+    prices = Prices(section.price_in, section.price_out, section.price_image)
+    if not section.hosted or (isinstance(provider, OnDevice) and prices == Prices()):
+        prices = Prices(0.0, 0.0, 0.0)
     return Endpoint(
         name,
-        provider_of(section, base),
-        AdaptiveConcurrency(section.concurrency),
+        provider,
+        AdaptiveConcurrency(section.waiting_on_device if isinstance(provider, OnDevice) else section.concurrency),
         RateLimits(section.rpm, section.tpm, section.images_per_minute, sleep),
-        free or Prices(section.price_in, section.price_out, section.price_image),
+        prices,
         section.max_tries,
         section.max_wait_s,
     )

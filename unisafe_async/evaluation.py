@@ -25,6 +25,7 @@ from unisafe_async.dataset import Dataset, open_dataset
 from unisafe_async.endpoints import endpoint_of
 from unisafe_async.gateway import Budget, Endpoint, Gateway
 from unisafe_async.jobs import Sampling
+from unisafe_async.opening import check_apart, opened, placed
 from unisafe_async.scheduler import Lane, Pipeline
 from unisafe_async.scores import Coverage, Score, coverage, scores
 
@@ -212,10 +213,14 @@ async def prepared(
         name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
         since = store.ids.next() if fresh else 0
         gateway = Gateway(store, Budget(config.run.budget_usd), name, since)
-        lanes = _lanes(config, dataset, gateway)
-        judging = endpoint_of(config.judge, config.judge.model, config.base, gateway.sleep)
+        with placed(config):
+            lanes = _lanes(config, dataset, gateway)
+            judging = endpoint_of(config.judge, config.judge.model, config.base, gateway.sleep)
         for endpoint in [*(lane.endpoint for lane in lanes), judging]:
-            await stack.enter_async_context(endpoint.provider)
+            await stack.enter_async_context(opened(endpoint))
+        if judging.stopped is not None:
+            raise ConfigError(f"{config.file}: judge.provider: {judging.stopped}")
+        check_apart(config, [*zip(config.models, (lane.endpoint for lane in lanes), strict=True), (config.judge, judging)])
         generation = config.generation
         pipeline = Pipeline(
             gateway,
@@ -253,7 +258,8 @@ def _lanes(config: Config, dataset: Dataset, gateway: Gateway) -> list[Lane]:
 def record_of(run: Run, judge: Judge, started: object, ended: object = None) -> RunRecord:
     """The run as table `runs` keeps it. A configuration holds names of key variables, never keys."""
     local = any(endpoint.local for _, endpoint in run.config.endpoints())
-    packages = [*PACKAGES, *(LOCAL_PACKAGES if local else ())]
+    plugins = sorted({endpoint.plugin.package for _, endpoint in run.config.endpoints() if endpoint.plugin})
+    packages = [*PACKAGES, *(LOCAL_PACKAGES if local else ()), *plugins]
     versions = {package: _version(package) for package in packages} | {"python": platform.python_version()}
     return RunRecord(
         run.name,

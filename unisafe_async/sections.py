@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -11,27 +10,23 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from providers.base import Capabilities
+from providers.plugins import Plugin
 from providers.presets import Preset, presets
+from providers.registry import ON_DEVICE, built_in, plugin_of
+from providers.registry import names as provider_names
+from unisafe_async.secret_words import SECRET, secrets_in
 from unisafe_async.taxonomy import CATEGORIES, TASKS, Task, match_category, match_task
 
 Medium = Literal["text", "image"]
 DeviceName = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
-LOCAL = ("transformers", "diffusers")
 HOSTED_CONCURRENCY = 32
 LOCAL_CONCURRENCY = 512
 LOCAL_CONCURRENCY_IMAGES = 128
 """Requests that may wait at once for a model on this machine, enough to choose batches of like lengths from; and with images."""
 
-SECRET = re.compile(r"api_?key|secret|password|authorization|bearer", re.I)
-
-
-def provider_names() -> list[str]:
-    """Everything that `provider = ...` may say."""
-    return [*presets(), "simulated", *LOCAL]
-
 
 def _known_provider(name: str) -> str:
-    if name not in provider_names():
+    if name not in built_in() and plugin_of(name) is None:
         raise ValueError(f"{name!r} is no provider; providers are {', '.join(provider_names())}{meant(name, provider_names())}")
     return name
 
@@ -126,6 +121,7 @@ class EndpointSection(Section):
     structured: bool = True
     safety: dict[str, str] = {}
     extra: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     rpm: float | None = Field(None, gt=0)
     tpm: float | None = Field(None, gt=0)
     images_per_minute: float | None = Field(None, gt=0)
@@ -156,9 +152,11 @@ class EndpointSection(Section):
     @classmethod
     def _filled_in(cls, given: Any) -> Any:  # noqa: ANN401 whatever stands in the file
         """What the preset says where the file says nothing; its key variable goes with its own address only."""
-        preset = presets().get(str(given.get("provider"))) if isinstance(given, dict) else None
-        if preset is None:
+        if not isinstance(given, dict):
             return given
+        preset = presets().get(str(given.get("provider")))
+        if preset is None:
+            return given if given.get("provider") in built_in() else {"base_url": "", **given}
         known: dict[str, Any] = {"max_concurrency": preset.max_concurrency}
         if preset.image_api != "images":
             known["image_api"] = preset.image_api
@@ -172,9 +170,19 @@ class EndpointSection(Section):
         return presets().get(self.provider)
 
     @property
+    def plugin(self) -> Plugin | None:
+        """The plugin that brings the provider; None for a built-in one."""
+        return plugin_of(self.provider)
+
+    @property
+    def hosted(self) -> bool:
+        """Whether calls go to a vendor or a server, or to a plugin that may do so: such a model has a key and a price."""
+        return self.provider != "simulated" and not self.local
+
+    @property
     def local(self) -> bool:
-        """Whether the model runs on this machine."""
-        return self.provider in LOCAL
+        """Whether the model runs on this machine, by one of the built-in providers."""
+        return self.provider in ON_DEVICE
 
     @property
     def trusting(self) -> bool:
@@ -183,15 +191,20 @@ class EndpointSection(Section):
 
     @property
     def priced(self) -> bool:
-        return self.preset is None or self.price_in is not None or self.price_image is not None
+        return not self.hosted or self.price_in is not None or self.price_image is not None
 
     @property
     def concurrency(self) -> int:
         """Calls that may be under way at once."""
+        if self.local:
+            return self.waiting_on_device
+        return HOSTED_CONCURRENCY if self.max_concurrency is None else self.max_concurrency
+
+    @property
+    def waiting_on_device(self) -> int:
+        """Calls that may be under way at once where the model lies on this machine."""
         if self.max_concurrency is not None:
             return self.max_concurrency
-        if not self.local:
-            return HOSTED_CONCURRENCY
         return LOCAL_CONCURRENCY_IMAGES if "image" in self.takes else LOCAL_CONCURRENCY
 
 
@@ -251,7 +264,8 @@ TRANSFORMERS = LOADED | {"gguf_file", "attn", "batch_tokens"}
 DIFFUSERS = LOADED | {"steps", "guidance", "strength"}
 GEMINI = HOSTED - {"image_api"} | {"safety"}
 ANTHROPIC = HOSTED - {"image_api"}
-OWN = SIMULATED | GEMINI | TRANSFORMERS | DIFFUSERS
+PLUGIN = REMOTE | {"base_url", "key_env", "timeout_s", "price_in", "price_out", "price_image", "options"}
+OWN = SIMULATED | PLUGIN | GEMINI | TRANSFORMERS | DIFFUSERS
 """Keys by the providers that they go with; all other keys go with every provider."""
 
 
@@ -265,9 +279,12 @@ def mistakes_of(endpoint: EndpointSection) -> list[str]:
     allowed = {name: wires[preset.wire] for name, preset in presets().items()}
     allowed |= {"simulated": SIMULATED, "transformers": TRANSFORMERS, "diffusers": DIFFUSERS}
     for key in sorted(endpoint.model_fields_set & OWN):
-        if key not in allowed[endpoint.provider]:
+        if key not in allowed.get(endpoint.provider, PLUGIN):
             takers = [name for name, keys in allowed.items() if key in keys]
             listed = " or ".join(f'"{name}"' for name in takers if len(takers) <= 4 or name not in presets() or name == "openai")
+            if key == "options":
+                found.append("options: goes with a provider of another package only; `unisafe providers` lists them")
+                continue
             found.append(f"{key}: goes with provider = {listed}{' or another hosted one' if len(takers) > 4 else ''} only")
     if endpoint.preset is not None:
         found += _mistakes_of_hosted(endpoint)
@@ -277,8 +294,10 @@ def mistakes_of(endpoint: EndpointSection) -> list[str]:
         if endpoint.model not in PROFILES:
             close = meant(endpoint.model, PROFILES)
             found.append(f"model: {endpoint.model!r} is no simulated profile; profiles are {', '.join(PROFILES)}{close}")
-    else:
+    elif endpoint.local:
         found += _mistakes_of_local(endpoint)
+    else:
+        found += _mistakes_of_plugin(endpoint)
     return found
 
 
@@ -300,6 +319,18 @@ def _mistakes_of_hosted(endpoint: EndpointSection) -> list[str]:
     if endpoint.preset is not None and endpoint.preset.wire == "anthropic" and "image" in getattr(endpoint, "gives", ()):
         return ['gives: Anthropic\'s models write text only; put gives = ["text"]']
     return []
+
+
+def _mistakes_of_plugin(endpoint: EndpointSection) -> list[str]:
+    """What can be said without importing it; its own options are looked at when its provider is made."""
+    found = [
+        f"{place}: looks like a secret, and `options` is stored with each run; keys go into a variable named by key_env"
+        for place in secrets_in(endpoint.options, "options")
+    ]
+    address = urlsplit(endpoint.base_url)
+    if address.username or address.password or address.query:
+        found.append("base_url: holds a user, a password or a query; keys go into a variable named by key_env")
+    return found
 
 
 def _mistakes_of_local(endpoint: EndpointSection) -> list[str]:

@@ -78,8 +78,7 @@ class LocalProvider:
 
     async def call(self, request: Request) -> Response:
         """Answer one request when a batch has taken it up. Raises Rejected, Transient, Misconfigured or Withdrawn."""
-        if not self.capabilities.can(request):
-            raise Rejected(f"the model is not declared to answer {request.kind} requests of this kind (`takes`, `gives`)")
+        self.capabilities.check(request)
         while True:
             if self._failure is not None:
                 raise self._failure

@@ -16,7 +16,6 @@ from providers.base import (
     Misconfigured,
     ProviderError,
     RateLimited,
-    Rejected,
     Request,
     Response,
     Timeout,
@@ -25,6 +24,7 @@ from providers.base import (
     digest_of,
 )
 from unisafe_async.gateway.budget import Budget, Draining
+from unisafe_async.gateway.calling import called
 from unisafe_async.gateway.endpoint import Endpoint
 
 FIRST_WAIT = 0.5
@@ -255,19 +255,16 @@ class Gateway:
 
     @staticmethod
     async def _called(endpoint: Endpoint, request: Request) -> Response:
-        """The provider's answer; an error of a kind that it should not raise fails this item and not the run."""
         try:
-            return await endpoint.provider.call(request)
+            return await called(endpoint.provider, request)
         except Withdrawn as error:
             raise Draining(str(error)) from None
-        except ProviderError:
-            raise
-        except Exception as error:
-            raise Rejected(f"the provider broke: {type(error).__name__}: {error}") from error
 
     @staticmethod
     def _obey(endpoint: Endpoint, limits: Limits) -> None:
         """Hold the endpoint when it says that nothing remains of a limit."""
+        if not isinstance(limits, Limits):
+            return
         if limits.remaining_requests == 0 and limits.reset_requests:
             endpoint.rates.block(limits.reset_requests)
         if limits.remaining_tokens == 0 and limits.reset_tokens:

@@ -1,0 +1,67 @@
+"""Opening the endpoints of a run: one that cannot be opened stops alone, and says what to change."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from providers.base import Misconfigured
+from unisafe_async.config import Config, ConfigError
+from unisafe_async.endpoints import EndpointError
+from unisafe_async.gateway import Endpoint
+from unisafe_async.sections import EndpointSection
+
+log = logging.getLogger(__name__)
+
+
+class opened:  # noqa: N801 used as a block: `async with opened(endpoint)`
+    """An endpoint's provider, open inside the block. One that cannot be opened is `stopped`, and says why when it is asked."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._endpoint.provider.__aenter__()
+        except Misconfigured as error:
+            self._endpoint.stopped = error
+        except Exception as error:
+            self._endpoint.stopped = Misconfigured(f"the provider could not be opened: {type(error).__name__}: {error}")
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            await self._endpoint.provider.__aexit__(kind, error, trace)
+        except Exception as failure:
+            if failure is not error and self._endpoint.stopped is None:
+                words = f"{type(failure).__name__}: {failure}"
+                log.warning("%s: the provider could not be closed, all answers are kept: %s", self._endpoint.name, words)
+
+
+@contextmanager
+def placed(config: Config) -> Iterator[None]:
+    """Inside the block, an endpoint that cannot be made is a ConfigError with the file, the place and the key."""
+    try:
+        yield
+    except EndpointError as error:
+        place = next(place for place, section in config.endpoints() if section is error.section)
+        raise ConfigError(f"{config.file}: {place}.{error.key}: {error}") from None
+
+
+def check_apart(config: Config, endpoints: Sequence[tuple[EndpointSection, Endpoint]]) -> None:
+    """See that plugins tell their models apart: the cache would give one's answers to the other. Raises ConfigError."""
+    known: dict[str, tuple[EndpointSection, str]] = {}
+    for section, endpoint in endpoints:
+        other, name = known.setdefault(endpoint.provider.identity, (section, endpoint.name))
+        if _told(other) != _told(section) and (section.plugin or other.plugin):
+            raise ConfigError(
+                f"{config.file}: {endpoint.name!r} and {name!r} have the same identity, {endpoint.provider.identity!r}, so that "
+                f"one would get the other's answers; the provider {section.provider!r} must put model, address and options into it"
+            )
+
+
+def _told(section: EndpointSection) -> tuple[str, str, str, str]:
+    return section.provider, section.model, section.base_url, repr(sorted(section.options.items()))
