@@ -14,6 +14,8 @@ import httpx2
 from providers.base import Capabilities, Limits, ProviderError, Rejected, Request, Response, Text, Transient, Usage, clean
 from providers.failures import failure_of
 from providers.http import HostedProvider, Json, error_body, parsed, reading
+from providers.images import ImageLimits
+from providers.openai_wire import unsupported_sampling
 from providers.outcomes import error_message, of_message
 from providers.rate_headers import anthropic_limits_of
 
@@ -42,6 +44,8 @@ class Anthropic(HostedProvider):
         max_connections: int = 64,
         extra: Mapping[str, object] | None = None,
         structured: bool = True,
+        title: str = "Anthropic",
+        images: ImageLimits | None = None,
     ) -> None:
         super().__init__(
             f"anthropic|{base_url.rstrip('/')}|{model}",
@@ -53,6 +57,8 @@ class Anthropic(HostedProvider):
             timeout=timeout,
             max_connections=max_connections,
             extra=extra,
+            title=title,
+            images=images,
         )
         self._structured = structured
 
@@ -60,21 +66,22 @@ class Anthropic(HostedProvider):
         if request.kind != "chat":
             raise Rejected("Anthropic's models draw no images")
         while True:
-            structured = self._structured and request.schema is not None
-            answer = await self._post("messages", await messages_body(self.model, request, structured=structured))
+            structured, sent = self._structured and request.schema is not None, self._without(request)
+            answer = await self._post("messages", await messages_body(self.model, sent, structured=structured))
             if answer.status_code == 200:
                 with reading():
                     return message_response(parsed(self._content(answer)))
             failed = error_body(self._content(answer))
-            if structured and answer.status_code == 400 and "output_config" in error_message(failed):
-                self._structured = False
-                continue
+            if answer.status_code == 400:
+                message = error_message(failed)
+                if structured and "output_config" in message:
+                    self._structured = False
+                    continue
+                if self._leaves_out(unsupported_sampling(message), sent):
+                    continue
             with reading():
-                error = error_of(answer.status_code, failed, answer.headers, self.model)
+                error = self._error(answer.status_code, failed, answer.headers)
             raise error
-
-    def _error(self, status: int, body: object, headers: httpx2.Headers) -> ProviderError:
-        return error_of(status, body, headers, self.model)
 
     def _limits_of(self, headers: httpx2.Headers) -> Limits | None:
         if any(name[:20].lower() == b"anthropic-ratelimit-" for name, _ in headers.raw):
@@ -99,7 +106,7 @@ async def messages_body(model: str, request: Request, *, structured: bool) -> Js
     if request.system:
         body["system"] = request.system
     if request.temperature is not None:
-        body["temperature"] = min(request.temperature, 1.0)
+        body["temperature"] = request.temperature
     if request.top_p is not None:
         body["top_p"] = request.top_p
     if structured and request.schema is not None:

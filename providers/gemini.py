@@ -12,12 +12,12 @@ import json
 import math
 from collections.abc import Mapping
 
-import httpx2
 import orjson
 
 from providers.base import Capabilities, Image, ProviderError, Rejected, Request, Response, Text, Transient, Usage, clean
 from providers.failures import failure_of
 from providers.http import HostedProvider, Json, error_body, media_type_of, parsed, reading
+from providers.images import ImageLimits
 from providers.outcomes import error_message, of_candidate, of_prompt
 
 RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
@@ -46,6 +46,8 @@ class Gemini(HostedProvider):
         max_connections: int = 64,
         extra: Mapping[str, object] | None = None,
         structured: bool = True,
+        title: str = "Google Gemini",
+        images: ImageLimits | None = None,
     ) -> None:
         settings = f"|safety={orjson.dumps(dict(safety), option=orjson.OPT_SORT_KEYS).decode()}" if safety else ""
         super().__init__(
@@ -58,6 +60,8 @@ class Gemini(HostedProvider):
             timeout=timeout,
             max_connections=max_connections,
             extra=extra,
+            title=title,
+            images=images,
         )
         self._safety = [{"category": category, "threshold": threshold} for category, threshold in sorted((safety or {}).items())]
         self._structured = structured
@@ -75,11 +79,8 @@ class Gemini(HostedProvider):
                 self._structured = False
                 continue
             with reading():
-                error = error_of(answer.status_code, failed, answer.headers, self.model)
+                error = self._error(answer.status_code, failed, answer.headers)
             raise error
-
-    def _error(self, status: int, body: object, headers: httpx2.Headers) -> ProviderError:
-        return error_of(status, body, headers, self.model)
 
 
 def _about_schema(message: str) -> bool:
@@ -173,4 +174,4 @@ def _usage(body: Json, images: int) -> Usage:
 
 def error_of(status: int, body: object, headers: Mapping[str, str], model: str) -> ProviderError:
     """The error that a status stands for, with words that say what to change."""
-    return failure_of("Gemini", status, body, headers, model)
+    return failure_of("Google Gemini", status, body, headers, model)

@@ -24,11 +24,15 @@ import openai
 import orjson
 
 from providers.base import Capabilities, Limits, Misconfigured, ProviderError, Rejected, Request, Response, Timeout, Transient
+from providers.failures import failure_of
+from providers.images import Fitting, ImageLimits
 
 Json = dict[str, Any]
 File = tuple[str, tuple[str, bytes, str]]
 SHORTEST_KEY = 8
 """Anything shorter is a stand-in such as `none`, and may be part of ordinary words."""
+SAMPLING = ("temperature", "top_p")
+"""What newer reasoning models do not take; a request is then sent without, and `notes` says so."""
 MAX_IMAGE_BYTES = 64 * 1024 * 1024
 
 
@@ -44,6 +48,9 @@ class HostedProvider:
         timeout: seconds for one call, from connecting to the last byte.
         max_connections: connections kept open at most.
         extra: further keys for every body; they are part of `identity`.
+        title: what people call the vendor, for messages.
+        images: what images it takes; others are made to fit, and `notes` says so.
+        query: what every address ends with, such as `?api-version=2024-10-21`.
     """
 
     LIST_QUERY = ""
@@ -61,8 +68,12 @@ class HostedProvider:
         timeout: float,
         max_connections: int,
         extra: Mapping[str, object] | None,
+        title: str,
+        images: ImageLimits | None = None,
+        query: str = "",
     ) -> None:
         self.model = model
+        self.title = title
         self.base_url = base_url.rstrip("/")
         self.capabilities = capabilities
         self.reported = Limits()
@@ -76,6 +87,15 @@ class HostedProvider:
         self._timeout = timeout
         self._max_connections = max_connections
         self._extra = dict(extra or {})
+        self._query = query
+        self._fitting = Fitting(title, images) if images is not None else None
+        self._left_out: dict[str, str] = {}
+
+    @property
+    def notes(self) -> list[str]:
+        """What was done to requests that the user should know of: images made to fit, parameters that the model does not take."""
+        changed = self._fitting.notes if self._fitting is not None else []
+        return [f"{self.title}: {words}" for words in self._left_out.values()] + changed
 
     async def __aenter__(self) -> Self:
         limits = httpx2.Limits(max_connections=self._max_connections, max_keepalive_connections=self._max_connections)
@@ -99,15 +119,31 @@ class HostedProvider:
         self.capabilities.check(request)
         started = time.perf_counter()
         with self._network():
+            if request.images and self._fitting is not None:
+                request = await self._fitting.fit(request)
             with anyio.fail_after(self._timeout):
                 response = await self._answer(request)
         return replace(response, latency=time.perf_counter() - started)
+
+    def _leaves_out(self, parameter: str | None, sent: Request) -> bool:
+        """Leave a sampling parameter that was sent out from now on; whether that is worth another try."""
+        if parameter not in SAMPLING or getattr(sent, parameter) is None:
+            return False
+        self._left_out[parameter] = f"{self.model} takes no {parameter} such as {getattr(sent, parameter):g}: it was left out"
+        return True
+
+    def _without(self, request: Request) -> Request:
+        """`request` without what the model does not take."""
+        if not self._left_out:
+            return request
+        temperature = None if "temperature" in self._left_out else request.temperature
+        return replace(request, temperature=temperature, top_p=None if "top_p" in self._left_out else request.top_p)
 
     async def models(self) -> list[str]:
         """The names of the endpoint's models, as its first page lists them. Raises as `call` does; Rejected where it lists none."""
         with self._network():
             with anyio.fail_after(self._timeout):
-                answer = await self._http.get(f"{self.base_url}/models{self.LIST_QUERY}", headers=self._own_headers)
+                answer = await self._http.get(f"{self.base_url}/models{self._query or self.LIST_QUERY}", headers=self._own_headers)
         if answer.status_code != 200:
             raise self._listing_error(answer)
         with reading():
@@ -122,8 +158,8 @@ class HostedProvider:
         return self._error(answer.status_code, error_body(self._content(answer)), answer.headers)
 
     def _error(self, status: int, body: object, headers: httpx2.Headers) -> ProviderError:
-        """The vendor's error that a status stands for."""
-        raise NotImplementedError
+        """The error that a status stands for."""
+        return failure_of(self.title, status, body, headers, self.model)
 
     @contextmanager
     def _network(self) -> Iterator[None]:
@@ -154,7 +190,7 @@ class HostedProvider:
         body.update(self._extra)
         url = self._urls.get(path)
         if url is None:
-            url = self._urls[path] = httpx2.URL(f"{self.base_url}/{path}")
+            url = self._urls[path] = httpx2.URL(f"{self.base_url}/{path}{self._query}")
         if files is None:
             request = httpx2.Request("POST", url, content=orjson.dumps(body), headers=self._headers, extensions=self._extensions)
         else:

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 import httpx2
 
 from providers import openai_wire as wire
-from providers.base import Capabilities, Image, Limits, ProviderError, Request, Response
+from providers.base import Capabilities, Image, Limits, Request, Response
 from providers.http import HostedProvider, error_body, media_type_of, parsed, reading
+from providers.images import ImageLimits
 from providers.outcomes import block_of
 from providers.rate_headers import limits_of
 
@@ -31,7 +32,12 @@ class OpenAICompatible(HostedProvider):
         max_connections: connections kept open at most.
         extra: further keys for every body, such as `{"chat_template_kwargs": {...}}`; they are part of `identity`.
         structured: whether a request's schema is sent as `response_format`; an endpoint that refuses it is asked without.
+        title, images: of the vendor, as in HostedProvider.
+        api_version: `api-version` of an Azure deployment's own address; None everywhere else.
     """
+
+    API = ""
+    """What tells a class that asks in another way than chat completions in `identity`."""
 
     def __init__(
         self,
@@ -46,9 +52,12 @@ class OpenAICompatible(HostedProvider):
         max_connections: int = 64,
         extra: Mapping[str, object] | None = None,
         structured: bool = True,
+        title: str = "the endpoint",
+        images: ImageLimits | None = None,
+        api_version: str | None = None,
     ) -> None:
         super().__init__(
-            f"openai|{base_url.rstrip('/')}|{model}|{image_api}",
+            f"openai|{base_url.rstrip('/')}|{model}|{self.API or image_api}" + (f"|{api_version}" if api_version else ""),
             model,
             base_url,
             api_key,
@@ -57,6 +66,9 @@ class OpenAICompatible(HostedProvider):
             timeout=timeout,
             max_connections=max_connections,
             extra=extra,
+            title=title,
+            images=images,
+            query=f"?api-version={api_version}" if api_version else "",
         )
         self._image_api = image_api
         self._structured = structured
@@ -68,9 +80,6 @@ class OpenAICompatible(HostedProvider):
             return await self._chat(request)
         return await self._images(request)
 
-    def _error(self, status: int, body: object, headers: httpx2.Headers) -> ProviderError:
-        return wire.error_of(status, body, headers, self.model)
-
     def _limits_of(self, headers: httpx2.Headers) -> Limits | None:
         if any(name[:11].lower() == b"x-ratelimit" for name, _ in headers.raw):
             return limits_of(headers)
@@ -79,9 +88,9 @@ class OpenAICompatible(HostedProvider):
     async def _chat(self, request: Request) -> Response:
         """One chat completion; asked again only where the endpoint says that it does not know a parameter."""
         while True:
-            tokens_key, structured = self._tokens_key, self._structured
+            tokens_key, structured, sent = self._tokens_key, self._structured, self._without(request)
             body = await wire.chat_body(
-                self.model, request, image_out=request.kind != "chat", tokens_key=tokens_key, structured=structured
+                self.model, sent, image_out=request.kind != "chat", tokens_key=tokens_key, structured=structured
             )
             answer = await self._post(CHAT, body)
             if answer.status_code == 200:
@@ -93,7 +102,7 @@ class OpenAICompatible(HostedProvider):
                 self._structured = False
             elif unsupported == "max_tokens" and tokens_key == "max_tokens":
                 self._tokens_key = "max_completion_tokens"
-            else:
+            elif not self._leaves_out(unsupported, sent):
                 return self._blocked_or_raise(answer.status_code, body_of_error, answer.headers)
 
     async def _images(self, request: Request) -> Response:
@@ -121,10 +130,10 @@ class OpenAICompatible(HostedProvider):
         images = [data if data is not None else await self._download(str(url)) for data, url in found]
         return Response(images=tuple(Image.from_bytes(data, media_type_of(data)) for data in images), usage=usage)
 
-    def _blocked_or_raise(self, status: int, body: object, headers: Mapping[str, str]) -> Response:
+    def _blocked_or_raise(self, status: int, body: object, headers: httpx2.Headers) -> Response:
         with reading():
             blocked = block_of(status, body)
-            error = wire.error_of(status, body, headers, self.model)
+            error = self._error(status, body, headers)
         if blocked is None:
             raise error
         return blocked

@@ -18,6 +18,9 @@ from providers.outcomes import block_of, error_message, of_choice
 
 Json = dict[str, Any]
 
+SAMPLING = re.compile(
+    r"\b(temperature|top_p)\b.{0,60}(not supported|does not support|unsupported|deprecated|cannot both|not allowed)", re.I | re.S
+)
 DATA_URL = re.compile(r"data:(image/[a-z0-9.+-]+);base64,([A-Za-z0-9+/=\s]+)")
 
 
@@ -146,13 +149,19 @@ def error_of(status: int, body: object, headers: Mapping[str, str], model: str) 
 
 
 def unsupported_parameter(status: int, body: object) -> str | None:
-    """`response_format`, `max_tokens` or `seed` when a 400 or 422 says that the endpoint does not take it."""
+    """`response_format`, `max_tokens`, `temperature`, `top_p` or `seed` when an error says that the endpoint does not take it."""
     if status not in (400, 404, 422, 501):
         return None
     text = json.dumps(body).lower() if not isinstance(body, str) else body.lower()
     if "max_completion_tokens" in text and "max_tokens" in text:
         return "max_tokens"
-    for word in ("response_format", "json_schema", "structured output", "guided_json"):
+    for word in ("response_format", "json_schema", "structured output", "guided_json", "text.format"):
         if word in text:
             return "response_format"
-    return "seed" if re.search(r"['\"`]seed['\"`]", text) else None
+    return unsupported_sampling(text) or ("seed" if re.search(r"['\"`]seed['\"`]", text) else None)
+
+
+def unsupported_sampling(text: str) -> str | None:
+    """`temperature` or `top_p` when `text` says that the model does not take it, or not beside the other one."""
+    found = SAMPLING.search(text)
+    return found[1] if found else None

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
+
+from providers.images import ImageLimits
 
 Wire = Literal["openai", "azure", "anthropic", "gemini"]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars per million tokens in and out, and per image made; None where the vendor charges in another way."""
+
+    tokens_in: float | None = None
+    tokens_out: float | None = None
+    image: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +33,8 @@ class Preset:
         key_env: the variable that holds the key by custom; None for a server that needs none.
         image_api: how its models are asked for images.
         max_concurrency: calls at once that such a server takes well; None leaves it to the default.
+        images: what images it takes in requests.
+        prices: of some of its models, by their names at the vendor, as they were on `prices_read` at `prices_source`.
     """
 
     title: str
@@ -31,10 +44,31 @@ class Preset:
     key_env: str | None = None
     image_api: Literal["images", "chat"] = "images"
     max_concurrency: int | None = None
+    images: ImageLimits = ImageLimits()
+    prices: dict[str, Price] = field(default_factory=dict)
+    prices_read: str = ""
+    prices_source: str = ""
+
+    @property
+    def local(self) -> bool:
+        """Whether it is a server on this machine."""
+        return self.key_env is None
 
 
 @cache
 def presets() -> dict[str, Preset]:
     """All presets by name."""
     table = tomllib.loads(files("providers").joinpath("presets.toml").read_text("utf-8"))
-    return {name: Preset(**entry) for name, entry in table.items()}
+    return {name: _preset(entry) for name, entry in table.items()}
+
+
+def _preset(entry: dict[str, Any]) -> Preset:
+    images = entry.pop("images", {})
+    prices = entry.pop("prices", {})
+    return Preset(
+        **entry,
+        images=ImageLimits(**images | {"types": tuple(images.get("types", ()))}),
+        prices={model: Price(*figures) for model, figures in prices.get("models", {}).items()},
+        prices_read=prices.get("read", ""),
+        prices_source=prices.get("source", ""),
+    )
