@@ -304,6 +304,18 @@ class Listing(Protocol):
         ...
 
 
+@runtime_checkable
+class Noting(Protocol):
+    """A provider that changes requests to what its endpoint takes, and says so.
+
+    Attributes:
+        notes: what was done, a line each, for the end of a run.
+    """
+
+    @property
+    def notes(self) -> list[str]: ...
+
+
 @dataclass(slots=True)
 class DeviceStatus:
     """What a model on this machine is doing, for whoever shows progress.

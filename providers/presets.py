@@ -34,6 +34,7 @@ class Preset:
         image_api: how its models are asked for images.
         max_concurrency: calls at once that such a server takes well; None leaves it to the default.
         images: what images it takes in requests.
+        safety_categories, safety_thresholds: what `safety` may say; empty where the vendor has no such settings.
         prices: of some of its models, by their names at the vendor, as they were on `prices_read` at `prices_source`.
     """
 
@@ -44,15 +45,12 @@ class Preset:
     key_env: str | None = None
     image_api: Literal["images", "chat"] = "images"
     max_concurrency: int | None = None
-    images: ImageLimits = ImageLimits()
+    images: ImageLimits = field(default_factory=ImageLimits)
+    safety_categories: tuple[str, ...] = ()
+    safety_thresholds: tuple[str, ...] = ()
     prices: dict[str, Price] = field(default_factory=dict)
     prices_read: str = ""
     prices_source: str = ""
-
-    @property
-    def local(self) -> bool:
-        """Whether it is a server on this machine."""
-        return self.key_env is None
 
 
 @cache
@@ -63,10 +61,10 @@ def presets() -> dict[str, Preset]:
 
 
 def _preset(entry: dict[str, Any]) -> Preset:
-    images = entry.pop("images", {})
-    prices = entry.pop("prices", {})
+    images, prices = entry.pop("images", {}), entry.pop("prices", {})
+    known: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
     return Preset(
-        **entry,
+        **known,
         images=ImageLimits(**images | {"types": tuple(images.get("types", ()))}),
         prices={model: Price(*figures) for model, figures in prices.get("models", {}).items()},
         prices_read=prices.get("read", ""),

@@ -68,21 +68,32 @@ def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:
     key = os.environ.get(section.key_env, "").strip() if section.key_env else NO_KEY
     place = (section.model, section.base_url, key, capabilities)
     timeout, connections, extra, structured = section.timeout_s, section.concurrency, section.extra, section.structured
+    title, images = section.preset.title if section.at_vendor else "the endpoint", section.image_limits
     match section.preset.wire:
         case "anthropic":
             from providers.anthropic import Anthropic
 
-            return Anthropic(*place, timeout=timeout, max_connections=connections, extra=extra, structured=structured)
+            return Anthropic(
+                *place, timeout=timeout, max_connections=connections, extra=extra, structured=structured, images=images
+            )
         case "gemini":
             from providers.gemini import Gemini
 
             return Gemini(
-                *place, safety=section.safety, timeout=timeout, max_connections=connections, extra=extra, structured=structured
+                *place,
+                safety=section.safety,
+                timeout=timeout,
+                max_connections=connections,
+                extra=extra,
+                structured=structured,
+                images=images,
             )
         case wire:
             from providers.openai_compatible import OpenAICompatible
+            from providers.openai_responses import OpenAIResponses
 
-            return OpenAICompatible(
+            kind = OpenAIResponses if section.api == "responses" else OpenAICompatible
+            return kind(
                 *place,
                 image_api=section.image_api,
                 key_header="api-key" if wire == "azure" else "authorization",
@@ -90,6 +101,9 @@ def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:
                 max_connections=connections,
                 extra=extra,
                 structured=structured,
+                title="Azure OpenAI" if wire == "azure" else title,
+                images=images,
+                api_version=section.api_version,
             )
 
 
@@ -125,7 +139,7 @@ def endpoint_of(section: EndpointSection, name: str, base: Path, sleep: Callable
     Raises EndpointError when its provider comes from a plugin that cannot be used.
     """
     provider = provider_of(section, base)
-    prices = Prices(section.price_in, section.price_out, section.price_image)
+    prices = Prices(section.prices.tokens_in, section.prices.tokens_out, section.prices.image)
     if not section.hosted or (isinstance(provider, OnDevice) and prices == Prices()):
         prices = Prices(0.0, 0.0, 0.0)
     return Endpoint(

@@ -19,7 +19,7 @@ from anyio import to_thread
 from cache import CacheError, Row, RunRecord, Store
 from cache.records import now
 from judger import Judge, RubricError, load_rubrics
-from providers.base import OnDevice
+from providers.base import Noting, OnDevice
 from unisafe_async.config import Config, ConfigError, load_config
 from unisafe_async.dataset import Dataset, open_dataset
 from unisafe_async.endpoints import endpoint_of
@@ -96,6 +96,11 @@ class Run:
             | {f"judge: {self.judging.name}": asdict(self.judging.counts)},
             "identities": {lane.endpoint.name: lane.endpoint.provider.identity for lane in self.lanes}
             | {f"judge: {self.judging.name}": self.judging.provider.identity},
+            "notes": {
+                endpoint.name: endpoint.provider.notes
+                for endpoint in [*(lane.endpoint for lane in self.lanes), self.judging]
+                if isinstance(endpoint.provider, Noting) and endpoint.provider.notes
+            },
             "stopped": {
                 endpoint.name: str(endpoint.stopped)
                 for endpoint in [*(lane.endpoint for lane in self.lanes), self.judging]

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from providers.base import Capabilities
+from providers.images import ImageLimits
 from providers.plugins import Plugin
-from providers.presets import Preset, presets
+from providers.presets import Preset, Price, presets
 from providers.registry import ON_DEVICE, built_in, plugin_of
 from providers.registry import names as provider_names
 from unisafe_async.secret_words import SECRET, secrets_in
@@ -118,6 +119,8 @@ class EndpointSection(Section):
     key_env: str | None = None
     takes: list[Medium] = ["text"]
     image_api: Literal["images", "chat"] = "images"
+    api: Literal["chat", "responses"] = "chat"
+    api_version: str | None = Field(None, pattern=r"^[\w.-]+$")
     structured: bool = True
     safety: dict[str, str] = {}
     extra: dict[str, Any] = {}
@@ -190,8 +193,27 @@ class EndpointSection(Section):
         return self.local and self.trust_remote_code
 
     @property
+    def at_vendor(self) -> bool:
+        """Whether the address is the vendor's own, so that what is known of the vendor holds."""
+        return self.preset is not None and self.base_url.rstrip("/") == self.preset.base_url
+
+    @property
+    def prices(self) -> Price:
+        """Those in the file, else those known of the vendor's model."""
+        if self.price_in is not None or self.price_out is not None or self.price_image is not None:
+            return Price(self.price_in, self.price_out, self.price_image)
+        return self.preset.prices.get(self.model, Price()) if self.preset is not None and self.at_vendor else Price()
+
+    @property
+    def image_limits(self) -> ImageLimits | None:
+        """What images may be sent; a server of somebody else's that speaks OpenAI's protocol has limits of its own."""
+        if self.preset is None or (self.preset.wire == "openai" and not self.at_vendor):
+            return None
+        return self.preset.images
+
+    @property
     def priced(self) -> bool:
-        return not self.hosted or self.price_in is not None or self.price_image is not None
+        return not self.hosted or self.prices.tokens_in is not None or self.prices.image is not None
 
     @property
     def concurrency(self) -> int:
@@ -262,10 +284,12 @@ LOADED = frozenset(
 )
 TRANSFORMERS = LOADED | {"gguf_file", "attn", "batch_tokens"}
 DIFFUSERS = LOADED | {"steps", "guidance", "strength"}
+OPENAI = HOSTED | {"api"}
+AZURE = OPENAI | {"api_version"}
 GEMINI = HOSTED - {"image_api"} | {"safety"}
 ANTHROPIC = HOSTED - {"image_api"}
 PLUGIN = REMOTE | {"base_url", "key_env", "timeout_s", "price_in", "price_out", "price_image", "options"}
-OWN = SIMULATED | PLUGIN | GEMINI | TRANSFORMERS | DIFFUSERS
+OWN = SIMULATED | PLUGIN | AZURE | GEMINI | TRANSFORMERS | DIFFUSERS
 """Keys by the providers that they go with; all other keys go with every provider."""
 
 
@@ -275,7 +299,7 @@ def mistakes_of(endpoint: EndpointSection) -> list[str]:
         for key in endpoint.extra
         if SECRET.search(key)
     ]
-    wires = {"openai": HOSTED, "azure": HOSTED, "anthropic": ANTHROPIC, "gemini": GEMINI}
+    wires = {"openai": OPENAI, "azure": AZURE, "anthropic": ANTHROPIC, "gemini": GEMINI}
     allowed = {name: wires[preset.wire] for name, preset in presets().items()}
     allowed |= {"simulated": SIMULATED, "transformers": TRANSFORMERS, "diffusers": DIFFUSERS}
     for key in sorted(endpoint.model_fields_set & OWN):
@@ -318,7 +342,30 @@ def _mistakes_of_hosted(endpoint: EndpointSection) -> list[str]:
         return [f"key_env: missing; name the variable that holds the key for {url.hostname}, such as {endpoint.preset.key_env}"]
     if endpoint.preset is not None and endpoint.preset.wire == "anthropic" and "image" in getattr(endpoint, "gives", ()):
         return ['gives: Anthropic\'s models write text only; put gives = ["text"]']
-    return []
+    if "/deployments/" in url.path and endpoint.api_version is None:
+        return [
+            "api_version: missing; an address of one deployment needs it, such as 2024-10-21 (one that ends in /openai/v1 does not)"
+        ]
+    if endpoint.api_version is not None and "/deployments/" not in url.path:
+        return [
+            "api_version: goes with an address of one deployment only: https://RESOURCE.openai.azure.com/openai/deployments/NAME"
+        ]
+    return _mistakes_of_safety(endpoint)
+
+
+def _mistakes_of_safety(endpoint: EndpointSection) -> list[str]:
+    """What `safety` says that the vendor does not know."""
+    assert endpoint.preset is not None
+    categories, thresholds = endpoint.preset.safety_categories, endpoint.preset.safety_thresholds
+    found = []
+    for category, threshold in endpoint.safety.items():
+        if category not in categories:
+            near = meant(f"HARM_CATEGORY_{category.upper().removeprefix('HARM_CATEGORY_')}", categories)
+            found.append(f"safety.{category}: is no harm category; categories are {', '.join(categories)}{near}")
+        elif threshold not in thresholds:
+            near = meant(threshold.upper(), thresholds)
+            found.append(f"safety.{category}: {threshold!r} is no threshold; thresholds are {', '.join(thresholds)}{near}")
+    return found
 
 
 def _mistakes_of_plugin(endpoint: EndpointSection) -> list[str]:

@@ -54,6 +54,7 @@ class Report:
     coverage: list[Coverage]
     bill: Bill
     stopped: dict[str, str]
+    notes: dict[str, list[str]]
     problems: list[Problem]
 
     @property
@@ -117,6 +118,7 @@ def read_report(connection: duckdb.DuckDBPyConnection, name: str | None = None, 
             all(model["provider"] == "simulated" for model in [*config["models"], config["judge"]]),
         ),
         summary.get("stopped", {}),
+        summary.get("notes", {}),
         [Problem(row[0], row[1], row[2], _why(row)) for row in problems],
     )
 
@@ -148,6 +150,9 @@ def print_report(console: Console, report: Report) -> None:
         console.print()
     for words in coverage_lines(report.coverage, report.planned, report.bill):
         console.print(Text(words))
+    for name, notes in report.notes.items():
+        for words in notes:
+            console.print(Text(f"{plain(name)}: {plain(words)}", style="dim"))
     _print_unjudged(console, report)
 
 
