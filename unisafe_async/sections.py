@@ -200,9 +200,13 @@ class EndpointSection(Section):
     @property
     def prices(self) -> Price:
         """Those in the file, else those known of the vendor's model."""
-        if self.price_in is not None or self.price_out is not None or self.price_image is not None:
-            return Price(self.price_in, self.price_out, self.price_image)
-        return self.preset.prices.get(self.model, Price()) if self.preset is not None and self.at_vendor else Price()
+        return self.known_price or Price(self.price_in, self.price_out, self.price_image)
+
+    @property
+    def known_price(self) -> Price | None:
+        """What the preset knows of the model's price, where the file gives none and the address is the vendor's own."""
+        given = self.price_in is not None or self.price_out is not None or self.price_image is not None
+        return None if given or self.preset is None or not self.at_vendor else self.preset.prices.get(self.model)
 
     @property
     def image_limits(self) -> ImageLimits | None:

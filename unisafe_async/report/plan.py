@@ -35,6 +35,9 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
             style="dim",
         )
     )
+    presets = [section.preset for _, section in config.endpoints() if section.known_price is not None and section.preset]
+    for words in sorted({f"{preset.title}'s of {preset.prices_read}" for preset in presets}):
+        console.print(Text(f"Prices: {words}; `price_in`, `price_out` and `price_image` in bench.toml win over them.", style="dim"))
     if config.run.budget_usd is not None and plan.cost is not None and plan.cost > config.run.budget_usd:
         console.print(
             Text(
