@@ -200,7 +200,8 @@ def failure_of(vendor: str, status: int, body: object, headers: Mapping[str, str
         kind: type[ProviderError] = Transient if status >= 500 else Rejected
         words = f"{status}: {message}"
     else:
-        kind, words = row.kind, row.says.format(vendor=vendor, model=model, status=status, message=message)
+        kind = row.kind
+        words = row.says.format(vendor=vendor, model=model, status=status, message=message.removesuffix("."))
     if kind is RateLimited:
         asked = _asked(body)
         return RateLimited(words, asked if asked is not None else retry_after(headers))

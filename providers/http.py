@@ -95,7 +95,7 @@ class HostedProvider:
     def notes(self) -> list[str]:
         """What was done to requests that the user should know of: images made to fit, parameters that the model does not take."""
         changed = self._fitting.notes if self._fitting is not None else []
-        return [f"{self.title}: {words}" for words in self._left_out.values()] + changed
+        return [*self._left_out.values(), *changed]
 
     async def __aenter__(self) -> Self:
         limits = httpx2.Limits(max_connections=self._max_connections, max_keepalive_connections=self._max_connections)
@@ -119,11 +119,14 @@ class HostedProvider:
         self.capabilities.check(request)
         started = time.perf_counter()
         with self._network():
-            if request.images and self._fitting is not None:
-                request = await self._fitting.fit(request)
+            request = await self.fitted(request)
             with anyio.fail_after(self._timeout):
                 response = await self._answer(request)
         return replace(response, latency=time.perf_counter() - started)
+
+    async def fitted(self, request: Request) -> Request:
+        """`request` with images that the vendor takes. Raises Rejected for too many, or one that cannot be read."""
+        return await self._fitting.fit(request) if self._fitting is not None and request.images else request
 
     def _leaves_out(self, parameter: str | None, sent: Request) -> bool:
         """Leave a sampling parameter that was sent out from now on; whether that is worth another try."""

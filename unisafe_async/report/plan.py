@@ -36,8 +36,9 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
         )
     )
     presets = [section.preset for _, section in config.endpoints() if section.known_price is not None and section.preset]
-    for words in sorted({f"{preset.title}'s of {preset.prices_read}" for preset in presets}):
-        console.print(Text(f"Prices: {words}; `price_in`, `price_out` and `price_image` in bench.toml win over them.", style="dim"))
+    if presets:
+        whose = ", ".join(sorted({f"{preset.title}'s of {preset.prices_read}" for preset in presets}))
+        console.print(Text(f"Prices: {whose}; those in bench.toml win (price_in, price_out, price_image).", style="dim"))
     if config.run.budget_usd is not None and plan.cost is not None and plan.cost > config.run.budget_usd:
         console.print(
             Text(
