@@ -205,10 +205,15 @@ BLOCK_CODES: dict[str, Stage | None] = {
 FLAGGED = re.compile(r"flagged|usage polic", re.I)
 """OpenAI's `invalid_prompt` is a block where its message says so, and a bad request otherwise."""
 BLOCK_WORDS = re.compile(
-    r"content (management )?polic|safety system|content filter|responsible ai|moderation|flagged as (potentially )?violat", re.I
+    r"content (management )?polic|safety system|content filter|responsible ai|flagged as (potentially )?violat"
+    r"|moderation (system|filter|polic)|(blocked|flagged|rejected|refused) by .{0,30}moderation",
+    re.I,
 )
+PARAMETER = frozenset({"unknown_parameter", "unsupported_parameter", "unsupported_value", "invalid_value", "invalid_type"})
+"""Codes of a request that is wrong in form, whatever words its message holds (`Unknown parameter: 'moderation'`)."""
 DENIED_WORDS = re.compile(r"request (was )?blocked|guardrail|moderation|flagged", re.I)
-"""What a 403 says when it is the request that is refused (OpenRouter's and Mistral's guardrails) and not the key or the account."""
+ACCOUNT_WORDS = re.compile(r"\b(account|organi[sz]ation|resource|project|workspace|api key)\b", re.I)
+"""What a 403 says when it is the request that is refused (OpenRouter's and Mistral's guardrails), and when it is the account."""
 VIOLATIONS = re.compile(r"safety_violations=\[([^\]]*)\]")
 
 
@@ -230,14 +235,20 @@ def block_of(status: int, body: object) -> Response | None:
         return Response(text=clean(message), finish="refused", reason="refusal, told as an error")
     named = next((code for code in codes if code in BLOCK_CODES), None)
     if named is None:
-        said = DENIED_WORDS if status == 403 else BLOCK_WORDS if status in (400, 451) else None
         flagged = "invalid_prompt" in codes and FLAGGED.search(message)
-        if not flagged and not (said and said.search(message)):
+        if not flagged and (not _says_block(status, message) or not PARAMETER.isdisjoint(codes)):
             return None
         named = "invalid_prompt" if flagged else ""
     categories, stage = _details(error, message, BLOCK_CODES.get(named, "request"))
     reason = worded(named, categories, message) if named else message
     return Response(finish="blocked", reason=reason, block=Block(stage, categories) if stage else None)
+
+
+def _says_block(status: int, message: str) -> bool:
+    """Whether the words alone, without a code, tell of a blocked request."""
+    if status == 403:
+        return DENIED_WORDS.search(message) is not None and ACCOUNT_WORDS.search(message) is None
+    return status in (400, 451) and BLOCK_WORDS.search(message) is not None
 
 
 def _details(error: Json, message: str, stage: Stage | None) -> tuple[Categories, Stage | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import pytest
 from vendors import KEY, Asked, Reply, VendorServer, anthropic, gemini, openai
 
@@ -171,6 +172,18 @@ EXPIRED = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_K
             "temporarily blocked",
             id="a blocked account is no blocked request",
         ),
+        pytest.param(
+            openai.OpenRouterServer(Reply({"error": {"code": 403, "message": "Your account was flagged for abuse."}}, 403)),
+            Misconfigured,
+            "flagged for abuse",
+            id="a flagged account is no blocked request",
+        ),
+        pytest.param(
+            openai.OpenAIServer(openai.error("unknown_parameter", "Unknown parameter: 'content filter'.", param="content filter")),
+            Rejected,
+            "Unknown parameter",
+            id="a wrong parameter is no block",
+        ),
         # models that are gone, with the vendor's hint: OpenAI, "Deprecations"; Groq, "Model deprecations"; Anthropic, "Errors"
         pytest.param(
             openai.OpenAIServer(
@@ -329,6 +342,20 @@ async def test_a_model_that_takes_no_temperature_is_asked_without_and_that_is_sa
         assert len(asked.notes) == 1
     assert "thinker takes no temperature" in asked.notes[0]
     assert ["temperature" in one.body for one in server.asked] == [True, False, False]
+
+
+async def test_calls_under_way_together_all_come_through_when_a_parameter_is_not_taken() -> None:
+    texts: list[str] = []
+    async with openai.OpenAIServer(hot_only) as server, OpenAICompatible("thinker", server.url, KEY, SEES) as asked:
+
+        async def call() -> None:
+            texts.append((await asked.call(COLD)).text)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(8):
+                group.start_soon(call)
+    assert texts == ["Hi."] * 8
+    assert len(asked.notes) == 1
 
 
 async def test_an_azure_deployment_s_own_address_carries_its_version() -> None:
