@@ -238,6 +238,8 @@ async def test_a_responses_object_that_failed_is_no_answer() -> None:
 
 # ---------------------------------------------------------------- OpenRouter, Mistral
 
+# OpenRouter names its error types (`refusal` among them) without an example of the body, and Mistral documents a guardrail's 403
+# without one: the bodies of those two rows follow each vendor's other errors.
 MODERATION = {
     "reasons": ["harassment", "violence"],
     "flagged_input": "hello",
