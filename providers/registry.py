@@ -7,19 +7,18 @@ model is made with it.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 
-from providers.base import Capabilities, Limits, Provider
+from providers.base import Provider
 from providers.options import checked_options
 from providers.plugins import Plugin, PluginError, found
 from providers.presets import presets
 from providers.settings import ProviderSettings
+from providers.soundness import wrong_with_provider
 
 GROUP = "unisafe.providers"
 SIMULATED = "simulated"
 ON_DEVICE = ("transformers", "diffusers")
-PARTS = ("identity", "capabilities", "reported", "__aenter__", "__aexit__", "call")
 
 
 def built_in() -> list[str]:
@@ -55,28 +54,10 @@ def made(plugin: Plugin, settings: ProviderSettings, options: Mapping[str, objec
     except (Exception, SystemExit) as error:
         words = _without(settings.key, " ".join(f"{type(error).__name__}: {error}".split()))
         raise PluginError(f"{whose} made no provider: {words}") from None
-    wrong = _wrong(provider, settings.key)
+    wrong = wrong_with_provider(provider, settings.key)
     if wrong:
         raise PluginError(f"{whose} made no provider: {wrong}")
     return provider  # type: ignore[no-any-return]
-
-
-def _wrong(provider: object, key: str | None) -> str:
-    """Why what a plugin made cannot be asked; empty when it can."""
-    if inspect.iscoroutine(provider):
-        provider.close()
-        return "its entry point is an async function; what takes time belongs into __aenter__"
-    missing = [part for part in PARTS if not hasattr(provider, part)]
-    if missing:
-        return f"{type(provider).__name__} lacks {', '.join(missing)}"
-    assert isinstance(provider, Provider)
-    if not isinstance(provider.identity, str) or not provider.identity:
-        return "its identity is no text"
-    if not isinstance(provider.capabilities, Capabilities) or not isinstance(provider.reported, Limits):
-        return "its capabilities are no Capabilities, or what it reported is no Limits"
-    if key and key in provider.identity:
-        return "its identity holds the key, and identities are stored"
-    return ""
 
 
 def _without(key: str | None, words: str) -> str:

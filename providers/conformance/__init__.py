@@ -1,0 +1,51 @@
+"""Whether a provider keeps its contract (`providers/base.py`), in one line:
+
+    async def test_it_conforms():
+        await conforms(MyProvider, says=lambda text: {"reply": text})
+
+`says` is the body with which the endpoint says a text: the suite plays that endpoint on loopback, at its best and at its worst.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from providers.base import Capabilities, Provider
+from providers.conformance.server import Server
+from providers.conformance.suite import NotConforming, Suite
+from providers.settings import ProviderSettings
+
+__all__ = ["NotConforming", "conforms"]
+
+
+async def conforms(
+    make: Callable[[ProviderSettings], Provider],
+    *,
+    says: Callable[[str], object] | None = None,
+    draws: Callable[[bytes], object] | None = None,
+    capabilities: Capabilities | None = None,
+    models: tuple[str, str] = ("model-a", "model-b"),
+) -> None:
+    """Check a provider, and return when it keeps its contract. Runs on asyncio; takes a few seconds.
+
+    What is checked: the protocol; the identity, which tells models and addresses apart and never holds the key; that what the model
+    is not declared for is rejected unsent, and the rest answered by the right kind; that requests stay as they are; that every
+    failure of the endpoint raises the error that the gateway needs, once, without the key; that a call can be cancelled; that
+    calls at the same time get each their own answer; that it can be opened again; that nothing is left behind.
+
+    Args:
+        make: the entry point. Options are given by functools.partial.
+        says: a text to the body (JSON or bytes) with which the endpoint says it. Without it and `draws` no server is played, for a
+            provider that needs none; then errors are not checked.
+        draws: a PNG's bytes to the body with which the endpoint gives that picture, for `image` and `edit`.
+        capabilities: what the model is declared to take and give; text only where it is left out.
+        models: two names that it can be made with.
+
+    Raises NotConforming, an AssertionError, whose message begins with the name of what failed.
+    """
+    with ExitStack() as stack:
+        server = stack.enter_context(Server(says, draws)) if says or draws else None
+        kinds = {"chat": says is not None, "image": draws is not None, "edit": draws is not None}
+        answered = frozenset(kind for kind, hook in kinds.items() if hook or server is None)
+        await Suite(make, server, capabilities or Capabilities(), models, answered).run()

@@ -1,0 +1,85 @@
+"""What a provider left behind: tasks, connections, open files, objects that were not closed."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+
+FILES = Path("/dev/fd")
+SETTLING = 2.0
+"""Seconds within which what was closed is gone: the other side of a connection hears of it a little later."""
+
+
+class Leaks:
+    """Made before, `watched` around and `found` after what may leak.
+
+    Files are counted from `count_files` on: by then what is opened once and kept (a cache, a library's device) is open.
+    """
+
+    def __init__(self) -> None:
+        self._tasks = set(asyncio.all_tasks())
+        self._files = 0
+        self._said: list[str] = []
+
+    def count_files(self) -> None:
+        self._files = _open_files()
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Hear of resources that are not closed, and of errors that nobody saw."""
+        loop = asyncio.get_running_loop()
+        handler, hook = loop.get_exception_handler(), sys.unraisablehook
+        loop.set_exception_handler(lambda _, context: self._said.append(str(context.get("message"))))
+        gc.collect()
+        sys.unraisablehook = lambda seen: self._said.append(f"{seen.exc_value}")
+        try:
+            with warnings.catch_warnings(record=True) as heard:
+                warnings.simplefilter("always")
+                self._heard = heard
+                yield
+        finally:
+            loop.set_exception_handler(handler)
+            sys.unraisablehook = hook
+
+    async def found(self, rounds: int, connections: Callable[[], int]) -> str:
+        """What is left, in words; empty when nothing is.
+
+        Args:
+            rounds: how often the provider was opened since `count_files`; fewer files than that are no leak.
+            connections: says how many the endpoint still has.
+        """
+        with anyio.move_on_after(SETTLING):
+            while connections() or self._new_tasks():  # noqa: ASYNC110 nothing tells when a task or a connection is gone
+                await anyio.sleep(0.01)
+        tasks = self._new_tasks()
+        if tasks:
+            return f"a task goes on after the block: {tasks[0].get_name()} in {_where(tasks[0])}"
+        if connections():
+            return f"{connections()} connections are still open after the block"
+        for _ in range(3):
+            gc.collect()
+            await anyio.lowlevel.checkpoint()
+        unclosed = [str(one.message) for one in self._heard if issubclass(one.category, ResourceWarning)]
+        if unclosed or self._said:
+            return f"something was not closed: {[*unclosed, *self._said][0]}"
+        files = _open_files() - self._files
+        return f"{files} files or sockets more are open after the block than before" if files >= rounds else ""
+
+    def _new_tasks(self) -> list[asyncio.Task[object]]:
+        return [task for task in asyncio.all_tasks() - self._tasks if not task.done()]
+
+
+def _open_files() -> int:
+    return len(list(FILES.iterdir())) if FILES.exists() else 0
+
+
+def _where(task: asyncio.Task[object]) -> str:
+    return getattr(task.get_coro(), "__qualname__", "a coroutine")

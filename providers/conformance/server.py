@@ -1,0 +1,149 @@
+"""A server on loopback that plays an endpoint at its best and at its worst, in a thread of its own.
+
+It answers each request with what the suite sets: the text or picture that belongs to the marker in the request, or a fault. Being
+in another thread, it goes on answering when a provider holds up the event loop.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from typing import Self
+
+import anyio
+import orjson
+from aiohttp import web
+from anyio.from_thread import start_blocking_portal
+
+MARKER = re.compile(rb"conformance-(\d+)")
+LONGEST = 4.0
+"""Seconds after which a stalled request is dropped, so that a provider that cannot be cancelled does not hold up the suite."""
+GATHERING = 2.0
+
+Body = Callable[[str], object]
+Picture = Callable[[bytes], object]
+
+
+@dataclass(frozen=True)
+class Play:
+    """What the server does with a request: a status and a body, or it drops the connection, cuts the body, or stalls."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    does: str = "answers"
+
+
+class Server:
+    """Use as a block; `url` is where it is.
+
+    Args:
+        says, draws: the body with which the endpoint says a text, and gives a picture.
+
+    Attributes:
+        play: what is done with requests; None answers them.
+        gather: so many requests are held until all are there, and answered in reverse order.
+        seen: numbers of the markers in requests, in order of arrival.
+        most: the most requests that were held at once.
+    """
+
+    def __init__(self, says: Body | None, draws: Picture | None) -> None:
+        self.play: Play | None = None
+        self.gather = 0
+        self.seen: list[int] = []
+        self.most = 0
+        self.kind = "chat"
+        self._says, self._draws = says, draws
+        self._held: list[anyio.Event] = []
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._portal = self._stack.enter_context(start_blocking_portal())
+        self._portal.call(self._start)
+        self._stack.callback(lambda: self._portal.call(self._runner.cleanup))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._runner.server.connections) if self._runner.server else 0
+
+    async def _start(self) -> None:
+        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        marker = MARKER.search(await request.read())
+        if marker is None:
+            return web.Response(body=self._body(0), content_type="application/json")
+        number = int(marker.group(1))
+        self.seen.append(number)
+        play = self.play
+        if play is None:
+            if self.gather:
+                await self._hold()
+            return web.Response(body=self._body(number), content_type="application/json")
+        if play.does == "stalls":
+            await anyio.sleep(LONGEST)
+        if play.does in ("stalls", "drops"):
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=500)
+        if play.does == "cuts":
+            body = self._body(number)
+            answer = web.StreamResponse(headers={"content-length": str(len(body)), "content-type": "application/json"})
+            await answer.prepare(request)
+            with suppress(ConnectionError):
+                await answer.write(body[: len(body) // 2])
+            if request.transport is not None:
+                request.transport.close()
+            return answer
+        return web.Response(status=play.status, body=play.body, headers=play.headers, content_type="application/json")
+
+    async def _hold(self) -> None:
+        """Wait until `gather` requests are held, then go in reverse order of arrival; after a while go anyway."""
+        mine = anyio.Event()
+        self._held.append(mine)
+        self.most = max(self.most, len(self._held))
+        if len(self._held) == self.gather:
+            for event in reversed(self._held):
+                event.set()
+                await anyio.sleep(0.002)
+        with anyio.move_on_after(GATHERING):
+            await mine.wait()
+        if not mine.is_set():
+            self.gather = 0
+
+    def _body(self, number: int) -> bytes:
+        """The endpoint's body for the request with marker `number`: what it says, or what it draws."""
+        if self.kind == "chat":
+            body = self._says(said(number)) if self._says else {}
+        else:
+            body = self._draws(drawn(number)) if self._draws else {}
+        return body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else orjson.dumps(body)
+
+
+def said(number: int) -> str:
+    """The text that belongs to a marker."""
+    return f"The answer is said-{number}-said."
+
+
+def drawn(number: int) -> bytes:
+    """The picture that belongs to a marker: a PNG of 64 x 64 pixels in a colour of its own."""
+    colour = (number * 37 % 256, number * 101 % 256, number // 256 % 256)
+    pixels = zlib.compress((b"\0" + bytes(colour) * 64) * 64)
+    chunks = ((b"IHDR", struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0)), (b"IDAT", pixels), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )

@@ -1,0 +1,321 @@
+"""The conformance suite: ours pass it, and each way of breaking the contract is caught by name."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import anyio
+import pytest
+
+from providers.anthropic import Anthropic
+from providers.base import Capabilities, Misconfigured, Provider, RateLimited, Request, Response, Text, Transient
+from providers.conformance import NotConforming, conforms
+from providers.gemini import Gemini
+from providers.http import HostedProvider, error_body, parsed, reading
+from providers.openai_compatible import OpenAICompatible
+from providers.openai_wire import error_of
+from providers.settings import ProviderSettings
+from providers.simulated import PROFILES, Simulated
+
+EVERYTHING = Capabilities(image_in=True, image_out=True, edit=True)
+SEES = Capabilities(image_in=True)
+
+
+def hosted(vendor: Callable[..., Any], **options: Any) -> Callable[[ProviderSettings], Provider]:
+    """One of our classes as a plugin's entry point would make it."""
+
+    def make(settings: ProviderSettings) -> Provider:
+        place = (settings.model, settings.base_url, settings.key, settings.capabilities)
+        return vendor(*place, timeout=settings.timeout_s, max_connections=settings.max_connections, **options)
+
+    return make
+
+
+def openai_says(text: str) -> object:
+    return {"choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": text}}]}
+
+
+def openai_draws(png: bytes) -> object:
+    return {"data": [{"b64_json": base64.b64encode(png).decode()}]}
+
+
+def gemini_says(text: str) -> object:
+    return {"candidates": [{"content": {"parts": [{"text": text}]}, "finishReason": "STOP"}]}
+
+
+def gemini_draws(png: bytes) -> object:
+    part = {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(png).decode()}}
+    return {"candidates": [{"content": {"parts": [part]}, "finishReason": "STOP"}]}
+
+
+def anthropic_says(text: str) -> object:
+    return {
+        "content": [{"type": "text", "text": text}],
+        "stop_reason": "end_turn",
+        "usage": {"input_tokens": 1, "output_tokens": 2},
+    }
+
+
+async def test_openai_conforms() -> None:
+    await conforms(hosted(OpenAICompatible), says=openai_says, draws=openai_draws, capabilities=EVERYTHING)
+
+
+async def test_azure_conforms() -> None:
+    await conforms(hosted(OpenAICompatible, key_header="api-key"), says=openai_says, capabilities=SEES)
+
+
+async def test_anthropic_conforms() -> None:
+    await conforms(hosted(Anthropic), says=anthropic_says, capabilities=SEES)
+
+
+async def test_gemini_conforms() -> None:
+    await conforms(hosted(Gemini), says=gemini_says, draws=gemini_draws, capabilities=EVERYTHING)
+
+
+async def test_simulated_conforms() -> None:
+    answers = replace(PROFILES["balanced"], refusal=0.0, refusal_by={}, blocked=0.0, empty=0.0)
+    await conforms(lambda settings: Simulated(settings.model, answers, settings.capabilities), capabilities=EVERYTHING)
+
+
+# ---------------------------------------------------------------- the suite can fail
+
+
+class Plain(HostedProvider):
+    """A provider that conforms; each one below breaks it in one way."""
+
+    def __init__(self, settings: ProviderSettings) -> None:
+        self.settings = settings
+        super().__init__(
+            f"plain|{settings.base_url}|{settings.model}",
+            settings.model,
+            str(settings.base_url),
+            str(settings.key),
+            {"authorization": f"Bearer {settings.key}"},
+            settings.capabilities,
+            timeout=settings.timeout_s,
+            max_connections=settings.max_connections,
+            extra=None,
+        )
+
+    async def _answer(self, request: Request) -> Response:
+        answer = await self._post("say", {"model": self.model, "text": request.text})
+        if answer.status_code != 200:
+            raise error_of(answer.status_code, error_body(self._content(answer)), answer.headers, self.model)
+        with reading():
+            return Response(text=str(parsed(self._content(answer))["said"]))
+
+
+def plain_says(text: str) -> object:
+    return {"said": text}
+
+
+class NoLimits(Plain):
+    def __init__(self, settings: ProviderSettings) -> None:
+        super().__init__(settings)
+        self.reported = None  # type: ignore[assignment]
+
+
+class OneForAll(Plain):
+    def __init__(self, settings: ProviderSettings) -> None:
+        super().__init__(settings)
+        self.identity = "plain"
+
+
+class KeyInIdentity(Plain):
+    def __init__(self, settings: ProviderSettings) -> None:
+        super().__init__(settings)
+        self.identity += str(settings.key)
+
+
+class AnotherEachTime(Plain):
+    def __init__(self, settings: ProviderSettings) -> None:
+        super().__init__(settings)
+        self.identity += f"|{id(self)}"
+
+
+class TakesAnything(Plain):
+    async def call(self, request: Request) -> Response:
+        return await self._answer(request)
+
+
+class SaysNothing(Plain):
+    async def _answer(self, request: Request) -> Response:
+        return replace(await super()._answer(request), text="")
+
+
+class NoResponse(Plain):
+    async def call(self, request: Request) -> Response:
+        self.capabilities.check(request)
+        return (await super().call(request)).text  # type: ignore[return-value]
+
+
+class Changes(Plain):
+    async def _answer(self, request: Request) -> Response:
+        object.__setattr__(request, "system", "")
+        return await super()._answer(request)
+
+
+class RaisesAnything(Plain):
+    async def _answer(self, request: Request) -> Response:
+        answer = await self._post("say", {"model": self.model, "text": request.text})
+        answer.raise_for_status()
+        return Response(text=answer.json()["said"])
+
+
+class FailureIsAnAnswer(Plain):
+    async def call(self, request: Request) -> Response:
+        self.capabilities.check(request)
+        try:
+            return await super().call(request)
+        except Transient as error:
+            return Response(text=f"sorry: {error}")
+
+
+class TriesAgain(Plain):
+    async def _answer(self, request: Request) -> Response:
+        try:
+            return await super()._answer(request)
+        except Transient:
+            return await super()._answer(request)
+
+
+class TellsTheKey(Plain):
+    async def call(self, request: Request) -> Response:
+        try:
+            return await super().call(request)
+        except Misconfigured as error:
+            raise Misconfigured(f"{error} ({self.settings.key})") from None
+
+
+class ForgetsTheWait(Plain):
+    async def call(self, request: Request) -> Response:
+        try:
+            return await super().call(request)
+        except RateLimited as error:
+            raise RateLimited(str(error)) from None
+
+
+class Shielded(Plain):
+    async def _answer(self, request: Request) -> Response:
+        with anyio.CancelScope(shield=True):
+            return await super()._answer(request)
+
+
+class SwallowsCancellation(Plain):
+    async def call(self, request: Request) -> Response:
+        try:
+            return await super().call(request)
+        except anyio.get_cancelled_exc_class():
+            raise Transient("the call ended") from None
+
+
+class OneAtATime(Plain):
+    async def __aenter__(self) -> Self:
+        self.lock = anyio.Lock()
+        return await super().__aenter__()
+
+    async def call(self, request: Request) -> Response:
+        async with self.lock:
+            return await super().call(request)
+
+
+class SharesItsState(Plain):
+    asked = ""
+
+    async def _answer(self, request: Request) -> Response:
+        self.asked = request.text
+        await anyio.sleep(0.01)
+        return await super()._answer(replace(request, parts=(Text(self.asked),)))
+
+
+class OpensOnce(Plain):
+    opened = 0
+
+    async def __aenter__(self) -> Self:
+        self.opened += 1
+        if self.opened > 1:
+            raise RuntimeError("this client was closed")
+        return await super().__aenter__()
+
+
+class LeavesATask(Plain):
+    async def __aenter__(self) -> Self:
+        self.task = asyncio.create_task(asyncio.Event().wait(), name="heartbeat")
+        return await super().__aenter__()
+
+
+class LeavesConnections(Plain):
+    kept: ClassVar[list[object]] = []
+
+    async def __aexit__(self, *_: object) -> None:
+        self.kept.append(self._http)
+
+
+class LeavesFiles(Plain):
+    kept: ClassVar[list[object]] = []
+
+    async def __aenter__(self) -> Self:
+        self.kept.append(Path(os.devnull).open())  # noqa: ASYNC230, SIM115
+        return await super().__aenter__()
+
+
+class ForgetsFiles(Plain):
+    async def __aenter__(self) -> Self:
+        self.file = Path(os.devnull).open()  # noqa: ASYNC230, SIM115
+        return await super().__aenter__()
+
+
+BROKEN = {
+    NoLimits: "^protocol: its reported limits are a NoneType",
+    OneForAll: "^identity: the models .* have the same",
+    KeyInIdentity: "^identity: .*holds the key",
+    AnotherEachTime: "^identity: two of the same settings differ",
+    TakesAnything: "^capabilities: a chat request with an image, which it is not declared for, was sent",
+    SaysNothing: "^answers: a chat request was answered with no text",
+    NoResponse: "^answers: it answered with a str",
+    Changes: "^requests: the call changed its chat request",
+    RaisesAnything: r"^errors: a 400 \(chat\) should raise Rejected; it raised HTTPStatusError",
+    FailureIsAnAnswer: r"^errors: a 500 \(chat\) should raise Transient; it answered",
+    TriesAgain: r"^errors: a 500 \(chat\): the request was sent 2 times",
+    TellsTheKey: r"^errors: a 401 \(chat\): the message holds the key",
+    ForgetsTheWait: "^errors: a 429 .*retry_after should be the 7 seconds",
+    Shielded: "^cancellation: a cancelled call went on",
+    SwallowsCancellation: "^cancellation: a cancelled call should end by the cancellation; it raised Transient",
+    OneAtATime: "^concurrency: of 8 calls at once only 1 reached the endpoint together",
+    SharesItsState: "^concurrency: a chat request got an answer that is not its own",
+    OpensOnce: "^reopening: it cannot be opened again: RuntimeError: this client was closed",
+    LeavesATask: "^leaks: a task goes on after the block: heartbeat",
+    LeavesConnections: "^leaks: .* connections are still open",
+    LeavesFiles: "^leaks: 3 files or sockets more are open",
+    ForgetsFiles: "^leaks: something was not closed: unclosed file",
+}
+
+
+async def test_a_plain_provider_conforms() -> None:
+    await conforms(Plain, says=plain_says)
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
+async def test_what_is_broken_is_named(broken: type[Plain]) -> None:
+    with pytest.raises(NotConforming, match=BROKEN[broken]):
+        await conforms(broken, says=plain_says)
+    await tidy()
+
+
+async def tidy() -> None:
+    """End what the broken ones left."""
+    for task in asyncio.all_tasks():
+        if task.get_name() == "heartbeat":
+            task.cancel()
+    for http in LeavesConnections.kept:
+        await http.aclose()  # type: ignore[attr-defined]
+    for file in LeavesFiles.kept:
+        file.close()  # type: ignore[attr-defined]
+    LeavesConnections.kept.clear()
+    LeavesFiles.kept.clear()
