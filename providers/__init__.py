@@ -28,6 +28,7 @@ from providers.base import (
     clean,
     digest_of,
 )
+from providers.settings import ProviderSettings
 
 __all__ = [
     "Block",
@@ -44,6 +45,7 @@ __all__ = [
     "Part",
     "Provider",
     "ProviderError",
+    "ProviderSettings",
     "RateLimited",
     "Rejected",
     "Request",

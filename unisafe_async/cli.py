@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from unisafe_async.commands import caches, data, doctoring, interchange, results, running
+from unisafe_async.commands import caches, data, doctoring, interchange, plugging, results, running
 from unisafe_async.commands.options import BAD, INTERRUPTED
 
 app = typer.Typer(
@@ -23,6 +23,8 @@ for command in (running.run, running.plan, doctoring.doctor, results.report, res
     app.command()(command)
 for outward in (interchange.tables, interchange.rows, interchange.export_official):
     app.command()(outward)
+app.command()(plugging.providers)
+app.command()(plugging.new_provider)
 app.add_typer(data.app, name="data")
 app.add_typer(caches.app, name="cache")
 

@@ -1,0 +1,31 @@
+"""`providers` and `new-provider`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def providers() -> None:
+    """List every provider that bench.toml can name: vendors, servers, models on this machine, plugins; and which keys are set."""
+    from rich.console import Console
+
+    from unisafe_async.report.providers import known_providers, print_providers
+
+    print_providers(Console(), known_providers())
+
+
+def new_provider(
+    name: Annotated[str, typer.Argument(help="What bench.toml will call it, such as my-api.")],
+    folder: Annotated[Path | None, typer.Option("--folder", help="A new or empty folder; else unisafe-NAME here.")] = None,
+) -> None:
+    """Write the package of a new provider: it works as it stands, with its test."""
+    from unisafe_async.skeleton import write_skeleton
+
+    written = write_skeleton(name, folder)
+    for path in written:
+        typer.echo(path)
+    root = written[0].parent
+    typer.echo(f"Now `pip install -e {root}`, then `pytest {root}`, then `unisafe providers` lists it.")
