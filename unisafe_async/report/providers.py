@@ -86,18 +86,20 @@ def _option(parameter: inspect.Parameter) -> str:
 def print_providers(console: Console, known: list[Known]) -> None:
     """A line for each; in a terminal, what has no room beside it goes below."""
     widths = [max(len(plain(getattr(one, column))) for one in known) for column in ("name", "what", "wire", "key")]
-    if console.is_terminal:
-        widths = [min(width, most) for width, most in zip(widths, (20, 30, 10, 30), strict=True)]
-    indent = widths[0] + 2
+    narrow = console.is_terminal and console.width < ON_ONE_LINE
+    if narrow:
+        widths = [min(width, most) for width, most in zip(widths, (14, 25, 10, 28), strict=True)]
+    gap = " " if narrow else "  "
+    indent = widths[0] + len(gap)
     for one in known:
         styles = ("bold", "", "dim", "dim" if one.key.endswith("not set") else "green")
         cells = [line(text, style) for text, style in zip((one.name, one.what, one.wire, one.key), styles, strict=True)]
         for cell, width in zip(cells, widths, strict=True):
             cell.truncate(width, overflow="ellipsis", pad=True)
-        row = Text("  ").join(cells)
+        row = Text(gap).join(cells)
         notes = [Text(" ".join(plain(text).split()), style) for text, style in _notes(one)]
         beside = Text("  ").join([row, *notes])
-        if not console.is_terminal or (console.width >= ON_ONE_LINE and len(beside) <= console.width):
+        if not console.is_terminal or (not narrow and len(beside) <= console.width):
             row, notes = beside, []
         row.rstrip()
         console.print(row, soft_wrap=True)
