@@ -151,8 +151,9 @@ class Suite:
                     self._server.play = None
                     self._check_error(f"{what} ({kind})", outcome, wanted, self._sent() - sent)
         async with self._open(base_url="http://127.0.0.1:9/v1") as provider:
-            request = next(one for one in self._probes() if one.kind in self._answered and provider.capabilities.can(one))
-            self._check_error("a server that is not there", await _outcome(provider, request), Transient, 1)
+            request = next((one for one in self._probes() if one.kind in self._answered and provider.capabilities.can(one)), None)
+            if request is not None:
+                self._check_error("a server that is not there", await _outcome(provider, request), Transient, 1)
 
     async def cancellation(self) -> None:
         """A call under way ends when it is cancelled, and the provider answers afterwards."""
@@ -301,15 +302,17 @@ class Suite:
             require(not outcome, "cancellation", f"a cancelled call should end by the cancellation; it {told}")
 
     async def _round(self) -> None:
-        """Open, have an answer, a failure and a cancelled call, close."""
+        """Open, have a cancelled call, a failure, and last an answer, whose connection is kept for the next; close."""
         async with self._open() as provider:
-            await self._one_answer(provider, "leaks")
-            request = next(one for one in self._probes() if one.kind in self._answered and provider.capabilities.can(one))
+            request = next((one for one in self._probes() if one.kind in self._answered and provider.capabilities.can(one)), None)
+            if request is None:
+                return
             await self._cancel(provider, request)
             if self._server is not None:
                 self._server.play = Play(does="drops")
                 await _outcome(provider, request)
                 self._server.play = None
+            await self._one_answer(provider, "leaks")
 
 
 def _failure(status: int, **headers: str) -> Play:
@@ -342,6 +345,8 @@ async def _outcome(provider: Provider, request: Request) -> Response | Exception
         return await provider.call(request)
     except Exception as error:
         return error
+    except SystemExit as error:
+        return RuntimeError(f"it ended the program: SystemExit({error.code})")
 
 
 def _told(outcome: Response | Exception) -> str:

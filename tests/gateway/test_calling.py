@@ -26,7 +26,7 @@ class Odd:
         return None
 
     async def call(self, request: Request) -> Response:
-        if isinstance(self._outcome, Exception):
+        if isinstance(self._outcome, BaseException):
             raise self._outcome
         return self._outcome
 
@@ -42,6 +42,7 @@ class Odd:
         (Response(text="hi", usage=Usage(tokens_in=1.5)), "whole numbers"),  # type: ignore[arg-type]
         (Response(text="hi", usage=Usage(cost=float("nan"))), "cost is nan"),
         (Response(text="hi", latency=-1.0), "latency or cost is -1.0"),
+        (SystemExit(3), "SystemExit: 3"),
         (KeyError("choices"), "KeyError: 'choices'"),
         (ExceptionGroup("several", [ValueError("a")]), "ExceptionGroup"),
     ],

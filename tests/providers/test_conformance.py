@@ -257,6 +257,28 @@ class LeavesConnections(Plain):
         self.kept.append(self._http)
 
 
+class OneClientForAll(Plain):
+    client: ClassVar[list[Any]] = []
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        if self.client:
+            await self._http.aclose()
+            self._http = self.client[0]
+        else:
+            self.client.append(self._http)
+            LeavesConnections.kept.append(self._http)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+
+class EndsTheProgram(Plain):
+    async def call(self, request: Request) -> Response:
+        raise SystemExit(3)
+
+
 class LeavesFiles(Plain):
     kept: ClassVar[list[object]] = []
 
@@ -292,6 +314,8 @@ BROKEN = {
     OpensOnce: "^reopening: it cannot be opened again: RuntimeError: this client was closed",
     LeavesATask: "^leaks: a task goes on after the block: heartbeat",
     LeavesConnections: "^leaks: .* connections are still open",
+    OneClientForAll: "^leaks: .* connections are still open",
+    EndsTheProgram: "^answers: a chat request should be answered; it raised RuntimeError: it ended the program",
     LeavesFiles: "^leaks: 3 files or sockets more are open",
     ForgetsFiles: "^leaks: something was not closed: unclosed file",
 }

@@ -12,7 +12,7 @@ async def called(provider: Provider, request: Request) -> Response:
         response = await provider.call(request)
     except ProviderError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise Rejected(f"the provider broke: {type(error).__name__}: {error}") from error
     wrong = wrong_with_response(response)
     if wrong:
