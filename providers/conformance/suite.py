@@ -14,7 +14,6 @@ import anyio.lowlevel
 from providers.base import (
     Capabilities,
     Image,
-    Misconfigured,
     Provider,
     ProviderError,
     RateLimited,
@@ -24,13 +23,13 @@ from providers.base import (
     Text,
     Transient,
 )
+from providers.conformance.faults import FAULTS, KEY
 from providers.conformance.leaks import Leaks
 from providers.conformance.server import Play, Server, drawn, said
 from providers.settings import ProviderSettings
 from providers.soundness import wrong_with_provider, wrong_with_response
 
 T = TypeVar("T")
-KEY = "sk-planted-conformance-0123456789"
 PATIENCE = 20.0
 SHORT = 0.3
 """Seconds that a call may take, and where the endpoint stalls."""
@@ -313,30 +312,6 @@ class Suite:
                 await _outcome(provider, request)
                 self._server.play = None
             await self._one_answer(provider, "leaks")
-
-
-def _failure(status: int, **headers: str) -> Play:
-    """A status with a body as vendors give it, which repeats the key as some do."""
-    message = f"This is status {status} for the caller with {KEY}"
-    body = f'{{"error": {{"message": "{message}", "type": "played", "code": "played"}}}}'
-    return Play(status, body.encode(), {name.replace("_", "-"): value for name, value in headers.items()})
-
-
-FAULTS: tuple[tuple[str, Play, type[ProviderError]], ...] = (
-    ("a 400", _failure(400), Rejected),
-    ("a 401", _failure(401), Misconfigured),
-    ("a 404", _failure(404), Misconfigured),
-    ("a 429 with retry-after", _failure(429, retry_after="7"), RateLimited),
-    ("a 500", _failure(500), Transient),
-    ("a 503", _failure(503), Transient),
-    ("a body that is no JSON", Play(200, b"<html>busy</html>"), Transient),
-    ("a body cut in the middle", Play(does="cuts"), Transient),
-    ("an empty body", Play(200), Transient),
-    ("JSON of another shape", Play(200, b'{"unexpected": [1, null]}'), Transient),
-    ("JSON that is a list", Play(200, b"[[]]"), Transient),
-    ("a dropped connection", Play(does="drops"), Transient),
-    ("no answer in time", Play(does="stalls"), Transient),
-)
 
 
 async def _outcome(provider: Provider, request: Request) -> Response | Exception:
