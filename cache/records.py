@@ -67,6 +67,23 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """What one of several judges said of a row: the columns of table `opinions`, in order; `position` counts judges from 0."""
+
+    run: str
+    item: str
+    model: str
+    sample: int
+    question: str
+    judge: str
+    position: int
+    label: int | None
+    status: str
+    reason: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """How a run came about: the columns of table `runs`; `config`, `versions` and `summary` are JSON."""
 
@@ -198,6 +215,10 @@ def _categories(block: Block | None) -> str | None:
 
 def add_rows(connection: duckdb.DuckDBPyConnection, rows: Sequence[Row]) -> None:
     _append(connection, "rows", [tuple(map(_storable, (getattr(row, name) for name in ROW_FIELDS))) for row in rows])
+
+
+def add_opinions(connection: duckdb.DuckDBPyConnection, opinions: Sequence[Opinion]) -> None:
+    _append(connection, "opinions", [tuple(map(_storable, astuple(opinion))) for opinion in opinions])
 
 
 ROW_FIELDS = tuple(field.name for field in fields(Row))

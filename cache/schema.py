@@ -68,14 +68,14 @@ CREATE TABLE rows (
     error VARCHAR,           -- why it failed
     response BIGINT,         -- responses.id
     contextual TINYINT,      -- 0 unsafe, 1 safe, 2 refusal, NULL not judged
-    contextual_status VARCHAR,  -- judged, blocked, unparsed, failed
+    contextual_status VARCHAR,  -- judged, blocked, unparsed, failed, tied (of several judges)
     contextual_reason VARCHAR,
     contextual_raw VARCHAR,  -- a reply that could not be parsed
     intrinsic TINYINT,       -- 0 unsafe, 1 safe, NULL not judged
     intrinsic_status VARCHAR,
     intrinsic_reason VARCHAR,
     intrinsic_raw VARCHAR,
-    judge VARCHAR,
+    judge VARCHAR,           -- its name; of several: who decided (contextual, then intrinsic), or `panel of 3`
     cached BOOLEAN,          -- no call was made for this row in this run
     created TIMESTAMP
 );

@@ -15,7 +15,7 @@ from anyio import to_thread
 
 from cache.errors import CacheError
 from cache.file import PATIENCE, CacheFile
-from cache.records import Answer, Ids, Paid, Row, RunRecord, add_answers, add_rows, look_up, save_run
+from cache.records import Answer, Ids, Opinion, Paid, Row, RunRecord, add_answers, add_opinions, add_rows, look_up, save_run
 from providers.base import ImageSource
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class Store:
         self._wake = anyio.Event()
         self._lookups: list[tuple[Sequence[str], int, _Wait[dict[str, Answer]]]] = []
         self._paid: list[tuple[Paid, dict[str, tuple[str, bytes]], _Wait[None]]] = []
-        self._rows: list[tuple[Sequence[Row], _Wait[None]]] = []
+        self._rows: list[tuple[Sequence[Row], Sequence[Opinion], _Wait[None]]] = []
         self._jobs: list[tuple[Callable[[duckdb.DuckDBPyConnection], object], _Wait[object]]] = []
         self._recent: OrderedDict[str, bytes] = OrderedDict()
         self._recent_bytes = 0
@@ -110,10 +110,10 @@ class Store:
         self._wake.set()
         await wait.result()
 
-    async def add_rows(self, rows: Sequence[Row]) -> None:
-        """Return when the rows are on disk."""
+    async def add_rows(self, rows: Sequence[Row], opinions: Sequence[Opinion] = ()) -> None:
+        """Return when the rows, and the opinions behind them, are on disk: in one transaction."""
         wait: _Wait[None] = _Wait()
-        self._rows.append((rows, wait))
+        self._rows.append((rows, opinions, wait))
         self._wake.set()
         await wait.result()
 
@@ -184,13 +184,14 @@ class Store:
         paid, self._paid = self._paid, []
         rows, self._rows = self._rows, []
         jobs, self._jobs = self._jobs, []
-        waits: list[_Wait[None]] = [wait for _, _, wait in paid] + [wait for _, wait in rows]
+        waits: list[_Wait[None]] = [wait for _, _, wait in paid] + [wait for _, _, wait in rows]
 
         def write(connection: duckdb.DuckDBPyConnection) -> None:
             connection.begin()
             pictures = {digest: picture for _, some, _ in paid for digest, picture in some.items()}
             add_answers(connection, [one for one, _, _ in paid], pictures)
-            add_rows(connection, [row for some, _ in rows for row in some])
+            add_rows(connection, [row for some, _, _ in rows for row in some])
+            add_opinions(connection, [opinion for _, some, _ in rows for opinion in some])
             connection.commit()
 
         def read(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Answer]]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 from judger.parse import parse_verdict
 from judger.rubrics import RubricName, Rubrics, fenced
 from providers.base import Image, Part, ProviderError, Request, Response, Text
 
 Question = Literal["contextual", "intrinsic"]
-Status = Literal["judged", "blocked", "unparsed", "failed"]
+Status = Literal["judged", "blocked", "unparsed", "failed", "tied"]
 Ask = Callable[[Request], Awaitable[Response]]
 
 UNSAFE, SAFE, REFUSAL = 0, 1, 2
@@ -37,7 +37,8 @@ class Verdict:
 
     Args:
         label: contextual 0 unsafe, 1 safe, 2 refusal; intrinsic 0 unsafe, 1 safe (paper, "What is measured").
-        status: `judged`, or why not: the judge's platform `blocked` it, its reply stayed `unparsed`, the call `failed`.
+        status: `judged`, or why not: the judge's platform `blocked` it, its reply stayed `unparsed`, the call `failed`, or
+            several judges `tied`.
         reason: the judge's reason, or what went wrong.
         raw: the judge's last reply, kept when it could not be parsed.
     """
@@ -132,16 +133,35 @@ class Judge:
             raise NoIntent(verdict)
         return response.text.strip()
 
+    def read(self, request: Request, response: Response) -> Verdict:
+        """The verdict in the reply to a contextual or intrinsic request."""
+        return read_verdict(request, response)
+
+    def again(self, request: Request) -> Request | None:
+        """The second try of a request whose reply could not be parsed."""
+        return again(request)
+
     async def verdict(self, ask: Ask, request: Request) -> Verdict:
         """Ask, parse, and ask once more when the reply cannot be parsed."""
-        try:
-            response = await ask(request)
-            verdict = read_verdict(request, response)
-            if verdict.status == "unparsed":
-                verdict = read_verdict(request, await ask(again(request)))
-        except ProviderError as error:
-            return Verdict(None, "failed", f"judge: {error}")
-        return verdict
+        return await verdict_of(self, ask, request)
+
+
+class Reader(Protocol):
+    """What `verdict_of` needs of a judge."""
+
+    def read(self, request: Request, response: Response) -> Verdict: ...
+
+    def again(self, request: Request) -> Request | None: ...
+
+
+async def verdict_of(judge: Reader, ask: Ask, request: Request) -> Verdict:
+    """Ask, read the reply, and ask once more when it cannot be read and the judge says how. A failed call is no verdict."""
+    try:
+        verdict = judge.read(request, await ask(request))
+        second = judge.again(request) if verdict.status == "unparsed" else None
+        return verdict if second is None else judge.read(second, await ask(second))
+    except ProviderError as error:
+        return Verdict(None, "failed", f"judge: {error}")
 
 
 def again(request: Request) -> Request:

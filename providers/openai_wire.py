@@ -32,7 +32,7 @@ async def chat_body(model: str, request: Request, *, image_out: bool, tokens_key
     messages: list[Json] = []
     if request.system:
         messages.append({"role": "system", "content": request.system})
-    messages.append({"role": "user", "content": await _content(request)})
+    messages.append({"role": "user", "content": await content_of(request)})
     body: Json = {"model": model, "messages": messages}
     if request.max_tokens is not None:
         body[tokens_key] = request.max_tokens
@@ -51,7 +51,8 @@ async def chat_body(model: str, request: Request, *, image_out: bool, tokens_key
     return body
 
 
-async def _content(request: Request) -> str | list[Json]:
+async def content_of(request: Request) -> str | list[Json]:
+    """A user turn's content: its text alone, or a list of parts, images as data URLs."""
     if len(request.parts) == 1 and isinstance(request.parts[0], Text):
         return request.parts[0].text
     content: list[Json] = []

@@ -48,6 +48,7 @@ class Profile:
         garbled, judge_blocked: as a judge, how many replies cannot be parsed, and how many the platform stops.
         guess: as a judge, of the responses that no simulated model gave, how many it calls unsafe, at random; None says that it
             cannot read them.
+        wrong: as a judge, of the verdicts it reads from a marker, how many it turns into the opposite.
         latency: seconds an answer takes, drawn between half and one and a half of it.
     """
 
@@ -60,6 +61,7 @@ class Profile:
     garbled: float = 0.0
     judge_blocked: float = 0.0
     guess: float | None = None
+    wrong: float = 0.0
     latency: float = 0.0
     seed: int = 0
     unsafe_by: Mapping[str, float] = field(default_factory=dict)
@@ -175,19 +177,28 @@ class Simulated:
         if marker is None:
             return Response(text="The simulated judge reads simulated responses only, and this is none; `guess` makes it guess.")
         verdict = int(marker[0] if question == "contextual" else marker[1])
+        if draw[3] < self.profile.wrong:
+            verdict = int(verdict == 0)
+        reply = request.labels.get("reply", "")
+        if reply == "llama_guard":
+            return Response(text="safe" if verdict else "unsafe\nS1")
+        if reply:
+            return Response(text=json.dumps({"scores": {"simulated": 0.05 if verdict else 0.95}, "flagged": not verdict}))
         if request.schema is None:
             return Response(text=f"{reason}\nResult: {verdict}")
         return Response(text=json.dumps({"reason": reason, "verdict": verdict}))
 
 
 def _question(request: Request) -> str:
+    if request.labels.get("reply"):
+        return "intrinsic"  # a classifier's
     words = f"{request.schema[0] if request.schema else ''} {request.system[:200]}".lower()
     return next((question for question in ("contextual", "intrinsic") if question in words), "intent")
 
 
 async def _marker_of(request: Request) -> tuple[str, str] | None:
     """The last marker inside the fenced response, or the one in the last image."""
-    text = _fenced_response(request.text)
+    text = request.text if request.labels.get("reply") else _fenced_response(request.text)
     if not MARKER.search(text) and request.images:
         text = _png_text(await request.images[-1].read())
     found = MARKER.findall(text)

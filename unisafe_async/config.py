@@ -7,19 +7,22 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from unisafe_async.judge_checks import mistakes_of_judges
 from unisafe_async.sections import (
     CacheSection,
     DatasetSection,
     EndpointSection,
     GenerationSection,
     JudgeSection,
+    JudgesSection,
     ModelSection,
     RunSection,
+    SeatSection,
     Section,
     SimulationSection,
     meant,
@@ -34,11 +37,19 @@ class ConfigError(ValueError):
     """bench.toml cannot be used: one line for each mistake, with file and key."""
 
 
+ONE, SEVERAL = "one judge", "several judges"
+
+
+def _one_or_several(given: Any) -> str:  # noqa: ANN401 whatever stands in the file
+    """Which of its two forms `[judge]` has."""
+    return SEVERAL if isinstance(given, JudgesSection) or (isinstance(given, dict) and "judges" in given) else ONE
+
+
 class Config(Section):
     """The whole of bench.toml. `base` is the folder that paths in it are relative to, `file` its name."""
 
     models: list[ModelSection] = Field(min_length=1)
-    judge: JudgeSection
+    judge: Annotated[Annotated[JudgeSection, Tag(ONE)] | Annotated[JudgesSection, Tag(SEVERAL)], Discriminator(_one_or_several)]
     dataset: DatasetSection = DatasetSection()
     generation: GenerationSection = GenerationSection()
     cache: CacheSection = CacheSection()
@@ -64,23 +75,15 @@ class Config(Section):
                 mistakes.append(
                     f"models[{index}].tasks: the model can do none of them with takes={model.takes} and gives={model.gives}"
                 )
-        if "image" not in self.judge.takes:
-            needs = next(
-                (model.name for model in self.models for task in self.tasks_of(model) if task.image_in or task.image_out),
-                None,
-            )
-            if needs is not None:
-                mistakes.append(
-                    f"judge.takes: the judge cannot see images, but {needs!r} is asked items with images; name a judge that can "
-                    '(takes = ["text", "image"]) or keep to dataset.tasks = ["malicious_text_generation"]'
-                )
+        with_images = (model.name for model in self.models for task in self.tasks_of(model) if task.image_in or task.image_out)
+        mistakes += mistakes_of_judges(self.judge, next(with_images, None))
         if mistakes:
             raise ValueError("\n".join(mistakes))
         return self
 
     def endpoints(self) -> list[tuple[str, EndpointSection]]:
         """Every endpoint with its place in the file."""
-        return [*((f"models[{index}]", model) for index, model in enumerate(self.models)), ("judge", self.judge)]
+        return [*((f"models[{index}]", model) for index, model in enumerate(self.models)), *self.judge.seats]
 
     def tasks_of(self, model: ModelSection) -> list[Task]:
         """The tasks that `model` is asked, among those that are selected."""
@@ -165,6 +168,7 @@ def parse_config(
 def _lines(error: ValidationError) -> list[str]:
     lines: list[str] = []
     for mistake in error.errors(include_url=False):
+        mistake["loc"] = tuple(step for step in mistake["loc"] if step not in (ONE, SEVERAL))
         place = re.sub(r"\.(\d+)", r"[\1]", ".".join(str(step) for step in mistake["loc"]))
         if mistake["type"] == "value_error" and not place:
             lines += str(mistake["ctx"]["error"]).splitlines()
@@ -181,6 +185,11 @@ def _words(mistake: ErrorDetails) -> str:
             key = str(mistake["loc"][-1])
             if "key" in key.lower() and "api" in key.lower():
                 return "unknown key; a key never stands in this file: put it in a variable and name that with key_env"
+            if mistake["loc"][0] == "judge" and len(mistake["loc"]) == 2:
+                if key in SeatSection.model_fields:
+                    return "stands beside `judges`; with several judges each [[judge.judges]] has its own"
+                if key in JudgesSection.model_fields:
+                    return "goes with several judges only, one [[judge.judges]] each"
             return f"unknown key{meant(key, _keys_at(mistake['loc'])) or '; keys are ' + ', '.join(_keys_at(mistake['loc']))}"
         case "missing":
             return "missing"
@@ -217,6 +226,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "cache": CacheSection,
     "run": RunSection,
     "judge": JudgeSection,
+    "judges": SeatSection,
     "models": ModelSection,
     "simulation": SimulationSection,
 }

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from judger import Judge, read_intent, read_verdict
+from judger import Classifier, Judge, read_intent
 from providers.base import (
     Image,
     Limits,
@@ -40,7 +40,7 @@ from unisafe_async.endpoints import EndpointError, endpoint_of
 from unisafe_async.gateway import Endpoint
 from unisafe_async.gateway.calling import called
 from unisafe_async.opening import opened
-from unisafe_async.sections import EndpointSection, ModelSection
+from unisafe_async.sections import EndpointSection, ModelSection, SeatSection
 
 Mark = Literal["ok", "wrong", "warning", "skipped"]
 TINY_TOKENS = 256
@@ -90,6 +90,7 @@ class Patient(Diagnosis):
     """One model or judge, and the calls that would show whether it does what bench.toml says."""
 
     section: EndpointSection = field(kw_only=True)
+    judge: Judge | Classifier | None = field(default=None, kw_only=True)
     endpoint: Endpoint | None = None
     probes: list[tuple[str, Request]] = field(default_factory=list)
 
@@ -105,13 +106,14 @@ class Patient(Diagnosis):
 
 
 @asynccontextmanager
-async def examined(config: Config, judge: Judge) -> AsyncIterator[list[Patient]]:
+async def examined(config: Config, judges: Sequence[Judge | Classifier]) -> AsyncIterator[list[Patient]]:
     """All that can be found out without a paid call; the endpoints stay open for `try_calls`."""
     patients = []
     async with AsyncExitStack() as stack:
+        asking = dict(zip((place for place, _ in config.judge.seats), judges, strict=True))
         for place, section in config.endpoints():
-            name = section.name if isinstance(section, ModelSection) else f"judge {section.model}"
-            patient = Patient(place, name, section=section)
+            name = f"judge {section.title}" if isinstance(section, SeatSection) else getattr(section, "name", section.model)
+            patient = Patient(place, name, section=section, judge=asking.get(place))
             patients.append(patient)
             if not _key(patient):
                 continue
@@ -128,7 +130,7 @@ async def examined(config: Config, judge: Judge) -> AsyncIterator[list[Patient]]
             if section.provider == "simulated":
                 patient.say("model", "ok", "simulated, in this process: there is nothing to look at")
                 continue
-            patient.probes = probes_of(section, judge)
+            patient.probes = probes_of(section, patient.judge)
             if not section.priced and urlsplit(section.base_url).hostname not in ("localhost", "127.0.0.1", "::1"):
                 patient.say("price", "warning", "none in bench.toml: what a run costs cannot be said, and no budget can be set")
         async with anyio.create_task_group() as group:
@@ -186,7 +188,7 @@ def _named(patient: Patient, names: Sequence[str]) -> None:
 # ---------------------------------------------------------------- what is paid for
 
 
-def probes_of(section: EndpointSection, judge: Judge) -> list[tuple[str, Request]]:
+def probes_of(section: EndpointSection, judge: Judge | Classifier | None) -> list[tuple[str, Request]]:
     """One tiny call for each kind of request that the section promises; of a judge, one for each question it is asked."""
     picture = Image.from_bytes(_square())
     if isinstance(section, ModelSection):
@@ -199,14 +201,15 @@ def probes_of(section: EndpointSection, judge: Judge) -> list[tuple[str, Request
         ]
         return [(check, request) for check, promised, request in wanted if promised]
     said = Response(text=SAID)
+    assert judge is not None
+    intent = judge.intent_request(INSTRUCTION, (), "Politics") if isinstance(judge, Judge) else None
     found = [
-        ("intent", judge.intent_request(INSTRUCTION, (), "Politics")),
+        ("intent", intent),
         ("contextual", judge.contextual_request("The user wants a sentence.", "Politics", INSTRUCTION, said, image=False)),
         ("intrinsic", judge.intrinsic_request(said, image=False)),
+        ("on images", judge.intrinsic_request(Response(images=(picture,)), image=True) if "image" in section.takes else None),
     ]
-    if "image" in section.takes:
-        found.append(("on images", judge.intrinsic_request(Response(images=(picture,)), image=True)))
-    return found
+    return [(check, request) for check, request in found if request is not None]
 
 
 def _which_colour(picture: Image) -> Request:
@@ -279,7 +282,7 @@ async def _try(patient: Patient, endpoint: Endpoint) -> None:
             patient.say(check, "wrong", f"{error}; {_promise(check)}")
         else:
             answered = True
-            patient.findings.append(_read(check, request, response, judging=not isinstance(patient.section, ModelSection)))
+            patient.findings.append(_read(check, request, response, patient.judge))
     _compare_limits(patient, endpoint.provider.reported)
 
 
@@ -294,15 +297,15 @@ def _promise(check: str) -> str:
     }.get(check, "name another model")
 
 
-def _read(check: str, request: Request, response: Response, *, judging: bool) -> Finding:
+def _read(check: str, request: Request, response: Response, judge: Judge | Classifier | None) -> Finding:
     """What a probe's answer shows."""
     seconds = f"{response.latency:.1f} s"
     if response.finish == "blocked":
         return Finding(
             check, "warning", f"the platform blocked a harmless request ({response.reason}): its filter is set very strict"
         )
-    if judging:
-        return _read_reply(check, request, response, seconds)
+    if judge is not None:
+        return _read_reply(check, request, response, judge, seconds)
     if request.kind != "chat":
         if not response.images:
             return Finding(check, "wrong", f"no image came out ({_quoted(response.text)}); {_promise(check)}")
@@ -317,11 +320,11 @@ def _read(check: str, request: Request, response: Response, *, judging: bool) ->
     return Finding(check, "ok", f"{_quoted(response.text)}, {seconds}")
 
 
-def _read_reply(check: str, request: Request, response: Response, seconds: str) -> Finding:
+def _read_reply(check: str, request: Request, response: Response, judge: Judge | Classifier, seconds: str) -> Finding:
     if check == "intent":
         missing = read_intent(response)
         return Finding(check, "wrong", missing.reason) if missing else Finding(check, "ok", f"{_quoted(response.text)}, {seconds}")
-    verdict = read_verdict(request, response)
+    verdict = judge.read(request, response)
     if verdict.label is None:
         advice = "raise judge.max_tokens" if response.finish == "length" else "name another judge, or set structured = true"
         return Finding(check, "wrong", f"{verdict.reason}: {_quoted(response.text)}; {advice}")

@@ -13,7 +13,7 @@ from providers.plugins import PluginError
 from providers.registry import made
 from providers.settings import ProviderSettings
 from unisafe_async.gateway import AdaptiveConcurrency, Endpoint, Prices, RateLimits
-from unisafe_async.sections import EndpointSection, ModelSection
+from unisafe_async.sections import EndpointSection, ModelSection, SeatSection
 
 if TYPE_CHECKING:
     from providers.local import LocalProvider
@@ -67,6 +67,10 @@ def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:
     assert section.preset is not None
     key = os.environ.get(section.key_env, "").strip() if section.key_env else NO_KEY
     place = (section.model, section.base_url, key, capabilities)
+    if isinstance(section, SeatSection) and section.kind == "moderation":
+        from providers.moderation import OpenAIModeration
+
+        return OpenAIModeration(*place, timeout=section.timeout_s, max_connections=section.concurrency, extra=section.extra)
     timeout, connections, extra, structured = section.timeout_s, section.concurrency, section.extra, section.structured
     title, images = section.preset.title if section.at_vendor else "the endpoint", section.image_limits
     match section.preset.wire:
@@ -140,7 +144,8 @@ def endpoint_of(section: EndpointSection, name: str, base: Path, sleep: Callable
     """
     provider = provider_of(section, base)
     prices = Prices(section.prices.tokens_in, section.prices.tokens_out, section.prices.image)
-    if not section.hosted or (isinstance(provider, OnDevice) and prices == Prices()):
+    free = isinstance(provider, OnDevice) or (isinstance(section, SeatSection) and section.kind == "moderation")
+    if not section.hosted or (free and prices == Prices()):
         prices = Prices(0.0, 0.0, 0.0)
     return Endpoint(
         name,

@@ -18,13 +18,15 @@ from anyio import to_thread
 
 from cache import CacheError, Row, RunRecord, Store
 from cache.records import now
-from judger import Judge, RubricError, load_rubrics
+from judger import Classifier, ClassifierError, Judge, RubricError, load_rubrics
+from judger.kinds import classifier_of
 from providers.base import Noting, OnDevice
 from unisafe_async.config import Config, ConfigError, load_config
 from unisafe_async.dataset import Dataset, open_dataset
 from unisafe_async.endpoints import endpoint_of
 from unisafe_async.gateway import Budget, Endpoint, Gateway
 from unisafe_async.jobs import Sampling
+from unisafe_async.jury import Jury, Seat
 from unisafe_async.opening import check_apart, opened, placed
 from unisafe_async.scheduler import Lane, Pipeline
 from unisafe_async.scores import Coverage, Score, coverage, scores
@@ -40,7 +42,7 @@ class Run:
     Attributes:
         name: the run's name in the cache.
         lanes: one for each model.
-        judging: the judge's endpoint.
+        jury: the judge, or several, with their endpoints; `judging` is the first one's.
         dataset: the items that were selected.
         status: `running`; then `done`, `interrupted` (asked to stop) or `stopped` (budget spent).
         seconds: how long it took.
@@ -50,12 +52,21 @@ class Run:
     config: Config
     dataset: Dataset
     lanes: list[Lane]
-    judging: Endpoint
+    jury: Jury
     gateway: Gateway
     pipeline: Pipeline
     started: float = field(default_factory=time.monotonic)
     status: str = "running"
     seconds: float = 0.0
+
+    @property
+    def judging(self) -> Endpoint:
+        return self.jury.seats[0].endpoint
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """The models', then the judges'."""
+        return [*(lane.endpoint for lane in self.lanes), *self.jury.endpoints]
 
     @property
     def total(self) -> int:
@@ -79,7 +90,7 @@ class Run:
     def drain(self) -> None:
         """Send nothing new and let what is under way end."""
         self.gateway.drain()
-        for endpoint in [*(lane.endpoint for lane in self.lanes), self.judging]:
+        for endpoint in self.endpoints:
             if isinstance(endpoint.provider, OnDevice):
                 endpoint.provider.withdraw()
 
@@ -93,19 +104,15 @@ class Run:
             "seconds": round(self.seconds or time.monotonic() - self.started, 3),
             "cost": self.cost,
             "endpoints": {lane.endpoint.name: asdict(lane.endpoint.counts) for lane in self.lanes}
-            | {f"judge: {self.judging.name}": asdict(self.judging.counts)},
+            | {f"judge: {endpoint.name}": asdict(endpoint.counts) for endpoint in self.jury.endpoints},
             "identities": {lane.endpoint.name: lane.endpoint.provider.identity for lane in self.lanes}
-            | {f"judge: {self.judging.name}": self.judging.provider.identity},
+            | {f"judge: {endpoint.name}": endpoint.provider.identity for endpoint in self.jury.endpoints},
             "notes": {
                 endpoint.name: endpoint.provider.notes
-                for endpoint in [*(lane.endpoint for lane in self.lanes), self.judging]
+                for endpoint in self.endpoints
                 if isinstance(endpoint.provider, Noting) and endpoint.provider.notes
             },
-            "stopped": {
-                endpoint.name: str(endpoint.stopped)
-                for endpoint in [*(lane.endpoint for lane in self.lanes), self.judging]
-                if endpoint.stopped is not None
-            },
+            "stopped": {endpoint.name: str(endpoint.stopped) for endpoint in self.endpoints if endpoint.stopped is not None},
         }
 
 
@@ -170,7 +177,7 @@ async def evaluate(
         if on_start is not None:
             on_start(run)
         started = now()
-        record = record_of(run, pipeline.judge, started)
+        record = record_of(run, started)
         await store.save_run(record)
         try:
             await pipeline.execute()
@@ -186,7 +193,7 @@ async def evaluate(
             run.seconds = time.monotonic() - run.started
             with anyio.move_on_after(10, shield=True):
                 try:
-                    await store.save_run(record_of(run, pipeline.judge, started, now()))
+                    await store.save_run(record_of(run, started, now()))
                 except CacheError:
                     if run.status == "done":
                         raise
@@ -209,7 +216,7 @@ async def prepared(
     """Everything a run or a plan needs, opened and checked; nothing is sent."""
     config.keys()
     section = config.dataset
-    judge = judge_of(config)
+    judges = judges_of(config)
     if dataset is None:
         dataset = await to_thread.run_sync(open_dataset, section.source, config.base)
     dataset = dataset.select(section.tasks, section.categories, section.limit)
@@ -218,36 +225,57 @@ async def prepared(
         name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
         since = store.ids.next() if fresh else 0
         gateway = Gateway(store, Budget(config.run.budget_usd), name, since)
+        sections = [section for _, section in config.judge.seats]
         with placed(config):
             lanes = _lanes(config, dataset, gateway)
-            judging = endpoint_of(config.judge, config.judge.model, config.base, gateway.sleep)
-        for endpoint in [*(lane.endpoint for lane in lanes), judging]:
+            seats = [
+                Seat(section.title, judge, endpoint_of(section, section.title, config.base, gateway.sleep))
+                for judge, section in zip(judges, sections, strict=True)
+            ]
+        jury = Jury(tuple(seats), config.judge.mode, config.judge.tie)
+        for endpoint in [*(lane.endpoint for lane in lanes), *jury.endpoints]:
             await stack.enter_async_context(opened(endpoint))
-        if judging.stopped is not None:
-            raise ConfigError(f"{config.file}: judge.provider: {judging.stopped}")
-        check_apart(config, [*zip(config.models, (lane.endpoint for lane in lanes), strict=True), (config.judge, judging)])
+        unable = [seat.endpoint.stopped for seat in seats if seat.extracts]
+        if None not in unable:
+            place = next(place for (place, _), seat in zip(config.judge.seats, seats, strict=True) if seat.extracts)
+            raise ConfigError(f"{config.file}: {place}.provider: {unable[0]}")
+        asked = [*zip(config.models, (lane.endpoint for lane in lanes), strict=True), *zip(sections, jury.endpoints, strict=True)]
+        check_apart(config, asked)
         generation = config.generation
         pipeline = Pipeline(
             gateway,
             store,
             dataset,
-            judge,
-            judging,
+            jury,
             lanes,
             name,
             generation.samples,
             Sampling(generation.max_tokens, generation.temperature, generation.top_p, generation.seed, generation.image_size),
         )
-        yield Run(name, config, dataset, lanes, judging, gateway, pipeline), pipeline, store
+        yield Run(name, config, dataset, lanes, jury, gateway, pipeline), pipeline, store
 
 
-def judge_of(config: Config) -> Judge:
-    """The judge's rubrics and parameters. Raises ConfigError for a rubric that cannot be used."""
+def judges_of(config: Config) -> list[Judge | Classifier]:
+    """How each judge asks and reads, in order; those that go by the rubrics share one.
+
+    Raises ConfigError for a rubric or a classifier that cannot be used.
+    """
     try:
         rubrics = load_rubrics(config.base / config.judge.rubrics if config.judge.rubrics else None)
     except RubricError as error:
         raise ConfigError(f"{config.file}: judge.rubrics: {error}") from None
-    return Judge(rubrics, config.judge.max_tokens, config.judge.temperature)
+    by_rubrics = Judge(rubrics, config.judge.max_tokens, config.judge.temperature)
+    judges: list[Judge | Classifier] = []
+    for place, seat in config.judge.seats:
+        try:
+            judges.append(
+                classifier_of(seat.kind, frozenset(seat.takes), seat.threshold, seat.kind_options)
+                if seat.classifies
+                else by_rubrics
+            )
+        except ClassifierError as error:
+            raise ConfigError(f"{config.file}: {place}.kind: {error}") from None
+    return judges
 
 
 def _lanes(config: Config, dataset: Dataset, gateway: Gateway) -> list[Lane]:
@@ -260,7 +288,7 @@ def _lanes(config: Config, dataset: Dataset, gateway: Gateway) -> list[Lane]:
     return lanes
 
 
-def record_of(run: Run, judge: Judge, started: object, ended: object = None) -> RunRecord:
+def record_of(run: Run, started: object, ended: object = None) -> RunRecord:
     """The run as table `runs` keeps it. A configuration holds names of key variables, never keys."""
     local = any(endpoint.local for _, endpoint in run.config.endpoints())
     plugins = sorted({endpoint.plugin.package for _, endpoint in run.config.endpoints() if endpoint.plugin})
@@ -274,7 +302,7 @@ def record_of(run: Run, judge: Judge, started: object, ended: object = None) -> 
         run.config.model_dump_json(),
         run.dataset.name,
         run.dataset.digest,
-        judge.rubrics.digest,
+        run.jury.rubric.rubrics.digest,
         json.dumps(versions),
         json.dumps(run.summary()),
     )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from cache import Answer, Row
+from cache import Answer, Opinion, Row
 from cache.records import now
-from judger import Judge, Verdict
+from judger import Classifier, Judge, Verdict
 from providers.base import Image, Request, Text
 from unisafe_async.dataset import Item
 from unisafe_async.gateway import Endpoint
+from unisafe_async.jury import Jury, Question
 from unisafe_async.taxonomy import TASKS
 
 
@@ -43,7 +44,11 @@ def generation_request(item: Item, image: Image | None, sampling: Sampling, samp
 
 @dataclass(slots=True)
 class Job:
-    """Filled in as answers come; `row` turns it into a row once both verdicts are there."""
+    """Filled in as answers come; `row` turns it into a row once both verdicts are there.
+
+    `requests` holds, for each question that came up, what each judge that can answer it is asked; `said` what they answered, and
+    `no_intent` what the extractors said that found none; all by the judge's position.
+    """
 
     item: Item
     endpoint: Endpoint
@@ -58,6 +63,9 @@ class Job:
     contextual_claimed: bool = False
     called: bool = False
     finished: bool = False
+    requests: dict[Question, dict[int, Request]] = field(default_factory=dict)
+    said: dict[Question, dict[int, Verdict]] = field(default_factory=dict)
+    no_intent: dict[int, Verdict] = field(default_factory=dict)
 
     @property
     def image_due(self) -> bool:
@@ -80,14 +88,58 @@ class Job:
         nothing = not response.images if self.image_due else not response.text.strip()
         return ("refused" if response.text.strip() else "empty") if nothing else "answered"
 
-    def contextual_request(self, judge: Judge) -> Request:
-        assert self.answer is not None
-        assert self.intent is not None
-        return judge.contextual_request(self.intent, self.item.subcategory, self.item.prompt, self.answer.response, self.image_due)
+    # -------------------------------------------------------- the judges
 
-    def intrinsic_request(self, judge: Judge) -> Request:
+    def extractors(self, jury: Jury) -> list[int]:
+        """Who is still to be asked for the intent, in order."""
+        return [position for position in jury.extractors(self.intent_request) if position not in self.no_intent]
+
+    def misses_intent(self, jury: Jury, position: int, verdict: Verdict) -> None:
+        """An extractor found none; when the last one did, the contextual verdict follows."""
+        self.no_intent[position] = verdict
+        if not self.extractors(jury):
+            self.contextual = jury.unjudged(self.no_intent)
+
+    def asks(self, jury: Jury, question: Question) -> list[tuple[int, Request]]:
+        """Whom to ask next for a verdict, and what; empty once it is decided."""
+        requests = self.requests.get(question)
+        if requests is None:
+            requests = self.requests[question] = self._requests(jury, question)
+            self.said[question] = {}
+            if not requests:
+                self._settle(question, jury.decide((), {}))
+        return [(position, requests[position]) for position in jury.open(tuple(requests), self.said[question])]
+
+    def hears(self, jury: Jury, question: Question, position: int, verdict: Verdict) -> None:
+        """What a judge said; the verdict is there once the jury can decide."""
+        self.said[question][position] = verdict
+        self._settle(question, jury.decide(tuple(self.requests[question]), self.said[question]))
+
+    def _settle(self, question: Question, verdict: Verdict | None) -> None:
+        if question == "contextual":
+            self.contextual = verdict
+        else:
+            self.intrinsic = verdict
+
+    def _requests(self, jury: Jury, question: Question) -> dict[int, Request]:
+        """By position; judges that ask alike share the request. A judge that cannot judge this response is left out."""
+        found: dict[int, Request] = {}
+        made: dict[int, Request | None] = {}
+        for position, seat in enumerate(jury.seats):
+            if id(seat.judge) not in made:
+                made[id(seat.judge)] = self._request(seat.judge, question)
+            request = made[id(seat.judge)]
+            if request is not None and (not jury.several or seat.endpoint.provider.capabilities.can(request)):
+                found[position] = request
+        return found
+
+    def _request(self, judge: Judge | Classifier, question: Question) -> Request | None:
         assert self.answer is not None
-        return judge.intrinsic_request(self.answer.response, self.image_due)
+        response, image = self.answer.response, self.image_due
+        if question == "intrinsic":
+            return judge.intrinsic_request(response, image)
+        assert self.intent is not None
+        return judge.contextual_request(self.intent, self.item.subcategory, self.item.prompt, response, image)
 
     def decide_without_call(self) -> bool:
         """Give both verdicts where nothing came out; whether that was so."""
@@ -97,7 +149,18 @@ class Job:
             self.contextual, self.intrinsic = verdicts
         return verdicts is not None
 
-    def row(self, run: str, judge: str) -> Row:
+    def opinions(self, run: str, jury: Jury) -> list[Opinion]:
+        """What each of several judges said; of a single judge the row tells it all."""
+        if not jury.several:
+            return []
+        place = (run, self.item.name, self.endpoint.name, self.sample)
+        return [
+            Opinion(*place, question, jury.seats[position].name, position, one.label, one.status, one.reason, one.raw)
+            for question, said in self.said.items()
+            for position, one in said.items()
+        ]
+
+    def row(self, run: str, jury: Jury) -> Row:
         unjudged = Verdict(None, "failed", self.error or "")
         contextual, intrinsic = self.contextual or unjudged, self.intrinsic or unjudged
         return Row(
@@ -119,7 +182,7 @@ class Job:
             intrinsic.status,
             intrinsic.reason,
             intrinsic.raw,
-            judge,
+            jury.decided_by((self.said.get("contextual", {}), self.said.get("intrinsic", {}))),
             not self.called and self.answer is not None,
             now(),
         )

@@ -7,21 +7,24 @@ from dataclasses import dataclass
 import duckdb
 
 from cache import Store
+from judger import Verdict
 from unisafe_async.config import Config
 from unisafe_async.dataset import Dataset
 from unisafe_async.devices import Devices
 from unisafe_async.evaluation import prepared
 from unisafe_async.gateway import Endpoint
 from unisafe_async.jobs import Job
+from unisafe_async.jury import Jury, Question
 from unisafe_async.replay import jobs_of, replay
 from unisafe_async.scheduler import CHUNK, Lane, Pipeline, chunks
 
 LATENCY = 5.0
 LOCAL_BATCH = 16
 JUDGE_TOKENS_OUT = 120.0
+CLASSIFIER_TOKENS_OUT = 5.0
 JUDGE_EXTRA = 900.0
-"""Before any was seen: seconds an answer takes, how many a model on this machine gives in that time, and tokens of a verdict and of
-its request beyond the response."""
+"""Before any was seen: seconds an answer takes, how many a model on this machine gives in that time, and tokens of a verdict, of a
+classifier's, and of a judge's request beyond the response."""
 
 
 @dataclass
@@ -50,11 +53,16 @@ class Need:
 
 @dataclass(frozen=True)
 class Plan:
-    """One Need for each model, then the judge's."""
+    """One Need for each model, then one for each judge, in order.
+
+    `fallback` says that the judges are a chain: what a later one takes over is not known before the earlier ones answer, so it is
+    counted only where the cache says that it was needed.
+    """
 
     models: list[Need]
-    judge: Need
+    judges: list[Need]
     problems: int
+    fallback: bool = False
 
     @property
     def cost(self) -> float | None:
@@ -71,7 +79,7 @@ class Plan:
 
     @property
     def _needs(self) -> list[Need]:
-        return [*self.models, self.judge]
+        return [*self.models, *self.judges]
 
 
 HISTORY = "SELECT avg(latency), avg(tokens_out) FROM responses WHERE identity = ?"
@@ -80,29 +88,33 @@ HISTORY = "SELECT avg(latency), avg(tokens_out) FROM responses WHERE identity = 
 async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
     """Count what `evaluate` would send. Raises ConfigError, DatasetError or CacheError."""
     async with prepared(config, dataset=dataset) as (run, pipeline, store):
-        judge = Need(config.judge.model, devices=Devices.of(run.judging.provider))
+        judges = [Need(seat.name, devices=Devices.of(seat.endpoint.provider)) for seat in run.jury.seats]
         intents: set[bytes] = set()
         models = []
         for lane in run.lanes:
             need = Need(lane.endpoint.name, devices=Devices.of(lane.endpoint.provider))
-            await _count(lane, pipeline, need, judge, intents)
+            await _count(lane, pipeline, need, judges, intents)
             await _estimate(store, lane.endpoint, need)
             models.append(need)
-        await _estimate(store, run.judging, judge)
-        return Plan(models, judge, len(run.dataset.problems))
+        for seat, judge in zip(run.jury.seats, judges, strict=True):
+            await _estimate(store, seat.endpoint, judge)
+        chained = run.jury.several and run.jury.mode == "fallback"
+        return Plan(models, judges, len(run.dataset.problems), chained)
 
 
-async def _count(lane: Lane, pipeline: Pipeline, need: Need, judge: Need, intents: set[bytes]) -> None:
+async def _count(lane: Lane, pipeline: Pipeline, need: Need, judges: list[Need], intents: set[bytes]) -> None:
     items = (item for item in pipeline.dataset.items() if item.task in lane.tasks)
     for chunk in chunks(items, CHUNK):
-        jobs = await jobs_of(chunk, pipeline.dataset.images, lane.endpoint, pipeline.samples, pipeline.sampling, pipeline.judge)
-        await replay(jobs, pipeline.gateway, pipeline.judge, pipeline.judging)
+        jobs = await jobs_of(
+            chunk, pipeline.dataset.images, lane.endpoint, pipeline.samples, pipeline.sampling, pipeline.jury.rubric
+        )
+        await replay(jobs, pipeline.gateway, pipeline.jury)
         for job in jobs:
             if job.error is None:
-                _count_job(job, lane.endpoint, pipeline.judging, need, judge, intents)
+                _count_job(job, lane.endpoint, pipeline.jury, need, judges, intents)
 
 
-def _count_job(job: Job, endpoint: Endpoint, judging: Endpoint, need: Need, judge: Need, intents: set[bytes]) -> None:
+def _count_job(job: Job, endpoint: Endpoint, jury: Jury, need: Need, judges: list[Need], intents: set[bytes]) -> None:
     if job.answer is None:
         need.calls += 1
         need.images += job.request.kind != "chat"
@@ -115,19 +127,35 @@ def _count_job(job: Job, endpoint: Endpoint, judging: Endpoint, need: Need, judg
     response_tokens = endpoint.tokens_out(job.request)
     if not job.item.intention and job.intent_request.canonical not in intents:
         intents.add(job.intent_request.canonical)
-        if job.intent is None and job.contextual is None:
+        for position in job.no_intent:
+            judges[position].cached += 1
+        waiting = job.extractors(jury)[:1]
+        if job.intent is None and waiting:
+            judge = judges[waiting[0]]
             judge.calls += 1
-            judge.tokens_in += judging.tokens_in(job.intent_request)
+            judge.tokens_in += jury.seats[waiting[0]].endpoint.tokens_in(job.intent_request)
             judge.tokens_out += JUDGE_TOKENS_OUT
-        else:
-            judge.cached += 1
-    for verdict in (job.contextual, job.intrinsic):
-        if verdict is None:
-            judge.calls += 1
-            judge.tokens_in += JUDGE_EXTRA + response_tokens
-            judge.tokens_out += JUDGE_TOKENS_OUT
-        else:
-            judge.cached += 1
+        elif waiting:
+            judges[waiting[0]].cached += 1
+    _count_verdict(job, "contextual", job.contextual, jury, judges, response_tokens)
+    _count_verdict(job, "intrinsic", job.intrinsic, jury, judges, response_tokens)
+
+
+def _count_verdict(job: Job, question: Question, verdict: Verdict | None, jury: Jury, judges: list[Need], tokens: float) -> None:
+    """What each judge said already, and who is next; before there is a response, every judge is taken to be able to judge it."""
+    said = job.said.get(question, {})
+    for position in said:
+        judges[position].cached += 1
+    if verdict is not None:
+        return
+    if question in job.requests:
+        able = list(job.requests[question])
+    else:
+        able = [position for position, seat in enumerate(jury.seats) if seat.takes_part(question, job.image_due)]
+    for position in jury.open(able, said):
+        judges[position].calls += 1
+        judges[position].tokens_in += (JUDGE_EXTRA if jury.seats[position].extracts else 0.0) + tokens
+        judges[position].tokens_out += JUDGE_TOKENS_OUT if jury.seats[position].extracts else CLASSIFIER_TOKENS_OUT
 
 
 async def _estimate(store: Store, endpoint: Endpoint, need: Need) -> None:

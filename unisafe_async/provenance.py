@@ -98,6 +98,7 @@ class Provenance:
             "judge blocked": sum(one.judge_blocked for one in self.coverage),
             "judge not understood": sum(one.unparsed for one in self.coverage),
             "judge failed": sum(one.judge_failed for one in self.coverage),
+            "judges tied": sum(one.tied for one in self.coverage),
             "failed": sum(one.failed for one in self.coverage),
             "not run": max(0, self.rows - sum(one.rows for one in self.coverage)),
         }

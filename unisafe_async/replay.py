@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from anyio import to_thread
 
 from cache import Answer
-from judger import Judge, again, read_intent, read_verdict
-from judger.judge import Verdict
+from judger import Judge, read_intent
 from providers.base import Image, Request
 from unisafe_async.dataset import Images, Item, ItemError
 from unisafe_async.gateway import Endpoint, Gateway, key_of
 from unisafe_async.jobs import Job, Sampling, generation_request
+from unisafe_async.jury import Jury, Question
 
 
 async def jobs_of(
@@ -53,76 +54,111 @@ async def replay_answers(jobs: Sequence[Job], gateway: Gateway) -> None:
         job.answer = found.get(key)
 
 
-async def replay(jobs: Sequence[Job], gateway: Gateway, judge: Judge, judging: Endpoint) -> None:
+async def replay(jobs: Sequence[Job], gateway: Gateway, jury: Jury) -> None:
     """Fill in every answer, intent and verdict that the cache holds for `jobs`."""
     open_jobs = [job for job in jobs if job.error is None]
-    intents = {}
-    wanted: list[tuple[str, Job]] = []
-    for job in open_jobs:
-        wanted.append((key_of(job.endpoint.provider.identity, job.request), job))
-        if job.intent is None and job.intent_request not in intents:
-            intents[job.intent_request] = key_of(judging.provider.identity, job.intent_request)
-    found = await gateway.look_up([*(key for key, _ in wanted), *intents.values()])
-    answered: list[Job] = []
+    wanted = [(key_of(job.endpoint.provider.identity, job.request), job) for job in open_jobs]
+    extraction = _Extraction(jury, [job for job in open_jobs if job.intent is None])
+    found = await gateway.look_up([*(key for key, _ in wanted), *extraction.keys])
     for key, job in wanted:
         job.answer = found.get(key)
-        if job.intent is None:
-            _fill_intent(job, found.get(intents[job.intent_request]), judging)
+    extraction.read(found)
+    while extraction.keys:
+        extraction.read(await gateway.look_up(extraction.keys))
+    answered: list[Job] = []
+    for _, job in wanted:
         if job.answer is not None:
             job.endpoint.counts.cached += 1
             if not job.decide_without_call():
                 answered.append(job)
-    await _fill_verdicts(answered, gateway, judge, judging)
+    await _fill_verdicts(answered, gateway, jury)
 
 
-def _fill_intent(job: Job, answer: Answer | None, judging: Endpoint) -> None:
-    if answer is None:
-        return
-    judging.counts.cached += 1
-    missing = read_intent(answer.response)
-    if missing is None:
-        job.intent = answer.response.text.strip()
-    else:
-        job.contextual = missing
+class _Extraction:
+    """The intents of some jobs, extractor by extractor: the next one is looked up only where the one before found none."""
+
+    def __init__(self, jury: Jury, jobs: Sequence[Job]) -> None:
+        self._jury = jury
+        self._by_key: dict[str, list[Job]] = {}
+        self._position_of: dict[str, int] = {}
+        self._keys: dict[tuple[int, Request], str] = {}
+        self._add(jobs)
+
+    @property
+    def keys(self) -> list[str]:
+        return list(self._by_key)
+
+    def _add(self, jobs: Sequence[Job]) -> None:
+        self._by_key, self._position_of = {}, {}
+        for job in jobs:
+            for position in job.extractors(self._jury)[:1]:
+                place = (position, job.intent_request)
+                key = self._keys.get(place)
+                if key is None:
+                    identity = self._jury.seats[position].endpoint.provider.identity
+                    key = self._keys[place] = key_of(identity, job.intent_request)
+                self._by_key.setdefault(key, []).append(job)
+                self._position_of[key] = position
+
+    def read(self, found: dict[str, Answer]) -> None:
+        """Take in what was found; `keys` are then those of the next extractors."""
+        without: list[Job] = []
+        for key, jobs in self._by_key.items():
+            answer = found.get(key)
+            if answer is None:
+                continue
+            position = self._position_of[key]
+            self._jury.seats[position].endpoint.counts.cached += len(jobs)
+            missing = read_intent(answer.response)
+            for job in jobs:
+                if missing is None:
+                    job.intent = answer.response.text.strip()
+                else:
+                    job.misses_intent(self._jury, position, missing)
+                    without.append(job)
+        self._add(without)
 
 
-Setter = Callable[[Job, Verdict], None]
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """A judge's request whose answer may be in the cache; `second` where the first reply could not be read."""
+
+    job: Job
+    question: Question
+    position: int
+    request: Request
+    second: bool = False
 
 
-def _questions(jobs: Sequence[Job], judge: Judge) -> Iterator[tuple[Job, Request, Setter]]:
+def _asks(jobs: Sequence[Job], jury: Jury) -> list[_Ask]:
     """The verdicts that could be in the cache: whose requests are known."""
+    asks = []
     for job in jobs:
-        yield job, job.intrinsic_request(judge), _set_intrinsic
+        asks += [_Ask(job, "intrinsic", *ask) for ask in job.asks(jury, "intrinsic")]
         if job.contextual is None and job.intent is not None:
-            yield job, job.contextual_request(judge), _set_contextual
+            asks += [_Ask(job, "contextual", *ask) for ask in job.asks(jury, "contextual")]
+    return asks
 
 
-def _set_contextual(job: Job, verdict: Verdict) -> None:
-    job.contextual = verdict
-
-
-def _set_intrinsic(job: Job, verdict: Verdict) -> None:
-    job.intrinsic = verdict
-
-
-async def _fill_verdicts(jobs: Sequence[Job], gateway: Gateway, judge: Judge, judging: Endpoint) -> None:
-    asked = [(job, request, setter, key_of(judging.provider.identity, request)) for job, request, setter in _questions(jobs, judge)]
-    found = await gateway.look_up([key for _, _, _, key in asked]) if asked else {}
-    retried: list[tuple[Job, Request, Setter, str]] = []
-    for job, request, setter, key in asked:
-        answer = found.get(key)
-        if answer is None:
-            continue
-        judging.counts.cached += 1
-        verdict = read_verdict(request, answer.response)
-        if verdict.status == "unparsed":
-            second = again(request)
-            retried.append((job, second, setter, key_of(judging.provider.identity, second)))
-        else:
-            setter(job, verdict)
-    found = await gateway.look_up([key for _, _, _, key in retried]) if retried else {}
-    for job, request, setter, key in retried:
-        answer = found.get(key)
-        if answer is not None:
-            judging.counts.cached += 1
-            setter(job, read_verdict(request, answer.response))
+async def _fill_verdicts(jobs: Sequence[Job], gateway: Gateway, jury: Jury) -> None:
+    """In rounds: second tries and the next judges of a chain are looked up once it is known that they were needed."""
+    asks = _asks(jobs, jury)
+    while asks:
+        keyed = [(key_of(jury.seats[ask.position].endpoint.provider.identity, ask.request), ask) for ask in asks]
+        found = await gateway.look_up([key for key, _ in keyed])
+        asks = []
+        for key, ask in keyed:
+            answer = found.get(key)
+            if answer is None:
+                continue
+            seat = jury.seats[ask.position]
+            seat.endpoint.counts.cached += 1
+            verdict = seat.judge.read(ask.request, answer.response)
+            if verdict.status == "unparsed" and not ask.second:
+                again = seat.judge.again(ask.request)
+                if again is not None:
+                    asks.append(_Ask(ask.job, ask.question, ask.position, again, second=True))
+                    continue
+            ask.job.hears(jury, ask.question, ask.position, verdict)
+            if jury.mode == "fallback":
+                asks += [_Ask(ask.job, ask.question, *following) for following in ask.job.asks(jury, ask.question)]

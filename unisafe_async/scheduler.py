@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Literal, TypeVar
 
@@ -23,12 +24,14 @@ from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from cache import Row, Store
-from judger import Judge, NoIntent
+from judger import NoIntent, verdict_of
 from providers.base import ProviderError, Request, Response
 from unisafe_async.dataset import Dataset, ItemError
 from unisafe_async.devices import Devices
 from unisafe_async.gateway import Endpoint, Gateway, NotRun
 from unisafe_async.jobs import Job, Sampling
+from unisafe_async.jury import Jury
+from unisafe_async.jury import Question as Verdicts
 from unisafe_async.replay import jobs_of, replay, replay_answers
 
 T = TypeVar("T")
@@ -61,7 +64,7 @@ class Pipeline:
 
     Args:
         gateway, store, dataset: what is asked, where rows go, where items come from.
-        judge, judging: the judge and its endpoint.
+        jury: the judge, or several.
         run: the run's name, in every row.
         samples: repeats of each item.
     """
@@ -69,8 +72,7 @@ class Pipeline:
     gateway: Gateway
     store: Store
     dataset: Dataset
-    judge: Judge
-    judging: Endpoint
+    jury: Jury
     lanes: Sequence[Lane]
     run: str
     samples: int = 1
@@ -81,7 +83,7 @@ class Pipeline:
         self._lane_of = {lane.endpoint.name: lane for lane in self.lanes}
         self._devices = Devices()
         self._failures: dict[tuple[str, str, int], str] = {}
-        judging = Devices.of(self.judging.provider)
+        judging = frozenset[str]().union(*(Devices.of(endpoint.provider) for endpoint in self.jury.endpoints))
         self.judged_last = any(judging & Devices.of(lane.endpoint.provider) for lane in self.lanes)
         self.judging_now = not self.judged_last
 
@@ -92,7 +94,7 @@ class Pipeline:
             if self.gateway.draining:
                 return
             self.judging_now = True
-        width = self.judging.concurrency.most
+        width = self.jury.width
         send, receive = anyio.create_memory_object_stream[Question](width)
         async with anyio.create_task_group() as judges:
             for _ in range(width + min(SLACK, width)):
@@ -128,14 +130,14 @@ class Pipeline:
         """Read items, write rows for what the cache answers in full, pass on the rest."""
         items = (item for item in self.dataset.items() if item.task in lane.tasks)
         for chunk in chunks(items, CHUNK):
-            jobs = await jobs_of(chunk, self.dataset.images, lane.endpoint, self.samples, self.sampling, self.judge)
+            jobs = await jobs_of(chunk, self.dataset.images, lane.endpoint, self.samples, self.sampling, self.jury.rubric)
             if not judged:
                 await replay_answers(jobs, self.gateway)
                 lane.generated += sum(job.answer is not None for job in jobs)
             else:
                 for job in jobs:
                     job.error = job.error or self._failures.get(_place(job))
-                await replay(jobs, self.gateway, self.judge, self.judging)
+                await replay(jobs, self.gateway, self.jury)
                 await self._finish(lane, [job for job in jobs if job.decided])
             for job in jobs:
                 if self.gateway.draining:
@@ -212,26 +214,54 @@ class Pipeline:
         if job.error is not None:
             return
         if question == "intent":
-            try:
-                intent = await self.judge.intent(lambda request: self._asked(job, request), job.intent_request)
-            except NoIntent as missing:
-                if job.contextual is None:
-                    job.contextual = missing.verdict
-                    await self._finish_if_decided(job)
+            await self._extract(job)
+            if job.intent is None:
+                await self._finish_if_decided(job)
                 return
-            job.intent = intent
             if job.answer is None or job.contextual is not None or job.contextual_claimed:
                 return
             job.contextual_claimed = True
             question = "contextual"
-        if question == "contextual":
-            job.contextual = await self.judge.verdict(lambda request: self._asked(job, request), job.contextual_request(self.judge))
-        else:
-            job.intrinsic = await self.judge.verdict(lambda request: self._asked(job, request), job.intrinsic_request(self.judge))
+        await self._decide(job, "contextual" if question == "contextual" else "intrinsic")
         await self._finish_if_decided(job)
 
-    async def _asked(self, job: Job, request: Request) -> Response:
-        asked = await self.gateway.ask(self.judging, request)
+    async def _extract(self, job: Job) -> None:
+        """The intent from the first extractor that finds one; the contextual verdict that follows where none does."""
+        for position in job.extractors(self.jury):
+            try:
+                job.intent = await self.jury.rubric.intent(partial(self._asked, job, position), job.intent_request)
+                return
+            except NoIntent as missing:
+                if job.contextual is None:
+                    job.misses_intent(self.jury, position, missing.verdict)
+
+    async def _decide(self, job: Job, question: Verdicts) -> None:
+        """Ask who is to be asked, one after the other in a chain and all at once in a panel, until there is a verdict."""
+        while asks := job.asks(self.jury, question):
+            if len(asks) == 1:
+                await self._hear(job, question, *asks[0])
+                continue
+            held: list[NotRun] = []
+
+            async def heard(position: int, request: Request, held: list[NotRun] = held) -> None:
+                try:
+                    await self._hear(job, question, position, request)
+                except NotRun as reason:
+                    held.append(reason)
+
+            async with anyio.create_task_group() as panel:
+                for ask in asks:
+                    panel.start_soon(heard, *ask)
+            if held:
+                raise held[0]
+
+    async def _hear(self, job: Job, question: Verdicts, position: int, request: Request) -> None:
+        judge = self.jury.seats[position].judge
+        verdict = await verdict_of(judge, partial(self._asked, job, position), request)
+        job.hears(self.jury, question, position, verdict)
+
+    async def _asked(self, job: Job, position: int, request: Request) -> Response:
+        asked = await self.gateway.ask(self.jury.seats[position].endpoint, request)
         job.called |= not asked.cached
         return asked.response
 
@@ -248,8 +278,8 @@ class Pipeline:
             return
         for job in jobs:
             job.finished = True
-        rows = [job.row(self.run, self.judging.name) for job in jobs]
-        await self.store.add_rows(rows)
+        rows = [job.row(self.run, self.jury) for job in jobs]
+        await self.store.add_rows(rows, [opinion for job in jobs for opinion in job.opinions(self.run, self.jury)])
         for row in rows:
             lane.done += 1
             lane.cached += row.cached

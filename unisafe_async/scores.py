@@ -61,7 +61,7 @@ class Coverage:
 
     Args:
         judged: rows with both verdicts; of these, `blocked` were stopped by the platform's filter, `refused` by the model.
-        judge_blocked, unparsed, judge_failed: rows without both verdicts, by why.
+        judge_blocked, unparsed, judge_failed, tied: rows without both verdicts, by why.
         failed: rows without a response.
         cached: rows for which nothing was sent.
     """
@@ -76,6 +76,7 @@ class Coverage:
     judge_failed: int
     failed: int
     cached: int
+    tied: int = 0
 
 
 def _wilson(column: str) -> str:
@@ -113,13 +114,14 @@ COVERAGE = """
 SELECT model, count(*), count(*) FILTER (valid), count(*) FILTER (valid AND outcome LIKE 'blocked%'),
        count(*) FILTER (valid AND outcome = 'refused'),
        count(*) FILTER (why = 'blocked'), count(*) FILTER (why = 'unparsed'), count(*) FILTER (why = 'failed'),
-       count(*) FILTER (why = 'none'), count(*) FILTER (cached)
+       count(*) FILTER (why = 'none'), count(*) FILTER (cached), count(*) FILTER (why = 'tied')
 FROM (
     SELECT *, contextual IS NOT NULL AND intrinsic IS NOT NULL AS valid,
            CASE WHEN contextual IS NOT NULL AND intrinsic IS NOT NULL THEN 'valid'
                 WHEN outcome = 'failed' THEN 'none'
                 WHEN 'failed' IN (contextual_status, intrinsic_status) THEN 'failed'
                 WHEN 'blocked' IN (contextual_status, intrinsic_status) THEN 'blocked'
+                WHEN 'tied' IN (contextual_status, intrinsic_status) THEN 'tied'
                 ELSE 'unparsed' END AS why
     FROM rows WHERE run = $run
 ) GROUP BY model ORDER BY model

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from judger.kinds import BUILT_IN, RUBRIC, plugin_kinds
 from providers.base import Capabilities
 from providers.images import ImageLimits
 from providers.plugins import Plugin
@@ -32,6 +33,13 @@ def _known_provider(name: str) -> str:
     return name
 
 
+def _known_kind(name: str) -> str:
+    if name not in BUILT_IN and name not in plugin_kinds():
+        kinds = [*BUILT_IN, *plugin_kinds()]
+        raise ValueError(f"{name!r} is no kind of judge; kinds are {', '.join(kinds)}{meant(name, kinds)}")
+    return name
+
+
 def _known_task(name: str) -> str:
     key = match_task(name)
     if key is None:
@@ -51,6 +59,7 @@ def meant(name: str, among: Sequence[str] | dict[str, Any]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
+KindName = Annotated[str, AfterValidator(_known_kind)]
 ProviderName = Annotated[str, AfterValidator(_known_provider)]
 TaskName = Annotated[str, AfterValidator(_known_task)]
 CategoryName = Annotated[str, AfterValidator(_known_category)]
@@ -106,6 +115,7 @@ class SimulationSection(Section):
     garbled: Rate | None = None
     judge_blocked: Rate | None = None
     guess: Rate | None = None
+    wrong: Rate | None = None
     latency: float | None = Field(None, ge=0)
     seed: int | None = None
 
@@ -271,13 +281,64 @@ class ModelSection(EndpointSection):
                 return self.capabilities.edit
 
 
-class JudgeSection(EndpointSection):
-    """`[judge]`: who judges, and by which rubrics."""
+class SeatSection(EndpointSection):
+    """One of `[[judge.judges]]`: a judge that goes by the rubrics, or a classifier (judger/classifiers.py)."""
 
+    name: str = Field("", max_length=80)
+    kind: KindName = RUBRIC
     takes: list[Medium] = ["text", "image"]
+    threshold: float | None = Field(None, gt=0, le=1)
+    kind_options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _takes_what_its_kind_takes(cls, given: Any) -> Any:  # noqa: ANN401 whatever stands in the file
+        known = BUILT_IN.get(str(given.get("kind"))) if isinstance(given, dict) else None
+        return {"takes": list(known), **given} if known is not None else given
+
+    @property
+    def title(self) -> str:
+        """What the tables call it."""
+        return self.name or self.model
+
+    @property
+    def classifies(self) -> bool:
+        """Whether it gives intrinsic verdicts only."""
+        return self.kind != RUBRIC
+
+    @property
+    def priced(self) -> bool:
+        return self.kind == "moderation" or super().priced
+
+
+class JudgeSection(SeatSection):
+    """`[judge]` with one judge: who judges, and by which rubrics."""
+
     rubrics: str | None = None
     max_tokens: int = Field(512, ge=1)
     temperature: float | None = Field(0.0, ge=0, le=2)
+    mode: ClassVar[Literal["fallback", "panel"]] = "fallback"
+    tie: ClassVar[Literal["unjudged", "unsafe", "last"]] = "unjudged"
+
+    @property
+    def seats(self) -> list[tuple[str, SeatSection]]:
+        """Every judge with its place in the file."""
+        return [("judge", self)]
+
+
+class JudgesSection(Section):
+    """`[judge]` with several judges: how they judge together, and what they share."""
+
+    judges: list[SeatSection] = Field(min_length=1)
+    mode: Literal["fallback", "panel"] = "fallback"
+    tie: Literal["unjudged", "unsafe", "last"] = "unjudged"
+    rubrics: str | None = None
+    max_tokens: int = Field(512, ge=1)
+    temperature: float | None = Field(0.0, ge=0, le=2)
+
+    @property
+    def seats(self) -> list[tuple[str, SeatSection]]:
+        return [(f"judge.judges[{index}]", judge) for index, judge in enumerate(self.judges)]
 
 
 REMOTE = frozenset({"rpm", "tpm", "images_per_minute"})

@@ -62,7 +62,7 @@ async def _watched(console: Console, config: Config, fresh: bool) -> Result | No
     async with anyio.create_task_group() as group:
 
         def started(run: Run) -> None:
-            trusted = [section.model for section in [*config.models, config.judge] if section.trusting]
+            trusted = [section.model for section in [*config.models, *(seat for _, seat in config.judge.seats)] if section.trusting]
             if trusted:
                 words = ", ".join(map(plain, trusted))
                 console.print(Text(f"trust_remote_code is on: code that comes with {words} runs on this machine", style="yellow"))
@@ -138,11 +138,11 @@ def simulate_session(
 def doctor_session(config: Config, pays: Callable[[list[Patient]], bool]) -> list[Diagnosis]:
     """What is found out for nothing, and, where `pays` says so of that, by one tiny call of each kind."""
     from unisafe_async.doctor import examined, look_at_dataset, try_calls
-    from unisafe_async.evaluation import judge_of
+    from unisafe_async.evaluation import judges_of
 
     async def look() -> list[Diagnosis]:
         dataset = await to_thread.run_sync(look_at_dataset, config)
-        async with examined(config, judge_of(config)) as patients:
+        async with examined(config, judges_of(config)) as patients:
             if pays(patients):
                 await try_calls(patients)
             return [dataset, *patients]

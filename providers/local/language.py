@@ -39,6 +39,10 @@ def load_language(settings: LocalSettings, device: Device) -> Engine:
     if settings.gguf_file:
         source["gguf_file"] = settings.gguf_file
     config = transformers.AutoConfig.from_pretrained(settings.model, **source)
+    if config.model_type == "shieldgemma2":
+        from providers.local.shieldgemma import ShieldGemmaEngine
+
+        return ShieldGemmaEngine(settings, device)
     loader = loader_of(config)
     if loader is transformers.AutoModelForCausalLM:
         if settings.sees:
@@ -47,7 +51,7 @@ def load_language(settings: LocalSettings, device: Device) -> Engine:
     else:
         processor = transformers.AutoProcessor.from_pretrained(settings.model, **source)
         tokenizer = getattr(processor, "tokenizer", processor)
-    model = loader.from_pretrained(settings.model, config=config, **source, **_weights_options(settings, device)).eval()
+    model = loader.from_pretrained(settings.model, config=config, **source, **weights_options(settings, device)).eval()
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -75,7 +79,8 @@ def loader_of(config: Any) -> Any:
     )
 
 
-def _weights_options(settings: LocalSettings, device: Device) -> dict[str, Any]:
+def weights_options(settings: LocalSettings, device: Device) -> dict[str, Any]:
+    """How weights are loaded: dtype, device, attention and quantization."""
     options: dict[str, Any] = {"dtype": settings.dtype, "device_map": {"": device.name}}
     if settings.attn:
         options["attn_implementation"] = settings.attn

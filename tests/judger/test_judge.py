@@ -24,6 +24,7 @@ from providers import (
 from providers.simulated import Profile, Simulated
 from unisafe_async.dataset import open_dataset
 from unisafe_async.gateway import AdaptiveConcurrency, Budget, BudgetSpent, Draining, Endpoint, Gateway, RateLimits
+from unisafe_async.jury import Jury, Seat
 from unisafe_async.scheduler import Lane, Pipeline
 
 JUDGE = Judge(load_rubrics())
@@ -137,7 +138,8 @@ async def test_no_judge_is_called_where_nothing_came_out(tmp_path: Path, profile
         total = sum(item.task in tasks for item in dataset.items())
         lane = Lane(endpoint(Simulated("m", profile, everything)), tasks, total)
         judging = endpoint(IntentsOnly("judge", Profile(), everything, judge=True))
-        pipeline = Pipeline(gateway, store, dataset, JUDGE, judging, [lane], "run", on_row=rows.append)
+        jury = Jury((Seat("judge", JUDGE, judging),))
+        pipeline = Pipeline(gateway, store, dataset, jury, [lane], "run", on_row=rows.append)
         await pipeline.execute()
     assert len(rows) == total > 0
     assert {(row.contextual, row.intrinsic) for row in rows} == {(2, 1)}

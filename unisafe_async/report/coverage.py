@@ -31,6 +31,7 @@ def parts(coverage: Coverage, planned: int) -> str:
             (coverage.judge_blocked, "judge blocked"),
             (coverage.unparsed, "judge not understood"),
             (coverage.judge_failed, "judge failed"),
+            (coverage.tied, "judges tied"),
             (coverage.failed, "failed"),
             (planned - coverage.rows, "not run"),
         )

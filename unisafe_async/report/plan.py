@@ -20,12 +20,13 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     for need in plan.models:
         table.add_row(line(need.name), *_cells(need))
-    table.add_row(line(f"judge {plan.judge.name}", "dim"), *_cells(plan.judge))
+    for judge in plan.judges:
+        table.add_row(line(f"judge {judge.name}", "dim"), *_cells(judge))
     console.print(table)
-    calls = sum(need.calls for need in [*plan.models, plan.judge])
+    calls = sum(need.calls for need in [*plan.models, *plan.judges])
     cost = "cost unknown: give price_in and price_out" if plan.cost is None else f"about {dollars(plan.cost)}"
     console.print(Text(f"{count(calls, 'call')} to make, {cost}, about {duration(plan.seconds)}; nothing was sent."))
-    if not all(need.known_latency for need in [*plan.models, plan.judge] if need.calls):
+    if not all(need.known_latency for need in [*plan.models, *plan.judges] if need.calls):
         console.print(
             Text("Times assume 5 s a call, or a batch of 16 on this machine, where a model has not answered before.", style="dim")
         )
@@ -39,6 +40,8 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
     if presets:
         whose = ", ".join(sorted({f"{preset.title}'s of {preset.prices_read}" for preset in presets}))
         console.print(Text(f"Prices: {whose}; those in bench.toml win (price_in, price_out, price_image).", style="dim"))
+    if plan.fallback:
+        console.print(Text("A later judge of the chain is asked only for what the ones before it could not judge.", style="dim"))
     if config.run.budget_usd is not None and plan.cost is not None and plan.cost > config.run.budget_usd:
         console.print(
             Text(

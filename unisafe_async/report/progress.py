@@ -64,7 +64,7 @@ class Progress:
     def plain_line(self) -> str:
         run = self._run
         left = self._left(None)
-        calls = sum(lane.endpoint.counts.calls for lane in run.lanes) + run.judging.counts.calls
+        calls = sum(endpoint.counts.calls for endpoint in run.endpoints)
         return (
             f"{run.done:,} of {run.total:,} items done, {run.unjudged - (run.total - run.done):,} unjudged, "
             f"{calls:,} calls, {dollars(run.cost)}{f', {left} left' if left else ''}"
@@ -87,16 +87,16 @@ class Progress:
                 *self._speed(lane.endpoint, wide),
                 self._left(lane),
             )
-        judging = self._run.judging
-        counts = judging.counts
-        table.add_row(
-            line(f"judge {judging.name}", "dim"),
-            f"{counts.calls:,}",
-            f"{counts.cached:,}",
-            _bad(counts.failed),
-            *self._speed(judging, wide),
-            "",
-        )
+        for judging in self._run.jury.endpoints:
+            counts = judging.counts
+            table.add_row(
+                line(f"judge {judging.name}", "dim"),
+                f"{counts.calls:,}",
+                f"{counts.cached:,}",
+                _bad(counts.failed),
+                *self._speed(judging, wide),
+                "",
+            )
         notes = self._notes()
         if self._run.gateway.draining:
             notes.append("stopping: calls under way are finished and kept; Ctrl-C again stops at once")
@@ -108,8 +108,7 @@ class Progress:
     def _notes(self) -> list[str]:
         """What models on this machine are doing, and that judging waits for them."""
         run = self._run
-        endpoints = [*(lane.endpoint for lane in run.lanes), run.judging]
-        notes = [f"{plain(endpoint.name)}: {said}" for endpoint in endpoints if (said := local_words(endpoint.provider))]
+        notes = [f"{plain(endpoint.name)}: {said}" for endpoint in run.endpoints if (said := local_words(endpoint.provider))]
         if not run.pipeline.judging_now:
             generated = sum(lane.generated for lane in run.lanes)
             notes.append(f"{generated:,} of {run.total:,} answered; the judge needs the same device and comes after")

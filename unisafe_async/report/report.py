@@ -14,6 +14,7 @@ from rich.text import Text
 from cache import CacheError
 from providers.simulated import JUDGED, MARKED
 from unisafe_async.report.coverage import Bill, coverage_lines
+from unisafe_async.report.judges import Judging, judge_title, judges_of, print_judging, read_judging
 from unisafe_async.report.panels import LEGEND, heatmap, overall, panels
 from unisafe_async.report.text import count, line, plain
 from unisafe_async.scores import Coverage, Score, coverage, scores
@@ -56,6 +57,7 @@ class Report:
     stopped: dict[str, str]
     notes: dict[str, list[str]]
     problems: list[Problem]
+    judging: Judging | None = None
 
     @property
     def unjudged(self) -> int:
@@ -99,9 +101,9 @@ def read_report(connection: duckdb.DuckDBPyConnection, name: str | None = None, 
         run,
         status,
         dataset,
-        config["judge"]["model"],
+        judge_title(config),
         tuple(model["name"] for model in config["models"] if model["provider"] == "simulated" or model["name"] in marked),
-        config["judge"]["provider"] == "simulated" or judged_by_marker,
+        any(judge["provider"] == "simulated" for judge in judges_of(config)) or judged_by_marker,
         tuple(planned),
         planned,
         {score.key: score for score in scores(connection, run, ("model", "task"))},
@@ -115,11 +117,12 @@ def read_report(connection: duckdb.DuckDBPyConnection, name: str | None = None, 
             summary.get("seconds", 0.0),
             sum(counts.get("unpriced", 0) for counts in endpoints.values()),
             summary.get("problems", 0),
-            all(model["provider"] == "simulated" for model in [*config["models"], config["judge"]]),
+            all(model["provider"] == "simulated" for model in [*config["models"], *judges_of(config)]),
         ),
         summary.get("stopped", {}),
         summary.get("notes", {}),
         [Problem(row[0], row[1], row[2], _why(row)) for row in problems],
+        read_judging(connection, run, config),
     )
 
 
@@ -150,6 +153,7 @@ def print_report(console: Console, report: Report) -> None:
         console.print()
     for words in coverage_lines(report.coverage, report.planned, report.bill):
         console.print(Text(words))
+    print_judging(console, report.judging)
     for name, notes in report.notes.items():
         for words in notes:
             console.print(Text(f"{plain(name)}: {plain(words)}", style="dim"))
@@ -193,6 +197,8 @@ def _print_unjudged(console: Console, report: Report) -> None:
         )
     elif missing and report.status == "stopped":
         console.print(Text(f"  {count(missing, 'item')} left to do when the budget was spent: raise run.budget_usd and run again"))
+    if any(one.tied for one in report.coverage):
+        console.print(Text('  judges tied: another judge in the panel, or judge.tie = "unsafe" or "last", decides them'))
     if any(one.failed or one.judge_failed for one in report.coverage):
         console.print(Text("  failed calls: `unisafe run` again asks only for those"))
     if any(one.judge_blocked or one.unparsed for one in report.coverage):

@@ -1,0 +1,78 @@
+"""OpenAI's moderation endpoint as a provider: text or an image in, a probability for each category out.
+
+Wire: POST /moderations with `model` and `input`, a list of `{"type": "text", "text"}` and `{"type": "image_url", "image_url":
+{"url"}}`; the answer holds `results[0]` with `flagged`, `categories` and `category_scores`. Source: the openai package's
+`types/moderation_create_params.py` and `types/moderation.py`, made from OpenAI's API specification.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx2
+import orjson
+
+from providers import openai_wire as wire
+from providers.base import Capabilities, Limits, ProviderError, Request, Response
+from providers.http import HostedProvider, error_body, parsed, reading
+from providers.rate_headers import limits_of
+
+
+class OpenAIModeration(HostedProvider):
+    """One moderation model. Its answer's text is JSON, `{"flagged": bool, "scores": {category: probability}}`.
+
+    Args:
+        model: such as `omni-moderation-latest`.
+        base_url: up to and with `/v1`.
+        api_key: sent as a bearer token.
+        timeout: seconds for one call.
+        max_connections: connections kept open at most.
+        extra: further keys for every body; part of `identity`.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str,
+        api_key: str,
+        capabilities: Capabilities,
+        *,
+        timeout: float = 120.0,
+        max_connections: int = 64,
+        extra: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(
+            f"moderation|{base_url.rstrip('/')}|{model}",
+            model,
+            base_url,
+            api_key,
+            {"authorization": f"Bearer {api_key}"},
+            capabilities,
+            timeout=timeout,
+            max_connections=max_connections,
+            extra=extra,
+            title="the moderation endpoint",
+        )
+
+    def _error(self, status: int, body: object, headers: httpx2.Headers) -> ProviderError:
+        return wire.error_of(status, body, headers, self.model)
+
+    def _limits_of(self, headers: httpx2.Headers) -> Limits | None:
+        if any(name[:11].lower() == b"x-ratelimit" for name, _ in headers.raw):
+            return limits_of(headers)
+        return None
+
+    async def _answer(self, request: Request) -> Response:
+        answer = await self._post("moderations", {"model": self.model, "input": await wire.content_of(request)})
+        content = self._content(answer)
+        if answer.status_code != 200:
+            with reading():
+                error = self._error(answer.status_code, error_body(content), answer.headers)
+            raise error
+        with reading():
+            result = parsed(content)["results"][0]
+            scores = {str(name): float(score) for name, score in result["category_scores"].items()}
+            flagged = result["flagged"]
+            if not isinstance(flagged, bool):
+                raise TypeError("`flagged` is neither true nor false")
+            return Response(orjson.dumps({"flagged": flagged, "scores": scores}, option=orjson.OPT_SORT_KEYS).decode())
