@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from unisafe_async.commands import caches, data, doctoring, interchange, results, running
+from unisafe_async.commands import caches, data, doctoring, interchange, results, running, viewing
 from unisafe_async.commands.options import BAD, INTERRUPTED
 
 app = typer.Typer(
@@ -19,10 +19,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (running.run, running.plan, doctoring.doctor, results.report, results.runs, results.show, running.simulate):
+for command in (running.run, running.plan, doctoring.doctor, results.report, results.runs, running.simulate):
     app.command()(command)
 for outward in (interchange.tables, interchange.rows, interchange.export_official):
     app.command()(outward)
+for looking in (viewing.show, viewing.browse):
+    app.command()(looking)
 app.add_typer(data.app, name="data")
 app.add_typer(caches.app, name="cache")
 
