@@ -76,18 +76,22 @@ class Browser(App[None]):
         self.reveal = reveal
         self._pictures = pictures
         self._shown: Detail | None = None
+        self._rows = RowList()
+        self._pane = VerticalScroll(id="detail")
+        self._where = Static(id="where", markup=False)
+        self._box = Input(placeholder="text in requests, responses and reasons; Enter searches, Escape leaves", id="search")
 
     def compose(self) -> ComposeResult:
-        yield Static(id="where", markup=False)
-        yield Input(placeholder="text in requests, responses and reasons; Enter searches, Escape leaves", id="search")
+        yield self._where
+        yield self._box
         with Horizontal(id="both"):
-            yield RowList()
-            yield VerticalScroll(id="detail")
+            yield self._rows
+            yield self._pane
         yield Footer()
 
     def on_mount(self) -> None:
         self.title = "unisafe browse"
-        self.query_one(RowList).focus()
+        self._rows.focus()
         self._find(self.which)
 
     def _read(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T | None:
@@ -112,7 +116,7 @@ class Browser(App[None]):
     def _found(self, which: Filter, facets: Facets, numbers: array[int]) -> None:
         self.which, self.facets = which, facets
         self._say()
-        self.query_one(RowList).show(numbers)
+        self._rows.show(numbers)
         if not numbers:
             self._shown = None
             self.run_worker(
@@ -120,10 +124,10 @@ class Browser(App[None]):
             )
 
     def _say(self) -> None:
-        rows, words = self.query_one(RowList), self.which.words()
-        of = f"{len(rows.numbers):,} of {count(self.facets.rows, 'row')}"
+        words = self.which.words()
+        of = f"{len(self._rows.numbers):,} of {count(self.facets.rows, 'row')}"
         images = "images shown" if self.reveal else "images blurred"
-        self.query_one("#where", Static).update(line(f"{self.facets.run}  {of}  {words or 'no filter'}  {images}", "bold"))
+        self._where.update(line(f"{self.facets.run}  {of}  {words or 'no filter'}  {images}", "bold"))
 
     def on_row_list_wanted(self, event: RowList.Wanted) -> None:
         self._page(event.page, event.numbers, event.generation)
@@ -132,7 +136,7 @@ class Browser(App[None]):
     def _page(self, page: int, numbers: array[int], generation: int) -> None:
         lines = self._read(lambda connection: read_lines(connection, numbers))
         if lines is not None:
-            self.call_from_thread(self.query_one(RowList).put, page, {one.number: one for one in lines}, generation)
+            self.call_from_thread(self._rows.put, page, {one.number: one for one in lines}, generation)
 
     def on_row_list_shown(self, event: RowList.Shown) -> None:
         self._say()
@@ -181,7 +185,7 @@ class Browser(App[None]):
 
     async def _put(self, pieces: Sequence[Piece | Picture], detail: Detail | None = None, keep: bool = False) -> None:
         self._shown = detail
-        pane = self.query_one("#detail", VerticalScroll)
+        pane = self._pane
         place = pane.scroll_y
         with self.batch_update():
             await pane.remove_children()
@@ -191,14 +195,14 @@ class Browser(App[None]):
     # -------------------------------------------------------- keys
 
     def action_search(self) -> None:
-        box = self.query_one("#search", Input)
+        box = self._box
         box.add_class("open")
         box.value = self.which.text
         box.focus()
 
     def action_close_search(self) -> None:
-        self.query_one("#search", Input).remove_class("open")
-        self.query_one(RowList).focus()
+        self._box.remove_class("open")
+        self._rows.focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.action_close_search()
@@ -224,7 +228,7 @@ class Browser(App[None]):
             self._open_again(self._shown)
 
     def action_scroll_detail(self, pages: int) -> None:
-        pane = self.query_one("#detail", VerticalScroll)
+        pane = self._pane
         pane.scroll_relative(y=pages * max(1, pane.size.height - 2), animate=False)
 
 

@@ -96,12 +96,16 @@ class RowList(ScrollView, can_focus=True):
         if page not in self._pages:
             self._pages[page] = None
             numbers = self.numbers[page * PAGE : (page + 1) * PAGE]
-            self.post_message(self.Wanted(page, numbers, self._generation))
+            self.call_later(self._want, page, numbers, self._generation)
             while len(self._pages) > KEPT:
                 self._pages.popitem(last=False)
         self._pages.move_to_end(page)
         lines = self._pages[page]
         return lines.get(self.numbers[index]) if lines is not None else None
+
+    def _want(self, page: int, numbers: array[int], generation: int) -> None:
+        """Not in `render_line`, which runs for the screen: a message made there ends before it comes to the app."""
+        self.post_message(self.Wanted(page, numbers, generation))
 
     # -------------------------------------------------------- the cursor
 
