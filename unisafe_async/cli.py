@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from unisafe_async.commands import caches, data, doctoring, interchange, results, running, viewing
+from unisafe_async.commands import caches, calibration, data, doctoring, interchange, results, running, viewing
 from unisafe_async.commands.options import BAD, INTERRUPTED
 
 app = typer.Typer(
@@ -23,7 +23,7 @@ for command in (running.run, running.plan, doctoring.doctor, results.report, res
     app.command()(command)
 for outward in (interchange.tables, interchange.rows, interchange.export_official):
     app.command()(outward)
-for looking in (viewing.show, viewing.browse):
+for looking in (viewing.show, viewing.browse, calibration.label, calibration.agree):
     app.command()(looking)
 app.add_typer(data.app, name="data")
 app.add_typer(caches.app, name="cache")
@@ -35,6 +35,7 @@ def _own_errors() -> tuple[type[Exception], ...]:
         ("unisafe_async.config", "ConfigError"),
         ("unisafe_async.dataset.dataset", "DatasetError"),
         ("cache.errors", "CacheError"),
+        ("unisafe_async.calibration.labels", "LabelError"),
     )
     return tuple(getattr(sys.modules[home], name) for home, name in homes if home in sys.modules)
 
