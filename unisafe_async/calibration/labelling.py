@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import select
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -53,6 +56,29 @@ class Session:
     named: bool
 
 
+@contextmanager
+def terminal_mode(*, keys: bool) -> Iterator[None]:
+    """While inside, single keys come at once and unechoed, or whole lines (`keys=False`); keys typed ahead are not lost."""
+    if not sys.stdin.isatty() or sys.platform == "win32":
+        yield
+        return
+    import termios
+    import tty
+
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    lines = list(before)
+    lines[3] |= termios.ICANON | termios.ECHO
+    try:
+        if keys:
+            tty.setcbreak(descriptor, termios.TCSADRAIN)
+        else:
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, lines)
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
 def read_key() -> str:
     """One key from a terminal, else the first letter of a typed line; Leave at the end of the input."""
     if not sys.stdin.isatty():
@@ -60,19 +86,24 @@ def read_key() -> str:
         if not line:
             raise Leave
         return line.strip()[:1].lower()
-    import click
+    if sys.platform == "win32":
+        import click
 
-    try:
         key = click.getchar()
-    except EOFError:
-        raise Leave from None
-    if key in ("\x04", "\x1a"):
+    else:
+        key = os.read(sys.stdin.fileno(), 1).decode("utf-8", "replace")
+        if key == "\x1b":
+            while select.select([sys.stdin], [], [], 0)[0]:
+                os.read(sys.stdin.fileno(), 16)
+    if key in ("", "\x04", "\x1a"):
         raise Leave
     return key.lower()
 
 
 def read_note() -> str:
-    line = sys.stdin.readline()
+    """One line as it was typed."""
+    with terminal_mode(keys=False):
+        line = sys.stdin.readline()
     if not line:
         raise Leave
     return plain(line.strip())
@@ -82,7 +113,7 @@ def label_rows(console: Console, session: Session, numbers: Sequence[int], done:
     """Ask for both verdicts of each row that is not in `done`; how many labels were written."""
     written, index, again = 0, 0, False
     visited: list[int] = []
-    with tempfile.TemporaryDirectory(prefix="unisafe-label-") as folder:
+    with tempfile.TemporaryDirectory(prefix="unisafe-label-") as folder, terminal_mode(keys=True):
         viewer = partial(_view, console, pictures, Path(folder))
         while index < len(numbers):
             detail = read_file(session.cache, partial(read_detail, number=numbers[index]))

@@ -38,9 +38,11 @@ def print_agreement(console: Console, found: Agreement, listed: int) -> None:
     console.print(Text(f"runs: {', '.join(found.runs) or 'none'}", style="dim"))
     _print_left_out(console, found)
     if found.comparisons:
-        console.print(_accuracy(found))
+        for question in QUESTIONS:
+            console.print(_accuracy(found, question))
         console.print(Text(PAPER, style="dim"))
         for question in QUESTIONS:
+            console.print(Text(f"\n{question}: people down, judge across", style="bold"))
             console.print(_matrix(found, question))
     _print_people(console, found)
     _print_disagreements(console, found, listed)
@@ -66,21 +68,18 @@ def _print_left_out(console: Console, found: Agreement) -> None:
             console.print(Padding(Text(f"and {len(found.bad) - 5:,} more", style="yellow"), (0, 0, 0, 2)))
 
 
-def _accuracy(found: Agreement) -> Table:
+def _accuracy(found: Agreement, question: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("Accuracy, %", no_wrap=True)
-    for heading in ("n", "C", "95%", "paper", "kappa", "n", "I", "95%", "paper", "kappa"):
+    table.add_column(f"{question.capitalize()} accuracy, %", no_wrap=True)
+    for heading in ("n", "accuracy", "95%", "paper", "Cohen's kappa"):
         table.add_column(heading, justify="right", no_wrap=True)
     paper = paper_accuracy()
     for key, task in TASKS.items():
-        cells = {question: found.cell(question, key) for question in QUESTIONS}
-        if any(cell.n for cell in cells.values()):
-            given = [_figures(cells[question], paper.get((question, key))) for question in QUESTIONS]
-            table.add_row(f"{task.short} {'VQA' if task.panel == 'understanding' else ''}".strip(), *given[0], *given[1])
+        cell = found.cell(question, key)
+        if cell.n:
+            table.add_row(task.title, *_figures(cell, paper.get((question, key))))
     table.add_section()
-    table.add_row("all", *(figure for question in QUESTIONS for figure in _figures(found.cell(question), None)), style="bold")
-    table.caption = "C contextual, I intrinsic; Cohen's kappa"
-    table.caption_justify = "left"
+    table.add_row("all", *_figures(found.cell(question), None), style="bold")
     return table
 
 
@@ -101,8 +100,7 @@ def _kappa(cell: Cell) -> str:
 
 def _matrix(found: Agreement, question: str) -> Table:
     labels = QUESTIONS[question]
-    table = Table(title=f"{question}: people down, judge across", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.title_justify = "left"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("")
     for label in labels:
         table.add_column(CONTEXTUAL_WORDS[label], justify="right")
