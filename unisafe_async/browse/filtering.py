@@ -23,7 +23,7 @@ class FilterScreen(ModalScreen[Filter | None]):
     FilterScreen { align: center middle; }
     #fields { width: 64; height: auto; max-height: 100%; border: round $primary; padding: 0 1; background: $surface; }
     #fields Horizontal { height: auto; }
-    #fields Label { width: 12; padding: 1 0; }
+    #fields Label { width: 12; }
     #fields Select { width: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "leave")]

@@ -35,8 +35,9 @@ def row_text(row: Line, width: int) -> Text:
         item, model, outcome = 26, 15, 11
     text = Text(no_wrap=True, overflow="ellipsis")
     name = f"{row.item} #{row.sample}" if row.sample else row.item
+    shown = name if len(name) < item else f"…{name[2 - item :]}"  # the id at the end is what tells items apart
     for words, style, columns in (
-        (name, "", item),
+        (shown, "", item),
         (row.model, "bold", model),
         (row.outcome, "yellow" if row.outcome.startswith(("blocked", "failed")) else "dim", outcome),
     ):

@@ -173,7 +173,9 @@ def _ask(console: Console, detail: Detail, view: Callable[[Detail], None]) -> tu
         name, hint, refusal = questions[len(verdicts)]
         keys = {key: word for key, word in KEYS.items() if refusal or word != "refusal"}
         choices = "  ".join(f"{key} {word}" for key, word in keys.items())
-        console.print(Text.assemble((f"{name} ({hint}): ", "bold"), choices, (f"   {OTHER} ", "dim")), end="", soft_wrap=True)
+        console.print(
+            Text.assemble((f"   {OTHER}\n", "dim"), (f"{name} ({hint}): ", "bold"), f"{choices} "), end="", soft_wrap=True
+        )
         key = read_key()
         console.print(Text(keys.get(key, {"k": "skip", "b": "back", "n": "note", "o": "open", "q": "quit"}.get(key, "?"))))
         if key in keys:
