@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cache import CacheError, Row
+    from unisafe_async.calibration import Agreement, agree
     from unisafe_async.config import Config, ConfigError, load_config, parse_config
     from unisafe_async.dataset import Dataset, DatasetError, open_dataset
     from unisafe_async.evaluation import Result, Run, evaluate
     from unisafe_async.scores import Coverage, Score, Share
 
 _HOMES = {
+    "Agreement": "unisafe_async.calibration",
     "CacheError": "cache",
     "Config": "unisafe_async.config",
     "ConfigError": "unisafe_async.config",
@@ -28,6 +30,7 @@ _HOMES = {
     "Run": "unisafe_async.evaluation",
     "Score": "unisafe_async.scores",
     "Share": "unisafe_async.scores",
+    "agree": "unisafe_async.calibration",
     "evaluate": "unisafe_async.evaluation",
     "load_config": "unisafe_async.config",
     "open_dataset": "unisafe_async.dataset",
@@ -45,6 +48,7 @@ def __getattr__(name: str) -> object:
 
 
 __all__ = [
+    "Agreement",
     "CacheError",
     "Config",
     "ConfigError",
@@ -56,6 +60,7 @@ __all__ = [
     "Run",
     "Score",
     "Share",
+    "agree",
     "evaluate",
     "load_config",
     "open_dataset",

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from unisafe_async.commands import caches, data, doctoring, interchange, plugging, results, running
+from unisafe_async.commands import caches, calibration, data, doctoring, interchange, plugging, results, running, viewing
 from unisafe_async.commands.options import BAD, INTERRUPTED
 
 app = typer.Typer(
@@ -19,12 +19,14 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (running.run, running.plan, doctoring.doctor, results.report, results.runs, results.show, running.simulate):
+for command in (running.run, running.plan, doctoring.doctor, results.report, results.runs, running.simulate):
     app.command()(command)
 for outward in (interchange.tables, interchange.rows, interchange.export_official):
     app.command()(outward)
 app.command()(plugging.providers)
 app.command()(plugging.new_provider)
+for looking in (viewing.show, viewing.browse, calibration.label, calibration.agree):
+    app.command()(looking)
 app.add_typer(data.app, name="data")
 app.add_typer(caches.app, name="cache")
 
@@ -35,6 +37,7 @@ def _own_errors() -> tuple[type[Exception], ...]:
         ("unisafe_async.config", "ConfigError"),
         ("unisafe_async.dataset.dataset", "DatasetError"),
         ("cache.errors", "CacheError"),
+        ("unisafe_async.calibration.labels", "LabelError"),
     )
     return tuple(getattr(sys.modules[home], name) for home, name in homes if home in sys.modules)
 

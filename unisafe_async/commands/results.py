@@ -1,4 +1,4 @@
-"""`report`, `runs` and `show`."""
+"""`report` and `runs`."""
 
 from __future__ import annotations
 
@@ -44,18 +44,3 @@ def runs(config: ConfigOption = Path("bench.toml"), cache: CacheOption = None) -
     from unisafe_async.report.listing import print_runs, read_runs
 
     print_runs(Console(), read_file(cache_file(config, cache), read_runs))
-
-
-def show(
-    item: Annotated[str, typer.Argument(help="task/id, or an id that only one task has.")],
-    run_name: Annotated[str | None, typer.Option("--run", help="A run's name or its beginning; else the newest.")] = None,
-    config: ConfigOption = Path("bench.toml"),
-    cache: CacheOption = None,
-) -> None:
-    """Show one item: request, responses and both verdicts with their reasons."""
-    from rich.console import Console
-
-    from cache import read_file
-    from unisafe_async.report.show import print_item, read_item
-
-    print_item(Console(), read_file(cache_file(config, cache), lambda connection: read_item(connection, item, run_name)))

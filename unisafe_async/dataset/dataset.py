@@ -78,6 +78,13 @@ class Dataset:
             for handle in handles:
                 handle.close()
 
+    def at(self, index: int) -> Item:
+        """The item at `index` of `items`, read alone. Raises ItemError when its line or its image has changed since the check."""
+        source = self.sources[self._files[index]]
+        with source.path.open("rb") as file:
+            file.seek(self._offsets[index])
+            return item_of(file.readline(), source.root, source.task)
+
     def places(self) -> Iterator[str]:
         """`file:line` of every item, in the order of `items`."""
         names = [_shown(source.path, self.sources) for source in self.sources]

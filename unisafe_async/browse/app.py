@@ -1,0 +1,240 @@
+"""The browser: a list of rows on one side, the row under the cursor in full on the other. Holds the file only while it reads."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+import duckdb
+from PIL.Image import Image as Picture
+from rich.text import Text
+from textual import work
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.widget import Widget
+from textual.widgets import Footer, Input, Static
+from textual.worker import get_current_worker
+from textual_image.widget import Image as Drawn
+
+from cache import CacheError, read_file
+from unisafe_async.browse.detail import PictureOf, Piece, answer_pieces, request_pieces
+from unisafe_async.browse.filtering import FilterScreen
+from unisafe_async.browse.pictures import NoPicture, Pictures, opened
+from unisafe_async.browse.rowlist import RowList
+from unisafe_async.browse.rows import Detail, Facets, Filter, matching, read_detail, read_facets, read_lines
+from unisafe_async.report.show import picture_reader
+from unisafe_async.report.text import count, line, plain
+
+T = TypeVar("T")
+
+
+class Browser(App[None]):
+    """Rows of one run, filtered, searched and read one by one.
+
+    Args:
+        cache: the cache file.
+        facets: the run.
+        pictures: where its images are.
+        which: the filter to begin with.
+        reveal: show images as they are.
+    """
+
+    ENABLE_COMMAND_PALETTE = False
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012
+    CSS = """
+    #where { height: 1; background: $panel; }
+    #search { display: none; }
+    #search.open { display: block; }
+    RowList { width: 1fr; height: 1fr; }
+    #detail { width: 1fr; height: 1fr; border-left: solid $panel; padding: 0 1; }
+    .-narrow #both { layout: vertical; }
+    .-narrow #detail { height: 2fr; border-left: none; border-top: solid $panel; }
+    #detail Drawn, #detail AutoImage, #detail Image { width: auto; max-width: 100%; height: auto; max-height: 24; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q", "quit", "quit"),
+        Binding("slash", "search", "search", key_display="/"),
+        Binding("f", "filter", "filter"),
+        Binding("c", "clear", "clear filters"),
+        Binding("i", "reveal", "images"),
+        Binding("r", "reload", "reload"),
+        Binding("escape", "close_search", show=False),
+        Binding("space", "scroll_detail(1)", "scroll", show=True),
+        Binding("b", "scroll_detail(-1)", show=False),
+    ]
+
+    def __init__(self, cache: Path, facets: Facets, pictures: Pictures, which: Filter, *, reveal: bool = False) -> None:
+        super().__init__()
+        self.cache = cache
+        self.facets = facets
+        self.which = which
+        self.reveal = reveal
+        self._pictures = pictures
+        self._shown: Detail | None = None
+        self._rows = RowList()
+        self._pane = VerticalScroll(id="detail")
+        self._where = Static(id="where", markup=False)
+        self._box = Input(placeholder="text in requests, responses and reasons; Enter searches, Escape leaves", id="search")
+
+    def compose(self) -> ComposeResult:
+        yield self._where
+        yield self._box
+        with Horizontal(id="both"):
+            yield self._rows
+            yield self._pane
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self.title = "unisafe browse"
+        self._rows.focus()
+        self._find(self.which)
+
+    def _read(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T | None:
+        """Run `job` on the file from a worker thread; what is wrong is said on the screen, and nothing is lost by it."""
+        try:
+            return read_file(self.cache, job)
+        except CacheError as error:
+            self.call_from_thread(self.notify, plain(str(error)), severity="error", markup=False)
+            return None
+
+    # -------------------------------------------------------- the list
+
+    @work(thread=True, exclusive=True, group="find")
+    def _find(self, which: Filter) -> None:
+        def job(connection: duckdb.DuckDBPyConnection) -> tuple[Facets, array[int]]:
+            return read_facets(connection, self.facets.run), matching(connection, self.facets.run, which)
+
+        found = self._read(job)
+        if found is not None and not get_current_worker().is_cancelled:
+            self.call_from_thread(self._found, which, *found)
+
+    def _found(self, which: Filter, facets: Facets, numbers: array[int]) -> None:
+        self.which, self.facets = which, facets
+        self._say()
+        self._rows.show(numbers)
+        if not numbers:
+            self._shown = None
+            self.run_worker(
+                self._put([Text("no row matches; c clears the filters", style="yellow")]), exclusive=True, group="empty"
+            )
+
+    def _say(self) -> None:
+        words = self.which.words()
+        of = f"{len(self._rows.numbers):,} of {count(self.facets.rows, 'row')}"
+        images = "images shown" if self.reveal else "images blurred"
+        self._where.update(line(f"{self.facets.run}  {of}  {words or 'no filter'}  {images}", "bold"))
+
+    def on_row_list_wanted(self, event: RowList.Wanted) -> None:
+        self._page(event.page, event.numbers, event.generation)
+
+    @work(thread=True, group="page")
+    def _page(self, page: int, numbers: array[int], generation: int) -> None:
+        lines = self._read(lambda connection: read_lines(connection, numbers))
+        if lines is not None:
+            self.call_from_thread(self._rows.put, page, {one.number: one for one in lines}, generation)
+
+    def on_row_list_shown(self, event: RowList.Shown) -> None:
+        self._say()
+
+    def on_row_list_moved(self, event: RowList.Moved) -> None:
+        self._open(event.number)
+
+    # -------------------------------------------------------- one row
+
+    @work(thread=True, exclusive=True, group="detail")
+    def _open(self, number: int) -> None:
+        detail = self._read(lambda connection: read_detail(connection, number))
+        if detail is None or get_current_worker().is_cancelled:
+            return
+        self._load(detail, keep=False)
+
+    @work(thread=True, exclusive=True, group="detail")
+    def _open_again(self, detail: Detail) -> None:
+        self._load(detail, keep=True)
+
+    def _load(self, detail: Detail, *, keep: bool) -> None:
+        """Words at once, then the pictures, whose dataset may take a moment to open."""
+        worker = get_current_worker()
+        pieces = self._pieces(detail, None)
+        drawn: Sequence[Piece | Picture] = pieces
+        if any(isinstance(piece, PictureOf) for piece in pieces) or detail.reply is None:
+            if not keep:
+                self.call_from_thread(partial(self._put, pieces, detail))  # type: ignore[arg-type]
+            prompt = None if detail.reply is not None else self._pictures.prompt(detail.row.item)
+            drawn = [self._drawn(piece) if isinstance(piece, PictureOf) else piece for piece in self._pieces(detail, prompt)]
+        if not worker.is_cancelled:
+            self.call_from_thread(partial(self._put, drawn, detail, keep))  # type: ignore[arg-type]
+
+    @staticmethod
+    def _pieces(detail: Detail, prompt: str | None) -> list[Piece]:
+        sample = f" sample {detail.row.sample}" if detail.row.sample else ""
+        model = Text(f"\n{plain(detail.row.model)}{sample}", style="bold underline")
+        return [*request_pieces(detail, prompt), model, *answer_pieces(detail)]
+
+    def _drawn(self, piece: PictureOf) -> Picture | Text:
+        """The picture as an image to draw, or words for why it cannot be."""
+        try:
+            return opened(picture_reader(self._pictures, piece), reveal=self.reveal)
+        except (NoPicture, CacheError) as why:
+            return Text(f"[{piece.caption}: {plain(str(why))}]", style="yellow")
+
+    async def _put(self, pieces: Sequence[Piece | Picture], detail: Detail | None = None, keep: bool = False) -> None:
+        self._shown = detail
+        pane = self._pane
+        place = pane.scroll_y
+        with self.batch_update():
+            await pane.remove_children()
+            await pane.mount_all(map(_widget, pieces))
+        pane.scroll_to(y=place if keep else 0, animate=False)
+
+    # -------------------------------------------------------- keys
+
+    def action_search(self) -> None:
+        box = self._box
+        box.add_class("open")
+        box.value = self.which.text
+        box.focus()
+
+    def action_close_search(self) -> None:
+        self._box.remove_class("open")
+        self._rows.focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        self.action_close_search()
+        self._find(replace(self.which, text=event.value.strip()))
+
+    def action_filter(self) -> None:
+        self.push_screen(FilterScreen(self.facets, self.which), self._filtered)
+
+    def _filtered(self, which: Filter | None) -> None:
+        if which is not None:
+            self._find(which)
+
+    def action_clear(self) -> None:
+        self._find(Filter())
+
+    def action_reload(self) -> None:
+        self._find(self.which)
+
+    def action_reveal(self) -> None:
+        self.reveal = not self.reveal
+        self._say()
+        if self._shown is not None:
+            self._open_again(self._shown)
+
+    def action_scroll_detail(self, pages: int) -> None:
+        pane = self._pane
+        pane.scroll_relative(y=pages * max(1, pane.size.height - 2), animate=False)
+
+
+def _widget(piece: Piece | Picture) -> Widget:
+    if isinstance(piece, Picture):
+        return Drawn(piece)
+    if isinstance(piece, PictureOf):
+        return Static(Text(f"[{piece.caption}: looking for it]", style="dim"), markup=False)
+    return Static(piece, markup=False)

@@ -1,0 +1,160 @@
+"""The images of a row: where their bytes are, blurred unless asked for, and drawn as the terminal can.
+
+What a model drew is in the cache. What it was sent is not, only its digest: that image is found again in the run's dataset,
+and shown only when its bytes still have the digest that was sent.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import duckdb
+from PIL import Image as Picture
+from PIL import ImageFilter, UnidentifiedImageError
+
+from cache import read_file
+from providers.base import digest_of
+from unisafe_async.browse.rows import Facets
+from unisafe_async.dataset import Dataset, DatasetError, open_dataset
+from unisafe_async.dataset.images import MAX_BYTES, MAX_PIXELS, MEDIA_TYPES
+from unisafe_async.dataset.item import Item, ItemError
+
+LARGEST = 1024
+"""Pixels: the longer side of what is drawn."""
+BLURRED = 10
+"""Pixels: the longer side of what is left of an image when it is blurred."""
+
+
+class NoPicture(Exception):
+    """An image that cannot be shown, and why."""
+
+
+class Pictures:
+    """Finds the images of one run's rows. Its methods read files: call them off the event loop.
+
+    Args:
+        cache: the cache file.
+        facets: the run.
+        folders: the folders that the dataset's path may be relative to, the likeliest first: a run does not record where its
+            bench.toml lay.
+    """
+
+    def __init__(self, cache: Path, facets: Facets, folders: Sequence[Path]) -> None:
+        self._cache = cache
+        self._facets = facets
+        self._folders = tuple(dict.fromkeys(folder.resolve() for folder in folders))
+
+    def made(self, digest: str) -> bytes:
+        """The bytes of an image that a model drew. Raises NoPicture."""
+        data = read_file(self._cache, lambda connection: _stored(connection, digest))
+        if data is None:
+            raise NoPicture("is not in the cache")
+        return data
+
+    def sent(self, item: str, digest: str) -> bytes:
+        """The bytes of the image that was sent for `item`. Raises NoPicture, saying what would help."""
+        data = read_file(self._cache, lambda connection: _stored(connection, digest))
+        if data is not None:
+            return data
+        dataset, index = self._dataset
+        if dataset is None:
+            raise NoPicture(f"the run's dataset was not found: {self._missing}")
+        found = self._item(dataset, index, item)
+        if found is None or found.image is None:
+            raise NoPicture(f"the dataset {self._facets.source} no longer has an image for {item}")
+        try:
+            if found.image.stat().st_size > MAX_BYTES:
+                raise NoPicture(f"{found.image.name} is larger than {MAX_BYTES // 2**20} MiB")
+            data = found.image.read_bytes()
+        except OSError as error:
+            raise NoPicture(f"{found.image.name} cannot be read: {error.strerror}") from None
+        if digest_of(data) != digest:
+            raise NoPicture(f"{found.image.name} has changed since it was sent")
+        return data
+
+    def prompt(self, item: str) -> str | None:
+        """The prompt of an item for which no request is stored, because no response came; None when it is not found."""
+        dataset, index = self._dataset
+        found = self._item(dataset, index, item) if dataset is not None else None
+        return found.prompt if found is not None else None
+
+    @staticmethod
+    def _item(dataset: Dataset, index: dict[str, int], name: str) -> Item | None:
+        try:
+            return dataset.at(index[name]) if name in index else None
+        except (ItemError, OSError):
+            return None
+
+    @cached_property
+    def _dataset(self) -> tuple[Dataset | None, dict[str, int]]:
+        """The dataset with the run's digest, else the first that opens; and where each item stands in it."""
+        opened: list[Dataset] = []
+        self._missing = ""
+        for folder in self._folders:
+            try:
+                dataset = open_dataset(_on_this_machine(self._facets.source), folder)
+            except DatasetError as error:
+                self._missing = self._missing or str(error)
+                continue
+            opened.append(dataset)
+            if dataset.digest == self._facets.dataset_digest:
+                break
+        if not opened:
+            return None, {}
+        chosen = opened[-1] if opened[-1].digest == self._facets.dataset_digest else opened[0]
+        return chosen, {item.name: index for index, item in enumerate(chosen.items())}
+
+
+def _on_this_machine(source: str) -> str:
+    """`source`, a repository of the hub as the folder it was downloaded to: looking at a run sends nothing. Raises DatasetError."""
+    if not source.startswith("hf:"):
+        return source
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return str(snapshot_download(source.removeprefix("hf:"), repo_type="dataset", local_files_only=True))
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError):
+        raise DatasetError(f"{source} is not on this machine; `unisafe data check {source}` downloads it") from None
+
+
+def _stored(connection: duckdb.DuckDBPyConnection, digest: str) -> bytes | None:
+    found = connection.execute("SELECT data FROM images WHERE digest = ?", [digest]).fetchone()
+    return bytes(found[0]) if found else None
+
+
+def opened(read: Callable[[], bytes], *, reveal: bool) -> Picture.Image:
+    """The image that `read` gives, small enough to draw, blurred unless `reveal`. Raises NoPicture."""
+    data = read()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Picture.DecompressionBombWarning)
+            with Picture.open(io.BytesIO(data), formats=tuple(MEDIA_TYPES)) as picture:
+                if picture.width * picture.height > MAX_PIXELS:
+                    raise NoPicture(f"unpacks to {picture.width} x {picture.height} pixels, more than {MAX_PIXELS:,}")
+                picture.draft("RGB", (LARGEST, LARGEST))
+                flat = picture.convert("RGBA")
+    except (UnidentifiedImageError, Picture.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+        raise NoPicture(f"is broken: {error}") from None
+    ground = Picture.new("RGBA", flat.size, "white")
+    ground.alpha_composite(flat)
+    shown = ground.convert("RGB")
+    shown.thumbnail((LARGEST, LARGEST))
+    return shown if reveal else blurred(shown)
+
+
+def blurred(picture: Picture.Image) -> Picture.Image:
+    """What remains are patches of colour: at most 10 of them along the longer side."""
+    scale = BLURRED / max(picture.size)
+    few = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), Picture.Resampling.BOX)
+    size = (max(1, min(picture.width, 160)), max(1, round(picture.height * min(picture.width, 160) / picture.width)))
+    return few.resize(size, Picture.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(3))
+
+
+def folders_of(config: Path, cache: Path) -> list[Path]:
+    """Where a run's dataset may lie: beside the configuration, beside the cache, in the working folder."""
+    return [config.parent, cache.parent, Path()]

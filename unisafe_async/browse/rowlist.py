@@ -1,0 +1,137 @@
+"""A list of any length: only the pages on the screen are read, the latest few are kept."""
+
+from __future__ import annotations
+
+from array import array
+from collections import OrderedDict
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from unisafe_async.browse.listing import row_text
+from unisafe_async.browse.rows import Line
+
+PAGE = 200
+KEPT = 20
+"""Pages in memory."""
+
+
+class RowList(ScrollView, can_focus=True):
+    """Rows by their numbers; asks for a page with `Wanted` when it comes on the screen, and says `Moved` when the cursor did."""
+
+    DEFAULT_CSS = "RowList { overflow-x: hidden; overflow-y: scroll; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j,n", "move(1)", "next", show=False),
+        Binding("up,k,p", "move(-1)", "previous", show=False),
+        Binding("pagedown", "page(1)", show=False),
+        Binding("pageup", "page(-1)", show=False),
+        Binding("home,g", "go(0)", show=False),
+        Binding("end,G", "go(-1)", show=False),
+    ]
+
+    class Wanted(Message):
+        """A page that is about to be shown."""
+
+        def __init__(self, page: int, numbers: array[int], generation: int) -> None:
+            super().__init__()
+            self.page = page
+            self.numbers = numbers
+            self.generation = generation
+
+    class Moved(Message):
+        """The cursor stands on another row."""
+
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            self.number = number
+
+    class Shown(Message):
+        """There is another list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers: array[int] = array("q")
+        self.cursor = 0
+        self._pages: OrderedDict[int, dict[int, Line] | None] = OrderedDict()
+        self._generation = 0
+
+    def show(self, numbers: array[int]) -> None:
+        """Another list; the cursor stays on its row where that is still there."""
+        here = self.numbers[self.cursor] if self.numbers else None
+        self.numbers = numbers
+        self.cursor = numbers.index(here) if here is not None and here in numbers else 0
+        self._pages.clear()
+        self._generation += 1
+        self.virtual_size = Size(self.size.width, len(numbers))
+        self.refresh()
+        self.post_message(self.Shown())
+        self._arrive()
+
+    def put(self, page: int, lines: dict[int, Line], generation: int) -> None:
+        """A page that was wanted; one of a list that is no longer shown is dropped."""
+        if generation == self._generation:
+            self._pages[page] = lines
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        width, index = self.size.width, y + self.scroll_offset.y
+        if index >= len(self.numbers):
+            return Strip.blank(width)
+        row = self._line(index)
+        ground = Style(reverse=True) if index == self.cursor else Style()
+        if row is None:
+            return Strip([Segment("  …".ljust(width), ground + Style(dim=True))])
+        segments = Segment.apply_style(row_text(row, width).render(self.app.console), ground)
+        return Strip(segments).adjust_cell_length(width, ground)
+
+    def _line(self, index: int) -> Line | None:
+        page = index // PAGE
+        if page not in self._pages:
+            self._pages[page] = None
+            numbers = self.numbers[page * PAGE : (page + 1) * PAGE]
+            self.call_later(self._want, page, numbers, self._generation)
+            while len(self._pages) > KEPT:
+                self._pages.popitem(last=False)
+        self._pages.move_to_end(page)
+        lines = self._pages[page]
+        return lines.get(self.numbers[index]) if lines is not None else None
+
+    def _want(self, page: int, numbers: array[int], generation: int) -> None:
+        """Not in `render_line`, which runs for the screen: a message made there ends before it comes to the app."""
+        self.post_message(self.Wanted(page, numbers, generation))
+
+    # -------------------------------------------------------- the cursor
+
+    def action_move(self, by: int) -> None:
+        self._stand(self.cursor + by)
+
+    def action_page(self, by: int) -> None:
+        self._stand(self.cursor + by * max(1, self.size.height - 1))
+
+    def action_go(self, to: int) -> None:
+        self._stand(to if to >= 0 else len(self.numbers) - 1)
+
+    def on_click(self, event: events.Click) -> None:
+        self._stand(event.y + self.scroll_offset.y)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.virtual_size = Size(event.size.width, len(self.numbers))
+
+    def _stand(self, index: int) -> None:
+        index = max(0, min(index, len(self.numbers) - 1))
+        if self.numbers and index != self.cursor:
+            self.cursor = index
+            self._arrive()
+            self.refresh()
+
+    def _arrive(self) -> None:
+        if self.numbers:
+            self.scroll_to_region(Region(0, self.cursor, 1, 1), animate=False, force=True)
+            self.post_message(self.Moved(self.numbers[self.cursor]))

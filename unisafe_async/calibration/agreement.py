@@ -1,0 +1,284 @@
+"""People's labels against the judge: accuracy, Cohen's kappa, confusion matrices, and what could not be compared.
+
+Accuracy is the share of compared responses on which judge and people gave the same verdict; its interval is Wilson's (1927), 95%.
+Where several people labelled one response, what most of them said is compared; a tie is not, and is counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import duckdb
+
+from cache import read_file
+from unisafe_async.calibration.labels import BadLine, Label, LabelError, read_labels, response_digest
+from unisafe_async.report.report import newest_run
+from unisafe_async.taxonomy import TASKS
+
+QUESTIONS = {"contextual": (0, 1, 2), "intrinsic": (0, 1)}
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The judge's side of a labelled response."""
+
+    run: str
+    task: str
+    judge: str
+    came_out: bool
+    labels: dict[str, int | None]
+    reasons: dict[str, str]
+
+
+Verdicts = dict[tuple[str, ...], Judged | None]
+"""By item, model, sample and response of a label; None where the run has another response there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One response and question on which there is a label of people and a verdict of the judge."""
+
+    question: str
+    item: str
+    model: str
+    sample: int
+    task: str
+    human: int
+    judge: int
+    reason: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """How often two sides agree; `accuracy`, `low` and `high` are None where `n` is 0, and `kappa` where it is undefined."""
+
+    n: int
+    agreed: int
+    accuracy: float | None
+    low: float | None
+    high: float | None
+    kappa: float | None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What `agree` found.
+
+    Attributes:
+        runs: the runs whose verdicts were compared.
+        judges: the judges that gave them.
+        labels: labels that were read, of all labellers; `responses` is how many responses they are about.
+        bad: lines of the file that are no label.
+        missing: responses that the run does not have; `changed`: that it has another response for; `silent`: for which
+            nothing came out, so that no judge was asked.
+        unjudged, unlabelled, tied: for each question, responses without the judge's verdict, without a label, and those
+            on which as many people said one thing as another.
+        comparisons: every pair of verdicts.
+        between: for each question, Cell of each pair of labellers over what both labelled.
+        single: for each question, Cell of each labeller against the judge, where there are several.
+    """
+
+    runs: tuple[str, ...]
+    judges: tuple[str, ...]
+    labellers: tuple[str, ...]
+    labels: int
+    responses: int
+    bad: tuple[BadLine, ...]
+    missing: int
+    changed: int
+    silent: int
+    unjudged: dict[str, int]
+    unlabelled: dict[str, int]
+    tied: dict[str, int]
+    comparisons: tuple[Comparison, ...]
+    between: dict[str, dict[tuple[str, str], Cell]]
+    single: dict[str, dict[str, Cell]]
+
+    def of(self, question: str, task: str | None = None) -> list[Comparison]:
+        return [one for one in self.comparisons if one.question == question and task in (None, one.task)]
+
+    def cell(self, question: str, task: str | None = None) -> Cell:
+        """Agreement on `contextual` or `intrinsic`, over all tasks or one."""
+        return cell_of([(one.human, one.judge) for one in self.of(question, task)], QUESTIONS[question])
+
+    def matrix(self, question: str) -> list[list[int]]:
+        """How often people said the row's verdict and the judge the column's, in the order unsafe, safe, refusal."""
+        return matrix_of([(one.human, one.judge) for one in self.of(question)], QUESTIONS[question])
+
+    @property
+    def disagreements(self) -> list[Comparison]:
+        return [one for one in self.comparisons if one.human != one.judge]
+
+
+def agree(labels: Path | str, cache: Path | str, run: str | None = None) -> Agreement:
+    """Compare the labels in a file with the verdicts of `run`, or each with the run that it was given in.
+
+    A label is about a response, not a run: it also counts for a run that judged the same response with another judge.
+    Raises LabelError when no line of the file can be used, CacheError when there is no such run.
+    """
+    path = Path(labels)
+    given, bad = read_labels(path)
+    if not given:
+        first = f"; the first problem: {bad[0]}" if bad else "; it is empty"
+        raise LabelError(f"{path} holds no label that can be used{first}")
+
+    def job(connection: duckdb.DuckDBPyConnection) -> Verdicts:
+        return _judged(connection, given, newest_run(connection, run) if run is not None else None)
+
+    return compared(given, bad, read_file(Path(cache), job))
+
+
+SQL = f"""
+SELECT rows.run, item, model, sample, task, judge, responses.text, responses.images, contextual, intrinsic,
+       contextual_reason, intrinsic_reason, task IN ({", ".join(f"'{task.key}'" for task in TASKS.values() if task.image_out)})
+FROM rows LEFT JOIN responses ON responses.id = rows.response
+WHERE rows.run IN (SELECT unnest(?::VARCHAR[])) AND item IN (SELECT unnest(?::VARCHAR[]))
+"""
+
+
+def _judged(
+    connection: duckdb.DuckDBPyConnection, labels: Sequence[Label], run: str | None
+) -> dict[tuple[str, ...], Judged | None]:
+    """The judge's verdicts by the labels' keys; None where the run has another response than the one that was labelled."""
+    wanted: dict[tuple[str, str, str, int], list[Label]] = {}
+    newest = ""
+    if run is None and any(not label.run for label in labels):
+        newest = newest_run(connection, None)
+    for label in labels:
+        wanted.setdefault((run or label.run or newest, label.item, label.model, label.sample), []).append(label)
+    runs = sorted({key[0] for key in wanted})
+    items = sorted({key[1] for key in wanted})
+    found: Verdicts = {}
+    for start in range(0, len(items), BATCH):
+        for record in connection.execute(SQL, [runs, items[start : start + BATCH]]).fetchall():
+            name, item, model, sample, task, judge, text, images, contextual, intrinsic, why_ctx, why_int, image = record
+            digest = response_digest(text or "", images or ())
+            for label in wanted.get((name, item, model, sample), ()):
+                if label.response and label.response != digest:
+                    found.setdefault(_key(label), None)
+                    continue
+                came_out = bool(images) if image else bool((text or "").strip())
+                verdicts = {"contextual": contextual, "intrinsic": intrinsic}
+                reasons = {"contextual": why_ctx or "", "intrinsic": why_int or ""}
+                found[_key(label)] = Judged(name, task, judge, came_out, verdicts, reasons)
+    return found
+
+
+def _key(label: Label) -> tuple[str, ...]:
+    return (label.item, label.model, str(label.sample), label.response)
+
+
+def compared(labels: Sequence[Label], bad: Sequence[BadLine], judged: Verdicts) -> Agreement:
+    """The agreement of labels with verdicts; pure."""
+    by_response: dict[tuple[str, ...], list[Label]] = {}
+    for label in labels:
+        by_response.setdefault(_key(label), []).append(label)
+    labellers = tuple(sorted({label.labeller for label in labels}))
+    missing = changed = silent = 0
+    unjudged, unlabelled, tied = Counter[str](), Counter[str](), Counter[str]()
+    comparisons: list[Comparison] = []
+    single: dict[str, dict[str, list[tuple[int, int]]]] = {question: {who: [] for who in labellers} for question in QUESTIONS}
+    used: list[Judged] = []
+    for key, said in by_response.items():
+        verdict = judged.get(key)
+        if verdict is None:
+            changed += key in judged
+            missing += key not in judged
+            continue
+        if not verdict.came_out:
+            silent += 1
+            continue
+        used.append(verdict)
+        for question in QUESTIONS:
+            given = {label.labeller: value for label in said if (value := _value(label, question)) is not None}
+            answer = verdict.labels[question]
+            if not given:
+                unlabelled[question] += 1
+            elif answer is None:
+                unjudged[question] += 1
+            else:
+                for who, value in given.items():
+                    single[question][who].append((value, answer))
+                human = majority(given.values())
+                if human is None:
+                    tied[question] += 1
+                    continue
+                first = said[0]
+                notes = "; ".join(label.note for label in said if label.note)
+                reason = verdict.reasons[question]
+                comparisons.append(
+                    Comparison(question, first.item, first.model, first.sample, verdict.task, human, answer, reason, notes)
+                )
+    return Agreement(
+        tuple(sorted({one.run for one in used})),
+        tuple(sorted({one.judge for one in used})),
+        labellers,
+        len(labels),
+        len(by_response),
+        tuple(bad),
+        missing,
+        changed,
+        silent,
+        dict(unjudged),
+        dict(unlabelled),
+        dict(tied),
+        tuple(comparisons),
+        {question: _between(by_response.values(), labellers, question) for question in QUESTIONS},
+        {
+            question: {who: cell_of(pairs, QUESTIONS[question]) for who, pairs in each.items()} if len(labellers) > 1 else {}
+            for question, each in single.items()
+        },
+    )
+
+
+def _value(label: Label, question: str) -> int | None:
+    return label.contextual if question == "contextual" else label.intrinsic
+
+
+def _between(by_response: Iterable[Sequence[Label]], labellers: Sequence[str], question: str) -> dict[tuple[str, str], Cell]:
+    pairs: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for said in by_response:
+        given = {label.labeller: value for label in said if (value := _value(label, question)) is not None}
+        for one, other in combinations(labellers, 2):
+            if one in given and other in given:
+                pairs.setdefault((one, other), []).append((given[one], given[other]))
+    return {who: cell_of(both, QUESTIONS[question]) for who, both in sorted(pairs.items())}
+
+
+def majority(values: Iterable[int]) -> int | None:
+    """What most said; None for a tie."""
+    ranked = Counter(values).most_common(2)
+    return None if len(ranked) > 1 and ranked[0][1] == ranked[1][1] else ranked[0][0]
+
+
+def matrix_of(pairs: Sequence[tuple[int, int]], labels: Sequence[int]) -> list[list[int]]:
+    counted = Counter(pairs)
+    return [[counted[row, column] for column in labels] for row in labels]
+
+
+def cell_of(pairs: Sequence[tuple[int, int]], labels: Sequence[int]) -> Cell:
+    """Accuracy with its interval, and Cohen's kappa (1960), of pairs of verdicts."""
+    n, agreed = len(pairs), sum(one == other for one, other in pairs)
+    if not n:
+        return Cell(0, 0, None, None, None, None)
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(agreed, n, method="wilson")
+    return Cell(n, agreed, agreed / n, float(low), float(high), _kappa(pairs, labels))
+
+
+def _kappa(pairs: Sequence[tuple[int, int]], labels: Sequence[int]) -> float | None:
+    """None where both always said one and the same thing: chance alone then explains everything, and kappa is 0 / 0."""
+    from statsmodels.stats.inter_rater import cohens_kappa
+
+    if len({value for pair in pairs for value in pair}) < 2:
+        return None
+    kappa = float(cohens_kappa(matrix_of(pairs, labels), return_results=False))
+    return None if math.isnan(kappa) else kappa

@@ -1,0 +1,216 @@
+"""Labelling in a terminal: one response after another, blind to the judge's verdict; every label is on disk at once."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.rule import Rule
+from rich.text import Text
+
+from cache import read_file
+from unisafe_async.browse.detail import PictureOf, request_pieces, response_pieces
+from unisafe_async.browse.pictures import NoPicture, Pictures, opened
+from unisafe_async.browse.rows import Detail, read_detail
+from unisafe_async.calibration.labels import CONTEXTUAL, Label, append_label, response_digest
+from unisafe_async.report.show import Draw, picture_reader, print_pieces
+from unisafe_async.report.text import count, plain
+from unisafe_async.taxonomy import TASKS
+
+KEYS = {"u": "unsafe", "s": "safe", "r": "refusal"}
+OTHER = "k skip  b back  n note  o open images  q quit"
+
+
+Place = tuple[str, str, int, str]
+
+
+class Leave(Exception):
+    """The labeller has had enough."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What one person labels in one sitting.
+
+    Args:
+        path: the file of labels.
+        cache: the cache file.
+        run: the run that is labelled.
+        labeller: the person's name.
+        named: say which model wrote a response.
+    """
+
+    path: Path
+    cache: Path
+    run: str
+    labeller: str
+    named: bool
+
+
+@contextmanager
+def terminal_mode(*, keys: bool) -> Iterator[None]:
+    """While inside, single keys come at once and unechoed, or whole lines (`keys=False`); keys typed ahead are not lost."""
+    if not sys.stdin.isatty() or sys.platform == "win32":
+        yield
+        return
+    import termios
+    import tty
+
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    lines = list(before)
+    lines[3] |= termios.ICANON | termios.ECHO
+    try:
+        if keys:
+            tty.setcbreak(descriptor, termios.TCSADRAIN)
+        else:
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, lines)
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def read_key() -> str:
+    """One key from a terminal, else the first letter of a typed line; Leave at the end of the input."""
+    if not sys.stdin.isatty():
+        line = sys.stdin.readline()
+        if not line:
+            raise Leave
+        return line.strip()[:1].lower()
+    if sys.platform == "win32":
+        import click
+
+        key = click.getchar()
+    else:
+        key = os.read(sys.stdin.fileno(), 1).decode("utf-8", "replace")
+        if key == "\x1b":
+            while select.select([sys.stdin], [], [], 0)[0]:
+                os.read(sys.stdin.fileno(), 16)
+    if key in ("", "\x04", "\x1a"):
+        raise Leave
+    return key.lower()
+
+
+def read_note() -> str:
+    """One line as it was typed."""
+    with terminal_mode(keys=False):
+        line = sys.stdin.readline()
+    if not line:
+        raise Leave
+    return plain(line.strip())
+
+
+def label_rows(console: Console, session: Session, numbers: Sequence[int], done: set[Place], pictures: Pictures, draw: Draw) -> int:
+    """Ask for both verdicts of each row that is not in `done`; how many labels were written."""
+    written, index, again = 0, 0, False
+    visited: list[int] = []
+    with tempfile.TemporaryDirectory(prefix="unisafe-label-") as folder, terminal_mode(keys=True):
+        viewer = partial(_view, console, pictures, Path(folder))
+        while index < len(numbers):
+            detail = read_file(session.cache, partial(read_detail, number=numbers[index]))
+            if detail is None or detail.reply is None or (place_of(detail) in done and not again):
+                index += 1
+                continue
+            again = False
+            _present(console, session, detail, f"{index + 1} of {count(len(numbers), 'response')}", draw)
+            try:
+                answer = _ask(console, detail, viewer)
+            except Leave:
+                break
+            if answer == "back":
+                again = True
+                if visited:
+                    index = visited.pop()
+                else:
+                    console.print(Text("this is the first one of this sitting", style="yellow"))
+                continue
+            if isinstance(answer, tuple):
+                append_label(session.path, _label(session, detail, *answer))
+                done.add(place_of(detail))
+                written += 1
+            visited.append(index)
+            index += 1
+    return written
+
+
+def place_of(detail: Detail) -> Place:
+    """What names the response in a label."""
+    assert detail.reply is not None
+    row = detail.row
+    return (row.item, row.model, row.sample, response_digest(detail.reply.text, detail.reply.images))
+
+
+def _label(session: Session, detail: Detail, contextual: int, intrinsic: int, note: str) -> Label:
+    item, model, sample, digest = place_of(detail)
+    return Label(item, model, sample, session.run, digest, contextual, intrinsic, session.labeller, note)
+
+
+def _present(console: Console, session: Session, detail: Detail, where: str, draw: Draw) -> None:
+    """The request and the response; neither the verdicts nor what the platform said, and the model only where asked."""
+    console.print(Rule(Text(where, style="bold"), style="dim"))
+    print_pieces(console, request_pieces(detail), draw)
+    name = f" of {plain(detail.row.model)}" if session.named else ""
+    console.print(Rule(Text(f"response{name}"), align="left", style="dim"))
+    print_pieces(console, response_pieces(detail), draw)
+
+
+def _ask(console: Console, detail: Detail, view: Callable[[Detail], None]) -> tuple[int, int, str] | Literal["back", "skip"]:
+    """Both verdicts and a note. An image cannot refuse: of one only unsafe and safe are asked, as the judge is."""
+    image = TASKS[detail.row.task].image_out
+    note = ""
+    verdicts: list[int] = []
+    questions = (("contextual", "in view of the request", not image), ("intrinsic", "the response on its own", False))
+    while len(verdicts) < len(questions):
+        name, hint, refusal = questions[len(verdicts)]
+        keys = {key: word for key, word in KEYS.items() if refusal or word != "refusal"}
+        choices = "  ".join(f"{key} {word}" for key, word in keys.items())
+        console.print(
+            Text.assemble((f"   {OTHER}\n", "dim"), (f"{name} ({hint}): ", "bold"), f"{choices} "), end="", soft_wrap=True
+        )
+        key = read_key()
+        console.print(Text(keys.get(key, {"k": "skip", "b": "back", "n": "note", "o": "open", "q": "quit"}.get(key, "?"))))
+        if key in keys:
+            verdicts.append(CONTEXTUAL[keys[key]])
+        elif key == "b" and verdicts:
+            verdicts.pop()
+        elif key == "b":
+            return "back"
+        elif key == "k":
+            return "skip"
+        elif key == "q":
+            raise Leave
+        elif key == "n":
+            console.print(Text("note (one line): ", style="bold"), end="")
+            note = read_note()
+        elif key == "o":
+            view(detail)
+    return verdicts[0], verdicts[1], note
+
+
+def _view(console: Console, pictures: Pictures, folder: Path, detail: Detail) -> None:
+    """Open the images with the system's viewer, as they are; written anew as PNG, so that no crafted file reaches it."""
+    import click
+
+    assert detail.reply is not None
+    pieces = [piece for piece in [*request_pieces(detail), *response_pieces(detail)] if isinstance(piece, PictureOf)]
+    if not pieces:
+        console.print(Text("there is no image", style="dim"))
+    for piece in pieces:
+        try:
+            picture = opened(picture_reader(pictures, piece), reveal=True)
+        except NoPicture as why:
+            console.print(Text(f"[{piece.caption}: {plain(str(why))}]", style="yellow"))
+            continue
+        file = folder / f"{piece.place}-{len(list(folder.iterdir()))}.png"
+        picture.save(file)
+        if click.launch(str(file)):
+            console.print(Text(f"no viewer opened; the image is at {file} until you quit", style="yellow"))

@@ -1,0 +1,174 @@
+"""A file of people's labels: one JSON object a line, appended and on disk before the next response is shown."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from providers.base import clean, digest_of
+
+CONTEXTUAL = {"unsafe": 0, "safe": 1, "refusal": 2}
+INTRINSIC = {"unsafe": 0, "safe": 1}
+
+
+class LabelError(ValueError):
+    """A file of labels that cannot be used; the message names file and line and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What one person said of one response.
+
+    Args:
+        item: task/id.
+        response: digest of what the response was (`response_digest`): it names the same response in every run and cache.
+        contextual: 0 unsafe, 1 safe, 2 refusal; None where it was not labelled.
+        intrinsic: 0 unsafe, 1 safe; None where it was not labelled.
+        time: when, ISO 8601, UTC.
+    """
+
+    item: str
+    model: str
+    sample: int
+    run: str
+    response: str
+    contextual: int | None
+    intrinsic: int | None
+    labeller: str
+    note: str = ""
+    time: str = ""
+
+    @property
+    def place(self) -> tuple[str, str, int, str]:
+        """What was labelled."""
+        return (self.item, self.model, self.sample, self.response)
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that is no label, where it stands and why."""
+
+    file: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.reason}"
+
+
+def response_digest(text: str, images: Iterable[str]) -> str:
+    """What names a response by what it was: the digest of its text and of its images' digests, in order."""
+    return digest_of(json.dumps([clean(text), *images], ensure_ascii=False).encode())
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def append_label(path: Path, label: Label) -> None:
+    """Return when the label is on disk. A line that an earlier program did not finish is closed first.
+
+    Raises LabelError when the file cannot be written.
+    """
+    words = {value: word for word, value in CONTEXTUAL.items()}
+    record = {
+        "item": label.item,
+        "model": label.model,
+        "sample": label.sample,
+        "run": label.run,
+        "response": label.response,
+        "contextual": words.get(label.contextual) if label.contextual is not None else None,
+        "intrinsic": words.get(label.intrinsic) if label.intrinsic is not None else None,
+        "labeller": label.labeller,
+        "note": label.note,
+        "time": label.time or now(),
+    }
+    line = clean(json.dumps(record, ensure_ascii=False)).encode() + b"\n"
+    try:
+        with path.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                line = line if file.read(1) == b"\n" else b"\n" + line
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise LabelError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def read_labels(path: Path) -> tuple[list[Label], list[BadLine]]:
+    """The labels of a file, of each person and response the last one, and the lines that are none.
+
+    Raises LabelError when the file cannot be read.
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise LabelError(f"{path}: cannot be read: {error.strerror}; `unisafe label -o {path}` makes one") from None
+    labels: dict[tuple[object, ...], Label] = {}
+    bad: list[BadLine] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            label = _label(line)
+        except LabelError as error:
+            bad.append(BadLine(path.name, number, str(error)))
+            continue
+        key = (*label.place, label.labeller)
+        labels.pop(key, None)
+        labels[key] = label
+    return list(labels.values()), bad
+
+
+def _label(line: bytes) -> Label:
+    try:
+        record = json.loads(line.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise LabelError(f"is not UTF-8 (byte {error.start})") from None
+    except ValueError as error:
+        raise LabelError(f"is not JSON: {error}; a line that was cut off can be deleted") from None
+    if not isinstance(record, dict):
+        raise LabelError("should be a JSON object such as those that `unisafe label` writes")
+    sample = record.get("sample", 0)
+    if isinstance(sample, bool) or not isinstance(sample, int) or sample < 0:
+        raise LabelError(f"sample: should be a whole number from 0, found {_shown(sample)}")
+    item, model = _text(record, "item", "task/id"), _text(record, "model", "the model's name in the run")
+    if "/" not in item:
+        raise LabelError(f"item: should be task/id, such as dual_unsafe_vqa/7, found {_shown(item)}")
+    contextual = _verdict(record, "contextual", CONTEXTUAL)
+    intrinsic = _verdict(record, "intrinsic", INTRINSIC)
+    if contextual is None and intrinsic is None:
+        raise LabelError("contextual, intrinsic: one of them is needed")
+    rest = {key: _text(record, key, "a text", "") for key in ("run", "response", "note", "time")}
+    labeller = _text(record, "labeller", "who labelled", "?")
+    return Label(item, model, sample, rest["run"], rest["response"], contextual, intrinsic, labeller, rest["note"], rest["time"])
+
+
+def _text(record: dict[str, object], key: str, what: str, default: str | None = None) -> str:
+    value = record.get(key, default)
+    if not isinstance(value, str) or (default is None and not value):
+        raise LabelError(f"{key}: should be {what}, found {_shown(value)}")
+    return clean(value)
+
+
+def _verdict(record: dict[str, object], key: str, words: dict[str, int]) -> int | None:
+    value = record.get(key)
+    if value is None:
+        return None
+    if isinstance(value, str) and value in words:
+        return words[value]
+    if isinstance(value, int) and not isinstance(value, bool) and value in words.values():
+        return value
+    raise LabelError(f"{key}: should be {', '.join(f'{word} ({digit})' for word, digit in words.items())}, found {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "nothing"
+    text = json.dumps(value, ensure_ascii=True)
+    return text if len(text) <= 60 else text[:57] + "..."

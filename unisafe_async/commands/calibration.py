@@ -1,0 +1,82 @@
+"""`label` and `agree`: how far the judge can be trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unisafe_async.commands.options import BAD, CacheOption, ConfigOption, RunArgument, TaskOption, cache_file
+from unisafe_async.commands.viewing import RevealOption, ShownModels, filter_of
+
+
+def label(
+    out: Annotated[Path, typer.Option("-o", "--out", help="The file of labels; an old one is continued.", dir_okay=False)],
+    name: RunArgument = None,
+    config: ConfigOption = Path("bench.toml"),
+    cache: CacheOption = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="So many, spread over tasks and categories.")] = 100,
+    model: ShownModels = None,
+    task: TaskOption = None,
+    by: Annotated[str | None, typer.Option("--by", help="Who labels; else the user's name on this machine.")] = None,
+    seed: Annotated[int, typer.Option(help="Which sample is drawn, and in which order; people with one seed label the same.")] = 0,
+    show_model: Annotated[bool, typer.Option("--show-model", help="Say which model wrote a response.")] = False,
+    reveal: RevealOption = False,
+) -> None:
+    """Label responses by hand, one by one and blind to the judge's verdict; every label is kept at once."""
+    import getpass
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from cache import read_file
+    from unisafe_async.browse.pictures import Pictures, folders_of
+    from unisafe_async.browse.rows import read_facets
+    from unisafe_async.calibration.labelling import Session, label_rows
+    from unisafe_async.calibration.labels import read_labels
+    from unisafe_async.calibration.offering import offered
+    from unisafe_async.report.show import drawing
+    from unisafe_async.report.text import count, plain
+
+    path, which = cache_file(config, cache), filter_of(model, task, None)
+    facets = read_file(path, lambda connection: read_facets(connection, name))
+    numbers = read_file(path, lambda connection: offered(connection, facets.run, which, limit, seed))
+    labeller = by or getpass.getuser()
+    labels, bad = read_labels(out) if out.exists() else ([], [])
+    console = Console()
+    for problem in bad[:5]:
+        console.print(Text(f"not a label, left as it is: {plain(str(problem))}", style="yellow"))
+    if not numbers:
+        console.print(Text("there is no response to label", style="yellow"))
+        raise typer.Exit(BAD)
+    done = {one.place for one in labels if one.labeller == labeller and one.contextual is not None and one.intrinsic is not None}
+    console.print(Text(f"{facets.run}: {count(len(numbers), 'response')} for {plain(labeller)}; labels go to {plain(str(out))}"))
+    pictures = Pictures(path, facets, folders_of(config, path))
+    draw = drawing(console, pictures, images=True, reveal=reveal)
+    try:
+        written = label_rows(console, Session(out, path, facets.run, labeller, show_model), numbers, done, pictures, draw)
+    except KeyboardInterrupt:
+        console.print(Text("\nstopped; every label so far is kept"))
+        raise
+    console.print(Text(f"\n{count(written, 'label')} written; `unisafe agree {plain(str(out))}` compares them with the judge"))
+
+
+def agree(
+    labels: Annotated[Path, typer.Argument(help="The file of labels that `unisafe label` wrote.", dir_okay=False)],
+    run_name: Annotated[
+        str | None, typer.Option("--run", help="Compare with this run's judge; else with that of the run a label was given in.")
+    ] = None,
+    config: ConfigOption = Path("bench.toml"),
+    cache: CacheOption = None,
+    listed: Annotated[int, typer.Option("--list", min=0, help="So many disagreements are listed.")] = 10,
+) -> None:
+    """Compare people's labels with the judge: accuracy beside the paper's, kappa, confusion, disagreements."""
+    from rich.console import Console
+
+    from unisafe_async.calibration.agreement import agree as compare
+    from unisafe_async.report.agreement import print_agreement
+
+    found = compare(labels, cache_file(config, cache), run_name)
+    print_agreement(Console(), found, listed)
+    raise typer.Exit(0 if found.comparisons else BAD)

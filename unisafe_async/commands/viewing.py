@@ -1,0 +1,122 @@
+"""`show` and `browse`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unisafe_async.commands.options import CacheOption, CategoryOption, ConfigOption, RunArgument, TaskOption, cache_file
+
+if TYPE_CHECKING:
+    from unisafe_async.browse.rows import Filter
+
+ShownModels = Annotated[list[str] | None, typer.Option("--model", "-m", help="Only this model's responses (repeatable).")]
+RevealOption = Annotated[bool, typer.Option("--reveal", help="Show images as they are; else they are blurred.")]
+Verdicts = list[str] | None
+
+
+def show(
+    item: Annotated[str, typer.Argument(help="task/id, or an id that only one task has.")],
+    run_name: Annotated[str | None, typer.Option("--run", help="A run's name or its beginning; else the newest.")] = None,
+    config: ConfigOption = Path("bench.toml"),
+    cache: CacheOption = None,
+    model: ShownModels = None,
+    reveal: RevealOption = False,
+    images: Annotated[bool, typer.Option("--images/--no-images", help="Draw images where the terminal can.")] = True,
+) -> None:
+    """Show one item: request, responses and both verdicts with their reasons."""
+    from rich.console import Console
+
+    from cache import read_file
+    from unisafe_async.browse.pictures import Pictures, folders_of
+    from unisafe_async.browse.rows import read_item
+    from unisafe_async.report.show import drawing, print_item
+
+    path = cache_file(config, cache)
+    facets, details = read_file(path, lambda connection: read_item(connection, item, run_name, model or ()))
+    pictures = Pictures(path, facets, folders_of(config, path))
+    console = Console()
+    prompt = pictures.prompt(details[0].row.item) if all(detail.reply is None for detail in details) else None
+    print_item(console, details, drawing(console, pictures, images=images, reveal=reveal), prompt)
+
+
+def browse(
+    name: RunArgument = None,
+    config: ConfigOption = Path("bench.toml"),
+    cache: CacheOption = None,
+    model: ShownModels = None,
+    task: TaskOption = None,
+    category: CategoryOption = None,
+    contextual: Annotated[Verdicts, typer.Option(help="unsafe, safe, refusal or unjudged (repeatable).")] = None,
+    intrinsic: Annotated[Verdicts, typer.Option(help="unsafe, safe or unjudged (repeatable).")] = None,
+    outcome: Annotated[
+        list[str] | None,
+        typer.Option(help="answered, refused, blocked, blocked_request, blocked_response, empty or failed (repeatable)."),
+    ] = None,
+    text: Annotated[str, typer.Option("--text", help="Stands in the request, the response or a reason.")] = "",
+    reveal: RevealOption = False,
+) -> None:
+    """Browse a run's responses with their images and verdicts, also while it is under way; lines where there is no terminal."""
+    from rich.console import Console
+
+    from cache import CacheError, read_file
+    from unisafe_async.browse.pictures import Pictures, folders_of
+    from unisafe_async.browse.rows import read_facets
+
+    path = cache_file(config, cache)
+    which = filter_of(model, task, category, contextual, intrinsic, outcome, text)
+    facets = read_file(path, lambda connection: read_facets(connection, name))
+    for one in which.models:
+        if one not in facets.models:
+            raise CacheError(f"--model: run {facets.run} has no rows of {one!r}; models there are {', '.join(facets.models)}")
+    console = Console()
+    if not console.is_terminal or not console.is_interactive:
+        from unisafe_async.browse.listing import print_list
+
+        print_list(console, path, facets, which)
+        return
+    from unisafe_async.browse.app import Browser
+
+    Browser(path, facets, Pictures(path, facets, folders_of(config, path)), which, reveal=reveal).run()
+
+
+def filter_of(
+    models: Sequence[str] | None,
+    tasks: Sequence[str] | None,
+    categories: Sequence[str] | None,
+    contextual: Sequence[str] | None = None,
+    intrinsic: Sequence[str] | None = None,
+    outcomes: Sequence[str] | None = None,
+    text: str = "",
+) -> Filter:
+    """The filter that options name. Raises typer.BadParameter with what there is."""
+    from unisafe_async.browse.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, OUTCOMES, Filter
+    from unisafe_async.taxonomy import CATEGORIES, TASKS, match_category, match_subcategory, match_task
+
+    def known(
+        option: str, names: Sequence[str] | None, match: Callable[[str], str | None], among: Sequence[str]
+    ) -> tuple[str, ...]:
+        found = []
+        for name in names or ():
+            matched = match(name)
+            if matched is None:
+                raise typer.BadParameter(f"--{option}: {name!r} is none of {', '.join(among)}")
+            found.append(matched)
+        return tuple(found)
+
+    def one_of(among: Sequence[str]) -> Callable[[str], str | None]:
+        return lambda name: name if name in among else None
+
+    first, second = tuple(CONTEXTUAL_WORDS.values()), tuple(INTRINSIC_WORDS.values())
+    return Filter(
+        tuple(models or ()),
+        known("task", tasks, match_task, tuple(TASKS)),
+        known("category", categories, lambda name: match_category(name) or match_subcategory(name), tuple(CATEGORIES)),
+        known("contextual", contextual, one_of(first), first),
+        known("intrinsic", intrinsic, one_of(second), second),
+        known("outcome", outcomes, one_of(OUTCOMES), OUTCOMES),
+        text,
+    )
