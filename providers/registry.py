@@ -18,13 +18,14 @@ from providers.settings import ProviderSettings
 
 GROUP = "unisafe.providers"
 SIMULATED = "simulated"
+RECORDED = "recorded"
 ON_DEVICE = ("transformers", "diffusers")
 PARTS = ("identity", "capabilities", "reported", "__aenter__", "__aexit__", "call")
 
 
 def built_in() -> list[str]:
     """The names that need no other package."""
-    return [*presets(), SIMULATED, *ON_DEVICE]
+    return [*presets(), SIMULATED, RECORDED, *ON_DEVICE]
 
 
 def plugins() -> dict[str, Plugin]:

@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 for command in (running.run, running.plan, doctoring.doctor, results.report, results.runs, results.show, running.simulate):
     app.command()(command)
-for outward in (interchange.tables, interchange.rows, interchange.export_official):
+for outward in (interchange.tables, interchange.rows, interchange.export_official, interchange.judge):
     app.command()(outward)
 app.add_typer(data.app, name="data")
 app.add_typer(caches.app, name="cache")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from unisafe_async.commands.options import CacheOption, ConfigOption, RunArgument, cache_file
+from unisafe_async.commands.options import CacheOption, ConfigOption, LimitOption, RunArgument, cache_file
 
 
 class TableFormat(StrEnum):
@@ -107,3 +108,39 @@ def export_official(
 
     for file in read_file(cache_file(config, cache), lambda connection: write(connection, newest_run(connection, name), folder)):
         typer.echo(file)
+
+
+def judge(
+    file: Annotated[Path, typer.Argument(help="Responses, one a line: id, prompt, generated_text or output_image, category, ...")],
+    images: Annotated[Path | None, typer.Option("--images", help="The folder of the output images; else the file's own.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="What to call the model; else by the file's name.")] = None,
+    task: Annotated[str | None, typer.Option("--task", "-t", help="The task of lines that name none.")] = None,
+    config: ConfigOption = Path("bench.toml"),
+    limit: LimitOption = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Show what it would send and cost; send nothing.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ignore answers from earlier runs (they are kept).")] = False,
+) -> None:
+    """Judge responses that were generated elsewhere, with the judge of the configuration."""
+    from unisafe_async.interchange.responses import (
+        judging_config,
+        known_task,
+        model_of_path,
+        responses_dataset,
+        task_of_path,
+    )
+
+    key = known_task(task) or task_of_path(file)
+    dataset, samples = responses_dataset(file, key)
+    loaded = judging_config(config, file, images, name or model_of_path(file), dataset, samples, limit)
+    if plan:
+        import anyio
+        from rich.console import Console
+
+        from unisafe_async.plan import plan as make_plan
+        from unisafe_async.report.plan import print_plan
+
+        print_plan(Console(), anyio.run(partial(make_plan, loaded, dataset=dataset)), loaded)
+        return
+    from unisafe_async.session import run_session
+
+    raise typer.Exit(run_session(loaded, fresh=fresh, dataset=dataset))
