@@ -21,8 +21,9 @@ app = typer.Typer(
 )
 for command in (running.run, running.plan, doctoring.doctor, results.report, results.runs, results.show, running.simulate):
     app.command()(command)
-for outward in (interchange.tables, interchange.rows, interchange.export_official, interchange.judge):
+for outward in (interchange.tables, interchange.rows, interchange.export_official, interchange.judge, interchange.export):
     app.command()(outward)
+app.command("import")(interchange.import_files)
 app.add_typer(data.app, name="data")
 app.add_typer(caches.app, name="cache")
 

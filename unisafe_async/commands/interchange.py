@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from unisafe_async.commands.options import CacheOption, ConfigOption, LimitOption, RunArgument, cache_file
+from unisafe_async.commands.options import DONE, UNJUDGED, CacheOption, ConfigOption, LimitOption, RunArgument, cache_file
 
 
 class TableFormat(StrEnum):
@@ -144,3 +144,43 @@ def judge(
     from unisafe_async.session import run_session
 
     raise typer.Exit(run_session(loaded, fresh=fresh, dataset=dataset))
+
+
+def export(
+    name: RunArgument = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The new file; else RUN.unisafe.zip.")] = None,
+    config: ConfigOption = Path("bench.toml"),
+    cache: CacheOption = None,
+) -> None:
+    """Write a run, with every answer that it used, to one file for another machine."""
+    from cache import read_file
+    from cache.archive import export_run
+    from unisafe_async.interchange.answers import choose, notes
+    from unisafe_async.report.report import newest_run
+
+    path = cache_file(config, cache)
+    run = read_file(path, lambda connection: newest_run(connection, name))
+    done = export_run(path, run, output or Path(f"{run}.unisafe.zip"), choose, notes)
+    size = f"{done.size / 2**20:,.1f} MiB"
+    typer.echo(f"{output or f'{run}.unisafe.zip'}: {done.rows:,} rows, {done.answers:,} answers, {done.images:,} images, {size}")
+
+
+def import_files(
+    files: Annotated[list[Path], typer.Argument(help="Archives that `unisafe export` wrote.")],
+    config: ConfigOption = Path("bench.toml"),
+    cache: CacheOption = None,
+) -> None:
+    """Add runs from other machines to the cache; nothing that is there is overwritten."""
+    from cache.archive_import import import_archive
+    from unisafe_async.report.text import plain
+
+    path = cache_file(config, cache)
+    conflicts = 0
+    for file in files:
+        done = import_archive(path, file)
+        added = f"{done.rows:,} rows, {done.answers:,} answers, {done.images:,} images are new"
+        typer.echo(f"{plain(str(file))}: run {plain(done.run)}: {added}")
+        for conflict in done.conflicts:
+            typer.echo(f"  conflict: {plain(conflict)}")
+        conflicts += len(done.conflicts)
+    raise typer.Exit(UNJUDGED if conflicts else DONE)

@@ -1,0 +1,110 @@
+"""Which answers a run used, told from the cache alone: what another machine needs to go on from there, and to report.
+
+Rows name the answers of the models, but not those of the judge, and a run that was answered from the cache paid for none of them.
+So a judge's answer is recognised by what it was asked about: its request holds the response between fence lines whose code is a
+digest of that text, or the image by digest, or, for an intent, the instruction; a classifier's is the response itself. Taken are:
+answers that rows name, answers paid for in the run, and every judge's answers about those responses, images and instructions.
+Verdicts of another judge about the very same responses come along; that is cheaper than to lose one that was paid for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import duckdb
+
+from cache import CacheError
+from unisafe_async.provenance import as_json, read_provenance
+from unisafe_async.sections import SECRET
+
+FENCE = re.compile(r"<<<(?:RESPONSE|REQUEST) ([0-9a-f]{16})>>>")
+PICTURE = re.compile(r'"image":"([0-9a-f]{32})"')
+KEY_LIKE = re.compile(r"\b(?:sk|pk|hf|gsk|xai|AIza|ghp)[-_][A-Za-z0-9_-]{16,}|\bBearer\s+\S{12,}", re.I)
+
+NAMED = """
+INSERT INTO chosen
+SELECT response FROM rows WHERE run = $run AND response IS NOT NULL UNION SELECT id FROM responses WHERE run = $run
+"""
+SUBJECTS = "SELECT text, images, request FROM responses WHERE id IN (SELECT response FROM rows WHERE run = ?)"
+OTHERS = "SELECT id, request FROM responses WHERE id NOT IN (SELECT id FROM chosen)"
+BATCH = 2_048
+
+
+def choose(connection: duckdb.DuckDBPyConnection, run: str) -> None:
+    """Fill the temporary table `chosen` with the ids of the answers that `run` used."""
+    connection.execute(NAMED, {"run": run})
+    responses: set[str] = set()
+    instructions: set[str] = set()
+    images: set[str] = set()
+    cursor = connection.execute(SUBJECTS, [run])
+    while records := cursor.fetchmany(BATCH):
+        for text, drawn, request in records:
+            responses.add(fence_code(text))
+            instructions |= {fence_code(part) for part in _texts(request)}
+            images.update(drawn)
+    found: list[tuple[int]] = []
+    cursor = connection.execute(OTHERS)
+    while records := cursor.fetchmany(BATCH):
+        found += [(id_,) for id_, request in records if _about(request, responses, instructions, images)]
+    if found:
+        appender = connection.appender("chosen")
+        appender.append_rows(found)
+        appender.flush()
+
+
+def fence_code(text: str) -> str:
+    """The code of the fence around `text` in a judge's request (judger/rubrics.py)."""
+    return hashlib.blake2b(text.encode(), digest_size=8, person=b"unisafe-fence").hexdigest()
+
+
+def _about(request: str, responses: set[str], instructions: set[str], images: set[str]) -> bool:
+    """Whether a request asks about one of those; hostile text may fence more than one, and each counts."""
+    fences = FENCE.findall(request)
+    if fences:
+        return any(code in responses or code in instructions for code in fences)
+    if any(digest in images for digest in PICTURE.findall(request)):
+        return True
+    return any(fence_code(part) in responses for part in _texts(request))
+
+
+def _texts(request: str) -> list[str]:
+    """The texts of a model's request: its instruction, that an intent was asked for."""
+    return [part["text"] for part in json.loads(request).get("parts", []) if "text" in part]
+
+
+# ---------------------------------------------------------------- what goes along
+
+
+def notes(connection: duckdb.DuckDBPyConnection, run: str) -> Mapping[str, str]:
+    """`config.json` and `provenance.json` of an archive. Raises CacheError when a secret seems to stand in the configuration."""
+    found = connection.execute("SELECT config FROM runs WHERE run = ?", [run]).fetchone()
+    config: dict[str, Any] = json.loads(found[0]) if found else {}
+    if place := next(iter(secrets_in(config)), None):
+        raise CacheError(
+            f"run {run} cannot be exported: its configuration holds what looks like a secret at {place}; "
+            "put keys into a variable named by key_env, and run again"
+        )
+    record = as_json(read_provenance(connection, run))
+    return {
+        "config.json": json.dumps(config, ensure_ascii=False, indent=1) + "\n",
+        "provenance.json": json.dumps(record, ensure_ascii=False, indent=1) + "\n",
+    }
+
+
+def secrets_in(value: object, place: str = "") -> Iterable[str]:
+    """Where in a configuration a key's name or its value looks like a secret, at any depth."""
+    if isinstance(value, Mapping):
+        for key, inside in value.items():
+            here = f"{place}.{key}".removeprefix(".")
+            if SECRET.search(str(key)) and inside not in (None, "", {}, []):
+                yield here
+            yield from secrets_in(inside, here)
+    elif isinstance(value, list):
+        for index, inside in enumerate(value):
+            yield from secrets_in(inside, f"{place}[{index}]")
+    elif isinstance(value, str) and (KEY_LIKE.search(value) or re.search(r"://[^/\s]*:[^/\s]*@", value)):
+        yield place
