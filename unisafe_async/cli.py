@@ -24,6 +24,7 @@ for command in (running.run, running.plan, doctoring.doctor, results.report, res
 for outward in (interchange.tables, interchange.rows, interchange.export_official, interchange.judge, interchange.export):
     app.command()(outward)
 app.command("import")(interchange.import_files)
+app.command()(interchange.import_verdicts)
 app.add_typer(data.app, name="data")
 app.add_typer(caches.app, name="cache")
 

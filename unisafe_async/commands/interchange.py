@@ -1,4 +1,4 @@
-"""What goes to other tools and machines and comes from them: `tables`, `rows`, `export-official`."""
+"""What goes to other tools and machines and comes from them: tables, rows, official files, responses, verdicts, archives."""
 
 from __future__ import annotations
 
@@ -184,3 +184,30 @@ def import_files(
             typer.echo(f"  conflict: {plain(conflict)}")
         conflicts += len(done.conflicts)
     raise typer.Exit(UNJUDGED if conflicts else DONE)
+
+
+def import_verdicts(
+    files: Annotated[list[Path], typer.Argument(help="The official toolkit's *_numeric.jsonl.")],
+    name: Annotated[str | None, typer.Option("--name", help="What to call the model; else by each file's name.")] = None,
+    task: Annotated[str | None, typer.Option("--task", "-t", help="The task; else by each file's folder.")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="The dataset that was judged; else the configuration's.")] = None,
+    judge_name: Annotated[str, typer.Option("--judge", help="Who gave the verdicts.")] = "official toolkit",
+    config: ConfigOption = Path("bench.toml"),
+    cache: CacheOption = None,
+) -> None:
+    """Make a run of verdicts that the official toolkit gave, to report on; nothing is asked."""
+    from unisafe_async.dataset import open_dataset
+    from unisafe_async.interchange.responses import known_task
+    from unisafe_async.interchange.verdicts import import_verdicts as add
+    from unisafe_async.interchange.verdicts import verdict_files
+
+    named = verdict_files(files, name, known_task(task))
+    if data is None:
+        from unisafe_async.config import load_config
+
+        loaded = load_config(config)
+        dataset = open_dataset(loaded.dataset.source, loaded.base)
+    else:
+        dataset = open_dataset(data)
+    done = add(cache_file(config, cache), named, dataset, judge_name)
+    typer.echo(f"run {done.run}: {done.rows:,} rows{', there already' if done.known else ''}; `unisafe report {done.run}` shows it")
