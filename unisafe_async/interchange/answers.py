@@ -12,18 +12,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import duckdb
 
 from cache import CacheError
 from unisafe_async.provenance import as_json, read_provenance
-from unisafe_async.sections import SECRET
+from unisafe_async.secret_words import secrets_in
 
 FENCE = re.compile(r"<<<(?:RESPONSE|REQUEST) ([0-9a-f]{16})>>>")
 PICTURE = re.compile(r'"image":"([0-9a-f]{32})"')
-KEY_LIKE = re.compile(r"\b(?:sk|pk|hf|gsk|xai|AIza|ghp)[-_][A-Za-z0-9_-]{16,}|\bBearer\s+\S{12,}", re.I)
 
 NAMED = """
 INSERT INTO chosen
@@ -83,7 +82,7 @@ def notes(connection: duckdb.DuckDBPyConnection, run: str) -> Mapping[str, str]:
     """`config.json` and `provenance.json` of an archive. Raises CacheError when a secret seems to stand in the configuration."""
     found = connection.execute("SELECT config FROM runs WHERE run = ?", [run]).fetchone()
     config: dict[str, Any] = json.loads(found[0]) if found else {}
-    if place := next(iter(secrets_in(config)), None):
+    if place := next(_secrets(config), None):
         raise CacheError(
             f"run {run} cannot be exported: its configuration holds what looks like a secret at {place}; "
             "put keys into a variable named by key_env, and run again"
@@ -95,16 +94,10 @@ def notes(connection: duckdb.DuckDBPyConnection, run: str) -> Mapping[str, str]:
     }
 
 
-def secrets_in(value: object, place: str = "") -> Iterable[str]:
-    """Where in a configuration a key's name or its value looks like a secret, at any depth."""
-    if isinstance(value, Mapping):
-        for key, inside in value.items():
-            here = f"{place}.{key}".removeprefix(".")
-            if SECRET.search(str(key)) and inside not in (None, "", {}, []):
-                yield here
-            yield from secrets_in(inside, here)
-    elif isinstance(value, list):
-        for index, inside in enumerate(value):
-            yield from secrets_in(inside, f"{place}[{index}]")
-    elif isinstance(value, str) and (KEY_LIKE.search(value) or re.search(r"://[^/\s]*:[^/\s]*@", value)):
-        yield place
+def _secrets(config: Mapping[str, Any]) -> Iterator[str]:
+    """Where a secret seems to stand; a configuration that was read from bench.toml holds none, one made in a program may."""
+    for section in ("judge", "models", "dataset", "run"):
+        yield from secrets_in(config.get(section), section)
+    for section in (config.get("judge"), *config.get("models", ())):
+        if isinstance(section, dict) and re.search(r"://[^/\s]*@|\?", str(section.get("base_url") or "")):
+            yield "base_url"
