@@ -21,7 +21,7 @@ from cache import CacheError
 from unisafe_async.provenance import as_json, read_provenance
 from unisafe_async.secret_words import secrets_in
 
-FENCE = re.compile(r"<<<(?:RESPONSE|REQUEST) ([0-9a-f]{16})>>>")
+FENCE = re.compile(r"<<<(RESPONSE|REQUEST|INTENT|INSTRUCTION) ([0-9a-f]{16})>>>")
 PICTURE = re.compile(r'"image":"([0-9a-f]{32})"')
 
 NAMED = """
@@ -63,9 +63,16 @@ def fence_code(text: str) -> str:
 def _about(request: str, responses: set[str], instructions: set[str], images: set[str]) -> bool:
     """Whether a request asks about one of those; hostile text may fence more than one, and each counts."""
     fences = FENCE.findall(request)
-    if fences:
-        return any(code in responses or code in instructions for code in fences)
-    if any(digest in images for digest in PICTURE.findall(request)):
+    codes = {kind: {code for of, code in fences if of == kind} for kind in ("RESPONSE", "REQUEST", "INSTRUCTION")}
+    match fences[0][0] if fences else "":  # the first fence is ours: what hostile text holds comes after it
+        case "REQUEST":
+            return bool(codes["REQUEST"] & instructions)
+        case "RESPONSE":
+            return bool(codes["RESPONSE"] & responses)
+        case "INTENT":
+            drawn = not images.isdisjoint(PICTURE.findall(request))
+            return bool(codes["INSTRUCTION"] & instructions) and (drawn or bool(codes["RESPONSE"] & responses))
+    if not images.isdisjoint(PICTURE.findall(request)):
         return True
     return any(fence_code(part) in responses for part in _texts(request))
 

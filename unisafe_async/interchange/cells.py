@@ -37,7 +37,7 @@ def csv_cell(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = visible(value)
-    return f"'{text}" if FORMULA.match(text) else text
+    return f"'{text}" if FORMULA.match(value) or FORMULA.match(text) else text
 
 
 def latex_cell(text: str) -> str:
