@@ -247,7 +247,7 @@ async def test_killed_again_and_again_judging_goes_on_and_pays_nothing_twice(tmp
         while kills < 3:
             with unisafe("judge", "responses.jsonl", folder=tmp_path) as process:
                 goal = simulator.seen.answers.total() + chance.randint(5, 25)
-                while process.poll() is None and simulator.seen.answers.total() < goal:
+                while process.poll() is None and simulator.seen.answers.total() < goal:  # noqa: ASYNC110
                     await anyio.sleep(0.002)
                 assert process.poll() is None, "it ended before it could be killed"
                 process.kill()
