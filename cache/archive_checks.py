@@ -120,6 +120,7 @@ def check(source: Path, manifest: dict[str, Any], folder: Path) -> str:
     """Columns, sizes, keys, references and values of the tables; returns the run's name."""
     run = str(manifest["run"])
     with duckdb.connect(config={"memory_limit": "512MB", "threads": 1, "temp_directory": str(folder)}) as staging:
+        staging.execute("SET enable_progress_bar = false")
         staging.execute(CREATE)
         for table in TABLES:
             _check_table(source, staging, table, folder)
