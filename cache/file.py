@@ -94,6 +94,7 @@ class CacheFile:
                     if not is_locked(error) or time.monotonic() > deadline:
                         raise
                 time.sleep(POLL)
+        connection.execute("SET enable_progress_bar = false")  # it would be printed between a command's own lines
         self._connection, self._since = connection, time.monotonic()
         if not self._prepared:
             self._prepare(connection)

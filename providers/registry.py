@@ -18,12 +18,13 @@ from providers.soundness import wrong_with_provider
 
 GROUP = "unisafe.providers"
 SIMULATED = "simulated"
+RECORDED = "recorded"
 ON_DEVICE = ("transformers", "diffusers")
 
 
 def built_in() -> list[str]:
     """The names that need no other package."""
-    return [*presets(), SIMULATED, *ON_DEVICE]
+    return [*presets(), SIMULATED, RECORDED, *ON_DEVICE]
 
 
 def plugins() -> dict[str, Plugin]:

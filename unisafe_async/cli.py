@@ -21,12 +21,14 @@ app = typer.Typer(
 )
 for command in (running.run, running.plan, doctoring.doctor, results.report, results.runs, running.simulate):
     app.command()(command)
-for outward in (interchange.tables, interchange.rows, interchange.export_official):
+for outward in (interchange.tables, interchange.rows, interchange.export_official, interchange.judge, interchange.export):
     app.command()(outward)
 app.command()(plugging.providers)
 app.command()(plugging.new_provider)
 for looking in (viewing.show, viewing.browse, calibration.label, calibration.agree):
     app.command()(looking)
+app.command("import")(interchange.import_files)
+app.command()(interchange.import_verdicts)
 app.add_typer(data.app, name="data")
 app.add_typer(caches.app, name="cache")
 

@@ -117,6 +117,11 @@ def load_config(path: Path, overrides: dict[str, dict[str, Any]] | None = None, 
 
     Raises ConfigError, one line a mistake, each with the file's name and the key.
     """
+    return parse_config(read_table(path), path.name, path.parent, overrides, models)
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """What stands in `path`, unchecked. Raises ConfigError when it cannot be read."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -126,12 +131,11 @@ def load_config(path: Path, overrides: dict[str, dict[str, Any]] | None = None, 
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        table = tomllib.loads(content.decode("utf-8-sig"))
+        return tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: is not TOML: {error}") from None
-    return parse_config(table, path.name, path.parent, overrides, models)
 
 
 def parse_config(

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from providers.base import Capabilities, OnDevice, Provider
 from providers.plugins import PluginError
-from providers.registry import made
+from providers.registry import RECORDED, made
 from providers.settings import ProviderSettings
 from unisafe_async.gateway import AdaptiveConcurrency, Endpoint, Prices, RateLimits
 from unisafe_async.sections import EndpointSection, ModelSection, SeatSection
+from unisafe_async.taxonomy import match_task
 
 if TYPE_CHECKING:
     from providers.local import LocalProvider
@@ -39,6 +40,14 @@ def provider_of(section: EndpointSection, base: Path) -> Provider:
 
         changes = section.simulation.model_dump(exclude_none=True) if section.simulation else {}
         return Simulated(section.model, replace(PROFILES[section.model], **changes), capabilities, judge=judge)
+    if section.provider == RECORDED:
+        from providers.recorded import Recorded
+
+        file = base / Path(section.model).expanduser()
+        images = base / Path(section.images).expanduser() if section.images else file.parent
+        name, tasks = (section.name, section.tasks) if isinstance(section, ModelSection) else (section.model, [])
+        task = tasks[0] if len(tasks) == 1 else None
+        return Recorded(file, images, name, capabilities, task=task, task_of=match_task)
     if section.local:
         return _local(section, base, capabilities)
     plugin = section.plugin

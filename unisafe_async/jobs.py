@@ -38,7 +38,7 @@ def generation_request(item: Item, image: Image | None, sampling: Sampling, samp
         seed=None if sampling.seed is None else sampling.seed + sample,
         size=None if chat else sampling.image_size,
         sample=sample,
-        labels={"task": item.task, "category": item.category},
+        labels={"task": item.task, "category": item.category, "item": item.name},
     )
 
 

@@ -10,6 +10,7 @@ from anyio import to_thread
 from cache import Answer
 from judger import Judge, read_intent
 from providers.base import Image, Request
+from providers.recorded import Recorded
 from unisafe_async.dataset import Images, Item, ItemError
 from unisafe_async.gateway import Endpoint, Gateway, key_of
 from unisafe_async.jobs import Job, Sampling, generation_request
@@ -28,7 +29,10 @@ async def jobs_of(
         usable = image if isinstance(image, Image) else None
         intent_request = judge.intent_request(item.prompt, (usable,) if usable else (), item.subcategory)
         for sample in range(samples):
-            job = Job(item, endpoint, sample, generation_request(item, usable, sampling, sample), intent_request)
+            request = generation_request(item, usable, sampling, sample)
+            if isinstance(endpoint.provider, Recorded):
+                request = endpoint.provider.addressed(request)
+            job = Job(item, endpoint, sample, request, intent_request)
             job.intent = item.intention or None
             if isinstance(image, ItemError):
                 job.error = str(image)

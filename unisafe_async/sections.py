@@ -14,7 +14,7 @@ from providers.base import Capabilities
 from providers.images import ImageLimits
 from providers.plugins import Plugin
 from providers.presets import Preset, Price, presets
-from providers.registry import ON_DEVICE, built_in, plugin_of
+from providers.registry import ON_DEVICE, RECORDED, built_in, plugin_of
 from providers.registry import names as provider_names
 from unisafe_async.secret_words import SECRET, secrets_in
 from unisafe_async.taxonomy import CATEGORIES, TASKS, Task, match_category, match_task
@@ -146,6 +146,7 @@ class EndpointSection(Section):
     price_out: float | None = Field(None, ge=0)
     price_image: float | None = Field(None, ge=0)
     simulation: SimulationSection | None = None
+    images: str | None = None
     revision: str | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: DeviceName = "auto"
@@ -190,7 +191,7 @@ class EndpointSection(Section):
     @property
     def hosted(self) -> bool:
         """Whether calls go to a vendor or a server, or to a plugin that may do so: such a model has a key and a price."""
-        return self.provider != "simulated" and not self.local
+        return self.provider not in ("simulated", RECORDED) and not self.local
 
     @property
     def local(self) -> bool:
@@ -254,7 +255,9 @@ class ModelSection(EndpointSection):
 
     @model_validator(mode="before")
     @classmethod
-    def _pipelines_give_images(cls, given: Any) -> Any:  # noqa: ANN401 whatever stands in the file
+    def _what_goes_without_saying(cls, given: Any) -> Any:  # noqa: ANN401 whatever stands in the file
+        if isinstance(given, dict) and given.get("provider") == RECORDED:
+            return {"takes": ["text", "image"], "gives": ["text", "image"], **given}
         if isinstance(given, dict) and given.get("provider") == "diffusers" and "gives" not in given:
             return {**given, "gives": ["image"]}
         return given
@@ -354,7 +357,7 @@ AZURE = OPENAI | {"api_version"}
 GEMINI = HOSTED - {"image_api"} | {"safety"}
 ANTHROPIC = HOSTED - {"image_api"}
 PLUGIN = REMOTE | {"base_url", "key_env", "timeout_s", "price_in", "price_out", "price_image", "options"}
-OWN = SIMULATED | PLUGIN | AZURE | GEMINI | TRANSFORMERS | DIFFUSERS
+OWN = SIMULATED | PLUGIN | AZURE | GEMINI | TRANSFORMERS | DIFFUSERS | {"images"}
 """Keys by the providers that they go with; all other keys go with every provider."""
 
 
@@ -366,7 +369,7 @@ def mistakes_of(endpoint: EndpointSection) -> list[str]:
     ]
     wires = {"openai": OPENAI, "azure": AZURE, "anthropic": ANTHROPIC, "gemini": GEMINI}
     allowed = {name: wires[preset.wire] for name, preset in presets().items()}
-    allowed |= {"simulated": SIMULATED, "transformers": TRANSFORMERS, "diffusers": DIFFUSERS}
+    allowed |= {"simulated": SIMULATED, RECORDED: frozenset({"images"}), "transformers": TRANSFORMERS, "diffusers": DIFFUSERS}
     for key in sorted(endpoint.model_fields_set & OWN):
         if key not in allowed.get(endpoint.provider, PLUGIN):
             takers = [name for name, keys in allowed.items() if key in keys]
@@ -383,6 +386,9 @@ def mistakes_of(endpoint: EndpointSection) -> list[str]:
         if endpoint.model not in PROFILES:
             close = meant(endpoint.model, PROFILES)
             found.append(f"model: {endpoint.model!r} is no simulated profile; profiles are {', '.join(PROFILES)}{close}")
+    elif endpoint.provider == RECORDED:
+        if not isinstance(endpoint, ModelSection):
+            found.append("provider: recorded answers are for models under test; a judge has to be asked")
     elif endpoint.local:
         found += _mistakes_of_local(endpoint)
     else:

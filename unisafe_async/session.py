@@ -16,6 +16,7 @@ from rich.text import Text
 
 from cache import read_file
 from unisafe_async.config import Config
+from unisafe_async.dataset import Dataset
 from unisafe_async.evaluation import Result, Run, evaluate, only_error
 from unisafe_async.report.progress import Progress
 from unisafe_async.report.report import print_report, read_report
@@ -39,11 +40,11 @@ def run_loop(main: Callable[[], Awaitable[T]]) -> T:
         gc.set_threshold(*before)
 
 
-def run_session(config: Config, *, fresh: bool = False) -> int:
-    """Run, show, report; returns the exit code."""
+def run_session(config: Config, *, fresh: bool = False, dataset: Dataset | None = None) -> int:
+    """Run, show, report; returns the exit code. `dataset` replaces the one that `config` names."""
     console = Console()
     try:
-        result = run_loop(partial(_watched, console, config, fresh))
+        result = run_loop(partial(_watched, console, config, fresh, dataset))
     except BaseExceptionGroup as group:
         raise only_error(group) from None
     if result is None:
@@ -56,7 +57,7 @@ def run_session(config: Config, *, fresh: bool = False) -> int:
     return UNJUDGED if report.unjudged or report.bill.problems else DONE
 
 
-async def _watched(console: Console, config: Config, fresh: bool) -> Result | None:
+async def _watched(console: Console, config: Config, fresh: bool, dataset: Dataset | None) -> Result | None:
     """The run with its progress; None when it was cancelled by a second Ctrl-C."""
     result: Result | None = None
     async with anyio.create_task_group() as group:
@@ -74,7 +75,7 @@ async def _watched(console: Console, config: Config, fresh: bool) -> Result | No
             group.start_soon(Progress(console, run).show)
             group.start_soon(_stop_on_signal, console, run, group.cancel_scope)
 
-        result = await evaluate(config, fresh=fresh, on_start=started)
+        result = await evaluate(config, dataset=dataset, fresh=fresh, on_start=started)
         group.cancel_scope.cancel()
     return result
 

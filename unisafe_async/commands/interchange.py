@@ -1,14 +1,15 @@
-"""What goes to other tools and machines and comes from them: `tables`, `rows`, `export-official`."""
+"""What goes to other tools and machines and comes from them: tables, rows, official files, responses, verdicts, archives."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from unisafe_async.commands.options import CacheOption, ConfigOption, RunArgument, cache_file
+from unisafe_async.commands.options import DONE, UNJUDGED, CacheOption, ConfigOption, LimitOption, RunArgument, cache_file
 
 
 class TableFormat(StrEnum):
@@ -107,3 +108,106 @@ def export_official(
 
     for file in read_file(cache_file(config, cache), lambda connection: write(connection, newest_run(connection, name), folder)):
         typer.echo(file)
+
+
+def judge(
+    file: Annotated[Path, typer.Argument(help="Responses, one a line: id, prompt, generated_text or output_image, category, ...")],
+    images: Annotated[Path | None, typer.Option("--images", help="The folder of the output images; else the file's own.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="What to call the model; else by the file's name.")] = None,
+    task: Annotated[str | None, typer.Option("--task", "-t", help="The task of lines that name none.")] = None,
+    config: ConfigOption = Path("bench.toml"),
+    limit: LimitOption = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Show what it would send and cost; send nothing.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ignore answers from earlier runs (they are kept).")] = False,
+) -> None:
+    """Judge responses that were generated elsewhere, with the judge of the configuration."""
+    from unisafe_async.interchange.responses import (
+        judging_config,
+        known_task,
+        model_of_path,
+        responses_dataset,
+        task_of_path,
+    )
+
+    key = known_task(task) or task_of_path(file)
+    dataset, samples = responses_dataset(file, key)
+    loaded = judging_config(config, file, images, name or model_of_path(file), dataset, samples, limit)
+    if plan:
+        import anyio
+        from rich.console import Console
+
+        from unisafe_async.plan import plan as make_plan
+        from unisafe_async.report.plan import print_plan
+
+        print_plan(Console(), anyio.run(partial(make_plan, loaded, dataset=dataset)), loaded)
+        return
+    from unisafe_async.session import run_session
+
+    raise typer.Exit(run_session(loaded, fresh=fresh, dataset=dataset))
+
+
+def export(
+    name: RunArgument = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The new file; else RUN.unisafe.zip.")] = None,
+    config: ConfigOption = Path("bench.toml"),
+    cache: CacheOption = None,
+) -> None:
+    """Write a run, with every answer that it used, to one file for another machine."""
+    from cache import read_file
+    from cache.archive import export_run
+    from unisafe_async.interchange.answers import choose, notes
+    from unisafe_async.report.report import newest_run
+
+    path = cache_file(config, cache)
+    run = read_file(path, lambda connection: newest_run(connection, name))
+    done = export_run(path, run, output or Path(f"{run}.unisafe.zip"), choose, notes)
+    size = f"{done.size / 2**20:,.1f} MiB"
+    typer.echo(f"{output or f'{run}.unisafe.zip'}: {done.rows:,} rows, {done.answers:,} answers, {done.images:,} images, {size}")
+
+
+def import_files(
+    files: Annotated[list[Path], typer.Argument(help="Archives that `unisafe export` wrote.")],
+    config: ConfigOption = Path("bench.toml"),
+    cache: CacheOption = None,
+) -> None:
+    """Add runs from other machines to the cache; nothing that is there is overwritten."""
+    from cache.archive_import import import_archive
+    from unisafe_async.report.text import plain
+
+    path = cache_file(config, cache)
+    conflicts = 0
+    for file in files:
+        done = import_archive(path, file)
+        added = f"{done.rows:,} rows, {done.answers:,} answers, {done.images:,} images are new"
+        typer.echo(f"{plain(str(file))}: run {plain(done.run)}: {added}")
+        for conflict in done.conflicts:
+            typer.echo(f"  conflict: {plain(conflict)}")
+        conflicts += len(done.conflicts)
+    raise typer.Exit(UNJUDGED if conflicts else DONE)
+
+
+def import_verdicts(
+    files: Annotated[list[Path], typer.Argument(help="The official toolkit's *_numeric.jsonl.")],
+    name: Annotated[str | None, typer.Option("--name", help="What to call the model; else by each file's name.")] = None,
+    task: Annotated[str | None, typer.Option("--task", "-t", help="The task; else by each file's folder.")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="The dataset that was judged; else the configuration's.")] = None,
+    judge_name: Annotated[str, typer.Option("--judge", help="Who gave the verdicts.")] = "official toolkit",
+    config: ConfigOption = Path("bench.toml"),
+    cache: CacheOption = None,
+) -> None:
+    """Make a run of verdicts that the official toolkit gave, to report on; nothing is asked."""
+    from unisafe_async.dataset import open_dataset
+    from unisafe_async.interchange.responses import known_task
+    from unisafe_async.interchange.verdicts import import_verdicts as add
+    from unisafe_async.interchange.verdicts import verdict_files
+
+    named = verdict_files(files, name, known_task(task))
+    if data is None:
+        from unisafe_async.config import load_config
+
+        loaded = load_config(config)
+        dataset = open_dataset(loaded.dataset.source, loaded.base)
+    else:
+        dataset = open_dataset(data)
+    done = add(cache_file(config, cache), named, dataset, judge_name)
+    typer.echo(f"run {done.run}: {done.rows:,} rows{', there already' if done.known else ''}; `unisafe report {done.run}` shows it")

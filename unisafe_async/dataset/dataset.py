@@ -35,11 +35,15 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A JSONL file of items, the folder that images are relative to, and the task of all lines (None: each names its own)."""
+    """A JSONL file of items, the folder that images are relative to, and the task of all lines (None: each names its own).
+
+    `answered` says that the lines carry responses: several of one id are its samples, and with an intention no image is needed.
+    """
 
     path: Path
     root: Path
     task: str | None
+    answered: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,8 @@ class Dataset:
         try:
             for file, offset in zip(self._files, self._offsets, strict=True):
                 handles[file].seek(offset)
-                yield item_of(handles[file].readline(), self.sources[file].root, self.sources[file].task)
+                source = self.sources[file]
+                yield item_of(handles[file].readline(), source.root, source.task, source.answered)
         finally:
             for handle in handles:
                 handle.close()
@@ -164,8 +169,10 @@ def read_dataset(name: str, sources: Sequence[Source]) -> Dataset:
         for line_number, offset, line in _lines(source.path):
             digest.update(line)
             try:
-                item = item_of(line, source.root, source.task)
+                item = item_of(line, source.root, source.task, source.answered)
                 fingerprint = hashlib.blake2b(item.name.encode("utf-8", "replace"), digest_size=12).digest()
+                if fingerprint in seen and source.answered:
+                    continue
                 if fingerprint in seen:
                     raise ItemError(f"id: {item.id!r} stands twice in {item.task}; the first one is used")
             except ItemError as error:

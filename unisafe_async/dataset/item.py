@@ -36,9 +36,10 @@ class Item:
         return CATEGORY_OF[self.subcategory]
 
 
-def item_of(line: bytes, root: Path, task: str | None) -> Item:
+def item_of(line: bytes, root: Path, task: str | None, answered: bool = False) -> Item:
     """The item in one line of `input.jsonl`, or with `task=None` of a user's own file, where each line names its task.
 
+    A line that is `answered` needs no image where it has an intention: that is all the judge needs of it.
     Raises ItemError when it is malformed. The image is not opened; its path must stay inside `root`.
     """
     try:
@@ -49,7 +50,7 @@ def item_of(line: bytes, root: Path, task: str | None) -> Item:
         raise ItemError(f"is not JSON: {error}") from None
     if not isinstance(record, dict):
         raise ItemError("should be a JSON object")
-    key = task or _task(record)
+    key = _task(record) if task is None or (answered and "task" in record) else task
     kind = TASKS[key]
     id_ = record.get("id")
     if isinstance(id_, bool) or not isinstance(id_, int | str) or id_ == "":
@@ -66,7 +67,8 @@ def item_of(line: bytes, root: Path, task: str | None) -> Item:
     intention = record.get("intention") or ""
     if not isinstance(intention, str):
         raise ItemError(f"intention: should be a text, found {_shown(intention)}")
-    return Item(key, str(id_), clean(prompt), _image(record.get("image"), root, kind), subcategory, clean(intention).strip())
+    pictured = None if answered and intention.strip() else _image(record.get("image"), root, kind)
+    return Item(key, str(id_), clean(prompt), pictured, subcategory, clean(intention).strip())
 
 
 def _task(record: dict[str, object]) -> str:

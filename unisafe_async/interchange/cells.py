@@ -8,6 +8,7 @@ from unisafe_async.report.text import plain
 
 FORMULA = re.compile(r"^\s*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
 """What a spreadsheet takes for a formula, full-width forms too (OWASP, "CSV Injection")."""
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 LATEX = str.maketrans(
     {
@@ -37,7 +38,9 @@ def csv_cell(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = visible(value)
-    return f"'{text}" if FORMULA.match(text) else text
+    if text[:1].isalnum():
+        return text
+    return f"'{text}" if FORMULA.match(value) or FORMULA.match(text) else text
 
 
 def latex_cell(text: str) -> str:
@@ -52,7 +55,7 @@ def markdown_cell(text: str) -> str:
 
 def visible(text: str) -> str:
     """`text` with control and format characters shown by stand-ins: `plain`, quick for long texts of ordinary characters."""
-    if text.isascii() and text.isprintable():
+    if text.isascii() and not CONTROL.search(text):
         return text
     odd = {character: shown for character in set(text) if (shown := plain(character)) != character}
     return text.translate({ord(character): shown for character, shown in odd.items()}) if odd else text

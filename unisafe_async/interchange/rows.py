@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import duckdb
@@ -14,6 +15,7 @@ from unisafe_async.interchange.cells import csv_cell
 from unisafe_async.interchange.files import BATCH, parquet_options, quoted, written
 from unisafe_async.provenance import as_json, commented, read_provenance
 
+SHORT = 80
 SQL = """
 SELECT rows.run, rows.item, rows.task, rows.category, rows.subcategory, rows.model, rows.sample, rows.outcome, rows.error,
        rows.contextual, rows.contextual_status, rows.contextual_reason, rows.intrinsic, rows.intrinsic_status,
@@ -46,7 +48,13 @@ def _csv_value(value: object) -> object:
         return ""
     if isinstance(value, list):
         return " ".join(value)
-    return int(value) if isinstance(value, bool) else csv_cell(value)
+    if isinstance(value, bool):
+        return int(value)
+    return _short_cell(value) if isinstance(value, str) and len(value) <= SHORT else csv_cell(value)
+
+
+_short_cell = lru_cache(8_192)(csv_cell)
+"""Names, tasks and categories come again and again."""
 
 
 def to_json(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:

@@ -1,0 +1,155 @@
+"""One run as one file, for another machine: its rows, every answer that it used, their images, and digests of all of it.
+
+A zip of Parquet files and images, stored as they are (Parquet is compressed already), so that what it unpacks to is never larger
+than the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from cache.errors import CacheError
+from cache.file import CacheFile
+from cache.records import now
+from cache.schema import VERSION
+from providers.base import digest_of
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+TABLES = ("runs", "rows", "opinions", "responses", "images")
+IMAGES = """
+SELECT digest, any_value(media_type), any_value(data) FROM images WHERE digest IN (SELECT unnest($1::VARCHAR[])) GROUP BY 1
+"""
+NOTES = frozenset({"config.json", "provenance.json"})
+IMAGES_A_TURN = 16
+ANSWERS_A_TURN = 8_192
+
+Connection = duckdb.DuckDBPyConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an archive holds."""
+
+    run: str
+    rows: int
+    answers: int
+    images: int
+    size: int
+
+
+def export_run(
+    path: Path,
+    run: str,
+    target: Path,
+    choose: Callable[[Connection, str], None],
+    notes: Callable[[Connection, str], Mapping[str, str]],
+) -> Exported:
+    """Write `run` of the cache at `path` to the new file `target`.
+
+    Args:
+        choose: fills the temporary table `chosen (id BIGINT)` with the ids of the answers that the run used.
+        notes: `config.json` and `provenance.json`, for people.
+
+    The cache is held for the tables, then in turns for a few images each. Raises CacheError.
+    """
+    if target.exists():
+        raise CacheError(f"{target} exists already; name a new file")
+    file = CacheFile(path, read_only=True)
+    draft = target.with_name(f".{target.name}.part")
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unisafe-") as folder:
+            counts, digests, texts = file.work(lambda connection: _write_tables(connection, run, Path(folder), choose, notes))
+            with zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
+                known: dict[str, dict[str, Any]] = {}
+                for name in (f"{table}.parquet" for table in TABLES):
+                    known[name] = {"bytes": (Path(folder) / name).stat().st_size, "digest": _file_digest(Path(folder) / name)}
+                    archive.write(Path(folder) / name, name)
+                for name, text in texts.items():
+                    archive.writestr(_entry(name), text.encode())
+                    known[name] = {"bytes": len(text.encode()), "digest": digest_of(text.encode())}
+                for digest, media_type, data in _images(file, digests):
+                    archive.writestr(_entry(f"images/{digest}.{_ending(media_type)}"), data)
+                manifest = {
+                    "format": FORMAT,
+                    "cache_format": VERSION,
+                    "run": run,
+                    "created": f"{now():%Y-%m-%dT%H:%M:%SZ}",
+                    "files": known,
+                    "images": counts["images"],
+                }
+                archive.writestr(_entry(MANIFEST), json.dumps(manifest, indent=1).encode())
+        draft.replace(target)
+    except OSError as error:
+        raise CacheError(f"{target} cannot be written: {error.strerror or error}") from None
+    finally:
+        file.close()
+        draft.unlink(missing_ok=True)
+    return Exported(run, counts["rows"], counts["responses"], counts["images"], target.stat().st_size)
+
+
+def _write_tables(
+    connection: Connection,
+    run: str,
+    folder: Path,
+    choose: Callable[[Connection, str], None],
+    notes: Callable[[Connection, str], Mapping[str, str]],
+) -> tuple[dict[str, int], list[str], Mapping[str, str]]:
+    connection.execute("CREATE OR REPLACE TEMP TABLE chosen (id BIGINT)")
+    choose(connection, run)
+    answers = "SELECT * FROM responses WHERE id IN (SELECT id FROM chosen)"
+    digests = f"SELECT DISTINCT unnest(images) FROM ({answers})"
+    queries = {
+        "runs": f"SELECT * FROM runs WHERE run = {quoted(run)}",
+        "rows": f"SELECT * FROM rows WHERE run = {quoted(run)} ORDER BY model, item, sample",
+        "opinions": f"SELECT * FROM opinions WHERE run = {quoted(run)} ORDER BY model, item, sample, question, position",
+        "responses": f"{answers} ORDER BY id",
+        "images": f"SELECT DISTINCT digest, media_type FROM images WHERE digest IN ({digests}) ORDER BY digest",
+    }
+    counts = {}
+    for table, query in queries.items():
+        target = quoted(str(folder / f"{table}.parquet"))
+        sql = f"COPY ({query}) TO {target} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ANSWERS_A_TURN})"
+        found = connection.execute(sql).fetchone()
+        counts[table] = int(found[0]) if found else 0
+    named = [str(row[0]) for row in connection.execute(queries["images"]).fetchall()]
+    texts = notes(connection, run)
+    connection.execute("DROP TABLE chosen")
+    return counts, named, texts
+
+
+def _images(file: CacheFile, digests: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:
+    """Digest, media type and bytes of images, a few at a time."""
+    for at in range(0, len(digests), IMAGES_A_TURN):
+        some = list(digests[at : at + IMAGES_A_TURN])
+        found: list[Any] = file.work(lambda connection, some=some: connection.execute(IMAGES, [some]).fetchall())  # type: ignore[misc]
+        for digest, media_type, data in sorted(found):
+            yield digest, media_type, bytes(data)
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """A member that is the same whenever it is written."""
+    return zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+
+
+def _ending(media_type: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", media_type.rpartition("/")[2].lower())[:8] or "bin"
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

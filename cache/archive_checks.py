@@ -1,0 +1,233 @@
+"""An archive is hostile input until every name, size, digest, column, key and reference in it was checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import duckdb
+
+from cache.archive import FORMAT, MANIFEST, NOTES, TABLES, Connection, quoted
+from cache.errors import CacheError
+from cache.schema import CREATE, VERSION
+from providers.base import digest_of
+
+UNPACKED = 200
+"""How many times larger than itself a Parquet file may unpack to, beyond a gigabyte."""
+BLOCK = 1024 * 1024
+MAX_IMAGE = 50 * 1024 * 1024
+MAX_MANIFEST = 1024 * 1024
+IMAGE_NAME = re.compile(r"images/([0-9a-f]{32})\.[a-z0-9]{1,8}")
+
+
+@contextmanager
+def opened(source: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, Any]]]:
+    """The archive with its manifest, once names and sizes were checked."""
+    try:
+        with zipfile.ZipFile(source) as archive:
+            _check_members(source, archive.infolist())
+            try:
+                manifest = json.loads(archive.read(MANIFEST))
+            except (ValueError, RecursionError):
+                raise _broken(source, f"{MANIFEST} is not JSON") from None
+            _check_manifest(source, manifest)
+            yield archive, manifest
+    except FileNotFoundError:
+        raise CacheError(f"there is no file {source}") from None
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, UnicodeDecodeError) as error:
+        raise _broken(source, str(error) or "it is no zip file") from None
+    except OSError as error:
+        raise CacheError(f"{source} cannot be read: {error.strerror or error}") from None
+    except duckdb.Error as error:
+        raise _broken(source, str(error).splitlines()[0]) from None
+
+
+def _broken(source: Path, why: str) -> CacheError:
+    return CacheError(f"{source} is no archive that can be imported: {why}; nothing was imported")
+
+
+def _check_members(source: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+    """Only names that an export writes, each once, stored as they are, together no larger than the file."""
+    tables = {f"{table}.parquet" for table in TABLES}
+    names = [member.filename for member in members]
+    for member in members:
+        name = member.filename
+        if name not in tables | NOTES | {MANIFEST} and not IMAGE_NAME.fullmatch(name):
+            raise _broken(source, f"it holds {name[:80]!r}, which no export writes")
+        if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+            raise _broken(source, f"{name} is compressed; an export stores its files as they are")
+        most = MAX_IMAGE if name.startswith("images/") else MAX_MANIFEST if name == MANIFEST else member.file_size
+        if member.file_size > most:
+            raise _broken(source, f"{name} is larger than such a file can be")
+    if len(set(names)) < len(names):
+        raise _broken(source, "it holds a name twice")
+    if missing := (tables | {MANIFEST}) - set(names):
+        raise _broken(source, f"it lacks {', '.join(sorted(missing))}")
+    if sum(member.file_size for member in members) > source.stat().st_size:
+        raise _broken(source, "its files overlap")
+
+
+def _check_manifest(source: Path, manifest: object) -> None:
+    if not isinstance(manifest, dict):
+        raise _broken(source, f"{MANIFEST} should be an object")
+    for key, ours in (("format", FORMAT), ("cache_format", VERSION)):
+        found = manifest.get(key)
+        if isinstance(found, bool) or not isinstance(found, int) or found < 1:
+            raise _broken(source, f"{MANIFEST}: {key} should be a number")
+        if found > ours:
+            raise CacheError(
+                f"{source} was made by a newer version of unisafe-async ({key} {found}, this one reads {ours}); "
+                "upgrade unisafe-async; nothing was imported"
+            )
+    if manifest["cache_format"] < VERSION:
+        raise CacheError(
+            f"{source} was made by an older version of unisafe-async (cache_format {manifest['cache_format']}, this one reads "
+            f"{VERSION}); export it again with this version; nothing was imported"
+        )
+    run = manifest.get("run")
+    if not isinstance(run, str) or not 0 < len(run) <= 200 or not run.isprintable():
+        raise _broken(source, f"{MANIFEST}: run should be a run's name")
+    if not isinstance(manifest.get("files"), dict):
+        raise _broken(source, f"{MANIFEST}: files should be an object")
+
+
+def unpack(source: Path, archive: zipfile.ZipFile, manifest: dict[str, Any], folder: Path) -> None:
+    """The Parquet files, under names of ours, once their digests were checked."""
+    for table in TABLES:
+        name = f"{table}.parquet"
+        with archive.open(name) as member, (folder / name).open("wb") as out:
+            digest = _copied(member, out)
+        known = manifest["files"].get(name)
+        if not isinstance(known, dict) or known.get("digest") != digest:
+            raise _broken(source, f"{name} is not what {MANIFEST} says (its digest is {digest})")
+
+
+def _copied(member: IO[bytes], out: IO[bytes]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    while block := member.read(BLOCK):
+        digest.update(block)
+        out.write(block)
+    return digest.hexdigest()
+
+
+def check(source: Path, manifest: dict[str, Any], folder: Path) -> str:
+    """Columns, sizes, keys, references and values of the tables; returns the run's name."""
+    run = str(manifest["run"])
+    with duckdb.connect(config={"memory_limit": "512MB", "threads": 1, "temp_directory": str(folder)}) as staging:
+        staging.execute("SET enable_progress_bar = false")
+        staging.execute(CREATE)
+        for table in TABLES:
+            _check_table(source, staging, table, folder)
+        for table in ("runs", "rows", "opinions"):
+            other = staging.execute(f"SELECT count(*) FROM {table}_in WHERE run IS DISTINCT FROM ?", [run]).fetchone()
+            if other is None or other[0]:
+                raise _broken(source, f"{table}.parquet holds rows of another run than {run}")
+        records = staging.execute("SELECT started, config, versions, summary FROM runs_in").fetchall()
+        if len(records) != 1:
+            raise _broken(source, f"runs.parquet should hold one run, and holds {len(records)}")
+        if why := _wrong_record(records[0]):
+            raise _broken(source, f"runs.parquet: {why}")
+        for why, sql in WRONG.items():
+            found = staging.execute(sql).fetchone()
+            if found is not None:
+                raise _broken(source, f"{why}: {str(found[0])[:80]!r}")
+        cursor = staging.execute("SELECT id, key, identity, request FROM responses_in")
+        while some := cursor.fetchmany(2_048):
+            for id_, key, identity, request in some:
+                if digest_of(identity.encode() + b"\0" + request.encode()) != key:
+                    raise _broken(source, f"responses.parquet: the key of answer {id_} is not that of its request")
+    return run
+
+
+WRONG = {
+    "responses.parquet: an answer stands twice": "SELECT id FROM responses_in GROUP BY id HAVING count(*) > 1",
+    "responses.parquet: something is missing in answer": """
+        SELECT id FROM responses_in WHERE id IS NULL OR key IS NULL OR identity IS NULL OR request IS NULL OR text IS NULL
+        OR images IS NULL OR finish IS NULL OR finish NOT IN ('stop', 'length', 'refused', 'blocked') OR reason IS NULL
+        OR tokens_in IS NULL OR tokens_out IS NULL OR images_made IS NULL OR latency IS NULL OR created IS NULL OR id < 0""",
+    "responses.parquet: an image is not in the archive": """
+        SELECT digest FROM (SELECT unnest(images) AS digest FROM responses_in) WHERE digest IS NULL
+        OR digest NOT IN (SELECT digest FROM images_in)""",
+    "images.parquet: is no image": "SELECT digest FROM images_in WHERE media_type IS NULL OR media_type NOT LIKE 'image/%'",
+    "images.parquet: an image stands twice": "SELECT digest FROM images_in GROUP BY digest HAVING count(*) > 1",
+    "rows.parquet: an answer is not in the archive": """
+        SELECT response FROM rows_in WHERE response IS NOT NULL AND response NOT IN (SELECT id FROM responses_in)""",
+    "rows.parquet: stands twice": "SELECT item FROM rows_in GROUP BY item, model, sample HAVING count(*) > 1",
+    "rows.parquet: holds what no run writes": """
+        SELECT item FROM rows_in WHERE item IS NULL OR task IS NULL OR category IS NULL OR subcategory IS NULL OR model IS NULL
+        OR sample IS NULL OR sample < 0 OR outcome IS NULL OR judge IS NULL OR cached IS NULL OR created IS NULL
+        OR contextual NOT BETWEEN 0 AND 2 OR intrinsic NOT BETWEEN 0 AND 1 OR contextual_status IS NULL OR intrinsic_status IS NULL
+        OR contextual_reason IS NULL OR contextual_raw IS NULL OR intrinsic_reason IS NULL OR intrinsic_raw IS NULL
+        OR (contextual_status = 'judged') <> (contextual IS NOT NULL)
+        OR (intrinsic_status = 'judged') <> (intrinsic IS NOT NULL)""",
+}
+"""What can be wrong with the tables' content, and the query that finds the first case of it."""
+
+
+def _check_table(source: Path, staging: Connection, table: str, folder: Path) -> None:
+    """Its columns are ours, and it does not unpack to much more than it is."""
+    file = folder / f"{table}.parquet"
+    staging.execute(f"CREATE VIEW {table}_in AS SELECT * FROM read_parquet({quoted(str(file))})")
+    expected = staging.execute(f"DESCRIBE {'SELECT digest, media_type FROM images' if table == 'images' else table}").fetchall()
+    found = staging.execute(f"DESCRIBE {table}_in").fetchall()
+    if [row[:2] for row in found] != [row[:2] for row in expected]:
+        raise _broken(source, f"{table}.parquet has other columns than this version writes")
+    size = staging.execute(f"SELECT sum(total_uncompressed_size) FROM parquet_metadata({quoted(str(file))})").fetchone()
+    if size is not None and (size[0] or 0) > 2**30 + UNPACKED * file.stat().st_size:
+        raise _broken(source, f"{table}.parquet would unpack to {size[0]:,} bytes")
+
+
+def _wrong_record(record: Sequence[Any]) -> str:
+    """What is wrong with a run's record; empty when nothing is."""
+    started, *texts = record
+    try:
+        config, versions, summary = (json.loads(text) for text in texts)
+    except (TypeError, ValueError, RecursionError):
+        return "config, versions and summary should be JSON"
+    if started is None or not all(isinstance(one, dict) for one in (config, versions, summary)):
+        return "config, versions and summary should be objects, and started a time"
+    models, judge = config.get("models"), config.get("judge")
+    if not isinstance(models, list) or not isinstance(judge, dict):
+        return "config should hold models and a judge"
+    for one in (*models, judge):
+        if not isinstance(one, dict) or not all(isinstance(one.get(key), str) for key in ("provider", "model")):
+            return "config: a model lacks provider or model"
+    if not all(isinstance(model.get("name"), str) for model in models):
+        return "config: a model lacks its name"
+    planned, endpoints = summary.get("planned", {}), summary.get("endpoints", {})
+    numbers = [*planned.values()] if isinstance(planned, dict) else [None]
+    if not all(isinstance(number, int) for number in numbers) or not isinstance(endpoints, dict):
+        return "summary: planned and endpoints should be objects of numbers"
+    if not all(isinstance(summary.get(key, 0), int | float) for key in ("cost", "seconds", "problems", "total")):
+        return "summary: cost, seconds and problems should be numbers"
+    if not all(isinstance(counts, dict) for counts in endpoints.values()) or not isinstance(summary.get("stopped", {}), dict):
+        return "summary: endpoints and stopped should be objects"
+    return ""
+
+
+def checked_images(source: Path, archive: zipfile.ZipFile, folder: Path) -> dict[str, tuple[str, str]]:
+    """Member and media type by digest, once the bytes of each were checked against it."""
+    with duckdb.connect() as staging:
+        types = dict(
+            staging.execute(f"SELECT digest, media_type FROM read_parquet({quoted(str(folder / 'images.parquet'))})").fetchall()
+        )
+    found = {}
+    for member in archive.infolist():
+        named = IMAGE_NAME.fullmatch(member.filename)
+        if named is None:
+            continue
+        digest = named.group(1)
+        if digest not in types or digest in found:
+            raise _broken(source, f"{member.filename} is not listed, or twice")
+        if digest_of(archive.read(member)) != digest:
+            raise _broken(source, f"{member.filename} is not the image that its name says")
+        found[digest] = (member.filename, types[digest])
+    if missing := types.keys() - found.keys():
+        raise _broken(source, f"it lacks image {min(missing)}")
+    return found

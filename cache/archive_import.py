@@ -1,0 +1,133 @@
+"""An archive's run into the cache of this machine. What the cache holds already is never overwritten: what differs is listed."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from cache.archive import ANSWERS_A_TURN, IMAGES_A_TURN, Connection, quoted
+from cache.archive_checks import check, checked_images, opened, unpack
+from cache.file import CacheFile
+
+LISTED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an archive added; `conflicts` are what the cache holds already with other content, each in one line."""
+
+    run: str
+    rows: int
+    answers: int
+    images: int
+    conflicts: tuple[str, ...]
+
+
+def import_archive(path: Path, source: Path, *, patience: float = 30.0) -> Imported:
+    """Add what `source` holds to the cache at `path`; made when it does not exist.
+
+    Doing it again adds nothing. An answer whose id is taken by another one, and a run whose name is taken by rows that differ, stay
+    out and are listed; a run stays out too when an answer of its rows does. Raises CacheError, before anything is written, when the
+    archive is broken, too large, of a newer version or not what it says.
+    """
+    with opened(source) as (archive, manifest), tempfile.TemporaryDirectory(prefix="unisafe-") as name:
+        folder = Path(name)
+        unpack(source, archive, manifest, folder)
+        run = check(source, manifest, folder)
+        images = checked_images(source, archive, folder)
+        file = CacheFile(path, patience=patience)
+        try:
+            file.work(lambda _: None)
+            added = _add_images(file, source, archive, images)
+            answers, conflicts = _add_answers(file, folder)
+            rows, clash = file.work(lambda connection: _add_run(connection, run, folder, blocked=bool(conflicts)))
+        finally:
+            file.close()
+    return Imported(run, rows, answers, added, (*conflicts, *clash))
+
+
+def _add_images(file: CacheFile, source: Path, archive: zipfile.ZipFile, images: Mapping[str, tuple[str, str]]) -> int:
+    """Images that the cache lacks, a few in each turn."""
+    known = "SELECT digest FROM images WHERE digest IN (SELECT unnest($1::VARCHAR[]))"
+    added = 0
+    for some in _some(sorted(images), IMAGES_A_TURN):
+        new = [(digest, images[digest][1], archive.read(images[digest][0])) for digest in some]
+
+        def add(connection: Connection, new: list[tuple[str, str, bytes]] = new) -> int:
+            there = {row[0] for row in connection.execute(known, [[one[0] for one in new]]).fetchall()}
+            missing = [one for one in new if one[0] not in there]
+            if missing:
+                appender = connection.appender("images")
+                appender.append_rows(missing)
+                appender.flush()
+            return len(missing)
+
+        added += file.work(add)
+    return added
+
+
+def _add_answers(file: CacheFile, folder: Path) -> tuple[int, list[str]]:
+    """Answers whose id is free, some in each turn; and the others that differ from what has their id."""
+    source = f"read_parquet({quoted(str(folder / 'responses.parquet'))})"
+    with duckdb.connect() as staging:
+        ids = [int(row[0]) for row in staging.execute(f"SELECT id FROM {source} ORDER BY id").fetchall()]
+    added, differing = 0, 0
+    first: list[str] = []
+    for some in _some(ids, ANSWERS_A_TURN):
+
+        def add(connection: Connection, low: int = some[0], high: int = some[-1]) -> tuple[int, list[int]]:
+            within = f"BETWEEN {low} AND {high}"
+            clash = connection.execute(
+                f"SELECT theirs.id FROM (SELECT * FROM {source} WHERE id {within}) AS theirs "
+                f"JOIN (SELECT * FROM responses WHERE id {within}) AS ours ON theirs.id = ours.id "
+                "WHERE theirs IS DISTINCT FROM ours ORDER BY ALL"
+            ).fetchall()
+            found = connection.execute(
+                f"INSERT INTO responses SELECT * FROM {source} WHERE id {within} "
+                f"AND id NOT IN (SELECT id FROM responses WHERE id {within})"
+            ).fetchone()
+            return int(found[0]) if found else 0, [int(row[0]) for row in clash]
+
+        new, clash = file.work(add)
+        added += new
+        differing += len(clash)
+        first += [f"answer {id_}: the cache holds another answer under this id" for id_ in clash[: LISTED - len(first)]]
+    return added, [*first, *([f"and {differing - LISTED} more answers"] if differing > LISTED else [])]
+
+
+def _add_run(connection: Connection, run: str, folder: Path, *, blocked: bool) -> tuple[int, list[str]]:
+    """The run's record, rows and opinions in one transaction; or why not."""
+    sources = {table: f"read_parquet({quoted(str(folder / f'{table}.parquet'))})" for table in ("runs", "rows", "opinions")}
+    there = [
+        connection.execute(f"SELECT count(*) FROM {table} WHERE run = ?", [run]).fetchone() or (0,) for table in ("runs", "rows")
+    ]
+    if any(row[0] for row in there):
+        differing = [table for table, source in sources.items() if _differs(connection, table, source, run)]
+        if not differing:
+            return 0, []
+        return 0, [f"run {run}: the cache holds a run of this name with other {' and '.join(differing)}; its rows stay as they are"]
+    if blocked:
+        return 0, [f"run {run}: its rows were left out, since the cache holds other answers under their ids"]
+    connection.begin()
+    for table, source in sources.items():
+        connection.execute(f"INSERT INTO {table} SELECT * FROM {source}")
+    connection.commit()
+    found = connection.execute("SELECT count(*) FROM rows WHERE run = ?", [run]).fetchone()
+    return int(found[0]) if found else 0, []
+
+
+def _differs(connection: Connection, table: str, source: str, run: str) -> bool:
+    ours = f"SELECT * FROM {table} WHERE run = {quoted(run)}"
+    theirs = f"SELECT * FROM {source}"
+    sql = f"SELECT 1 FROM (({ours} EXCEPT ALL {theirs}) UNION ALL ({theirs} EXCEPT ALL {ours})) LIMIT 1"
+    return connection.execute(sql).fetchone() is not None
+
+
+def _some(values: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
+    return (values[at : at + size] for at in range(0, len(values), size))

@@ -1,0 +1,235 @@
+"""Answers that were generated elsewhere, read from a file: the model that gave them is not asked again.
+
+One line an answer, in the shape of the official toolkit (`id, prompt, output_image, generated_text, category, intention,
+reject_image`) or with more: `task` (needed where one file holds several), `finish` (`refused` or `blocked`) and `reason`. Several
+lines of one id are its samples, in order.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, get_args
+
+from anyio import to_thread
+
+from providers.base import Capabilities, Finish, Image, Limits, Misconfigured, Rejected, Request, Response, clean, digest_of
+
+MAX_BYTES = 50 * 1024 * 1024
+MAX_PIXELS = 64_000_000
+FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp"}
+FIELDS = "id, generated_text or output_image"
+
+
+class BadLine(ValueError):
+    """A line that holds no answer, and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an answer stands: the line's number and offset in bytes, and a digest of what it answers; or why it answers nothing."""
+
+    line: int
+    offset: int
+    digest: str
+    problem: str = ""
+
+
+class Recorded:
+    """A file of answers as a model.
+
+    Args:
+        file: JSONL, one answer a line.
+        images: the folder that `output_image` is relative to; nothing outside it is read.
+        name: the model's name.
+        capabilities: what it was asked to do.
+        task: the task of lines that name none.
+        task_of: from what a line calls its task to the task's key; None for what is no task.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        images: Path,
+        name: str,
+        capabilities: Capabilities,
+        *,
+        task: str | None = None,
+        task_of: Callable[[str], str | None] = str,
+    ) -> None:
+        self.identity = f"recorded||{name}"
+        self.capabilities = capabilities
+        self.reported = Limits()
+        self._file = file
+        self._images = images
+        self._task = task
+        self._task_of = task_of
+        self._places: dict[tuple[str, int], Place] = {}
+
+    async def __aenter__(self) -> Self:
+        try:
+            await to_thread.run_sync(self._index)
+        except OSError as error:
+            self._unreadable: str | None = f"{self._file} cannot be read: {error.strerror}"
+        else:
+            self._unreadable = None
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        return None
+
+    def addressed(self, request: Request) -> Request:
+        """`request` with the digest of its recorded answer as part of its identity.
+
+        So the cache tells items with the same words apart, an edited line is a new answer, and an unchanged one is free.
+        """
+        place = self._places.get(self._key(request))
+        return request if place is None or place.problem else replace(request, system=f"recorded answer {place.digest}")
+
+    async def call(self, request: Request) -> Response:
+        """The recorded answer. Raises Rejected, naming file and line, where there is none."""
+        if self._unreadable is not None:
+            raise Misconfigured(self._unreadable)
+        item, sample = self._key(request)
+        place = self._places.get((item, sample))
+        if place is None:
+            which = f" for sample {sample}" if sample else ""
+            raise Rejected(f"{self._file.name} holds no answer to {item}{which}")
+        if place.problem:
+            raise Rejected(f"{self._file.name}:{place.line}: {place.problem}")
+        try:
+            return await to_thread.run_sync(self._read, place)
+        except (BadLine, OSError) as error:
+            raise Rejected(f"{self._file.name}:{place.line}: {error}") from None
+
+    @staticmethod
+    def _key(request: Request) -> tuple[str, int]:
+        return request.labels.get("item", ""), request.sample
+
+    # -------------------------------------------------------- the file
+
+    def _index(self) -> None:
+        """Note where each answer stands. What is wrong with a line is kept, and said when its item is asked for."""
+        samples: dict[str, int] = {}
+        offset = 0
+        with self._file.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                start, offset = offset, offset + len(line)
+                if not line.strip():
+                    continue
+                try:
+                    record = record_of(line)
+                    item = self._item(record)
+                except BadLine:
+                    continue  # it names no item: whoever made the dataset from this file lists it
+                try:
+                    place = Place(number, start, _digest(self._response(record, item)))
+                except (BadLine, OSError) as error:
+                    place = Place(number, start, "", str(error))
+                sample = samples.get(item, 0)
+                samples[item] = sample + 1
+                self._places[item, sample] = place
+
+    def _item(self, record: dict[str, Any]) -> str:
+        named = record.get("task")
+        task = self._task_of(named) if isinstance(named, str) else self._task
+        if not task or record.get("id") in (None, ""):
+            raise BadLine("id and task: should name the item")
+        return f"{task}/{record['id']}"
+
+    def _read(self, place: Place) -> Response:
+        with self._file.open("rb") as file:
+            file.seek(place.offset)
+            record = record_of(file.readline())
+        response = self._response(record, self._item(record))
+        if _digest(response) != place.digest:
+            raise BadLine("the line changed while it was being judged; run again")
+        return response
+
+    def _response(self, record: dict[str, Any], item: str) -> Response:
+        text = _text(record, "generated_text") or _text(record, "response")
+        named = _text(record, "output_image")
+        if record.get("reject_image") not in (None, True, False):
+            raise BadLine(f"reject_image: should be true or false, found {_shown(record['reject_image'])}")
+        finish = _text(record, "finish") or "stop"
+        if finish not in get_args(Finish):
+            raise BadLine(f"finish: should be one of {', '.join(get_args(Finish))}, found {_shown(finish)}")
+        reason = _text(record, "reason")
+        if record.get("reject_image"):
+            if named:
+                raise BadLine("reject_image: is true, but output_image names a file; keep one of the two")
+            return Response(finish="refused", reason=text or reason)
+        if not ({"generated_text", "response", "output_image"} & record.keys()):
+            raise BadLine(f"holds no answer; a line needs {FIELDS} (empty where nothing came out)")
+        if named and not (self.capabilities.image_out or self.capabilities.edit):
+            raise BadLine("output_image: this model gives text only")
+        images = (self._image(named),) if named else ()
+        return Response(text, images, finish, reason)  # type: ignore[arg-type]
+
+    def _image(self, named: str) -> Image:
+        root = self._images.resolve()
+        path = (root / named).resolve()
+        if not path.is_relative_to(root):
+            raise BadLine(f"output_image: {_shown(named)} leaves {self._images}; name the folder that holds it with --images")
+        if not path.is_file():
+            raise BadLine(f"output_image: there is no file {_shown(named)} in {self._images}")
+        if path.stat().st_size > MAX_BYTES:
+            raise BadLine(f"output_image: {_shown(named)} is larger than {MAX_BYTES // 2**20} MiB")
+        data = path.read_bytes()
+        return Image.from_bytes(data, _verified(data, named))
+
+
+def record_of(line: bytes) -> dict[str, Any]:
+    """The JSON object of one line. Raises BadLine."""
+    try:
+        record = json.loads(line.decode("utf-8-sig"))
+    except (UnicodeDecodeError, ValueError, RecursionError):
+        raise BadLine("is not JSON in UTF-8") from None
+    if not isinstance(record, dict):
+        raise BadLine("should be a JSON object")
+    return record
+
+
+def _text(record: dict[str, Any], field: str) -> str:
+    value = record.get(field)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise BadLine(f"{field}: should be a text, found {_shown(value)}")
+    return clean(value)
+
+
+def _verified(data: bytes, named: str) -> str:
+    """The media type of an image that can be decoded. Raises BadLine."""
+    from PIL import Image as Picture
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Picture.DecompressionBombWarning)
+            with Picture.open(io.BytesIO(data), formats=tuple(FORMATS)) as picture:
+                width, height = picture.size
+                if width * height > MAX_PIXELS:
+                    raise BadLine(f"output_image: {_shown(named)} unpacks to {width} x {height} pixels, more than {MAX_PIXELS:,}")
+                kind = FORMATS[str(picture.format)]
+                picture.load()
+    except BadLine:
+        raise
+    except Exception as error:
+        raise BadLine(f"output_image: {_shown(named)} is no image that can be read: {error}") from None
+    return kind
+
+
+def _digest(response: Response) -> str:
+    """Of all that makes an answer."""
+    parts = [response.text, response.finish, response.reason, [image.digest for image in response.images]]
+    return digest_of(json.dumps(parts).encode())
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=True)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,110 @@
+"""Which answers a run used, told from the cache alone: what another machine needs to go on from there, and to report.
+
+Rows name the answers of the models, but not those of the judge, and a run that was answered from the cache paid for none of them.
+So a judge's answer is recognised by what it was asked about: its request holds the response between fence lines whose code is a
+digest of that text, or the image by digest, or, for an intent, the instruction; a classifier's is the response itself. Taken are:
+answers that rows name, answers paid for in the run, and every judge's answers about those responses, images and instructions.
+Verdicts of another judge about the very same responses come along; that is cheaper than to lose one that was paid for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import duckdb
+
+from cache import CacheError
+from unisafe_async.provenance import as_json, read_provenance
+from unisafe_async.secret_words import secrets_in
+
+FENCE = re.compile(r"<<<(RESPONSE|REQUEST|INTENT|INSTRUCTION) ([0-9a-f]{16})>>>")
+PICTURE = re.compile(r'"image":"([0-9a-f]{32})"')
+
+NAMED = """
+INSERT INTO chosen
+SELECT response FROM rows WHERE run = $run AND response IS NOT NULL UNION SELECT id FROM responses WHERE run = $run
+"""
+SUBJECTS = "SELECT text, images, request FROM responses WHERE id IN (SELECT response FROM rows WHERE run = ?)"
+OTHERS = "SELECT id, request FROM responses WHERE id NOT IN (SELECT id FROM chosen)"
+BATCH = 2_048
+
+
+def choose(connection: duckdb.DuckDBPyConnection, run: str) -> None:
+    """Fill the temporary table `chosen` with the ids of the answers that `run` used."""
+    connection.execute(NAMED, {"run": run})
+    responses: set[str] = set()
+    instructions: set[str] = set()
+    images: set[str] = set()
+    cursor = connection.execute(SUBJECTS, [run])
+    while records := cursor.fetchmany(BATCH):
+        for text, drawn, request in records:
+            responses.add(fence_code(text))
+            instructions |= {fence_code(part) for part in _texts(request)}
+            images.update(drawn)
+    found: list[tuple[int]] = []
+    cursor = connection.execute(OTHERS)
+    while records := cursor.fetchmany(BATCH):
+        found += [(id_,) for id_, request in records if _about(request, responses, instructions, images)]
+    if found:
+        appender = connection.appender("chosen")
+        appender.append_rows(found)
+        appender.flush()
+
+
+def fence_code(text: str) -> str:
+    """The code of the fence around `text` in a judge's request (judger/rubrics.py)."""
+    return hashlib.blake2b(text.encode(), digest_size=8, person=b"unisafe-fence").hexdigest()
+
+
+def _about(request: str, responses: set[str], instructions: set[str], images: set[str]) -> bool:
+    """Whether a request asks about one of those; hostile text may fence more than one, and each counts."""
+    fences = FENCE.findall(request)
+    codes = {kind: {code for of, code in fences if of == kind} for kind in ("RESPONSE", "REQUEST", "INSTRUCTION")}
+    match fences[0][0] if fences else "":  # the first fence is ours: what hostile text holds comes after it
+        case "REQUEST":
+            return bool(codes["REQUEST"] & instructions)
+        case "RESPONSE":
+            return bool(codes["RESPONSE"] & responses)
+        case "INTENT":
+            drawn = not images.isdisjoint(PICTURE.findall(request))
+            return bool(codes["INSTRUCTION"] & instructions) and (drawn or bool(codes["RESPONSE"] & responses))
+    if not images.isdisjoint(PICTURE.findall(request)):
+        return True
+    return any(fence_code(part) in responses for part in _texts(request))
+
+
+def _texts(request: str) -> list[str]:
+    """The texts of a model's request: its instruction, that an intent was asked for."""
+    return [part["text"] for part in json.loads(request).get("parts", []) if "text" in part]
+
+
+# ---------------------------------------------------------------- what goes along
+
+
+def notes(connection: duckdb.DuckDBPyConnection, run: str) -> Mapping[str, str]:
+    """`config.json` and `provenance.json` of an archive. Raises CacheError when a secret seems to stand in the configuration."""
+    found = connection.execute("SELECT config FROM runs WHERE run = ?", [run]).fetchone()
+    config: dict[str, Any] = json.loads(found[0]) if found else {}
+    if place := next(_secrets(config), None):
+        raise CacheError(
+            f"run {run} cannot be exported: its configuration holds what looks like a secret at {place}; "
+            "put keys into a variable named by key_env, and run again"
+        )
+    record = as_json(read_provenance(connection, run))
+    return {
+        "config.json": json.dumps(config, ensure_ascii=False, indent=1) + "\n",
+        "provenance.json": json.dumps(record, ensure_ascii=False, indent=1) + "\n",
+    }
+
+
+def _secrets(config: Mapping[str, Any]) -> Iterator[str]:
+    """Where a secret seems to stand; a configuration that was read from bench.toml holds none, one made in a program may."""
+    for section in ("judge", "models", "dataset", "run"):
+        yield from secrets_in(config.get(section), section)
+    for section in (config.get("judge"), *config.get("models", ())):
+        if isinstance(section, dict) and re.search(r"://[^/\s]*@|\?", str(section.get("base_url") or "")):
+            yield "base_url"

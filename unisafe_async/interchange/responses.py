@@ -1,0 +1,98 @@
+"""Responses that were generated elsewhere: their file as a dataset, and a configuration that has them judged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from providers.recorded import BadLine, record_of
+from unisafe_async.config import Config, ConfigError, parse_config, read_table
+from unisafe_async.dataset.dataset import Dataset, DatasetError, Source, read_dataset
+from unisafe_async.taxonomy import TASKS, match_task
+
+
+def task_of_path(path: Path) -> str | None:
+    """The task whose folder of the official layout `path` lies in, as in `output/eval/T2I/Bagel/uni_bagel.jsonl`."""
+    parts = path.resolve().parent.parts
+    for task in TASKS.values():
+        folder = Path(task.folder).parts
+        if any(parts[at : at + len(folder)] == folder for at in range(len(parts))):
+            return task.key
+    return None
+
+
+def model_of_path(path: Path) -> str:
+    """The model's name in the toolkit's file names: `bagel` of `uni_bagel.jsonl` and of `uni_bagel_numeric.jsonl`."""
+    name = path.stem.removesuffix("_numeric").removeprefix("judge_")
+    return name.removeprefix("uni_").removeprefix("uni-") or path.stem
+
+
+def responses_dataset(file: Path, task: str | None) -> tuple[Dataset, int]:
+    """The items that `file` answers, and the most samples that one has. Raises DatasetError when no line can be used.
+
+    Args:
+        task: of lines that name none.
+    """
+    if not file.is_file():
+        raise DatasetError(f"there is no file {file}; it should hold one response a line, in the official format")
+    samples = _samples(file, task)
+    return read_dataset(str(file), [Source(file, file.parent, task, answered=True)]), samples
+
+
+def _samples(file: Path, task: str | None) -> int:
+    """The most lines that one item has. Raises DatasetError for a line that names no task where it is not plain which it is."""
+    counts: Counter[tuple[str, str]] = Counter()
+    unnamed = 0
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                record = record_of(line)
+            except BadLine:
+                continue
+            named = record.get("task")
+            if task is None and named is None:
+                raise DatasetError(
+                    f"{file.name}:{number}: names no task, and none follows from the file's folder; "
+                    f"add --task with one of {', '.join(TASKS)}"
+                )
+            unnamed = unnamed or (number if named is None else 0)
+            counts[str(named if named is not None else task), str(record.get("id"))] += 1
+    tasks = {named for named, _ in counts}
+    if unnamed and len({match_task(named) or named for named in tasks}) > 1:
+        raise DatasetError(f"{file.name}:{unnamed}: names no task, but other lines do; name it in every line")
+    return max(counts.values(), default=1)
+
+
+def judging_config(
+    config: Path, file: Path, images: Path | None, name: str, dataset: Dataset, samples: int, limit: int | None = None
+) -> Config:
+    """The configuration that has the responses in `file` judged as `config` says; its models are left out.
+
+    Raises ConfigError.
+    """
+    table: dict[str, Any] = dict(read_table(config))
+    if images is not None and not images.is_dir():
+        raise ConfigError(f"--images: {images} is no folder")
+    tasks = sorted({task for task, _ in dataset.counts()})
+    model: dict[str, Any] = {"name": name, "provider": "recorded", "model": str(file.resolve()), "tasks": tasks}
+    if images is not None:
+        model["images"] = str(images.resolve())
+    table |= {
+        "models": [model],
+        "dataset": {"source": str(file)} | ({"limit": limit} if limit else {}),
+        "generation": {"samples": samples},
+    }
+    return parse_config(table, config.name, config.parent)
+
+
+def known_task(name: str | None) -> str | None:
+    """The key of a task that a user named. Raises ConfigError."""
+    if name is None:
+        return None
+    key = match_task(name)
+    if key is None:
+        raise ConfigError(f"--task: {name!r} is no task; tasks are {', '.join(TASKS)}")
+    return key
