@@ -19,7 +19,16 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (running.run, running.plan, doctoring.doctor, results.report, results.runs, results.show, running.simulate):
+for command in (
+    running.run,
+    running.plan,
+    doctoring.doctor,
+    results.report,
+    results.compare,
+    results.runs,
+    results.show,
+    running.simulate,
+):
     app.command()(command)
 for outward in (interchange.tables, interchange.rows, interchange.export_official):
     app.command()(outward)
