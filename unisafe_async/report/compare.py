@@ -121,7 +121,7 @@ def _differences(pair: Paired, width: int) -> Table:
     table.add_column("pairs", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for name in (pair.first[1], pair.second[1]):
-        table.add_column(line(name), justify="right", no_wrap=True, overflow="ellipsis", max_width=24 if width >= 120 else 11)
+        table.add_column(line(name), justify="right", no_wrap=True, overflow="ellipsis", max_width=24 if width >= 120 else 10)
     for heading in ("diff.", "95% interval", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
     for task in (*pair.tasks, *((OVERALL,) if len(pair.tasks) > 1 else ())):

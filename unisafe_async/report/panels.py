@@ -29,7 +29,7 @@ NAME = 22
 BLOCK = 29
 """Columns for a task's four scores."""
 
-ONE_LINE = 100
+ONE_LINE = 124
 """Columns from which on a score and its interval fit on one line."""
 
 Scores = Mapping[tuple[str, ...], Score]

@@ -110,8 +110,8 @@ def read_report(
             summary.get("problems", 0),
             all(model["provider"] == "simulated" for model in [*config["models"], config["judge"]]),
         ),
-        _of_models(summary.get("stopped", {}), where),
-        _of_models(summary.get("notes", {}), where),
+        _shown(summary.get("stopped", {}), config, where),
+        _shown(summary.get("notes", {}), config, where),
         [Problem(row[0], row[1], row[2], _why(row)) for row in problems],
         ranking(connection, run, where),
         struck(connection, run, where),
@@ -185,9 +185,10 @@ def print_report(console: Console, report: Report, *, intervals: bool = False, b
         console.print(Text(said, style="bold"))
 
 
-def _of_models(words: dict[str, Any], where: Where) -> dict[str, Any]:
-    """What is said of the models that the screen is about."""
-    return {model: said for model, said in words.items() if not where.models or model in where.models}
+def _shown(words: dict[str, Any], config: dict[str, Any], where: Where) -> dict[str, Any]:
+    """What is said of the models that the screen is about, and of the judge."""
+    hidden = {model["name"] for model in config["models"]} - set(where.models) if where.models else set()
+    return {name: said for name, said in words.items() if name not in hidden}
 
 
 def _only(where: Where) -> str:
