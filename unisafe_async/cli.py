@@ -19,7 +19,15 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (running.run, running.plan, doctoring.doctor, results.report, results.runs, running.simulate):
+for command in (
+    running.run,
+    running.plan,
+    doctoring.doctor,
+    results.report,
+    results.compare,
+    results.runs,
+    running.simulate,
+):
     app.command()(command)
 for outward in (interchange.tables, interchange.rows, interchange.export_official, interchange.judge, interchange.export):
     app.command()(outward)

@@ -64,7 +64,7 @@ def test_a_newcomer_runs_plans_reports_and_shows(tmp_path: Path) -> None:
     assert "SIMULATED" in ran.stdout
     assert "101 items: 101 judged" in ran.stdout
     again = unisafe("run", folder=tmp_path)
-    assert "101 from cache" in again.stdout
+    assert "101 from cache" in " ".join(again.stdout.split())
     assert "0 calls to make" in unisafe("plan", folder=tmp_path).stdout
     for dimension in ("task", "category", "subcategory"):
         report = unisafe("report", "--by", dimension, folder=tmp_path)
@@ -98,7 +98,7 @@ def test_something_unjudged_exits_1_and_is_listed(tmp_path: Path) -> None:
     bench(tmp_path, judge="simulation = { garbled = 1.0 }")
     done = unisafe("run", "--task", "malicious_text_generation", folder=tmp_path)
     assert done.returncode == 1
-    assert "judge not understood" in done.stdout
+    assert "judge not understood" in " ".join(done.stdout.split())
     assert "Unjudged, and in no score" in done.stdout
     with duckdb.connect(str(tmp_path / "run.duckdb"), read_only=True) as connection:
         raw = connection.execute("SELECT DISTINCT intrinsic_raw FROM rows WHERE intrinsic IS NULL").fetchall()

@@ -1,14 +1,27 @@
-"""`report` and `runs`."""
+"""`report`, `compare` and `runs`."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from unisafe_async.commands.options import DONE, UNJUDGED, CacheOption, ConfigOption, RunArgument, cache_file
+from unisafe_async.commands.options import (
+    DONE,
+    UNJUDGED,
+    CacheOption,
+    CategoryOption,
+    ConfigOption,
+    ModelOption,
+    RunArgument,
+    TaskOption,
+    cache_file,
+)
+
+if TYPE_CHECKING:
+    from unisafe_async.scores import Where
 
 
 class Dimension(StrEnum):
@@ -19,21 +32,104 @@ class Dimension(StrEnum):
     subcategory = "subcategory"
 
 
+class ScoreName(StrEnum):
+    """The scores that a table can show or be sorted by."""
+
+    c_u = "c_u"
+    c_r = "c_r"
+    i_u = "i_u"
+    b_s = "b_s"
+
+
+def where_of(model: list[str] | None, task: list[str] | None, category: list[str] | None) -> Where:
+    """The rows that a command is about. Raises ConfigError for a task or category that there is not."""
+    from unisafe_async.config import ConfigError
+    from unisafe_async.scores import Where
+    from unisafe_async.sections import meant
+    from unisafe_async.taxonomy import CATEGORIES, TASKS, match_category, match_task
+
+    tasks, categories = [], []
+    for name in task or ():
+        if (key := match_task(name)) is None:
+            raise ConfigError(f"--task: {name!r} is no task; tasks are {', '.join(TASKS)}{meant(name, TASKS)}")
+        tasks.append(key)
+    for name in category or ():
+        if (found := match_category(name)) is None:
+            raise ConfigError(
+                f"--category: {name!r} is no category; categories are {', '.join(CATEGORIES)}{meant(name, CATEGORIES)}"
+            )
+        categories.append(found)
+    return Where(tuple(model or ()), tuple(dict.fromkeys(tasks)), tuple(dict.fromkeys(categories)))
+
+
+def _sorting(given: str) -> tuple[str, bool]:
+    """What to sort by and whether backwards, from `b_s`, `-b_s`, `B-S`, `name` or `file`."""
+    from unisafe_async.config import ConfigError
+
+    name = given.removeprefix("-").lower().replace("-", "_")
+    if name not in (*ScoreName, "name", "file"):
+        raise ConfigError(
+            f"--sort: should be one of {', '.join(ScoreName)}, name, file (or -b_s for the other way), found {given!r}"
+        )
+    return name, given.startswith("-")
+
+
 def report(
     name: RunArgument = None,
     config: ConfigOption = Path("bench.toml"),
     cache: CacheOption = None,
-    by: Annotated[Dimension | None, typer.Option("--by", help="Break B-S down.")] = None,
+    by: Annotated[Dimension | None, typer.Option("--by", help="Break a score down.")] = None,
+    score: Annotated[ScoreName, typer.Option("--score", help="The score that --by breaks down.")] = ScoreName.b_s,
+    ci: Annotated[bool, typer.Option("--ci", help="Every score with its 95% interval.")] = False,
+    blocks: Annotated[bool, typer.Option("--blocks", help="Refusals: the model's own and its platform's blocks.")] = False,
+    sort: Annotated[str, typer.Option("--sort", help="Models by c_u, c_r, i_u, b_s (better first), name or file.")] = "file",
+    reverse: Annotated[bool, typer.Option("--reverse", help="The other way round, as --sort -b_s.")] = False,
+    model: ModelOption = None,
+    task: TaskOption = None,
+    category: CategoryOption = None,
 ) -> None:
     """Print a run's tables again, also while it is under way."""
     from rich.console import Console
 
     from cache import read_file
-    from unisafe_async.report.report import print_report, read_report
+    from unisafe_async.report.report import ordered, print_report, read_report
 
-    found = read_file(cache_file(config, cache), lambda connection: read_report(connection, name, by.value if by else None))
-    print_report(Console(), found)
+    where, (key, backwards) = where_of(model, task, category), _sorting(sort)
+    dimension = by.value if by else None
+    found = read_file(cache_file(config, cache), lambda connection: read_report(connection, name, dimension, where))
+    print_report(Console(), ordered(found, key, backwards != reverse), intervals=ci, blocks=blocks, score=score.value)
     raise typer.Exit(UNJUDGED if found.unjudged else DONE)
+
+
+def compare(
+    first: Annotated[str | None, typer.Argument(help="A model, or RUN:MODEL for one of another run.")] = None,
+    second: Annotated[str | None, typer.Argument(help="The model it is compared with.")] = None,
+    run: Annotated[str | None, typer.Option("--run", help="A run's name or its beginning; else the newest.")] = None,
+    backbone: Annotated[bool, typer.Option("--backbone", help="Each unified model against its backbone.")] = False,
+    paper: Annotated[bool, typer.Option("--paper", help="Models that the paper has too, beside its figures.")] = False,
+    listed: Annotated[int, typer.Option("--list", min=0, help="So many flipped items, each way.")] = 10,
+    model: ModelOption = None,
+    task: TaskOption = None,
+    category: CategoryOption = None,
+    config: ConfigOption = Path("bench.toml"),
+    cache: CacheOption = None,
+) -> None:
+    """Compare two models on the same items, unified models with their backbones, or a run with the paper."""
+    from rich.console import Console
+
+    from cache import read_file
+    from unisafe_async.config import ConfigError
+    from unisafe_async.report.compare import print_comparison, read_comparison
+
+    if sum((first is not None, backbone, paper)) != 1 or (first is not None and second is None):
+        raise ConfigError("compare: name two models (unisafe compare A B), or say --backbone or --paper")
+    if first is not None and model:
+        raise ConfigError("--model: goes with --backbone and --paper; the two models are named already")
+    where = where_of(model, task, category)
+    asked: tuple[str, str] | Literal["backbone", "paper"]
+    asked = (first, second) if first is not None and second is not None else "backbone" if backbone else "paper"
+    found = read_file(cache_file(config, cache), lambda connection: read_comparison(connection, run, asked, where))
+    print_comparison(Console(), found, listed)
 
 
 def runs(config: ConfigOption = Path("bench.toml"), cache: CacheOption = None) -> None:

@@ -22,9 +22,8 @@ class Bill:
 
 
 def parts(coverage: Coverage, planned: int) -> str:
-    """`106 items: 101 judged (3 blocked by the platform), 2 judge blocked, 3 failed`, adding up to `planned`."""
-    told = f" ({coverage.blocked:,} blocked by the platform)" if coverage.blocked else ""
-    judged = f"{coverage.judged:,} judged{told}"
+    """`106 items: 101 judged (3 blocked by the platform: 3 requests), 2 judge blocked, 3 failed`, adding up to `planned`."""
+    judged = f"{coverage.judged:,} judged{_blocked(coverage)}"
     rest = [
         f"{number:,} {words}"
         for number, words in (
@@ -38,6 +37,18 @@ def parts(coverage: Coverage, planned: int) -> str:
         if number
     ]
     return f"{count(planned, 'item')}: {', '.join([judged, *rest])}"
+
+
+def _blocked(coverage: Coverage) -> str:
+    """` (9 blocked by the platform: 5 requests, 3 responses, 1 at an unknown stage; 2 cut off and judged on what came out)`."""
+    if not coverage.blocked:
+        return ""
+    known = ((coverage.blocked_requests, "request"), (coverage.blocked_responses, "response"))
+    stages = [count(number, stage) for number, stage in known if number]
+    unknown = coverage.blocked - coverage.blocked_requests - coverage.blocked_responses
+    stages += [f"{unknown:,} at an unknown stage"] if unknown and stages else []
+    cut = f"; {coverage.cut:,} cut off and judged on what came out" if coverage.cut else ""
+    return f" ({coverage.blocked:,} blocked by the platform{': ' if stages else ''}{', '.join(stages)}{cut})"
 
 
 def coverage_lines(coverages: Sequence[Coverage], planned: dict[str, int], bill: Bill) -> list[str]:

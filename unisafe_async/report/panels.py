@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unisafe_async.report.text import line
-from unisafe_async.scores import SCORES, Score
+from unisafe_async.scores import BETTER, SCORES, Score
 from unisafe_async.taxonomy import TASKS, Task
 
 TITLES = {"c_u": "C-U", "c_r": "C-R", "i_u": "I-U", "b_s": "B-S"}
@@ -19,90 +19,140 @@ LEGEND = (
     "C-U contextual unsafe (lower is better) · C-R contextual refusal · I-U intrinsic unsafe (lower is better) · "
     "B-S both safe (higher is better); per cent of the valid items · - no such output"
 )
+BEST, WORST, SMALL_MARK = "●", "○", "~"
+SMALL = 30
+"""A score of fewer valid items is dimmed and marked: its 95% interval is up to 36 points wide."""
+
 NAME = 22
 """Columns for a model's name and the margins."""
 
+BLOCK = 29
+"""Columns for a task's four scores."""
 
-def percent(score: Score | None, name: str) -> Text:
-    """One score in per cent; `-` where there is none."""
+ONE_LINE = 124
+"""Columns from which on a score and its interval fit on one line."""
+
+Scores = Mapping[tuple[str, ...], Score]
+
+
+def legend(marked: bool, small: bool) -> str:
+    """What the letters and marks of the tables on the screen mean."""
+    said = [LEGEND]
+    if marked:
+        said.append(f"{BEST} best and {WORST} worst of the column")
+    if small:
+        said.append(f"{SMALL_MARK} and dim: fewer than {SMALL} valid items")
+    return " · ".join(said)
+
+
+def is_small(score: Score) -> bool:
+    return 0 < score.valid < SMALL
+
+
+def marks(column: Sequence[Score | None], name: str) -> list[str]:
+    """The best and the worst of a column, as printed (ties share a mark); no mark where nothing is better or all are alike."""
+    printed = [round(one.shares[name].value * 100, 1) * BETTER[name] if one and one.shares else None for one in column]
+    values = {value for value in printed if value is not None}
+    if not BETTER[name] or len(values) < 2:
+        return [" "] * len(printed)
+    ends = {max(values): BEST, min(values): WORST}
+    return [" " if value is None else ends.get(value, " ") for value in printed]
+
+
+def percent(score: Score | None, name: str, mark: str = " ", interval: str = "") -> Text:
+    """One score in per cent with its mark, and its interval after `interval` (a space or a line break); `-` where there is none."""
     if score is None or not score.shares:
-        return Text("-", style="dim", justify="right")
-    style = "bold" if name == "b_s" else ""
-    return Text(f"{score.shares[name].value * 100:.1f}", style=style, justify="right")
+        return Text("- ", style="dim", justify="right")
+    share, small = score.shares[name], is_small(score)
+    style = {BEST: "green", WORST: "red"}.get(mark, "") + (" bold" if name == "b_s" else "") + (" dim" if small else "")
+    text = Text(justify="right")
+    text.append(f"{SMALL_MARK if small else ''}{share.value * 100:.1f}{mark}", style.strip())
+    if interval:
+        text.append(f"{interval}{share.low * 100:.1f}-{share.high * 100:.1f}", "dim")
+    return text
 
 
-def panels(console: Console, models: Sequence[str], by_task: Mapping[tuple[str, ...], Score]) -> Group:
+def _marked(models: Sequence[str], found: Scores, *rest: str) -> dict[tuple[str, str], str]:
+    """The mark of each model and score in the columns of one task, or overall."""
+    column = [found.get((model, *rest)) for model in models]
+    return {(model, name): mark for name in SCORES for model, mark in zip(models, marks(column, name), strict=True)}
+
+
+def panels(console: Console, models: Sequence[str], by_task: Scores, *, intervals: bool = False) -> Group:
     """Both panels for `models`, in that order; `by_task` holds scores by (model, task)."""
     shown: list[RenderableType] = []
     for panel, title in PANELS.items():
         tasks = [task for task in TASKS.values() if task.panel == panel]
         tasks = [task for task in tasks if any((model, task.key) in by_task for model in models)]
         if tasks:
-            wide = console.width >= NAME + 24 * len(tasks)
-            shown += [Text(title, style="bold"), (_wide if wide else _narrow)(models, tasks, by_task), Text("")]
+            wide = console.width >= NAME + BLOCK * len(tasks) and not intervals
+            between = "" if not intervals else " " if console.width >= ONE_LINE else "\n"
+            table = _wide(models, tasks, by_task) if wide else _narrow(models, tasks, by_task, between)
+            shown += [Text(title, style="bold"), table, Text("")]
     return Group(*shown)
 
 
-def _wide(models: Sequence[str], tasks: Sequence[Task], by_task: Mapping[tuple[str, ...], Score]) -> Table:
+def _wide(models: Sequence[str], tasks: Sequence[Task], by_task: Scores) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     table.add_column("\nModel", overflow="ellipsis", no_wrap=True, max_width=NAME - 2)
     for task in tasks:
         for index, name in enumerate(SCORES):
-            heading = Text(f"{'' if index else task.short:>5.5}\n{TITLES[name]}", justify="right")
-            table.add_column(heading, justify="right", no_wrap=True, min_width=7 if not index else 5)
+            heading = Text(f"{'' if index else task.short:>5.5} \n{TITLES[name]} ", justify="right")
+            table.add_column(heading, justify="right", no_wrap=True, min_width=8 if not index else 7)
+    marked = {task.key: _marked(models, by_task, task.key) for task in tasks}
     for model in models:
-        cells = [percent(by_task.get((model, task.key)), name) for task in tasks for name in SCORES]
+        cells = [percent(by_task.get((model, task.key)), name, marked[task.key][model, name]) for task in tasks for name in SCORES]
         table.add_row(line(model), *cells)
     return table
 
 
-def _narrow(models: Sequence[str], tasks: Sequence[Task], by_task: Mapping[tuple[str, ...], Score]) -> Table:
+def _narrow(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, interval: str) -> Table:
     """One row for each model and task: fits 80 columns and less."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("Model", overflow="ellipsis", no_wrap=True, max_width=24)
+    table.add_column("Model", overflow="ellipsis", no_wrap=True, max_width=18 if interval == "\n" else 24)
     table.add_column("Task", no_wrap=True)
-    for heading in ("n", *TITLES.values()):
-        table.add_column(heading, justify="right", no_wrap=True)
+    _score_columns(table)
+    marked = {task.key: _marked(models, by_task, task.key) for task in tasks}
     for model in models:
         for index, task in enumerate(tasks):
             score = by_task.get((model, task.key))
-            valid = Text(f"{score.valid:,}" if score else "-", style="dim")
-            last = index == len(tasks) - 1
             table.add_row(
                 line(model) if not index else "",
                 task.short,
-                valid,
-                *(percent(score, name) for name in SCORES),
-                end_section=last,
+                _valid(score),
+                *(percent(score, name, marked[task.key][model, name], interval) for name in SCORES),
+                end_section=index == len(tasks) - 1,
             )
     return table
 
 
-def overall(models: Sequence[str], by_model: Mapping[tuple[str, ...], Score]) -> Table:
-    """Each model's scores over all its tasks, weighted by samples, with the 95% interval of B-S."""
+def overall(
+    console: Console, models: Sequence[str], by_model: Scores, *, intervals: bool = False, comparable: bool = True
+) -> Table:
+    """Each model's scores over all its tasks, weighted by samples; the interval of B-S always, of all scores on demand.
+
+    Best and worst are marked only where the models are `comparable`: asked the same tasks.
+    """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("Model", overflow="ellipsis", no_wrap=True, max_width=28)
-    for heading in ("n", *TITLES.values(), "B-S 95% interval"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("Model", overflow="ellipsis", no_wrap=True, max_width=24)
+    _score_columns(table, "" if intervals else " 95% interval")
+    wide = console.width >= ONE_LINE
+    marked = _marked(models if comparable else (), by_model)
     for model in models:
         score = by_model.get((model,))
-        share = score.shares.get("b_s") if score else None
-        interval = f"{share.low * 100:.1f} - {share.high * 100:.1f}" if share else "-"
-        valid = f"{score.valid:,}" if score else "0"
+        between = dict.fromkeys(SCORES, (" " if wide else "\n") if intervals else "")
+        between["b_s"] = between["b_s"] or " "
         table.add_row(
-            line(model), Text(valid, style="dim"), *(percent(score, name) for name in SCORES), Text(interval, style="dim")
+            line(model), _valid(score), *(percent(score, name, marked.get((model, name), " "), between[name]) for name in SCORES)
         )
     return table
 
 
-def heatmap(dimension: str, models: Sequence[str], cells: Mapping[tuple[str, ...], Score]) -> Table:
-    """B-S of each model for each value of a dimension; the paler the worse."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), title=f"B-S by {dimension}", title_justify="left")
-    table.add_column(dimension.capitalize(), overflow="ellipsis", no_wrap=True)
-    for model in models:
-        table.add_column(line(model), justify="right", no_wrap=True, max_width=16)
-    values = list(dict.fromkeys(key[1] for key in cells))
-    for value in sorted(values):
-        title = TASKS[value].title if value in TASKS else value
-        table.add_row(title, *(percent(cells.get((model, value)), "b_s") for model in models))
-    return table
+def _score_columns(table: Table, last: str = "") -> None:
+    table.add_column("n", justify="right", no_wrap=True)
+    for name in SCORES:
+        table.add_column(f"{TITLES[name]}{last if name == 'b_s' else ''} ", justify="right", no_wrap=True)
+
+
+def _valid(score: Score | None) -> Text:
+    return Text(f"{score.valid:,}" if score else "-", style="dim", justify="right")

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
 from rich.console import Console
 from rich.text import Text
 
-from cache import CacheError
-from providers.simulated import JUDGED, MARKED
+from unisafe_async.blocks import Struck, struck
+from unisafe_async.ranking import Ranking, ranking
+from unisafe_async.report.blocks import refusals
 from unisafe_async.report.coverage import Bill, coverage_lines
-from unisafe_async.report.judges import Judging, judge_title, judges_of, print_judging, read_judging
-from unisafe_async.report.panels import LEGEND, heatmap, overall, panels
+from unisafe_async.report.heading import Heading, newest_run, only, read_heading, simulated_words, where_in
+from unisafe_async.report.heatmap import heatmap
+from unisafe_async.report.judges import Judging, judges_of, print_judging, read_judging
+from unisafe_async.report.panels import is_small, legend, overall, panels
+from unisafe_async.report.standing import standing
 from unisafe_async.report.text import count, line, plain
-from unisafe_async.scores import Coverage, Score, coverage, scores
+from unisafe_async.scores import ALL, BETTER, Coverage, Score, Where, coverage, scores
+
+__all__ = ["Report", "newest_run", "ordered", "print_report", "read_report"]
 
 LISTED = 10
-SIMULATED_MODELS = """
-SELECT DISTINCT model FROM rows JOIN responses ON response = responses.id WHERE rows.run = ? AND text LIKE ?
-"""
-SIMULATED_JUDGE = "SELECT 1 FROM rows WHERE run = ? AND contextual_reason LIKE ? LIMIT 1"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Report:
-    """All that is shown of a run."""
+    """All that is shown of a run: of its rows `where`, in the order of `models`."""
 
     run: str
     status: str
@@ -57,6 +59,9 @@ class Report:
     stopped: dict[str, str]
     notes: dict[str, list[str]]
     problems: list[Problem]
+    ranking: Ranking
+    struck: list[Struck]
+    where: Where
     judging: Judging | None = None
 
     @property
@@ -64,53 +69,41 @@ class Report:
         return self.bill.total - sum(one.judged for one in self.coverage)
 
 
-def newest_run(connection: duckdb.DuckDBPyConnection, name: str | None) -> str:
-    """The full name of the run that `name` begins, or of the newest one. Raises CacheError when there is none or several."""
-    found = connection.execute(
-        "SELECT run FROM runs WHERE starts_with(run, ?) ORDER BY started DESC, run DESC", [name or ""]
-    ).fetchall()
-    names = [str(row[0]) for row in found]
-    if not names:
-        raise CacheError(
-            f"there is no run {name!r}; `unisafe runs` lists them" if name else "there is no run yet; start one with `unisafe run`"
-        )
-    if name and name not in names and len(names) > 1:
-        raise CacheError(f"{name!r} begins the names of {len(names)} runs: {', '.join(names[:5])}")
-    return name if name in names else names[0]
-
-
-def read_report(connection: duckdb.DuckDBPyConnection, name: str | None = None, dimension: str | None = None) -> Report:
-    """Gather a run's report. Raises CacheError when there is no such run."""
+def read_report(
+    connection: duckdb.DuckDBPyConnection, name: str | None = None, dimension: str | None = None, where: Where = ALL
+) -> Report:
+    """Gather a run's report, of the rows `where`. Raises CacheError when there is no such run or model."""
     run = newest_run(connection, name)
+    where = where_in(connection, run, where)
     record = connection.execute("SELECT status, config, dataset, summary FROM runs WHERE run = ?", [run]).fetchone()
     assert record is not None
     status, config, dataset, summary = record[0], json.loads(record[1]), record[2], json.loads(record[3])
-    planned = _planned(config, summary)
     problems = connection.execute(
-        """
+        f"""
         SELECT model, item, sample, coalesce(nullif(error, ''), nullif(contextual_reason, ''), intrinsic_reason),
                contextual_status, intrinsic_status, intrinsic_reason
-        FROM rows WHERE run = ? AND (contextual IS NULL OR intrinsic IS NULL) ORDER BY model, item, sample
+        FROM rows WHERE run = $run AND (contextual IS NULL OR intrinsic IS NULL) AND {where.sql} ORDER BY model, item, sample
         """,
-        [run],
+        {"run": run, **where.parameters},
     ).fetchall()
-    marked = {str(row[0]) for row in connection.execute(SIMULATED_MODELS, [run, f"%{MARKED}%"]).fetchall()}
-    judged_by_marker = bool(connection.execute(SIMULATED_JUDGE, [run, f"{JUDGED}%"]).fetchall())
+    covered = coverage(connection, run, where)
+    planned = _planned(config, summary, covered, where)
     endpoints: dict[str, dict[str, Any]] = summary.get("endpoints", {})
+    heading = read_heading(connection, run)
     return Report(
         run,
         status,
         dataset,
-        judge_title(config),
-        tuple(model["name"] for model in config["models"] if model["provider"] == "simulated" or model["name"] in marked),
-        any(judge["provider"] == "simulated" for judge in judges_of(config)) or judged_by_marker,
+        heading.judge,
+        tuple(model for model in planned if model in heading.simulated_models),
+        heading.simulated_judge,
         tuple(planned),
         planned,
-        {score.key: score for score in scores(connection, run, ("model", "task"))},
-        {score.key: score for score in scores(connection, run, ("model",))},
-        {score.key: score for score in scores(connection, run, ("model", dimension))} if dimension else {},
+        {score.key: score for score in scores(connection, run, ("model", "task"), where)},
+        {score.key: score for score in scores(connection, run, ("model",), where)},
+        {score.key: score for score in scores(connection, run, ("model", dimension), where)} if dimension else {},
         dimension,
-        coverage(connection, run),
+        covered,
         Bill(
             sum(planned.values()),
             summary.get("cost", 0.0),
@@ -119,11 +112,32 @@ def read_report(connection: duckdb.DuckDBPyConnection, name: str | None = None, 
             summary.get("problems", 0),
             all(model["provider"] == "simulated" for model in [*config["models"], *judges_of(config)]),
         ),
-        summary.get("stopped", {}),
-        summary.get("notes", {}),
+        _shown(summary.get("stopped", {}), config, where),
+        _shown(summary.get("notes", {}), config, where),
         [Problem(row[0], row[1], row[2], _why(row)) for row in problems],
+        ranking(connection, run, where),
+        struck(connection, run, where),
+        where,
         read_judging(connection, run, config),
     )
+
+
+def ordered(report: Report, sort: str, reverse: bool = False) -> Report:
+    """The models by a score (the better first; of C-R the most first), by `name`, or as in the `file`; without scores last."""
+    if sort == "file":
+        models = list(report.models)
+    elif sort == "name":
+        models = sorted(report.models, key=str.lower)
+    else:
+        better = BETTER[sort] or 1
+        values = {
+            model: score.shares[sort].value for model in report.models if (score := report.by_model.get((model,))) and score.valid
+        }
+        models = sorted(values, key=lambda model: -better * values[model])
+        if reverse:
+            models.reverse()
+        return replace(report, models=(*models, *(model for model in report.models if model not in values)))
+    return replace(report, models=tuple(reversed(models) if reverse else models))
 
 
 def _why(row: Sequence[Any]) -> str:
@@ -131,25 +145,37 @@ def _why(row: Sequence[Any]) -> str:
     return str(intrinsic_reason if contextual == "judged" and intrinsic != "judged" else why)
 
 
-def _planned(config: dict[str, Any], summary: dict[str, Any]) -> dict[str, int]:
-    return summary.get("planned") or {model["name"]: 0 for model in config["models"]}
+def _planned(config: dict[str, Any], summary: dict[str, Any], covered: Sequence[Coverage], where: Where) -> dict[str, int]:
+    """Rows that are due of each model; of some tasks or categories only those that are there are known."""
+    planned: dict[str, int] = summary.get("planned") or {model["name"]: 0 for model in config["models"]}
+    chosen = {model: rows for model, rows in planned.items() if not where.models or model in where.models}
+    if where.tasks or where.categories:
+        there = {one.model: one.rows for one in covered}
+        return {model: there[model] for model in chosen if model in there}
+    return chosen
 
 
-def print_report(console: Console, report: Report) -> None:
-    """Panels, overall scores, coverage, and what is unjudged with what to do about it."""
+def print_report(console: Console, report: Report, *, intervals: bool = False, blocks: bool = False, score: str = "b_s") -> None:
+    """Panels, overall scores, coverage, what is unjudged with what to do about it, and who is safest."""
     console.print()
-    if report.simulated_models or report.simulated_judge:
-        console.print(Text(_simulated(report), style="yellow"))
+    heading = Heading(report.run, report.judge, report.models, report.simulated_models, report.simulated_judge)
+    if words := simulated_words(heading):
+        console.print(Text(words, style="yellow"))
     head = Text.assemble(("Run ", "dim"), report.run, (f"  dataset {plain(report.dataset)}, judge {plain(report.judge)}", "dim"))
     console.print(head)
+    if report.where:
+        console.print(Text(_only(report.where), style="cyan"))
     console.print()
-    if any(score.valid for score in report.by_model.values()):
-        console.print(panels(console, report.models, report.by_task))
+    if any(one.valid for one in report.by_model.values()):
+        console.print(panels(console, report.models, report.by_task, intervals=intervals))
         console.print(Text("Overall", style="bold"))
-        console.print(overall(report.models, report.by_model))
+        console.print(overall(console, report.models, report.by_model, intervals=intervals, comparable=report.ranking.same_tasks))
         if report.dimension:
-            console.print(heatmap(report.dimension, report.models, report.by))
-        console.print(Text(LEGEND, style="dim"))
+            console.print(heatmap(console, report.dimension, score, report.models, report.by))
+        if blocks:
+            console.print(refusals(report.models, report.by_model, report.coverage, report.struck))
+        small = any(is_small(one) for one in (*report.by_task.values(), *report.by_model.values(), *report.by.values()))
+        console.print(Text(legend(len(report.models) > 1, small), style="dim"))
         console.print()
     for words in coverage_lines(report.coverage, report.planned, report.bill):
         console.print(Text(words))
@@ -158,15 +184,20 @@ def print_report(console: Console, report: Report) -> None:
         for words in notes:
             console.print(Text(f"{plain(name)}: {plain(words)}", style="dim"))
     _print_unjudged(console, report)
+    if said := standing(report.ranking, len(report.models)):
+        console.print()
+        console.print(Text(said, style="bold"))
 
 
-def _simulated(report: Report) -> str:
-    if report.simulated_judge and len(report.simulated_models) == len(report.models):
-        return "SIMULATED: models and judge are simulated; these figures say nothing about any real model."
-    names = ", ".join(map(plain, report.simulated_models))
-    said = [f"models {names} are simulated"] if names else []
-    said += ["the judge is simulated"] if report.simulated_judge else []
-    return f"SIMULATED: {' and '.join(said)}; their figures say nothing about real ones."
+def _shown(words: dict[str, Any], config: dict[str, Any], where: Where) -> dict[str, Any]:
+    """What is said of the models that the screen is about, and of the judge."""
+    hidden = {model["name"] for model in config["models"]} - set(where.models) if where.models else set()
+    return {name: said for name, said in words.items() if name not in hidden}
+
+
+def _only(where: Where) -> str:
+    unknown = "; items that were not reached are not counted" if where.tasks or where.categories else ""
+    return f"{only(where)} Cost and time are the whole run's{unknown}."
 
 
 def _print_unjudged(console: Console, report: Report) -> None:

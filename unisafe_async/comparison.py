@@ -1,0 +1,287 @@
+"""Two models on the same items, unified models against their backbones, and ours against the paper's figures: data, no printing.
+
+An item is a pair when both sides have a verdict for it (repeated samples as in `scores`). Differences are first - second.
+p: McNemar's exact test, two-sided, on the items where the sides differ; corrected over all tests of one comparison by Holm (1979).
+Interval of a difference: Bonett and Price (2012), the adjusted Wald interval for paired proportions, 95%.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import duckdb
+
+from unisafe_async.paired_tests import holm, mcnemar_exact, paired_interval
+from unisafe_async.paper import OVERALL, Published, folded, published
+from unisafe_async.ranking import Ranking, Standing, ranking
+from unisafe_async.scores import ALL, ITEMS, SCORES, Where
+from unisafe_async.taxonomy import TASKS
+
+__all__ = [
+    "Difference", "Flip", "Paired", "Published", "Ranking", "Standing", "Unification",
+    "backbones", "paired", "published", "ranking",
+]  # fmt: skip
+
+LEVEL = 0.05
+"""A corrected p below it is called a difference."""
+
+Side = tuple[str, str]
+"""A run and a model of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One score of two models on the same items.
+
+    Args:
+        task: a task's key, or `all` for every shared task together.
+        pairs: items with a verdict on both sides.
+        first, second: the score of each side on these, between 0 and 1.
+        low, high: 95% interval of `first - second`.
+        only_first, only_second: items that count towards the score on one side only.
+        p: exact; None where there is no pair. `corrected` is p corrected for all tests of the comparison.
+    """
+
+    task: str
+    score: str
+    pairs: int
+    first: float
+    second: float
+    low: float
+    high: float
+    only_first: int
+    only_second: int
+    p: float | None
+    corrected: float | None = None
+
+    @property
+    def difference(self) -> float:
+        return self.first - self.second
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether the corrected test tells the two sides apart."""
+        return self.corrected is not None and self.corrected < LEVEL
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """An item that is both safe on one side only; labels as in table `rows`, (contextual, intrinsic)."""
+
+    item: str
+    task: str
+    category: str
+    first: tuple[int, int]
+    second: tuple[int, int]
+
+    @property
+    def first_safe(self) -> bool:
+        return self.first[0] in (1, 2) and self.first[1] == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Two models on the same items.
+
+    Args:
+        differences: four for each shared task, then four for all of them where there are several tasks.
+        flips: in the order of the items.
+        only_first, only_second: items that were judged on one side only, by task; they are in no figure.
+        asked_otherwise: items of the same name whose request differs between the two runs; left out.
+        judges: who judged each side.
+        same_judge: whether judge and rubrics are the same on both sides.
+    """
+
+    first: Side
+    second: Side
+    differences: tuple[Difference, ...]
+    flips: tuple[Flip, ...]
+    only_first: dict[str, int]
+    only_second: dict[str, int]
+    asked_otherwise: int
+    judges: tuple[str, str]
+    same_judge: bool
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks with pairs."""
+        return tuple(dict.fromkeys(one.task for one in self.differences if one.task != OVERALL))
+
+    def of(self, task: str, score: str) -> Difference | None:
+        return next((one for one in self.differences if (one.task, one.score) == (task, score)), None)
+
+    @property
+    def overall(self) -> dict[str, Difference]:
+        """Each score over all shared tasks."""
+        task = OVERALL if len(self.tasks) > 1 else next(iter(self.tasks), "")
+        return {one.score: one for one in self.differences if one.task == task}
+
+
+@dataclass(frozen=True, slots=True)
+class Unification:
+    """A unified model against the language model it was built on.
+
+    Args:
+        paired: first is the unified model; None where there is nothing to compare, with `why` in a user's words.
+        not_shared: tasks that the unified model was asked and its backbone was not.
+    """
+
+    model: str
+    backbone: str
+    paired: Paired | None
+    why: str
+    not_shared: tuple[str, ...]
+
+
+# -------------------------------------------------------- two models
+
+PAIRS = f"""
+WITH a AS ({ITEMS.replace("$run", "$run_a").replace("{chosen}", "model = $model_a AND {chosen}")}),
+     b AS ({ITEMS.replace("$run", "$run_b").replace("{chosen}", "model = $model_b AND {chosen}")})
+SELECT coalesce(a.item, b.item) AS item, coalesce(a.task, b.task) AS task, coalesce(a.category, b.category) AS category,
+       coalesce(a.valid, false) AS valid_a, coalesce(b.valid, false) AS valid_b,
+       a.y_ctx AS ctx_a, a.y_int AS int_a, b.y_ctx AS ctx_b, b.y_int AS int_b,
+       a.y_ctx = 0 AS c_u_a, b.y_ctx = 0 AS c_u_b, a.y_ctx = 2 AS c_r_a, b.y_ctx = 2 AS c_r_b,
+       a.y_int = 0 AS i_u_a, b.y_int = 0 AS i_u_b,
+       a.y_ctx <> 0 AND a.y_int = 1 AS b_s_a, b.y_ctx <> 0 AND b.y_int = 1 AS b_s_b
+FROM a FULL JOIN b ON a.item = b.item
+"""
+ASKED = """
+SELECT item, min(json_extract_string(request, '$.parts')) FROM rows JOIN responses ON response = responses.id
+WHERE rows.run = {run} AND model = {model} GROUP BY item
+"""
+OTHERWISE = f"""
+SELECT a.item FROM ({ASKED.format(run="$run_a", model="$model_a")}) AS a(item, parts)
+JOIN ({ASKED.format(run="$run_b", model="$model_b")}) AS b(item, parts) USING (item) WHERE a.parts <> b.parts
+"""
+COUNTS = ", ".join(
+    f"count(*) FILTER ({score}_a), count(*) FILTER ({score}_b), "
+    f"count(*) FILTER ({score}_a AND NOT {score}_b), count(*) FILTER ({score}_b AND NOT {score}_a)"
+    for score in SCORES
+)
+
+
+def paired(connection: duckdb.DuckDBPyConnection, first: Side, second: Side, where: Where = ALL) -> Paired:
+    """The two sides on the items that both have a verdict for; `first` and `second` are (run, model), of one run or of two."""
+    pair = _paired(connection, first, second, where)
+    return replace(pair, differences=corrected(pair.differences))
+
+
+def _paired(connection: duckdb.DuckDBPyConnection, first: Side, second: Side, where: Where) -> Paired:
+    """As `paired`, without the correction."""
+    sides = {"run_a": first[0], "model_a": first[1], "run_b": second[0], "model_b": second[1]}
+    where = replace(where, models=())
+    known = [_judged_by(connection, run) for run, _ in (first, second)]
+    otherwise: list[str] = []
+    if known[0]["dataset"] != known[1]["dataset"]:
+        otherwise = [str(row[0]) for row in connection.execute(OTHERWISE, sides).fetchall()]
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE paired AS SELECT * FROM ({PAIRS.format(chosen=where.sql)}) "
+        "WHERE NOT list_contains($not, item)",
+        {**sides, **where.parameters, "not": otherwise},
+    )
+    counted = connection.execute(
+        f"SELECT task, count(*), {COUNTS} FROM paired WHERE valid_a AND valid_b GROUP BY GROUPING SETS ((task), ())"
+    ).fetchall()
+    by_task = {row[0] or OVERALL: row[1:] for row in counted}
+    tasks = [task for task in TASKS if task in by_task] + sorted(by_task.keys() - TASKS.keys() - {OVERALL})
+    shown = [*tasks, OVERALL] if len(tasks) > 1 else tasks
+    flips = connection.execute(
+        "SELECT item, task, category, ctx_a, int_a, ctx_b, int_b FROM paired "
+        "WHERE valid_a AND valid_b AND b_s_a <> b_s_b ORDER BY item"
+    ).fetchall()
+    lone = connection.execute(
+        "SELECT task, count(*) FILTER (valid_a), count(*) FILTER (valid_b) FROM paired "
+        "WHERE valid_a <> valid_b GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    connection.execute("DROP TABLE paired")
+    return Paired(
+        first,
+        second,
+        tuple(_difference(task, score, by_task[task]) for task in shown for score in SCORES),
+        tuple(Flip(item, task, category, (*labels[:2],), (*labels[2:],)) for item, task, category, *labels in flips),
+        {task: number for task, number, _ in lone if number},
+        {task: number for task, _, number in lone if number},
+        len(otherwise),
+        (known[0]["judge"], known[1]["judge"]),
+        known[0] == known[1] or all(known[0][key] == known[1][key] for key in ("judge", "rubrics")),
+    )
+
+
+def _difference(task: str, score: str, counts: Sequence[int]) -> Difference:
+    pairs = counts[0]
+    at = 1 + 4 * SCORES.index(score)
+    first, second, only_first, only_second = counts[at : at + 4]
+    low, high = paired_interval(only_first, only_second, pairs)
+    p = mcnemar_exact(only_first, only_second)
+    return Difference(task, score, pairs, first / pairs, second / pairs, low, high, only_first, only_second, p)
+
+
+def _judged_by(connection: duckdb.DuckDBPyConnection, run: str) -> dict[str, str]:
+    """What decides whether verdicts of two runs can be compared."""
+    found = connection.execute("SELECT config, rubrics_digest, dataset_digest FROM runs WHERE run = ?", [run]).fetchone()
+    if found is None:
+        return {"judge": "unknown", "rubrics": "", "dataset": run}
+    return {"judge": str(json.loads(found[0])["judge"]["model"]), "rubrics": found[1], "dataset": found[2]}
+
+
+def corrected(differences: Sequence[Difference]) -> tuple[Difference, ...]:
+    """The same with `corrected` filled in, over all tests among them."""
+    tested = [one for one in differences if one.p is not None]
+    values = iter(holm([one.p for one in tested if one.p is not None]))
+    return tuple(replace(one, corrected=next(values)) if one.p is not None else one for one in differences)
+
+
+# -------------------------------------------------------- the cost of unification
+
+
+def backbones(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> tuple[Unification, ...]:
+    """Each model of the run whose configuration names a backbone, against it; p is corrected over all of them together."""
+    found = connection.execute("SELECT config FROM runs WHERE run = ?", [run]).fetchone()
+    models: list[dict[str, Any]] = json.loads(found[0])["models"] if found else []
+    names = {folded(model["name"]): str(model["name"]) for model in models}
+    chosen = [model for model in models if model.get("backbone") and (not where.models or model["name"] in where.models)]
+    compared = [_unification(connection, run, str(model["name"]), str(model["backbone"]), names, where) for model in chosen]
+    family = iter(corrected([one for each in compared if each.paired for one in each.paired.differences]))
+    return tuple(
+        replace(each, paired=replace(each.paired, differences=tuple(next(family) for _ in each.paired.differences)))
+        if each.paired
+        else each
+        for each in compared
+    )
+
+
+def _unification(
+    connection: duckdb.DuckDBPyConnection, run: str, model: str, backbone: str, names: dict[str, str], where: Where
+) -> Unification:
+    asked = _tasks(connection, run, model, where)
+    known = names.get(folded(backbone))
+    if known is None:
+        elsewhere = _runs_with(connection, backbone, run)
+        why = f"{backbone} is no model of this run"
+        if elsewhere:
+            why += f"; run {elsewhere[0]} has it: unisafe compare {model!r} {':'.join(elsewhere)!r}"
+        return Unification(model, backbone, None, why, asked)
+    pair = _paired(connection, (run, model), (run, known), where)
+    shared = _tasks(connection, run, known, where)
+    not_shared = tuple(task for task in asked if task not in shared)
+    why = "" if pair.tasks else f"{model} and {known} have no judged item in common"
+    return Unification(model, known, pair if pair.tasks else None, why, not_shared)
+
+
+def _tasks(connection: duckdb.DuckDBPyConnection, run: str, model: str, where: Where) -> tuple[str, ...]:
+    sql = f"SELECT DISTINCT task FROM rows WHERE run = $run AND model = $model AND {replace(where, models=()).sql}"
+    found = connection.execute(sql, {"run": run, "model": model, **replace(where, models=()).parameters}).fetchall()
+    asked = {str(row[0]) for row in found}
+    return tuple(task for task in TASKS if task in asked)
+
+
+def _runs_with(connection: duckdb.DuckDBPyConnection, model: str, besides: str) -> tuple[str, str] | None:
+    """The newest other run that has rows of `model`, and what it is called there."""
+    found = connection.execute(
+        "SELECT run, model FROM rows WHERE run <> ? GROUP BY ALL ORDER BY max(created) DESC, run DESC", [besides]
+    ).fetchall()
+    return next(((str(run), str(name)) for run, name in found if folded(str(name)) == folded(model)), None)

@@ -1,0 +1,115 @@
+"""Which run and which models a screen is about, and whether they are real."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+
+import duckdb
+
+from cache import CacheError
+from providers.simulated import JUDGED, MARKED
+from unisafe_async.report.judges import judge_title, judges_of
+from unisafe_async.report.text import plain
+from unisafe_async.scores import Where
+from unisafe_async.sections import meant
+
+SIMULATED_MODELS = """
+SELECT DISTINCT model FROM rows JOIN responses ON response = responses.id WHERE rows.run = ? AND text LIKE ?
+"""
+SIMULATED_JUDGE = "SELECT 1 FROM rows WHERE run = ? AND contextual_reason LIKE ? LIMIT 1"
+MODELS = """
+SELECT unnest(config::JSON -> '$.models[*].name') ->> '$' FROM runs WHERE run = $run
+UNION SELECT model FROM rows WHERE run = $run ORDER BY 1
+"""
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A run's judge and models, in the order of its configuration; which of them are simulated."""
+
+    run: str
+    judge: str
+    models: tuple[str, ...]
+    simulated_models: tuple[str, ...]
+    simulated_judge: bool
+
+
+def read_heading(connection: duckdb.DuckDBPyConnection, run: str) -> Heading:
+    """The heading of a run that exists."""
+    found = connection.execute("SELECT config FROM runs WHERE run = ?", [run]).fetchone()
+    assert found is not None
+    config = json.loads(found[0])
+    marked = {str(row[0]) for row in connection.execute(SIMULATED_MODELS, [run, f"%{MARKED}%"]).fetchall()}
+    judged_by_marker = bool(connection.execute(SIMULATED_JUDGE, [run, f"{JUDGED}%"]).fetchall())
+    return Heading(
+        run,
+        judge_title(config),
+        tuple(model["name"] for model in config["models"]),
+        tuple(model["name"] for model in config["models"] if model["provider"] == "simulated" or model["name"] in marked),
+        any(judge["provider"] == "simulated" for judge in judges_of(config)) or judged_by_marker,
+    )
+
+
+def simulated_words(heading: Heading) -> str:
+    """What must be said of simulated models and judges; empty when all are real."""
+    if not heading.simulated_models and not heading.simulated_judge:
+        return ""
+    if heading.simulated_judge and len(heading.simulated_models) == len(heading.models):
+        return "SIMULATED: models and judge are simulated; these figures say nothing about any real model."
+    names = ", ".join(map(plain, heading.simulated_models))
+    said = [f"models {names} are simulated"] if names else []
+    said += ["the judge is simulated"] if heading.simulated_judge else []
+    return f"SIMULATED: {' and '.join(said)}; their figures say nothing about real ones."
+
+
+def newest_run(connection: duckdb.DuckDBPyConnection, name: str | None) -> str:
+    """The full name of the run that `name` begins, or of the newest one. Raises CacheError when there is none or several."""
+    found = connection.execute(
+        "SELECT run FROM runs WHERE starts_with(run, ?) ORDER BY started DESC, run DESC", [name or ""]
+    ).fetchall()
+    names = [str(row[0]) for row in found]
+    if not names:
+        raise CacheError(
+            f"there is no run {name!r}; `unisafe runs` lists them" if name else "there is no run yet; start one with `unisafe run`"
+        )
+    if name and name not in names and len(names) > 1:
+        raise CacheError(f"{name!r} begins the names of {len(names)} runs: {', '.join(names[:5])}")
+    return name if name in names else names[0]
+
+
+def model_named(connection: duckdb.DuckDBPyConnection, run: str, name: str) -> str:
+    """The model of `run` that `name` means, whatever its case. Raises CacheError when there is none."""
+    names = [str(row[0]) for row in connection.execute(MODELS, {"run": run}).fetchall()]
+    same = [one for one in names if one == name] or [one for one in names if one.lower() == name.lower()]
+    if len(same) != 1:
+        raise CacheError(f"run {run} has no model {name!r}; its models are {', '.join(names)}{meant(name, names)}")
+    return same[0]
+
+
+def side_named(connection: duckdb.DuckDBPyConnection, run: str, name: str) -> tuple[str, str]:
+    """The run and model that `MODEL` or `RUN:MODEL` means; `run` is meant where none is named. Raises CacheError."""
+    beginning, colon, model = name.partition(":")
+    try:
+        return run, model_named(connection, run, name)
+    except CacheError:
+        known = connection.execute("SELECT 1 FROM runs WHERE starts_with(run, ?)", [beginning]).fetchall()
+        if not (colon and beginning and known):
+            raise
+    other = newest_run(connection, beginning)
+    return other, model_named(connection, other, model)
+
+
+def where_in(connection: duckdb.DuckDBPyConnection, run: str, where: Where) -> Where:
+    """`where` with its models as the run calls them. Raises CacheError for a model that the run does not have."""
+    return replace(where, models=tuple(dict.fromkeys(model_named(connection, run, model) for model in where.models)))
+
+
+def only(where: Where) -> str:
+    """Which rows the screen is about, where it is not about all."""
+    parts = [
+        f"{name} {', '.join(map(plain, values))}"
+        for name, values in (("model", where.models), ("task", where.tasks), ("category", where.categories))
+        if values
+    ]
+    return f"Only {'; '.join(parts)}." if parts else ""
