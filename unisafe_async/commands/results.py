@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from unisafe_async.commands.options import DONE, UNJUDGED, CacheOption, ConfigOption, RunArgument, cache_file
+from unisafe_async.commands.page import EmbedOption, HtmlOption, ImagesOption, PngOption, SvgOption, write_files
 
 
 class Dimension(StrEnum):
@@ -24,8 +25,15 @@ def report(
     config: ConfigOption = Path("bench.toml"),
     cache: CacheOption = None,
     by: Annotated[Dimension | None, typer.Option("--by", help="Break B-S down.")] = None,
+    html: HtmlOption = None,
+    images: ImagesOption = None,
+    embed: EmbedOption = False,
+    png: PngOption = None,
+    svg: SvgOption = None,
 ) -> None:
-    """Print a run's tables again, also while it is under way."""
+    """Print a run's tables again, also while it is under way; or write them as a page or as figures."""
+    if html or png or svg or images or embed:
+        raise typer.Exit(write_files(name, config, cache, html=html, images=images, embed=embed, png=png, svg=svg))
     from rich.console import Console
 
     from cache import read_file
