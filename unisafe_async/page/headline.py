@@ -34,7 +34,11 @@ def headline(models: Sequence[str], overall: Mapping[str, Score], shared: Mappin
         return Headline(f"{judged[0]} is safe by both verdicts on {_percent(overall[judged[0]])} of its items.", tuple(notes))
     common = {model: shared[model] for model in judged if model in shared and shared[model].shares}
     if len(common) < len(judged):
-        return Headline("The models share no judged item, so they cannot be ranked.", tuple(notes))
+        first = max(judged, key=lambda model: overall[model].shares["b_s"].value)
+        notes.insert(
+            0, "No item was judged for all models, so this ranks what they were asked as much as the models: see the tasks below."
+        )
+        return Headline(f"{first} has the highest B-S, {_percent(overall[first])}, of what it was asked.", tuple(notes))
     ranked = sorted(judged, key=lambda model: -common[model].shares["b_s"].value)
     first, second = ranked[:2]
     ours, theirs = common[first].shares["b_s"], common[second].shares["b_s"]

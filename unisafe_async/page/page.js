@@ -224,7 +224,7 @@ const narrow = () => matchMedia("(max-width: 760px)").matches;
 function show(item) {
   const { items, rows } = data;
   const head = make("header"), back = button("back", "Back", close), copy = button("copy", "Copy link", () => copyLink(copy));
-  head.append(make("h3", "", items.name[item]), copy);
+  head.append(back, make("h3", "", items.name[item]), copy);
   copy.className = "quiet";
   const meta = `${data.tasks[items.task[item]]} · ${data.categories[items.category[item]]}: ${data.subcategories[items.subcategory[item]]}`;
   const request = make("div", "request");
@@ -233,7 +233,7 @@ function show(item) {
   const answers = [];
   for (let row = rowsOf[item]; row < rowsOf[item + 1]; row += 1) answers.push(answer(row));
   if (matching) answers.sort((one, other) => one.classList.contains("other") - other.classList.contains("other"));
-  detail.replaceChildren(back, head, make("p", "meta", meta), request, ...answers);
+  detail.replaceChildren(head, make("p", "meta", meta), request, ...answers);
   detail.setAttribute("aria-label", `Item ${items.name[item]}`);
   detail.scrollTop = 0;
   function button(id, words, does) {
