@@ -373,7 +373,7 @@ function listen() {
   search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(changed, 120); });
   filters.addEventListener("change", (event) => { if (event.target !== search) changed(); });
   filters.addEventListener("submit", (event) => { event.preventDefault(); changed(); });
-  filters.addEventListener("reset", () => queueMicrotask(changed));
+  filters.addEventListener("reset", () => setTimeout(changed)); // the fields are emptied after this event
   list.addEventListener("scroll", () => draw());
   new ResizeObserver(() => draw()).observe(list);
   addEventListener("hashchange", restore);

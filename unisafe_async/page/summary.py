@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
+from unisafe_async.provenance import Provenance, read_provenance
 from unisafe_async.report.report import Report, read_report
 from unisafe_async.scores import Coverage, Score, scores
 from unisafe_async.taxonomy import CATEGORIES, TASKS, Task
@@ -43,8 +44,8 @@ class Summary:
         by_category: scores by (model, category).
         utility: what bench.toml says of the models, 0 to 100.
         backbone: the language model of each unified one, by name.
-        endpoints: calls and failures in this run, by model.
-        record: the run's line of table `runs`; JSON columns are parsed.
+        provenance: how the figures came about.
+        source: where the dataset lies, as bench.toml says.
     """
 
     report: Report
@@ -53,8 +54,8 @@ class Summary:
     utility: dict[str, float]
     backbone: dict[str, str]
     paid: dict[str, Paid]
-    endpoints: dict[str, dict[str, Any]]
-    record: dict[str, Any] = field(repr=False)
+    provenance: Provenance
+    source: str
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -84,14 +85,10 @@ class Summary:
 def read_summary(connection: duckdb.DuckDBPyConnection, name: str | None) -> Summary:
     """The figures of the run that `name` begins, or of the newest one. Raises CacheError when there is none."""
     report = read_report(connection, name)
-    cursor = connection.execute("SELECT * FROM runs WHERE run = ?", [report.run])
-    columns = [str(column[0]) for column in cursor.description or ()]
-    values = cursor.fetchone()
-    assert values is not None
-    record = dict(zip(columns, values, strict=True))
-    for column in ("config", "versions", "summary"):
-        record[column] = json.loads(record[column])
-    models = record["config"]["models"]
+    found = connection.execute("SELECT config FROM runs WHERE run = ?", [report.run]).fetchone()
+    assert found is not None
+    config: dict[str, Any] = json.loads(found[0])
+    models = config["models"]
     return Summary(
         report,
         {score.key[0]: score for score in scores(connection, report.run, ("model",), shared=True)},
@@ -99,6 +96,6 @@ def read_summary(connection: duckdb.DuckDBPyConnection, name: str | None) -> Sum
         {model["name"]: float(model["utility"]) for model in models if model.get("utility") is not None},
         {model["name"]: model["backbone"] for model in models if model.get("backbone")},
         {row[0]: Paid(*row[1:]) for row in connection.execute(PAID, [report.run]).fetchall()},
-        record["summary"].get("endpoints", {}),
-        record,
+        read_provenance(connection, report.run),
+        str(config["dataset"]["source"]),
     )

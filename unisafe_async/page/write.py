@@ -27,6 +27,7 @@ from unisafe_async.page.headline import headline
 from unisafe_async.page.images import Images, embedded, item_images, made_images, replace_file, store_in
 from unisafe_async.page.summary import Summary, read_summary
 from unisafe_async.page.view import Help, View, heat, link
+from unisafe_async.provenance import coverage_words
 from unisafe_async.report.text import count, dollars, duration, plain
 
 GENERATOR = "unisafe-async"
@@ -98,9 +99,8 @@ def check_target(file: Path) -> None:
 
 
 def _dataset(summary: Summary, base: Path) -> tuple[Dataset | None, str | None]:
-    source = str(summary.record["config"]["dataset"]["source"])
     try:
-        return open_dataset(source, base), None
+        return open_dataset(summary.source, base), None
     except DatasetError as error:
         return None, f"the dataset cannot be opened, so its images and unanswered requests are not on the page: {error}"
 
@@ -132,7 +132,8 @@ def render(summary: Summary, gallery: Gallery, images: Images) -> bytes:
         view=View(summary),
         summary=summary,
         report=summary.report,
-        record=summary.record,
+        record=summary.provenance,
+        coverage=coverage_words(summary.provenance),
         headline=headline(summary.models, overall, summary.shared),
         overall=overall,
         help=Help,
