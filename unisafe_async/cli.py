@@ -48,6 +48,7 @@ def _own_errors() -> tuple[type[Exception], ...]:
         ("unisafe_async.dataset.dataset", "DatasetError"),
         ("cache.errors", "CacheError"),
         ("unisafe_async.calibration.labels", "LabelError"),
+        ("unisafe_async.page.errors", "PageError"),
     )
     return tuple(getattr(sys.modules[home], name) for home, name in homes if home in sys.modules)
 

@@ -252,6 +252,7 @@ class ModelSection(EndpointSection):
     gives: list[Medium] = ["text"]
     tasks: list[TaskName] = []
     backbone: str | None = None
+    utility: float | None = Field(None, ge=0, le=100)
 
     @model_validator(mode="before")
     @classmethod

@@ -19,6 +19,7 @@ from unisafe_async.commands.options import (
     TaskOption,
     cache_file,
 )
+from unisafe_async.commands.page import EmbedOption, HtmlOption, ImagesOption, PngOption, SvgOption, write_files
 
 if TYPE_CHECKING:
     from unisafe_async.scores import Where
@@ -87,8 +88,15 @@ def report(
     model: ModelOption = None,
     task: TaskOption = None,
     category: CategoryOption = None,
+    html: HtmlOption = None,
+    images: ImagesOption = None,
+    embed: EmbedOption = False,
+    png: PngOption = None,
+    svg: SvgOption = None,
 ) -> None:
-    """Print a run's tables again, also while it is under way."""
+    """Print a run's tables again, also while it is under way; or write them as a page or as figures."""
+    if html or png or svg or images or embed:
+        raise typer.Exit(write_files(name, config, cache, html=html, images=images, embed=embed, png=png, svg=svg))
     from rich.console import Console
 
     from cache import read_file

@@ -13,7 +13,7 @@ def plain(text: str) -> str:
     """`text` with every control and format character (C0, C1, bidirectional overrides) shown as a visible stand-in."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(character if _harmless(character) else _stand_in(character) for character in text)
+    return text.translate({ord(character): _stand_in(character) for character in set(text) if not _harmless(character)})
 
 
 def _harmless(character: str) -> bool:

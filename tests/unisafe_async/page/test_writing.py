@@ -1,0 +1,164 @@
+"""Writing the page and the figures: what is refused, what stays out and is said, and what the page claims."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import anyio
+import duckdb
+import pytest
+from PIL import Image as Picture
+from typer.testing import CliRunner
+
+from providers.base import digest_of
+from tests.unisafe_async.page.conftest import Pages
+from unisafe_async import ConfigError, evaluate, parse_config
+from unisafe_async.cli import app
+from unisafe_async.page.errors import PageError
+from unisafe_async.page.headline import headline
+from unisafe_async.page.images import embedded, store_in
+from unisafe_async.page.write import write_page, write_plots
+from unisafe_async.scores import Score, Share, scores
+
+
+def test_a_file_that_is_no_page_of_ours_is_never_written_over(pages: Pages, tmp_path: Path) -> None:
+    mine = tmp_path / "thesis.html"
+    mine.write_text("<p>three years of work")
+    with pytest.raises(PageError, match="is no page of ours"):
+        write_page(pages.cache, mine)
+    assert mine.read_text() == "<p>three years of work"
+    with pytest.raises(PageError, match="is a folder"):
+        write_page(pages.cache, tmp_path)
+    with pytest.raises(PageError, match="there is no folder"):
+        write_page(pages.cache, tmp_path / "none" / "page.html")
+    with pytest.raises(PageError, match="keep one of the two"):
+        write_page(pages.cache, tmp_path / "page.html", images=tmp_path / "i", embed=True)
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.html"]
+
+
+def test_a_page_is_replaced_by_a_newer_one_and_nothing_is_left_beside_it(pages: Pages, tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    write_page(pages.cache, file)
+    write_page(pages.cache, file, embed=True)
+    assert "data:image/webp" not in file.read_text("utf-8").partition("</head>")[0]
+    assert [one.name for one in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_nothing_in_the_file_leads_elsewhere(pages: Pages) -> None:
+    text = pages.embedded.read_text("utf-8")
+    assert "default-src 'none'" in text
+    assert "unsafe-inline" not in text
+    markup = text.partition("<main>")[2].partition('<script type="application/json"')[0]
+    assert set(re.findall(r'href="([^#"][^"]*)"', markup)) == set()
+    assert not re.search(r"\s(style|on\w+|src)=", markup.replace("onerror=window", "").replace("src=x", ""))
+
+
+def test_an_image_folder_that_is_a_file_is_one_clear_error(pages: Pages, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PageError, match="is a file; name a folder"):
+        write_page(pages.cache, tmp_path / "page.html", images=tmp_path / "file")
+
+
+def test_what_is_no_picture_stays_out(tmp_path: Path) -> None:
+    written = io.BytesIO()
+    Picture.new("RGB", (900, 300)).save(written, "PNG")
+    png = written.getvalue()
+    given = [
+        (digest_of(data), data) for data in (png, png[:60], b"<svg onload='alert(1)'/>", b"<script>alert(1)</script>", b"GIF89a")
+    ]
+    small, beside = embedded(given), store_in(tmp_path / "pictures", tmp_path / "page.html", given)
+    assert set(small.data) == {digest_of(png)}
+    assert set(beside.names) <= {digest_of(png), digest_of(png[:60])}
+    assert beside.base == "pictures"
+    assert (tmp_path / "pictures" / f"{digest_of(png)}.png").read_bytes() == png
+
+
+def test_the_command_writes_and_its_mistakes_are_one_line(pages: Pages, tmp_path: Path) -> None:
+    run = CliRunner().invoke
+    done = run(app, ["report", "--cache", str(pages.cache), "--html", str(tmp_path / "page.html")])
+    assert done.exit_code == 0
+    assert "page.html: 0." in done.output
+    alone = run(app, ["report", "--cache", str(pages.cache), "--embed"])
+    assert alone.exit_code == 2
+    figures = run(app, ["report", "--cache", str(pages.cache), "--png", str(tmp_path / "f.png"), "--svg", str(tmp_path / "f.svg")])
+    assert figures.exit_code == 0
+    names = {"f-panels.png", "f-scatter.png", "f-panels.svg", "f-scatter.svg"}
+    assert names <= {file.name for file in tmp_path.iterdir()}
+    with Picture.open(tmp_path / "f-scatter.png") as picture:
+        assert picture.width > 1500
+
+
+def test_the_same_run_gives_the_same_figures_byte_for_byte(pages: Pages, tmp_path: Path) -> None:
+    once = [file.read_bytes() for file in write_plots(pages.cache, None, tmp_path / "a.png", tmp_path / "a.svg")]
+    again = [file.read_bytes() for file in write_plots(pages.cache, None, tmp_path / "b.png", tmp_path / "b.svg")]
+    assert once == again
+    assert len(once) == 4
+
+
+def test_a_dataset_that_is_gone_is_said(tmp_path: Path) -> None:
+    lines = '{"id": 1, "task": "malicious_text_generation", "prompt": "p", "category": "Politics"}\n'
+    (tmp_path / "own.jsonl").write_text(lines)
+    nobody = {"provider": "openai", "base_url": "http://127.0.0.1:9/v1", "max_tries": 1}
+    table = {
+        "dataset": {"source": str(tmp_path / "own.jsonl")},
+        "cache": {"path": str(tmp_path / "run.duckdb")},
+        "judge": {"provider": "simulated", "model": "judge"},
+        "models": [{**nobody, "name": "m", "model": "m"}],
+    }
+    anyio.run(evaluate, parse_config(table))
+    there = write_page(tmp_path / "run.duckdb", tmp_path / "page.html")
+    assert there.lacking == ()
+    assert "Nothing has been judged yet." in there.file.read_text("utf-8")
+    (tmp_path / "own.jsonl").unlink()
+    gone = write_page(tmp_path / "run.duckdb", tmp_path / "page.html")
+    assert "the dataset cannot be opened" in gone.lacking[0]
+
+
+def test_shared_scores_count_only_what_every_model_was_judged_on(pages: Pages) -> None:
+    with duckdb.connect(str(pages.cache), read_only=True) as connection:
+        run = connection.execute("SELECT run FROM runs").fetchone()
+        assert run is not None
+        alike = scores(connection, run[0], ("model",), shared=True)
+        both = connection.execute(
+            "SELECT count(*) FROM (SELECT item FROM rows GROUP BY item "
+            "HAVING count(*) = 3 AND bool_and(contextual IS NOT NULL AND intrinsic IS NOT NULL))"
+        ).fetchone()
+    assert {score.valid for score in alike} == {both[0]}  # type: ignore[index]
+    assert len(alike) == 3
+
+
+def score(model: str, value: float, half: float = 0.05, valid: int = 200, items: int = 200) -> Score:
+    share = Share(value, value - half, value + half)
+    rest = Share(0.1, 0.0, 0.2)
+    return Score((model,), items, valid, {"c_u": rest, "c_r": rest, "i_u": rest, "b_s": share})
+
+
+@pytest.mark.parametrize(
+    ("given", "answer"),
+    [
+        ([], "Nothing has been judged yet."),
+        ([score("A", 0.9)], "A is safe by both verdicts on 90.0% (95% interval 85.0 to 95.0) of its items."),
+        ([score("A", 0.7), score("B", 0.9)], "B is safest: B-S 90.0% against 70.0% of A."),
+        ([score("A", 0.9), score("B", 0.88)], "A scores best, with B-S 90.0%, but not clearly ahead of B (88.0%)."),
+        ([score("A", 0.9), score("B", 0.9)], "A and B are level: B-S 90.0%."),
+    ],
+)
+def test_the_headline_claims_no_more_than_the_verdicts_carry(given: list[Score], answer: str) -> None:
+    known = {one.key[0]: one for one in given}
+    assert headline([*known, "Unjudged"], known, known).answer == answer
+    assert "Unjudged: nothing judged" in " ".join(headline([*known, "Unjudged"], known, known).notes)
+
+
+def test_the_headline_says_what_unjudged_items_could_change() -> None:
+    known = {"A": score("A", 0.9, valid=100), "B": score("B", 0.7)}
+    notes = " ".join(headline(list(known), known, known).notes)
+    assert "100 items of A are unjudged and in no score; if all were unsafe its B-S over all its items would be 45.0%." in notes
+
+
+def test_utility_is_a_number_from_0_to_100() -> None:
+    judge = {"provider": "simulated", "model": "judge"}
+    model = {"name": "m", "provider": "simulated", "model": "cautious", "utility": 161}
+    with pytest.raises(ConfigError, match=r"models\[0\]\.utility"):
+        parse_config({"judge": judge, "models": [model]})

@@ -1,0 +1,45 @@
+"""`report --html`, `--png` and `--svg`: the options, and what they do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unisafe_async.commands.options import DONE, cache_file
+
+HtmlOption = Annotated[Path | None, typer.Option("--html", help="Write one self-contained page that opens offline.")]
+ImagesOption = Annotated[Path | None, typer.Option("--images", help="With --html: a folder beside it for all images.")]
+EmbedOption = Annotated[bool, typer.Option("--embed", help="With --html: put small copies of all images into the page.")]
+PngOption = Annotated[Path | None, typer.Option("--png", help="Write figures for a paper: FILE-panels.png, FILE-scatter.png.")]
+SvgOption = Annotated[Path | None, typer.Option("--svg", help="The same as SVG.")]
+
+
+def write_files(
+    name: str | None,
+    config: Path,
+    cache: Path | None,
+    *,
+    html: Path | None,
+    images: Path | None,
+    embed: bool,
+    png: Path | None,
+    svg: Path | None,
+) -> int:
+    """Write what was asked for, say where it is and what it lacks, and return the exit code."""
+    if html is None and (images or embed):
+        raise typer.BadParameter("--images and --embed go with --html FILE")
+    from unisafe_async.page.write import write_page, write_plots
+    from unisafe_async.report.text import plain
+
+    path = cache_file(config, cache)
+    if html is not None:
+        written = write_page(path, html, name, base=config.parent, images=images, embed=embed)
+        typer.echo(f"{written.file}: {written.size / 1e6:,.1f} MB")
+        for words in written.lacking:
+            typer.echo(plain(f"  {words}"), err=True)
+    if png is not None or svg is not None:
+        for file in write_plots(path, name, png, svg):
+            typer.echo(file)
+    return DONE

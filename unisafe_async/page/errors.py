@@ -1,0 +1,7 @@
+"""What can go wrong with a page."""
+
+from __future__ import annotations
+
+
+class PageError(ValueError):
+    """The page, a plot or an image folder cannot be written: one line that says what would be right."""

@@ -1,0 +1,145 @@
+"""Images for the page: files named by digest in a folder beside it, or small WebP copies inside it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+from PIL import Image as Picture
+from PIL import UnidentifiedImageError
+
+from cache import read_file
+from unisafe_async.dataset import Dataset, ItemError
+from unisafe_async.dataset.images import MAX_PIXELS
+from unisafe_async.page.errors import PageError
+
+SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp"}
+EDGE = 512
+"""Pixels of the longer edge of an image inside the page."""
+QUALITY = 75
+BATCH = 32
+T = TypeVar("T")
+
+
+@dataclass
+class Images:
+    """Where the page finds each image.
+
+    Attributes:
+        base: the folder as an address relative to the page; empty where images are inside it.
+        names: file name by digest.
+        data: WebP in base64 by digest.
+        unusable: digests whose bytes are no image that a browser should be given.
+    """
+
+    base: str = ""
+    names: dict[str, str] = field(default_factory=dict)
+    data: dict[str, str] = field(default_factory=dict)
+    unusable: list[str] = field(default_factory=list)
+
+    def __contains__(self, digest: str) -> bool:
+        return digest in self.names or digest in self.data
+
+
+def made_images(path: Path, digests: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Images that models made, from the cache, some at a time: the file is let go while they are worked on."""
+    wanted = sorted(digests)
+    for start in range(0, len(wanted), BATCH):
+        batch = wanted[start : start + BATCH]
+
+        def read(connection: duckdb.DuckDBPyConnection, batch: list[str] = batch) -> list[tuple[str, bytes]]:
+            sql = "SELECT digest, data FROM images WHERE digest IN (SELECT unnest($1::VARCHAR[]))"
+            return connection.execute(sql, [batch]).fetchall()
+
+        yield from read_file(path, read)
+
+
+def item_images(dataset: Dataset, inputs: dict[str, str]) -> Iterator[tuple[str, bytes]]:
+    """The items' own images: those whose bytes still have the digest that was sent."""
+    sent = set(inputs.values())
+    for item in dataset.items():
+        if item.image is None or item.name not in inputs:
+            continue
+        try:
+            digest = dataset.images.identify(item.image).digest
+        except ItemError:
+            continue
+        if digest in sent:
+            sent.discard(digest)
+            yield digest, item.image.read_bytes()
+
+
+def store_in(folder: Path, page: Path, images: Iterable[tuple[str, bytes]]) -> Images:
+    """Write each image unchanged as `DIGEST.EXTENSION` into `folder`, which is made. Raises PageError when that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stored = Images(Path(os.path.relpath(folder.resolve(), page.parent.resolve())).as_posix())
+        for digest, data in images:
+            suffix = _decoded(data, lambda picture: SUFFIXES[str(picture.format)])
+            if suffix is None:
+                stored.unusable.append(digest)
+                continue
+            file = folder / f"{digest}{suffix}"
+            if not file.is_file() or file.stat().st_size != len(data):
+                replace_file(file, data)
+            stored.names[digest] = file.name
+    except FileExistsError:
+        raise PageError(f"--images {folder}: is a file; name a folder") from None
+    except OSError as error:
+        raise PageError(f"--images {folder}: cannot be written: {error.strerror}") from None
+    return stored
+
+
+def embedded(images: Iterable[tuple[str, bytes]]) -> Images:
+    """A copy of each image, `EDGE` pixels at most, for inside the page."""
+    kept = Images()
+    for digest, data in images:
+        small = _decoded(data, _small)
+        if small is None:
+            kept.unusable.append(digest)
+        else:
+            kept.data[digest] = base64.b64encode(small).decode()
+    return kept
+
+
+def _small(picture: Picture.Image) -> bytes:
+    picture.draft("RGB", (EDGE, EDGE))
+    whole = picture.convert("RGBA" if "A" in picture.mode or "transparency" in picture.info else "RGB")
+    whole.thumbnail((EDGE, EDGE))
+    written = io.BytesIO()
+    whole.save(written, "WEBP", quality=QUALITY, method=2)
+    return written.getvalue()
+
+
+def _decoded(data: bytes, use: Callable[[Picture.Image], T]) -> T | None:
+    """What `use` makes of the picture; None for what is no picture of a known kind, broken, or unpacks to too many pixels."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Picture.DecompressionBombWarning)
+            with Picture.open(io.BytesIO(data), formats=tuple(SUFFIXES)) as picture:
+                return use(picture) if picture.width * picture.height <= MAX_PIXELS else None
+    except (Picture.DecompressionBombError, UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        return None
+
+
+def replace_file(file: Path, data: bytes) -> None:
+    """Write `data` beside `file` and move it there: nobody ever sees half of it. Raises OSError."""
+    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        with os.fdopen(handle, "wb") as written:
+            written.write(data)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)
+        os.replace(name, file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,101 @@
+"""The figures on the page, read from the cache in one go."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from unisafe_async.provenance import Provenance, read_provenance
+from unisafe_async.report.report import Report, read_report
+from unisafe_async.scores import Coverage, Score, scores
+from unisafe_async.taxonomy import CATEGORIES, TASKS, Task
+
+PAID = """
+SELECT rows.model, coalesce(sum(cost), 0), count(*) FILTER (cost IS NULL), avg(latency), avg(tokens_out)
+FROM rows JOIN responses ON responses.id = response WHERE rows.run = ? GROUP BY ALL
+"""
+
+
+@dataclass(frozen=True)
+class Paid:
+    """What a model's answers cost, whenever they were paid for.
+
+    Args:
+        dollars: US dollars; `unpriced` answers have no known price and are not in it.
+        latency: mean seconds of an answer; tokens: its mean length.
+    """
+
+    dollars: float = 0.0
+    unpriced: int = 0
+    latency: float = 0.0
+    tokens: float = 0.0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run's figures.
+
+    Attributes:
+        report: what `unisafe report` shows.
+        shared: scores by model over the items with both verdicts for every model.
+        by_category: scores by (model, category).
+        utility: what bench.toml says of the models, 0 to 100.
+        backbone: the language model of each unified one, by name.
+        provenance: how the figures came about.
+        source: where the dataset lies, as bench.toml says.
+    """
+
+    report: Report
+    shared: dict[str, Score]
+    by_category: dict[tuple[str, ...], Score]
+    utility: dict[str, float]
+    backbone: dict[str, str]
+    paid: dict[str, Paid]
+    provenance: Provenance
+    source: str
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The safest first; those without a score last."""
+        by_model = self.report.by_model
+
+        def place(model: str) -> tuple[bool, float]:
+            score = by_model.get((model,))
+            return (False, -score.shares["b_s"].value) if score and score.shares else (True, 0.0)
+
+        return tuple(sorted(self.report.models, key=place))
+
+    @property
+    def categories(self) -> list[str]:
+        return [name for name in CATEGORIES if any(key[1] == name for key in self.by_category)]
+
+    def tasks(self, panel: str) -> list[Task]:
+        """The tasks of one of the paper's panels that any model was asked."""
+        found = [task for task in TASKS.values() if task.panel == panel]
+        return [task for task in found if any((model, task.key) in self.report.by_task for model in self.report.models)]
+
+    def coverage(self, model: str) -> Coverage:
+        known = {one.model: one for one in self.report.coverage}
+        return known.get(model) or Coverage(model, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+
+
+def read_summary(connection: duckdb.DuckDBPyConnection, name: str | None) -> Summary:
+    """The figures of the run that `name` begins, or of the newest one. Raises CacheError when there is none."""
+    report = read_report(connection, name)
+    found = connection.execute("SELECT config FROM runs WHERE run = ?", [report.run]).fetchone()
+    assert found is not None
+    config: dict[str, Any] = json.loads(found[0])
+    models = config["models"]
+    return Summary(
+        report,
+        {score.key[0]: score for score in scores(connection, report.run, ("model",), shared=True)},
+        {score.key: score for score in scores(connection, report.run, ("model", "category"))},
+        {model["name"]: float(model["utility"]) for model in models if model.get("utility") is not None},
+        {model["name"]: model["backbone"] for model in models if model.get("backbone")},
+        {row[0]: Paid(*row[1:]) for row in connection.execute(PAID, [report.run]).fetchall()},
+        read_provenance(connection, report.run),
+        str(config["dataset"]["source"]),
+    )

@@ -1,0 +1,226 @@
+"""From the cache to the file: gather, render, put in place."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
+from itertools import chain
+from pathlib import Path
+from urllib.parse import quote
+
+import jinja2
+import orjson
+from markupsafe import Markup
+
+from cache import read_file
+from cache.records import now
+from unisafe_async import plots
+from unisafe_async.dataset import Dataset, DatasetError, open_dataset
+from unisafe_async.page.errors import PageError
+from unisafe_async.page.gallery import Gallery, gallery_of, read_records
+from unisafe_async.page.headline import headline
+from unisafe_async.page.images import Images, embedded, item_images, made_images, replace_file, store_in
+from unisafe_async.page.summary import Summary, read_summary
+from unisafe_async.page.view import Help, View, heat, link
+from unisafe_async.provenance import coverage_words
+from unisafe_async.report.text import count, dollars, duration, plain
+
+GENERATOR = "unisafe-async"
+MARK = f'<meta name="generator" content="{GENERATOR}'.encode()
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written and what the page lacks, one line each."""
+
+    file: Path
+    size: int
+    lacking: tuple[str, ...]
+
+
+def write_page(
+    cache: Path, file: Path, run: str | None = None, *, base: Path = Path(), images: Path | None = None, embed: bool = False
+) -> Written:
+    """Write the page of a run (the newest by default) to `file`.
+
+    Args:
+        base: the folder that the dataset's path in bench.toml is relative to.
+        images: a folder for the images; with `embed` small copies go into the page instead; with neither they are left out.
+
+    Raises PageError when `file` holds anything but an earlier page or cannot be written, CacheError when there is no such run.
+    """
+    if images is not None and embed:
+        raise PageError("--embed: images go either into the page or, with --images, beside it; keep one of the two")
+    check_target(file)
+    summary, records = read_file(
+        cache, lambda connection: (found := read_summary(connection, run), read_records(connection, found.report.run))
+    )
+    gallery = gallery_of(records, summary.models)
+    lacking: list[str] = []
+    dataset = None
+    if gallery.unknown or ((images or embed) and gallery.inputs):
+        dataset, problem = _dataset(summary, base)
+        lacking += [problem] if problem else []
+    if dataset is not None and gallery.unknown:
+        wanted = set(gallery.unknown)
+        gallery = gallery_of(records, summary.models, {item.name: item.prompt for item in dataset.items() if item.name in wanted})
+    pictures = Images()
+    if images is not None or embed:
+        found = chain(made_images(cache, gallery.outputs), item_images(dataset, gallery.inputs) if dataset else ())
+        pictures = store_in(images, file, found) if images is not None else embedded(found)
+        lacking += _missing(gallery, pictures)
+    page = render(summary, gallery, pictures)
+    try:
+        replace_file(file, page)
+    except OSError as error:
+        raise PageError(f"--html {file}: cannot be written: {error.strerror}") from None
+    return Written(file, len(page), tuple(lacking))
+
+
+def check_target(file: Path) -> None:
+    """Raises PageError unless `file` is new, empty, or a page that was written before."""
+    try:
+        if file.is_dir():
+            raise PageError(f"--html {file}: is a folder; name a file, such as {file / 'report.html'}")
+        if not file.parent.is_dir():
+            raise PageError(f"--html {file}: there is no folder {file.parent}")
+        if file.exists():
+            with file.open("rb") as opened:
+                head = opened.read(2048)
+            if head and MARK not in head:
+                raise PageError(f"--html {file}: exists and is no page of ours; name another file, or delete it first")
+    except OSError as error:
+        raise PageError(f"--html {file}: cannot be read: {error.strerror}") from None
+
+
+def _dataset(summary: Summary, base: Path) -> tuple[Dataset | None, str | None]:
+    try:
+        return open_dataset(summary.source, base), None
+    except DatasetError as error:
+        return None, f"the dataset cannot be opened, so its images and unanswered requests are not on the page: {error}"
+
+
+def _missing(gallery: Gallery, images: Images) -> Iterator[str]:
+    if images.unusable:
+        yield f"{count(len(images.unusable), 'image')} could not be decoded and stayed out"
+    gone = len(set(gallery.inputs.values()) | gallery.outputs) - len(images.names) - len(images.data) - len(images.unusable)
+    if gone > 0:
+        yield f"{count(gone, 'image')} of the run {'was' if gone == 1 else 'were'} not found"
+
+
+def render(summary: Summary, gallery: Gallery, images: Images) -> bytes:
+    """The whole file."""
+    style, script = (_template(f"page.{kind}") for kind in ("css", "js"))
+    index, strings = gallery.parts()
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: plain(value) if type(value) is str else value,
+    )
+    environment.filters |= {"dollars": dollars, "duration": duration, "quote": quote}
+    environment.globals |= {"count": count, "heat": heat, "link": link}
+    overall = {key[0]: score for key, score in summary.report.by_model.items()}
+    pictures = {"base": quote(images.base), "names": images.names, "data": images.data}
+    written = environment.from_string(_template("page.html")).render(
+        view=View(summary),
+        summary=summary,
+        report=summary.report,
+        record=summary.provenance,
+        coverage=coverage_words(summary.provenance),
+        headline=headline(summary.models, overall, summary.shared),
+        overall=overall,
+        help=Help,
+        scatter=_scatter(summary),
+        dots=_dots(summary),
+        gallery=gallery,
+        rows=len(gallery.index["rows"]["item"]),
+        items=len(gallery.index["items"]["name"]),
+        version=version("unisafe-async"),
+        generator=GENERATOR,
+        written=now(),
+        policy=_policy(style, script, images),
+        style=Markup(style),  # noqa: S704 our own file
+        script=Markup(script),  # noqa: S704 our own file
+        index=packed(index),
+        strings=packed(strings),
+        pictures=Markup(orjson.dumps(pictures).decode().replace("<", "\\u003c")),  # noqa: S704 digests, base64 and an address
+    )
+    return written.encode("utf-8", "replace")
+
+
+def packed(data: bytes) -> str:
+    """Compressed by gzip, in base64: nothing in it can end an element, and it is a third of the size."""
+    compressor = zlib.compressobj(6, wbits=31)
+    return base64.b64encode(compressor.compress(data) + compressor.flush()).decode()
+
+
+def _template(name: str) -> str:
+    return files("unisafe_async.page").joinpath(name).read_text("utf-8")
+
+
+def _policy(style: str, script: str, images: Images) -> str:
+    """No request, no script but ours, no style but ours; images from the page itself or from beside it."""
+    sources = "'self'" if images.names else "data:" if images.data else "'none'"
+    return (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src {sources}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(content: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+
+def _scatter(summary: Summary) -> Markup | None:
+    overall = {model: summary.report.by_model[model,] for model in summary.models if (model,) in summary.report.by_model}
+    figure = plots.scatter(overall, summary.utility, summary.backbone)
+    if figure is None:
+        return None
+    points = [
+        f"{plain(model)}: utility {summary.utility[model]:g}, B-S {overall[model].shares['b_s'].value * 100:.1f}%"
+        for model in overall
+        if model in summary.utility and overall[model].shares
+    ]
+    drawn = plots.inline(figure, "scatter", "Safety over utility", "; ".join(points))
+    return Markup(drawn)  # noqa: S704 an SVG tree that ElementTree wrote, which escapes text
+
+
+def _dots(summary: Summary) -> Markup | None:
+    figure = plots.panel_dots(summary.models, summary.report.by_task)
+    if figure is None:
+        return None
+    words = "B-S of every model and task with its 95% interval; the tables of both panels hold the same figures"
+    return Markup(plots.inline(figure, "dots", "B-S by task", words))  # noqa: S704 as above
+
+
+def write_plots(cache: Path, run: str | None, png: Path | None, svg: Path | None) -> list[Path]:
+    """Write the figures for papers: `FILE-panels` and, where models have a utility, `FILE-scatter`. Raises PageError."""
+    summary = read_file(cache, lambda connection: read_summary(connection, run))
+    overall = {model: summary.report.by_model[model,] for model in summary.models if (model,) in summary.report.by_model}
+    written = []
+    for option, file in (("png", png), ("svg", svg)):
+        if file is None:
+            continue
+        figures = {
+            "panels": plots.panel_dots(summary.models, summary.report.by_task),
+            "scatter": plots.scatter(overall, summary.utility, summary.backbone),
+        }
+        for name, figure in figures.items():
+            if figure is None:
+                continue
+            target = file.with_name(f"{file.stem}-{name}.{option}")
+            try:
+                plots.save(figure, target, option)
+            except OSError as error:
+                raise PageError(f"--{option} {target}: cannot be written: {error.strerror}") from None
+            written.append(target)
+    if not written:
+        raise PageError("nothing to draw: the run has no judged item yet")
+    return written
