@@ -15,7 +15,7 @@ from rich.text import Text
 from providers.base import OnDevice, Provider
 from unisafe_async.evaluation import Run
 from unisafe_async.gateway import Endpoint
-from unisafe_async.report.text import dollars, duration, line, plain
+from unisafe_async.report.text import count, dollars, duration, line, plain
 from unisafe_async.scheduler import Lane
 
 GB = 1e9
@@ -106,9 +106,10 @@ class Progress:
         return table
 
     def _notes(self) -> list[str]:
-        """What models on this machine are doing, and that judging waits for them."""
+        """What batch jobs and models on this machine are doing, and that judging waits for them."""
         run = self._run
-        notes = [f"{plain(endpoint.name)}: {said}" for endpoint in run.endpoints if (said := local_words(endpoint.provider))]
+        notes = [f"{plain(lane.endpoint.name)}: {said}" for lane in run.lanes if (said := batch_words(lane))]
+        notes += [f"{plain(endpoint.name)}: {said}" for endpoint in run.endpoints if (said := local_words(endpoint.provider))]
         if not run.pipeline.judging_now:
             generated = sum(lane.generated for lane in run.lanes)
             notes.append(f"{generated:,} of {run.total:,} answered; the judge needs the same device and comes after")
@@ -135,6 +136,14 @@ class Progress:
             return "done" if lane else ""
         speed = self._rows.setdefault(lane.endpoint.name if lane else "", Speed(ROWS_WINDOW)).at(done)
         return duration((total - done) / speed) if speed > 0 else ""
+
+
+def batch_words(lane: Lane) -> str:
+    """How far a model's batch jobs are; nothing where none is under way."""
+    if not lane.jobs_open:
+        return ""
+    jobs = count(lane.jobs_open, "batch job")
+    return f"{jobs} under way, {lane.requests_done:,} of {count(lane.requests_open, 'request')} done at the vendor"
 
 
 def local_words(provider: Provider) -> str:
