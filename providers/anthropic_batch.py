@@ -1,7 +1,7 @@
 """Anthropic's Message Batches API: messages at half the price within a day.
 
-Shapes: platform.claude.com, "Batch processing" and the reference of Message Batches (100,000 requests or 256 MB a job; results for 29 days,
-in any order).
+Shapes: platform.claude.com, "Batch processing" and the reference of Message Batches: 100,000 requests or 256 MB a job, results
+kept for 29 days, in any order.
 """
 
 from __future__ import annotations

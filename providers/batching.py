@@ -1,7 +1,7 @@
 """Batch jobs: many requests handed to a vendor at once, answered within a day and for less.
 
-A provider that can do that is a Batching as well as a Provider. Its requests go by name (their cache keys), so that results can come
-in any order and from a job that an earlier run handed over.
+A provider that can do that is a Batching as well as a Provider. Its requests go by name (their cache keys), so that results can
+come in any order, and from a job that an earlier run handed over.
 """
 
 from __future__ import annotations

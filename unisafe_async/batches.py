@@ -99,6 +99,7 @@ class BatchLane:
         self._failures: dict[str, str] = {}
         self._tries: Counter[str] = Counter()
         self._held_until = 0.0
+        self._short: float | None = None
         self._failing_since: float | None = None
 
     async def execute(self) -> None:
@@ -112,7 +113,7 @@ class BatchLane:
             await self._watch()
             if self._endpoint.stopped is not None:
                 await self._give_up(str(self._endpoint.stopped))
-        except Draining:
+        except (BudgetSpent, Draining):
             return
         finally:
             for record in self._open.values():
@@ -120,24 +121,28 @@ class BatchLane:
 
     async def _watch(self) -> None:
         while (self._open or self._unsent) and self._endpoint.stopped is None:
-            if not self._open and self.gateway.budget.exhausted:
-                return
+            if not self._open and self._short is not None:
+                await self._afford(self._short)
             await self.gateway.sleep(self._poll * random.uniform(1 - JITTER, 1 + JITTER))
             await self._look()
             if self.gateway.draining:
                 raise Draining
-            if self._unsent and time.monotonic() >= self._held_until and not self.gateway.budget.exhausted:
-                await self._send()
-            if self._settled:
+            if self._settled:  # before new jobs, so that the budget judges what is paid for first
                 await self._hand_on(frozenset(self._settled))
+            if self._unsent and time.monotonic() >= self._held_until:
+                await self._send()
+
+    async def _afford(self, most: float) -> None:
+        """Wait for calls under way to settle. Raises BudgetSpent when not even one request more can be paid for."""
+        await self.gateway.budget.reserve(most)
+        self.gateway.budget.settle(most, 0.0)
 
     # -------------------------------------------------------- out
 
     async def _send(self) -> None:
         """Hand over what the cache lacks: the first time of all items, later of those that are to be sent (again)."""
         wanted, left, cut = self._unsent, set[str](), _Cut()
-        self._unsent = left
-        short = False
+        self._unsent, self._short = left, None
         try:
             for chunk in self.chunks():
                 jobs = {key_of(self._identity, job.request): job for job in await self.jobs_of(chunk) if job.error is None}
@@ -149,7 +154,7 @@ class BatchLane:
                         raise Draining
                     if key in found or key in self._taken or key in self._failures:
                         continue
-                    if short or self._endpoint.stopped is not None or time.monotonic() < self._held_until:
+                    if self._short is not None or self._endpoint.stopped is not None or time.monotonic() < self._held_until:
                         left.add(key)
                         continue
                     entry = await self._entry(key, jobs[key])
@@ -159,17 +164,12 @@ class BatchLane:
                         cut = await self._hand_over(cut)
                     most = self._endpoint.most(jobs[key].request)
                     if not self.gateway.budget.try_reserve(most):
-                        cut = await self._hand_over(cut)
-                        if self._open:
-                            short = True
-                            left.add(key)
-                            continue
-                        await self.gateway.budget.reserve(most)
+                        self._short = most
+                        left.add(key)
+                        continue
                     self._taken.add(key)
                     cut.add(key, jobs[key].request.canonical.decode(), entry, most)
             cut = await self._hand_over(cut)
-        except BudgetSpent:
-            return
         finally:
             self.gateway.budget.settle(cut.most, 0.0)
             self._taken.difference_update(cut.keys)
