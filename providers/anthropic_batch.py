@@ -11,11 +11,15 @@ from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
-from providers.anthropic import Anthropic, error_of, message_response, messages_body
+import httpx2
+
+from providers.anthropic import Anthropic, message_response, messages_body
 from providers.base import ProviderError, Rejected, Request, Response, Transient
 from providers.batch_http import PAGES, BatchHttp
 from providers.batching import JobStatus
 from providers.http import Json, reading
+from providers.openai_wire import unsupported_sampling
+from providers.outcomes import error_message
 
 SKEW = timedelta(minutes=10)
 """How far the vendor's clock may be from ours."""
@@ -43,7 +47,8 @@ class AnthropicBatches(Anthropic, BatchHttp):
     async def entry(self, name: str, request: Request) -> bytes:
         if request.kind != "chat":
             raise Rejected("Anthropic's models draw no images")
-        return self._entry({"custom_id": name}, "params", await messages_body(self.model, request, structured=False))
+        sent = await self._ready(request)
+        return self._entry({"custom_id": name}, "params", await messages_body(self.model, sent, structured=False))
 
     async def submit(self, entries: Sequence[bytes], tag: str) -> str:
         body = b'{"requests":[' + b",".join(entries) + b"]}"
@@ -113,7 +118,8 @@ class AnthropicBatches(Anthropic, BatchHttp):
                     case _:
                         body = result["error"]
                         kind = (body.get("error") or body).get("type")
-                        return error_of(STATUS_OF.get(kind, 500), body, {}, self.model)
+                        parameter = unsupported_sampling(error_message(body)) if kind == "invalid_request_error" else None
+                        return self._learned(parameter) or self._error(STATUS_OF.get(kind, 500), body, httpx2.Headers())
         except ProviderError as unreadable:
             return unreadable
 

@@ -9,9 +9,9 @@ import anyio
 import httpx2
 import orjson
 
-from providers.base import Misconfigured, Transient
+from providers.base import Misconfigured, Request, Transient
 from providers.batching import NoSuchJob
-from providers.http import HostedProvider, Json, error_body, parsed, reading
+from providers.http import SAMPLING, HostedProvider, Json, error_body, parsed, reading
 
 UPLOAD_SECONDS = 600.0
 """Seconds that handing over or fetching a job's hundreds of megabytes may take at least."""
@@ -71,6 +71,18 @@ class BatchHttp(HostedProvider):
         """What the endpoint says of a job."""
         words = f"this key knows no job {job} at {self.base_url}; run with the key of the project or workspace that handed it over"
         return await self._ask("GET", url, missing=NoSuchJob(words))
+
+    async def _ready(self, request: Request) -> Request:
+        """`request` as this model takes it. Raises Rejected, or OSError for an image that has gone."""
+        self.capabilities.check(request)
+        return self._without(await self.fitted(request))
+
+    def _learned(self, parameter: str | None) -> Transient | None:
+        """A sampling parameter that the model does not take is left out from now on: the request goes again without it."""
+        if parameter not in SAMPLING:
+            return None
+        self._left_out.setdefault(parameter, f"{self.model} takes no {parameter} such as was asked for: it was left out")
+        return Transient(f"the model takes no {parameter}")
 
     def _no_api(self) -> Misconfigured:
         return Misconfigured(f'{self.base_url} has no batch API; take out mode = "batch", or check base_url')

@@ -11,14 +11,16 @@ from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
 import anyio
+import httpx2
 import orjson
 
 from providers import openai_wire as wire
-from providers.base import Misconfigured, ProviderError, RateLimited, Rejected, Request, Response, Transient
+from providers.base import ProviderError, RateLimited, Rejected, Request, Response, Transient
 from providers.batch_http import PAGES, BatchHttp
 from providers.batching import JobStatus
 from providers.http import Json, reading
 from providers.openai_compatible import CHAT, OpenAICompatible
+from providers.outcomes import block_of, error_message
 
 TAG = "unisafe"
 WINDOW = "24h"
@@ -27,7 +29,6 @@ SKEW = timedelta(minutes=10)
 FILE_WAIT, FILE_LOOKS = 1.0, 120
 TOO_MUCH = frozenset({"token_limit_exceeded", "rate_limit_exceeded", "request_limit_exceeded", "batch_limit_exceeded"})
 """Codes of a job that failed because too much is enqueued already."""
-WRONG_MODEL = frozenset({"model_not_found", "invalid_model", "model_not_supported", "deployment_not_found", "unsupported_model"})
 
 
 class OpenAIBatches(OpenAICompatible, BatchHttp):
@@ -37,6 +38,7 @@ class OpenAIBatches(OpenAICompatible, BatchHttp):
     most_bytes = 200_000_000
 
     async def entry(self, name: str, request: Request) -> bytes:
+        request = await self._ready(request)
         body = await wire.chat_body(self.model, request, image_out=False, tokens_key=self._tokens_key, structured=False)
         return self._entry({"custom_id": name, "method": "POST", "url": f"/v1/{CHAT}"}, "body", body)
 
@@ -96,7 +98,7 @@ class OpenAIBatches(OpenAICompatible, BatchHttp):
                 case "completed" | "expired" | "cancelled":
                     return JobStatus("ended", done, total)
                 case "failed":
-                    return JobStatus("failed", done, total, _failure(found))
+                    return JobStatus("failed", done, total, self._failure(found))
                 case _:
                     return JobStatus("in_progress", done, total)
 
@@ -117,31 +119,26 @@ class OpenAIBatches(OpenAICompatible, BatchHttp):
                 status, body = int(answer["status_code"]), answer["body"]
                 if status == 200:
                     return wire.chat_response(body)
-                if wire.unsupported_parameter(status, body) == "max_tokens" and self._tokens_key == "max_tokens":
+                unsupported = wire.unsupported_parameter(status, body)
+                if unsupported == "max_tokens" and self._tokens_key == "max_tokens":
                     self._tokens_key = "max_completion_tokens"
                     return Transient("the endpoint wants max_completion_tokens")
-                return wire.block_of(status, body) or wire.error_of(status, body, {}, self.model)
+                return self._learned(unsupported) or block_of(status, body) or self._error(status, body, httpx2.Headers())
         except ProviderError as unreadable:
             return unreadable
+
+    def _failure(self, job: Json) -> ProviderError:
+        """Why a whole job failed, and what is to be done about it."""
+        errors = ((job.get("errors") or {}).get("data")) or [{}]
+        code, message = str(errors[0].get("code") or ""), str(errors[0].get("message") or "the vendor gives no reason")
+        if code in TOO_MUCH:
+            return RateLimited(f"the job failed ({code}): {message}")
+        return self._error(400, {"error": {"code": code, "message": f"the job failed: {message}"}}, httpx2.Headers())
 
 
 def _undone(error: Json) -> ProviderError:
     """What an entry without an answer stands for."""
-    code, message = str(error.get("code") or ""), wire.error_message(error)
+    code, message = str(error.get("code") or ""), error_message(error)
     if code == "batch_cancelled":
         return Rejected("the job was cancelled at the vendor")
     return Transient("the job expired before this request was answered" if code == "batch_expired" else f"no answer: {message}")
-
-
-def _failure(job: Json) -> ProviderError:
-    """Why a whole job failed, and what is to be done about it."""
-    errors = ((job.get("errors") or {}).get("data")) or [{}]
-    code, message = str(errors[0].get("code") or ""), str(errors[0].get("message") or "the vendor gives no reason")
-    words = f"the job failed ({code}): {message}" if code else f"the job failed: {message}"
-    if code in TOO_MUCH:
-        return RateLimited(words)
-    if code in wire.NO_CREDIT_CODES:
-        return Misconfigured(words)
-    if code in WRONG_MODEL:
-        return Misconfigured(f"{words}; check `model`")
-    return Rejected(words)

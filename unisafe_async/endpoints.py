@@ -82,7 +82,7 @@ def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:
         return OpenAIModeration(*place, timeout=section.timeout_s, max_connections=section.concurrency, extra=section.extra)
     timeout, connections, extra, structured = section.timeout_s, section.concurrency, section.extra, section.structured
     title, images = section.preset.title if section.at_vendor else "the endpoint", section.image_limits
-    batch = section.mode == "batch"
+    batch = isinstance(section, ModelSection) and section.mode == "batch"
     match section.preset.wire:
         case "anthropic":
             from providers.anthropic import Anthropic
@@ -161,19 +161,17 @@ def endpoint_of(section: EndpointSection, name: str, base: Path, sleep: Callable
     free = isinstance(provider, OnDevice) or (isinstance(section, SeatSection) and section.kind == "moderation")
     if not section.hosted or (free and prices == Prices()):
         prices = Prices(0.0, 0.0, 0.0)
+    jobs = None
+    if isinstance(section, ModelSection) and section.mode == "batch":
+        prices = prices.times(section.batch_discount)
+        jobs = BatchJobs(section.batch_poll_s, None if section.batch_size == "auto" else section.batch_size)
     return Endpoint(
         name,
         provider,
         AdaptiveConcurrency(section.waiting_on_device if isinstance(provider, OnDevice) else section.concurrency),
         RateLimits(section.rpm, section.tpm, section.images_per_minute, sleep),
-        prices.times(section.batch_discount) if section.mode == "batch" else prices,
+        prices,
         section.max_tries,
         section.max_wait_s,
-        jobs=_jobs(section),
+        jobs=jobs,
     )
-
-
-def _jobs(section: EndpointSection) -> BatchJobs | None:
-    if section.mode == "online":
-        return None
-    return BatchJobs(section.batch_poll_s, None if section.batch_size == "auto" else section.batch_size)

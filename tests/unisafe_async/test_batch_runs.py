@@ -121,8 +121,6 @@ async def test_a_run_by_batch_jobs_reaches_the_table_and_costs_half(tmp_path: Pa
         assert done.returncode == 0, done.stdout + done.stderr
         assert "5 items: 5 judged" in done.stdout
         assert "0 from cache" in done.stdout
-        again = await unisafe(tmp_path, "run")
-        assert "5 from cache" in again.stdout
         assert "5/5" in (await unisafe(tmp_path, "runs")).stdout
     assert [len(job.entries) for job in vendor.jobs] == [2, 2, 1]
     paid_once(vendor, 5)
@@ -210,11 +208,7 @@ async def test_every_entry_ends_as_it_would_online(tmp_path: Path, kind: type[Ve
     assert done.returncode == 1
     assert "1 failed" in done.stdout
     rows = newest(tmp_path)
-    blocked = "blocked_request" if kind is OpenAI else "blocked_response"
-    assert [row[1] for row in rows] in (
-        ["answered", blocked, "failed", "answered", "answered", "answered"],
-        ["answered", "blocked", "failed", "answered", "answered", "answered"],
-    )
+    assert [row[1] for row in rows] == ["answered", "blocked_request", "failed", "answered", "answered", "answered"]
     assert "oo long" in rows[2][4]
     assert [len(job.entries) for job in vendor.jobs] == [6, 3]
     paid_once(vendor, 5)
@@ -317,13 +311,11 @@ async def test_a_wrong_key_stops_the_model_and_says_what_to_change(tmp_path: Pat
         assert "key_env" in done.stdout
         assert "2 failed" in done.stdout
         assert "another-key" not in done.stdout + done.stderr
-        assert "2 items: 2 judged" in (await unisafe(tmp_path, "run")).stdout
     assert b"another-key" not in (tmp_path / "run.duckdb").read_bytes()
 
 
-@BOTH
-async def test_a_job_of_another_project_is_not_paid_for_again(tmp_path: Path, kind: type[Vendor]) -> None:
-    vendor = kind(by_itself=False)
+async def test_a_job_of_another_project_is_not_paid_for_again(tmp_path: Path) -> None:
+    vendor = OpenAI(by_itself=False)
     async with serving(vendor) as address:
         bench(tmp_path, vendor, address, 2)
         async with started(tmp_path) as process:

@@ -134,6 +134,8 @@ class Progress:
         done, total = (lane.done, lane.total) if lane else (self._run.done, self._run.total)
         if done >= total:
             return "done" if lane else ""
+        if any(one.jobs_open for one in ([lane] if lane else self._run.lanes)):
+            return ""  # a vendor's jobs end when they end
         speed = self._rows.setdefault(lane.endpoint.name if lane else "", Speed(ROWS_WINDOW)).at(done)
         return duration((total - done) / speed) if speed > 0 else ""
 
