@@ -20,12 +20,14 @@ CREATE TABLE opinions (
 
 -- batch jobs at a vendor, so that a run that was cut off finds them again
 CREATE TABLE batches (
-    id VARCHAR,              -- the vendor's name of the job
+    id VARCHAR,              -- the vendor's name of the job; of one that is being handed over, its tag
     identity VARCHAR,        -- who was asked, as in responses
-    keys VARCHAR[],          -- responses.key of each request, in the order of their numbers in the job
-    status VARCHAR,          -- submitted, collected, failed
+    keys VARCHAR[],          -- responses.key of each request; it is the request's name in the job too
+    status VARCHAR,          -- submitting, submitted, collected, failed
     run VARCHAR,
-    created TIMESTAMP
+    created TIMESTAMP,       -- UTC
+    requests VARCHAR[],      -- canonical JSON of each request; NULL once nothing more is to come
+    most DOUBLE              -- US dollars that it can cost at most
 );
 """
 

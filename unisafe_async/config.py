@@ -189,6 +189,8 @@ def _words(mistake: ErrorDetails) -> str:
             key = str(mistake["loc"][-1])
             if "key" in key.lower() and "api" in key.lower():
                 return "unknown key; a key never stands in this file: put it in a variable and name that with key_env"
+            if mistake["loc"][0] == "judge" and key == "mode" and value in ("batch", "online"):
+                return "the judge is always asked online, answer by answer; leave the key out"
             if mistake["loc"][0] == "judge" and len(mistake["loc"]) == 2:
                 if key in SeatSection.model_fields:
                     return "stands beside `judges`; with several judges each [[judge.judges]] has its own"

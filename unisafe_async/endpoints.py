@@ -12,7 +12,7 @@ from providers.base import Capabilities, OnDevice, Provider
 from providers.plugins import PluginError
 from providers.registry import RECORDED, made
 from providers.settings import ProviderSettings
-from unisafe_async.gateway import AdaptiveConcurrency, Endpoint, Prices, RateLimits
+from unisafe_async.gateway import AdaptiveConcurrency, BatchJobs, Endpoint, Prices, RateLimits
 from unisafe_async.sections import EndpointSection, ModelSection, SeatSection
 from unisafe_async.taxonomy import match_task
 
@@ -82,11 +82,14 @@ def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:
         return OpenAIModeration(*place, timeout=section.timeout_s, max_connections=section.concurrency, extra=section.extra)
     timeout, connections, extra, structured = section.timeout_s, section.concurrency, section.extra, section.structured
     title, images = section.preset.title if section.at_vendor else "the endpoint", section.image_limits
+    batch = isinstance(section, ModelSection) and section.mode == "batch"
     match section.preset.wire:
         case "anthropic":
             from providers.anthropic import Anthropic
+            from providers.anthropic_batch import AnthropicBatches
 
-            return Anthropic(
+            anthropic = AnthropicBatches if batch else Anthropic
+            return anthropic(
                 *place, timeout=timeout, max_connections=connections, extra=extra, structured=structured, images=images
             )
         case "gemini":
@@ -102,10 +105,12 @@ def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:
                 images=images,
             )
         case wire:
+            from providers.openai_batch import OpenAIBatches
             from providers.openai_compatible import OpenAICompatible
             from providers.openai_responses import OpenAIResponses
 
-            kind = OpenAIResponses if section.api == "responses" else OpenAICompatible
+            chat = OpenAIBatches if batch else OpenAICompatible
+            kind = OpenAIResponses if section.api == "responses" else chat
             return kind(
                 *place,
                 image_api=section.image_api,
@@ -156,6 +161,10 @@ def endpoint_of(section: EndpointSection, name: str, base: Path, sleep: Callable
     free = isinstance(provider, OnDevice) or (isinstance(section, SeatSection) and section.kind == "moderation")
     if not section.hosted or (free and prices == Prices()):
         prices = Prices(0.0, 0.0, 0.0)
+    jobs = None
+    if isinstance(section, ModelSection) and section.mode == "batch":
+        prices = prices.times(section.batch_discount)
+        jobs = BatchJobs(section.batch_poll_s, None if section.batch_size == "auto" else section.batch_size)
     return Endpoint(
         name,
         provider,
@@ -164,4 +173,5 @@ def endpoint_of(section: EndpointSection, name: str, base: Path, sleep: Callable
         prices,
         section.max_tries,
         section.max_wait_s,
+        jobs=jobs,
     )

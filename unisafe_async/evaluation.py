@@ -124,12 +124,14 @@ class Result:
         run: its name, for `unisafe report RUN`.
         status: `done`, `interrupted` or `stopped`.
         cache: the file its rows are in.
+        waiting: requests in batch jobs that are still under way; the next run collects them.
     """
 
     run: str
     status: str
     cache: Path
     unjudged: int
+    waiting: int = 0
 
     def query(self, job: Callable[[duckdb.DuckDBPyConnection], list[Row] | list[Score] | list[Coverage]]) -> list[object]:
         """Run `job` on the cache, read-only."""
@@ -197,7 +199,7 @@ async def evaluate(
                 except CacheError:
                     if run.status == "done":
                         raise
-        return Result(run.name, run.status, config.cache_path, run.unjudged)
+        return Result(run.name, run.status, config.cache_path, run.unjudged, sum(lane.requests_open for lane in run.lanes))
 
 
 def only_error(error: BaseException) -> BaseException:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 
 import duckdb
 
 from cache import Store
+from cache.batches import under_way
 from judger import Verdict
 from unisafe_async.config import Config
 from unisafe_async.dataset import Dataset
 from unisafe_async.devices import Devices
 from unisafe_async.evaluation import prepared
-from unisafe_async.gateway import Endpoint
+from unisafe_async.gateway import Endpoint, key_of
 from unisafe_async.jobs import Job
 from unisafe_async.jury import Jury, Question
 from unisafe_async.replay import jobs_of, replay
@@ -37,6 +40,8 @@ class Need:
         cost: US dollars, estimated; None when no price is known.
         seconds: estimated, by the endpoint's limits and the latency seen so far (else 5 s).
         devices: of this machine that the model needs to itself; none for a hosted one.
+        batch: whether the calls go as batch jobs, which take up to a day; no seconds are estimated then.
+        under_way: calls that are in a batch job already.
     """
 
     name: str
@@ -49,6 +54,8 @@ class Need:
     seconds: float = 0.0
     known_latency: bool = False
     devices: frozenset[str] = frozenset()
+    batch: bool = False
+    under_way: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class Plan:
         return [*self.models, *self.judges]
 
 
-HISTORY = "SELECT avg(latency), avg(tokens_out) FROM responses WHERE identity = ?"
+HISTORY = "SELECT avg(latency) FILTER (WHERE latency > 0), avg(tokens_out) FROM responses WHERE identity = ?"
 
 
 async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
@@ -92,8 +99,10 @@ async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
         intents: set[bytes] = set()
         models = []
         for lane in run.lanes:
-            need = Need(lane.endpoint.name, devices=Devices.of(lane.endpoint.provider))
-            await _count(lane, pipeline, need, judges, intents)
+            identity = lane.endpoint.provider.identity
+            need = Need(lane.endpoint.name, devices=Devices.of(lane.endpoint.provider), batch=lane.endpoint.jobs is not None)
+            waiting = await store.query(partial(under_way, identity=identity)) if need.batch else ()
+            await _count(lane, pipeline, need, judges, intents, waiting)
             await _estimate(store, lane.endpoint, need)
             models.append(need)
         for seat, judge in zip(run.jury.seats, judges, strict=True):
@@ -102,7 +111,9 @@ async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
         return Plan(models, judges, len(run.dataset.problems), chained)
 
 
-async def _count(lane: Lane, pipeline: Pipeline, need: Need, judges: list[Need], intents: set[bytes]) -> None:
+async def _count(
+    lane: Lane, pipeline: Pipeline, need: Need, judges: list[Need], intents: set[bytes], waiting: Collection[str]
+) -> None:
     items = (item for item in pipeline.dataset.items() if item.task in lane.tasks)
     for chunk in chunks(items, CHUNK):
         jobs = await jobs_of(
@@ -111,6 +122,7 @@ async def _count(lane: Lane, pipeline: Pipeline, need: Need, judges: list[Need],
         await replay(jobs, pipeline.gateway, pipeline.jury)
         for job in jobs:
             if job.error is None:
+                need.under_way += bool(waiting) and key_of(lane.endpoint.provider.identity, job.request) in waiting
                 _count_job(job, lane.endpoint, pipeline.jury, need, judges, intents)
 
 
@@ -174,6 +186,8 @@ async def _estimate(store: Store, endpoint: Endpoint, need: Need) -> None:
     if need.devices:
         batch = LOCAL_BATCH if need.calls > need.images else 1
         at_once = min(at_once, batch * len(need.devices))
+    if need.batch:
+        return
     need.seconds = max(
         need.calls * (LATENCY if latency is None else latency) / at_once,
         endpoint.rates.least_seconds(need.calls, need.tokens_in + need.tokens_out, need.images),

@@ -72,7 +72,7 @@ async def replay(jobs: Sequence[Job], gateway: Gateway, jury: Jury) -> None:
     answered: list[Job] = []
     for _, job in wanted:
         if job.answer is not None:
-            job.endpoint.counts.cached += 1
+            job.endpoint.counts.cached += not job.called
             if not job.decide_without_call():
                 answered.append(job)
     await _fill_verdicts(answered, gateway, jury)

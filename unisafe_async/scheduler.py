@@ -26,7 +26,8 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from cache import Row, Store
 from judger import NoIntent, verdict_of
 from providers.base import ProviderError, Request, Response
-from unisafe_async.dataset import Dataset, ItemError
+from unisafe_async.batches import BatchLane
+from unisafe_async.dataset import Dataset, Item, ItemError
 from unisafe_async.devices import Devices
 from unisafe_async.gateway import Endpoint, Gateway, NotRun
 from unisafe_async.jobs import Job, Sampling
@@ -45,7 +46,10 @@ Questions = MemoryObjectSendStream[Question]
 
 @dataclass
 class Lane:
-    """One model and the items it is asked; `total` counts item x sample, `generated` those answered before any is judged."""
+    """One model and the items it is asked; `total` counts item x sample, `generated` those answered before any is judged.
+
+    Of batch jobs, how many are under way, and the requests in them, of which so many are done at the vendor.
+    """
 
     endpoint: Endpoint
     tasks: frozenset[str]
@@ -56,6 +60,9 @@ class Lane:
     unjudged: int = 0
     generated: int = 0
     finished: bool = False
+    jobs_open: int = 0
+    requests_open: int = 0
+    requests_done: int = 0
 
 
 @dataclass
@@ -128,28 +135,46 @@ class Pipeline:
 
     async def _feed(self, lane: Lane, send: MemoryObjectSendStream[Job], *, judged: bool) -> None:
         """Read items, write rows for what the cache answers in full, pass on the rest."""
-        items = (item for item in self.dataset.items() if item.task in lane.tasks)
-        for chunk in chunks(items, CHUNK):
-            jobs = await jobs_of(chunk, self.dataset.images, lane.endpoint, self.samples, self.sampling, self.jury.rubric)
-            if not judged:
-                await replay_answers(jobs, self.gateway)
-                lane.generated += sum(job.answer is not None for job in jobs)
-            else:
-                for job in jobs:
-                    job.error = job.error or self._failures.get(_place(job))
-                await replay(jobs, self.gateway, self.jury)
-                await self._finish(lane, [job for job in jobs if job.decided])
-            for job in jobs:
-                if self.gateway.draining:
-                    return
-                if self._due(job, judged) and not self.gateway.budget.exhausted:
-                    await send.send(job)
 
-    def _due(self, job: Job, judged: bool) -> bool:
-        """Whether there is anything to ask for `job` in this pass."""
+        def items() -> Iterator[list[Item]]:
+            return chunks((item for item in self.dataset.items() if item.task in lane.tasks), CHUNK)
+
+        async def jobs_in(chunk: Sequence[Item]) -> list[Job]:
+            return await jobs_of(chunk, self.dataset.images, lane.endpoint, self.samples, self.sampling, self.jury.rubric)
+
+        async def pass_on(jobs: Sequence[Job]) -> None:
+            await self._pass_on(lane, jobs, send, judged=judged)
+
+        if lane.endpoint.jobs is not None and not (judged and self.judged_last):
+            await BatchLane(lane, self.gateway, self.store, self.run, items, jobs_in, self._verified, pass_on).execute()
+            return
+        for chunk in items():
+            await pass_on(await jobs_in(chunk))
+            if self.gateway.draining:
+                return
+
+    async def _pass_on(self, lane: Lane, jobs: Sequence[Job], send: MemoryObjectSendStream[Job], *, judged: bool) -> None:
+        """Write rows for what the cache answers in full, and send on the rest."""
         if not judged:
-            return job.answer is None and job.error is None
-        return not job.decided and (job.answer is not None or not self.judged_last)
+            self._failures |= {_place(job): job.error for job in jobs if job.error is not None}
+            await replay_answers(jobs, self.gateway)
+            lane.generated += sum(job.answer is not None for job in jobs)
+        else:
+            for job in jobs:
+                job.error = job.error or self._failures.get(_place(job))
+            await replay(jobs, self.gateway, self.jury)
+            await self._finish(lane, [job for job in jobs if job.decided])
+        for job in jobs:
+            if self.gateway.draining:
+                return
+            if self._due(lane, job, judged) and not self.gateway.budget.exhausted:
+                await send.send(job)
+
+    def _due(self, lane: Lane, job: Job, judged: bool) -> bool:
+        """Whether there is anything to ask for `job` in this pass; the model itself is not asked where batch jobs do that."""
+        if not judged:
+            return job.answer is None and job.error is None and lane.endpoint.jobs is None
+        return not job.decided and (job.answer is not None or not (self.judged_last or lane.endpoint.jobs))
 
     async def _generate(self, lane: Lane, jobs: MemoryObjectReceiveStream[Job], questions: Questions | None) -> None:
         async with jobs, questions or nullcontext():

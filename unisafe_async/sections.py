@@ -253,6 +253,9 @@ class ModelSection(EndpointSection):
     tasks: list[TaskName] = []
     backbone: str | None = None
     utility: float | None = Field(None, ge=0, le=100)
+    mode: Literal["online", "batch"] = "online"
+    batch_poll_s: float = Field(60.0, gt=0)
+    batch_discount: float = Field(0.5, ge=0, le=1)
 
     @model_validator(mode="before")
     @classmethod
@@ -371,7 +374,12 @@ def mistakes_of(endpoint: EndpointSection) -> list[str]:
     wires = {"openai": OPENAI, "azure": AZURE, "anthropic": ANTHROPIC, "gemini": GEMINI}
     allowed = {name: wires[preset.wire] for name, preset in presets().items()}
     allowed |= {"simulated": SIMULATED, RECORDED: frozenset({"images"}), "transformers": TRANSFORMERS, "diffusers": DIFFUSERS}
+    batched = isinstance(endpoint, ModelSection) and endpoint.mode == "batch"
+    if isinstance(endpoint, ModelSection):
+        found += _mistakes_of_batching(endpoint)
     for key in sorted(endpoint.model_fields_set & OWN):
+        if key == "batch_size" and batched:
+            continue
         if key not in allowed.get(endpoint.provider, PLUGIN):
             takers = [name for name, keys in allowed.items() if key in keys]
             listed = " or ".join(f'"{name}"' for name in takers if len(takers) <= 4 or name not in presets() or name == "openai")
@@ -394,6 +402,27 @@ def mistakes_of(endpoint: EndpointSection) -> list[str]:
         found += _mistakes_of_local(endpoint)
     else:
         found += _mistakes_of_plugin(endpoint)
+    return found
+
+
+BATCHING = ("openai", "azure", "anthropic")
+"""Vendors whose batch jobs we know how to hand over."""
+
+
+def _mistakes_of_batching(endpoint: ModelSection) -> list[str]:
+    """What does not go together with batch jobs, and keys of theirs without them."""
+    if endpoint.mode == "online":
+        lone = sorted(endpoint.model_fields_set & {"batch_poll_s", "batch_discount"})
+        return [f'{key}: goes with mode = "batch" only' for key in lone]
+    found = []
+    if endpoint.provider not in BATCHING:
+        found.append(f'mode: no batch jobs with provider = "{endpoint.provider}"; they go with {", ".join(BATCHING)}')
+    if "image" in endpoint.gives:
+        found.append('gives: batch jobs carry chats only; put gives = ["text"], and ask for images in an entry of its own, online')
+    if endpoint.api == "responses":
+        found.append('api: batch jobs carry chat completions; put api = "chat"')
+    if endpoint.api_version is not None:
+        found.append("base_url: batch jobs go to the address of the whole resource: https://RESOURCE.openai.azure.com/openai/v1")
     return found
 
 

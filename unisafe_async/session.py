@@ -52,6 +52,9 @@ def run_session(config: Config, *, fresh: bool = False, dataset: Dataset | None 
         return INTERRUPTED
     report = read_file(result.cache, lambda connection: read_report(connection, result.run))
     print_report(console, report)
+    if result.waiting:
+        words = f"{count(result.waiting, 'request')} in batch jobs under way at the vendor: `unisafe run` again collects them."
+        console.print(Text(words, style="yellow"))
     if result.status == "interrupted":
         return INTERRUPTED
     return UNJUDGED if report.unjudged or report.bill.problems else DONE
@@ -89,6 +92,8 @@ async def _stop_on_signal(console: Console, run: Run, scope: anyio.CancelScope) 
                 return
             run.drain()
             console.print(Text("stopping: calls under way are finished and kept; Ctrl-C again stops at once", style="yellow"))
+            if any(lane.jobs_open for lane in run.lanes):
+                console.print(Text("batch jobs go on at the vendor; the next run collects them", style="yellow"))
 
 
 def simulate_session(

@@ -2,13 +2,14 @@
 
 from unisafe_async.gateway.budget import Budget, BudgetSpent, Draining, NotRun
 from unisafe_async.gateway.concurrency import AdaptiveConcurrency
-from unisafe_async.gateway.endpoint import Counts, Endpoint, Prices
+from unisafe_async.gateway.endpoint import BatchJobs, Counts, Endpoint, Prices
 from unisafe_async.gateway.gateway import Asked, Gateway, key_of
 from unisafe_async.gateway.rates import Pace, RateLimits
 
 __all__ = [
     "AdaptiveConcurrency",
     "Asked",
+    "BatchJobs",
     "Budget",
     "BudgetSpent",
     "Counts",

@@ -42,6 +42,17 @@ class Budget:
             await self._changed.wait()
         self._reserved += most
 
+    def try_reserve(self, most: float) -> bool:
+        """Set aside `most` dollars if they are there now."""
+        if self.limit is not None and self.spent + self._reserved + most > self.limit:
+            return False
+        self._reserved += most if self.limit is not None else 0.0
+        return True
+
+    def owe(self, most: float) -> None:
+        """Set aside `most` dollars that an earlier run has committed already, whether they are there or not."""
+        self._reserved += most if self.limit is not None else 0.0
+
     def settle(self, most: float, cost: float) -> None:
         """A call for which `most` was set aside cost `cost` (0 when it failed)."""
         self.spent += cost

@@ -20,6 +20,10 @@ class Prices:
     tokens_out: float | None = None
     image: float | None = None
 
+    def times(self, factor: float) -> Prices:
+        """All of them by a discount."""
+        return Prices(*(None if price is None else price * factor for price in (self.tokens_in, self.tokens_out, self.image)))
+
     def cost(self, tokens_in: float, tokens_out: float, images: float) -> float | None:
         if self.tokens_in is None and self.tokens_out is None and self.image is None:
             return None
@@ -43,6 +47,19 @@ class Counts:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class BatchJobs:
+    """How a model's requests go as batch jobs.
+
+    Args:
+        poll: seconds between looks at a job.
+        most_requests: in one job; None for the vendor's limit.
+    """
+
+    poll: float = 60.0
+    most_requests: int | None = None
+
+
 @dataclass
 class Endpoint:
     """A provider with its limits.
@@ -53,6 +70,7 @@ class Endpoint:
         concurrency, rates: how fast it may be called.
         max_tries: tries of one call that end in a Transient error; waits for a rate limit do not count.
         max_wait: seconds after which a call is given up, waits included.
+        jobs: how batch jobs are cut and watched; None for a model that is asked call by call.
     """
 
     name: str
@@ -64,6 +82,7 @@ class Endpoint:
     max_wait: float = 900.0
     counts: Counts = field(default_factory=Counts)
     stopped: Misconfigured | None = None
+    jobs: BatchJobs | None = None
 
     def tokens_in(self, request: Request) -> float:
         """An estimate before the call: four characters a token."""

@@ -61,6 +61,14 @@ def key_of(identity: str, request: Request) -> str:
     return digest_of(identity.encode() + b"\0" + request.canonical)
 
 
+def _priced(endpoint: Endpoint, response: Response) -> Response:
+    """The answer with its cost, counted; the provider's own word on the cost goes first."""
+    usage = response.usage
+    cost = usage.cost if usage.cost is not None else endpoint.prices.cost(usage.tokens_in, usage.tokens_out, usage.images)
+    endpoint.count(response, cost)
+    return response if cost is None else replace(response, usage=replace(usage, cost=cost))
+
+
 class Gateway:
     """`ask` any endpoint.
 
@@ -75,7 +83,7 @@ class Gateway:
         self.budget = budget
         self._store = store
         self._run = run
-        self._since = since
+        self.since = since
         self._flights: dict[str, _Flight] = {}
         self._recent: OrderedDict[str, Answer] = OrderedDict()
         self._made: set[int] = set()
@@ -100,7 +108,7 @@ class Gateway:
         """The stored answers for `keys`; nothing is sent."""
         found = {key: self._recent[key] for key in keys if key in self._recent}
         missing = [key for key in keys if key not in found]
-        return found | (await self._store.look_up(missing, self._since) if missing else {})
+        return found | (await self._store.look_up(missing, self.since) if missing else {})
 
     async def ask(self, endpoint: Endpoint, request: Request, *, looked_up: bool = False) -> Asked:
         """The answer of `endpoint` to `request`. With `looked_up` the cache was asked in vain, some time ago in this run.
@@ -125,7 +133,7 @@ class Gateway:
         flight = self._flights[key] = _Flight()
         try:
             if not looked_up or int(key[:16], 16) in self._made:
-                found = await self._store.look_up([key], self._since)
+                found = await self._store.look_up([key], self.since)
                 if key in found:
                     flight.answer = found[key]
                     endpoint.counts.cached += 1
@@ -155,18 +163,22 @@ class Gateway:
         cost = 0.0
         await self.budget.reserve(most)
         try:
-            response = await self._retried(endpoint, request)
-            usage = response.usage
-            priced = usage.cost if usage.cost is not None else endpoint.prices.cost(usage.tokens_in, usage.tokens_out, usage.images)
-            cost = priced or 0.0
-            if priced is not None:
-                response = replace(response, usage=replace(usage, cost=priced))
-            endpoint.count(response, priced)
+            response = _priced(endpoint, await self._retried(endpoint, request))
+            cost = response.usage.cost or 0.0
         finally:
             self.budget.settle(most, cost)
+        return await self._kept(endpoint, key, request.canonical.decode(), response)
+
+    async def keep(self, endpoint: Endpoint, key: str, request: str, response: Response) -> None:
+        """Commit an answer that came in a batch job; `request` is canonical JSON. What was set aside for the job is not touched."""
+        response = _priced(endpoint, response)
+        self.budget.settle(0.0, response.usage.cost or 0.0)
+        await self._kept(endpoint, key, request, response)
+
+    async def _kept(self, endpoint: Endpoint, key: str, request: str, response: Response) -> Answer:
         answer = Answer(self._store.ids.next(), response)
         with anyio.CancelScope(shield=True):
-            await self._store.commit(Paid(key, endpoint.provider.identity, request.canonical.decode(), answer, self._run))
+            await self._store.commit(Paid(key, endpoint.provider.identity, request, answer, self._run))
         return answer
 
     async def _retried(self, endpoint: Endpoint, request: Request) -> Response:

@@ -26,7 +26,11 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
     calls = sum(need.calls for need in [*plan.models, *plan.judges])
     cost = "cost unknown: give price_in and price_out" if plan.cost is None else f"about {dollars(plan.cost)}"
     console.print(Text(f"{count(calls, 'call')} to make, {cost}, about {duration(plan.seconds)}; nothing was sent."))
-    if not all(need.known_latency for need in [*plan.models, *plan.judges] if need.calls):
+    if any(need.batch and need.calls for need in plan.models):
+        waiting = sum(need.under_way for need in plan.models)
+        told = f" {count(waiting, 'call')} of these are under way already." if waiting else ""
+        console.print(Text(f"Batch jobs take up to 24 h, beside that time; their prices are with the discount.{told}"))
+    if not all(need.known_latency for need in [*plan.models, *plan.judges] if need.calls and not need.batch):
         console.print(
             Text("Times assume 5 s a call, or a batch of 16 on this machine, where a model has not answered before.", style="dim")
         )
@@ -61,5 +65,5 @@ def _cells(need: Need) -> list[str]:
         f"{need.tokens_in / 1000:,.0f}k",
         f"{need.tokens_out / 1000:,.0f}k",
         cost,
-        duration(need.seconds) if need.calls else "-",
+        ("up to 24 h" if need.batch else duration(need.seconds)) if need.calls else "-",
     ]

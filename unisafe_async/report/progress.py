@@ -15,7 +15,7 @@ from rich.text import Text
 from providers.base import OnDevice, Provider
 from unisafe_async.evaluation import Run
 from unisafe_async.gateway import Endpoint
-from unisafe_async.report.text import dollars, duration, line, plain
+from unisafe_async.report.text import count, dollars, duration, line, plain
 from unisafe_async.scheduler import Lane
 
 GB = 1e9
@@ -106,9 +106,10 @@ class Progress:
         return table
 
     def _notes(self) -> list[str]:
-        """What models on this machine are doing, and that judging waits for them."""
+        """What batch jobs and models on this machine are doing, and that judging waits for them."""
         run = self._run
-        notes = [f"{plain(endpoint.name)}: {said}" for endpoint in run.endpoints if (said := local_words(endpoint.provider))]
+        notes = [f"{plain(lane.endpoint.name)}: {said}" for lane in run.lanes if (said := batch_words(lane))]
+        notes += [f"{plain(endpoint.name)}: {said}" for endpoint in run.endpoints if (said := local_words(endpoint.provider))]
         if not run.pipeline.judging_now:
             generated = sum(lane.generated for lane in run.lanes)
             notes.append(f"{generated:,} of {run.total:,} answered; the judge needs the same device and comes after")
@@ -133,8 +134,18 @@ class Progress:
         done, total = (lane.done, lane.total) if lane else (self._run.done, self._run.total)
         if done >= total:
             return "done" if lane else ""
+        if any(one.jobs_open for one in ([lane] if lane else self._run.lanes)):
+            return ""  # a vendor's jobs end when they end
         speed = self._rows.setdefault(lane.endpoint.name if lane else "", Speed(ROWS_WINDOW)).at(done)
         return duration((total - done) / speed) if speed > 0 else ""
+
+
+def batch_words(lane: Lane) -> str:
+    """How far a model's batch jobs are; nothing where none is under way."""
+    if not lane.jobs_open:
+        return ""
+    jobs = count(lane.jobs_open, "batch job")
+    return f"{jobs} under way, {lane.requests_done:,} of {count(lane.requests_open, 'request')} done at the vendor"
 
 
 def local_words(provider: Provider) -> str:

@@ -1,0 +1,83 @@
+"""Table `batches`: batch jobs at a vendor, known here before the vendor is asked and until their answers are in `responses`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import duckdb
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """One job, without its requests (they stay in the file).
+
+    Args:
+        id: the vendor's name of the job; while it is being handed over, its tag.
+        keys: responses.key of each request.
+        handed_over: False while it is not known whether the vendor took it.
+        most: US dollars that it can cost at most.
+        created: UTC, before it was handed over.
+    """
+
+    id: str
+    identity: str
+    keys: tuple[str, ...]
+    handed_over: bool
+    most: float
+    run: str
+    created: datetime
+
+    @property
+    def first_id(self) -> int:
+        """The least id of an answer that came after this job was begun (records.Ids)."""
+        return int(self.created.replace(tzinfo=UTC).timestamp() * 1e6) << 12
+
+
+def add_batch(connection: duckdb.DuckDBPyConnection, record: BatchRecord, requests: Sequence[str]) -> None:
+    """Keep a job that is about to be handed over, with the canonical JSON of its requests, in the order of its keys."""
+    values = [record.id, record.identity, list(record.keys), record.run, record.created, list(requests), record.most]
+    connection.execute("INSERT INTO batches VALUES (?, ?, ?, 'submitting', ?, ?, ?, ?)", values)
+
+
+def accept_batch(connection: duckdb.DuckDBPyConnection, tag: str, job: str) -> None:
+    """The vendor took the job and calls it `job`."""
+    connection.execute("UPDATE batches SET id = ?, status = 'submitted' WHERE id = ?", [job, tag])
+
+
+def end_batch(connection: duckdb.DuckDBPyConnection, job: str, status: str) -> None:
+    """Nothing more is to come of the job: `collected` or `failed`."""
+    connection.execute("UPDATE batches SET status = ?, requests = NULL WHERE id = ?", [status, job])
+
+
+def open_batches(connection: duckdb.DuckDBPyConnection, identity: str) -> list[BatchRecord]:
+    """The jobs of a model that are under way, or may be."""
+    found = connection.execute(
+        """
+        SELECT id, identity, keys, status = 'submitted', most, run, created FROM batches
+        WHERE identity = ? AND status IN ('submitting', 'submitted') ORDER BY created
+        """,
+        [identity],
+    ).fetchall()
+    return [BatchRecord(row[0], row[1], tuple(row[2]), *row[3:]) for row in found]
+
+
+def known_jobs(connection: duckdb.DuckDBPyConnection, identity: str) -> set[str]:
+    """Every job of a model that the vendor has ever named to us."""
+    return {row[0] for row in connection.execute("SELECT id FROM batches WHERE identity = ?", [identity]).fetchall()}
+
+
+def unanswered(connection: duckdb.DuckDBPyConnection, job: str, since: int) -> dict[str, str]:
+    """Of a job, the requests by key that have no answer with an id from `since` on."""
+    sql = """
+        WITH job AS (SELECT unnest(keys) AS key, unnest(requests) AS request FROM batches WHERE id = $1)
+        SELECT key, request FROM job
+        WHERE key NOT IN (SELECT key FROM responses WHERE id >= $2 AND key IN (SELECT key FROM job))
+    """
+    return dict(connection.execute(sql, [job, since]).fetchall())
+
+
+def under_way(connection: duckdb.DuckDBPyConnection, identity: str) -> Collection[str]:
+    """The keys of a model's requests that are in a job under way."""
+    return {key for record in open_batches(connection, identity) for key in record.keys}
