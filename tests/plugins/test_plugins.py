@@ -7,10 +7,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from anyio import to_thread
 
 from tests.plugins.conftest import Command
 from unisafe_async import evaluate
 from unisafe_async.config import ConfigError
+from unisafe_async.dataset import open_dataset
+from unisafe_async.simulate import Simulator, serving
 
 JUDGE = """
 [cache]
@@ -222,3 +225,21 @@ def test_two_packages_with_one_name_are_told_apart_by_uninstalling_one(tmp_path:
     assert "two plugins are named 'echo', of rival 0.1 and unisafe-echo 1.2.3; uninstall one" in done.stderr
     assert unisafe("run", *TEXT, "--model", "Sim", PYTHONPATH=both).returncode == 0
     assert "two plugins are named 'echo'" in unisafe("providers", PYTHONPATH=both).stdout
+
+
+async def test_four_vendors_and_a_plugin_run_to_one_table(tmp_path: Path, unisafe: Command) -> None:
+    async with serving(Simulator(open_dataset("sample"), key=SECRET)) as url:
+        root = url.removesuffix("/v1")
+        vendors = {"openai": url, "azure": f"{root}/openai/v1", "gemini": f"{root}/v1beta", "anthropic": f"{root}/anthropic/v1"}
+        keyed = 'key_env = "PLANTED"\ntakes = ["text", "image"]\nbase_url = "{}"'
+        models = [model(name, f"by {name}", "balanced", keyed.format(address)) for name, address in vendors.items()]
+        bench(tmp_path, *models, model("echo", more='takes = ["text", "image"]'))
+        done = await to_thread.run_sync(lambda: unisafe("run", PLANTED=SECRET, COLUMNS="140"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in (*(f"by {name}" for name in vendors), "Mine"):
+        assert done.stdout.count(name) >= 4, name  # both panels, overall, coverage
+    assert rows(tmp_path, "SELECT count(*) FROM rows WHERE contextual IS NULL OR intrinsic IS NULL") == [(0,)]
+    struck = rows(tmp_path, "SELECT DISTINCT outcome FROM rows WHERE outcome LIKE 'blocked%' ORDER BY 1")
+    assert struck == [("blocked_request",), ("blocked_response",)]
+    blocks = unisafe("report", "--blocks", COLUMNS="140")
+    assert "simulated" in blocks.stdout
