@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from pathlib import Path
@@ -48,7 +49,7 @@ def test_a_page_is_replaced_by_a_newer_one_and_nothing_is_left_beside_it(pages: 
 
 def test_nothing_in_the_file_leads_elsewhere(pages: Pages) -> None:
     text = pages.embedded.read_text("utf-8")
-    assert "default-src 'none'" in text
+    assert "default-src 'none'" in html.unescape(text)
     assert "unsafe-inline" not in text
     markup = text.partition("<main>")[2].partition('<script type="application/json"')[0]
     assert set(re.findall(r'href="([^#"][^"]*)"', markup)) == set()
