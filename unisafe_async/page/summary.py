@@ -89,7 +89,7 @@ class Summary:
 
 
 def read_summary(connection: duckdb.DuckDBPyConnection, name: str | None, where: Where = ALL) -> Summary:
-    """The figures of the run that `name` begins, or of the newest one, over the rows `where`. Raises CacheError if there is none."""
+    """The figures of the run that `name` begins, or of the newest one, of its rows `where`. Raises CacheError if there is none."""
     report = read_report(connection, name, None, where)
     run, where = report.run, report.where
     found = connection.execute("SELECT config FROM runs WHERE run = ?", [run]).fetchone()
