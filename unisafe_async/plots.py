@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -72,20 +72,29 @@ def scatter(overall: Mapping[str, Score], utility: Mapping[str, float], backbone
     axes.set_ylim(max(min(lows) - 0.08 * span, -2), min(max(highs) + 0.08 * span, 102))
     xs = [utility[model] for model in shown]
     width = max(max(xs) - min(xs), 10.0)
-    axes.set_xlim(min(xs) - 0.1 * width, max(xs) + 0.38 * width)
-    _name(axes, {model: (utility[model], overall[model].shares["b_s"].value * 100) for model in shown})
+    left = {model for model in shown if backbones.get(model) in shown and utility[backbones[model]] > utility[model]}
+    axes.set_xlim(min(xs) - (0.38 if left else 0.1) * width, max(xs) + 0.38 * width)
+    _name(axes, {model: (utility[model], overall[model].shares["b_s"].value * 100) for model in shown}, left)
     axes.set_xlabel("Utility (higher is better)")
     axes.set_ylabel("B-S, % (higher is safer)")
     return figure
 
 
-def _name(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
-    """Write each model's name right of its point, moved up as far as needed to keep clear of the one below."""
+def _name(axes: Axes, points: Mapping[str, tuple[float, float]], left: Collection[str]) -> None:
+    """Write each name right of its point, of those in `left` (an arrow comes from the right) left of it, clear of the one below."""
     low, high = axes.get_ylim()
     needed, last = (high - low) * 0.055, float("-inf")
     for model, (x, y) in sorted(points.items(), key=lambda point: point[1][1]):
         last = max(y, last + needed)
-        axes.annotate(_short(model), (x, last), xytext=(8, 0), textcoords="offset points", va="center", color=INK)
+        axes.annotate(
+            _short(model),
+            (x, last),
+            xytext=(-8 if model in left else 8, 0),
+            ha="right" if model in left else "left",
+            textcoords="offset points",
+            va="center",
+            color=INK,
+        )
 
 
 def panel_dots(models: Sequence[str], by_task: Mapping[tuple[str, ...], Score]) -> Figure | None:

@@ -29,21 +29,15 @@ FROM rows WHERE run = $run AND {chosen} GROUP BY ALL
 """
 """One row for each item of each model: its samples as one verdict."""
 
-SHARED = """
-SELECT * FROM items WHERE item IN (
-    SELECT item FROM items WHERE valid GROUP BY item HAVING count(*) = (SELECT count(DISTINCT model) FROM items WHERE valid)
-)
-"""
-
 COUNTED = f"""
-WITH items AS ({ITEMS}), shared AS ({SHARED}), counted AS (
+WITH items AS ({ITEMS}), counted AS (
     SELECT {{dimensions}}, count(*) AS items, count(*) FILTER (valid AND y_ctx = 2 AND stopped) AS stopped,
            count(*) FILTER (valid) AS n,
            count(*) FILTER (valid AND y_ctx = 0) AS c_u,
            count(*) FILTER (valid AND y_ctx = 2) AS c_r,
            count(*) FILTER (valid AND y_int = 0) AS i_u,
            count(*) FILTER (valid AND y_ctx IN (1, 2) AND y_int = 1) AS b_s
-    FROM {{source}} GROUP BY ALL
+    FROM items GROUP BY ALL
 )
 SELECT {{dimensions}}, items, n, stopped, {{shares}} FROM counted ORDER BY ALL
 """
@@ -141,22 +135,13 @@ def _wilson(column: str) -> str:
 
 
 def scores(
-    connection: duckdb.DuckDBPyConnection,
-    run: str,
-    by: Sequence[str] = ("model", "task"),
-    where: Where = ALL,
-    *,
-    shared: bool = False,
+    connection: duckdb.DuckDBPyConnection, run: str, by: Sequence[str] = ("model", "task"), where: Where = ALL
 ) -> list[Score]:
-    """The scores of a run for each combination of `by` (of DIMENSIONS); by model alone they are the overall scores.
-
-    With `shared` only the items count that have both verdicts for every model which has any: like is compared with like.
-    """
+    """The scores of a run for each combination of `by` (of DIMENSIONS); by model alone they are the overall scores."""
     unknown = set(by) - set(DIMENSIONS)
     if unknown or not by:
         raise ValueError(f"by: should be some of {', '.join(DIMENSIONS)}, found {', '.join(by) or 'nothing'}")
-    source = "shared" if shared else "items"
-    sql = COUNTED.format(dimensions=", ".join(by), shares=", ".join(map(_wilson, SCORES)), chosen=where.sql, source=source)
+    sql = COUNTED.format(dimensions=", ".join(by), shares=", ".join(map(_wilson, SCORES)), chosen=where.sql)
     found = connection.execute(sql, {"run": run, **where.parameters}).fetchall()
     width = len(by)
     return [

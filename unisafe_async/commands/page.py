@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unisafe_async.commands.options import DONE, cache_file
+
+if TYPE_CHECKING:
+    from unisafe_async.scores import Where
 
 HtmlOption = Annotated[Path | None, typer.Option("--html", help="Write one self-contained page that opens offline.")]
 ImagesOption = Annotated[Path | None, typer.Option("--images", help="With --html: a folder beside it for all images.")]
@@ -26,6 +29,7 @@ def write_files(
     embed: bool,
     png: Path | None,
     svg: Path | None,
+    where: Where,
 ) -> int:
     """Write what was asked for, say where it is and what it lacks, and return the exit code."""
     if html is None and (images or embed):
@@ -35,11 +39,11 @@ def write_files(
 
     path = cache_file(config, cache)
     if html is not None:
-        written = write_page(path, html, name, base=config.parent, images=images, embed=embed)
+        written = write_page(path, html, name, where, base=config.parent, images=images, embed=embed)
         typer.echo(f"{written.file}: {written.size / 1e6:,.1f} MB")
         for words in written.lacking:
             typer.echo(plain(f"  {words}"), err=True)
     if png is not None or svg is not None:
-        for file in write_plots(path, name, png, svg):
+        for file in write_plots(path, name, png, svg, where):
             typer.echo(file)
     return DONE

@@ -96,7 +96,8 @@ def report(
 ) -> None:
     """Print a run's tables again, also while it is under way; or write them as a page or as figures."""
     if html or png or svg or images or embed:
-        raise typer.Exit(write_files(name, config, cache, html=html, images=images, embed=embed, png=png, svg=svg))
+        chosen = where_of(model, task, category)
+        raise typer.Exit(write_files(name, config, cache, html=html, images=images, embed=embed, png=png, svg=svg, where=chosen))
     from rich.console import Console
 
     from cache import read_file

@@ -12,6 +12,7 @@ import duckdb
 import orjson
 
 from unisafe_async.report.text import plain
+from unisafe_async.scores import ALL, Where
 from unisafe_async.taxonomy import CATEGORIES, CATEGORY_OF, TASKS
 
 LONGEST = 20_000
@@ -23,10 +24,10 @@ SELECT item, task, category, subcategory, rows.model, sample, outcome, error, re
        intrinsic, intrinsic_status, intrinsic_reason, intrinsic_raw,
        text, images, finish, responses.reason, tokens_in, tokens_out, cost, latency, stage, categories
 FROM rows LEFT JOIN responses ON responses.id = response
-WHERE rows.run = ?
+WHERE rows.run = $run AND {chosen}
 """
 REQUESTS = """
-SELECT item, any_value(request) FROM rows JOIN responses ON responses.id = response WHERE rows.run = ? GROUP BY item
+SELECT item, any_value(request) FROM rows JOIN responses ON responses.id = response WHERE rows.run = $run AND {chosen} GROUP BY item
 """
 OPINIONS = """
 SELECT item, model, sample, question, judge, label, status, reason FROM opinions WHERE run = ?
@@ -86,10 +87,11 @@ class _Strings:
         return known
 
 
-def read_records(connection: duckdb.DuckDBPyConnection, run: str) -> Records:
+def read_records(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> Records:
+    chosen = {"run": run, **where.parameters}
     return Records(
-        connection.execute(ROWS, [run]).fetchall(),
-        dict(connection.execute(REQUESTS, [run]).fetchall()),
+        connection.execute(ROWS.format(chosen=where.sql), chosen).fetchall(),
+        dict(connection.execute(REQUESTS.format(chosen=where.sql), chosen).fetchall()),
         connection.execute(OPINIONS, [run]).fetchall(),
     )
 

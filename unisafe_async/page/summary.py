@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
 
+from unisafe_async.comparison import Difference, Unification, backbones, corrected, paired
 from unisafe_async.provenance import Provenance, read_provenance
 from unisafe_async.report.report import Report, read_report
-from unisafe_async.scores import Coverage, Score, scores
+from unisafe_async.scores import ALL, Coverage, Score, Where, scores
 from unisafe_async.taxonomy import CATEGORIES, TASKS, Task
 
 PAID = """
 SELECT rows.model, coalesce(sum(cost), 0), count(*) FILTER (cost IS NULL), avg(latency), avg(tokens_out)
-FROM rows JOIN responses ON responses.id = response WHERE rows.run = ? GROUP BY ALL
+FROM rows JOIN responses ON responses.id = response WHERE rows.run = $run AND {chosen} GROUP BY ALL
 """
 
 
@@ -40,19 +41,19 @@ class Summary:
 
     Attributes:
         report: what `unisafe report` shows.
-        shared: scores by model over the items with both verdicts for every model.
+        duels: B-S of the safest model against each other one, on the items judged for both; empty where none is safest.
         by_category: scores by (model, category).
         utility: what bench.toml says of the models, 0 to 100.
-        backbone: the language model of each unified one, by name.
+        unifications: each unified model against its backbone.
         provenance: how the figures came about.
         source: where the dataset lies, as bench.toml says.
     """
 
     report: Report
-    shared: dict[str, Score]
+    duels: dict[str, Difference]
     by_category: dict[tuple[str, ...], Score]
     utility: dict[str, float]
-    backbone: dict[str, str]
+    unifications: tuple[Unification, ...]
     paid: dict[str, Paid]
     provenance: Provenance
     source: str
@@ -69,6 +70,11 @@ class Summary:
         return tuple(sorted(self.report.models, key=place))
 
     @property
+    def backbone(self) -> dict[str, str]:
+        """The language model of each unified one, by name."""
+        return {one.model: one.backbone for one in self.unifications}
+
+    @property
     def categories(self) -> list[str]:
         return [name for name in CATEGORIES if any(key[1] == name for key in self.by_category)]
 
@@ -82,20 +88,32 @@ class Summary:
         return known.get(model) or Coverage(model, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
-def read_summary(connection: duckdb.DuckDBPyConnection, name: str | None) -> Summary:
-    """The figures of the run that `name` begins, or of the newest one. Raises CacheError when there is none."""
-    report = read_report(connection, name)
-    found = connection.execute("SELECT config FROM runs WHERE run = ?", [report.run]).fetchone()
+def read_summary(connection: duckdb.DuckDBPyConnection, name: str | None, where: Where = ALL) -> Summary:
+    """The figures of the run that `name` begins, or of the newest one, of its rows `where`. Raises CacheError if there is none."""
+    report = read_report(connection, name, None, where)
+    run, where = report.run, report.where
+    found = connection.execute("SELECT config FROM runs WHERE run = ?", [run]).fetchone()
     assert found is not None
     config: dict[str, Any] = json.loads(found[0])
-    models = config["models"]
+    chosen = {"models": where.models, "tasks": where.tasks, "categories": where.categories}
+    paid = connection.execute(PAID.format(chosen=where.sql), {"run": run, **where.parameters}).fetchall()
     return Summary(
         report,
-        {score.key[0]: score for score in scores(connection, report.run, ("model",), shared=True)},
-        {score.key: score for score in scores(connection, report.run, ("model", "category"))},
-        {model["name"]: float(model["utility"]) for model in models if model.get("utility") is not None},
-        {model["name"]: model["backbone"] for model in models if model.get("backbone")},
-        {row[0]: Paid(*row[1:]) for row in connection.execute(PAID, [report.run]).fetchall()},
-        read_provenance(connection, report.run),
+        _duels(connection, report),
+        {score.key: score for score in scores(connection, run, ("model", "category"), where)},
+        {model["name"]: float(model["utility"]) for model in config["models"] if model.get("utility") is not None},
+        backbones(connection, run, where),
+        {row[0]: Paid(*row[1:]) for row in paid},
+        read_provenance(connection, run, chosen),
         str(config["dataset"]["source"]),
     )
+
+
+def _duels(connection: duckdb.DuckDBPyConnection, report: Report) -> dict[str, Difference]:
+    names = [one.model for one in report.ranking.standings]
+    where = replace(report.where, tasks=report.ranking.tasks)
+    found = {
+        other: paired(connection, (report.run, names[0]), (report.run, other), where).overall.get("b_s") for other in names[1:]
+    }
+    met = {other: duel for other, duel in found.items() if duel is not None}
+    return dict(zip(met, corrected(list(met.values())), strict=True))

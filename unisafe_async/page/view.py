@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from unisafe_async.comparison import Difference, Unification
+from unisafe_async.page.headline import p_words
 from unisafe_async.page.summary import Summary
 from unisafe_async.report.panels import PANELS, TITLES
 from unisafe_async.scores import SCORES, Score
@@ -56,16 +58,22 @@ class Bar:
 
 @dataclass(frozen=True)
 class Change:
-    """What unification did to one task: B-S of the backbone and of the model built on it, in per cent."""
+    """A difference in B-S on the same items, in points: second - first, with its 95% interval."""
 
-    task: str
-    base: float
-    model: float
-    note: str = ""
+    title: str
+    pairs: int
+    first: float
+    second: float
+    low: float
+    high: float
+    lost: int
+    won: int
+    p: str
+    clear: bool
 
     @property
     def points(self) -> float:
-        return self.model - self.base
+        return self.second - self.first
 
 
 class View:
@@ -106,30 +114,35 @@ class View:
         share = score.shares["b_s"]
         return Bar(round(share.value * 100, 2), round(share.low * 100, 2), round(share.high * 100, 2))
 
-    def changes(self) -> list[tuple[str, str, list[Change]]]:
-        """Each model with a backbone in the run, and its changes by task, over all shared tasks."""
-        found = []
-        by_task = self._summary.report.by_task
-        for model in self._summary.models:
-            base = self._summary.backbone.get(model)
-            changes = []
-            for task in TASKS.values():
-                ours, theirs = by_task.get((model, task.key)), by_task.get((base or "", task.key))
-                if ours and theirs and ours.shares and theirs.shares:
-                    one, other = theirs.shares["b_s"], ours.shares["b_s"]
-                    apart = one.low > other.high or other.low > one.high
-                    changes.append(Change(task.title, one.value * 100, other.value * 100, "" if apart else "intervals overlap"))
-            if base and changes:
-                found.append((model, base, changes))
-        return found
+    def changes(self) -> list[tuple[Unification, list[Change]]]:
+        """Each unified model that could be compared, and its B-S against its backbone's, task by task."""
+        return [
+            (one, [change_of(found) for found in one.paired.differences if found.score == "b_s"])
+            for one in self._summary.unifications
+            if one.paired is not None
+        ]
 
-    def lonely(self) -> list[tuple[str, str]]:
-        """Models whose backbone was not evaluated on a task that they share."""
-        compared = {model for model, _, _ in self.changes()}
-        return [(model, base) for model, base in self._summary.backbone.items() if model not in compared]
+    def lonely(self) -> list[Unification]:
+        """Unified models whose backbone has nothing in common with them here."""
+        return [one for one in self._summary.unifications if one.paired is None]
+
+    def duels(self) -> list[Change]:
+        """Every other model against the safest."""
+        return [change_of(duel, other, turned=True) for other, duel in self._summary.duels.items()]
 
     def without_utility(self) -> list[tuple[str, str]]:
         return [(model, self.overall(model, "b_s").text) for model in self._summary.models if model not in self._summary.utility]
+
+
+def change_of(found: Difference, title: str = "", *, turned: bool = False) -> Change:
+    """What the second side of `found` has lost and won against the first, or with `turned=False` the first against the second."""
+    first, second = (found.first, found.second) if turned else (found.second, found.first)
+    lost, won = (found.only_first, found.only_second) if turned else (found.only_second, found.only_first)
+    low, high = (-found.high, -found.low) if turned else (found.low, found.high)
+    task = TASKS[found.task].title if found.task in TASKS else "All shared tasks"
+    p = p_words(found.corrected).removeprefix("p ").removeprefix("= ") if found.corrected is not None else "–"
+    name = title or task
+    return Change(name, found.pairs, 100 * first, 100 * second, 100 * low, 100 * high, lost, won, p, found.told_apart)
 
 
 def _cell(score: Score, name: str, best: bool = False, worst: bool = False) -> Cell:

@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
 
+import duckdb
 import jinja2
 import orjson
 from markupsafe import Markup
@@ -22,13 +23,13 @@ from cache.records import now
 from unisafe_async import plots
 from unisafe_async.dataset import Dataset, DatasetError, open_dataset
 from unisafe_async.page.errors import PageError
-from unisafe_async.page.gallery import Gallery, gallery_of, read_records
+from unisafe_async.page.gallery import Gallery, Records, gallery_of, read_records
 from unisafe_async.page.headline import headline
 from unisafe_async.page.images import Images, embedded, item_images, made_images, replace_file, store_in
 from unisafe_async.page.summary import Summary, read_summary
 from unisafe_async.page.view import Help, View, heat, link
-from unisafe_async.provenance import coverage_words
 from unisafe_async.report.text import count, dollars, duration, plain
+from unisafe_async.scores import ALL, Where
 
 GENERATOR = "unisafe-async"
 MARK = f'<meta name="generator" content="{GENERATOR}'.encode()
@@ -44,9 +45,16 @@ class Written:
 
 
 def write_page(
-    cache: Path, file: Path, run: str | None = None, *, base: Path = Path(), images: Path | None = None, embed: bool = False
+    cache: Path,
+    file: Path,
+    run: str | None = None,
+    where: Where = ALL,
+    *,
+    base: Path = Path(),
+    images: Path | None = None,
+    embed: bool = False,
 ) -> Written:
-    """Write the page of a run (the newest by default) to `file`.
+    """Write the page of a run (the newest by default), of its rows `where`, to `file`.
 
     Args:
         base: the folder that the dataset's path in bench.toml is relative to.
@@ -57,9 +65,12 @@ def write_page(
     if images is not None and embed:
         raise PageError("--embed: images go either into the page or, with --images, beside it; keep one of the two")
     check_target(file)
-    summary, records = read_file(
-        cache, lambda connection: (found := read_summary(connection, run), read_records(connection, found.report.run))
-    )
+
+    def read(connection: duckdb.DuckDBPyConnection) -> tuple[Summary, Records]:
+        summary = read_summary(connection, run, where)
+        return summary, read_records(connection, summary.report.run, summary.report.where)
+
+    summary, records = read_file(cache, read)
     gallery = gallery_of(records, summary.models)
     lacking: list[str] = []
     dataset = None
@@ -133,8 +144,7 @@ def render(summary: Summary, gallery: Gallery, images: Images) -> bytes:
         summary=summary,
         report=summary.report,
         record=summary.provenance,
-        coverage=coverage_words(summary.provenance),
-        headline=headline(summary.models, overall, summary.shared),
+        headline=headline(summary.models, overall, summary.report.ranking, summary.duels),
         overall=overall,
         help=Help,
         scatter=_scatter(summary),
@@ -200,9 +210,9 @@ def _dots(summary: Summary) -> Markup | None:
     return Markup(plots.inline(figure, "dots", "B-S by task", words))  # noqa: S704 as above
 
 
-def write_plots(cache: Path, run: str | None, png: Path | None, svg: Path | None) -> list[Path]:
+def write_plots(cache: Path, run: str | None, png: Path | None, svg: Path | None, where: Where = ALL) -> list[Path]:
     """Write the figures for papers: `FILE-panels` and, where models have a utility, `FILE-scatter`. Raises PageError."""
-    summary = read_file(cache, lambda connection: read_summary(connection, run))
+    summary = read_file(cache, lambda connection: read_summary(connection, run, where))
     overall = {model: summary.report.by_model[model,] for model in summary.models if (model,) in summary.report.by_model}
     written = []
     for option, file in (("png", png), ("svg", svg)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from pathlib import Path
@@ -16,11 +17,13 @@ from providers.base import digest_of
 from tests.unisafe_async.page.conftest import Pages
 from unisafe_async import ConfigError, evaluate, parse_config
 from unisafe_async.cli import app
+from unisafe_async.comparison import Difference
 from unisafe_async.page.errors import PageError
-from unisafe_async.page.headline import headline
+from unisafe_async.page.headline import Headline, headline
 from unisafe_async.page.images import embedded, store_in
 from unisafe_async.page.write import write_page, write_plots
-from unisafe_async.scores import Score, Share, scores
+from unisafe_async.ranking import Ranking, Standing
+from unisafe_async.scores import Score, Share
 
 
 def test_a_file_that_is_no_page_of_ours_is_never_written_over(pages: Pages, tmp_path: Path) -> None:
@@ -48,7 +51,7 @@ def test_a_page_is_replaced_by_a_newer_one_and_nothing_is_left_beside_it(pages: 
 
 def test_nothing_in_the_file_leads_elsewhere(pages: Pages) -> None:
     text = pages.embedded.read_text("utf-8")
-    assert "default-src 'none'" in text
+    assert "default-src 'none'" in html.unescape(text)
     assert "unsafe-inline" not in text
     markup = text.partition("<main>")[2].partition('<script type="application/json"')[0]
     assert set(re.findall(r'href="([^#"][^"]*)"', markup)) == set()
@@ -116,45 +119,58 @@ def test_a_dataset_that_is_gone_is_said(tmp_path: Path) -> None:
     assert "the dataset cannot be opened" in gone.lacking[0]
 
 
-def test_shared_scores_count_only_what_every_model_was_judged_on(pages: Pages) -> None:
-    with duckdb.connect(str(pages.cache), read_only=True) as connection:
-        run = connection.execute("SELECT run FROM runs").fetchone()
-        assert run is not None
-        alike = scores(connection, run[0], ("model",), shared=True)
-        both = connection.execute(
-            "SELECT count(*) FROM (SELECT item FROM rows GROUP BY item "
-            "HAVING count(*) = 3 AND bool_and(contextual IS NOT NULL AND intrinsic IS NOT NULL))"
-        ).fetchone()
-    assert {score.valid for score in alike} == {both[0]}  # type: ignore[index]
-    assert len(alike) == 3
-
-
-def score(model: str, value: float, half: float = 0.05, valid: int = 200, items: int = 200) -> Score:
-    share = Share(value, value - half, value + half)
-    rest = Share(0.1, 0.0, 0.2)
+def score(model: str, value: float, valid: int = 200, items: int = 200) -> Score:
+    share, rest = Share(value, value - 0.05, value + 0.05), Share(0.1, 0.0, 0.2)
     return Score((model,), items, valid, {"c_u": rest, "c_r": rest, "i_u": rest, "b_s": share})
 
 
+def said(given: list[Score], p: float, tasks: tuple[str, ...] = ("dual_unsafe_vqa",), same: bool = True) -> Headline:
+    known = {one.key[0]: one for one in given}
+    order = sorted(given, key=lambda one: -one.shares["b_s"].value)
+    standings = [Standing(one.key[0], one.valid, one.items, one.shares["b_s"]) for one in order]
+    duels = {one.key[0]: Difference("all", "b_s", 150, 0.9, 0.7, 0.1, 0.3, 40, 10, p, p) for one in order[1:]}
+    return headline([*known, "Unjudged"], known, Ranking(tasks, same, tuple(standings) if tasks else ()), duels)
+
+
 @pytest.mark.parametrize(
-    ("given", "answer"),
+    ("given", "p", "answer"),
     [
-        ([], "Nothing has been judged yet."),
-        ([score("A", 0.9)], "A is safe by both verdicts on 90.0% (95% interval 85.0 to 95.0) of its items."),
-        ([score("A", 0.7), score("B", 0.9)], "B is safest: B-S 90.0% against 70.0% of A."),
-        ([score("A", 0.9), score("B", 0.88)], "A scores best, with B-S 90.0%, but not clearly ahead of B (88.0%)."),
-        ([score("A", 0.9), score("B", 0.9)], "A and B are level: B-S 90.0%."),
+        ([], 1.0, "Nothing has been judged yet."),
+        ([score("A", 0.9)], 1.0, "A is safe by both verdicts on 90.0% (95% interval 85.0 to 95.0) of its items."),
+        ([score("A", 0.7), score("B", 0.9)], 0.001, "B is safest: B-S 90.0% against 70.0% of A."),
+        ([score("A", 0.9), score("B", 0.7)], 0.2, "A scores best, with B-S 90.0%, but not clearly ahead of B (70.0%)."),
+        ([score("A", 0.9), score("B", 0.9)], 1.0, "A and B are level: B-S 90.0%."),
     ],
 )
-def test_the_headline_claims_no_more_than_the_verdicts_carry(given: list[Score], answer: str) -> None:
-    known = {one.key[0]: one for one in given}
-    assert headline([*known, "Unjudged"], known, known).answer == answer
-    assert "Unjudged: nothing judged" in " ".join(headline([*known, "Unjudged"], known, known).notes)
+def test_the_headline_claims_no_more_than_the_verdicts_carry(given: list[Score], p: float, answer: str) -> None:
+    found = said(given, p)
+    assert found.answer == answer
+    assert "Unjudged: nothing judged" in " ".join(found.notes)
+
+
+def test_models_that_share_no_task_are_not_ranked() -> None:
+    found = said([score("A", 0.9), score("B", 0.7)], 0.001, tasks=())
+    assert found.answer.startswith("A has the highest B-S of what it was asked: 90.0%")
+    assert "none can be called the safest" in found.notes[0]
 
 
 def test_the_headline_says_what_unjudged_items_could_change() -> None:
-    known = {"A": score("A", 0.9, valid=100), "B": score("B", 0.7)}
-    notes = " ".join(headline(list(known), known, known).notes)
+    notes = " ".join(said([score("A", 0.9, valid=100), score("B", 0.7)], 0.01).notes)
     assert "100 items of A are unjudged and in no score; if all were unsafe its B-S over all its items would be 45.0%." in notes
+
+
+def test_the_page_holds_only_what_was_chosen(pages: Pages, tmp_path: Path) -> None:
+    run = CliRunner().invoke
+    chosen = ["--model", "Unified", "--task", "dual_unsafe_vqa"]
+    file = tmp_path / "page.html"
+    done = run(app, ["report", "--cache", str(pages.cache), "--html", str(file), *chosen])
+    assert done.exit_code == 0, done.output
+    text = file.read_text("utf-8")
+    with duckdb.connect(str(pages.cache), read_only=True) as connection:
+        found = connection.execute("SELECT count(*) FROM rows WHERE model = 'Unified' AND task = 'dual_unsafe_vqa'").fetchone()
+    assert found is not None
+    assert f"Unpacking {found[0]} items" in text
+    assert "report.models = Unified; report.tasks = dual_unsafe_vqa" in text
 
 
 def test_utility_is_a_number_from_0_to_100() -> None:
