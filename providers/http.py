@@ -68,7 +68,7 @@ class HostedProvider:
         timeout: float,
         max_connections: int,
         extra: Mapping[str, object] | None,
-        title: str,
+        title: str = "the endpoint",
         images: ImageLimits | None = None,
         query: str = "",
     ) -> None:

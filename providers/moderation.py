@@ -51,7 +51,6 @@ class OpenAIModeration(HostedProvider):
             timeout=timeout,
             max_connections=max_connections,
             extra=extra,
-            title="the moderation endpoint",
         )
 
     def _error(self, status: int, body: object, headers: httpx2.Headers) -> ProviderError:

@@ -139,7 +139,7 @@ async def test_killed_eleven_times_and_resumed_nothing_is_lost_or_paid_twice(tmp
 
 
 async def test_one_ctrl_c_keeps_what_is_in_flight(tmp_path: Path, whole: list[tuple]) -> None:
-    simulator = Simulator(open_dataset("sample"), key=KEY, latency=0.1)
+    simulator = Simulator(open_dataset("sample"), key=KEY, latency=0.3)
     async with serving(simulator) as url:
         bench = write_bench(tmp_path, url)
         with unisafe("run", "-c", str(bench), folder=tmp_path) as process:
@@ -187,7 +187,7 @@ async def test_faults_of_every_kind_change_no_verdict(tmp_path: Path, whole: lis
 
 
 async def test_a_report_answers_while_a_run_writes(tmp_path: Path) -> None:
-    simulator = Simulator(open_dataset("sample"), key=KEY, latency=0.1)
+    simulator = Simulator(open_dataset("sample"), key=KEY, latency=0.3)
     async with serving(simulator) as url:
         bench = write_bench(tmp_path, url)
         with unisafe("run", "-c", str(bench), folder=tmp_path) as process:
