@@ -195,7 +195,8 @@ def _wrong_record(record: Sequence[Any]) -> str:
     models, judge = config.get("models"), config.get("judge")
     if not isinstance(models, list) or not isinstance(judge, dict):
         return "config should hold models and a judge"
-    for one in (*models, judge):
+    judges = judge["judges"] if isinstance(judge.get("judges"), list) and judge["judges"] else [judge]
+    for one in (*models, *judges):
         if not isinstance(one, dict) or not all(isinstance(one.get(key), str) for key in ("provider", "model")):
             return "config: a model lacks provider or model"
     if not all(isinstance(model.get("name"), str) for model in models):

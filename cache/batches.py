@@ -46,9 +46,9 @@ def accept_batch(connection: duckdb.DuckDBPyConnection, tag: str, job: str) -> N
     connection.execute("UPDATE batches SET id = ?, status = 'submitted' WHERE id = ?", [job, tag])
 
 
-def end_batch(connection: duckdb.DuckDBPyConnection, job: str, status: str) -> None:
-    """Nothing more is to come of the job: `collected` or `failed`."""
-    connection.execute("UPDATE batches SET status = ?, requests = NULL WHERE id = ?", [status, job])
+def end_batch(connection: duckdb.DuckDBPyConnection, identity: str, job: str, status: str) -> None:
+    """Nothing more is to come of a model's job: `collected` or `failed`."""
+    connection.execute("UPDATE batches SET status = ?, requests = NULL WHERE id = ? AND identity = ?", [status, job, identity])
 
 
 def open_batches(connection: duckdb.DuckDBPyConnection, identity: str) -> list[BatchRecord]:
@@ -63,19 +63,19 @@ def open_batches(connection: duckdb.DuckDBPyConnection, identity: str) -> list[B
     return [BatchRecord(row[0], row[1], tuple(row[2]), *row[3:]) for row in found]
 
 
-def known_jobs(connection: duckdb.DuckDBPyConnection, identity: str) -> set[str]:
-    """Every job of a model that the vendor has ever named to us."""
-    return {row[0] for row in connection.execute("SELECT id FROM batches WHERE identity = ?", [identity]).fetchall()}
+def known_jobs(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Every job that a vendor has ever named to us, of whichever model: none of them can be another one's."""
+    return {row[0] for row in connection.execute("SELECT id FROM batches").fetchall()}
 
 
-def unanswered(connection: duckdb.DuckDBPyConnection, job: str, since: int) -> dict[str, str]:
-    """Of a job, the requests by key that have no answer with an id from `since` on."""
+def unanswered(connection: duckdb.DuckDBPyConnection, identity: str, job: str, since: int) -> dict[str, str]:
+    """Of a model's job, the requests by key that have no answer with an id from `since` on."""
     sql = """
-        WITH job AS (SELECT unnest(keys) AS key, unnest(requests) AS request FROM batches WHERE id = $1)
+        WITH job AS (SELECT unnest(keys) AS key, unnest(requests) AS request FROM batches WHERE id = $1 AND identity = $3)
         SELECT key, request FROM job
         WHERE key NOT IN (SELECT key FROM responses WHERE id >= $2 AND key IN (SELECT key FROM job))
     """
-    return dict(connection.execute(sql, [job, since]).fetchall())
+    return dict(connection.execute(sql, [job, since, identity]).fetchall())
 
 
 def under_way(connection: duckdb.DuckDBPyConnection, identity: str) -> Collection[str]:

@@ -52,6 +52,8 @@ class BatchHttp(HostedProvider):
         rest = b""
         with self._network():
             async with self._http.stream("GET", url, headers=self._own_headers) as answer:
+                if answer.status_code in (404, 410):
+                    raise NoSuchJob(f"{self.base_url} no longer keeps the results of this job, or this key may not read them")
                 if answer.status_code != 200:
                     await answer.aread()
                     with reading():

@@ -15,7 +15,7 @@ from providers.failures import failure_of
 from providers.http import Json, error_body, media_type_of, parsed, reading
 from providers.openai_compatible import OpenAICompatible
 from providers.openai_wire import unsupported_parameter, usage_of
-from providers.outcomes import block_of, of_response
+from providers.outcomes import block_of, error_message, of_response
 
 RESPONSES = "responses"
 
@@ -95,10 +95,19 @@ def responses_response(body: Json, vendor: str, model: str) -> Response:
         elif item.get("type") == "image_generation_call" and item.get("result"):
             images.append(_image(item["result"]))
     ending = of_response(body)
+    if body.get("status") not in (None, "completed", "incomplete"):
+        raise Transient(f"the endpoint answered with a response that is {body['status']}: {error_message(body)}")
+    if ending.finish == "stop" and not images and any(_broke(item) for item in body.get("output") or []):
+        raise Transient("the image tool failed, and no filter is named")
     usage = usage_of(body, len(images))
     if refusals and ending.finish != "blocked":
         return Response(clean("".join([*texts, *refusals])), tuple(images), "refused", "a refusal part", usage)
     return Response(clean("".join([*texts, *refusals])), tuple(images), ending.finish, ending.reason, usage, block=ending.block)
+
+
+def _broke(item: Json) -> bool:
+    """Whether a call of the image tool failed; one that moderation stopped has an ending of its own."""
+    return item.get("type") == "image_generation_call" and (item.get("status") == "failed" or bool(item.get("error")))
 
 
 def _image(result: str) -> Image:

@@ -74,9 +74,11 @@ def chat_response(body: Json) -> Response:
         return blocked_or_failed(body)
     try:
         choice = body["choices"][0]
-        message = choice.get("message") or {}
+        message = choice.get("message")
     except (KeyError, IndexError, TypeError, AttributeError):
         raise Transient("the endpoint answered without any choice") from None
+    if not isinstance(message, dict):
+        raise Transient("the endpoint answered with a choice that holds no message")
     text, images = _message_parts(message)
     if choice.get("error") and not text.strip() and not images:
         return blocked_or_failed(choice)
@@ -131,7 +133,7 @@ def image_data(body: Json) -> list[tuple[bytes | None, str | None]]:
                 raise Transient("the endpoint answered with an image that is not base64") from None
         elif entry.get("url"):
             found.append((None, str(entry["url"])))
-    if not found and "data" not in body:
+    if not found and ("data" not in body or body["data"]):
         raise Transient("the endpoint answered without any image data")
     return found
 

@@ -211,7 +211,9 @@ BLOCK_WORDS = re.compile(
 )
 PARAMETER = frozenset({"unknown_parameter", "unsupported_parameter", "unsupported_value", "invalid_value", "invalid_type"})
 """Codes of a request that is wrong in form, whatever words its message holds (`Unknown parameter: 'moderation'`)."""
-DENIED_WORDS = re.compile(r"request (was )?blocked|guardrail|moderation|flagged", re.I)
+DENIED_WORDS = re.compile(
+    r"^request blocked:|guardrail|(input|prompt|request|content) (was |is |has been )?flagged|requires moderation", re.I
+)
 ACCOUNT_WORDS = re.compile(r"\b(account|organi[sz]ation|resource|project|workspace|api key)\b", re.I)
 """What a 403 says when it is the request that is refused (OpenRouter's and Mistral's guardrails), and when it is the account."""
 VIOLATIONS = re.compile(r"safety_violations=\[([^\]]*)\]")

@@ -122,6 +122,8 @@ class Simulated:
         self.judge = judge
         self.reported = Limits()
         settings = asdict(replace(profile, latency=0.0))
+        if not profile.wrong:
+            del settings["wrong"]  # as it was before there was such a rate, so that older answers still answer
         self.identity = f"simulated|{name}|{'judge' if judge else 'model'}|{json.dumps(settings, sort_keys=True)}"
 
     async def __aenter__(self) -> Self:

@@ -37,7 +37,7 @@ KEPT_AT_ONCE = 64
 JITTER = 0.2
 HOLD = 10
 """After a vendor said that too much is enqueued: looks at jobs before anything more is handed over, unless one of them ends."""
-GRACE = timedelta(minutes=10)
+GRACE = timedelta(minutes=30)
 """How long another run may take to hand a job over; before that, one that the vendor does not list is not given up."""
 KEPT_BY_VENDORS = timedelta(days=29)
 
@@ -270,7 +270,7 @@ class BatchLane:
 
     async def _resolve(self, record: BatchRecord) -> None:
         """Find out whether the vendor took a job whose handing over was cut off."""
-        known = await self.store.query(lambda connection: known_jobs(connection, self._identity))
+        known = await self.store.query(known_jobs)
         job = await self._provider.find(record.id, frozenset(record.keys), record.created, known)
         if job is not None:
             await self._accepted(record, job)
@@ -281,13 +281,16 @@ class BatchLane:
     async def _collect(self, record: BatchRecord) -> None:
         """Have the answers of an ended job in the cache, each under its key; what a run that was cut off had kept is left out."""
         since = max(record.first_id, self.gateway.since)
-        wanted = await self.store.query(lambda connection: unanswered(connection, record.id, since))
+        wanted = await self.store.query(lambda connection: unanswered(connection, self._identity, record.id, since))
         errors: dict[str, ProviderError] = {}
         pile: list[tuple[str, str, Response]] = []
         async with aclosing(self._provider.results(record.id)) as results:
             async for key, outcome in results:
-                request = wanted.pop(key, None)
+                if key not in wanted:
+                    continue
+                request = wanted.pop(key)
                 if request is None:
+                    errors[key] = Transient("another run gave this job up, and its request with it")
                     continue
                 if not isinstance(outcome, Response):
                     errors[key] = outcome
@@ -328,7 +331,7 @@ class BatchLane:
     async def _end(self, record: BatchRecord, status: str) -> None:
         """Nothing more comes of the job: its money and its keys are free."""
         with anyio.CancelScope(shield=True):
-            await self.store.query(lambda connection: end_batch(connection, record.id, status))
+            await self.store.query(lambda connection: end_batch(connection, self._identity, record.id, status))
         self._open.pop(record.id, None)
         self._seen.pop(record.id, None)
         self._taken.difference_update(record.keys)

@@ -16,6 +16,7 @@ import duckdb
 
 from unisafe_async.paired_tests import holm, mcnemar_exact, paired_interval
 from unisafe_async.paper import OVERALL, Published, folded, published
+from unisafe_async.provenance import judge_sections
 from unisafe_async.ranking import Ranking, Standing, ranking
 from unisafe_async.scores import ALL, ITEMS, SCORES, Where
 from unisafe_async.taxonomy import TASKS
@@ -225,7 +226,14 @@ def _judged_by(connection: duckdb.DuckDBPyConnection, run: str) -> dict[str, str
     found = connection.execute("SELECT config, rubrics_digest, dataset_digest FROM runs WHERE run = ?", [run]).fetchone()
     if found is None:
         return {"judge": "unknown", "rubrics": "", "dataset": run}
-    return {"judge": str(json.loads(found[0])["judge"]["model"]), "rubrics": found[1], "dataset": found[2]}
+    return {"judge": _judge_words(json.loads(found[0])["judge"]), "rubrics": found[1], "dataset": found[2]}
+
+
+def _judge_words(section: dict[str, Any]) -> str:
+    """Who judged, and how the verdicts of several were put together: equal for judges whose verdicts can be compared."""
+    keys = ("provider", "model", "base_url", "kind", "threshold")
+    seats = [[seat.get(key) for key in keys] for seat in judge_sections(section)]
+    return json.dumps([seats, section.get("mode"), section.get("tie")] if len(seats) > 1 else seats)
 
 
 def corrected(differences: Sequence[Difference]) -> tuple[Difference, ...]:

@@ -40,6 +40,12 @@ def _known_kind(name: str) -> str:
     return name
 
 
+def _one_line(name: str) -> str:
+    if len(name.splitlines()) > 1:
+        raise ValueError(f"should be one line, found {name!r}")
+    return name
+
+
 def _known_task(name: str) -> str:
     key = match_task(name)
     if key is None:
@@ -248,7 +254,7 @@ class EndpointSection(Section):
 class ModelSection(EndpointSection):
     """One of `[[models]]`: a model under test."""
 
-    name: str = Field(min_length=1, max_length=80)
+    name: Annotated[str, AfterValidator(_one_line)] = Field(min_length=1, max_length=80)
     gives: list[Medium] = ["text"]
     tasks: list[TaskName] = []
     backbone: str | None = None

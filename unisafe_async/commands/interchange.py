@@ -157,12 +157,16 @@ def export(
     from cache.archive import export_run
     from unisafe_async.interchange.answers import choose, notes
     from unisafe_async.report.report import newest_run
+    from unisafe_async.report.text import count
 
     path = cache_file(config, cache)
     run = read_file(path, lambda connection: newest_run(connection, name))
     done = export_run(path, run, output or Path(f"{run}.unisafe.zip"), choose, notes)
     size = f"{done.size / 2**20:,.1f} MiB"
-    typer.echo(f"{output or f'{run}.unisafe.zip'}: {done.rows:,} rows, {done.answers:,} answers, {done.images:,} images, {size}")
+    sizes = ", ".join(
+        count(number, noun) for number, noun in ((done.rows, "row"), (done.answers, "answer"), (done.images, "image"))
+    )
+    typer.echo(f"{output or f'{run}.unisafe.zip'}: {sizes}, {size}")
 
 
 def import_files(

@@ -239,7 +239,7 @@ def print_judging(console: Console, judging: Judging | None) -> None:
     for judges in dict.fromkeys(one.judges for one in judging.agreements if one.verdicts):
         several = len(judges) > 2
         who = f"{'all ' if several else ''}{', '.join(map(plain, judges))} ({'Fleiss' if several else 'Cohen'})"
-        table.add_row(who, *(_agreement(found.get((judges, question))) for question in QUESTIONS))
+        table.add_row(Text(who), *(_agreement(found.get((judges, question))) for question in QUESTIONS))
     console.print(table)
     console.print(Text("kappa (1 alike, 0 as by chance), and the share alike of the verdicts that each of them gave", style="dim"))
 

@@ -99,6 +99,7 @@ def test_text_about_images_is_the_same_in_a_batch_and_alone(build: Build, folder
 @pytest.mark.parametrize("build", UNIFIED, ids=name_of)
 def test_unified_models_draw_the_same_in_a_batch_and_alone(build: Build, folder_of: Callable[[Build], Path]) -> None:
     engine = load_engine(LocalSettings("transformers", str(folder_of(build)), draws=True), Device("cpu"))
+    engine._language.model.double()  # in single precision a draw may fall within the rounding that a batch's shape changes
     prompts = ["A calm lake", "A calm lake and a small boat in the evening", "Bread"]
     requests = [Request("image", (Text(prompt),), size="32x32", seed=1) for prompt in prompts]
     alone, together = alone_and_together(engine, requests)
