@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from providers.simulated import JUDGED
 from unisafe_async.browse.detail import COLOURS
 from unisafe_async.browse.rows import CONTEXTUAL_WORDS
 from unisafe_async.calibration.agreement import QUESTIONS, Agreement, Cell
@@ -32,6 +33,8 @@ def paper_accuracy() -> dict[tuple[str, str], float]:
 
 def print_agreement(console: Console, found: Agreement, listed: int) -> None:
     """Print it: what was compared, accuracy by task beside the paper's, matrices, people among each other, disagreements."""
+    if any(one.reason.startswith(JUDGED) for one in found.comparisons):
+        console.print(Text("SIMULATED: the judge is simulated; these figures say nothing about a real one.", style="yellow"))
     judges = ", ".join(map(plain, found.judges)) or "none"
     people = count(len(found.labellers), "labeller")
     console.print(Text(f"Judge {judges} against {people}, {count(found.labels, 'label')} of {count(found.responses, 'response')}"))
