@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from unisafe_async.blocks import Struck, struck
@@ -20,7 +21,7 @@ from unisafe_async.report.heatmap import heatmap
 from unisafe_async.report.judges import Judging, judges_of, print_judging, read_judging
 from unisafe_async.report.panels import is_small, legend, overall, panels
 from unisafe_async.report.standing import standing
-from unisafe_async.report.text import count, line, plain
+from unisafe_async.report.text import count, plain
 from unisafe_async.scores import ALL, BETTER, Coverage, Score, Where, coverage, scores
 
 __all__ = ["Report", "newest_run", "ordered", "print_report", "read_report"]
@@ -209,11 +210,8 @@ def _print_unjudged(console: Console, report: Report) -> None:
     console.print(Text(f"Unjudged, and in no score: {count(report.unjudged, 'item')}", style="bold yellow"))
     for problem in report.problems[:LISTED]:
         sample = f" sample {problem.sample}" if problem.sample else ""
-        console.print(
-            Text.assemble("  ", line(f"{problem.model}  {problem.item}{sample}: {problem.why}")),
-            overflow="ellipsis",
-            no_wrap=True,
-        )
+        words = " ".join(plain(f"{problem.model}  {problem.item}{sample}: {problem.why}").split())
+        console.print(Padding(Text(words, overflow="fold"), (0, 0, 0, 2)))
     if len(report.problems) > LISTED:
         console.print(
             Text(
@@ -231,7 +229,7 @@ def _print_unjudged(console: Console, report: Report) -> None:
     if any(one.tied for one in report.coverage):
         console.print(Text('  judges tied: another judge in the panel, or judge.tie = "unsafe" or "last", decides them'))
     if any(one.failed or one.judge_failed for one in report.coverage):
-        console.print(Text("  failed calls: `unisafe run` again asks only for those"))
+        console.print(Text("  failed: once the cause is mended, the same command again asks only for those"))
     if any(one.judge_blocked or one.unparsed for one in report.coverage):
         console.print(
             Text("  judge blocked or not understood: `unisafe show ITEM` has its words; another judge or rubric may do better")
