@@ -11,8 +11,7 @@ from collections.abc import Mapping
 
 import httpx2
 
-from providers.base import Capabilities, Limits, ProviderError, Rejected, Request, Response, Text, Transient, Usage, clean
-from providers.failures import failure_of
+from providers.base import Capabilities, Limits, Rejected, Request, Response, Text, Transient, Usage, clean
 from providers.http import HostedProvider, Json, error_body, parsed, reading
 from providers.images import ImageLimits
 from providers.openai_wire import unsupported_sampling
@@ -124,8 +123,3 @@ def message_response(body: Json) -> Response:
     tokens_in, tokens_out = int(usage.get("input_tokens") or 0) + int(cached), int(usage.get("output_tokens") or 0)
     ending = of_message(body, text)
     return Response(clean(text), (), ending.finish, ending.reason, Usage(tokens_in, tokens_out), block=ending.block)
-
-
-def error_of(status: int, body: object, headers: Mapping[str, str], model: str) -> ProviderError:
-    """The error that a status stands for, with words that say what to change."""
-    return failure_of("Anthropic", status, body, headers, model)

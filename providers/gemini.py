@@ -14,8 +14,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from providers.base import Capabilities, Image, ProviderError, Rejected, Request, Response, Text, Transient, Usage, clean
-from providers.failures import failure_of
+from providers.base import Capabilities, Image, Rejected, Request, Response, Text, Transient, Usage, clean
 from providers.http import HostedProvider, Json, error_body, media_type_of, parsed, reading
 from providers.images import ImageLimits
 from providers.outcomes import error_message, of_candidate, of_prompt
@@ -170,8 +169,3 @@ def _usage(body: Json, images: int) -> Usage:
     usage = body.get("usageMetadata") or {}
     tokens_out = int(usage.get("candidatesTokenCount") or 0) + int(usage.get("thoughtsTokenCount") or 0)
     return Usage(int(usage.get("promptTokenCount") or 0), tokens_out, images)
-
-
-def error_of(status: int, body: object, headers: Mapping[str, str], model: str) -> ProviderError:
-    """The error that a status stands for, with words that say what to change."""
-    return failure_of("Google Gemini", status, body, headers, model)

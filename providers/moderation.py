@@ -13,7 +13,7 @@ import httpx2
 import orjson
 
 from providers import openai_wire as wire
-from providers.base import Capabilities, Limits, ProviderError, Request, Response
+from providers.base import Capabilities, Limits, Request, Response
 from providers.http import HostedProvider, error_body, parsed, reading
 from providers.rate_headers import limits_of
 
@@ -52,9 +52,6 @@ class OpenAIModeration(HostedProvider):
             max_connections=max_connections,
             extra=extra,
         )
-
-    def _error(self, status: int, body: object, headers: httpx2.Headers) -> ProviderError:
-        return wire.error_of(status, body, headers, self.model)
 
     def _limits_of(self, headers: httpx2.Headers) -> Limits | None:
         if any(name[:11].lower() == b"x-ratelimit" for name, _ in headers.raw):

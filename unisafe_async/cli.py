@@ -27,14 +27,19 @@ for command in (
     results.compare,
     results.runs,
     running.simulate,
+    interchange.tables,
+    interchange.rows,
+    interchange.export_official,
+    interchange.judge,
+    interchange.export,
+    plugging.providers,
+    plugging.new_provider,
+    viewing.show,
+    viewing.browse,
+    calibration.label,
+    calibration.agree,
 ):
     app.command()(command)
-for outward in (interchange.tables, interchange.rows, interchange.export_official, interchange.judge, interchange.export):
-    app.command()(outward)
-app.command()(plugging.providers)
-app.command()(plugging.new_provider)
-for looking in (viewing.show, viewing.browse, calibration.label, calibration.agree):
-    app.command()(looking)
 app.command("import")(interchange.import_files)
 app.command()(interchange.import_verdicts)
 app.add_typer(data.app, name="data")
