@@ -36,7 +36,7 @@ def unisafe(tmp_path: Path, site: Path) -> Command:
     """The command as a user types it, in `tmp_path`, with the plugin installed."""
 
     def run(*arguments: str, path: Path = site, **environment: str) -> subprocess.CompletedProcess[str]:
-        known = {**os.environ, "COLUMNS": "80", "PYTHONPATH": str(path), "ECHO_LOG": str(tmp_path / "log"), **environment}
+        known = {**os.environ, "COLUMNS": "400", "PYTHONPATH": str(path), "ECHO_LOG": str(tmp_path / "log"), **environment}
         command = [sys.executable, "-m", "unisafe_async.cli", *arguments]
         return subprocess.run(command, cwd=tmp_path, env=known, text=True, capture_output=True, timeout=120)
 

@@ -42,7 +42,7 @@ async def test_a_new_provider_is_installed_tested_and_run(tmp_path: Path, unisaf
     tested = subprocess.run(  # noqa: ASYNC221
         [sys.executable, "-m", "pytest", "-q", str(package)],
         cwd=package,
-        env={**os.environ, "PYTHONPATH": str(site)},
+        env={**os.environ, "COLUMNS": "400", "PYTHONPATH": str(site)},
         text=True,
         capture_output=True,
         timeout=120,

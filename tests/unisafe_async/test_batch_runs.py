@@ -75,7 +75,7 @@ def command(*words: str) -> list[str]:
 
 
 def environment(key: str = KEY) -> dict[str, str]:
-    return {**os.environ, "COLUMNS": "100", "BATCH_KEY": key}
+    return {**os.environ, "COLUMNS": "400", "BATCH_KEY": key}
 
 
 async def unisafe(folder: Path, *words: str, key: str = KEY) -> subprocess.CompletedProcess[str]:

@@ -47,9 +47,9 @@ async def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def unisafe(*arguments: str, folder: Path, typed: str = "") -> subprocess.CompletedProcess[str]:
+def unisafe(*arguments: str, folder: Path, typed: str = "", columns: int = 400) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "unisafe_async.cli", *arguments]
-    environment = {**os.environ, "COLUMNS": "80"}
+    environment = {**os.environ, "COLUMNS": str(columns)}
     return subprocess.run(command, cwd=folder, env=environment, input=typed, text=True, capture_output=True, timeout=120)
 
 
@@ -236,7 +236,8 @@ async def test_agreement_equals_what_was_worked_out_by_hand(folder: Path) -> Non
     assert done.returncode == 0, done.stderr
     for words in ("70.0", "97.6", "1 not found in the run", "1 of which the run has another response", "and 1 more", "2604.00547"):
         assert words in done.stdout, done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 80
+    narrow = unisafe("agree", "labels.jsonl", "--list", "2", folder=folder, columns=80)
+    assert max(map(len, narrow.stdout.splitlines())) <= 80
 
 
 def test_kappa_of_the_textbook() -> None:

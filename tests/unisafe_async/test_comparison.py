@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
@@ -138,6 +138,7 @@ def test_p_is_mcnemar_s_exact_one(only_first: int, only_second: int) -> None:
     assert mcnemar_exact(only_first, only_second) == pytest.approx(theirs if only_first + only_second else 1.0)
 
 
+@settings(max_examples=25)  # statsmodels collects garbage at each call
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
 def test_many_tests_are_corrected_as_by_statsmodels(values: list[float]) -> None:
     assert holm(values) == pytest.approx(list(multipletests(values, method="holm")[1]))

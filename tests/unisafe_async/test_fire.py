@@ -55,7 +55,7 @@ def write_bench(folder: Path, url: str, cache: str = "run.duckdb") -> Path:
 
 @contextmanager
 def unisafe(*arguments: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    environment = {**os.environ, "UNISAFE_TEST_KEY": KEY, "COLUMNS": "100"}
+    environment = {**os.environ, "UNISAFE_TEST_KEY": KEY, "COLUMNS": "400"}
     command = [sys.executable, "-m", "unisafe_async.cli", *arguments]
     with subprocess.Popen(
         command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
