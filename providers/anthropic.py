@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from typing import Unpack
 
 import httpx2
 
 from providers.base import Capabilities, Limits, Rejected, Request, Response, Text, Transient, Usage, clean
-from providers.http import HostedProvider, Json, error_body, parsed, reading
-from providers.images import ImageLimits
+from providers.http import HostedOptions, HostedProvider, Json, error_body, parsed, reading
 from providers.openai_wire import unsupported_sampling
 from providers.outcomes import error_message, of_message
 from providers.rate_headers import anthropic_limits_of
@@ -30,6 +29,7 @@ class Anthropic(HostedProvider):
         structured: whether a request's schema is sent as `output_config`; an endpoint that refuses it is asked without.
     """
 
+    TITLE = "Anthropic"
     LIST_QUERY = "?limit=1000"
 
     def __init__(
@@ -39,12 +39,8 @@ class Anthropic(HostedProvider):
         api_key: str,
         capabilities: Capabilities,
         *,
-        timeout: float = 120.0,
-        max_connections: int = 64,
-        extra: Mapping[str, object] | None = None,
         structured: bool = True,
-        title: str = "Anthropic",
-        images: ImageLimits | None = None,
+        **options: Unpack[HostedOptions],
     ) -> None:
         super().__init__(
             f"anthropic|{base_url.rstrip('/')}|{model}",
@@ -53,11 +49,7 @@ class Anthropic(HostedProvider):
             api_key,
             {"x-api-key": api_key, "anthropic-version": VERSION},
             capabilities,
-            timeout=timeout,
-            max_connections=max_connections,
-            extra=extra,
-            title=title,
-            images=images,
+            **options,
         )
         self._structured = structured
 

@@ -11,12 +11,12 @@ import binascii
 import json
 import math
 from collections.abc import Mapping
+from typing import Unpack
 
 import orjson
 
 from providers.base import Capabilities, Image, Rejected, Request, Response, Text, Transient, Usage, clean
-from providers.http import HostedProvider, Json, error_body, media_type_of, parsed, reading
-from providers.images import ImageLimits
+from providers.http import HostedOptions, HostedProvider, Json, error_body, media_type_of, parsed, reading
 from providers.outcomes import error_message, of_candidate, of_prompt
 
 RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
@@ -31,6 +31,7 @@ class Gemini(HostedProvider):
         structured: whether a request's schema is sent as `responseJsonSchema`; an endpoint that refuses it is asked without.
     """
 
+    TITLE = "Google Gemini"
     LIST_QUERY = "?pageSize=1000"
 
     def __init__(
@@ -41,12 +42,8 @@ class Gemini(HostedProvider):
         capabilities: Capabilities,
         *,
         safety: Mapping[str, str] | None = None,
-        timeout: float = 120.0,
-        max_connections: int = 64,
-        extra: Mapping[str, object] | None = None,
         structured: bool = True,
-        title: str = "Google Gemini",
-        images: ImageLimits | None = None,
+        **options: Unpack[HostedOptions],
     ) -> None:
         settings = f"|safety={orjson.dumps(dict(safety), option=orjson.OPT_SORT_KEYS).decode()}" if safety else ""
         super().__init__(
@@ -56,11 +53,7 @@ class Gemini(HostedProvider):
             api_key,
             {"x-goog-api-key": api_key},
             capabilities,
-            timeout=timeout,
-            max_connections=max_connections,
-            extra=extra,
-            title=title,
-            images=images,
+            **options,
         )
         self._safety = [{"category": category, "threshold": threshold} for category, threshold in sorted((safety or {}).items())]
         self._structured = structured

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -36,6 +36,23 @@ SAMPLING = ("temperature", "top_p")
 MAX_IMAGE_BYTES = 64 * 1024 * 1024
 
 
+class HostedOptions(TypedDict, total=False):
+    """What every hosted provider may be given by keyword.
+
+    timeout: seconds for one call, from connecting to the last byte; 120 unless told.
+    max_connections: connections kept open at most; 64 unless told.
+    extra: further keys for every body; they are part of `identity`.
+    title: what people call the vendor, for messages.
+    images: what images it takes; others are made to fit, and `notes` says so.
+    """
+
+    timeout: float
+    max_connections: int
+    extra: Mapping[str, object] | None
+    title: str
+    images: ImageLimits | None
+
+
 class HostedProvider:
     """One model at an HTTP endpoint; a vendor's class adds `_answer` and its own limits.
 
@@ -45,13 +62,11 @@ class HostedProvider:
         api_key: never part of `identity`, and cut out of every error message.
         headers: sent with every call, such as the one that carries the key.
         capabilities: what the model takes and gives.
-        timeout: seconds for one call, from connecting to the last byte.
-        max_connections: connections kept open at most.
-        extra: further keys for every body; they are part of `identity`.
-        title: what people call the vendor, for messages.
-        images: what images it takes; others are made to fit, and `notes` says so.
         query: what every address ends with, such as `?api-version=2024-10-21`.
+        options: HostedOptions.
     """
+
+    TITLE = "the endpoint"
 
     LIST_QUERY = ""
     """What makes the first page of the list of models hold all of them."""
@@ -65,15 +80,12 @@ class HostedProvider:
         headers: Mapping[str, str],
         capabilities: Capabilities,
         *,
-        timeout: float,
-        max_connections: int,
-        extra: Mapping[str, object] | None,
-        title: str = "the endpoint",
-        images: ImageLimits | None = None,
         query: str = "",
+        **options: Unpack[HostedOptions],
     ) -> None:
+        extra, images = options.get("extra"), options.get("images")
         self.model = model
-        self.title = title
+        self.title = options.get("title", self.TITLE)
         self.base_url = base_url.rstrip("/")
         self.capabilities = capabilities
         self.reported = Limits()
@@ -84,11 +96,11 @@ class HostedProvider:
             raise Misconfigured("the key holds a character that no HTTP header can; check the variable named by `key_env`")
         self._secret = api_key.encode() if len(api_key) >= SHORTEST_KEY else b""
         self._own_headers = dict(headers)
-        self._timeout = timeout
-        self._max_connections = max_connections
+        self._timeout = options.get("timeout", 120.0)
+        self._max_connections = options.get("max_connections", 64)
         self._extra = dict(extra or {})
         self._query = query
-        self._fitting = Fitting(title, images) if images is not None else None
+        self._fitting = Fitting(self.title, images) if images is not None else None
         self._left_out: dict[str, str] = {}
 
     @property

@@ -7,14 +7,14 @@ Wire: POST /moderations with `model` and `input`, a list of `{"type": "text", "t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Unpack
 
 import httpx2
 import orjson
 
 from providers import openai_wire as wire
 from providers.base import Capabilities, Limits, Request, Response
-from providers.http import HostedProvider, error_body, parsed, reading
+from providers.http import HostedOptions, HostedProvider, error_body, parsed, reading
 from providers.rate_headers import limits_of
 
 
@@ -25,9 +25,7 @@ class OpenAIModeration(HostedProvider):
         model: such as `omni-moderation-latest`.
         base_url: up to and with `/v1`.
         api_key: sent as a bearer token.
-        timeout: seconds for one call.
-        max_connections: connections kept open at most.
-        extra: further keys for every body; part of `identity`.
+        options: HostedOptions.
     """
 
     def __init__(
@@ -36,10 +34,7 @@ class OpenAIModeration(HostedProvider):
         base_url: str,
         api_key: str,
         capabilities: Capabilities,
-        *,
-        timeout: float = 120.0,
-        max_connections: int = 64,
-        extra: Mapping[str, object] | None = None,
+        **options: Unpack[HostedOptions],
     ) -> None:
         super().__init__(
             f"moderation|{base_url.rstrip('/')}|{model}",
@@ -48,9 +43,7 @@ class OpenAIModeration(HostedProvider):
             api_key,
             {"authorization": f"Bearer {api_key}"},
             capabilities,
-            timeout=timeout,
-            max_connections=max_connections,
-            extra=extra,
+            **options,
         )
 
     def _limits_of(self, headers: httpx2.Headers) -> Limits | None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Unpack
 from urllib.parse import urlsplit
 
 import httpx2
 
 from providers import openai_wire as wire
 from providers.base import Capabilities, Image, Limits, Request, Response
-from providers.http import HostedProvider, error_body, media_type_of, parsed, reading
-from providers.images import ImageLimits
+from providers.http import HostedOptions, HostedProvider, error_body, media_type_of, parsed, reading
 from providers.outcomes import block_of
 from providers.rate_headers import limits_of
 
@@ -28,12 +26,9 @@ class OpenAICompatible(HostedProvider):
         capabilities: what the model takes and gives.
         image_api: how it is asked for an image: by `images.generate` and `images.edit`, or in a `chat` message.
         key_header: where the key goes: as a bearer token, or in the `api-key` header that Azure OpenAI takes.
-        timeout: seconds for one call, from connecting to the last byte.
-        max_connections: connections kept open at most.
-        extra: further keys for every body, such as `{"chat_template_kwargs": {...}}`; they are part of `identity`.
         structured: whether a request's schema is sent as `response_format`; an endpoint that refuses it is asked without.
-        title, images: of the vendor, as in HostedProvider.
         api_version: `api-version` of an Azure deployment's own address; None everywhere else.
+        options: HostedOptions; its `extra` is such as `{"chat_template_kwargs": {...}}`.
     """
 
     API = ""
@@ -48,13 +43,9 @@ class OpenAICompatible(HostedProvider):
         *,
         image_api: Literal["images", "chat"] = "images",
         key_header: Literal["authorization", "api-key"] = "authorization",
-        timeout: float = 120.0,
-        max_connections: int = 64,
-        extra: Mapping[str, object] | None = None,
         structured: bool = True,
-        title: str = "the endpoint",
-        images: ImageLimits | None = None,
         api_version: str | None = None,
+        **options: Unpack[HostedOptions],
     ) -> None:
         super().__init__(
             f"openai|{base_url.rstrip('/')}|{model}|{self.API or image_api}" + (f"|{api_version}" if api_version else ""),
@@ -63,12 +54,8 @@ class OpenAICompatible(HostedProvider):
             api_key,
             {"api-key": api_key} if key_header == "api-key" else {"authorization": f"Bearer {api_key}"},
             capabilities,
-            timeout=timeout,
-            max_connections=max_connections,
-            extra=extra,
-            title=title,
-            images=images,
             query=f"?api-version={api_version}" if api_version else "",
+            **options,
         )
         self._image_api = image_api
         self._structured = structured

@@ -17,6 +17,7 @@ from unisafe_async.sections import EndpointSection, ModelSection, SeatSection
 from unisafe_async.taxonomy import match_task
 
 if TYPE_CHECKING:
+    from providers.http import HostedOptions
     from providers.local import LocalProvider
 
 NO_KEY = "none"
@@ -76,12 +77,17 @@ def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:
     assert section.preset is not None
     key = os.environ.get(section.key_env, "").strip() if section.key_env else NO_KEY
     place = (section.model, section.base_url, key, capabilities)
+    options: HostedOptions = {
+        "timeout": section.timeout_s,
+        "max_connections": section.concurrency,
+        "extra": section.extra,
+    }
     if isinstance(section, SeatSection) and section.kind == "moderation":
         from providers.moderation import OpenAIModeration
 
-        return OpenAIModeration(*place, timeout=section.timeout_s, max_connections=section.concurrency, extra=section.extra)
-    timeout, connections, extra, structured = section.timeout_s, section.concurrency, section.extra, section.structured
-    title, images = section.preset.title if section.at_vendor else "the endpoint", section.image_limits
+        return OpenAIModeration(*place, **options)
+    options["images"] = section.image_limits
+    structured = section.structured
     batch = isinstance(section, ModelSection) and section.mode == "batch"
     match section.preset.wire:
         case "anthropic":
@@ -89,21 +95,11 @@ def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:
             from providers.anthropic_batch import AnthropicBatches
 
             anthropic = AnthropicBatches if batch else Anthropic
-            return anthropic(
-                *place, timeout=timeout, max_connections=connections, extra=extra, structured=structured, images=images
-            )
+            return anthropic(*place, structured=structured, **options)
         case "gemini":
             from providers.gemini import Gemini
 
-            return Gemini(
-                *place,
-                safety=section.safety,
-                timeout=timeout,
-                max_connections=connections,
-                extra=extra,
-                structured=structured,
-                images=images,
-            )
+            return Gemini(*place, safety=section.safety, structured=structured, **options)
         case wire:
             from providers.openai_batch import OpenAIBatches
             from providers.openai_compatible import OpenAICompatible
@@ -111,17 +107,17 @@ def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:
 
             chat = OpenAIBatches if batch else OpenAICompatible
             kind = OpenAIResponses if section.api == "responses" else chat
+            if wire == "azure":
+                options["title"] = "Azure OpenAI"
+            elif section.at_vendor:
+                options["title"] = section.preset.title
             return kind(
                 *place,
                 image_api=section.image_api,
                 key_header="api-key" if wire == "azure" else "authorization",
-                timeout=timeout,
-                max_connections=connections,
-                extra=extra,
                 structured=structured,
-                title="Azure OpenAI" if wire == "azure" else title,
-                images=images,
                 api_version=section.api_version,
+                **options,
             )
 
 

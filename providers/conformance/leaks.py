@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -21,15 +22,15 @@ SETTLING = 2.0
 class Leaks:
     """Made before, `watched` around and `found` after what may leak.
 
-    Files are counted from `count_files` on: by then what is opened once and kept (a cache, a library's device) is open.
+    Files are told apart from `note_files` on: by then what is opened once and kept (a cache, a library's device) is open.
     """
 
     def __init__(self) -> None:
         self._tasks = set(asyncio.all_tasks())
-        self._files = 0
+        self._files: set[tuple[int, int, int]] = set()
         self._said: list[str] = []
 
-    def count_files(self) -> None:
+    def note_files(self) -> None:
         self._files = _open_files()
 
     @contextmanager
@@ -53,7 +54,7 @@ class Leaks:
         """What is left, in words; empty when nothing is.
 
         Args:
-            rounds: how often the provider was opened since `count_files`; fewer files than that are no leak.
+            rounds: how often the provider was opened since `note_files`; fewer files than that are no leak.
             connections: says how many the endpoint still has.
         """
         with anyio.move_on_after(SETTLING):
@@ -70,15 +71,21 @@ class Leaks:
         unclosed = [str(one.message) for one in self._heard if issubclass(one.category, ResourceWarning)]
         if unclosed or self._said:
             return f"something was not closed: {[*unclosed, *self._said][0]}"
-        files = _open_files() - self._files
+        files = len(_open_files() - self._files)
         return f"{files} files or sockets more are open after the block than before" if files >= rounds else ""
 
     def _new_tasks(self) -> list[asyncio.Task[object]]:
         return [task for task in asyncio.all_tasks() - self._tasks if not task.done()]
 
 
-def _open_files() -> int:
-    return len(list(FILES.iterdir())) if FILES.exists() else 0
+def _open_files() -> set[tuple[int, int, int]]:
+    """Each open file's number and identity, so that one closed elsewhere meanwhile does not make up for one left open."""
+    found = set()
+    for number in map(int, os.listdir(FILES) if FILES.exists() else ()):
+        with suppress(OSError):  # the listing's own file is closed by now
+            identity = os.fstat(number)
+            found.add((number, identity.st_dev, identity.st_ino))
+    return found
 
 
 def _where(task: asyncio.Task[object]) -> str:

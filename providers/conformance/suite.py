@@ -203,7 +203,7 @@ class Suite:
     async def leaks(self) -> None:
         """After the block no task, connection, file or unclosed object is left, also where a call failed or was cancelled."""
         await self._round()
-        self._leaks.count_files()
+        self._leaks.note_files()
         for _ in range(ROUNDS):
             await self._round()
         found = await self._leaks.found(ROUNDS, lambda: self._server.connections if self._server else 0)
