@@ -16,7 +16,8 @@ class BatchRecord:
     Args:
         id: the vendor's name of the job; while it is being handed over, its tag.
         keys: responses.key of each request.
-        handed_over: False while it is not known whether the vendor took it.
+        status: `submitting` while it is not known whether the vendor took it, `submitted`, or `cancelling` once the user gave it
+            up: then what it does not answer is free to be sent anew.
         most: US dollars that it can cost at most.
         created: UTC, before it was handed over.
     """
@@ -24,10 +25,14 @@ class BatchRecord:
     id: str
     identity: str
     keys: tuple[str, ...]
-    handed_over: bool
+    status: str
     most: float
     run: str
     created: datetime
+
+    @property
+    def handed_over(self) -> bool:
+        return self.status != "submitting"
 
     @property
     def first_id(self) -> int:
@@ -46,8 +51,14 @@ def accept_batch(connection: duckdb.DuckDBPyConnection, tag: str, job: str) -> N
     connection.execute("UPDATE batches SET id = ?, status = 'submitted' WHERE id = ?", [job, tag])
 
 
+def cancel_batch(connection: duckdb.DuckDBPyConnection, identity: str, job: str) -> None:
+    """The user gives a model's job up; its answers so far are still to be collected."""
+    sql = "UPDATE batches SET status = 'cancelling' WHERE id = ? AND identity = ? AND status = 'submitted'"
+    connection.execute(sql, [job, identity])
+
+
 def end_batch(connection: duckdb.DuckDBPyConnection, identity: str, job: str, status: str) -> None:
-    """Nothing more is to come of a model's job: `collected` or `failed`."""
+    """Nothing more is to come of a model's job: `collected`, `cancelled` or `failed`."""
     connection.execute("UPDATE batches SET status = ?, requests = NULL WHERE id = ? AND identity = ?", [status, job, identity])
 
 
@@ -55,8 +66,8 @@ def open_batches(connection: duckdb.DuckDBPyConnection, identity: str) -> list[B
     """The jobs of a model that are under way, or may be."""
     found = connection.execute(
         """
-        SELECT id, identity, keys, status = 'submitted', most, run, created FROM batches
-        WHERE identity = ? AND status IN ('submitting', 'submitted') ORDER BY created
+        SELECT id, identity, keys, status, most, run, created FROM batches
+        WHERE identity = ? AND status IN ('submitting', 'submitted', 'cancelling') ORDER BY created
         """,
         [identity],
     ).fetchall()

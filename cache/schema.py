@@ -22,8 +22,8 @@ CREATE TABLE opinions (
 CREATE TABLE batches (
     id VARCHAR,              -- the vendor's name of the job; of one that is being handed over, its tag
     identity VARCHAR,        -- who was asked, as in responses
-    keys VARCHAR[],          -- responses.key of each request; it is the request's name in the job too
-    status VARCHAR,          -- submitting, submitted, collected, failed
+    keys VARCHAR[],          -- responses.key of each request; its name in the job begins with it
+    status VARCHAR,          -- submitting, submitted, cancelling, collected, cancelled, failed
     run VARCHAR,
     created TIMESTAMP,       -- UTC
     requests VARCHAR[],      -- canonical JSON of each request; NULL once nothing more is to come

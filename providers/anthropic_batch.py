@@ -7,22 +7,21 @@ kept for 29 days, in any order.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
+from typing import Self
 from urllib.parse import urlsplit
 
 import httpx2
 
 from providers.anthropic import Anthropic, message_response, messages_body
 from providers.base import ProviderError, Rejected, Request, Response, Transient
-from providers.batch_http import PAGES, BatchHttp
-from providers.batching import JobStatus
+from providers.batch_http import SKEW, UPLOAD_SECONDS, BatchHttp
+from providers.batching import Cancelled, JobStatus, NoSuchJob, Sought
 from providers.http import Json, reading
 from providers.openai_wire import unsupported_sampling
 from providers.outcomes import error_message
 
-SKEW = timedelta(minutes=10)
-"""How far the vendor's clock may be from ours."""
 STATUS_OF = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -44,6 +43,10 @@ class AnthropicBatches(Anthropic, BatchHttp):
     most_requests = 100_000
     most_bytes = 256_000_000
 
+    async def __aenter__(self) -> Self:
+        self._first: dict[str, str] = {}
+        return await super().__aenter__()
+
     async def entry(self, name: str, request: Request) -> bytes:
         if request.kind != "chat":
             raise Rejected("Anthropic's models draw no images")
@@ -56,30 +59,38 @@ class AnthropicBatches(Anthropic, BatchHttp):
         with reading():
             return str(answer["id"])
 
-    async def find(self, tag: str, names: Collection[str], since: datetime, known: Collection[str]) -> str | None:
-        """By time and number of requests, and once there are results by a name in them: a job carries no tag here."""
-        after = ""
-        for _ in range(PAGES):
-            page = await self._ask("GET", f"{self.base_url}/messages/batches?limit=100{after}")
-            with reading():
-                jobs = [(str(job["id"]), job) for job in page["data"]]
-                for name, job in jobs:
-                    if _created(job) < since - SKEW:
-                        return None
-                    same_size = sum(map(int, job["request_counts"].values())) == len(names)
-                    if name not in known and same_size and (job["processing_status"] != "ended" or await self._holds(job, names)):
-                        return name
-                if not jobs or not page.get("has_more"):
-                    return None
-                after = f"&after_id={jobs[-1][0]}"
-        return None
+    async def find(self, tag: str, names: Collection[str], since: datetime, known: Collection[str]) -> Sought:
+        """By the names in its results, once it has ended: a job carries no tag here, and one in progress no names.
+
+        Those that could be it were made while it was being handed over, and are of its size.
+        """
+        until = since + timedelta(seconds=max(self._timeout, UPLOAD_SECONDS))
+
+        def could_be(job: Json) -> bool:
+            made = since - SKEW <= _created(job) <= until + SKEW
+            return made and str(job["id"]) not in known and sum(map(int, job["request_counts"].values())) == len(names)
+
+        jobs, whole = await self._listed(f"{self.base_url}/messages/batches", "after_id", since, _created, could_be)
+        with reading():
+            for job in jobs:
+                if job["processing_status"] == "ended" and await self._holds(job, names):
+                    return Sought("found", str(job["id"]))
+            if any(job["processing_status"] != "ended" for job in jobs):
+                return Sought("perhaps")
+        return Sought("absent" if whole else "unread")
 
     async def _holds(self, job: Json, names: Collection[str]) -> bool:
-        """Whether the first result of an ended job is one of ours."""
-        async with aclosing(self._lines(self._results_url(job))) as lines:
-            async for line in lines:
-                return line.get("custom_id") in names
-        return False
+        """Whether the first result of an ended job is one of ours; another's is not asked for again."""
+        name = str(job["id"])
+        if name not in self._first:
+            first = ""
+            with suppress(NoSuchJob):  # results that are no longer kept
+                async with aclosing(self._lines(self._results_url(job))) as lines:
+                    async for line in lines:
+                        first = str(line.get("custom_id"))
+                        break
+            self._first[name] = first
+        return self._first[name] in names
 
     async def status(self, job: str) -> JobStatus:
         found = await self._job(f"{self.base_url}/messages/batches/{job}", job)
@@ -87,7 +98,17 @@ class AnthropicBatches(Anthropic, BatchHttp):
             counts = {state: int(number) for state, number in found["request_counts"].items()}
             total = sum(counts.values())
             ended = found["processing_status"] == "ended"
-            return JobStatus("ended" if ended else "in_progress", total - counts.get("processing", 0), total)
+            done, expires = total - counts.get("processing", 0), found.get("expires_at")
+            return JobStatus(
+                "ended" if ended else "in_progress",
+                done,
+                total,
+                cancelled=bool(found.get("cancel_initiated_at")),
+                expires=_moment(expires) if expires else None,
+            )
+
+    async def cancel(self, job: str) -> None:
+        await self._ask("POST", f"{self.base_url}/messages/batches/{job}/cancel", body=b"{}")
 
     async def results(self, job: str) -> AsyncGenerator[tuple[str, Response | ProviderError], None]:
         found = await self._job(f"{self.base_url}/messages/batches/{job}", job)
@@ -114,7 +135,7 @@ class AnthropicBatches(Anthropic, BatchHttp):
                     case "expired":
                         return Transient("the job expired before this request was answered")
                     case "canceled":
-                        return Rejected("the job was cancelled at the vendor")
+                        return Cancelled("the job was cancelled at the vendor")
                     case _:
                         body = result["error"]
                         kind = (body.get("error") or body).get("type")
@@ -125,4 +146,9 @@ class AnthropicBatches(Anthropic, BatchHttp):
 
 
 def _created(job: Json) -> datetime:
-    return datetime.fromisoformat(str(job["created_at"])).astimezone(UTC).replace(tzinfo=None)
+    return _moment(job["created_at"])
+
+
+def _moment(text: object) -> datetime:
+    """UTC without a zone, of a time in RFC 3339."""
+    return datetime.fromisoformat(str(text)).astimezone(UTC).replace(tzinfo=None)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import anyio
@@ -16,8 +17,10 @@ from providers.http import SAMPLING, HostedProvider, Json, error_body, parsed, r
 UPLOAD_SECONDS = 600.0
 """Seconds that handing over or fetching a job's hundreds of megabytes may take at least."""
 LINE_BYTES = 64 * 1024 * 1024
-PAGES = 20
-"""Pages of a vendor's list of jobs that are looked through, newest first."""
+SKEW = timedelta(minutes=10)
+"""How far a vendor's clock may be from ours."""
+PAGES, A_PAGE = 100, 100
+"""Pages of a vendor's list of jobs that are looked through at most, and jobs on each."""
 
 
 class BatchHttp(HostedProvider):
@@ -73,6 +76,30 @@ class BatchHttp(HostedProvider):
         """What the endpoint says of a job."""
         words = f"this key knows no job {job} at {self.base_url}; run with the key of the project or workspace that handed it over"
         return await self._ask("GET", url, missing=NoSuchJob(words))
+
+    async def _listed(
+        self, url: str, cursor: str, since: datetime, created: Callable[[Json], datetime], picks: Callable[[Json], bool]
+    ) -> tuple[list[Json], bool]:
+        """Of a vendor's list of jobs those that `picks` takes, and whether the list was read to its end or back to `since`.
+
+        A list is read to its end where it is not ordered by time, the newest first.
+        """
+        picked: list[Json] = []
+        last, ordered, after = None, True, ""
+        for _ in range(PAGES):
+            page = await self._ask("GET", f"{url}?limit={A_PAGE}{after}")
+            with reading():
+                for job in page["data"]:
+                    time = created(job)
+                    last, ordered = time, ordered and (last is None or time <= last)
+                    if picks(job):
+                        picked.append(job)
+                if not page.get("has_more"):
+                    return picked, True
+                if ordered and last is not None and last < since - SKEW:
+                    return picked, True
+                after = f"&{cursor}={page['data'][-1]['id']}"
+        return picked, False
 
     async def _ready(self, request: Request) -> Request:
         """`request` as this model takes it. Raises Rejected, or OSError for an image that has gone."""

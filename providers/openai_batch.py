@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import anyio
 import httpx2
@@ -16,16 +16,14 @@ import orjson
 
 from providers import openai_wire as wire
 from providers.base import ProviderError, RateLimited, Rejected, Request, Response, Transient
-from providers.batch_http import PAGES, BatchHttp
-from providers.batching import JobStatus
+from providers.batch_http import BatchHttp
+from providers.batching import Cancelled, JobStatus, Sought
 from providers.http import Json, reading
 from providers.openai_compatible import CHAT, OpenAICompatible
 from providers.outcomes import block_of, error_message
 
 TAG = "unisafe"
 WINDOW = "24h"
-SKEW = timedelta(minutes=10)
-"""How far the vendor's clock may be from ours."""
 FILE_WAIT, FILE_LOOKS = 1.0, 120
 TOO_MUCH = frozenset({"token_limit_exceeded", "rate_limit_exceeded", "request_limit_exceeded", "batch_limit_exceeded"})
 """Codes of a job that failed because too much is enqueued already."""
@@ -72,21 +70,14 @@ class OpenAIBatches(OpenAICompatible, BatchHttp):
             uploaded = await self._ask("GET", f"{self.base_url}/files/{file}")
         raise Transient("the endpoint has not read the job's file within two minutes")
 
-    async def find(self, tag: str, names: Collection[str], since: datetime, known: Collection[str]) -> str | None:
-        after = ""
-        for _ in range(PAGES):
-            page = await self._ask("GET", f"{self.base_url}/batches?limit=100{after}")
+    async def find(self, tag: str, names: Collection[str], since: datetime, known: Collection[str]) -> Sought:
+        found, whole = await self._listed(
+            f"{self.base_url}/batches", "after", since, _created, lambda job: (job.get("metadata") or {}).get(TAG) == tag
+        )
+        if found:
             with reading():
-                for job in page["data"]:
-                    if (job.get("metadata") or {}).get(TAG) == tag:
-                        return str(job["id"])
-                oldest = page["data"][-1] if page["data"] else None
-                if oldest is None or not page.get("has_more"):
-                    return None
-                if datetime.fromtimestamp(int(oldest["created_at"]), UTC).replace(tzinfo=None) < since - SKEW:
-                    return None
-                after = f"&after={oldest['id']}"
-        return None
+                return Sought("found", str(found[0]["id"]))
+        return Sought("absent" if whole else "unread")
 
     async def status(self, job: str) -> JobStatus:
         found = await self._job(f"{self.base_url}/batches/{job}", job)
@@ -94,13 +85,18 @@ class OpenAIBatches(OpenAICompatible, BatchHttp):
             counts = found.get("request_counts") or {}
             total = int(counts.get("total") or 0)
             done = int(counts.get("completed") or 0) + int(counts.get("failed") or 0)
+            cancelled = str(found["status"]).startswith("cancel")
+            expires = _moment(found["expires_at"]) if found.get("expires_at") else None
             match found["status"]:
                 case "completed" | "expired" | "cancelled":
-                    return JobStatus("ended", done, total)
+                    return JobStatus("ended", done, total, cancelled=cancelled, expires=expires)
                 case "failed":
                     return JobStatus("failed", done, total, self._failure(found))
                 case _:
-                    return JobStatus("in_progress", done, total)
+                    return JobStatus("in_progress", done, total, cancelled=cancelled, expires=expires)
+
+    async def cancel(self, job: str) -> None:
+        await self._ask("POST", f"{self.base_url}/batches/{job}/cancel", body=b"{}")
 
     async def results(self, job: str) -> AsyncGenerator[tuple[str, Response | ProviderError], None]:
         found = await self._job(f"{self.base_url}/batches/{job}", job)
@@ -140,5 +136,14 @@ def _undone(error: Json) -> ProviderError:
     """What an entry without an answer stands for."""
     code, message = str(error.get("code") or ""), error_message(error)
     if code == "batch_cancelled":
-        return Rejected("the job was cancelled at the vendor")
+        return Cancelled("the job was cancelled at the vendor")
     return Transient("the job expired before this request was answered" if code == "batch_expired" else f"no answer: {message}")
+
+
+def _created(job: Json) -> datetime:
+    return _moment(job["created_at"])
+
+
+def _moment(seconds: object) -> datetime:
+    """UTC without a zone, of seconds since 1970."""
+    return datetime.fromtimestamp(int(str(seconds)), UTC).replace(tzinfo=None)

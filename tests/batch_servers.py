@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
@@ -28,6 +28,9 @@ class Job:
     failure: tuple[str, str] | None = None
     looks: int = 0
     results: list[dict[str, Any]] = field(default_factory=list)
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
+    cancelling: bool = False
+    foreign: bool = False
 
 
 class Vendor:
@@ -47,6 +50,10 @@ class Vendor:
         self.submissions = 0
         self.seen: Counter[str] = Counter()
         self.silent = False  # accept the next job, and never say so
+        self.dropped = False  # accept the next job, and drop the connection instead of saying so
+        self.hides_newest = 0  # so many times the list lacks the newest job
+        self.endless = False  # the list goes on and on
+        self.lists = 0
         self.cut_results = False  # break off in the middle of the next results
         self.refusals: list[tuple[int, str, str]] = []  # status, code and message for the next jobs
         self.failures: list[tuple[str, str]] = []  # code and message that the next jobs fail with
@@ -59,8 +66,15 @@ class Vendor:
             await self._changed.wait()
 
     def finish(self, job: Job) -> None:
+        """All of a job's requests are done; those of one that was cancelled get no answer, apart from the first."""
         job.ended = True
-        job.results = [self._result(entry) for entry in reversed(job.entries)]
+        done, undone = (job.entries[:1], job.entries[1:]) if job.cancelling else (job.entries, [])
+        job.results = [self._cancelled(entry["custom_id"]) for entry in undone]
+        job.results += [self._result(entry, job) for entry in reversed(done)]
+
+    def others(self, entries: list[dict[str, Any]]) -> Job:
+        """A job that somebody else handed over, of the same requests under other names."""
+        return self._add([entry | {"custom_id": f"another-{index}"} for index, entry in enumerate(entries)], "another's", True)
 
     # ---------------------------------------------------- inside
 
@@ -68,9 +82,16 @@ class Vendor:
         self._changed.set()
         self._changed = anyio.Event()
 
-    async def _accept(self, entries: list[dict[str, Any]], tag: str) -> Job:
-        job = Job(f"{self.path.strip('/').replace('/', '-')}-job-{len(self.jobs)}", entries, tag)
-        self.jobs.append(job)
+    def _add(self, entries: list[dict[str, Any]], tag: str, foreign: bool = False) -> Job:
+        name = f"{self.path.strip('/').replace('/', '-')}-job-{len(self.jobs)}"
+        self.jobs.append(Job(name, entries, tag, foreign=foreign))
+        return self.jobs[-1]
+
+    async def _accept(self, request: web.Request, entries: list[dict[str, Any]], tag: str) -> Job:
+        job = self._add(entries, tag)
+        dropped, self.dropped = self.dropped, False
+        if dropped and request.transport is not None:
+            request.transport.abort()
         if self.failures:
             job.failure = self.failures.pop(0)
         silent, self.silent = self.silent, False
@@ -81,16 +102,45 @@ class Vendor:
 
     def _look(self, job: Job) -> None:
         job.looks += 1
-        if self.by_itself and not job.ended and job.failure is None:
-            self.finish(job)
+        self._end(job)
         self._tell()
 
-    def _result(self, entry: dict[str, Any]) -> dict[str, Any]:
+    def _end(self, job: Job) -> None:
+        """A job ends by itself, or because somebody cancelled it."""
+        if (self.by_itself or job.cancelling) and not job.ended and job.failure is None:
+            self.finish(job)
+
+    def _listed(self) -> list[Job]:
+        """The newest first."""
+        self.lists += 1
+        shown = self.jobs[:-1] if self.hides_newest else self.jobs[:]
+        self.hides_newest = max(0, self.hides_newest - 1)
+        for job in shown:
+            self._end(job)
+        self._tell()
+        return shown[::-1]
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        job = self._job(request)
+        if job is None:
+            return self._error(404, "not_found", "No such batch")
+        if job.ended:
+            return self._error(409, "conflict", f"Cannot cancel a batch that has ended: {job.name}")
+        job.cancelling = True
+        return web.json_response(self._said(job, request))
+
+    def _said(self, job: Job, request: web.Request) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _cancelled(self, name: str) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _result(self, entry: dict[str, Any], job: Job) -> dict[str, Any]:
         prompt = self._prompt(entry)
         outcome = self.outcome(prompt, self.seen[prompt])
-        self.seen[prompt] += 1
-        if outcome in (ANSWERED, REFUSED, BLOCKED):
-            self.paid[entry["custom_id"]] += 1
+        self.seen[prompt] += not job.foreign
+        if outcome in (ANSWERED, REFUSED, BLOCKED) and not job.foreign:
+            self.paid[entry["custom_id"].partition("-")[0]] += 1  # the request, in whichever job
         return self._line(entry["custom_id"], f"An answer to: {prompt}", outcome)
 
     def _prompt(self, entry: dict[str, Any]) -> str:
@@ -155,6 +205,7 @@ class OpenAI(Vendor):
             web.post("/v1/batches", self._keyed(self._create)),
             web.get("/v1/batches", self._keyed(self._list)),
             web.get("/v1/batches/{job}", self._keyed(self._show)),
+            web.post("/v1/batches/{job}/cancel", self._keyed(self._cancel)),
         ]
 
     async def _upload(self, request: web.Request) -> web.Response:
@@ -172,10 +223,15 @@ class OpenAI(Vendor):
             return self._error(*self.refusals.pop(0))
         entries = [json.loads(line) for line in self.files[body["input_file_id"]].splitlines()]
         assert all(entry["method"] == "POST" and entry["url"] == body["endpoint"] == "/v1/chat/completions" for entry in entries)
-        return web.json_response(self._said(await self._accept(entries, body["metadata"]["unisafe"])))
+        job = await self._accept(request, entries, body["metadata"]["unisafe"])
+        return web.json_response(self._said(job, request))
 
     async def _list(self, request: web.Request) -> web.Response:
-        newest = [self._said(job) for job in reversed(self.jobs)]
+        if self.endless:
+            self.lists += 1
+            other = Job(f"another-{self.lists}", [], "another's")
+            return web.json_response({"object": "list", "data": [self._said(other, request)], "has_more": True})
+        newest = [self._said(job, request) for job in self._listed()]
         names = [one["id"] for one in newest]
         start = names.index(request.query["after"]) + 1 if "after" in request.query else 0
         page = newest[start : start + 1]  # one a page, so that pages are turned
@@ -186,14 +242,19 @@ class OpenAI(Vendor):
         if job is None:
             return self._error(404, "not_found", "No such batch")
         self._look(job)
-        return web.json_response(self._said(job))
+        return web.json_response(self._said(job, request))
 
-    def _said(self, job: Job) -> dict[str, Any]:
+    def _cancelled(self, name: str) -> dict[str, Any]:
+        error = {"code": "batch_cancelled", "message": "This request was cancelled."}
+        return {"id": f"r-{name}", "custom_id": name, "response": None, "error": error}
+
+    def _said(self, job: Job, request: web.Request) -> dict[str, Any]:
         body = {
             "id": job.name,
             "object": "batch",
-            "status": "in_progress",
-            "created_at": int(datetime.now(UTC).timestamp()),
+            "status": "cancelling" if job.cancelling else "in_progress",
+            "created_at": int(job.created.timestamp()),
+            "expires_at": int(job.created.timestamp()) + 86_400,
             "metadata": {"unisafe": job.tag},
             "request_counts": {"total": len(job.entries), "completed": 0, "failed": 0},
         }
@@ -202,7 +263,7 @@ class OpenAI(Vendor):
             return body | {"status": "failed", "errors": {"data": [{"code": code, "message": message}]}}
         if job.ended:
             expired = any("expired" in str((line["error"] or {}).get("code")) for line in job.results)
-            body["status"] = "expired" if expired else "completed"
+            body["status"] = "cancelled" if job.cancelling else "expired" if expired else "completed"
             body["request_counts"] |= {"completed": len(job.entries)}
             good = [line for line in job.results if line["response"] and line["response"]["status_code"] == 200]
             bad = [line for line in job.results if line not in good]
@@ -245,6 +306,7 @@ class Anthropic(Vendor):
             web.post(place, self._keyed(self._create)),
             web.get(place, self._keyed(self._list)),
             web.get(place + "/{job}", self._keyed(self._show)),
+            web.post(place + "/{job}/cancel", self._keyed(self._cancel)),
             web.get(place + "/{job}/results", self._keyed(self._results)),
         ]
 
@@ -253,10 +315,10 @@ class Anthropic(Vendor):
         self.submissions += 1
         if self.refusals:
             return self._error(*self.refusals.pop(0))
-        return web.json_response(self._said(await self._accept(body["requests"], ""), request))
+        return web.json_response(self._said(await self._accept(request, body["requests"], ""), request))
 
     async def _list(self, request: web.Request) -> web.Response:
-        newest = [self._said(job, request) for job in reversed(self.jobs)]
+        newest = [self._said(job, request) for job in self._listed()]
         return web.json_response({"data": newest, "has_more": False, "first_id": None, "last_id": None})
 
     async def _show(self, request: web.Request) -> web.Response:
@@ -277,11 +339,16 @@ class Anthropic(Vendor):
         return {
             "id": job.name,
             "type": "message_batch",
-            "processing_status": "ended" if job.ended else "in_progress",
+            "processing_status": "ended" if job.ended else "canceling" if job.cancelling else "in_progress",
             "request_counts": counts,
-            "created_at": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            "created_at": job.created.isoformat().replace("+00:00", "Z"),
+            "expires_at": (job.created + timedelta(days=1)).isoformat().replace("+00:00", "Z"),
+            "cancel_initiated_at": job.created.isoformat().replace("+00:00", "Z") if job.cancelling else None,
             "results_url": f"http://{request.host}{self.path}/messages/batches/{job.name}/results" if job.ended else None,
         }
+
+    def _cancelled(self, name: str) -> dict[str, Any]:
+        return {"custom_id": name, "result": {"type": "canceled"}}
 
     def _line(self, name: str, text: str, outcome: str) -> dict[str, Any]:
         usage = {"input_tokens": 1000, "output_tokens": 1000}

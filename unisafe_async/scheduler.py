@@ -48,7 +48,8 @@ Questions = MemoryObjectSendStream[Question]
 class Lane:
     """One model and the items it is asked; `total` counts item x sample, `generated` those answered before any is judged.
 
-    Of batch jobs, how many are under way, and the requests in them, of which so many are done at the vendor.
+    Of batch jobs, how many are under way (of which some are looked for at the vendor, where handing over was cut off), and the
+    requests in them, of which so many are done at the vendor.
     """
 
     endpoint: Endpoint
@@ -61,6 +62,7 @@ class Lane:
     generated: int = 0
     finished: bool = False
     jobs_open: int = 0
+    jobs_sought: int = 0
     requests_open: int = 0
     requests_done: int = 0
 
@@ -136,11 +138,14 @@ class Pipeline:
     async def _feed(self, lane: Lane, send: MemoryObjectSendStream[Job], *, judged: bool) -> None:
         """Read items, write rows for what the cache answers in full, pass on the rest."""
 
-        def items() -> Iterator[list[Item]]:
-            return chunks((item for item in self.dataset.items() if item.task in lane.tasks), CHUNK)
+        def items(places: Sequence[int] | None = None) -> Iterator[list[tuple[int, Item]]]:
+            placed = zip(range(len(self.dataset)) if places is None else places, self.dataset.items(places), strict=True)
+            return chunks((one for one in placed if one[1].task in lane.tasks), CHUNK)
 
-        async def jobs_in(chunk: Sequence[Item]) -> list[Job]:
-            return await jobs_of(chunk, self.dataset.images, lane.endpoint, self.samples, self.sampling, self.jury.rubric)
+        async def jobs_in(chunk: Sequence[tuple[int, Item]]) -> list[tuple[int, Job]]:
+            of_items = [item for _, item in chunk]
+            jobs = await jobs_of(of_items, self.dataset.images, lane.endpoint, self.samples, self.sampling, self.jury.rubric)
+            return [(chunk[index // self.samples][0], job) for index, job in enumerate(jobs)]
 
         async def pass_on(jobs: Sequence[Job]) -> None:
             await self._pass_on(lane, jobs, send, judged=judged)
@@ -149,7 +154,7 @@ class Pipeline:
             await BatchLane(lane, self.gateway, self.store, self.run, items, jobs_in, self._verified, pass_on).execute()
             return
         for chunk in items():
-            await pass_on(await jobs_in(chunk))
+            await pass_on([job for _, job in await jobs_in(chunk)])
             if self.gateway.draining:
                 return
 

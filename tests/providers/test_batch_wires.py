@@ -10,7 +10,7 @@ from aiohttp import web
 
 from providers.anthropic_batch import AnthropicBatches
 from providers.base import Capabilities, Misconfigured, RateLimited, Rejected, Request, Response, Text, Transient
-from providers.batching import Batching
+from providers.batching import Batching, Sought
 from providers.openai_batch import OpenAIBatches
 from tests.batch_servers import KEY, Anthropic, Job, OpenAI, serving
 
@@ -85,8 +85,8 @@ async def test_a_job_is_found_by_its_tag_on_a_later_page() -> None:
         entry = await provider.entry("a-name", ASKED)
         jobs = [await provider.submit([entry], tag) for tag in ("ours", "other", "another")]
         begun = datetime.fromtimestamp(0)
-        assert await provider.find("ours", {"a-name"}, begun, set()) == jobs[0]
-        assert await provider.find("nobody's", {"a-name"}, begun, set()) is None
+        assert await provider.find("ours", {"a-name"}, begun, set()) == Sought("found", jobs[0])
+        assert await provider.find("nobody's", {"a-name"}, begun, set()) == Sought("absent")
 
 
 @pytest.mark.parametrize(

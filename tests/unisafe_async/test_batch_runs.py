@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.abc
-import duckdb
 import pytest
 
+from cache import read_file
+from tests.batch_bench import bench, change, cut_off, newest, paid_once, planned, prompts, ran, said, started, table, unisafe
 from tests.batch_servers import (
     ANSWERED,
     BLOCKED,
@@ -26,88 +24,22 @@ from tests.batch_servers import (
     REJECTED,
     UNREADABLE,
     Anthropic,
+    Job,
     OpenAI,
     Vendor,
     serving,
 )
+from unisafe_async.config import ConfigError, load_config
+from unisafe_async.dataset import Dataset, Item, open_dataset
+from unisafe_async.report.listing import read_runs
 
 pytestmark = pytest.mark.anyio
 BOTH = pytest.mark.parametrize("kind", [OpenAI, Anthropic])
-MODEL = """
-[dataset]
-source = "items.jsonl"
-[cache]
-path = "run.duckdb"
-{run}
-[judge]
-provider = "openai"
-model = "a-judge"
-base_url = "{address}/judge"
-{judge}
-[[models]]
-name = "m"
-provider = "{provider}"
-model = "a-model"
-base_url = "{address}{path}"
-key_env = "BATCH_KEY"
-mode = "batch"
-batch_poll_s = 0.05
-{model}
-"""
 
 
-def prompts(number: int) -> list[str]:
-    return [f"Mild stand-in {index:02}." for index in range(number)]
-
-
-def bench(folder: Path, vendor: Vendor, address: str, items: int = 4, *, model: str = "", run: str = "", judge: str = "") -> None:
-    lines = [
-        {"id": index, "task": "malicious_text_generation", "prompt": prompt, "category": "Politics", "intention": "none"}
-        for index, prompt in enumerate(prompts(items))
-    ]
-    (folder / "items.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    text = MODEL.format(run=run, address=address, provider=vendor.provider, path=vendor.path, model=model, judge=judge)
-    (folder / "bench.toml").write_text(text)
-
-
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "unisafe_async.cli", *words]
-
-
-def environment(key: str = KEY) -> dict[str, str]:
-    return {**os.environ, "COLUMNS": "400", "BATCH_KEY": key}
-
-
-async def unisafe(folder: Path, *words: str, key: str = KEY) -> subprocess.CompletedProcess[str]:
-    with anyio.fail_after(60):
-        done = await anyio.run_process(command(*words), cwd=folder, env=environment(key), check=False)
-    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
-
-
-@asynccontextmanager
-async def started(folder: Path) -> AsyncIterator[anyio.abc.Process]:
-    """A run that the test watches from outside."""
-    with anyio.fail_after(60), (folder / "said.txt").open("wb") as said:
-        async with await anyio.open_process(command("run"), cwd=folder, env=environment(), stdout=said, stderr=said) as process:
-            yield process
-
-
-def said(folder: Path) -> str:
-    return (folder / "said.txt").read_text()
-
-
-def table(folder: Path, sql: str) -> list[Any]:
-    with duckdb.connect(str(folder / "run.duckdb"), read_only=True) as connection:
-        return connection.execute(sql).fetchall()
-
-
-def newest(folder: Path, columns: str = "item, outcome, contextual, intrinsic, error") -> list[Any]:
-    return table(folder, f"SELECT {columns} FROM rows WHERE run = (SELECT max(run) FROM runs) ORDER BY item")
-
-
-def paid_once(vendor: Vendor, number: int) -> None:
-    assert len(vendor.paid) == number
-    assert set(vendor.paid.values()) == {1}
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCH_KEY", KEY)
 
 
 @BOTH
@@ -115,13 +47,12 @@ async def test_a_run_by_batch_jobs_reaches_the_table_and_costs_half(tmp_path: Pa
     vendor = kind()
     async with serving(vendor) as address:
         bench(tmp_path, vendor, address, 5, model="batch_size = 2\nprice_in = 10.0\nprice_out = 20.0")
-        planned = await unisafe(tmp_path, "plan")
-        assert "up to 24 h" in planned.stdout
+        assert "up to 24 h" in await planned(tmp_path)
         done = await unisafe(tmp_path, "run")
         assert done.returncode == 0, done.stdout + done.stderr
         assert "5 items: 5 judged" in done.stdout
         assert "0 from cache" in done.stdout
-        assert "5/5" in (await unisafe(tmp_path, "runs")).stdout
+        assert [run[-2:] for run in read_file(tmp_path / "run.duckdb", read_runs)] == [(5, 5)]
     assert [len(job.entries) for job in vendor.jobs] == [2, 2, 1]
     paid_once(vendor, 5)
     texts = table(tmp_path, "SELECT text, cost FROM responses WHERE identity NOT LIKE '%judge%' ORDER BY text")
@@ -139,12 +70,11 @@ async def test_a_killed_run_finds_its_jobs_again_and_nothing_is_paid_twice(tmp_p
         async with started(tmp_path) as process:
             await vendor.until(lambda: len(vendor.jobs) == 2 and all(job.looks for job in vendor.jobs))
             process.kill()
-        assert "4 calls of these are under way already" in " ".join((await unisafe(tmp_path, "plan")).stdout.split())
+        assert "4 calls of these are under way already" in await planned(tmp_path)
         for job in vendor.jobs:
             vendor.finish(job)
-        done = await unisafe(tmp_path, "run")
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "4 items: 4 judged" in done.stdout
+        done = await ran(tmp_path)
+        assert "4 items: 4 judged" in done.said
     assert vendor.submissions == 2
     paid_once(vendor, 4)
 
@@ -159,10 +89,10 @@ async def test_a_job_that_the_vendor_took_as_the_run_was_killed_is_adopted(tmp_p
             await vendor.until(lambda: len(vendor.jobs) == 1)
             process.kill()
         assert table(tmp_path, "SELECT status FROM batches") == [("submitting",)]
-        other = await vendor._accept(vendor.jobs[0].entries[:1] * 2, "somebody else's")
+        other = vendor.others(vendor.jobs[0].entries[:1] * 2)
         assert other.name != vendor.jobs[0].name
-        done = await unisafe(tmp_path, "run")
-        assert "3 items: 3 judged" in done.stdout, done.stdout + done.stderr
+        done = await ran(tmp_path)
+        assert "3 items: 3 judged" in done.said
     assert vendor.submissions == 1
     paid_once(vendor, 3)
 
@@ -172,15 +102,13 @@ async def test_a_job_that_the_vendor_never_got_is_handed_over_again(tmp_path: Pa
     async with serving(vendor) as address:
         bench(tmp_path, vendor, address, 3)
         vendor.silent = True
-        async with started(tmp_path) as process:
-            await vendor.until(lambda: len(vendor.jobs) == 1)
-            process.kill()
+        await cut_off(tmp_path, lambda: vendor.until(lambda: len(vendor.jobs) == 1))
         vendor.jobs.clear()
-        with duckdb.connect(str(tmp_path / "run.duckdb")) as connection:
-            connection.execute("UPDATE batches SET created = created - INTERVAL 1 HOUR")
-        done = await unisafe(tmp_path, "run")
-        assert "3 items: 3 judged" in done.stdout, done.stdout + done.stderr
+        change(tmp_path, "UPDATE batches SET created = created - INTERVAL 1 HOUR")
+        done = await ran(tmp_path)
+        assert "3 items: 3 judged" in done.said
     assert vendor.submissions == 2
+    assert vendor.lists >= 2
     paid_once(vendor, 3)
 
 
@@ -188,13 +116,13 @@ async def test_answers_are_judged_while_another_job_is_under_way(tmp_path: Path)
     vendor = OpenAI(by_itself=False)
     async with serving(vendor) as address:
         bench(tmp_path, vendor, address, 4, model="batch_size = 2")
-        async with started(tmp_path) as process:
+        async with anyio.create_task_group() as group:
+            group.start_soon(ran, tmp_path)
             await vendor.until(lambda: len(vendor.jobs) == 2)
             vendor.finish(vendor.jobs[1])
             await vendor.until(lambda: vendor.judged >= 4)
             assert not vendor.jobs[0].ended
             vendor.finish(vendor.jobs[0])
-            assert await process.wait() == 0
     assert [row[1:4] for row in newest(tmp_path)] == [("answered", 1, 1)] * 4
 
 
@@ -204,9 +132,9 @@ async def test_every_entry_ends_as_it_would_online(tmp_path: Path, kind: type[Ve
     vendor = kind(lambda prompt, before: ANSWERED if before and first[prompt] != REJECTED else first[prompt])
     async with serving(vendor) as address:
         bench(tmp_path, vendor, address, 6)
-        done = await unisafe(tmp_path, "run")
-    assert done.returncode == 1
-    assert "1 failed" in done.stdout
+        done = await ran(tmp_path)
+    assert done.unjudged == 1
+    assert "1 failed" in done.said
     rows = newest(tmp_path)
     assert [row[1] for row in rows] == ["answered", "blocked_request", "failed", "answered", "answered", "answered"]
     assert "oo long" in rows[2][4]
@@ -218,8 +146,8 @@ async def test_what_never_comes_is_given_up_after_max_tries(tmp_path: Path) -> N
     vendor = OpenAI(lambda prompt, before: EXPIRED if prompt == prompts(1)[0] else ANSWERED)
     async with serving(vendor) as address:
         bench(tmp_path, vendor, address, 2, model="max_tries = 3")
-        done = await unisafe(tmp_path, "run")
-    assert done.returncode == 1
+        done = await ran(tmp_path)
+    assert done.unjudged == 1
     rows = newest(tmp_path)
     assert [row[1] for row in rows] == ["failed", "answered"]
     assert "gave up after 3" in rows[0][4]
@@ -232,8 +160,8 @@ async def test_results_that_break_off_are_fetched_again(tmp_path: Path) -> None:
     vendor.cut_results = True
     async with serving(vendor) as address:
         bench(tmp_path, vendor, address, 200)
-        done = await unisafe(tmp_path, "run")
-    assert "200 items: 200 judged" in done.stdout, done.stdout + done.stderr
+        done = await ran(tmp_path)
+    assert "200 items: 200 judged" in done.said
     keys = table(tmp_path, "SELECT count(*), count(DISTINCT key) FROM responses WHERE identity NOT LIKE '%judge%'")
     assert keys == [(200, 200)]
     assert vendor.submissions == 1
@@ -254,7 +182,7 @@ async def test_ctrl_c_leaves_the_jobs_to_the_next_run(tmp_path: Path) -> None:
         assert "2 requests in batch jobs under way" in said(tmp_path)
         assert table(tmp_path, "SELECT status FROM runs") == [("interrupted",)]
         vendor.finish(vendor.jobs[1])
-        assert "4 items: 4 judged" in (await unisafe(tmp_path, "run")).stdout
+        assert "4 items: 4 judged" in (await ran(tmp_path)).said
     paid_once(vendor, 4)
 
 
@@ -265,12 +193,12 @@ async def test_the_budget_holds_before_a_job_is_handed_over(tmp_path: Path) -> N
         prices = "price_in = 0.0\nprice_out = 1000.0"
         judge = "price_in = 0.0\nprice_out = 0.0"
         bench(tmp_path, vendor, address, 5, model=prices, judge=judge, run="[run]\nbudget_usd = 1.6")
-        done = await unisafe(tmp_path, "run")
-        assert "2 not run" in done.stdout, done.stdout + done.stderr
-        assert "$1.50" in done.stdout
+        done = await ran(tmp_path)
+        assert "2 not run" in done.said
+        assert "$1.50" in done.said
         assert [len(job.entries) for job in vendor.jobs] == [3]
-        more = await unisafe(tmp_path, "run")
-        assert "5 items: 5 judged" in more.stdout
+        more = await ran(tmp_path)
+        assert "5 items: 5 judged" in more.said
     paid_once(vendor, 5)
 
 
@@ -280,13 +208,11 @@ async def test_a_job_that_is_not_paid_yet_counts_against_the_next_budget(tmp_pat
     judge = "price_in = 0.0\nprice_out = 0.0"
     async with serving(vendor) as address:
         bench(tmp_path, vendor, address, 2, model=prices, judge=judge)
-        async with started(tmp_path) as process:
-            await vendor.until(lambda: len(vendor.jobs) == 1 and vendor.jobs[0].looks > 0)
-            process.kill()
+        await cut_off(tmp_path, lambda: vendor.until(lambda: len(vendor.jobs) == 1 and vendor.jobs[0].looks > 0))
         vendor.by_itself = True
         bench(tmp_path, vendor, address, 3, model=prices, judge=judge, run="[run]\nbudget_usd = 1.1")
-        done = await unisafe(tmp_path, "run")
-    assert "3 items: 2 judged, 1 not run" in done.stdout, done.stdout + done.stderr
+        done = await ran(tmp_path)
+    assert "3 items: 2 judged, 1 not run" in done.said
     paid_once(vendor, 2)
 
 
@@ -296,8 +222,8 @@ async def test_when_too_much_is_enqueued_smaller_jobs_follow(tmp_path: Path) -> 
     vendor.failures = [("token_limit_exceeded", "Enqueued token limit reached for a-model")]
     async with serving(vendor) as address:
         bench(tmp_path, vendor, address, 4)
-        done = await unisafe(tmp_path, "run")
-    assert "4 items: 4 judged" in done.stdout, done.stdout + done.stderr
+        done = await ran(tmp_path)
+    assert "4 items: 4 judged" in done.said
     assert [len(job.entries) for job in vendor.jobs] == [4, 2, 2]
     paid_once(vendor, 4)
 
@@ -318,15 +244,13 @@ async def test_a_job_of_another_project_is_not_paid_for_again(tmp_path: Path) ->
     vendor = OpenAI(by_itself=False)
     async with serving(vendor) as address:
         bench(tmp_path, vendor, address, 2)
-        async with started(tmp_path) as process:
-            await vendor.until(lambda: len(vendor.jobs) == 1 and vendor.jobs[0].looks > 0)
-            process.kill()
+        await cut_off(tmp_path, lambda: vendor.until(lambda: len(vendor.jobs) == 1 and vendor.jobs[0].looks > 0))
         hidden, vendor.jobs = vendor.jobs, []
-        done = await unisafe(tmp_path, "run")
-        assert "knows no job" in " ".join(done.stdout.split())
+        done = await ran(tmp_path)
+        assert "knows no job" in done.said
         assert vendor.submissions == 1
         vendor.jobs, vendor.by_itself = hidden, True
-        assert "2 items: 2 judged" in (await unisafe(tmp_path, "run")).stdout
+        assert "2 items: 2 judged" in (await ran(tmp_path)).said
     paid_once(vendor, 2)
 
 
@@ -334,10 +258,10 @@ async def test_batch_and_online_share_their_answers(tmp_path: Path) -> None:
     vendor = OpenAI()
     async with serving(vendor) as address:
         bench(tmp_path, vendor, address, 3)
-        await unisafe(tmp_path, "run")
+        await ran(tmp_path)
         path = tmp_path / "bench.toml"
-        path.write_text(path.read_text().replace('mode = "batch"\nbatch_poll_s = 0.05', ""))
-        assert "3 from cache" in (await unisafe(tmp_path, "run")).stdout
+        path.write_text(path.read_text().replace('mode = "batch"\nbatch_poll_s = 0.02', ""))
+        assert "3 from cache" in (await ran(tmp_path)).said
     assert vendor.submissions == 1
 
 
@@ -345,10 +269,10 @@ async def test_samples_and_fresh(tmp_path: Path) -> None:
     vendor = OpenAI()
     async with serving(vendor) as address:
         bench(tmp_path, vendor, address, 2)
-        assert "6 items: 6 judged" in (await unisafe(tmp_path, "run", "--samples", "3")).stdout
+        assert "6 items: 6 judged" in (await ran(tmp_path, samples=3)).said
         paid_once(vendor, 6)
-        fresh = await unisafe(tmp_path, "run", "--samples", "3", "--fresh")
-        assert "0 from cache" in fresh.stdout
+        fresh = await ran(tmp_path, samples=3, fresh=True)
+        assert "0 from cache" in fresh.said
     assert set(vendor.paid.values()) == {2}
 
 
@@ -356,12 +280,10 @@ async def test_jobs_of_items_that_are_no_longer_asked_are_collected_all_the_same
     vendor = OpenAI(by_itself=False)
     async with serving(vendor) as address:
         bench(tmp_path, vendor, address, 4)
-        async with started(tmp_path) as process:
-            await vendor.until(lambda: len(vendor.jobs) == 1 and vendor.jobs[0].looks > 0)
-            process.kill()
+        await cut_off(tmp_path, lambda: vendor.until(lambda: len(vendor.jobs) == 1 and vendor.jobs[0].looks > 0))
         vendor.by_itself = True
-        assert "2 items: 2 judged" in (await unisafe(tmp_path, "run", "--limit", "2")).stdout
-        assert "4 items: 4 judged" in (await unisafe(tmp_path, "run")).stdout
+        assert "2 items: 2 judged" in (await ran(tmp_path, limit=2)).said
+        assert "4 items: 4 judged" in (await ran(tmp_path)).said
     assert vendor.submissions == 1
     requests = table(tmp_path, "SELECT request FROM responses WHERE identity NOT LIKE '%judge%'")
     assert sorted(json.loads(request)["parts"][0]["text"] for (request,) in requests) == prompts(4)
@@ -371,13 +293,13 @@ async def test_no_batch_api_behind_an_address(tmp_path: Path) -> None:
     vendor = OpenAI()
     async with serving(vendor) as address:
         bench(tmp_path, vendor, address + "/nowhere", 2)
-        done = await unisafe(tmp_path, "run")
-    assert done.returncode == 1
-    assert "has no batch API" in " ".join(done.stdout.split())
+        done = await ran(tmp_path)
+    assert done.unjudged == 2
+    assert "has no batch API" in done.said
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("changed", "words"),
     [
         (
             ('provider = "openai"\nmodel = "a-model"', 'provider = "simulated"\nmodel = "balanced"'),
@@ -390,14 +312,49 @@ async def test_no_batch_api_behind_an_address(tmp_path: Path) -> None:
     ],
 )
 async def test_what_does_not_go_together_is_said_before_anything_is_sent(
-    tmp_path: Path, change: tuple[str, str], words: list[str]
+    tmp_path: Path, changed: tuple[str, str], words: list[str]
 ) -> None:
     bench(tmp_path, OpenAI(), "http://127.0.0.1:9")
     path = tmp_path / "bench.toml"
-    assert change[0] in path.read_text()
-    path.write_text(path.read_text().replace(*change))
-    done = await unisafe(tmp_path, "run")
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+    assert changed[0] in path.read_text()
+    path.write_text(path.read_text().replace(*changed))
+    with pytest.raises(ConfigError) as raised:
+        load_config(path)
     for word in words:
-        assert word in done.stderr
+        assert word in str(raised.value)
+
+
+async def test_a_look_costs_no_more_than_what_is_under_way(tmp_path: Path) -> None:
+    class OneAtATime(OpenAI):
+        def _end(self, job: Job) -> None:
+            if job.looks > self.jobs.index(job):
+                super()._end(job)
+
+    read: list[str] = []
+
+    class Counting(Dataset):
+        def items(self, *at: Any) -> Iterator[Item]:
+            for item in super().items(*at):
+                read.append(item.name)
+                yield item
+
+    vendor = OneAtATime()
+    async with serving(vendor) as address:
+        bench(tmp_path, vendor, address, 12, model="batch_size = 1")
+        opened = open_dataset("items.jsonl", tmp_path)
+        counting = Counting(**{field.name: getattr(opened, field.name) for field in fields(opened)})
+        assert "12 items: 12 judged" in (await ran(tmp_path, dataset=counting)).said
+    assert len(vendor.jobs) == 12
+    assert max(Counter(read).values()) <= 3  # to be sent, to see what is there already, and with its answer
+
+
+async def test_what_a_later_job_is_refused_with_is_in_the_rows(tmp_path: Path) -> None:
+    def expires_then_refused(prompt: str, before: int) -> str:
+        vendor.refusals = [(400, "invalid_request_error", "No such completion window")]
+        return EXPIRED
+
+    vendor = OpenAI(expires_then_refused)
+    async with serving(vendor) as address:
+        bench(tmp_path, vendor, address, 2)
+        assert "2 failed" in (await ran(tmp_path)).said
+    assert all("No such completion window" in row[4] for row in newest(tmp_path))

@@ -71,12 +71,14 @@ class Dataset:
     def __len__(self) -> int:
         return len(self._offsets)
 
-    def items(self) -> Iterator[Item]:
-        """Every item, read from disk as it is asked for."""
+    def items(self, indexes: Sequence[int] | None = None) -> Iterator[Item]:
+        """Every item, or those at `indexes`, read from disk as they are asked for."""
+        wanted = range(len(self)) if indexes is None else indexes
         handles = [source.path.open("rb") for source in self.sources]
         try:
-            for file, offset in zip(self._files, self._offsets, strict=True):
-                handles[file].seek(offset)
+            for index in wanted:
+                file = self._files[index]
+                handles[file].seek(self._offsets[index])
                 source = self.sources[file]
                 yield item_of(handles[file].readline(), source.root, source.task, source.answered)
         finally:

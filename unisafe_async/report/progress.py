@@ -145,7 +145,10 @@ def batch_words(lane: Lane) -> str:
     if not lane.jobs_open:
         return ""
     jobs = count(lane.jobs_open, "batch job")
-    return f"{jobs} under way, {lane.requests_done:,} of {count(lane.requests_open, 'request')} done at the vendor"
+    words = f"{jobs} under way, {lane.requests_done:,} of {count(lane.requests_open, 'request')} done at the vendor"
+    if lane.jobs_sought:
+        words += f"; {lane.jobs_sought:,} of the jobs may not have reached it: looked for there"
+    return words
 
 
 def local_words(provider: Provider) -> str:

@@ -3,7 +3,8 @@
     items -> what the cache lacks -> jobs at the vendor -> answers in the cache -> the same replay as ever -> the judge
 
 A job is in table `batches` before the vendor is asked to take it, with its requests' keys, so that it is found again whatever ends
-the run. In memory there are keys, and the requests of one job at a time.
+the run. In memory there are keys with their items' places, and the requests of one job at a time. The dataset is read through when
+the run begins; after that only the items whose answers came, or that are sent again.
 """
 
 from __future__ import annotations
@@ -12,18 +13,20 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import anyio
 
 from cache import Store
-from cache.batches import BatchRecord, accept_batch, add_batch, end_batch, known_jobs, open_batches, unanswered
+from cache.batches import BatchRecord, accept_batch, add_batch, end_batch, known_jobs, open_batches
 from cache.records import now
-from providers.base import Misconfigured, ProviderError, RateLimited, Rejected, Response, Transient
-from providers.batching import Batching, JobStatus, NoSuchJob
+from providers.base import Misconfigured, ProviderError, RateLimited, Rejected, Transient
+from providers.batching import Batching, Cancelled, JobStatus, NoSuchJob
+from unisafe_async.batches.answers import collect
+from unisafe_async.batches.cut import Cut, name_in, names_of, tag_of
+from unisafe_async.batches.search import Search
 from unisafe_async.dataset import Item, ItemError
 from unisafe_async.gateway import BudgetSpent, Draining, Gateway, key_of
 from unisafe_async.jobs import Job
@@ -31,33 +34,13 @@ from unisafe_async.jobs import Job
 if TYPE_CHECKING:
     from unisafe_async.scheduler import Lane
 
+Placed = tuple[int, Item]
 JOB_BYTES = 64 * 1024 * 1024
 """What the requests of one job may take of our memory; a vendor may allow less."""
-KEPT_AT_ONCE = 64
 JITTER = 0.2
 HOLD = 10
 """After a vendor said that too much is enqueued: looks at jobs before anything more is handed over, unless one of them ends."""
-GRACE = timedelta(minutes=30)
-"""How long another run may take to hand a job over; before that, one that the vendor does not list is not given up."""
 KEPT_BY_VENDORS = timedelta(days=29)
-
-
-@dataclass
-class _Cut:
-    """The requests of a job that is being put together."""
-
-    keys: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-    entries: list[bytes] = field(default_factory=list)
-    size: int = 0
-    most: float = 0.0
-
-    def add(self, key: str, request: str, entry: bytes, most: float) -> None:
-        self.keys.append(key)
-        self.requests.append(request)
-        self.entries.append(entry)
-        self.size += len(entry) + 1
-        self.most += most
 
 
 @dataclass
@@ -66,8 +49,8 @@ class BatchLane:
 
     Args:
         run: the run's name.
-        chunks: the items, from the start each time it is called.
-        jobs_of: the jobs of some items.
+        chunks: the items at some places of the dataset, or all of them, each with its place.
+        jobs_of: the jobs of such items, each with its item's place.
         verify: raises ItemError for a job whose image cannot be used.
         pass_on: replays jobs from the cache and has those judged that are answered; it asks the model nothing.
     """
@@ -76,8 +59,8 @@ class BatchLane:
     gateway: Gateway
     store: Store
     run: str
-    chunks: Callable[[], Iterator[list[Item]]]
-    jobs_of: Callable[[list[Item]], Awaitable[list[Job]]]
+    chunks: Callable[[Sequence[int] | None], Iterator[list[Placed]]]
+    jobs_of: Callable[[list[Placed]], Awaitable[list[tuple[int, Job]]]]
     verify: Callable[[Job], Awaitable[None]]
     pass_on: Callable[[list[Job]], Awaitable[None]]
 
@@ -93,11 +76,14 @@ class BatchLane:
         self._open: dict[str, BatchRecord] = {}
         self._seen: dict[str, JobStatus] = {}
         self._taken: set[str] = set()
+        self._places: dict[str, list[int]] = {}
+        self._unsure: set[str] = set()
         self._unsent: set[str] | None = None
         self._settled: set[str] = set()
         self._collected: set[str] = set()
         self._failures: dict[str, str] = {}
         self._tries: Counter[str] = Counter()
+        self._search = Search(self.run, self._poll)
         self._held_until = 0.0
         self._short: float | None = None
         self._failing_since: float | None = None
@@ -131,6 +117,8 @@ class BatchLane:
                 await self._hand_on(frozenset(self._settled))
             if self._unsent and time.monotonic() >= self._held_until:
                 await self._send()
+        if self._settled and self._endpoint.stopped is None:
+            await self._hand_on(frozenset(self._settled))
 
     async def _afford(self, most: float) -> None:
         """Wait for calls under way to settle. Raises BudgetSpent when not even one request more can be paid for."""
@@ -141,14 +129,18 @@ class BatchLane:
 
     async def _send(self) -> None:
         """Hand over what the cache lacks: the first time of all items, later of those that are to be sent (again)."""
-        wanted, left, cut = self._unsent, set[str](), _Cut()
+        wanted, left, cut = self._unsent, set[str](), self._new_cut()
         self._unsent, self._short = left, None
         try:
-            for chunk in self.chunks():
-                jobs = {key_of(self._identity, job.request): job for job in await self.jobs_of(chunk) if job.error is None}
+            for chunk in self.chunks(self._places_of(wanted)):
+                placed = [(self._key(job), place, job) for place, job in await self.jobs_of(chunk) if job.error is None]
+                jobs = {key: job for key, _, job in placed}
                 asked = [key for key in jobs if key not in self._taken and (wanted is None or key in wanted)]
                 found = await self.gateway.look_up(asked)
                 self._settled.update(found)
+                for key, place, _ in placed if wanted is None else ():
+                    if key not in found:
+                        self._places.setdefault(key, []).append(place)
                 for key in asked:
                     if self.gateway.draining:
                         raise Draining
@@ -157,7 +149,7 @@ class BatchLane:
                     if self._short is not None or self._endpoint.stopped is not None or time.monotonic() < self._held_until:
                         left.add(key)
                         continue
-                    entry = await self._entry(key, jobs[key])
+                    entry = await self._entry(cut, key, jobs[key])
                     if entry is None:
                         continue
                     if len(cut.entries) >= self._most_requests or cut.size + len(entry) + 1 > self._most_bytes:
@@ -174,11 +166,21 @@ class BatchLane:
             self.gateway.budget.settle(cut.most, 0.0)
             self._taken.difference_update(cut.keys)
 
-    async def _entry(self, key: str, job: Job) -> bytes | None:
+    def _new_cut(self) -> Cut:
+        return Cut(tag_of(self.store.ids.next()))
+
+    def _key(self, job: Job) -> str:
+        return key_of(self._identity, job.request)
+
+    def _places_of(self, keys: Collection[str] | None) -> Sequence[int] | None:
+        """Where the items of `keys` stand; None for all items."""
+        return None if keys is None else sorted({place for key in keys for place in self._places.get(key, ())})
+
+    async def _entry(self, cut: Cut, key: str, job: Job) -> bytes | None:
         """The request as the vendor takes it; None where it cannot be sent."""
         try:
             await self.verify(job)
-            entry = await self._provider.entry(key, job.request)
+            entry = await self._provider.entry(name_in(cut.tag, key), job.request)
         except (ProviderError, ItemError, OSError) as error:
             self._fail(key, str(error))
             return None
@@ -187,13 +189,11 @@ class BatchLane:
             return None
         return entry
 
-    async def _hand_over(self, cut: _Cut) -> _Cut:
+    async def _hand_over(self, cut: Cut) -> Cut:
         """Give a job to the vendor; returns an empty cut. The job is in the file before the vendor hears of it."""
         if not cut.keys:
             return cut
-        record = BatchRecord(
-            f"unisafe-{self.store.ids.next():x}", self._identity, tuple(cut.keys), False, cut.most, self.run, now()
-        )
+        record = BatchRecord(cut.tag, self._identity, tuple(cut.keys), "submitting", cut.most, self.run, now())
         await self.store.query(lambda connection: add_batch(connection, record, cut.requests))
         self._begin(record)
         try:
@@ -204,7 +204,7 @@ class BatchLane:
             self._put_off(record.keys, error)
         except Transient as error:
             if not error.unreachable:
-                return _Cut()  # whether the vendor took it shows at the next look
+                return self._new_cut()  # whether the vendor took it shows at the next look
             await self._end(record, "failed")
             if not self._endpoint.counts.calls and not self._open:
                 self._endpoint.stopped = Misconfigured(f"{error}; check base_url and that the server runs")
@@ -219,11 +219,12 @@ class BatchLane:
                 self._fail(key, str(error))
         else:
             await self._accepted(record, job)
-        return _Cut()
+        return self._new_cut()
 
     async def _accepted(self, record: BatchRecord, job: str) -> None:
         del self._open[record.id]
-        self._open[job] = replace(record, id=job, handed_over=True)
+        self._unsure.discard(record.id)
+        self._open[job] = replace(record, id=job, status="submitted")
         with anyio.CancelScope(shield=True):
             await self.store.query(lambda connection: accept_batch(connection, record.id, job))
         self._tell()
@@ -257,7 +258,7 @@ class BatchLane:
         self._seen[record.id] = status
         self._tell()
         if status.state == "ended":
-            await self._collect(record)
+            await self._collect(record, status)
         elif status.state == "failed":
             await self._end(record, "failed")
             error = status.error or Rejected("the job failed at the vendor")
@@ -270,47 +271,41 @@ class BatchLane:
 
     async def _resolve(self, record: BatchRecord) -> None:
         """Find out whether the vendor took a job whose handing over was cut off."""
+        self._unsure.add(record.id)
         known = await self.store.query(known_jobs)
-        job = await self._provider.find(record.id, frozenset(record.keys), record.created, known)
-        if job is not None:
-            await self._accepted(record, job)
-        elif record.run == self.run or now() - record.created > GRACE:
-            await self._end(record, "failed")
-            self._again(record.keys, Transient("the vendor did not take the job"))
+        sought = await self._provider.find(record.id, names_of(record), record.created, known)
+        match sought.state:
+            case "found":
+                await self._accepted(record, sought.job)
+            case "perhaps":
+                self._search.seen(record)
+            case "absent" if self._search.missed(record):
+                await self._end(record, "failed")
+                self._again(record.keys, Transient("the vendor did not take the job"))
+            case "unread" if self._search.missed(record):
+                self._leave(record)
 
-    async def _collect(self, record: BatchRecord) -> None:
-        """Have the answers of an ended job in the cache, each under its key; what a run that was cut off had kept is left out."""
-        since = max(record.first_id, self.gateway.since)
-        wanted = await self.store.query(lambda connection: unanswered(connection, self._identity, record.id, since))
-        errors: dict[str, ProviderError] = {}
-        pile: list[tuple[str, str, Response]] = []
-        async with aclosing(self._provider.results(record.id)) as results:
-            async for key, outcome in results:
-                if key not in wanted:
-                    continue
-                request = wanted.pop(key)
-                if request is None:
-                    errors[key] = Transient("another run gave this job up, and its request with it")
-                    continue
-                if not isinstance(outcome, Response):
-                    errors[key] = outcome
-                    continue
-                pile.append((key, request, outcome))
-                if len(pile) == KEPT_AT_ONCE:
-                    await self._keep(pile)
-                    pile = []
-        await self._keep(pile)
-        errors |= {key: Transient("the job ended without an answer to it") for key in wanted}
-        await self._end(record, "collected")
+    def _leave(self, record: BatchRecord) -> None:
+        """Nobody knows whether the vendor took the job, and to hand it over again may be to pay twice: the user decides."""
+        self._forget(record)
+        for key in record.keys:
+            self._fail(
+                key,
+                f"it is not known whether the vendor took the job {record.id} with this request: more jobs were handed over since "
+                "than its list shows; look for it at the vendor, or let "
+                f"`unisafe batches --cancel {record.id}` free its requests to be sent again",
+            )
+
+    async def _collect(self, record: BatchRecord, status: JobStatus) -> None:
+        """Have the answers of an ended job in the cache; what is left of it fails or goes into another job."""
+        errors = await collect(self.gateway, self._endpoint, self.store, record, status, self._collected)
+        await self._end(record, "cancelled" if record.status == "cancelling" else "collected")
         self._held_until = 0.0
         self._settled.update(key for key in record.keys if key not in errors)
+        if record.status == "cancelling":  # before this run: what was cancelled was cancelled to be sent anew
+            self._later([key for key, error in errors.items() if isinstance(error, Cancelled)])
+            errors = {key: error for key, error in errors.items() if not isinstance(error, Cancelled)}
         self._settle_errors(errors)
-
-    async def _keep(self, pile: Sequence[tuple[str, str, Response]]) -> None:
-        async with anyio.create_task_group() as commits:
-            for key, request, response in pile:
-                commits.start_soon(self.gateway.keep, self._endpoint, key, request, response)
-        self._collected.update(key for key, _, _ in pile)
 
     def _settle_errors(self, errors: dict[str, ProviderError]) -> None:
         passing = {key: error for key, error in errors.items() if isinstance(error, RateLimited | Transient)}
@@ -329,11 +324,16 @@ class BatchLane:
         self._tell()
 
     async def _end(self, record: BatchRecord, status: str) -> None:
-        """Nothing more comes of the job: its money and its keys are free."""
+        """Nothing more comes of the job."""
         with anyio.CancelScope(shield=True):
             await self.store.query(lambda connection: end_batch(connection, self._identity, record.id, status))
+        self._forget(record)
+
+    def _forget(self, record: BatchRecord) -> None:
+        """Look at the job no more in this run: its money and its keys are free."""
         self._open.pop(record.id, None)
         self._seen.pop(record.id, None)
+        self._unsure.discard(record.id)
         self._taken.difference_update(record.keys)
         self.gateway.budget.settle(record.most, 0.0)
         self._tell()
@@ -385,10 +385,10 @@ class BatchLane:
     async def _hand_on(self, keys: Collection[str] | None) -> None:
         """Pass on the jobs of `keys`, or the first time all that wait for nothing."""
         waiting = self._taken | (self._unsent or set())
-        for chunk in self.chunks():
+        for chunk in self.chunks(self._places_of(keys)):
             chosen = []
-            for job in await self.jobs_of(chunk):
-                key = key_of(self._identity, job.request)
+            for _, job in await self.jobs_of(chunk):
+                key = self._key(job)
                 if key in keys if keys is not None else key not in waiting or job.error is not None:
                     job.error = job.error or self._failures.get(key)
                     job.called = key in self._collected
@@ -399,10 +399,14 @@ class BatchLane:
                 raise Draining
         if keys is None:
             self._settled.clear()
+            self._places = {key: places for key, places in self._places.items() if key in waiting}
         else:
             self._settled.difference_update(keys)
+            for key in keys:
+                self._places.pop(key, None)
 
     def _tell(self) -> None:
         self.lane.jobs_open = len(self._open)
+        self.lane.jobs_sought = len(self._unsure)
         self.lane.requests_open = len(self._taken)
         self.lane.requests_done = sum(status.done for status in self._seen.values())

@@ -1,0 +1,61 @@
+"""From an ended job into the cache: each answer under its key, and what is known of requests without one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import aclosing
+
+import anyio
+
+from cache import Store
+from cache.batches import BatchRecord, unanswered
+from providers.base import ProviderError, Response, Transient
+from providers.batching import Batching, Cancelled, JobStatus
+from unisafe_async.batches.cut import key_in
+from unisafe_async.gateway import Endpoint, Gateway
+
+KEPT_AT_ONCE = 64
+
+
+async def collect(
+    gateway: Gateway, endpoint: Endpoint, store: Store, record: BatchRecord, status: JobStatus, kept: set[str]
+) -> dict[str, ProviderError]:
+    """Have the answers of an ended job in the cache, and return what became of the other requests, by key.
+
+    Args:
+        kept: the keys of answers that this call committed, added as they are, also when the results break off.
+
+    What was kept before, by a run that was cut off, is left out. Raises what the provider raises; the next call goes on.
+    """
+    assert isinstance(endpoint.provider, Batching)
+    since = max(record.first_id, gateway.since)
+    wanted = await store.query(lambda connection: unanswered(connection, record.identity, record.id, since))
+    errors: dict[str, ProviderError] = {}
+    pile: list[tuple[str, str, Response]] = []
+
+    async def keep(pile: Sequence[tuple[str, str, Response]]) -> None:
+        async with anyio.create_task_group() as commits:
+            for key, request, response in pile:
+                commits.start_soon(gateway.keep, endpoint, key, request, response)
+        kept.update(key for key, _, _ in pile)
+
+    async with aclosing(endpoint.provider.results(record.id)) as results:
+        async for name, outcome in results:
+            key = key_in(name)
+            if key not in wanted:
+                continue
+            request = wanted.pop(key)
+            if not isinstance(outcome, Response):
+                errors[key] = outcome
+            elif request is None:
+                errors[key] = Transient("another run gave this job up, and its request with it")
+            else:
+                pile.append((key, request, outcome))
+                if len(pile) == KEPT_AT_ONCE:
+                    await keep(pile)
+                    pile = []
+    await keep(pile)
+    left: ProviderError = Transient("the job ended without an answer to it")
+    if status.cancelled:
+        left = Cancelled("the job was cancelled at the vendor")
+    return errors | dict.fromkeys(wanted, left)
