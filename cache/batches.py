@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import duckdb
+
+OPEN = ("submitting", "submitted", "cancelling")
+COLUMNS = "id, identity, keys, status, most, run, created"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +21,7 @@ class BatchRecord:
         id: the vendor's name of the job; while it is being handed over, its tag.
         keys: responses.key of each request.
         status: `submitting` while it is not known whether the vendor took it, `submitted`, or `cancelling` once the user gave it
-            up: then what it does not answer is free to be sent anew.
+            up: then what it does not answer is free to be sent anew. In the end `collected`, `cancelled` or `failed`.
         most: US dollars that it can cost at most.
         created: UTC, before it was handed over.
     """
@@ -33,6 +37,11 @@ class BatchRecord:
     @property
     def handed_over(self) -> bool:
         return self.status != "submitting"
+
+    @property
+    def open(self) -> bool:
+        """Whether something may still come of it."""
+        return self.status in OPEN
 
     @property
     def first_id(self) -> int:
@@ -64,14 +73,19 @@ def end_batch(connection: duckdb.DuckDBPyConnection, identity: str, job: str, st
 
 def open_batches(connection: duckdb.DuckDBPyConnection, identity: str) -> list[BatchRecord]:
     """The jobs of a model that are under way, or may be."""
-    found = connection.execute(
-        """
-        SELECT id, identity, keys, status, most, run, created FROM batches
-        WHERE identity = ? AND status IN ('submitting', 'submitted', 'cancelling') ORDER BY created
-        """,
-        [identity],
-    ).fetchall()
-    return [BatchRecord(row[0], row[1], tuple(row[2]), *row[3:]) for row in found]
+    where = "WHERE identity = $1 AND status IN (SELECT unnest($2::VARCHAR[]))"
+    found = connection.execute(f"SELECT {COLUMNS} FROM batches {where} ORDER BY created", [identity, list(OPEN)]).fetchall()
+    return [_record(row) for row in found]
+
+
+def batches(connection: duckdb.DuckDBPyConnection) -> list[BatchRecord]:
+    """Every job of every model, the newest first."""
+    found = connection.execute(f"SELECT {COLUMNS} FROM batches ORDER BY created DESC, id DESC").fetchall()
+    return [_record(row) for row in found]
+
+
+def _record(row: tuple[Any, ...]) -> BatchRecord:
+    return BatchRecord(row[0], row[1], tuple(row[2]), *row[3:])
 
 
 def known_jobs(connection: duckdb.DuckDBPyConnection) -> set[str]:

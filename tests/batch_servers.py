@@ -52,6 +52,7 @@ class Vendor:
         self.silent = False  # accept the next job, and never say so
         self.dropped = False  # accept the next job, and drop the connection instead of saying so
         self.hides_newest = 0  # so many times the list lacks the newest job
+        self.cancels_next = False  # somebody else cancels the next job
         self.endless = False  # the list goes on and on
         self.lists = 0
         self.cut_results = False  # break off in the middle of the next results
@@ -89,6 +90,7 @@ class Vendor:
 
     async def _accept(self, request: web.Request, entries: list[dict[str, Any]], tag: str) -> Job:
         job = self._add(entries, tag)
+        job.cancelling, self.cancels_next = self.cancels_next, False
         dropped, self.dropped = self.dropped, False
         if dropped and request.transport is not None:
             request.transport.abort()

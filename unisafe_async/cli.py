@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from unisafe_async.commands import caches, calibration, data, doctoring, interchange, plugging, results, running, viewing
+from unisafe_async.commands import batches, caches, calibration, data, doctoring, interchange, plugging, results, running, viewing
 from unisafe_async.commands.options import BAD, INTERRUPTED
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ for command in (
     results.report,
     results.compare,
     results.runs,
+    batches.batches,
     running.simulate,
     interchange.tables,
     interchange.rows,

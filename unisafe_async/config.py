@@ -94,18 +94,19 @@ class Config(Section):
         found: dict[str, str] = {}
         for place, endpoint in self.endpoints():
             if endpoint.hosted and endpoint.key_env is not None:
-                value = os.environ.get(endpoint.key_env, "").strip()
-                if not value:
-                    variable = endpoint.key_env
-                    raise ConfigError(
-                        f"{self.file}: {place}.key_env: the variable {variable} is not set; run `export {variable}=...` first"
-                    )
-                if not value.isascii() or not value.isprintable():
-                    raise ConfigError(
-                        f"{self.file}: {place}.key_env: {endpoint.key_env} holds a line break or non-ASCII, as no key does"
-                    )
-                found[endpoint.key_env] = value
+                found[endpoint.key_env] = self.key(place, endpoint.key_env)
         return found
+
+    def key(self, place: str, variable: str) -> str:
+        """The key in the variable that the endpoint at `place` names. Raises ConfigError where it is not set."""
+        value = os.environ.get(variable, "").strip()
+        if not value:
+            raise ConfigError(
+                f"{self.file}: {place}.key_env: the variable {variable} is not set; run `export {variable}=...` first"
+            )
+        if not value.isascii() or not value.isprintable():
+            raise ConfigError(f"{self.file}: {place}.key_env: {variable} holds a line break or non-ASCII, as no key does")
+        return value
 
     @property
     def cache_path(self) -> Path:

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ from providers.base import Misconfigured, ProviderError, RateLimited, Rejected, 
 from providers.batching import Batching, Cancelled, JobStatus, NoSuchJob
 from unisafe_async.batches.answers import collect
 from unisafe_async.batches.cut import Cut, name_in, names_of, tag_of
+from unisafe_async.batches.requests import Requests
 from unisafe_async.batches.search import Search
 from unisafe_async.dataset import Item, ItemError
 from unisafe_async.gateway import BudgetSpent, Draining, Gateway, key_of
@@ -75,14 +75,8 @@ class BatchLane:
         self._most_bytes = min(JOB_BYTES, self._provider.most_bytes)
         self._open: dict[str, BatchRecord] = {}
         self._seen: dict[str, JobStatus] = {}
-        self._taken: set[str] = set()
-        self._places: dict[str, list[int]] = {}
         self._unsure: set[str] = set()
-        self._unsent: set[str] | None = None
-        self._settled: set[str] = set()
-        self._collected: set[str] = set()
-        self._failures: dict[str, str] = {}
-        self._tries: Counter[str] = Counter()
+        self._requests = Requests(self._endpoint.counts, self._endpoint.max_tries)
         self._search = Search(self.run, self._poll)
         self._held_until = 0.0
         self._short: float | None = None
@@ -98,7 +92,7 @@ class BatchLane:
             await self._hand_on(None)
             await self._watch()
             if self._endpoint.stopped is not None:
-                await self._give_up(str(self._endpoint.stopped))
+                await self._hand_on(self._requests.give_up(str(self._endpoint.stopped)))
         except (BudgetSpent, Draining):
             return
         finally:
@@ -106,19 +100,19 @@ class BatchLane:
                 self.gateway.budget.settle(record.most, 0.0)
 
     async def _watch(self) -> None:
-        while (self._open or self._unsent) and self._endpoint.stopped is None:
+        while (self._open or self._requests.unsent) and self._endpoint.stopped is None:
             if not self._open and self._short is not None:
                 await self._afford(self._short)
             await self.gateway.sleep(self._poll * random.uniform(1 - JITTER, 1 + JITTER))
             await self._look()
             if self.gateway.draining:
                 raise Draining
-            if self._settled:  # before new jobs, so that the budget judges what is paid for first
-                await self._hand_on(frozenset(self._settled))
-            if self._unsent and time.monotonic() >= self._held_until:
+            if self._requests.settled:  # before new jobs, so that the budget judges what is paid for first
+                await self._hand_on(frozenset(self._requests.settled))
+            if self._requests.unsent and time.monotonic() >= self._held_until:
                 await self._send()
-        if self._settled and self._endpoint.stopped is None:
-            await self._hand_on(frozenset(self._settled))
+        if self._requests.settled and self._endpoint.stopped is None:
+            await self._hand_on(frozenset(self._requests.settled))
 
     async def _afford(self, most: float) -> None:
         """Wait for calls under way to settle. Raises BudgetSpent when not even one request more can be paid for."""
@@ -129,22 +123,22 @@ class BatchLane:
 
     async def _send(self) -> None:
         """Hand over what the cache lacks: the first time of all items, later of those that are to be sent (again)."""
-        wanted, left, cut = self._unsent, set[str](), self._new_cut()
-        self._unsent, self._short = left, None
+        requests, wanted, left, cut = self._requests, self._requests.unsent, set[str](), self._new_cut()
+        requests.unsent, self._short = left, None
         try:
-            for chunk in self.chunks(self._places_of(wanted)):
+            for chunk in self.chunks(requests.places_of(wanted)):
                 placed = [(self._key(job), place, job) for place, job in await self.jobs_of(chunk) if job.error is None]
                 jobs = {key: job for key, _, job in placed}
-                asked = [key for key in jobs if key not in self._taken and (wanted is None or key in wanted)]
+                asked = [key for key in jobs if key not in requests.taken and (wanted is None or key in wanted)]
                 found = await self.gateway.look_up(asked)
-                self._settled.update(found)
+                requests.settled.update(found)
                 for key, place, _ in placed if wanted is None else ():
                     if key not in found:
-                        self._places.setdefault(key, []).append(place)
+                        requests.stands_at(key, place)
                 for key in asked:
                     if self.gateway.draining:
                         raise Draining
-                    if key in found or key in self._taken or key in self._failures:
+                    if key in found or key in requests.taken or key in requests.failures:
                         continue
                     if self._short is not None or self._endpoint.stopped is not None or time.monotonic() < self._held_until:
                         left.add(key)
@@ -159,12 +153,12 @@ class BatchLane:
                         self._short = most
                         left.add(key)
                         continue
-                    self._taken.add(key)
+                    requests.taken.add(key)
                     cut.add(key, jobs[key].request.canonical.decode(), entry, most)
             cut = await self._hand_over(cut)
         finally:
             self.gateway.budget.settle(cut.most, 0.0)
-            self._taken.difference_update(cut.keys)
+            requests.taken.difference_update(cut.keys)
 
     def _new_cut(self) -> Cut:
         return Cut(tag_of(self.store.ids.next()))
@@ -172,20 +166,16 @@ class BatchLane:
     def _key(self, job: Job) -> str:
         return key_of(self._identity, job.request)
 
-    def _places_of(self, keys: Collection[str] | None) -> Sequence[int] | None:
-        """Where the items of `keys` stand; None for all items."""
-        return None if keys is None else sorted({place for key in keys for place in self._places.get(key, ())})
-
     async def _entry(self, cut: Cut, key: str, job: Job) -> bytes | None:
         """The request as the vendor takes it; None where it cannot be sent."""
         try:
             await self.verify(job)
             entry = await self._provider.entry(name_in(cut.tag, key), job.request)
         except (ProviderError, ItemError, OSError) as error:
-            self._fail(key, str(error))
+            self._requests.fail([key], str(error))
             return None
         if len(entry) + 1 > self._most_bytes:
-            self._fail(key, f"the request takes {len(entry):,} bytes, more than a batch job may hold")
+            self._requests.fail([key], f"the request takes {len(entry):,} bytes, more than a batch job may hold")
             return None
         return entry
 
@@ -208,15 +198,14 @@ class BatchLane:
             await self._end(record, "failed")
             if not self._endpoint.counts.calls and not self._open:
                 self._endpoint.stopped = Misconfigured(f"{error}; check base_url and that the server runs")
-            self._again(record.keys, error)
+            self._requests.again(record.keys, error)
         except Misconfigured as error:
             await self._end(record, "failed")
             self._endpoint.stopped = error
-            self._later(record.keys)
+            self._requests.later(record.keys)
         except ProviderError as error:
             await self._end(record, "failed")
-            for key in record.keys:
-                self._fail(key, str(error))
+            self._requests.fail(record.keys, str(error))
         else:
             await self._accepted(record, job)
         return self._new_cut()
@@ -247,7 +236,7 @@ class BatchLane:
                     self._endpoint.stopped = error
                     return
                 await self._end(record, "failed")
-                self._again(record.keys, Transient("its job's results are no longer kept by the vendor"))
+                self._requests.again(record.keys, Transient("its job's results are no longer kept by the vendor"))
             except ProviderError as error:
                 self._endpoint.stopped = error if isinstance(error, Misconfigured) else Misconfigured(str(error))
                 return
@@ -281,38 +270,33 @@ class BatchLane:
                 self._search.seen(record)
             case "absent" if self._search.missed(record):
                 await self._end(record, "failed")
-                self._again(record.keys, Transient("the vendor did not take the job"))
+                self._requests.again(record.keys, Transient("the vendor did not take the job"))
             case "unread" if self._search.missed(record):
                 self._leave(record)
 
     def _leave(self, record: BatchRecord) -> None:
         """Nobody knows whether the vendor took the job, and to hand it over again may be to pay twice: the user decides."""
         self._forget(record)
-        for key in record.keys:
-            self._fail(
-                key,
-                f"it is not known whether the vendor took the job {record.id} with this request: more jobs were handed over since "
-                "than its list shows; look for it at the vendor, or let "
-                f"`unisafe batches --cancel {record.id}` free its requests to be sent again",
-            )
+        self._requests.fail(
+            record.keys,
+            f"it is not known whether the vendor took the job {record.id} with this request: more jobs were handed over since "
+            "than its list shows; look for it at the vendor, or let "
+            f"`unisafe batches --cancel {record.id}` free its requests to be sent again",
+        )
 
     async def _collect(self, record: BatchRecord, status: JobStatus) -> None:
         """Have the answers of an ended job in the cache; what is left of it fails or goes into another job."""
-        errors = await collect(self.gateway, self._endpoint, self.store, record, status, self._collected)
-        await self._end(record, "cancelled" if record.status == "cancelling" else "collected")
+        errors = await collect(self.gateway, self._endpoint, self.store, record, status, self._requests.collected)
+        await self._end(record, "cancelled" if status.cancelled else "collected")
         self._held_until = 0.0
-        self._settled.update(key for key in record.keys if key not in errors)
+        self._requests.settled.update(key for key in record.keys if key not in errors)
         if record.status == "cancelling":  # before this run: what was cancelled was cancelled to be sent anew
-            self._later([key for key, error in errors.items() if isinstance(error, Cancelled)])
+            self._requests.later([key for key, error in errors.items() if isinstance(error, Cancelled)])
             errors = {key: error for key, error in errors.items() if not isinstance(error, Cancelled)}
         self._settle_errors(errors)
 
-    def _settle_errors(self, errors: dict[str, ProviderError]) -> None:
-        passing = {key: error for key, error in errors.items() if isinstance(error, RateLimited | Transient)}
-        for key, error in passing.items():
-            self._again([key], error)
-        for key in errors.keys() - passing.keys():
-            self._fail(key, str(errors[key]))
+    def _settle_errors(self, errors: Mapping[str, ProviderError]) -> None:
+        self._requests.settle(errors)
         wrong = next((error for error in errors.values() if isinstance(error, Misconfigured)), None)
         self._endpoint.stopped = self._endpoint.stopped or wrong
 
@@ -320,7 +304,7 @@ class BatchLane:
 
     def _begin(self, record: BatchRecord) -> None:
         self._open[record.id] = record
-        self._taken.update(record.keys)
+        self._requests.taken.update(record.keys)
         self._tell()
 
     async def _end(self, record: BatchRecord, status: str) -> None:
@@ -334,36 +318,17 @@ class BatchLane:
         self._open.pop(record.id, None)
         self._seen.pop(record.id, None)
         self._unsure.discard(record.id)
-        self._taken.difference_update(record.keys)
+        self._requests.taken.difference_update(record.keys)
         self.gateway.budget.settle(record.most, 0.0)
         self._tell()
-
-    def _again(self, keys: Collection[str], error: ProviderError) -> None:
-        """Send these in another job, or give up after `max_tries`."""
-        self._endpoint.counts.retries += len(keys)
-        self._tries.update(keys)
-        for key in keys:
-            if self._tries[key] >= self._endpoint.max_tries:
-                self._fail(key, f"gave up after {self._tries[key]} failed tries: {error}")
-            else:
-                self._later([key])
 
     def _put_off(self, keys: Collection[str], error: ProviderError) -> None:
         """The vendor has too much to do: no try is counted while other jobs of ours are what it is busy with."""
         self._endpoint.counts.rate_limited += 1
         if self._open:
-            self._later(keys)
+            self._requests.later(keys)
         else:
-            self._again(keys, error)
-
-    def _later(self, keys: Collection[str]) -> None:
-        self._unsent = (self._unsent or set()) if self._unsent is None else self._unsent
-        self._unsent.update(keys)
-
-    def _fail(self, key: str, why: str) -> None:
-        self._failures[key] = why
-        self._settled.add(key)
-        self._endpoint.counts.failed += 1
+            self._requests.again(keys, error)
 
     def _hold(self, error: RateLimited) -> None:
         self._held_until = time.monotonic() + (error.retry_after or HOLD * self._poll)
@@ -376,37 +341,25 @@ class BatchLane:
                 f"the vendor cannot be asked for the batch jobs: {error}; the next run collects them"
             )
 
-    async def _give_up(self, why: str) -> None:
-        outstanding = self._taken | (self._unsent or set()) | self._settled
-        for key in outstanding - self._settled:
-            self._fail(key, why)
-        await self._hand_on(outstanding)
-
     async def _hand_on(self, keys: Collection[str] | None) -> None:
         """Pass on the jobs of `keys`, or the first time all that wait for nothing."""
-        waiting = self._taken | (self._unsent or set())
-        for chunk in self.chunks(self._places_of(keys)):
+        requests, waiting = self._requests, self._requests.waiting
+        for chunk in self.chunks(requests.places_of(keys)):
             chosen = []
             for _, job in await self.jobs_of(chunk):
                 key = self._key(job)
                 if key in keys if keys is not None else key not in waiting or job.error is not None:
-                    job.error = job.error or self._failures.get(key)
-                    job.called = key in self._collected
+                    job.error = job.error or requests.failures.get(key)
+                    job.called = key in requests.collected
                     chosen.append(job)
             if chosen:
                 await self.pass_on(chosen)
             if self.gateway.draining:
                 raise Draining
-        if keys is None:
-            self._settled.clear()
-            self._places = {key: places for key, places in self._places.items() if key in waiting}
-        else:
-            self._settled.difference_update(keys)
-            for key in keys:
-                self._places.pop(key, None)
+        requests.passed_on(keys)
 
     def _tell(self) -> None:
         self.lane.jobs_open = len(self._open)
         self.lane.jobs_sought = len(self._unsure)
-        self.lane.requests_open = len(self._taken)
+        self.lane.requests_open = len(self._requests.taken)
         self.lane.requests_done = sum(status.done for status in self._seen.values())

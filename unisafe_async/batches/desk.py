@@ -1,0 +1,186 @@
+"""Batch jobs one by one, apart from any run: what their vendors say of them, and giving one up without losing what it answered."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+from cache import Store
+from cache.batches import BatchRecord, accept_batch, cancel_batch, end_batch, known_jobs
+from providers.base import ProviderError, RateLimited, Rejected, Transient
+from providers.batching import Batching, JobStatus, NoSuchJob, Sought
+from unisafe_async.batches.answers import collect
+from unisafe_async.batches.cut import names_of
+from unisafe_async.config import Config, ConfigError
+from unisafe_async.endpoints import endpoint_of
+from unisafe_async.gateway import Budget, Endpoint, Gateway
+from unisafe_async.opening import opened, placed
+from unisafe_async.sections import BATCHING
+
+LONGEST_POLL = 10.0
+"""Seconds between looks at a job that is being cancelled, which takes minutes and not hours."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What came of asking a vendor about a job: its status, where it was sought, or why neither is known."""
+
+    status: JobStatus | None = None
+    sought: Sought | None = None
+    failed: str = ""
+
+
+@dataclass(frozen=True)
+class Freed:
+    """What became of a job's requests: so many answers are in the cache, so many requests may be sent anew."""
+
+    answered: int
+    free: int
+
+
+async def look_at(config: Config, cache: Path, records: Sequence[BatchRecord]) -> dict[BatchRecord, Look]:
+    """Ask the vendors about jobs; nothing is changed, here or there. Raises ConfigError for a key that is not set."""
+    looks: dict[BatchRecord, Look] = {}
+
+    async def look(endpoint: Endpoint, record: BatchRecord) -> None:
+        provider = _batching(endpoint)
+        try:
+            if record.handed_over:
+                looks[record] = Look(await provider.status(record.id))
+            else:
+                looks[record] = Look(sought=await provider.find(record.id, names_of(record), record.created, known))
+        except ProviderError as error:
+            looks[record] = Look(failed=str(error))
+
+    async with Store(cache, patience=config.cache.patience_s) as store, _endpoints(config, {one.identity for one in records}) as at:
+        known = await store.query(known_jobs)
+        async with anyio.create_task_group() as group:
+            for record in records:
+                if record.identity in at:
+                    group.start_soon(look, at[record.identity], record)
+                else:
+                    looks[record] = Look(failed=f"no model of {config.file} is the one that it belongs to")
+    return looks
+
+
+async def cancel(
+    config: Config,
+    cache: Path,
+    record: BatchRecord,
+    sure: Callable[[str, Look], bool],
+    waits: Callable[[str], None],
+) -> Freed | None:
+    """Have the vendor end a job, take its answers so far into the cache, and free its other requests.
+
+    Args:
+        sure: whether the user wants that, by the model's name and what is known of the job; not asked of one that has ended.
+        waits: told once that the vendor takes its time, and of each look that failed.
+
+    None when the user is not sure. Raises ConfigError when the vendor cannot be asked; once it was told, looks are repeated.
+    """
+    async with Store(cache, patience=config.cache.patience_s) as store, _endpoints(config, {record.identity}) as endpoints:
+        endpoint = endpoints.get(record.identity)
+        if endpoint is None:
+            raise ConfigError(f"{config.file}: no model is the one that the job {record.id} belongs to, {record.identity!r}")
+        try:
+            return await _cancel(endpoint, store, record, sure, waits)
+        except ProviderError as error:
+            raise ConfigError(f"{endpoint.name}: {error}") from None
+
+
+async def _cancel(
+    endpoint: Endpoint, store: Store, record: BatchRecord, sure: Callable[[str, Look], bool], waits: Callable[[str], None]
+) -> Freed | None:
+    provider = _batching(endpoint)
+    look, record = await _found(provider, store, record)
+    if look.status is None:
+        if not sure(endpoint.name, look):
+            return None
+        await store.query(partial(end_batch, identity=record.identity, job=record.id, status="failed"))
+        return Freed(0, len(record.keys))
+    if look.status.state == "in_progress":
+        if not look.status.cancelled:
+            if not sure(endpoint.name, look):
+                return None
+            await _told(provider, record)
+        await store.query(partial(cancel_batch, identity=record.identity, job=record.id))
+    errors, status = await _ended(endpoint, store, record, waits)
+    end = "cancelled" if status.cancelled else "failed" if status.state == "failed" else "collected"
+    await store.query(partial(end_batch, identity=record.identity, job=record.id, status=end))
+    return Freed(len(record.keys) - len(errors), len(errors))
+
+
+async def _told(provider: Batching, record: BatchRecord) -> None:
+    """Tell the vendor to cancel a job; one that has ended meanwhile cannot be cancelled, and need not."""
+    try:
+        await provider.cancel(record.id)
+    except Rejected:
+        if (await provider.status(record.id)).state == "in_progress":
+            raise
+
+
+async def _found(provider: Batching, store: Store, record: BatchRecord) -> tuple[Look, BatchRecord]:
+    """What the vendor says of a job, and the job by its vendor's name where that was not known yet."""
+    if not record.handed_over:
+        sought = await provider.find(record.id, names_of(record), record.created, await store.query(known_jobs))
+        if sought.state != "found":
+            return Look(sought=sought), record
+        await store.query(partial(accept_batch, tag=record.id, job=sought.job))
+        record = replace(record, id=sought.job, status="submitted")
+    try:
+        return Look(await provider.status(record.id)), record
+    except NoSuchJob as error:
+        return Look(failed=str(error)), record
+
+
+async def _ended(
+    endpoint: Endpoint, store: Store, record: BatchRecord, waits: Callable[[str], None]
+) -> tuple[Collection[str], JobStatus]:
+    """Wait for a job to end and take its answers; returns the keys without one. What the vendor cannot say is asked again."""
+    gateway = Gateway(store, Budget(None), record.run)
+    poll = min(endpoint.jobs.poll if endpoint.jobs else LONGEST_POLL, LONGEST_POLL)
+    told = False
+    while True:
+        try:
+            status = await _batching(endpoint).status(record.id)
+            if status.state == "ended":
+                return await collect(gateway, endpoint, store, record, status, set()), status
+            if status.state == "failed":
+                return record.keys, status
+            if not told:
+                waits("the vendor takes up to ten minutes to end it")
+            told = True
+        except (RateLimited, Transient) as error:
+            waits(f"{error}; asked again in {poll:g} s")
+        await anyio.sleep(poll)
+
+
+@asynccontextmanager
+async def _endpoints(config: Config, identities: Collection[str]) -> AsyncIterator[dict[str, Endpoint]]:
+    """The models of the configuration that handed jobs over, by identity; also those that are asked online by now."""
+    async with AsyncExitStack() as stack:
+        found: dict[str, Endpoint] = {}
+        for index, model in enumerate(config.models):
+            if model.provider not in BATCHING:
+                continue
+            with placed(config):
+                endpoint = endpoint_of(model.model_copy(update={"mode": "batch"}), model.name, config.base, anyio.sleep)
+            identity = endpoint.provider.identity
+            if identity in identities and identity not in found and isinstance(endpoint.provider, Batching):
+                if model.key_env is not None:
+                    config.key(f"models[{index}]", model.key_env)
+                await stack.enter_async_context(opened(endpoint))
+                if endpoint.stopped is not None:
+                    raise ConfigError(f"{endpoint.name}: {endpoint.stopped}")
+                found[identity] = endpoint
+        yield found
+
+
+def _batching(endpoint: Endpoint) -> Batching:
+    assert isinstance(endpoint.provider, Batching)
+    return endpoint.provider

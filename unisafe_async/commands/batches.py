@@ -1,0 +1,95 @@
+"""`batches`: the jobs at vendors that a cache knows of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unisafe_async.commands.options import BAD, DONE, INTERRUPTED, UNJUDGED, CacheOption, ConfigOption, cache_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cache.batches import BatchRecord
+    from unisafe_async.batches.desk import Look
+
+
+def batches(
+    config: ConfigOption = Path("bench.toml"),
+    cache: CacheOption = None,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask the vendors how the jobs under way are.")] = False,
+    cancel: Annotated[str | None, typer.Option("--cancel", metavar="ID", help="Cancel this job; what it answered is kept.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """List the batch jobs in the cache; nothing is sent without --refresh or --cancel."""
+    from rich.console import Console
+
+    from cache import read_file
+    from cache.batches import batches as all_batches
+    from unisafe_async.report.batches import print_batches
+
+    path = cache_file(config, cache)
+    jobs = read_file(path, all_batches)
+    if cancel is not None:
+        raise typer.Exit(_cancel(config, path, _named(jobs, cancel), yes=yes))
+    looks: dict[BatchRecord, Look] = {}
+    if refresh:
+        import anyio
+
+        from unisafe_async.batches.desk import look_at
+        from unisafe_async.config import load_config
+
+        looks = anyio.run(look_at, load_config(config), path, [job for job in jobs if job.open])
+    print_batches(Console(), jobs, looks)
+    raise typer.Exit(UNJUDGED if any(look.failed for look in looks.values()) else DONE)
+
+
+def _named(jobs: Sequence[BatchRecord], name: str) -> BatchRecord:
+    """The job under way of that name or with that beginning. Raises ConfigError."""
+    from unisafe_async.config import ConfigError
+
+    found = [job for job in jobs if job.id == name] or [job for job in jobs if name and job.id.startswith(name)]
+    if not found:
+        raise ConfigError(f"--cancel: the cache knows no job {name!r}; `unisafe batches` lists them")
+    waiting = [job for job in found if job.open]
+    if not waiting:
+        raise ConfigError(f"--cancel: the job {found[0].id} is over ({found[0].status}): nothing is left to cancel")
+    if len(waiting) > 1:
+        raise ConfigError(f"--cancel: {len(waiting)} jobs begin with {name!r}: {', '.join(job.id for job in waiting[:5])}")
+    return waiting[0]
+
+
+def _cancel(config: Path, cache: Path, job: BatchRecord, *, yes: bool) -> int:
+    import anyio
+    from rich.console import Console
+    from rich.text import Text
+
+    from unisafe_async.batches.desk import cancel
+    from unisafe_async.config import load_config
+    from unisafe_async.report.batches import look_words
+    from unisafe_async.report.text import count, plain
+
+    console = Console()
+
+    def say(words: str) -> None:
+        console.print(Text(plain(words)))
+
+    def sure(model: str, look: Look) -> bool:
+        say(f"{model}, {count(len(job.keys), 'request')}: {', '.join(look_words(look).splitlines())}")
+        if look.status is None:
+            say("Whether the vendor has this job is not known: if it does, you pay for its requests once more.")
+            return yes or typer.confirm("Free its requests?")
+        say("What is answered by then is paid for, and kept; the other requests are free to be sent anew.")
+        return yes or typer.confirm("Cancel it?")
+
+    try:
+        freed = anyio.run(cancel, load_config(config), cache, job, sure, say)
+    except KeyboardInterrupt:
+        say(f"\nstopped; `unisafe batches --cancel {job.id}` again, or the next `unisafe run`, takes what it answered")
+        return INTERRUPTED
+    if freed is None:
+        return BAD
+    say(f"{count(freed.answered, 'answer')} in the cache; {count(freed.free, 'request')} free to be sent anew")
+    return DONE
