@@ -106,6 +106,7 @@ def simulate_session(
     sigma: float,
     rpm: float | None,
     retry_after: float,
+    batch_delay: float,
     seed: int,
 ) -> None:
     """Serve until Ctrl-C."""
@@ -120,6 +121,7 @@ def simulate_session(
         sigma=sigma,
         rpm=rpm,
         retry_after=retry_after,
+        batch_delay=batch_delay,
         seed=seed,
     )
 

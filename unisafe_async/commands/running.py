@@ -53,6 +53,7 @@ def simulate(
     sigma: Annotated[float, typer.Option(min=0, help="Spread of the latency (lognormal).")] = 0.0,
     rpm: Annotated[float | None, typer.Option(min=0.001, help="Requests a minute that are let through.")] = None,
     retry_after: Annotated[float, typer.Option(min=0, help="Seconds that a simulated 429 asks to wait.")] = 0.05,
+    batch_delay: Annotated[float, typer.Option(min=0, help="Seconds until a batch job has ended.")] = 5.0,
     fault: Annotated[
         list[str] | None,
         typer.Option(
@@ -66,7 +67,16 @@ def simulate(
     from unisafe_async.session import simulate_session
 
     simulate_session(
-        host, port, data, _faults(fault or []), latency=latency, sigma=sigma, rpm=rpm, retry_after=retry_after, seed=seed
+        host,
+        port,
+        data,
+        _faults(fault or []),
+        latency=latency,
+        sigma=sigma,
+        rpm=rpm,
+        retry_after=retry_after,
+        batch_delay=batch_delay,
+        seed=seed,
     )
 
 

@@ -18,8 +18,10 @@ TYPES = {400: "invalid_request_error", 401: "authentication_error", 404: "not_fo
 class AnthropicShape:
     """POST /anthropic/v1/messages."""
 
+    PATH = "/anthropic/v1/messages"
+
     def __init__(self) -> None:
-        self.paths = {"/anthropic/v1/messages": self.message}
+        self.paths = {self.PATH: self.message}
         self.listing = "/anthropic/v1/models"
 
     def key_of(self, request: web.Request) -> str:
@@ -32,7 +34,7 @@ class AnthropicShape:
         body = {"type": "error", "error": {"type": TYPES.get(status, "api_error"), "message": message}}
         return web.json_response(body, status=status, headers=headers)
 
-    def answer(self, request: web.Request, asked: Asked, response: Response) -> web.Response:
+    def answer(self, path: str, asked: Asked, response: Response) -> web.Response:
         """A block is told as this vendor does: `stop_reason: refusal`, with what its classifier names."""
         body: dict[str, object] = {
             "id": "msg_simulated",
@@ -49,7 +51,10 @@ class AnthropicShape:
         return web.json_response(body)
 
     async def message(self, request: web.Request) -> Asked:
-        raw = await request.read()
+        return self.read_message(await request.read())
+
+    def read_message(self, raw: bytes) -> Asked:
+        """The body of a request, online or in a batch job."""
         body = json.loads(raw)
         parts: list[Part] = []
         for message in body["messages"]:

@@ -32,7 +32,7 @@ class GeminiShape:
         body = {"error": {"code": status, "message": message, "status": STATUSES.get(status, "INTERNAL")}}
         return web.json_response(body, status=status, headers=headers)
 
-    def answer(self, request: web.Request, asked: Asked, response: Response) -> web.Response:
+    def answer(self, path: str, asked: Asked, response: Response) -> web.Response:
         """A block is told as this vendor does: of the prompt in `promptFeedback`, of the response by its finish reason."""
         usage = {"promptTokenCount": response.usage.tokens_in, "candidatesTokenCount": response.usage.tokens_out}
         block = response.block

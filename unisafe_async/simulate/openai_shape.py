@@ -24,7 +24,7 @@ class OpenAIShape:
     """
 
     def __init__(self, prefix: str = "/v1", *, azure: bool = False) -> None:
-        self.azure = azure
+        self.azure, self.prefix = azure, prefix
         self.paths = {
             f"{prefix}/chat/completions": self.chat,
             f"{prefix}/images/generations": self.image,
@@ -44,8 +44,8 @@ class OpenAIShape:
     def error(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
         return web.json_response({"error": {"message": message, "type": code, "code": code}}, status=status, headers=headers)
 
-    def answer(self, request: web.Request, asked: Asked, response: Response) -> web.Response:
-        chat = request.path.endswith("/chat/completions")
+    def answer(self, path: str, asked: Asked, response: Response) -> web.Response:
+        chat = path.endswith("/chat/completions")
         block = response.block
         if block is not None and (block.stage == "request" or not chat):
             return self._blocked(dict(block.categories))
@@ -63,7 +63,10 @@ class OpenAIShape:
     # -------------------------------------------------------- from the wire to a Request
 
     async def chat(self, request: web.Request) -> Asked:
-        raw = await request.read()
+        return self.read_chat(await request.read())
+
+    def read_chat(self, raw: bytes) -> Asked:
+        """The body of a chat completion, online or in a batch job."""
         body = json.loads(raw)
         system = "\n".join(str(one["content"]) for one in body["messages"] if one["role"] == "system")
         parts: list[Part] = []

@@ -17,6 +17,7 @@ from providers.base import Block, Capabilities, Request, Response, digest_of
 from providers.simulated import PROFILES, Profile, Simulated
 from unisafe_async.dataset import Dataset
 from unisafe_async.simulate.anthropic_shape import AnthropicShape
+from unisafe_async.simulate.batch_jobs import AnthropicJobs, OpenAIJobs
 from unisafe_async.simulate.gemini_shape import GeminiShape
 from unisafe_async.simulate.openai_shape import OpenAIShape
 from unisafe_async.simulate.shape import Asked, Shape
@@ -51,6 +52,7 @@ class Faults:
 
 SHAPES: tuple[Shape, ...] = (OpenAIShape("/v1"), OpenAIShape("/openai/v1", azure=True), AnthropicShape(), GeminiShape())
 """OpenAI at /v1, Azure OpenAI at /openai/v1, Anthropic at /anthropic/v1, Gemini at /v1beta."""
+TOLD = ("rate_limited", "unavailable", "blocked")
 FAULTS = tuple(field.name for field in fields(Faults))
 
 
@@ -82,6 +84,7 @@ class Simulator:
         faults, retry_after, stall_s: what goes wrong, and how long a 429 and a stall last, in seconds.
         rpm: requests a minute that are let through, over a sliding window of `window_s` seconds; None for no limit.
         latency: seconds an answer takes (lognormal around it with `sigma`).
+        batch_delay: seconds from taking a batch job to its end.
         profiles: by model name; a name that ends in `judge` judges.
     """
 
@@ -96,6 +99,7 @@ class Simulator:
         window_s: float = 10.0,
         latency: float = 0.0,
         sigma: float = 0.0,
+        batch_delay: float = 0.0,
         profiles: Mapping[str, Profile] | None = None,
         key: str | None = None,
         seed: int = 0,
@@ -104,7 +108,7 @@ class Simulator:
         self.seen = Seen()
         self._retry_after, self._stall_s = retry_after, stall_s
         self._rpm, self._window_s = rpm, window_s
-        self._latency, self._sigma = latency, sigma
+        self._latency, self._sigma, self._batch_delay = latency, sigma, batch_delay
         self._key = key
         self._random = random.Random(seed)
         self._arrivals: deque[float] = deque()
@@ -126,6 +130,10 @@ class Simulator:
             app.router.add_get(shape.listing, self._listing(shape))
             for path, reader in shape.paths.items():
                 app.router.add_post(path, self._answering(shape, reader))
+            if isinstance(shape, OpenAIShape):
+                app.router.add_routes(OpenAIJobs(shape, self._answer_in_job, self._batch_delay, self._key).routes())
+            if isinstance(shape, AnthropicShape):
+                app.router.add_routes(AnthropicJobs(shape, self._answer_in_job, self._batch_delay, self._key).routes())
         return app
 
     def _answering(self, shape: Shape, reader: Reader) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -157,8 +165,7 @@ class Simulator:
                 return shape.error(400, "invalid_request_error", f"The request cannot be read: {error!r}")
             model = self._models.get(asked.model)
             if model is None:
-                known = ", ".join(self._models)
-                return shape.error(404, "model_not_found", f"The model {asked.model!r} does not exist; models are {known}")
+                return self._unknown(shape, asked)
             if not self._let_through():
                 self.seen.faults["rpm"] += 1
                 return shape.error(429, "rate_limit_exceeded", "Rate limit reached", {"retry-after": "1"})
@@ -171,9 +178,25 @@ class Simulator:
             response = await model.call(self._labelled(asked.request))
             if fault is None:
                 self.seen.answers[asked.digest] += 1
-            return await _spoilt(request, shape.answer(request, asked, response), fault)
+            return await _spoilt(request, shape.answer(request.path, asked, response), fault)
         finally:
             self.seen.in_flight -= 1
+
+    async def _answer_in_job(self, shape: Shape, path: str, asked: Asked) -> web.Response:
+        """The answer to a request of a batch job; of the faults it meets those that an answer can tell."""
+        model = self._models.get(asked.model)
+        if model is None:
+            return self._unknown(shape, asked)
+        fault = self._fault()
+        if fault in TOLD:
+            self.seen.faults[fault] += 1
+            return self._told(path, shape, asked, fault)
+        self.seen.answers[asked.digest] += 1
+        return shape.answer(path, asked, await model.call(self._labelled(asked.request)))
+
+    def _unknown(self, shape: Shape, asked: Asked) -> web.Response:
+        known = ", ".join(self._models)
+        return shape.error(404, "model_not_found", f"The model {asked.model!r} does not exist; models are {known}")
 
     def _let_through(self) -> bool:
         if self._rpm is None:
@@ -195,18 +218,22 @@ class Simulator:
         return None
 
     async def _fail(self, request: web.Request, shape: Shape, asked: Asked, fault: str) -> web.StreamResponse:
-        if fault == "rate_limited":
-            headers = {"retry-after-ms": str(round(self._retry_after * 1000))}
-            return shape.error(429, "rate_limit_exceeded", "Slow down (simulated)", headers)
-        if fault == "unavailable":
-            return shape.error(503, "server_error", "Overloaded (simulated)")
-        if fault == "blocked":
-            return shape.answer(request, asked, Response(finish="blocked", block=Block("request", (("simulated", "high"),))))
+        if fault in TOLD:
+            return self._told(request.path, shape, asked, fault)
         if fault == "stalled":
             await anyio.sleep(self._stall_s)
         if request.transport is not None:
             request.transport.abort()
         return web.Response(status=500)
+
+    def _told(self, path: str, shape: Shape, asked: Asked, fault: str) -> web.Response:
+        """A fault that an answer tells."""
+        if fault == "rate_limited":
+            headers = {"retry-after-ms": str(round(self._retry_after * 1000))}
+            return shape.error(429, "rate_limit_exceeded", "Slow down (simulated)", headers)
+        if fault == "unavailable":
+            return shape.error(503, "server_error", "Overloaded (simulated)")
+        return shape.answer(path, asked, Response(finish="blocked", block=Block("request", (("simulated", "high"),))))
 
     async def _delay(self) -> None:
         if self._latency:

@@ -47,7 +47,9 @@ class Shape(Protocol):
 
     def error(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response: ...
 
-    def answer(self, request: web.Request, asked: Asked, response: Response) -> web.Response: ...
+    def answer(self, path: str, asked: Asked, response: Response) -> web.Response:
+        """What the endpoint at `path` answers."""
+        ...
 
 
 def encoded(image: Image) -> str:
