@@ -146,4 +146,4 @@ def _created(job: Json) -> datetime:
 
 def _moment(seconds: object) -> datetime:
     """UTC without a zone, of seconds since 1970."""
-    return datetime.fromtimestamp(int(str(seconds)), UTC).replace(tzinfo=None)
+    return datetime.fromtimestamp(float(str(seconds)), UTC).replace(tzinfo=None)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from aiohttp import web
 
 from tests.batch_bench import bench, change, cut_off, newest, paid_once, ran, table
 from tests.batch_servers import KEY, Anthropic, OpenAI, Vendor, serving
@@ -119,3 +120,17 @@ async def test_two_caches_with_the_same_requests_take_each_its_own_job(tmp_path:
     assert first == [(vendor.jobs[0].name,)]
     assert second == [(vendor.jobs[1].name,)]
     assert vendor.submissions == 2
+
+
+async def test_the_second_of_several_jobs_is_found_again_too(tmp_path: Path) -> None:
+    class DropsSecond(Anthropic):
+        async def _create(self, request: web.Request) -> web.Response:
+            self.dropped = len(self.jobs) == 1
+            return await super()._create(request)
+
+    vendor = DropsSecond()
+    async with serving(vendor) as address:
+        bench(tmp_path, vendor, address, 4, model="batch_size = 1")
+        assert "4 items: 4 judged" in (await ran(tmp_path)).said
+    assert vendor.submissions == 4
+    paid_once(vendor, 4)

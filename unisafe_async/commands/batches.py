@@ -30,6 +30,8 @@ def batches(
     from cache.batches import batches as all_batches
     from unisafe_async.report.batches import print_batches
 
+    if refresh and cancel is not None:
+        raise typer.BadParameter("say either --refresh or --cancel ID")
     path = cache_file(config, cache)
     jobs = read_file(path, all_batches)
     if cancel is not None:

@@ -1,0 +1,252 @@
+"""One model's jobs at its vendor: handed over, looked at, collected when they end, or given up.
+
+A job is in table `batches` before the vendor is asked to take it, with its requests' keys, so that it is found again whatever ends
+the run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import anyio
+
+from cache import Store
+from cache.batches import BatchRecord, accept_batch, add_batch, end_batch, known_jobs, open_batches
+from cache.records import now
+from providers.base import Misconfigured, ProviderError, RateLimited, Rejected, Transient
+from providers.batching import Batching, Cancelled, JobStatus, NoSuchJob
+from unisafe_async.batches.answers import collect
+from unisafe_async.batches.cut import Cut, names_of
+from unisafe_async.batches.requests import Requests
+from unisafe_async.batches.search import Search
+from unisafe_async.gateway import Gateway
+
+if TYPE_CHECKING:
+    from unisafe_async.scheduler import Lane
+
+HOLD = 10
+"""After a vendor said that too much is enqueued: looks at jobs before anything more is handed over, unless one of them ends."""
+KEPT_BY_VENDORS = timedelta(days=29)
+
+
+@dataclass
+class JobsUnderWay:
+    """The jobs of a lane, of this run and of earlier ones.
+
+    Args:
+        requests: told what becomes of each request.
+        run: the run's name.
+        poll: seconds between looks.
+        most_requests: in one job; fewer where the vendor had too much enqueued.
+    """
+
+    lane: Lane
+    gateway: Gateway
+    store: Store
+    requests: Requests
+    run: str
+    poll: float
+    most_requests: int
+    _open: dict[str, BatchRecord] = field(default_factory=dict)
+    _seen: dict[str, JobStatus] = field(default_factory=dict)
+    _unsure: set[str] = field(default_factory=set)
+    _held_until: float = 0.0
+    _failing_since: float | None = None
+
+    def __post_init__(self) -> None:
+        self._endpoint = self.lane.endpoint
+        assert isinstance(self._endpoint.provider, Batching)
+        self._provider: Batching = self._endpoint.provider
+        self._identity = self._endpoint.provider.identity
+        self._search = Search(self.run, self.poll)
+
+    @property
+    def under_way(self) -> bool:
+        return bool(self._open)
+
+    @property
+    def held(self) -> bool:
+        """Whether the vendor has too much to do to be given more."""
+        return time.monotonic() < self._held_until
+
+    async def recall(self) -> None:
+        """Take over what earlier runs left under way, and set aside what it can cost."""
+        for record in await self.store.query(lambda connection: open_batches(connection, self._identity)):
+            self._begin(record)
+            self.gateway.budget.owe(record.most)
+
+    def let_go(self) -> None:
+        """The run ends: its budget is free of jobs under way, which go on at the vendor."""
+        for record in self._open.values():
+            self.gateway.budget.settle(record.most, 0.0)
+
+    async def hand_over(self, cut: Cut) -> None:
+        """Give a job to the vendor. The job is in the file before the vendor hears of it."""
+        if not cut.keys:
+            return
+        record = BatchRecord(cut.tag, self._identity, tuple(cut.keys), "submitting", cut.most, self.run, now())
+        await self.store.query(lambda connection: add_batch(connection, record, cut.requests))
+        self._begin(record)
+        try:
+            job = await self._provider.submit(cut.entries, record.id)
+        except RateLimited as error:
+            await self._end(record, "failed")
+            self._hold(error)
+            self._put_off(record.keys, error)
+        except Transient as error:
+            if not error.unreachable:
+                return  # whether the vendor took it shows at the next look
+            await self._end(record, "failed")
+            if not self._endpoint.counts.calls and not self._open:
+                self._endpoint.stopped = Misconfigured(f"{error}; check base_url and that the server runs")
+            self.requests.again(record.keys, error)
+        except Misconfigured as error:
+            await self._end(record, "failed")
+            self._endpoint.stopped = error
+            self.requests.later(record.keys)
+        except ProviderError as error:
+            await self._end(record, "failed")
+            self.requests.fail(record.keys, str(error))
+        else:
+            await self._accepted(record, job)
+
+    async def _accepted(self, record: BatchRecord, job: str) -> None:
+        del self._open[record.id]
+        self._unsure.discard(record.id)
+        self._open[job] = replace(record, id=job, status="submitted")
+        with anyio.CancelScope(shield=True):
+            await self.store.query(lambda connection: accept_batch(connection, record.id, job))
+        self._tell()
+
+    # -------------------------------------------------------- back
+
+    async def look(self) -> None:
+        """Ask for every job; collect those that ended."""
+        for record in list(self._open.values()):
+            try:
+                if not record.handed_over:
+                    await self._resolve(record)
+                else:
+                    await self._look_at(record)
+                self._failing_since = None
+            except (RateLimited, Transient) as error:
+                self._bear(error)
+            except NoSuchJob as error:
+                if now() - record.created < KEPT_BY_VENDORS:
+                    self._endpoint.stopped = error
+                    return
+                await self._end(record, "failed")
+                self.requests.again(record.keys, Transient("its job's results are no longer kept by the vendor"))
+            except ProviderError as error:
+                self._endpoint.stopped = error if isinstance(error, Misconfigured) else Misconfigured(str(error))
+                return
+        self._tell()
+
+    async def _look_at(self, record: BatchRecord) -> None:
+        status = await self._provider.status(record.id)
+        self._seen[record.id] = status
+        self._tell()
+        if status.state == "ended":
+            await self._collect(record, status)
+        elif status.state == "failed":
+            await self._end(record, "failed")
+            error = status.error or Rejected("the job failed at the vendor")
+            if isinstance(error, RateLimited):
+                self.most_requests = max(1, len(record.keys) // 2)
+                self._hold(error)
+                self._put_off(record.keys, error)
+            else:
+                self._settle_errors(dict.fromkeys(record.keys, error))
+
+    async def _resolve(self, record: BatchRecord) -> None:
+        """Find out whether the vendor took a job whose handing over was cut off."""
+        self._unsure.add(record.id)
+        known = await self.store.query(known_jobs)
+        sought = await self._provider.find(record.id, names_of(record), record.created, known)
+        match sought.state:
+            case "found":
+                await self._accepted(record, sought.job)
+            case "perhaps":
+                self._search.seen(record)
+            case "absent" if self._search.missed(record):
+                await self._end(record, "failed")
+                self.requests.again(record.keys, Transient("the vendor did not take the job"))
+            case "unread" if self._search.missed(record):
+                self._leave(record)
+
+    def _leave(self, record: BatchRecord) -> None:
+        """Nobody knows whether the vendor took the job, and to hand it over again may be to pay twice: the user decides."""
+        self._forget(record)
+        self.requests.fail(
+            record.keys,
+            f"it is not known whether the vendor took the job {record.id} with this request: more jobs were handed over since "
+            "than its list shows; look for it at the vendor, or let "
+            f"`unisafe batches --cancel {record.id}` free its requests to be sent again",
+        )
+
+    async def _collect(self, record: BatchRecord, status: JobStatus) -> None:
+        """Have the answers of an ended job in the cache; what is left of it fails or goes into another job."""
+        errors = await collect(self.gateway, self._endpoint, self.store, record, status, self.requests.collected)
+        await self._end(record, "cancelled" if status.cancelled else "collected")
+        self._held_until = 0.0
+        self.requests.settled.update(key for key in record.keys if key not in errors)
+        if record.status == "cancelling":  # before this run: what was cancelled was cancelled to be sent anew
+            self.requests.later([key for key, error in errors.items() if isinstance(error, Cancelled)])
+            errors = {key: error for key, error in errors.items() if not isinstance(error, Cancelled)}
+        self._settle_errors(errors)
+
+    def _settle_errors(self, errors: Mapping[str, ProviderError]) -> None:
+        self.requests.settle(errors)
+        wrong = next((error for error in errors.values() if isinstance(error, Misconfigured)), None)
+        self._endpoint.stopped = self._endpoint.stopped or wrong
+
+    # -------------------------------------------------------- ends
+
+    def _begin(self, record: BatchRecord) -> None:
+        self._open[record.id] = record
+        self.requests.taken.update(record.keys)
+        self._tell()
+
+    async def _end(self, record: BatchRecord, status: str) -> None:
+        """Nothing more comes of the job."""
+        with anyio.CancelScope(shield=True):
+            await self.store.query(lambda connection: end_batch(connection, self._identity, record.id, status))
+        self._forget(record)
+
+    def _forget(self, record: BatchRecord) -> None:
+        """Look at the job no more in this run: its money and its keys are free."""
+        self._open.pop(record.id, None)
+        self._seen.pop(record.id, None)
+        self._unsure.discard(record.id)
+        self.requests.taken.difference_update(record.keys)
+        self.gateway.budget.settle(record.most, 0.0)
+        self._tell()
+
+    def _put_off(self, keys: Collection[str], error: ProviderError) -> None:
+        """The vendor has too much to do: no try is counted while other jobs of ours are what it is busy with."""
+        self._endpoint.counts.rate_limited += 1
+        if self._open:
+            self.requests.later(keys)
+        else:
+            self.requests.again(keys, error)
+
+    def _hold(self, error: RateLimited) -> None:
+        self._held_until = time.monotonic() + (error.retry_after or HOLD * self.poll)
+
+    def _bear(self, error: ProviderError) -> None:
+        """A look that failed is repeated at the next one, for `max_wait_s`; the jobs themselves go on meanwhile."""
+        self._failing_since = self._failing_since or time.monotonic()
+        if time.monotonic() - self._failing_since > self._endpoint.max_wait:
+            self._endpoint.stopped = Misconfigured(
+                f"the vendor cannot be asked for the batch jobs: {error}; the next run collects them"
+            )
+
+    def _tell(self) -> None:
+        self.lane.jobs_open = len(self._open)
+        self.lane.jobs_sought = len(self._unsure)
+        self.lane.requests_open = len(self.requests.taken)
+        self.lane.requests_done = sum(status.done for status in self._seen.values())
