@@ -194,6 +194,7 @@ class OpenAI(Vendor):
     """`/files` and `/batches`."""
 
     provider = "openai"
+    a_page = 1  # so that pages are turned
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -236,8 +237,8 @@ class OpenAI(Vendor):
         newest = [self._said(job, request) for job in self._listed()]
         names = [one["id"] for one in newest]
         start = names.index(request.query["after"]) + 1 if "after" in request.query else 0
-        page = newest[start : start + 1]  # one a page, so that pages are turned
-        return web.json_response({"object": "list", "data": page, "has_more": start + 1 < len(newest)})
+        page = newest[start : start + self.a_page]
+        return web.json_response({"object": "list", "data": page, "has_more": start + len(page) < len(newest)})
 
     async def _show(self, request: web.Request) -> web.Response:
         job = self._job(request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -87,6 +87,23 @@ async def test_a_job_is_found_by_its_tag_on_a_later_page() -> None:
         begun = datetime.fromtimestamp(0)
         assert await provider.find("ours", {"a-name"}, begun, set()) == Sought("found", jobs[0])
         assert await provider.find("nobody's", {"a-name"}, begun, set()) == Sought("absent")
+
+
+async def test_a_list_whose_oldest_come_first_is_read_to_its_end() -> None:
+    class OldestFirst(OpenAI):
+        a_page = 2
+
+        def _listed(self) -> list[Job]:
+            return super()._listed()[::-1]
+
+    vendor = OldestFirst()
+    async with serving(vendor) as address, OpenAIBatches("m", f"{address}/v1", KEY, Capabilities()) as provider:
+        entry = await provider.entry("a-name", ASKED)
+        jobs = [await provider.submit([entry], tag) for tag in ("other", "another", "ours")]
+        for job, hours in zip(vendor.jobs, (3, 2, 0), strict=True):
+            job.created -= timedelta(hours=hours)
+        begun = datetime.now(UTC).replace(tzinfo=None)
+        assert await provider.find("ours", {"a-name"}, begun, set()) == Sought("found", jobs[2])
 
 
 @pytest.mark.parametrize(
