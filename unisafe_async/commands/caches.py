@@ -15,13 +15,12 @@ app = typer.Typer(help="Look at, export or prune the cache.", no_args_is_help=Tr
 @app.command()
 def stats(config: ConfigOption = Path("bench.toml"), cache: CacheOption = None) -> None:
     """What the cache holds and what it cost."""
-    from rich.console import Console
-
     from cache import read_file
+    from unisafe_async.report.console import stdout_console
     from unisafe_async.report.listing import print_stats, read_stats
 
     path = cache_file(config, cache)
-    print_stats(Console(), path, read_file(path, read_stats))
+    print_stats(stdout_console(), path, read_file(path, read_stats))
 
 
 @app.command("export")

@@ -27,7 +27,6 @@ def label(
     """Label responses by hand, one by one and blind to the judge's verdict; every label is kept at once."""
     import getpass
 
-    from rich.console import Console
     from rich.text import Text
 
     from cache import read_file
@@ -36,6 +35,7 @@ def label(
     from unisafe_async.calibration.labelling import Session, label_rows
     from unisafe_async.calibration.labels import read_labels
     from unisafe_async.calibration.offering import offered
+    from unisafe_async.report.console import stdout_console
     from unisafe_async.report.show import drawing
     from unisafe_async.report.text import count, plain
 
@@ -44,7 +44,7 @@ def label(
     numbers = read_file(path, lambda connection: offered(connection, facets.run, which, limit, seed))
     labeller = by or getpass.getuser()
     labels, bad = read_labels(out) if out.exists() else ([], [])
-    console = Console()
+    console = stdout_console()
     for problem in bad[:5]:
         console.print(Text(f"not a label, left as it is: {plain(str(problem))}", style="yellow"))
     if not numbers:
@@ -72,11 +72,10 @@ def agree(
     listed: Annotated[int, typer.Option("--list", min=0, help="So many disagreements are listed.")] = 10,
 ) -> None:
     """Compare people's labels with the judge: accuracy beside the paper's, kappa, confusion, disagreements."""
-    from rich.console import Console
-
     from unisafe_async.calibration.agreement import agree as compare
     from unisafe_async.report.agreement import print_agreement
+    from unisafe_async.report.console import stdout_console
 
     found = compare(labels, cache_file(config, cache), run_name)
-    print_agreement(Console(), found, listed)
+    print_agreement(stdout_console(), found, listed)
     raise typer.Exit(0 if found.comparisons else BAD)

@@ -17,12 +17,11 @@ def doctor(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Make the tiny calls without asking.")] = False,
 ) -> None:
     """Check keys, addresses, models, images and limits with one tiny call each; says what to change."""
-    from rich.console import Console
-
+    from unisafe_async.report.console import stdout_console
     from unisafe_async.report.doctor import ask_to_pay, print_diagnoses
     from unisafe_async.session import doctor_session
 
-    console = Console()
+    console = stdout_console()
     loaded = load(config, model, None, None, None, None)
     patients = doctor_session(loaded, lambda found: not free and ask_to_pay(console, found, yes=yes))
     print_diagnoses(console, patients)

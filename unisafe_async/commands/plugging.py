@@ -10,11 +10,10 @@ import typer
 
 def providers() -> None:
     """List every provider that bench.toml can name: vendors, servers, models on this machine, plugins; and which keys are set."""
-    from rich.console import Console
-
+    from unisafe_async.report.console import stdout_console
     from unisafe_async.report.providers import known_providers, print_providers
 
-    print_providers(Console(), known_providers())
+    print_providers(stdout_console(), known_providers())
 
 
 def new_provider(

@@ -98,15 +98,14 @@ def report(
     if html or png or svg or images or embed:
         chosen = where_of(model, task, category)
         raise typer.Exit(write_files(name, config, cache, html=html, images=images, embed=embed, png=png, svg=svg, where=chosen))
-    from rich.console import Console
-
     from cache import read_file
+    from unisafe_async.report.console import stdout_console
     from unisafe_async.report.report import ordered, print_report, read_report
 
     where, (key, backwards) = where_of(model, task, category), _sorting(sort)
     dimension = by.value if by else None
     found = read_file(cache_file(config, cache), lambda connection: read_report(connection, name, dimension, where))
-    print_report(Console(), ordered(found, key, backwards != reverse), intervals=ci, blocks=blocks, score=score.value)
+    print_report(stdout_console(), ordered(found, key, backwards != reverse), intervals=ci, blocks=blocks, score=score.value)
     raise typer.Exit(UNJUDGED if found.unjudged else DONE)
 
 
@@ -124,11 +123,10 @@ def compare(
     cache: CacheOption = None,
 ) -> None:
     """Compare two models on the same items, unified models with their backbones, or a run with the paper."""
-    from rich.console import Console
-
     from cache import read_file
     from unisafe_async.config import ConfigError
     from unisafe_async.report.compare import print_comparison, read_comparison
+    from unisafe_async.report.console import stdout_console
 
     if sum((first is not None, backbone, paper)) != 1 or (first is not None and second is None):
         raise ConfigError("compare: name two models (unisafe compare A B), or say --backbone or --paper")
@@ -138,14 +136,13 @@ def compare(
     asked: tuple[str, str] | Literal["backbone", "paper"]
     asked = (first, second) if first is not None and second is not None else "backbone" if backbone else "paper"
     found = read_file(cache_file(config, cache), lambda connection: read_comparison(connection, run, asked, where))
-    print_comparison(Console(), found, listed)
+    print_comparison(stdout_console(), found, listed)
 
 
 def runs(config: ConfigOption = Path("bench.toml"), cache: CacheOption = None) -> None:
     """List the runs in the cache, the newest first."""
-    from rich.console import Console
-
     from cache import read_file
+    from unisafe_async.report.console import stdout_console
     from unisafe_async.report.listing import print_runs, read_runs
 
-    print_runs(Console(), read_file(cache_file(config, cache), read_runs))
+    print_runs(stdout_console(), read_file(cache_file(config, cache), read_runs))

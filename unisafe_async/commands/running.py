@@ -37,12 +37,12 @@ def plan(
     """Show what a run would send and cost; nothing is sent."""
     loaded = load(config, model, task, category, limit, samples)
     import anyio
-    from rich.console import Console
 
     from unisafe_async.plan import plan as make_plan
+    from unisafe_async.report.console import stdout_console
     from unisafe_async.report.plan import print_plan
 
-    print_plan(Console(), anyio.run(make_plan, loaded), loaded)
+    print_plan(stdout_console(), anyio.run(make_plan, loaded), loaded)
 
 
 def simulate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -13,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unisafe_async.dataset import Dataset, ItemError, open_dataset
+from unisafe_async.report.fitting import as_lines, needed
 from unisafe_async.report.text import count, line
 from unisafe_async.taxonomy import CATEGORIES, CATEGORY_OF, TASKS
 
@@ -62,20 +64,30 @@ def print_check(console: Console, checked: Check) -> None:
     ours: Counter[tuple[str, str]] = Counter()
     for (task, subcategory), number in checked.dataset.counts().items():
         ours[task, CATEGORY_OF[subcategory]] += number
-    theirs = published()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1), show_footer=True)
-    table.add_column("ours/paper", "All", no_wrap=True)
-    for category in CATEGORIES:
-        sums = [sum(counts[task, category] for task in TASKS) for counts in (ours, theirs)]
-        table.add_column(SHORT[category], f"{sums[0]}/{sums[1]}", justify="right", no_wrap=True)
-    table.add_column("All", f"{len(checked.dataset)}/{theirs.total()}", justify="right", no_wrap=True)
-    for task, kind in TASKS.items():
-        cells = [f"{ours[task, category]}/{theirs[task, category]}" for category in CATEGORIES]
-        sums = [sum(counts[task, category] for category in CATEGORIES) for counts in (ours, theirs)]
-        table.add_row(kind.title.removeprefix("Malicious ").replace("Generation", "gen."), *cells, f"{sums[0]}/{sums[1]}")
-    console.print(table)
+    beside, below = _counts(ours, published(), "/"), _counts(ours, published(), "\n")
+    fits = next((table for table in (beside, below) if needed(console, table) <= console.width), None)
+    console.print(fits or as_lines(console, beside))
     for problem in checked.problems:
         console.print(Text.assemble(("refused  ", "yellow"), line(problem)), soft_wrap=True)
     console.print(
         Text(f"{count(len(checked.dataset), 'item')}, {count(len(checked.problems), 'problem')}; digest {checked.dataset.digest}")
     )
+
+
+def _counts(ours: Counter[tuple[str, str]], theirs: Counter[tuple[str, str]], between: str) -> Table:
+    """Both counts of a cell with `between` between them: beside each other, or with a line break below each other."""
+
+    def pair(tasks: Iterable[str], categories: Collection[str]) -> str:
+        cells = [(task, category) for task in tasks for category in categories]
+        return between.join(str(sum(counts[cell] for cell in cells)) for counts in (ours, theirs))
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1), show_footer=True)
+    below = "" if between == "/" else "\n  paper"
+    table.add_column(f"ours{below or '/paper'}", f"All{below}", no_wrap=True)
+    columns = {**{SHORT[category]: (category,) for category in CATEGORIES}, "All": tuple(CATEGORIES)}
+    for title, categories in columns.items():
+        table.add_column(title, pair(TASKS, categories), justify="right", no_wrap=True)
+    for task, kind in TASKS.items():
+        title = kind.title.removeprefix("Malicious ").replace("Generation", "gen.")
+        table.add_row(f"{title}{below}", *(pair([task], categories) for categories in columns.values()))
+    return table

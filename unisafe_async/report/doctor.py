@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from unisafe_async.doctor import Diagnosis, Patient
-from unisafe_async.report.text import count, dollars, line, plain
+from unisafe_async.report.names import shortened
+from unisafe_async.report.text import count, dollars, plain
 
 FREE = ("source", "lines", "key", "address", "price", "model")
 MARKS = {"ok": ("ok", "green"), "wrong": ("WRONG", "bold red"), "warning": ("look", "yellow"), "skipped": ("-", "dim")}
@@ -39,24 +40,24 @@ def ask_to_pay(console: Console, patients: Sequence[Patient], *, yes: bool) -> b
 def print_diagnoses(console: Console, patients: Sequence[Diagnosis]) -> None:
     """Every finding, then the count of those that are wrong."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_header=False)
-    table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=24)
+    table.add_column("model", no_wrap=True)
     table.add_column("check", no_wrap=True)
     table.add_column("mark", no_wrap=True)
     table.add_column("words", overflow="fold")
+    names = shortened([patient.name for patient in patients], 24 if console.width < 120 else 48)
     for patient in patients:
+        name = Text(names[patient.name], style="bold")
         for index, finding in enumerate(patient.findings):
             title, style = MARKS[finding.mark]
             table.add_row(
-                line(patient.name, "bold") if not index else "",
+                name if not index else "",
                 finding.check,
                 Text(title, style=style),
                 Text(plain(finding.words), style="" if finding.mark in ("wrong", "warning") else "dim"),
                 end_section=index == len(patient.findings) - 1,
             )
         if not patient.findings:
-            table.add_row(
-                line(patient.name, "bold"), "", Text("-", style="dim"), Text("nothing to look at", style="dim"), end_section=True
-            )
+            table.add_row(name, "", Text("-", style="dim"), Text("nothing to look at", style="dim"), end_section=True)
     console.print(table)
     wrong = sum(patient.wrong for patient in patients)
     look = sum(finding.mark == "warning" for patient in patients for finding in patient.findings)

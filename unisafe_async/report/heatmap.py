@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from unisafe_async.report.names import shortened
 from unisafe_async.report.panels import SMALL_MARK, TITLES, is_small
-from unisafe_async.report.text import line
+from unisafe_async.report.text import line, plain
 from unisafe_async.scores import BETTER, Score
 from unisafe_async.taxonomy import CATEGORIES, CATEGORY_OF, TASKS
 
@@ -18,7 +20,7 @@ GOOD, MIDDLE, BAD, NEUTRAL = (146, 197, 222), (247, 247, 247), (244, 165, 130), 
 """Blue to orange, which the colour-blind tell apart (ColorBrewer's RdBu and Accent); violet for a score with no better end."""
 
 FIRST, CELL = 28, 16
-"""The widest that the first column and a model's column become."""
+"""The widest that the first column becomes, and a model's where the models do not all stand side by side."""
 
 ORDER = {name: place for place, name in enumerate([*TASKS, *CATEGORIES, *CATEGORY_OF])}
 
@@ -27,7 +29,9 @@ def heatmap(console: Console, dimension: str, name: str, models: Sequence[str], 
     """`name`, one of SCORES, for each value of `dimension`; side by side as many models as fit."""
     values = sorted({key[1] for key in cells}, key=lambda value: (ORDER.get(value, len(ORDER)), value))
     first = min(FIRST, max([len(dimension), *(len(_title(value)) for value in values)]) + 1)
-    tables = [_table(dimension, values, some, name, cells) for some in _fitting(models, console.width - first)]
+    room = console.width - first - 2
+    names = _named(models, room)
+    tables = [_table(dimension, values, some, name, cells) for some in _fitting(names, room)]
     return Group(Text(f"{TITLES[name]} by {dimension}", style="bold"), *tables)
 
 
@@ -48,34 +52,43 @@ def _title(value: str) -> str:
     return TASKS[value].title if value in TASKS else value
 
 
-def _width(model: str) -> int:
-    return max(8, min(CELL, len(model) + 2))
+def _named(models: Sequence[str], room: int) -> dict[str, str]:
+    """How each model is called: as long as all stand side by side in `room` columns, or else in a column's usual width."""
+    longest = max((cell_len(plain(model)) for model in models), default=0)
+    ways = (shortened(models, width) for width in range(longest, CELL - 2, -1))
+    return next((names for names in ways if _taken(names.values()) <= room), shortened(models, CELL - 2))
 
 
-def _fitting(models: Sequence[str], room: int) -> Iterator[list[str]]:
+def _width(name: str) -> int:
+    return max(8, cell_len(name) + 2)
+
+
+def _taken(names: Iterable[str]) -> int:
+    """Columns of a table that these models take, with what stands between them."""
+    return sum(_width(name) + 1 for name in names)
+
+
+def _fitting(names: Mapping[str, str], room: int) -> Iterator[dict[str, str]]:
     """Models in groups that fit into `room` columns."""
-    group: list[str] = []
-    for model in models:
-        if group and sum(map(_width, [*group, model])) > room:
+    group: dict[str, str] = {}
+    for model, name in names.items():
+        if group and _taken([*group.values(), name]) > room:
             yield group
-            group = []
-        group.append(model)
+            group = {}
+        group[model] = name
     yield group
 
 
 def _table(
-    dimension: str, values: Sequence[str], models: Sequence[str], name: str, cells: Mapping[tuple[str, ...], Score]
+    dimension: str, values: Sequence[str], names: Mapping[str, str], name: str, cells: Mapping[tuple[str, ...], Score]
 ) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     table.add_column(dimension.capitalize(), overflow="ellipsis", no_wrap=True, max_width=FIRST)
-    for model in models:
-        width = _width(model)
-        heading = line(model)
-        heading.truncate(width - 1, overflow="ellipsis")
-        heading.justify = "right"
-        table.add_column(heading, justify="right", no_wrap=True, width=width)
+    for shown in names.values():
+        table.add_column(Text(f"{shown} ", justify="right"), justify="right", no_wrap=True, width=_width(shown))
     for value in values:
-        table.add_row(line(_title(value)), *(_cell(cells.get((model, value)), name, _width(model)) for model in models))
+        figures = [_cell(cells.get((model, value)), name, _width(shown)) for model, shown in names.items()]
+        table.add_row(line(_title(value)), *figures)
     return table
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,10 @@ import duckdb
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from unisafe_async.report.text import dollars, duration, line
+from unisafe_async.report.fitting import fitted
+from unisafe_async.report.text import dollars, duration
 
 RUNS = """
 SELECT runs.run, started, status, dataset, config, summary, count(rows.item),
@@ -30,10 +34,13 @@ def read_runs(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
 
 
 def print_runs(console: Console, runs: list[tuple[Any, ...]]) -> None:
+    console.print(fitted(console, [dataset for _, _, _, dataset, *_ in runs], partial(_runs, runs)) if runs else "no runs yet")
+
+
+def _runs(runs: list[tuple[Any, ...]], names: Mapping[str, Text]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("Run", no_wrap=True)
-    table.add_column("status", no_wrap=True)
-    table.add_column("dataset", overflow="ellipsis", no_wrap=True, max_width=24)
+    for heading in ("Run", "status", "dataset"):
+        table.add_column(heading, no_wrap=True)
     for heading in ("models", "judged", "cost", "time"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, _, status, dataset, config, summary, rows, judged in runs:
@@ -41,13 +48,13 @@ def print_runs(console: Console, runs: list[tuple[Any, ...]]) -> None:
         table.add_row(
             name,
             status,
-            line(dataset),
+            names[dataset],
             str(len(json.loads(config)["models"])),
             f"{judged:,}/{figures.get('total', rows):,}",
             dollars(figures.get("cost", 0.0)),
             duration(figures.get("seconds", 0.0)),
         )
-    console.print(table if runs else "no runs yet")
+    return table
 
 
 def read_stats(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
@@ -55,14 +62,21 @@ def read_stats(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
 
 
 def print_stats(console: Console, path: Path, stats: list[tuple[Any, ...]]) -> None:
+    answers = [
+        ((place, "simulated") if provider == "simulated" else (model, place), rest) for provider, place, model, *rest in stats
+    ]
+    names = [name for named, _ in answers for name in named]
+    console.print(fitted(console, names, partial(_stats, answers)))
+    console.print(f"{path}: {path.stat().st_size / 2**20:,.1f} MiB", highlight=False, markup=False)
+
+
+def _stats(answers: list[tuple[tuple[str, str], list[Any]]], names: Mapping[str, Text]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("Model", overflow="ellipsis", no_wrap=True, max_width=28)
-    table.add_column("at", overflow="ellipsis", no_wrap=True, max_width=30)
+    for heading in ("Model", "at"):
+        table.add_column(heading, no_wrap=True)
     for heading in ("answers", "tokens in", "out", "images", "cost"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for provider, place, model, answers, tokens_in, tokens_out, images, cost, _ in stats:
-        name, at = (place, "simulated") if provider == "simulated" else (model, place)
+    for (name, at), (number, tokens_in, tokens_out, images, cost, _) in answers:
         paid = dollars(cost) if cost is not None else "unknown"
-        table.add_row(line(name), line(at), f"{answers:,}", f"{tokens_in:,}", f"{tokens_out:,}", f"{images:,}", paid)
-    console.print(table)
-    console.print(f"{path}: {path.stat().st_size / 2**20:,.1f} MiB", highlight=False, markup=False)
+        table.add_row(names[name], names[at], f"{number:,}", f"{tokens_in:,}", f"{tokens_out:,}", f"{images:,}", paid)
+    return table

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
 
 import anyio
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -15,7 +16,8 @@ from rich.text import Text
 from providers.base import OnDevice, Provider
 from unisafe_async.evaluation import Run
 from unisafe_async.gateway import Endpoint
-from unisafe_async.report.text import count, dollars, duration, line, plain
+from unisafe_async.report.fitting import fitted
+from unisafe_async.report.text import count, dollars, duration, plain
 from unisafe_async.scheduler import Lane
 
 GB = 1e9
@@ -71,39 +73,37 @@ class Progress:
             + "".join(f"; {note}" for note in self._notes())
         )
 
-    def table(self) -> Table:
+    def table(self) -> Group:
         wide = self._console.width >= 110
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-        table.add_column("Model", overflow="ellipsis", no_wrap=True, max_width=22, min_width=8)
-        for heading in ("done", "cached", "failed", "req/s", "at once", *(("tokens",) if wide else ()), "cost", "left"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        for lane in self._run.lanes:
+        lanes, judges = self._run.lanes, self._run.jury.endpoints
+        rows: list[tuple[str, str, list[str | Text]]] = []
+        for lane in lanes:
             done = f"{lane.done:,}/{lane.total:,}"
-            table.add_row(
-                line(lane.endpoint.name),
+            figures: list[str | Text] = [
                 done,
                 f"{lane.cached:,}",
                 _bad(lane.failed + lane.unjudged),
                 *self._speed(lane.endpoint, wide),
-                self._left(lane),
-            )
-        for judging in self._run.jury.endpoints:
+            ]
+            rows.append(("", lane.endpoint.name, [*figures, self._left(lane)]))
+        for judging in judges:
             counts = judging.counts
-            table.add_row(
-                line(f"judge {judging.name}", "dim"),
-                f"{counts.calls:,}",
-                f"{counts.cached:,}",
-                _bad(counts.failed),
-                *self._speed(judging, wide),
-                "",
-            )
+            figures = [f"{counts.calls:,}", f"{counts.cached:,}", _bad(counts.failed), *self._speed(judging, wide)]
+            rows.append(("judge ", judging.name, [*figures, ""]))
+
+        def build(names: Mapping[str, Text]) -> Table:
+            table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+            table.add_column("Model", no_wrap=True)
+            for heading in ("done", "cached", "failed", "req/s", "at once", *(("tokens",) if wide else ()), "cost", "left"):
+                table.add_column(heading, justify="right", no_wrap=True)
+            for role, name, figures in rows:
+                table.add_row(Text(f"{role}{names[name]}", style="dim" if role else ""), *figures)
+            return table
+
         notes = self._notes()
         if self._run.gateway.draining:
             notes.append("stopping: calls under way are finished and kept; Ctrl-C again stops at once")
-        if notes:
-            table.caption = Text("\n".join(notes))
-            table.caption_justify = "left"
-        return table
+        return Group(fitted(self._console, [name for _, name, _ in rows], build), *map(Text, notes))
 
     def _notes(self) -> list[str]:
         """What batch jobs and models on this machine are doing, and that judging waits for them."""

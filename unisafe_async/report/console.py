@@ -1,0 +1,39 @@
+"""Where commands print: a terminal as wide as it is, or a pipe, a file, a log, whose reader wants whole lines."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.padding import Padding
+from rich.text import Text
+
+WIDE = 160
+"""Columns for tables where there is no terminal and COLUMNS is not set."""
+
+
+def stdout_console() -> Console:
+    """The console of a command's standard output.
+
+    Where nobody's screen sets a width, prose is not wrapped, so that a sentence stays in one line, and tables have WIDE columns.
+    """
+    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
+        return Console()
+    return Console(width=WIDE, soft_wrap=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Indented:
+    """Prose that stands `by` columns to the right, also where it is wrapped; not wrapped where the console wraps nothing."""
+
+    text: Text
+    by: int = 2
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if not options.no_wrap:
+            yield Padding(self.text, (0, 0, 0, self.by))
+            return
+        for line in self.text.split(allow_blank=True):
+            yield Text(" " * self.by) + line
