@@ -70,7 +70,7 @@ CREATE TABLE rows (
     error VARCHAR,           -- why it failed
     response BIGINT,         -- responses.id
     contextual TINYINT,      -- 0 unsafe, 1 safe, 2 refusal, NULL not judged
-    contextual_status VARCHAR,  -- judged, blocked, unparsed, failed, tied (of several judges)
+    contextual_status VARCHAR,  -- judged, blocked, unparsed, failed, tied (of several judges), absent (not in an imported file)
     contextual_reason VARCHAR,
     contextual_raw VARCHAR,  -- a reply that could not be parsed
     intrinsic TINYINT,       -- 0 unsafe, 1 safe, NULL not judged

@@ -99,6 +99,7 @@ class Provenance:
             "judge not understood": sum(one.unparsed for one in self.coverage),
             "judge failed": sum(one.judge_failed for one in self.coverage),
             "judges tied": sum(one.tied for one in self.coverage),
+            "without a verdict in the imported file": sum(one.absent for one in self.coverage),
             "failed": sum(one.failed for one in self.coverage),
             "not run": max(0, self.rows - sum(one.rows for one in self.coverage)),
         }
@@ -119,7 +120,8 @@ def read_provenance(connection: duckdb.DuckDBPyConnection, run: str, filters: Ma
     identities = dict(connection.execute(IDENTITIES, [run]).fetchall()) | figures.get("identities", {})
     models: list[dict[str, Any]] = settings["models"]
     sections = judge_sections(settings["judge"])
-    judges = tuple(_party(str(one.get("name") or one["model"]), one, identities, "judge: ") for one in sections)
+    judges = tuple(_party(_name(one), one, identities, "judge: ") for one in sections)
+    simulated = read_simulated(connection, run, settings)
     return Provenance(
         run,
         status,
@@ -137,23 +139,42 @@ def read_provenance(connection: duckdb.DuckDBPyConnection, run: str, filters: Ma
         tuple(coverage(connection, run)),
         float(figures.get("cost", 0.0)),
         sum(int(counts.get("unpriced", 0)) for counts in figures.get("endpoints", {}).values()),
-        _simulated(connection, run, models, sections),
+        (*simulated[0], *(["judge"] if simulated[1] else [])),
     )
 
 
-def _simulated(
-    connection: duckdb.DuckDBPyConnection, run: str, models: Sequence[Mapping[str, Any]], judges: Sequence[Mapping[str, Any]]
-) -> tuple[str, ...]:
+def read_simulated(connection: duckdb.DuckDBPyConnection, run: str, settings: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:
+    """The simulated models of a run whose configuration is `settings`, and whether a judge is simulated."""
     marked = {str(row[0]) for row in connection.execute(MARKED_MODELS, [run, MARKED]).fetchall()}
-    names = [str(model["name"]) for model in models if model["provider"] == "simulated" or model["name"] in marked]
-    judge = any(one["provider"] == "simulated" for one in judges) or connection.execute(MARKED_JUDGE, [run, JUDGED]).fetchone()
-    return (*names, *(["judge"] if judge else []))
+    names = [str(model["name"]) for model in settings["models"] if _is_simulated(model) or model["name"] in marked]
+    judge = any(map(_is_simulated, judge_sections(settings["judge"])))
+    return tuple(names), judge or connection.execute(MARKED_JUDGE, [run, JUDGED]).fetchone() is not None
+
+
+def _is_simulated(section: Mapping[str, Any]) -> bool:
+    """Whether a model or judge is simulated, or was where its verdicts come from."""
+    return section["provider"] == "simulated" or bool(section.get("simulated"))
 
 
 def judge_sections(section: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The `[judge]` section of a stored configuration as a list of all who judge: itself, then any that it holds as lists."""
     inside = [one for value in section.values() if isinstance(value, list) for one in value if _is_endpoint(one)]
     return [*([section] if _is_endpoint(section) else []), *inside]
+
+
+def judge_names(section: Mapping[str, Any]) -> list[str]:
+    """Their names, in the same order."""
+    return [_name(judge) for judge in judge_sections(section)]
+
+
+def judge_title(section: Mapping[str, Any]) -> str:
+    """The judge's name, or how several judge together: `panel of A, B, C`, `A, then B`."""
+    names = judge_names(section)
+    return f"panel of {', '.join(names)}" if len(names) > 1 and section["mode"] == "panel" else ", then ".join(names)
+
+
+def _name(judge: Mapping[str, Any]) -> str:
+    return str(judge.get("name") or judge["model"])
 
 
 def _is_endpoint(value: object) -> bool:

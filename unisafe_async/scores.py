@@ -106,7 +106,8 @@ class Coverage:
 
     Args:
         judged: rows with both verdicts; of these, `blocked` were stopped by the platform's filter, `refused` by the model.
-        judge_blocked, unparsed, judge_failed, tied: rows without both verdicts, by why.
+        judge_blocked, unparsed, judge_failed, tied, absent: rows without both verdicts, by why; `absent` are those for which an
+            imported file has none.
         failed: rows without a response.
         cached: rows for which nothing was sent.
         blocked_requests, blocked_responses: of `blocked`, those whose stage is known.
@@ -127,6 +128,7 @@ class Coverage:
     blocked_requests: int = 0
     blocked_responses: int = 0
     cut: int = 0
+    absent: int = 0
 
 
 def _wilson(column: str) -> str:
@@ -170,7 +172,7 @@ SELECT model, count(*), count(*) FILTER (valid), count(*) FILTER (valid AND outc
        count(*) FILTER (why = 'blocked'), count(*) FILTER (why = 'unparsed'), count(*) FILTER (why = 'failed'),
        count(*) FILTER (why = 'none'), count(*) FILTER (cached), count(*) FILTER (why = 'tied'),
        count(*) FILTER (valid AND outcome = 'blocked_request'), count(*) FILTER (valid AND outcome = 'blocked_response'),
-       count(*) FILTER (valid AND outcome LIKE 'blocked%' AND response IN (SELECT id FROM said))
+       count(*) FILTER (valid AND outcome LIKE 'blocked%' AND response IN (SELECT id FROM said)), count(*) FILTER (why = 'absent')
 FROM (
     SELECT *, contextual IS NOT NULL AND intrinsic IS NOT NULL AS valid,
            CASE WHEN contextual IS NOT NULL AND intrinsic IS NOT NULL THEN 'valid'
@@ -178,6 +180,7 @@ FROM (
                 WHEN 'failed' IN (contextual_status, intrinsic_status) THEN 'failed'
                 WHEN 'blocked' IN (contextual_status, intrinsic_status) THEN 'blocked'
                 WHEN 'tied' IN (contextual_status, intrinsic_status) THEN 'tied'
+                WHEN 'absent' IN (contextual_status, intrinsic_status) THEN 'absent'
                 ELSE 'unparsed' END AS why
     FROM rows WHERE run = $run AND {chosen}
 ) GROUP BY model ORDER BY model

@@ -18,6 +18,8 @@ from cache import read_file
 from unisafe_async.config import Config
 from unisafe_async.dataset import Dataset
 from unisafe_async.evaluation import Result, Run, evaluate, only_error
+from unisafe_async.report.console import stdout_console
+from unisafe_async.report.coverage import source_of
 from unisafe_async.report.progress import Progress
 from unisafe_async.report.report import print_report, read_report
 from unisafe_async.report.text import count, plain
@@ -42,7 +44,7 @@ def run_loop(main: Callable[[], Awaitable[T]]) -> T:
 
 def run_session(config: Config, *, fresh: bool = False, dataset: Dataset | None = None) -> int:
     """Run, show, report; returns the exit code. `dataset` replaces the one that `config` names."""
-    console = Console()
+    console = stdout_console()
     try:
         result = run_loop(partial(_watched, console, config, fresh, dataset))
     except BaseExceptionGroup as group:
@@ -74,7 +76,8 @@ async def _watched(console: Console, config: Config, fresh: bool, dataset: Datas
             for problem in problems[:5]:
                 console.print(Text(f"refused: {plain(str(problem))}", style="yellow"))
             if len(problems) > 5:
-                console.print(Text(f"and {count(len(problems) - 5, 'more line')}: `unisafe data check` lists them", style="yellow"))
+                source = source_of(config.dataset.source, ((model.provider, model.model) for model in config.models))
+                console.print(Text(f"and {count(len(problems) - 5, 'more line')}: {source.listing} lists them", style="yellow"))
             group.start_soon(Progress(console, run).show)
             group.start_soon(_stop_on_signal, console, run, group.cancel_scope)
 

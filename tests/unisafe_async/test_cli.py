@@ -164,7 +164,8 @@ def test_a_dataset_s_problems_are_listed_with_file_and_line_and_the_rest_runs(tm
     done = unisafe("run", folder=tmp_path)
     assert done.returncode == 1
     assert "1 item: 1 judged" in done.stdout
-    assert "5 lines of the dataset could not be used" in done.stdout
+    assert "5 lines of the dataset could not be used: `unisafe data check own.jsonl` lists them" in " ".join(done.stdout.split())
+    assert "`unisafe data check own.jsonl` lists them" in " ".join(unisafe("plan", folder=tmp_path).stdout.split())
 
 
 def test_bad_datasets(tmp_path: Path) -> None:

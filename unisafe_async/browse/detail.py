@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rich.console import RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
 from unisafe_async.browse.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, Detail, Opinion, Reply
+from unisafe_async.report.console import Indented
 from unisafe_async.report.text import count, line, plain
 
 COLOURS = {"unsafe": "red", "safe": "green", "refusal": "cyan", "unjudged": "yellow"}
@@ -116,14 +116,14 @@ def _verdict_pieces(detail: Detail) -> Iterator[Piece]:
                 yield _opinion(opinion, words)
 
 
-def _opinion(opinion: Opinion, words: dict[int | None, str]) -> Padding:
+def _opinion(opinion: Opinion, words: dict[int | None, str]) -> Indented:
     word = words.get(opinion.label, "unjudged")
     status = f" ({plain(opinion.status)})" if opinion.label is None else ""
     said = Text.assemble(
         (f"{plain(opinion.judge)}: ", "dim"), (word + status, COLOURS[word]), (f"  {plain(opinion.reason)}", "dim")
     )
-    return Padding(said, (0, 0, 0, 13))
+    return Indented(said, 13)
 
 
-def _indented(words: str, style: str = "", by: int = 2) -> Padding:
-    return Padding(Text(words, style=style), (0, 0, 0, by))
+def _indented(words: str, style: str = "", by: int = 2) -> Indented:
+    return Indented(Text(words, style=style), by)

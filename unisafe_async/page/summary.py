@@ -87,6 +87,19 @@ class Summary:
         known = {one.model: one for one in self.report.coverage}
         return known.get(model) or Coverage(model, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
+    @property
+    def rare(self) -> dict[str, str]:
+        """Columns of the table of coverage that few runs need: by title, the field of Coverage."""
+        columns = {"Judges tied": "tied", "Not in the file": "absent"}
+        return {title: field for title, field in columns.items() if any(getattr(one, field) for one in self.report.coverage)}
+
+    def unjudged(self, model: str) -> list[int]:
+        """What became of the model's other rows, in the order of the table's columns: by why, and not run."""
+        one = self.coverage(model)
+        rare = [getattr(one, field) for field in self.rare.values()]
+        rest = self.report.planned[model] - one.rows
+        return [one.judge_blocked, one.unparsed, one.judge_failed, *rare, one.failed, rest]
+
 
 def read_summary(connection: duckdb.DuckDBPyConnection, name: str | None, where: Where = ALL) -> Summary:
     """The figures of the run that `name` begins, or of the newest one, of its rows `where`. Raises CacheError if there is none."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
+from functools import partial
 from importlib.resources import files
 
 from rich import box
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -15,7 +16,9 @@ from providers.simulated import JUDGED
 from unisafe_async.browse.detail import COLOURS
 from unisafe_async.browse.rows import CONTEXTUAL_WORDS
 from unisafe_async.calibration.agreement import QUESTIONS, Agreement, Cell
-from unisafe_async.report.text import count, line, plain
+from unisafe_async.report.console import Indented
+from unisafe_async.report.fitting import fitted
+from unisafe_async.report.text import count, plain
 from unisafe_async.taxonomy import TASKS
 
 PAPER = "paper: Uni-Judger with Qwen3-VL-8B-Instruct against people, Peng et al., 2026 (arXiv 2604.00547)"
@@ -66,9 +69,9 @@ def _print_left_out(console: Console, found: Agreement) -> None:
     if found.bad:
         console.print(Text(f"{count(len(found.bad), 'line')} that could not be used:", style="yellow"))
         for one in found.bad[:5]:
-            console.print(Padding(Text(plain(str(one)), style="yellow"), (0, 0, 0, 2)))
+            console.print(Indented(Text(plain(str(one)), style="yellow")))
         if len(found.bad) > 5:
-            console.print(Padding(Text(f"and {len(found.bad) - 5:,} more", style="yellow"), (0, 0, 0, 2)))
+            console.print(Indented(Text(f"and {len(found.bad) - 5:,} more", style="yellow")))
 
 
 def _accuracy(found: Agreement, question: str) -> Table:
@@ -116,17 +119,21 @@ def _matrix(found: Agreement, question: str) -> Table:
 def _print_people(console: Console, found: Agreement) -> None:
     if len(found.labellers) < 2:
         return
+    console.print(fitted(console, found.labellers, partial(_people, found)))
+
+
+def _people(found: Agreement, names: Mapping[str, Text]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("Labellers", overflow="ellipsis", no_wrap=True, max_width=36)
+    table.add_column("Labellers", no_wrap=True)
     for heading in ("n", "C", "95%", "kappa", "n", "I", "95%", "kappa"):
         table.add_column(heading, justify="right", no_wrap=True)
     for one, other in sorted({pair for pairs in found.between.values() for pair in pairs}):
         cells = [_cell(found.between[question].get((one, other))) for question in QUESTIONS]
-        table.add_row(line(f"{one} and {other}"), *cells[0], *cells[1])
+        table.add_row(Text(f"{names[one]} and {names[other]}"), *cells[0], *cells[1])
     for who in found.labellers:
         cells = [_cell(found.single[question].get(who)) for question in QUESTIONS]
-        table.add_row(line(f"{who} and the judge"), *cells[0], *cells[1])
-    console.print(table)
+        table.add_row(Text(f"{names[who]} and the judge"), *cells[0], *cells[1])
+    return table
 
 
 def _cell(cell: Cell | None) -> tuple[str, str, str, str]:
@@ -150,8 +157,8 @@ def _print_disagreements(console: Console, found: Agreement, listed: int) -> Non
             )
         )
         if one.reason:
-            console.print(Padding(Text(plain(one.reason), style="dim"), (0, 0, 0, 2)))
+            console.print(Indented(Text(plain(one.reason), style="dim")))
         if one.note:
-            console.print(Padding(Text(f"note: {plain(one.note)}", style="dim"), (0, 0, 0, 2)))
+            console.print(Indented(Text(f"note: {plain(one.note)}", style="dim")))
     if len(disagreements) > listed:
         console.print(Text(f"and {len(disagreements) - listed:,} more: --list {len(disagreements)} shows them all", style="dim"))

@@ -2,16 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
 
+from providers.registry import RECORDED
 from unisafe_async.report.text import count, dollars, duration, plain
 from unisafe_async.scores import Coverage
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Where a run's items come from, as the user named it; `answered` says that it is a file of responses (`unisafe judge`)."""
+
+    name: str
+    answered: bool = False
+
+    @property
+    def listing(self) -> str:
+        """The command that lists every line that cannot be used, with the reason."""
+        name = plain(quote(self.name))
+        return f"`unisafe judge {name} --plan`" if self.answered else f"`unisafe data check {name}`"
+
+    def refused(self, problems: int) -> str:
+        """`3 lines of the dataset could not be used: COMMAND lists them`."""
+        what = plain(Path(self.name).name) if self.answered else "the dataset"
+        return f"{count(problems, 'line')} of {what} could not be used: {self.listing} lists them"
+
+
+def source_of(name: str, models: Iterable[tuple[str, str]]) -> Source:
+    """The source of a run of `models`, each a provider and a model: the file itself where recorded responses are judged."""
+    recorded = [model for provider, model in models if provider == RECORDED]
+    return Source(name, bool(name) and any(Path(model).name == Path(name).name for model in recorded))
+
+
+@dataclass(frozen=True, slots=True)
 class Bill:
-    """Figures of a run that stand at the end of its coverage line; `unpriced` counts calls whose price is unknown."""
+    """Figures of a run that stand at the end of its coverage line; `unpriced` counts calls whose price is unknown.
+
+    `problems` are lines of `source` that were refused.
+    """
 
     total: int
     cost: float
@@ -19,6 +50,7 @@ class Bill:
     unpriced: int = 0
     problems: int = 0
     simulated: bool = False
+    source: Source = Source("PATH")
 
 
 def parts(coverage: Coverage, planned: int) -> str:
@@ -31,6 +63,7 @@ def parts(coverage: Coverage, planned: int) -> str:
             (coverage.unparsed, "judge not understood"),
             (coverage.judge_failed, "judge failed"),
             (coverage.tied, "judges tied"),
+            (coverage.absent, "without a verdict in the imported file"),
             (coverage.failed, "failed"),
             (planned - coverage.rows, "not run"),
         )
@@ -69,5 +102,5 @@ def coverage_lines(coverages: Sequence[Coverage], planned: dict[str, int], bill:
         lines = [f"{plain(one.model)}: {parts(one, planned[one.model])}" for one in each]
         lines.append(f"All {len(each)} models: {parts(total, bill.total)}{end}")
     if bill.problems:
-        lines.append(f"{count(bill.problems, 'line')} of the dataset could not be used: `unisafe data check` lists them")
+        lines.append(bill.source.refused(bill.problems))
     return lines

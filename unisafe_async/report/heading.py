@@ -8,16 +8,11 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from cache import CacheError
-from providers.simulated import JUDGED, MARKED
-from unisafe_async.report.judges import judge_title, judges_of
+from unisafe_async.provenance import judge_title, read_simulated
 from unisafe_async.report.text import plain
 from unisafe_async.scores import Where
 from unisafe_async.sections import meant
 
-SIMULATED_MODELS = """
-SELECT DISTINCT model FROM rows JOIN responses ON response = responses.id WHERE rows.run = ? AND text LIKE ?
-"""
-SIMULATED_JUDGE = "SELECT 1 FROM rows WHERE run = ? AND contextual_reason LIKE ? LIMIT 1"
 MODELS = """
 SELECT unnest(config::JSON -> '$.models[*].name') ->> '$' FROM runs WHERE run = $run
 UNION SELECT model FROM rows WHERE run = $run ORDER BY 1
@@ -40,15 +35,8 @@ def read_heading(connection: duckdb.DuckDBPyConnection, run: str) -> Heading:
     found = connection.execute("SELECT config FROM runs WHERE run = ?", [run]).fetchone()
     assert found is not None
     config = json.loads(found[0])
-    marked = {str(row[0]) for row in connection.execute(SIMULATED_MODELS, [run, f"%{MARKED}%"]).fetchall()}
-    judged_by_marker = bool(connection.execute(SIMULATED_JUDGE, [run, f"{JUDGED}%"]).fetchall())
-    return Heading(
-        run,
-        judge_title(config),
-        tuple(model["name"] for model in config["models"]),
-        tuple(model["name"] for model in config["models"] if model["provider"] == "simulated" or model["name"] in marked),
-        any(judge["provider"] == "simulated" for judge in judges_of(config)) or judged_by_marker,
-    )
+    models, judge = read_simulated(connection, run, config)
+    return Heading(run, judge_title(config["judge"]), tuple(model["name"] for model in config["models"]), models, judge)
 
 
 def simulated_words(heading: Heading) -> str:

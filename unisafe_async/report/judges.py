@@ -6,8 +6,9 @@ Fleiss' kappa (1971) for all; both computed by statsmodels over the verdicts tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -17,6 +18,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from unisafe_async.provenance import judge_names
+from unisafe_async.report.fitting import fitted
 from unisafe_async.report.text import count, plain
 
 QUESTIONS = ("contextual", "intrinsic")
@@ -111,34 +114,17 @@ class Judging:
 # ---------------------------------------------------------------- from the cache
 
 
-def judges_of(config: dict[str, Any]) -> list[dict[str, Any]]:
-    """The judges' sections in a configuration as table `runs` keeps it, whichever form `[judge]` has."""
-    judge: dict[str, Any] = config["judge"]
-    return list(judge.get("judges") or [judge])
-
-
-def judge_title(config: dict[str, Any]) -> str:
-    """The judge's name, or how several judge together: `panel of A, B and C`, `A, then B`."""
-    names = [_name(judge) for judge in judges_of(config)]
-    if len(names) == 1:
-        return names[0]
-    return f"panel of {', '.join(names)}" if config["judge"]["mode"] == "panel" else ", then ".join(names)
-
-
-def _name(judge: dict[str, Any]) -> str:
-    return str(judge.get("name") or judge["model"])
-
-
 def read_judging(connection: duckdb.DuckDBPyConnection, run: str, config: dict[str, Any]) -> Judging | None:
     """What the judges of a run did; None for a run with a single judge."""
-    if len(judges_of(config)) < 2:
+    judges = judge_names(config["judge"])
+    if len(judges) < 2:
         return None
     found = connection.execute(TALLIES, {"run": run}).fetchall()
     names = {position: str(judge) for position, judge, *_ in found}
     asked = {question: [row[0] for row in found if row[2] == question] for question in QUESTIONS}
     tallies = [
         Tally(name, *(sum(row[3 + at] for row in found if row[0] == position) for at in range(4)))
-        for position, name in enumerate(map(_name, judges_of(config)))
+        for position, name in enumerate(judges)
     ]
     verdicts, tied, fewer = connection.execute(VOTES, {"run": run}).fetchall()[0]
     panel = config["judge"]["mode"] == "panel"
@@ -231,17 +217,25 @@ def print_judging(console: Console, judging: Judging | None) -> None:
         console.print(Text(words))
     if judging is None or not any(one.verdicts for one in judging.agreements):
         return
+    names = [judge for one in judging.agreements for judge in one.judges]
+    console.print(fitted(console, names, partial(_agreements, judging.agreements)))
+    console.print(Text("kappa (1 alike, 0 as by chance), and the share alike of the verdicts that each of them gave", style="dim"))
+
+
+def _agreements(agreements: Sequence[Agreement], names: Mapping[str, Text]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("Agreement", overflow="ellipsis", max_width=38)
+    table.add_column("Agreement", no_wrap=True)
     for question in QUESTIONS:
         table.add_column(question, justify="right", no_wrap=True)
-    found = {(one.judges, one.question): one for one in judging.agreements}
-    for judges in dict.fromkeys(one.judges for one in judging.agreements if one.verdicts):
+    found = {(one.judges, one.question): one for one in agreements}
+    for judges in dict.fromkeys(one.judges for one in agreements if one.verdicts):
         several = len(judges) > 2
-        who = f"{'all ' if several else ''}{', '.join(map(plain, judges))} ({'Fleiss' if several else 'Cohen'})"
-        table.add_row(Text(who), *(_agreement(found.get((judges, question))) for question in QUESTIONS))
-    console.print(table)
-    console.print(Text("kappa (1 alike, 0 as by chance), and the share alike of the verdicts that each of them gave", style="dim"))
+        who = (",\n" if several else ", ").join(names[judge].plain for judge in judges)
+        table.add_row(
+            Text(f"all {who} (Fleiss)" if several else f"{who} (Cohen)"),
+            *(_agreement(found.get((judges, question))) for question in QUESTIONS),
+        )
+    return table
 
 
 def _tally(tally: Tally) -> str:

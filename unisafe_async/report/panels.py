@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from unisafe_async.report.text import line
+from unisafe_async.report.fitting import Build, fitted
 from unisafe_async.scores import BETTER, SCORES, Score
 from unisafe_async.taxonomy import TASKS, Task
 
@@ -17,17 +18,12 @@ TITLES = {"c_u": "C-U", "c_r": "C-R", "i_u": "I-U", "b_s": "B-S"}
 PANELS = {"generation": "Generation tasks", "understanding": "Understanding tasks"}
 LEGEND = (
     "C-U contextual unsafe (lower is better) · C-R contextual refusal · I-U intrinsic unsafe (lower is better) · "
-    "B-S both safe (higher is better); per cent of the valid items · - no such output"
+    "B-S both safe (higher is better); per cent of the valid items"
 )
 BEST, WORST, SMALL_MARK = "●", "○", "~"
 SMALL = 30
 """A score of fewer valid items is dimmed and marked: its 95% interval is up to 36 points wide."""
-
-NAME = 22
-"""Columns for a model's name and the margins."""
-
-BLOCK = 29
-"""Columns for a task's four scores."""
+SMALL_WORDS = f"{SMALL_MARK} and dim: fewer than {SMALL} valid items"
 
 ONE_LINE = 124
 """Columns from which on a score and its interval fit on one line."""
@@ -35,13 +31,20 @@ ONE_LINE = 124
 Scores = Mapping[tuple[str, ...], Score]
 
 
-def legend(marked: bool, small: bool) -> str:
-    """What the letters and marks of the tables on the screen mean."""
+def legend(models: Sequence[str], by_task: Scores, by_model: Scores, by: Scores, *, comparable: bool = True) -> str:
+    """What the letters of the tables on the screen mean, and of the marks those that are there; arguments as of the tables."""
+    compared = [[by_task.get((model, task)) for model in models] for _, task in by_task]
+    overall = [by_model.get((model,)) for model in models]
+    compared += [overall] if comparable else []
+    cells = [*(cell for column in compared for cell in column), *overall]
+    cells += [by.get((model, value)) for _, value in by for model in models]
     said = [LEGEND]
-    if marked:
+    if any(cell is None or not cell.shares for cell in cells):
+        said.append("- no such output")
+    if any(mark.strip() for column in compared for name in SCORES for mark in marks(column, name)):
         said.append(f"{BEST} best and {WORST} worst of the column")
-    if small:
-        said.append(f"{SMALL_MARK} and dim: fewer than {SMALL} valid items")
+    if any(cell is not None and is_small(cell) for cell in cells):
+        said.append(SMALL_WORDS)
     return " · ".join(said)
 
 
@@ -85,16 +88,16 @@ def panels(console: Console, models: Sequence[str], by_task: Scores, *, interval
         tasks = [task for task in TASKS.values() if task.panel == panel]
         tasks = [task for task in tasks if any((model, task.key) in by_task for model in models)]
         if tasks:
-            wide = console.width >= NAME + BLOCK * len(tasks) and not intervals
             between = "" if not intervals else " " if console.width >= ONE_LINE else "\n"
-            table = _wide(models, tasks, by_task) if wide else _narrow(models, tasks, by_task, between)
-            shown += [Text(title, style="bold"), table, Text("")]
+            narrow = partial(_narrow, models, tasks, by_task, between)
+            builds: list[Build] = [narrow] if intervals else [partial(_wide, models, tasks, by_task), narrow]
+            shown += [Text(title, style="bold"), fitted(console, models, *builds), Text("")]
     return Group(*shown)
 
 
-def _wide(models: Sequence[str], tasks: Sequence[Task], by_task: Scores) -> Table:
+def _wide(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, names: Mapping[str, Text]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
-    table.add_column("\nModel", overflow="ellipsis", no_wrap=True, max_width=NAME - 2)
+    table.add_column("\nModel", no_wrap=True)
     for task in tasks:
         for index, name in enumerate(SCORES):
             heading = Text(f"{'' if index else task.short:>5.5} \n{TITLES[name]} ", justify="right")
@@ -102,14 +105,14 @@ def _wide(models: Sequence[str], tasks: Sequence[Task], by_task: Scores) -> Tabl
     marked = {task.key: _marked(models, by_task, task.key) for task in tasks}
     for model in models:
         cells = [percent(by_task.get((model, task.key)), name, marked[task.key][model, name]) for task in tasks for name in SCORES]
-        table.add_row(line(model), *cells)
+        table.add_row(names[model], *cells)
     return table
 
 
-def _narrow(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, interval: str) -> Table:
+def _narrow(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, interval: str, names: Mapping[str, Text]) -> Table:
     """One row for each model and task: fits 80 columns and less."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("Model", overflow="ellipsis", no_wrap=True, max_width=18 if interval == "\n" else 24)
+    table.add_column("Model", no_wrap=True)
     table.add_column("Task", no_wrap=True)
     _score_columns(table)
     marked = {task.key: _marked(models, by_task, task.key) for task in tasks}
@@ -117,7 +120,7 @@ def _narrow(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, inter
         for index, task in enumerate(tasks):
             score = by_task.get((model, task.key))
             table.add_row(
-                line(model) if not index else "",
+                names[model] if not index else "",
                 task.short,
                 _valid(score),
                 *(percent(score, name, marked[task.key][model, name], interval) for name in SCORES),
@@ -128,24 +131,26 @@ def _narrow(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, inter
 
 def overall(
     console: Console, models: Sequence[str], by_model: Scores, *, intervals: bool = False, comparable: bool = True
-) -> Table:
+) -> RenderableType:
     """Each model's scores over all its tasks, weighted by samples; the interval of B-S always, of all scores on demand.
 
     Best and worst are marked only where the models are `comparable`: asked the same tasks.
     """
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("Model", overflow="ellipsis", no_wrap=True, max_width=24)
-    _score_columns(table, "" if intervals else " 95% interval")
-    wide = console.width >= ONE_LINE
+    between = dict.fromkeys(SCORES, (" " if console.width >= ONE_LINE else "\n") if intervals else "")
+    between["b_s"] = between["b_s"] or " "
     marked = _marked(models if comparable else (), by_model)
-    for model in models:
-        score = by_model.get((model,))
-        between = dict.fromkeys(SCORES, (" " if wide else "\n") if intervals else "")
-        between["b_s"] = between["b_s"] or " "
-        table.add_row(
-            line(model), _valid(score), *(percent(score, name, marked.get((model, name), " "), between[name]) for name in SCORES)
-        )
-    return table
+
+    def build(names: Mapping[str, Text]) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+        table.add_column("Model", no_wrap=True)
+        _score_columns(table, "" if intervals else " 95% interval")
+        for model in models:
+            score = by_model.get((model,))
+            cells = [percent(score, name, marked.get((model, name), " "), between[name]) for name in SCORES]
+            table.add_row(names[model], _valid(score), *cells)
+        return table
+
+    return fitted(console, models, build)
 
 
 def _score_columns(table: Table, last: str = "") -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -9,20 +12,14 @@ from rich.text import Text
 
 from unisafe_async.config import Config
 from unisafe_async.plan import Need, Plan
-from unisafe_async.report.text import count, dollars, duration, line
+from unisafe_async.report.coverage import source_of
+from unisafe_async.report.fitting import fitted
+from unisafe_async.report.text import count, dollars, duration
 
 
 def print_plan(console: Console, plan: Plan, config: Config) -> None:
     """One line for each model and the judge, and the sum."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("Model", overflow="ellipsis", no_wrap=True, max_width=26)
-    for heading in ("calls", "cached", "tokens in", "out", "cost", "time"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for need in plan.models:
-        table.add_row(line(need.name), *_cells(need))
-    for judge in plan.judges:
-        table.add_row(line(f"judge {judge.name}", "dim"), *_cells(judge))
-    console.print(table)
+    console.print(fitted(console, [need.name for need in (*plan.models, *plan.judges)], partial(_table, plan)))
     calls = sum(need.calls for need in [*plan.models, *plan.judges])
     cost = "cost unknown: give price_in and price_out" if plan.cost is None else f"about {dollars(plan.cost)}"
     console.print(Text(f"{count(calls, 'call')} to make, {cost}, about {duration(plan.seconds)}; nothing was sent."))
@@ -54,7 +51,20 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
             )
         )
     if plan.problems:
-        console.print(Text(f"{count(plan.problems, 'line')} of the dataset cannot be used: `unisafe data check`.", style="yellow"))
+        source = source_of(config.dataset.source, ((model.provider, model.model) for model in config.models))
+        console.print(Text(source.refused(plan.problems), style="yellow"))
+
+
+def _table(plan: Plan, names: Mapping[str, Text]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("Model", no_wrap=True)
+    for heading in ("calls", "cached", "tokens in", "out", "cost", "time"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for need in plan.models:
+        table.add_row(names[need.name], *_cells(need))
+    for judge in plan.judges:
+        table.add_row(Text.assemble((f"judge {names[judge.name]}", "dim")), *_cells(judge))
+    return table
 
 
 def _cells(need: Need) -> list[str]:

@@ -9,17 +9,18 @@ from typing import Any
 
 import duckdb
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from unisafe_async.blocks import Struck, struck
+from unisafe_async.provenance import judge_sections
 from unisafe_async.ranking import Ranking, ranking
 from unisafe_async.report.blocks import refusals
-from unisafe_async.report.coverage import Bill, coverage_lines
+from unisafe_async.report.console import Indented
+from unisafe_async.report.coverage import Bill, coverage_lines, source_of
 from unisafe_async.report.heading import Heading, newest_run, only, read_heading, simulated_words, where_in
 from unisafe_async.report.heatmap import heatmap
-from unisafe_async.report.judges import Judging, judges_of, print_judging, read_judging
-from unisafe_async.report.panels import is_small, legend, overall, panels
+from unisafe_async.report.judges import Judging, print_judging, read_judging
+from unisafe_async.report.panels import legend, overall, panels
 from unisafe_async.report.standing import standing
 from unisafe_async.report.text import count, plain
 from unisafe_async.scores import ALL, BETTER, Coverage, Score, Where, coverage, scores
@@ -111,7 +112,8 @@ def read_report(
             summary.get("seconds", 0.0),
             sum(counts.get("unpriced", 0) for counts in endpoints.values()),
             summary.get("problems", 0),
-            all(model["provider"] == "simulated" for model in [*config["models"], *judges_of(config)]),
+            all(model["provider"] == "simulated" for model in [*config["models"], *judge_sections(config["judge"])]),
+            source_of(str(config["dataset"]["source"]), [(model["provider"], model["model"]) for model in config["models"]]),
         ),
         _shown(summary.get("stopped", {}), config, where),
         _shown(summary.get("notes", {}), config, where),
@@ -174,9 +176,9 @@ def print_report(console: Console, report: Report, *, intervals: bool = False, b
         if report.dimension:
             console.print(heatmap(console, report.dimension, score, report.models, report.by))
         if blocks:
-            console.print(refusals(report.models, report.by_model, report.coverage, report.struck))
-        small = any(is_small(one) for one in (*report.by_task.values(), *report.by_model.values(), *report.by.values()))
-        console.print(Text(legend(len(report.models) > 1, small), style="dim"))
+            console.print(refusals(console, report.models, report.by_model, report.coverage, report.struck))
+        told = legend(report.models, report.by_task, report.by_model, report.by, comparable=report.ranking.same_tasks)
+        console.print(Text(told, style="dim"))
         console.print()
     for words in coverage_lines(report.coverage, report.planned, report.bill):
         console.print(Text(words))
@@ -211,26 +213,28 @@ def _print_unjudged(console: Console, report: Report) -> None:
     for problem in report.problems[:LISTED]:
         sample = f" sample {problem.sample}" if problem.sample else ""
         words = " ".join(plain(f"{problem.model}  {problem.item}{sample}: {problem.why}").split())
-        console.print(Padding(Text(words, overflow="fold"), (0, 0, 0, 2)))
+        console.print(Indented(Text(words, overflow="fold")))
     if len(report.problems) > LISTED:
-        console.print(
-            Text(
-                f"  and {len(report.problems) - LISTED:,} more: SELECT * FROM rows WHERE contextual IS NULL OR intrinsic IS NULL",
-                style="dim",
-            )
-        )
+        more = f"and {len(report.problems) - LISTED:,} more: SELECT * FROM rows WHERE contextual IS NULL OR intrinsic IS NULL"
+        console.print(Indented(Text(more, style="dim")))
+    for words in _advice(report):
+        console.print(Indented(Text(words)))
+
+
+def _advice(report: Report) -> list[str]:
+    """What to do about what is unjudged, by why it is."""
+    said = []
     missing = report.bill.total - sum(one.rows for one in report.coverage)
     if missing and report.status in ("interrupted", "running"):
-        console.print(
-            Text(f"  {count(missing, 'item')} not reached: `unisafe run` again goes on from here and pays for nothing twice")
-        )
+        said.append(f"{count(missing, 'item')} not reached: `unisafe run` again goes on from here and pays for nothing twice")
     elif missing and report.status == "stopped":
-        console.print(Text(f"  {count(missing, 'item')} left to do when the budget was spent: raise run.budget_usd and run again"))
+        said.append(f"{count(missing, 'item')} left to do when the budget was spent: raise run.budget_usd and run again")
     if any(one.tied for one in report.coverage):
-        console.print(Text('  judges tied: another judge in the panel, or judge.tie = "unsafe" or "last", decides them'))
+        said.append('judges tied: another judge in the panel, or judge.tie = "unsafe" or "last", decides them')
+    if any(one.absent for one in report.coverage):
+        said.append("the imported file has no verdict for these: import one that has, or judge the responses (`unisafe judge`)")
     if any(one.failed or one.judge_failed for one in report.coverage):
-        console.print(Text("  failed: once the cause is mended, the same command again asks only for those"))
+        said.append("failed: once the cause is mended, the same command again asks only for those")
     if any(one.judge_blocked or one.unparsed for one in report.coverage):
-        console.print(
-            Text("  judge blocked or not understood: `unisafe show ITEM` has its words; another judge or rubric may do better")
-        )
+        said.append("judge blocked or not understood: `unisafe show ITEM` has its words; another judge or rubric may do better")
+    return said

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.rule import Rule
 from rich.text import Text
 
 from unisafe_async.browse.detail import PictureOf, Piece, answer_pieces, request_pieces
 from unisafe_async.browse.pictures import NoPicture, Pictures, opened
 from unisafe_async.browse.rows import Detail
+from unisafe_async.report.console import Indented
 from unisafe_async.report.text import plain
 
 WIDTH = 48
@@ -44,7 +44,7 @@ def drawing(console: Console, pictures: Pictures, *, images: bool, reveal: bool)
     def draw(piece: PictureOf) -> None:
         words = f"[{piece.caption}]"
         if not (images and console.is_terminal):
-            console.print(Padding(Text(words, style="dim"), (0, 0, 0, 2)))
+            console.print(Indented(Text(words, style="dim")))
             return
         from textual_image.renderable import Image as Drawn
 
@@ -52,10 +52,10 @@ def drawing(console: Console, pictures: Pictures, *, images: bool, reveal: bool)
             read = picture_reader(pictures, piece)
             picture = opened(read, reveal=reveal)
         except NoPicture as why:
-            console.print(Padding(Text(f"[{piece.caption}: {plain(str(why))}]", style="yellow"), (0, 0, 0, 2)))
+            console.print(Indented(Text(f"[{piece.caption}: {plain(str(why))}]", style="yellow")))
             return
         hidden = "" if reveal else "; blurred, --reveal shows it"
-        console.print(Padding(Text(f"[{piece.caption}{hidden}]", style="dim"), (0, 0, 0, 2)))
+        console.print(Indented(Text(f"[{piece.caption}{hidden}]", style="dim")))
         console.print(Drawn(picture, min(WIDTH, console.width - 2), "auto"))
 
     return draw
