@@ -15,16 +15,10 @@ from typing import Any
 import duckdb
 
 from unisafe_async.paired_tests import holm, mcnemar_exact, paired_interval
-from unisafe_async.paper import OVERALL, Published, folded, published
-from unisafe_async.provenance import judge_sections
-from unisafe_async.ranking import Ranking, Standing, ranking
+from unisafe_async.paper import OVERALL, folded
+from unisafe_async.provenance import judge_sections, judge_title
 from unisafe_async.scores import ALL, ITEMS, SCORES, Where
 from unisafe_async.taxonomy import TASKS
-
-__all__ = [
-    "Difference", "Flip", "Paired", "Published", "Ranking", "Standing", "Unification",
-    "backbones", "paired", "published", "ranking",
-]  # fmt: skip
 
 LEVEL = 0.05
 """A corrected p below it is called a difference."""
@@ -207,8 +201,8 @@ def _paired(connection: duckdb.DuckDBPyConnection, first: Side, second: Side, wh
         {task: number for task, number, _ in lone if number},
         {task: number for task, _, number in lone if number},
         len(otherwise),
-        (known[0]["judge"], known[1]["judge"]),
-        known[0] == known[1] or all(known[0][key] == known[1][key] for key in ("judge", "rubrics")),
+        (known[0]["title"], known[1]["title"]),
+        all(known[0][key] == known[1][key] for key in ("judge", "rubrics")),
     )
 
 
@@ -225,11 +219,12 @@ def _judged_by(connection: duckdb.DuckDBPyConnection, run: str) -> dict[str, str
     """What decides whether verdicts of two runs can be compared."""
     found = connection.execute("SELECT config, rubrics_digest, dataset_digest FROM runs WHERE run = ?", [run]).fetchone()
     if found is None:
-        return {"judge": "unknown", "rubrics": "", "dataset": run}
-    return {"judge": _judge_words(json.loads(found[0])["judge"]), "rubrics": found[1], "dataset": found[2]}
+        return {"judge": "unknown", "title": "unknown", "rubrics": "", "dataset": run}
+    section = json.loads(found[0])["judge"]
+    return {"judge": _judge_key(section), "title": judge_title(section), "rubrics": found[1], "dataset": found[2]}
 
 
-def _judge_words(section: dict[str, Any]) -> str:
+def _judge_key(section: dict[str, Any]) -> str:
     """Who judged, and how the verdicts of several were put together: equal for judges whose verdicts can be compared."""
     keys = ("provider", "model", "base_url", "kind", "threshold")
     seats = [[seat.get(key) for key in keys] for seat in judge_sections(section)]

@@ -18,8 +18,10 @@ from cache import Answer, Paid, Row, RunRecord, Store
 from cache.records import add_answers, add_rows, now
 from providers.base import Block, Request, Response, Text
 from unisafe_async.blocks import Struck, struck
-from unisafe_async.comparison import OVERALL, backbones, paired, published, ranking
+from unisafe_async.comparison import backbones, paired
 from unisafe_async.paired_tests import holm, mcnemar_exact, paired_interval
+from unisafe_async.paper import OVERALL, published
+from unisafe_async.ranking import ranking
 from unisafe_async.report.coverage import parts
 from unisafe_async.scores import Where, coverage, scores
 
@@ -42,7 +44,7 @@ def rows(model: str, *labels: Labels, **more: Any) -> list[Row]:
 
 
 def record(run: str = "run", digest: str = "d", judge: str = "judge", **backbone: str | None) -> RunRecord:
-    models = [{"name": name, "backbone": of} for name, of in backbone.items()]
+    models = [{"name": name, "provider": "openai", "model": name, "backbone": of} for name, of in backbone.items()]
     config = json.dumps({"judge": {"model": judge, "provider": "openai"}, "models": models})
     return RunRecord(run, now(), now(), "done", config, "own", digest, "r", "{}", "{}")
 

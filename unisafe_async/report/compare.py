@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import duckdb
@@ -14,20 +15,19 @@ from rich.table import Table
 from rich.text import Text
 
 from cache import CacheError
-from unisafe_async.comparison import LEVEL, Difference, Flip, Paired, Published, Unification, backbones, paired, published
-from unisafe_async.paper import OVERALL, PAPER_JUDGE, PAPER_SOURCE, folded
+from unisafe_async.comparison import Difference, Flip, Paired, Unification, backbones, paired
+from unisafe_async.paper import OVERALL, Published, published
+from unisafe_async.report.backbones import print_backbones
+from unisafe_async.report.differences import change, figure, interval, method, probability, task_title, tested
+from unisafe_async.report.fitting import fitted
 from unisafe_async.report.heading import Heading, newest_run, only, read_heading, side_named, simulated_words, where_in
-from unisafe_async.report.panels import PANELS, TITLES
+from unisafe_async.report.panels import TITLES
+from unisafe_async.report.published import print_published
 from unisafe_async.report.text import count, line, plain
-from unisafe_async.scores import ALL, BETTER, SCORES, Where
-from unisafe_async.taxonomy import TASKS
+from unisafe_async.scores import ALL, SCORES, Where
 
 CONTEXTUAL = {0: "unsafe", 1: "safe", 2: "refusal"}
 INTRINSIC = {0: "unsafe alone", 1: "safe alone"}
-METHOD = (
-    f"p: McNemar's exact test on items where the two differ, corrected for all tests on the screen (Holm); "
-    f"* below {LEVEL} · 95% interval of the difference: Bonett and Price, 2012"
-)
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,9 @@ def print_paired(console: Console, pair: Paired, listed: int) -> None:
     if not pair.tasks:
         console.print(Text("They have no judged item in common: nothing can be compared.", style="yellow"))
     else:
-        console.print(_differences(pair, console.width))
-        console.print(Text(METHOD, style="dim"))
+        sides = (pair.first[1], pair.second[1])
+        console.print(fitted(console, sides, partial(_differences, pair, console.width >= 120), least=8))
+        console.print(Text(method(pair.differences, pair.differences), style="dim"))
         console.print()
     for words in _left_out(pair, first, second):
         console.print(Text(words))
@@ -115,63 +116,31 @@ def _judged(pair: Paired) -> str:
     return f"{runs}: judged differently ({judges}, or by other rubrics), so a difference may be the judges'"
 
 
-def _differences(pair: Paired, width: int) -> Table:
+def _differences(pair: Paired, long: bool, names: Mapping[str, Text]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     table.add_column("Task", no_wrap=True)
     table.add_column("pairs", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for name in (pair.first[1], pair.second[1]):
-        table.add_column(line(name), justify="right", no_wrap=True, overflow="ellipsis", max_width=24 if width >= 120 else 10)
+        table.add_column(names[name], justify="right", no_wrap=True)
     for heading in ("diff.", "95% interval", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
     for task in (*pair.tasks, *((OVERALL,) if len(pair.tasks) > 1 else ())):
         for name in SCORES:
             one = pair.of(task, name)
             assert one is not None
-            start = (_task(task, long=width >= 120), f"{one.pairs:,}") if name == SCORES[0] else ("", "")
+            start = (task_title(task, long=long), f"{one.pairs:,}") if name == SCORES[0] else ("", "")
             table.add_row(
                 *start,
                 Text(TITLES[name], style="bold" if name == "b_s" else ""),
-                f"{one.first * 100:.1f}",
-                f"{one.second * 100:.1f}",
+                figure(one.first, one.pairs),
+                figure(one.second, one.pairs),
                 change(one, tested=False),
-                Text(f"{one.low * 100:+.1f} to {one.high * 100:+.1f}", style="dim"),
-                _p(one),
+                Text(interval(one), style="dim"),
+                tested(one),
                 end_section=name == SCORES[-1],
             )
     return table
-
-
-def _task(task: str, *, long: bool = False) -> str:
-    """A task's title, or where it is narrow its short name (with its panel, since two are called Text)."""
-    if task == OVERALL:
-        return "All these"
-    if task not in TASKS:
-        return plain(task)
-    return TASKS[task].title if long else f"{TASKS[task].short}{' VQA' if TASKS[task].panel != next(iter(PANELS)) else ''}"
-
-
-def change(one: Difference, *, tested: bool = True) -> Text:
-    """`↓12.5*`: which way and how far the first is from the second; coloured only where the test tells them apart."""
-    points = round(one.difference * 100, 1)
-    arrow = "↑" if points > 0 else "↓" if points < 0 else "="
-    better = points * BETTER[one.score]
-    style = "dim" if not one.told_apart else "green" if better > 0 else "red" if better < 0 else "cyan"
-    return Text(f"{arrow}{abs(points):.1f}{_star(one) if tested else ''}", style=style, justify="right")
-
-
-def _star(one: Difference) -> str:
-    return "*" if one.told_apart else " "
-
-
-def _p(one: Difference) -> Text:
-    return Text(f"{_probability(one.corrected)}{_star(one)}", style="" if one.told_apart else "dim", justify="right")
-
-
-def _probability(p: float | None) -> str:
-    if p is None:
-        return "-"
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _left_out(pair: Paired, first: str, second: str) -> list[str]:
@@ -179,7 +148,7 @@ def _left_out(pair: Paired, first: str, second: str) -> list[str]:
     said = []
     for name, other, tasks in ((first, second, pair.only_first), (second, first, pair.only_second)):
         if tasks:
-            each = ", ".join(f"{_task(task)} {number:,}" for task, number in tasks.items())
+            each = ", ".join(f"{task_title(task)} {number:,}" for task, number in tasks.items())
             said.append(f"Left out, judged for {name} and not for {other}: {count(sum(tasks.values()), 'item')} ({each})")
     if pair.asked_otherwise:
         said.append(f"Left out, of the same name but asked otherwise in the two runs: {count(pair.asked_otherwise, 'item')}")
@@ -209,127 +178,10 @@ def _labels(labels: tuple[int, int]) -> str:
 
 def _verdict(one: Difference, first: str, second: str) -> str:
     """One sentence: which is safer by B-S on these items, and how sure that is."""
-    points, interval = abs(one.difference) * 100, f"95% interval {one.low * 100:+.1f} to {one.high * 100:+.1f}"
-    figures = f"B-S {one.first * 100:.1f} and {one.second * 100:.1f}, {interval}, p {_probability(one.corrected)}"
+    points = abs(one.difference) * 100
+    figures = f"B-S {one.first * 100:.1f} and {one.second * 100:.1f}, 95% interval {interval(one)}, p {probability(one.corrected)}"
     if not one.told_apart:
         undecided = f"These {count(one.pairs, 'pair')} do not tell {first} and {second} apart"
         return f"{undecided}: {figures}. That is not proof that they are alike."
     safer, other = (first, second) if one.difference > 0 else (second, first)
     return f"{safer} is both safe on {points:.1f} points more of these {one.pairs:,} items than {other}: {figures}."
-
-
-# -------------------------------------------------------- the cost of unification
-
-
-def print_backbones(console: Console, run: str, found: Sequence[Unification]) -> None:
-    """Each unified model against its backbone: scores with arrows as in the paper, then a sentence for each."""
-    said = f"  run {run}, each model against its backbone on the same items"
-    console.print(Text.assemble(("The cost of unification", "bold"), (said, "dim")))
-    console.print()
-    compared = [one for one in found if one.paired]
-    if compared:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-        table.add_column("Model", no_wrap=True, overflow="ellipsis", max_width=26 if console.width >= 100 else 18)
-        table.add_column("Task", no_wrap=True)
-        table.add_column("pairs", justify="right", no_wrap=True)
-        for name in SCORES:
-            table.add_column(f"{TITLES[name]} ", justify="right", no_wrap=True)
-        for one in compared:
-            _add_backbone(table, one, " " if console.width >= 100 else "\n")
-        console.print(table)
-        console.print(Text(f"↑ ↓ points above or below the backbone · {METHOD}", style="dim"))
-        console.print()
-    for one in found:
-        console.print(_cost(one))
-    if not found:
-        words = "No model of this run names a `backbone` in bench.toml; add it to each unified model and run again."
-        console.print(Text(words, style="yellow"))
-
-
-def _add_backbone(table: Table, one: Unification, between: str) -> None:
-    pair = one.paired
-    assert pair is not None
-    tasks = [*pair.tasks, *((OVERALL,) if len(pair.tasks) > 1 else ())]
-    names = Text("\n").join([line(one.model), line(f"on {one.backbone}", "dim")])
-    for index, task in enumerate(tasks):
-        cells = []
-        for name in SCORES:
-            difference = pair.of(task, name)
-            assert difference is not None
-            cells.append(Text.assemble(f"{difference.first * 100:.1f}{between}", change(difference)))
-        pairs = pair.of(task, "b_s")
-        assert pairs is not None
-        table.add_row(
-            "" if index else names, _task(task), Text(f"{pairs.pairs:,}", style="dim"), *cells, end_section=index == len(tasks) - 1
-        )
-
-
-def _cost(one: Unification) -> Text:
-    """What unification cost this model, or why that cannot be said."""
-    model, backbone = plain(one.model), plain(one.backbone)
-    if one.paired is None:
-        return Text.assemble((f"{model}: ", "bold"), (f"not compared: {plain(one.why)}", "yellow"))
-    b_s = one.paired.overall["b_s"]
-    points = abs(b_s.difference) * 100
-    way = "level with" if not round(points, 1) else f"{points:.1f} points {'below' if b_s.difference < 0 else 'above'}"
-    sure = "" if b_s.told_apart else ", not told apart"
-    tasks = count(len(one.paired.tasks), "shared task")
-    said = (
-        f"B-S {b_s.first * 100:.1f}, {way} {backbone} on {tasks} "
-        f"(95% interval {b_s.low * 100:+.1f} to {b_s.high * 100:+.1f}, p {_probability(b_s.corrected)}{sure})."
-    )
-    if one.not_shared:
-        said += f" Not asked of {backbone}, so no cost known: {', '.join(map(_task, one.not_shared))}."
-    left = sum(one.paired.only_first.get(task, 0) + one.paired.only_second.get(task, 0) for task in one.paired.tasks)
-    if left:
-        said += f" {count(left, 'item')} of the shared tasks judged on one side only and left out."
-    return Text.assemble((f"{model}: ", "bold"), said)
-
-
-# -------------------------------------------------------- the paper
-
-
-def print_published(console: Console, heading: Heading, found: Sequence[Published]) -> None:
-    """Our scores beside the paper's, and what may make them differ."""
-    console.print(Text.assemble(("Beside the paper", "bold"), (f"  run {heading.run}; the paper's figures: {PAPER_SOURCE}", "dim")))
-    if folded(heading.judge) != folded(PAPER_JUDGE):
-        words = f"Judge {plain(heading.judge)} here, {PAPER_JUDGE} in the paper: a difference may be the judges'."
-        console.print(Text(words, style="yellow"))
-    console.print()
-    for model in dict.fromkeys(one.model for one in found):
-        mine = [one for one in found if one.model == model]
-        their_name = f"  in the paper {mine[0].their_name}" if mine[0].their_name != model else ""
-        console.print(Text.assemble((plain(model), "bold"), (their_name, "dim")))
-        console.print(_beside(mine))
-    if found:
-        inside = sum(one.inside for one in found if one.task != OVERALL)
-        cells = sum(one.task != OVERALL for one in found)
-        console.print(Text(f"{inside} of {cells} published figures lie within our 95% intervals.", style="bold"))
-        console.print(Text("All these: the paper's figures of the tasks above, weighted by our items", style="dim"))
-    others = [plain(model) for model in heading.models if model not in {one.model for one in found}]
-    if others:
-        console.print(Text(f"Not in the paper by that name: {', '.join(others)}", style="dim"))
-
-
-def _beside(found: Sequence[Published]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("Task", no_wrap=True)
-    table.add_column("n", justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    for heading in ("ours", "95% interval", "paper", "difference"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("paper's is", no_wrap=True)
-    for one in found:
-        first = one.score == SCORES[0]
-        table.add_row(
-            _task(one.task) if first else "",
-            Text(f"{one.valid:,}" if first else "", style="dim"),
-            Text(TITLES[one.score], style="bold" if one.score == "b_s" else ""),
-            f"{one.ours.value * 100:.1f}",
-            Text(f"{one.ours.low * 100:.1f}-{one.ours.high * 100:.1f}", style="dim"),
-            f"{one.theirs * 100:.1f}",
-            f"{one.difference * 100:+.1f}",
-            Text("within", style="dim") if one.inside else Text("outside", style="yellow"),
-            end_section=one.score == SCORES[-1],
-        )
-    return table

@@ -1,0 +1,116 @@
+"""What `compare` says beside its figures: few items are marked, legends are of marks that are there, nothing seems to contradict."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from cache import Row
+from tests.unisafe_async.test_comparison import SAFE, T2I, TEXT, UNSAFE, on_file, record, rows
+from unisafe_async.report.compare import print_comparison, read_comparison
+from unisafe_async.report.differences import signed
+from unisafe_async.report.panels import legend
+from unisafe_async.scores import Score, Share
+
+SMALL = "~ and dim: fewer than 30 valid items"
+APART = "An interval is of one difference, p allows for all tests"
+
+
+async def compared(folder: Path, some: list[Row], *asked: str, **backbone: str | None) -> str:
+    """The screen of `compare A B`, `--backbone` or `--paper`."""
+    named = asked[0] if len(asked) == 1 else asked
+    known = record(**(backbone or {"a": None, "b": None}))
+    found = await on_file(folder, some, lambda c: read_comparison(c, "run", named), known)  # type: ignore[arg-type]
+    console = Console(file=io.StringIO(), width=400)
+    print_comparison(console, found)
+    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+
+def line(screen: str, beginning: str) -> str:
+    return next(one for one in screen.splitlines() if one.strip().startswith(beginning))
+
+
+async def test_few_pairs_are_marked_as_in_a_report(tmp_path: Path) -> None:
+    few = [*rows("a", *[SAFE] * 29, task=T2I), *rows("b", *[UNSAFE] * 29, task=T2I)]
+    many = [*rows("a", *[SAFE] * 30), *rows("b", *[UNSAFE] * 30)]
+    screen = await compared(tmp_path, [*few, *many], "a", "b")
+    assert "~" not in line(screen, "Malicious Text Generation")
+    assert line(screen, "Unsafe T2I Generation").count("~") == 2
+    assert SMALL in screen
+
+
+async def test_where_there_are_enough_pairs_nothing_is_said_of_few(tmp_path: Path) -> None:
+    screen = await compared(tmp_path, [*rows("a", *[SAFE] * 30), *rows("b", *[UNSAFE] * 30)], "a", "b")
+    assert SMALL not in screen
+    assert "~" not in screen
+    assert "* below 0.05" in screen
+
+
+async def test_no_star_no_word_of_stars(tmp_path: Path) -> None:
+    screen = await compared(tmp_path, [*rows("a", *[SAFE] * 30), *rows("b", *[SAFE] * 30)], "a", "b")
+    assert "*" not in screen
+    assert APART not in screen
+
+
+@pytest.mark.parametrize("number", [29, 30])
+async def test_few_items_beside_the_paper_and_a_backbone_are_marked(tmp_path: Path, number: int) -> None:
+    some = [*rows("bagel", *[SAFE] * number), *rows("base", *[UNSAFE] * number)]
+    for place, asked in enumerate(("paper", "backbone")):
+        folder = tmp_path / str(place)
+        folder.mkdir()
+        screen = await compared(folder, some, asked, bagel="base", base=None)
+        assert (SMALL in screen, "~100.0" in screen) == (number < 30, number < 30)
+        assert "All these" not in screen
+
+
+async def test_all_these_is_explained_where_it_stands(tmp_path: Path) -> None:
+    some = [*rows("bagel", *[SAFE] * 30), *rows("bagel", *[SAFE] * 30, task=T2I)]
+    assert "All these: the paper's figures" in await compared(tmp_path, some, "paper", bagel=None)
+
+
+async def test_an_interval_that_leaves_out_0_beside_a_p_that_is_not_below_the_level_is_explained(tmp_path: Path) -> None:
+    """6 of 30 items differ, all one way: p is 2 / 64, which times 4 tests is above the level."""
+    a, b = rows("a", *[SAFE] * 30), rows("b", *[UNSAFE] * 6, *[SAFE] * 24)
+    screen = await compared(tmp_path, [*a, *b], "a", "b")
+    assert line(screen, "B-S").split()[-4:] == ["+2.7", "to", "+34.8", "0.125"]
+    assert APART in screen
+    assert "That is not proof that they are alike" in screen
+
+
+async def test_nothing_is_said_of_intervals_and_p_that_agree(tmp_path: Path) -> None:
+    screen = await compared(tmp_path, [*rows("a", *[SAFE] * 40), *rows("b", *[UNSAFE] * 40)], "a", "b")
+    assert APART not in screen
+
+
+@pytest.mark.parametrize(("share", "shown"), [(-0.0004, "0.0"), (0.0, "0.0"), (-0.0, "0.0"), (0.0006, "+0.1"), (-0.125, "-12.5")])
+def test_a_difference_is_never_minus_nothing(share: float, shown: str) -> None:
+    assert signed(share) == shown
+
+
+async def test_who_judged_is_said_by_name(tmp_path: Path) -> None:
+    screen = await compared(tmp_path, [*rows("a", SAFE), *rows("b", SAFE)], "a", "b")
+    assert "run run, judge judge\n" in screen
+
+
+# -------------------------------------------------------- the report's legend
+
+
+def score(model: str, b_s: float, valid: int = 40) -> Score:
+    share = Share(b_s, 0.0, 1.0)
+    return Score((model, TEXT), valid, valid, {"c_u": Share(0.5, 0, 1), "c_r": share, "i_u": Share(0.5, 0, 1), "b_s": share})
+
+
+def test_the_legend_names_the_marks_that_are_there() -> None:
+    one, other, empty = score("a", 0.5), score("b", 0.75), Score(("b", TEXT), 3, 0, {})
+    alike = legend(["a", "b"], {("a", TEXT): one, ("b", TEXT): one}, {("a",): one, ("b",): one}, {})
+    assert not any(word in alike for word in ("●", "~", "no such output"))
+    assert "● best and ○ worst" in legend(["a", "b"], {("a", TEXT): one, ("b", TEXT): other}, {("a",): one, ("b",): one}, {})
+    apart = {("a",): one, ("b",): other}
+    assert "●" in legend(["a", "b"], {}, apart, {})
+    assert "●" not in legend(["a", "b"], {}, apart, {}, comparable=False)
+    assert "- no such output" in legend(["a", "b"], {("a", TEXT): one}, {("a",): one, ("b",): one}, {})
+    assert "- no such output" in legend(["b"], {("b", TEXT): empty}, {("b",): empty}, {})
+    assert "~" in legend(["a"], {}, {("a",): one}, {("a", "Politics"): score("a", 0.5, 29)})

@@ -1,0 +1,80 @@
+"""Figures of a comparison as they stand in its tables: shares, differences, intervals, p, and what their marks mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from unisafe_async.comparison import LEVEL, Difference
+from unisafe_async.paper import OVERALL
+from unisafe_async.report.panels import PANELS, SMALL, SMALL_MARK, SMALL_WORDS
+from unisafe_async.report.text import plain
+from unisafe_async.scores import BETTER
+from unisafe_async.taxonomy import TASKS
+
+TEST = "p: McNemar's exact test on items where the two differ, corrected for all tests on the screen (Holm)"
+STAR = f"* below {LEVEL}"
+INTERVAL = "95% interval of the difference: Bonett and Price, 2012"
+APART = "An interval is of one difference, p allows for all tests: where only the interval leaves out 0, nothing is told apart."
+"""For an interval that seems to contradict its p. Intervals at Bonferroni's level would not cure it: Holm's steps find more than
+those do, and an exact test and an approximate interval part now and then at any level."""
+
+
+def method(shown: Sequence[Difference], intervals: Sequence[Difference], *, arrows: bool = False) -> str:
+    """What the figures and marks of the differences on the screen mean, of marks only those that are there."""
+    said = ["↑ ↓ points above or below the backbone"] if arrows else []
+    said.append(f"{TEST}; {STAR}" if any(one.told_apart for one in shown) else TEST)
+    said.append(INTERVAL)
+    said += [SMALL_WORDS] if any(0 < one.pairs < SMALL for one in shown) else []
+    words = " · ".join(said)
+    seeming = any(not one.told_apart and (one.low > 0 or one.high < 0) for one in intervals)
+    return f"{words}\n{APART}" if seeming else words
+
+
+def figure(share: float, items: int) -> Text:
+    """A share in per cent; of few items marked and dimmed, as in `report`."""
+    small = items < SMALL
+    return Text(f"{SMALL_MARK if small else ''}{share * 100:.1f}", style="dim" if small else "", justify="right")
+
+
+def signed(share: float) -> str:
+    """A difference in points with its sign: `+1.2`, `-0.4`; what rounds to nothing is `0.0` and has none."""
+    points = round(share * 100, 1)
+    return f"{points:+.1f}" if points else "0.0"
+
+
+def interval(one: Difference) -> str:
+    return f"{signed(one.low)} to {signed(one.high)}"
+
+
+def task_title(task: str, *, long: bool = False) -> str:
+    """A task's title, or where it is narrow its short name (with its panel, since two are called Text)."""
+    if task == OVERALL:
+        return "All these"
+    if task not in TASKS:
+        return plain(task)
+    return TASKS[task].title if long else f"{TASKS[task].short}{' VQA' if TASKS[task].panel != next(iter(PANELS)) else ''}"
+
+
+def change(one: Difference, *, tested: bool = True) -> Text:
+    """`↓12.5*`: which way and how far the first is from the second; coloured only where the test tells them apart."""
+    points = round(one.difference * 100, 1)
+    arrow = "↑" if points > 0 else "↓" if points < 0 else "="
+    better = points * BETTER[one.score]
+    style = "dim" if not one.told_apart else "green" if better > 0 else "red" if better < 0 else "cyan"
+    return Text(f"{arrow}{abs(points):.1f}{star(one) if tested else ''}", style=style, justify="right")
+
+
+def star(one: Difference) -> str:
+    return "*" if one.told_apart else " "
+
+
+def tested(one: Difference) -> Text:
+    return Text(f"{probability(one.corrected)}{star(one)}", style="" if one.told_apart else "dim", justify="right")
+
+
+def probability(p: float | None) -> str:
+    if p is None:
+        return "-"
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
