@@ -286,6 +286,33 @@ async def test_a_new_judge_is_compared_with_old_labels_and_unjudged_is_said(fold
     assert "1 unjudged (contextual); 1 unjudged (intrinsic)" in done.stdout
 
 
+async def test_labels_of_another_run_are_one_error_that_says_what_to_do(folder: Path) -> None:
+    cache, path = folder / "run.duckdb", folder / "labels.jsonl"
+    run = read_file(cache, lambda connection: str(connection.execute("SELECT run FROM runs").fetchall()[0][0]))
+    for number in range(2):
+        append_label(
+            path, Label(f"malicious_text_generation/no-{number}", "secret-name", 0, "20250101-000000-abcd", "", 0, 0, "ann")
+        )
+    for arguments, told in (
+        (["--run", run], (f"none of the 2 labelled responses is in run {run}", "given in 20250101-000000-abcd", "leave --run out")),
+        ([], ("none of the 2 labelled responses is in the runs", "20250101-000000-abcd", "--cache")),
+    ):
+        done = unisafe("agree", "labels.jsonl", *arguments, folder=folder)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert len(done.stderr.splitlines()) == 1
+        for words in ("labels.jsonl: ", *told):
+            assert words in done.stderr
+
+
+async def test_labels_of_what_has_changed_since_are_told_so(folder: Path) -> None:
+    cache, path = folder / "run.duckdb", folder / "labels.jsonl"
+    run = read_file(cache, lambda connection: str(connection.execute("SELECT run FROM runs").fetchall()[0][0]))
+    append_label(path, Label("malicious_text_generation/1", "secret-name", 0, run, "f" * 32, 0, 0, "ann"))
+    done = unisafe("agree", "labels.jsonl", folder=folder)
+    assert done.returncode == 2
+    assert "of 1 the run has another response" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -17,7 +17,8 @@ import duckdb
 
 from cache import read_file
 from unisafe_async.calibration.labels import BadLine, Label, LabelError, read_labels, response_digest
-from unisafe_async.report.report import newest_run
+from unisafe_async.report.heading import newest_run
+from unisafe_async.report.text import count
 from unisafe_async.taxonomy import TASKS
 
 QUESTIONS = {"contextual": (0, 1, 2), "intrinsic": (0, 1)}
@@ -121,7 +122,8 @@ def agree(labels: Path | str, cache: Path | str, run: str | None = None) -> Agre
     """Compare the labels in a file with the verdicts of `run`, or each with the run that it was given in.
 
     A label is about a response, not a run: it also counts for a run that judged the same response with another judge.
-    Raises LabelError when no line of the file can be used, CacheError when there is no such run.
+    Raises LabelError when no line of the file can be used or none of the labelled responses is there, CacheError when there is no
+    such run.
     """
     path = Path(labels)
     given, bad = read_labels(path)
@@ -129,10 +131,25 @@ def agree(labels: Path | str, cache: Path | str, run: str | None = None) -> Agre
         first = f"; the first problem: {bad[0]}" if bad else "; it is empty"
         raise LabelError(f"{path} holds no label that can be used{first}")
 
-    def job(connection: duckdb.DuckDBPyConnection) -> Verdicts:
-        return _judged(connection, given, newest_run(connection, run) if run is not None else None)
+    def job(connection: duckdb.DuckDBPyConnection) -> tuple[str | None, Verdicts]:
+        full = newest_run(connection, run) if run is not None else None
+        return full, _judged(connection, given, full)
 
-    return compared(given, bad, read_file(Path(cache), job))
+    name, verdicts = read_file(Path(cache), job)
+    if not any(verdicts.values()):
+        raise LabelError(_nothing_there(path, name, given, verdicts))
+    return compared(given, bad, verdicts)
+
+
+def _nothing_there(path: Path, run: str | None, labels: Sequence[Label], verdicts: Verdicts) -> str:
+    """Why no label can be compared, and what to do: `run` is the one that was asked for."""
+    responses = {_key(label) for label in labels}
+    whose = ", ".join(sorted({label.run for label in labels if label.run}))
+    where = f"run {run}" if run else f"the runs that they were given in ({whose or 'not named'})"
+    other = sum(key in verdicts for key in responses)
+    why = f"; of {other:,} the run has another response" if other else ""
+    todo = f"they were given in {whose}: leave --run out, or name it" if run and whose else "name another --run or another --cache"
+    return f"{path}: none of the {count(len(responses), 'labelled response')} is in {where}{why}; {todo}"
 
 
 SQL = f"""
