@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -224,8 +225,11 @@ async def test_without_a_terminal_browse_prints_lines(folder: Path) -> None:
     command = [sys.executable, "-m", "unisafe_async.cli", "browse", "--model", "two", "--contextual", "refusal"]
     done = await asyncio.to_thread(subprocess.run, command, cwd=folder, text=True, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert "2 of 5 rows" in done.stdout
-    assert done.stdout.count("refusal ") == 2
+    assert "2 of 5 rows, two · contextual refusal" in done.stderr
+    heading, *lines = [one.split("\t") for one in done.stdout.splitlines()]
+    assert heading == ["item", "sample", "model", "outcome", "contextual", "intrinsic", "response"]
+    assert [one[:3] for one in lines] == [[f"malicious_text_generation/{at}", "0", "two"] for at in (1, 2)]
+    assert {one[4] for one in lines} == {"refusal"}
     for arguments, message in (
         (["--task", "vqa"], "is none of"),
         (["--model", "x"], "no rows of 'x'"),
@@ -236,6 +240,24 @@ async def test_without_a_terminal_browse_prints_lines(folder: Path) -> None:
         assert done.returncode == 2
         assert message in done.stderr
         assert "Traceback" not in done.stderr
+
+
+async def test_in_a_pipe_browse_s_rows_are_whole_and_each_is_one_harmless_line(folder: Path) -> None:
+    long = "word " * 400 + "end"
+    hostile = f"{long}\r\n\tsecond line\x1b[2J\u2028\u202e"
+    with duckdb.connect(str(folder / "run.duckdb")) as connection:
+        connection.execute("UPDATE responses SET text = ?", [hostile])
+        connection.execute("UPDATE rows SET model = ? WHERE model = 'two'", ["a\tname\x07 that is longer than any column would be"])
+    command = [sys.executable, "-m", "unisafe_async.cli", "browse", "--task", "malicious_text_generation"]
+    environment = {**os.environ, "FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "80"}
+    done = await asyncio.to_thread(subprocess.run, command, cwd=folder, env=environment, text=True, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    _, *lines = done.stdout.removesuffix("\n").split("\n")
+    assert len(lines) == 4
+    assert all(len(one.split("\t")) == 7 for one in lines)
+    assert all(one.split("\t")[6].startswith(f"{long}") and "second line" in one for one in lines)
+    assert "a name␇ that is longer than any column would be" in done.stdout
+    assert not any(character in done.stdout for character in "\x1b\r\u2028\u202e\x07")
 
 
 async def test_a_cache_that_was_moved_away_from_its_dataset_still_shows(

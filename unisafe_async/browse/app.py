@@ -116,6 +116,7 @@ class Browser(App[None]):
     def _found(self, which: Filter, facets: Facets, numbers: array[int]) -> None:
         self.which, self.facets = which, facets
         self._say()
+        self._rows.models = facets.models
         self._rows.show(numbers)
         if not numbers:
             self._shown = None

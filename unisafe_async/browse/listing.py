@@ -1,35 +1,53 @@
-"""`browse` where there is no terminal: one line a row, read a page at a time."""
+"""Rows as lines: of the browser's list, and where there is no terminal as a table for other programs, read a page at a time."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
+from typing import TextIO
 
-from rich.console import Console
 from rich.text import Text
 
 from cache import read_file
 from unisafe_async.browse.detail import COLOURS
 from unisafe_async.browse.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, Facets, Filter, Line, matching, read_lines
-from unisafe_async.report.text import count, line
+from unisafe_async.report.names import shortened
+from unisafe_async.report.text import line, plain
 
 PAGE = 500
+WHOLE = 2**31 - 1
+"""Characters of a response: all of them."""
+COLUMNS = ("item", "sample", "model", "outcome", "contextual", "intrinsic", "response")
 WIDTHS = (34, 18, 16, 9, 9)
 """Columns of item, model, outcome and both verdicts."""
 
 
-def print_list(console: Console, cache: Path, facets: Facets, which: Filter) -> None:
-    """Print every row that `which` lets through; the file is free between pages."""
+def write_list(cache: Path, facets: Facets, which: Filter, out: TextIO) -> int:
+    """Write a heading and every row that `which` lets through, a line each, fields apart by tabs; returns how many rows.
+
+    A field is one line of harmless text, whole however long it is. The file is free between pages.
+    """
+    out.write("\t".join(COLUMNS) + "\n")
     numbers = read_file(cache, lambda connection: matching(connection, facets.run, which))
-    words = which.words()
-    console.print(line(f"{facets.run}: {len(numbers):,} of {count(facets.rows, 'row')}{f', {words}' if words else ''}", "bold"))
     for start in range(0, len(numbers), PAGE):
         page = numbers[start : start + PAGE]
-        for row in read_file(cache, lambda connection, page=page: read_lines(connection, page)):  # type: ignore[misc]
-            console.print(row_text(row, console.width), no_wrap=True, overflow="ellipsis", crop=True)
+        for row in read_file(cache, lambda connection, page=page: read_lines(connection, page, WHOLE)):  # type: ignore[misc]
+            verdicts = (CONTEXTUAL_WORDS.get(row.contextual, "?"), INTRINSIC_WORDS.get(row.intrinsic, "?"))
+            fields = (row.item, str(row.sample), row.model, row.outcome, *verdicts, row.text)
+            out.write("\t".join(" ".join(plain(field).split()) for field in fields) + "\n")
+    return len(numbers)
 
 
-def row_text(row: Line, width: int) -> Text:
-    """A row as one line of `width` columns: item, model, outcome, both verdicts and the beginning of the response."""
+@lru_cache(4)
+def _names(models: tuple[str, ...], columns: int) -> dict[str, str]:
+    return shortened(models, columns)
+
+
+def row_text(row: Line, width: int, models: tuple[str, ...] = ()) -> Text:
+    """A row as one line of `width` columns: item, model, outcome, both verdicts and the beginning of the response.
+
+    The model's name is told apart from those of all `models`.
+    """
     item, model, outcome, *verdicts = WIDTHS
     if width < 120:
         item, model, outcome = 26, 15, 11
@@ -38,7 +56,7 @@ def row_text(row: Line, width: int) -> Text:
     shown = name if len(name) < item else f"…{name[2 - item :]}"  # the id at the end is what tells items apart
     for words, style, columns in (
         (shown, "", item),
-        (row.model, "bold", model),
+        (_names(models or (row.model,), model - 1).get(row.model, row.model), "bold", model),
         (row.outcome, "yellow" if row.outcome.startswith(("blocked", "failed")) else "dim", outcome),
     ):
         text.append_text(_cell(words, style, columns))

@@ -58,6 +58,7 @@ class RowList(ScrollView, can_focus=True):
     def __init__(self) -> None:
         super().__init__()
         self.numbers: array[int] = array("q")
+        self.models: tuple[str, ...] = ()
         self.cursor = 0
         self._pages: OrderedDict[int, dict[int, Line] | None] = OrderedDict()
         self._generation = 0
@@ -88,7 +89,7 @@ class RowList(ScrollView, can_focus=True):
         ground = Style(reverse=True) if index == self.cursor else Style()
         if row is None:
             return Strip([Segment("  …".ljust(width), ground + Style(dim=True))])
-        segments = Segment.apply_style(row_text(row, width).render(self.app.console), ground)
+        segments = Segment.apply_style(row_text(row, width, self.models).render(self.app.console), ground)
         return Strip(segments).adjust_cell_length(width, ground)
 
     def _line(self, index: int) -> Line | None:

@@ -184,7 +184,7 @@ ORDER BY rows.task, try_cast(split_part(rows.item, '/', 2) AS BIGINT) NULLS LAST
 """
 PAGE = """
 SELECT rows.rowid, item, model, sample, outcome, contextual, intrinsic,
-       coalesce(nullif(left(responses.text, 400), ''), rows.error, '')
+       coalesce(nullif(left(responses.text, ?), ''), rows.error, '')
 FROM rows LEFT JOIN responses ON responses.id = rows.response
 WHERE rows.rowid IN (SELECT unnest(?::BIGINT[]))
 """
@@ -207,9 +207,13 @@ def matching(connection: duckdb.DuckDBPyConnection, run: str, which: Filter) -> 
     return array("q", (row[0] for row in connection.execute(MATCHING.format(condition=condition), values).fetchall()))
 
 
-def read_lines(connection: duckdb.DuckDBPyConnection, numbers: Sequence[int]) -> list[Line]:
-    """The rows of `numbers` as lines, in that order; one that has been pruned since is left out."""
-    found = {row[0]: Line(*row) for row in connection.execute(PAGE, [list(numbers)]).fetchall()}
+def read_lines(connection: duckdb.DuckDBPyConnection, numbers: Sequence[int], characters: int = 400) -> list[Line]:
+    """The rows of `numbers` as lines, in that order; one that has been pruned since is left out.
+
+    Args:
+        characters: of each response, at most.
+    """
+    found = {row[0]: Line(*row) for row in connection.execute(PAGE, [characters, list(numbers)]).fetchall()}
     return [found[number] for number in numbers if number in found]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,17 +29,16 @@ def show(
     images: Annotated[bool, typer.Option("--images/--no-images", help="Draw images where the terminal can.")] = True,
 ) -> None:
     """Show one item: request, responses and both verdicts with their reasons."""
-    from rich.console import Console
-
     from cache import read_file
     from unisafe_async.browse.pictures import Pictures, folders_of
     from unisafe_async.browse.rows import read_item
+    from unisafe_async.report.console import stdout_console
     from unisafe_async.report.show import drawing, print_item
 
     path = cache_file(config, cache)
     facets, details = read_file(path, lambda connection: read_item(connection, item, run_name, model or ()))
     pictures = Pictures(path, facets, folders_of(config, path))
-    console = Console()
+    console = stdout_console()
     prompt = pictures.prompt(details[0].row.item) if all(detail.reply is None for detail in details) else None
     print_item(console, details, drawing(console, pictures, images=images, reveal=reveal), prompt)
 
@@ -59,12 +59,11 @@ def browse(
     text: Annotated[str, typer.Option("--text", help="Stands in the request, the response or a reason.")] = "",
     reveal: RevealOption = False,
 ) -> None:
-    """Browse a run's responses with their images and verdicts, also while it is under way; lines where there is no terminal."""
-    from rich.console import Console
-
+    """Browse a run's responses with their images and verdicts, also while it is under way; as lines in a pipe."""
     from cache import CacheError, read_file
     from unisafe_async.browse.pictures import Pictures, folders_of
     from unisafe_async.browse.rows import read_facets
+    from unisafe_async.report.console import stdout_console
 
     path = cache_file(config, cache)
     which = filter_of(model, task, category, contextual, intrinsic, outcome, text)
@@ -72,11 +71,13 @@ def browse(
     for one in which.models:
         if one not in facets.models:
             raise CacheError(f"--model: run {facets.run} has no rows of {one!r}; models there are {', '.join(facets.models)}")
-    console = Console()
-    if not console.is_terminal or not console.is_interactive:
-        from unisafe_async.browse.listing import print_list
+    if not sys.stdout.isatty() or not stdout_console().is_interactive:
+        from unisafe_async.browse.listing import write_list
+        from unisafe_async.report.text import count, plain
 
-        print_list(console, path, facets, which)
+        rows = write_list(path, facets, which, sys.stdout)
+        words = f", {which.words()}" if which.words() else ""
+        typer.echo(plain(f"{facets.run}: {rows:,} of {count(facets.rows, 'row')}{words}"), err=True)
         return
     from unisafe_async.browse.app import Browser
 
