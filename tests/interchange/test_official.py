@@ -15,7 +15,9 @@ from tests.interchange.conftest import HOSTILE, Bench
 from unisafe_async.config import ConfigError
 from unisafe_async.dataset import DatasetError, open_dataset
 from unisafe_async.interchange.official import export_official, file_names
+from unisafe_async.interchange.responses import model_of_path
 from unisafe_async.interchange.verdicts import VerdictFile, import_verdicts, verdict_files
+from unisafe_async.provenance import read_provenance
 from unisafe_async.scores import coverage, scores
 from unisafe_async.taxonomy import TASKS
 
@@ -39,6 +41,14 @@ def shares(lines: list[dict]) -> dict[str, float] | None:
         "i_u": sum(own == 0 for _, own in items) / len(items),
         "b_s": sum(ctx in (1, 2) and own == 1 for ctx, own in items) / len(items),
     }
+
+
+def report(bench: Bench) -> str:
+    """`unisafe report` in a pipe, of a run in which something is unjudged."""
+    command = [sys.executable, "-m", "unisafe_async.cli", "report", "--cache", str(bench.cache)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1, done.stderr
+    return done.stdout
 
 
 def newest(bench: Bench) -> str:
@@ -83,14 +93,36 @@ def test_verdicts_that_went_out_come_back_with_the_same_scores(finished: Bench, 
         (score.key[1], score.valid, score.shares) for score in theirs
     ]
     assert import_verdicts(other.cache, files, open_dataset("sample"), "Uni-Judger").known
-    report = subprocess.run(
-        [sys.executable, "-m", "unisafe_async.cli", "report", "--cache", str(other.cache)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert report.returncode == 1, report.stderr
-    assert "Unjudged, and in no score" in report.stdout
+    assert "Unjudged, and in no score" in report(other)
+
+
+def test_what_was_simulated_still_is_when_it_comes_back(finished: Bench, new_bench, tmp_path: Path) -> None:
+    run = newest(finished)
+    read_file(finished.cache, lambda connection: export_official(connection, run, tmp_path / "out"))
+    paths = sorted((tmp_path / "out").rglob("uni_sim-b_numeric.jsonl"))
+    other = new_bench("other")
+    done = import_verdicts(other.cache, verdict_files(paths, "Renamed", None), open_dataset("sample"), "official toolkit")
+    assert read_file(other.cache, lambda connection: read_provenance(connection, done.run)).simulated == ("Renamed", "judge")
+    assert "SIMULATED: models and judge are simulated" in report(other)
+
+
+def test_only_what_the_record_calls_simulated_is(finished: Bench, new_bench, tmp_path: Path) -> None:
+    run = newest(finished)
+    read_file(finished.cache, lambda connection: export_official(connection, run, tmp_path / "out"))
+    record = tmp_path / "out" / "provenance.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"simulated": [HOSTILE]}))
+    files = verdict_files(sorted((tmp_path / "out").rglob("*_numeric.jsonl")), None, None)
+    assert {file.model for file in files if file.simulated} == {model_of_path(Path(file_names([HOSTILE])[HOSTILE]))}
+    assert not any(file.simulated_judge for file in files)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"simulated": 3}', '{"simulated": ["x"], "models": [4]}'])
+def test_a_record_that_is_not_ours_says_nothing(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "eval" / "T2I" / "uni_x_numeric.jsonl"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"id": 1, "context_safety": "1", "init_safety": "1"}\n')
+    (tmp_path / "provenance.json").write_text(text)
+    assert verdict_files([file], None, "unsafe_t2i_generation") == [VerdictFile(file, "x", "unsafe_t2i_generation")]
 
 
 def test_na_and_an_intrinsic_2_are_never_safe(new_bench, tmp_path: Path) -> None:
@@ -108,7 +140,13 @@ def test_na_and_an_intrinsic_2_are_never_safe(new_bench, tmp_path: Path) -> None
     (score,) = read_file(bench.cache, lambda connection: scores(connection, done.run))
     assert (score.items, score.valid) == (4, 1)
     (told,) = read_file(bench.cache, lambda connection: coverage(connection, done.run))
-    assert (told.judged, told.unparsed) == (1, 3)
+    assert (told.judged, told.unparsed, told.absent) == (1, 0, 3)
+    shown = report(bench)
+    assert "4 items: 1 judged, 3 without a verdict in the imported file" in shown
+    assert "the imported file has no verdict for these" in shown
+    assert "not understood" not in shown
+    record = read_file(bench.cache, lambda connection: read_provenance(connection, done.run))
+    assert record.unjudged == {"without a verdict in the imported file": 3}
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,20 @@ def test_bad_lines_are_named_and_a_platforms_block_is_told_apart(tmp_path: Path)
     assert "finish: should be one of" in found["3", 0][3]
 
 
+def test_where_lines_are_refused_the_advice_names_the_file_and_does_what_it_says(tmp_path: Path) -> None:
+    bad = ["{"] * 7
+    write(tmp_path, {"id": 1, "generated_text": SAFE, **TEXT}, {"id": 1, "generated_text": SAFE, **TEXT}, *bad)
+    code, output = judge(tmp_path)
+    assert code == 1
+    assert "and 2 more lines: `unisafe judge responses.jsonl --plan` lists them" in output
+    assert "7 lines of responses.jsonl could not be used: `unisafe judge responses.jsonl --plan` lists them" in output
+    assert "data check" not in output
+    code, output = judge(tmp_path, "--plan")
+    assert [line for line in range(3, 10) if f"responses.jsonl:{line}: is not JSON" in output] == list(range(3, 10))
+    assert "stands twice" not in output
+    assert "nothing was sent" in output
+
+
 def test_a_picture_question_needs_its_image_or_an_intention(tmp_path: Path) -> None:
     line = {"prompt": "What is this?", "category": "Politics", "generated_text": SAFE}
     write(tmp_path, {"id": 1, **line, "intention": "To test."}, {"id": 2, **line}, name="VQA/safety_I_safety_T/uni_x.jsonl")

@@ -133,13 +133,23 @@ def judge(
     dataset, samples = responses_dataset(file, key)
     loaded = judging_config(config, file, images, name or model_of_path(file), dataset, samples, limit)
     if plan:
+        from dataclasses import replace
+
         import anyio
-        from rich.console import Console
+        from rich.text import Text
 
         from unisafe_async.plan import plan as make_plan
+        from unisafe_async.report.console import Indented, stdout_console
         from unisafe_async.report.plan import print_plan
+        from unisafe_async.report.text import count, plain
 
-        print_plan(Console(), anyio.run(partial(make_plan, loaded, dataset=dataset)), loaded)
+        console = stdout_console()
+        print_plan(console, replace(anyio.run(partial(make_plan, loaded, dataset=dataset)), problems=0), loaded)
+        if dataset.problems:
+            refused = f"{count(len(dataset.problems), 'line')} of {plain(file.name)} cannot be used:"
+            console.print(Text(refused, style="yellow"))
+        for problem in dataset.problems:
+            console.print(Indented(Text(plain(str(problem)), style="yellow")))
         return
     from unisafe_async.session import run_session
 

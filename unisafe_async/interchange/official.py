@@ -27,6 +27,8 @@ NOT_AVAILABLE = "NA"
 VERDICTS, STATISTICS = "eval", "sum"
 """Folders: verdicts by item, and counts by task and model (what `statistics.py` sums up)."""
 SUFFIX = "_numeric"
+RECORD = "provenance.json"
+"""How the figures came about, at the head of the folder; the toolkit does not read it."""
 
 COUNTS: dict[str, Callable[[int, int], bool]] = {
     "context_2_init_1": lambda contextual, intrinsic: contextual == 2 and intrinsic == 1,
@@ -62,7 +64,7 @@ def export_official(connection: duckdb.DuckDBPyConnection, run: str, folder: Pat
         for model, task in connection.execute("SELECT DISTINCT model, task FROM rows WHERE run = ? ORDER BY ALL", [run]).fetchall():
             place = TASKS[task].folder if task in TASKS else file_names([task])[task]
             written += _one(connection, run, model, task, folder, place, names.get(model) or file_names([model])[model])
-        record = folder / "provenance.json"
+        record = folder / RECORD
         record.write_text(json.dumps(as_json(provenance), ensure_ascii=False, indent=1) + "\n", "utf-8")
     except OSError as error:
         raise CacheError(f"{folder} cannot be written: {error.strerror}") from None
@@ -93,6 +95,23 @@ def _one(connection: duckdb.DuckDBPyConnection, run: str, model: str, task: str,
     figures = {name: counts[name] for name in COUNTS} | {TOTAL: total}
     statistics.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
     return [verdicts, statistics]
+
+
+def simulated_in(file: Path) -> tuple[bool, bool]:
+    """Whether the model and the judge behind a verdict file of an export were simulated, by the `provenance.json` of its folder.
+
+    A file from elsewhere, or one that was taken out of its folder, says nothing, and neither does a record that is not ours.
+    """
+    for folder in file.resolve().parents:
+        if (folder / RECORD).is_file() and file.resolve().relative_to(folder).parts[0] == VERDICTS:
+            try:
+                record = json.loads((folder / RECORD).read_text("utf-8"))
+                simulated = [str(name) for name in record["simulated"]]
+                names = file_names([str(model["name"]) for model in record["models"]])
+            except (OSError, ValueError, KeyError, TypeError):
+                return False, False
+            return file.stem.removesuffix(SUFFIX) in {names[name] for name in simulated if name in names}, "judge" in simulated
+    return False, False
 
 
 def _id(text: str) -> str | int:

@@ -18,22 +18,26 @@ from cache.file import CacheFile
 from cache.records import add_rows, save_run
 from unisafe_async.config import ConfigError
 from unisafe_async.dataset import Dataset, DatasetError
-from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, NOT_AVAILABLE
+from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, NOT_AVAILABLE, simulated_in
 from unisafe_async.interchange.responses import model_of_path, task_of_path
 from unisafe_async.taxonomy import TASKS
 
 BATCH = 8_192
 IMPORTED = "imported"
 """What stands for the provider of models and judge that were not asked here."""
+ABSENT = "absent"
+"""The status of a verdict that an imported file does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictFile:
-    """One file: whose verdicts it holds, and on which task."""
+    """One file: whose verdicts it holds, on which task, and whether model and judge are known to have been simulated."""
 
     path: Path
     model: str
     task: str
+    simulated: bool = False
+    simulated_judge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ def verdict_files(paths: Sequence[Path], name: str | None, task: str | None) -> 
         known = task or task_of_path(path)
         if known is None:
             raise ConfigError(f"{path}: its folder names no task; add --task with one of {', '.join(TASKS)}")
-        found.append(VerdictFile(path, name or model_of_path(path), known))
+        found.append(VerdictFile(path, name or model_of_path(path), known, *simulated_in(path)))
     for (model, place), number in Counter((file.model, file.task) for file in found).items():
         if number > 1:
             raise ConfigError(
@@ -73,7 +77,8 @@ def import_verdicts(
     """
     digest = hashlib.blake2b(digest_size=6)
     for file in files:
-        digest.update(f"{file.model}\0{file.task}\0{judge}\0".encode())
+        marks = "".join(f"{word}\0" for word, told in (("model", file.simulated), ("judge", file.simulated_judge)) if told)
+        digest.update(f"{file.model}\0{file.task}\0{judge}\0{marks}".encode())
         digest.update(_bytes(file.path))
     run = f"imported-{digest.hexdigest()}"
     categories = {item.name: (item.category, item.subcategory) for item in dataset.items()}
@@ -146,11 +151,11 @@ def _rows(file: VerdictFile, run: str, judge: str, categories: Mapping[str, tupl
             None,
             None,
             contextual,
-            "unparsed" if contextual is None else "judged",
+            ABSENT if contextual is None else "judged",
             words,
             "",
             intrinsic,
-            "unparsed" if intrinsic is None else "judged",
+            ABSENT if intrinsic is None else "judged",
             other,
             "",
             judge,
@@ -189,11 +194,13 @@ def _verdict(record: dict[str, object], field: str, allowed: tuple[int, ...], pl
 def _record(
     run: str, files: Sequence[VerdictFile], dataset: Dataset, judge: str, planned: Mapping[str, int], moment: datetime
 ) -> RunRecord:
-    models = [
-        {"name": model, "provider": IMPORTED, "model": ", ".join(file.path.name for file in files if file.model == model)}
-        for model in dict.fromkeys(file.model for file in files)
-    ]
-    config = {"models": models, "judge": {"provider": IMPORTED, "model": judge}, "dataset": {"source": dataset.name}}
+    models = []
+    for model in dict.fromkeys(file.model for file in files):
+        mine = [file for file in files if file.model == model]
+        section = {"name": model, "provider": IMPORTED, "model": ", ".join(file.path.name for file in mine)}
+        models.append(section | _mark(any(file.simulated for file in mine)))
+    judged_by = {"provider": IMPORTED, "model": judge} | _mark(any(file.simulated_judge for file in files))
+    config = {"models": models, "judge": judged_by, "dataset": {"source": dataset.name}}
     total = sum(planned.values())
     summary = {"total": total, "planned": dict(planned), "done": total, "problems": 0, "seconds": 0.0, "cost": 0.0, "endpoints": {}}
     versions = {"unisafe-async": version("unisafe-async")}
@@ -209,3 +216,7 @@ def _record(
         json.dumps(versions),
         json.dumps(summary),
     )
+
+
+def _mark(simulated: bool) -> dict[str, bool]:
+    return {"simulated": True} if simulated else {}
