@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from copy import copy
+from functools import cache, partial
 
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
@@ -34,15 +35,19 @@ def fitted(console: Console, names: Iterable[str], *builds: Build, least: int = 
     known = list(dict.fromkeys(names))
     longest = max(map(cell_len, shortened(known, ENDLESS).values()), default=0)
     for place, build in enumerate(builds, 1):
-        widths = range(min(least if place == len(builds) else SCANT, longest), longest + 1)
-        fit = bisect_right(widths, False, key=partial(_too_wide, console, known, build))
+        fewest = min(least if place == len(builds) else SCANT, longest)
+        over = cache(partial(_over, console, known, build))
+        near = max(fewest, longest - max(0, over(longest)))  # where one column holds the names, they fit exactly there
+        widths = range(near if over(near) <= 0 else fewest, longest + 1)
+        fit = 1 if over(near) == 0 else bisect_right(widths, 0, key=over)
         if fit:
             return build(_written(known, widths[fit - 1]))
     return as_lines(console, builds[-1](_written(known, longest)))
 
 
-def _too_wide(console: Console, names: Sequence[str], build: Build, width: int) -> bool:
-    return needed(console, build(_written(names, width))) > console.width
+def _over(console: Console, names: Sequence[str], build: Build, width: int) -> int:
+    """By how many columns the table is too wide when names have `width`."""
+    return needed(console, build(_written(names, width))) - console.width
 
 
 def _written(names: Sequence[str], width: int) -> dict[str, Text]:
@@ -50,8 +55,19 @@ def _written(names: Sequence[str], width: int) -> dict[str, Text]:
 
 
 def needed(console: Console, table: Table) -> int:
-    """Columns that `table` takes when nothing in it is cut or wrapped."""
-    return Measurement.get(console, console.options.update_width(ENDLESS), table).maximum
+    """Columns that `table` takes when nothing in it is cut or wrapped.
+
+    Only the widest cell of each column is measured: rich takes as long to measure all cells as to print them, and a run's progress
+    is fitted four times a second.
+    """
+    widest = copy(table)
+    widest.columns, widest.rows = [column.copy() for column in table.columns], []
+    widest.add_row(*(max(column.cells, key=_width, default="") for column in table.columns))
+    return Measurement.get(console, console.options.update_width(ENDLESS), widest).maximum
+
+
+def _width(cell: RenderableType) -> int:
+    return max(map(cell_len, (cell.plain if isinstance(cell, Text) else str(cell)).split("\n")))
 
 
 def as_lines(console: Console, table: Table) -> Group:

@@ -23,7 +23,8 @@ def shortened(names: Iterable[str], width: int) -> dict[str, str]:
     found = {name: _cut(text, width) for name, text in whole.items()}
     for group in _alike(found):
         texts = [whole[name] for name in group]
-        found |= {name: _window(whole[name], texts, width) or found[name] for name in group}
+        start, end = _shared(texts), _shared([text[::-1] for text in texts])
+        found |= {name: _window(whole[name], start, len(whole[name]) - end, width) or found[name] for name in group}
     for group in _alike(found):
         for name in sorted(group, key=lambda name: found[name] != whole[name])[1:]:
             numbered = (_middle(found[name], width - len(mark)) + mark for number in count(2) if (mark := f" #{number}"))
@@ -54,10 +55,8 @@ def _middle(text: str, width: int) -> str:
     return set_cell_size(text, width - 1 - end).rstrip() + DOTS + set_cell_size(text[::-1], end)[::-1].lstrip()
 
 
-def _window(text: str, group: Sequence[str], width: int) -> str:
-    """The part of `text` in which the texts of `group` differ, with what is around it; empty where that is too long."""
-    start = _shared(group)
-    end = len(text) - _shared([other[::-1] for other in group])
+def _window(text: str, start: int, end: int, width: int) -> str:
+    """The part of `text` from `start` to `end` with what is around it; empty where that is too long."""
     spare = width - 2 - max(0, end - start)
     if spare < 0:
         return ""
