@@ -294,8 +294,8 @@ async def test_labels_of_another_run_are_one_error_that_says_what_to_do(folder: 
             path, Label(f"malicious_text_generation/no-{number}", "secret-name", 0, "20250101-000000-abcd", "", 0, 0, "ann")
         )
     for arguments, told in (
-        (["--run", run], (f"none of the 2 labelled responses is in run {run}", "given in 20250101-000000-abcd", "leave --run out")),
-        ([], ("none of the 2 labelled responses is in the runs", "20250101-000000-abcd", "--cache")),
+        (["--run", run], (f"of 2 labelled responses none is in run {run}", "given in 20250101-000000-abcd", "leave --run out")),
+        ([], ("of 2 labelled responses none is in the runs", "20250101-000000-abcd", "--cache")),
     ):
         done = unisafe("agree", "labels.jsonl", *arguments, folder=folder)
         assert (done.returncode, done.stdout) == (2, "")

@@ -148,8 +148,8 @@ def _nothing_there(path: Path, run: str | None, labels: Sequence[Label], verdict
     where = f"run {run}" if run else f"the runs that they were given in ({whose or 'not named'})"
     other = sum(key in verdicts for key in responses)
     why = f"; of {other:,} the run has another response" if other else ""
-    todo = f"they were given in {whose}: leave --run out, or name it" if run and whose else "name another --run or another --cache"
-    return f"{path}: none of the {count(len(responses), 'labelled response')} is in {where}{why}; {todo}"
+    todo = f"they were given in {whose}: leave --run out" if run and whose else "name another --run or another --cache"
+    return f"{path}: of {count(len(responses), 'labelled response')} none is in {where}{why}; {todo}"
 
 
 SQL = f"""
