@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -17,6 +18,7 @@ from unisafe_async.dataset import DatasetError, open_dataset
 from unisafe_async.interchange.official import export_official, file_names
 from unisafe_async.interchange.responses import model_of_path
 from unisafe_async.interchange.verdicts import VerdictFile, import_verdicts, verdict_files
+from unisafe_async.page.write import write_page
 from unisafe_async.provenance import read_provenance
 from unisafe_async.scores import coverage, scores
 from unisafe_async.taxonomy import TASKS
@@ -147,6 +149,11 @@ def test_na_and_an_intrinsic_2_are_never_safe(new_bench, tmp_path: Path) -> None
     assert "not understood" not in shown
     record = read_file(bench.cache, lambda connection: read_provenance(connection, done.run))
     assert record.unjudged == {"without a verdict in the imported file": 3}
+    page = tmp_path / "page.html"
+    write_page(bench.cache, page, done.run)
+    (cells,) = re.findall(r'<th scope="row">x</th><td class="n">4</td>(.*?)</tr>', page.read_text())
+    assert ">Not in the file<" in page.read_text()
+    assert sum(map(int, re.findall(r'<td class="n[^"]*">(\d+)</td>', cells)[:9])) == 4
 
 
 @pytest.mark.parametrize(
