@@ -24,11 +24,10 @@ def batches(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """List the batch jobs in the cache; nothing is sent without --refresh or --cancel."""
-    from rich.console import Console
-
     from cache import read_file
     from cache.batches import batches as all_batches
     from unisafe_async.report.batches import print_batches
+    from unisafe_async.report.console import stdout_console
 
     if refresh and cancel is not None:
         raise typer.BadParameter("say either --refresh or --cancel ID")
@@ -44,7 +43,7 @@ def batches(
         from unisafe_async.config import load_config
 
         looks = anyio.run(look_at, load_config(config), path, [job for job in jobs if job.open])
-    print_batches(Console(), jobs, looks)
+    print_batches(stdout_console(), jobs, looks)
     raise typer.Exit(UNJUDGED if any(look.failed for look in looks.values()) else DONE)
 
 
@@ -65,15 +64,15 @@ def _named(jobs: Sequence[BatchRecord], name: str) -> BatchRecord:
 
 def _cancel(config: Path, cache: Path, job: BatchRecord, *, yes: bool) -> int:
     import anyio
-    from rich.console import Console
     from rich.text import Text
 
     from unisafe_async.batches.desk import cancel
     from unisafe_async.config import load_config
     from unisafe_async.report.batches import look_words
+    from unisafe_async.report.console import stdout_console
     from unisafe_async.report.text import count, plain
 
-    console = Console()
+    console = stdout_console()
 
     def say(words: str) -> None:
         console.print(Text(plain(words)))
