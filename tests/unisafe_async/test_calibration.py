@@ -156,6 +156,14 @@ async def test_a_person_labels_skips_goes_back_notes_quits_and_goes_on_later(fol
         assert terminal.process.wait(30) == 130
 
 
+async def test_a_terminal_that_says_no_size_shows_no_picture_and_goes_on(folder: Path) -> None:
+    with Terminal("label", "-o", "labels.jsonl", "--by", "ann", "--task", "dual_unsafe_vqa", "--limit", "1", folder=folder) as terminal:
+        assert "image that was sent" in terminal.expect("contextual (")
+        terminal.press("q")
+        terminal.expect("0 labels written")
+        assert terminal.process.wait(30) == 0
+
+
 async def test_two_people_are_asked_for_the_same_responses_through_typed_lines(folder: Path) -> None:
     for who, answers in (("ann", "u\nu\n" * 5), ("bob", "safe\nsafe\n" * 5)):
         done = unisafe("label", "-o", "l.jsonl", "--by", who, "--limit", "5", folder=folder, typed=answers)

@@ -63,7 +63,7 @@ def browse(
     from cache import CacheError, read_file
     from unisafe_async.browse.pictures import Pictures, folders_of
     from unisafe_async.browse.rows import read_facets
-    from unisafe_async.report.console import stdout_console
+    from unisafe_async.report.console import says_its_size, stdout_console
 
     path = cache_file(config, cache)
     which = filter_of(model, task, category, contextual, intrinsic, outcome, text)
@@ -71,7 +71,7 @@ def browse(
     for one in which.models:
         if one not in facets.models:
             raise CacheError(f"--model: run {facets.run} has no rows of {one!r}; models there are {', '.join(facets.models)}")
-    if not sys.stdout.isatty() or not stdout_console().is_interactive:
+    if not says_its_size() or not stdout_console().is_interactive:
         from unisafe_async.browse.listing import write_list
         from unisafe_async.report.text import count, plain
 

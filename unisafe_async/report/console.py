@@ -24,6 +24,14 @@ def stdout_console() -> Console:
     return Console(width=WIDE, soft_wrap=True)
 
 
+def says_its_size() -> bool:
+    """Whether standard output is a terminal that says how large it is; in one that does not, nothing can be drawn."""
+    try:
+        return all(os.get_terminal_size(sys.stdout.fileno()))
+    except (OSError, ValueError):
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Indented:
     """Prose that stands `by` columns to the right, also where it is wrapped; not wrapped where the console wraps nothing."""

@@ -11,7 +11,7 @@ from rich.text import Text
 from unisafe_async.browse.detail import PictureOf, Piece, answer_pieces, request_pieces
 from unisafe_async.browse.pictures import NoPicture, Pictures, opened
 from unisafe_async.browse.rows import Detail
-from unisafe_async.report.console import Indented
+from unisafe_async.report.console import Indented, says_its_size
 from unisafe_async.report.text import plain
 
 WIDTH = 48
@@ -39,11 +39,11 @@ def print_pieces(console: Console, pieces: Iterable[Piece], draw: Draw) -> None:
 
 
 def drawing(console: Console, pictures: Pictures, *, images: bool, reveal: bool) -> Draw:
-    """How pictures are shown on `console`: drawn as the terminal can, or only named where it is none."""
+    """How pictures are shown on `console`: drawn as the terminal can, or only named where it cannot."""
 
     def draw(piece: PictureOf) -> None:
         words = f"[{piece.caption}]"
-        if not (images and console.is_terminal):
+        if not (images and console.is_terminal and says_its_size()):
             console.print(Indented(Text(words, style="dim")))
             return
         from textual_image.renderable import Image as Drawn
