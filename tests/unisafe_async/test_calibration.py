@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -54,7 +55,8 @@ def unisafe(*arguments: str, folder: Path, typed: str = "", columns: int = 400) 
 
 
 def own_terminal() -> None:
-    """Make the terminal the one whose Ctrl-C this process gets."""
+    """Make the terminal the one whose Ctrl-C this process gets, also where the tests run in the background of a shell."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
@@ -157,7 +159,9 @@ async def test_a_person_labels_skips_goes_back_notes_quits_and_goes_on_later(fol
 
 
 async def test_a_terminal_that_says_no_size_shows_no_picture_and_goes_on(folder: Path) -> None:
-    with Terminal("label", "-o", "labels.jsonl", "--by", "ann", "--task", "dual_unsafe_vqa", "--limit", "1", folder=folder) as terminal:
+    with Terminal(
+        "label", "-o", "labels.jsonl", "--by", "ann", "--task", "dual_unsafe_vqa", "--limit", "1", folder=folder
+    ) as terminal:
         assert "image that was sent" in terminal.expect("contextual (")
         terminal.press("q")
         terminal.expect("0 labels written")
@@ -193,13 +197,9 @@ async def test_the_sample_is_spread_seeded_and_offers_only_what_came_out(folder:
     assert silent > 0
     assert len(everything) == len(set(everything)) == 101 - silent
     few = drawn(45, 1)
-    details = [read_file(path, lambda connection, number=number: read_detail(connection, number)) for number in few]
-    strata = {(detail.row.task, detail.row.category) for detail in details if detail}
-    every = {
-        (detail.row.task, detail.row.category)
-        for number in everything
-        if (detail := read_file(path, lambda connection, number=number: read_detail(connection, number)))
-    }
+    details = read_file(path, lambda connection: {number: read_detail(connection, number) for number in everything})
+    strata = {(detail.row.task, detail.row.category) for number in few if (detail := details[number])}
+    every = {(detail.row.task, detail.row.category) for detail in details.values() if detail}
     assert strata == every
     assert len(few) == 45
     assert drawn(45, 1) == few
@@ -216,7 +216,7 @@ async def test_agreement_equals_what_was_worked_out_by_hand(folder: Path) -> Non
     run = read_file(cache, lambda connection: str(connection.execute("SELECT run FROM runs").fetchall()[0][0]))
     which = Filter(tasks=("malicious_text_generation",))
     numbers = read_file(cache, lambda connection: offered(connection, run, which, 10, 0))
-    details = [read_file(cache, lambda connection, number=number: read_detail(connection, number)) for number in numbers]
+    details = read_file(cache, lambda connection: [read_detail(connection, number) for number in numbers])
     wrong = []
     for index, detail in enumerate(details):
         assert detail is not None
