@@ -41,7 +41,7 @@ def source_of(name: str, models: Iterable[tuple[str, str]]) -> Source:
 class Bill:
     """Figures of a run that stand at the end of its coverage line; `unpriced` counts calls whose price is unknown.
 
-    `problems` are lines of `source` that were refused.
+    `problems` are lines of `source` that were refused; `samples` are asked for of each item.
     """
 
     total: int
@@ -51,10 +51,14 @@ class Bill:
     problems: int = 0
     simulated: bool = False
     source: Source = Source("PATH")
+    samples: int = 1
 
 
-def parts(coverage: Coverage, planned: int) -> str:
-    """`106 items: 101 judged (3 blocked by the platform: 3 requests), 2 judge blocked, 3 failed`, adding up to `planned`."""
+def parts(coverage: Coverage, planned: int, samples: int = 1) -> str:
+    """`106 items: 101 judged (3 blocked by the platform: 3 requests), 2 judge blocked, 3 failed`, adding up to `planned`.
+
+    With several samples of each item it is they that are counted: `212 samples (2 of each item): ...`.
+    """
     judged = f"{coverage.judged:,} judged{_blocked(coverage)}"
     rest = [
         f"{number:,} {words}"
@@ -69,7 +73,8 @@ def parts(coverage: Coverage, planned: int) -> str:
         )
         if number
     ]
-    return f"{count(planned, 'item')}: {', '.join([judged, *rest])}"
+    asked = count(planned, "item") if samples == 1 else f"{count(planned, 'sample')} ({samples} of each item)"
+    return f"{asked}: {', '.join([judged, *rest])}"
 
 
 def _blocked(coverage: Coverage) -> str:
@@ -97,10 +102,10 @@ def coverage_lines(coverages: Sequence[Coverage], planned: dict[str, int], bill:
         price += f" and {count(bill.unpriced, 'call')} at no known price"
     end = f"; {total.cached:,} from cache, {price}, {duration(bill.seconds)}"
     if len(each) == 1:
-        lines = [parts(each[0], planned[each[0].model]) + end]
+        lines = [parts(each[0], planned[each[0].model], bill.samples) + end]
     else:
-        lines = [f"{plain(one.model)}: {parts(one, planned[one.model])}" for one in each]
-        lines.append(f"All {len(each)} models: {parts(total, bill.total)}{end}")
+        lines = [f"{plain(one.model)}: {parts(one, planned[one.model], bill.samples)}" for one in each]
+        lines.append(f"All {len(each)} models: {parts(total, bill.total, bill.samples)}{end}")
     if bill.problems:
         lines.append(bill.source.refused(bill.problems))
     return lines

@@ -114,6 +114,7 @@ def read_report(
             summary.get("problems", 0),
             all(model["provider"] == "simulated" for model in [*config["models"], *judge_sections(config["judge"])]),
             source_of(str(config["dataset"]["source"]), [(model["provider"], model["model"]) for model in config["models"]]),
+            config.get("generation", {}).get("samples", 1),  # a run of imported verdicts has none
         ),
         _shown(summary.get("stopped", {}), config, where),
         _shown(summary.get("notes", {}), config, where),
