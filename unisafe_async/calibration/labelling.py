@@ -91,6 +91,8 @@ def read_key() -> str:
 
         key = click.getchar()
     else:
+        while not select.select([sys.stdin], [], [], 1.0)[0]:
+            pass  # a Ctrl-C that comes right before a wait without end would not end it
         key = os.read(sys.stdin.fileno(), 1).decode("utf-8", "replace")
         if key == "\x1b":
             while select.select([sys.stdin], [], [], 0)[0]:
