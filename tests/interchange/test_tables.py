@@ -12,7 +12,7 @@ import pytest
 
 from cache import read_file
 from tests.interchange.conftest import HOSTILE, Bench
-from unisafe_async.interchange.cells import csv_cell, latex_cell, markdown_cell
+from unisafe_async.interchange.cells import beyond_pdflatex, csv_cell, latex_cell, markdown_cell
 from unisafe_async.interchange.rows import WRITERS
 from unisafe_async.interchange.tables import as_csv, as_json_text, as_latex, as_markdown, read_table, to_parquet
 from unisafe_async.provenance import as_html_comment, as_lines, read_provenance
@@ -108,6 +108,7 @@ def test_latex_has_the_papers_two_panels_with_the_best_in_bold(finished: Bench) 
 def test_a_hostile_name_stays_text_in_latex_and_markdown(finished: Bench) -> None:
     latex = "\n".join(uncommented(as_latex(table(finished)), "%"))
     assert latex.count(r"\end{table*}") == 2
+    assert r"\char34{}x\char34{}" in latex, "LaTeX's own encoding has no \\textquotedbl"
     assert r"\end{table}" not in latex
     assert not re.search(r"(?<!\\)[$#%]", latex)
     for line in latex.splitlines():
@@ -132,6 +133,8 @@ def test_cells_keep_ordinary_text_and_show_control_characters() -> None:
     assert latex_cell("50% of \\input{x} & #1\x1b\n^^M") == (
         r"50\% of \textbackslash{}input\{x\} \& \#1? \textasciicircum{}\textasciicircum{}M"
     )
+    assert beyond_pdflatex("Émile – “Łódź” 50 € …") == ""
+    assert beyond_pdflatex("模型 Ω 模") == "模型Ω"
     assert markdown_cell("a|b\n<script>[x](y)") == r"a\|b &lt;script&gt;\[x\]\(y\)"
 
 

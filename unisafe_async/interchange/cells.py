@@ -25,11 +25,13 @@ LATEX = str.maketrans(
         "<": r"\textless{}",
         ">": r"\textgreater{}",
         "|": r"\textbar{}",
-        '"': r"\textquotedbl{}",
+        '"': r"\char34{}",  # \textquotedbl is unknown to LaTeX's own encoding
         "`": r"\textasciigrave{}",
         "\N{REPLACEMENT CHARACTER}": "?",
     }
 )
+PDFLATEX = re.compile(r"[\x00-\u017f\u2010-\u201e\u2020-\u2026\u2030\u20ac\u2122]")
+"""What pdfLaTeX sets without further packages."""
 MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]()|~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
 
 
@@ -46,6 +48,11 @@ def csv_cell(value: object) -> object:
 def latex_cell(text: str) -> str:
     """One line of LaTeX text; characters that stand for control codes become `?`, which every engine can set."""
     return re.sub(r"[\u2400-\u2421]", "?", _one_line(text)).translate(LATEX)
+
+
+def beyond_pdflatex(text: str) -> str:
+    """The characters of `text` that need LuaLaTeX or XeLaTeX, each once."""
+    return "".join(dict.fromkeys(PDFLATEX.sub("", text)))
 
 
 def markdown_cell(text: str) -> str:

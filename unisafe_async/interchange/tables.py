@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from unisafe_async.interchange.cells import csv_cell, latex_cell, markdown_cell
+from unisafe_async.interchange.cells import beyond_pdflatex, csv_cell, latex_cell, markdown_cell
 from unisafe_async.interchange.files import write_parquet
 from unisafe_async.provenance import Provenance, as_html_comment, as_json, commented, coverage_words, read_provenance
 from unisafe_async.report.panels import PANELS, TITLES
@@ -209,8 +209,8 @@ def _bold(cell: str, best: bool, form: str) -> str:
 
 def as_latex(table: Table) -> str:
     """A `table*` a panel for `booktabs`, the best of a column bold; provenance in comment lines."""
-    blocks = [commented(table.provenance, "% ") + "% needs \\usepackage{booktabs}\n"]
     caption = ". ".join(latex_cell(note) for note in _notes(table.provenance))
+    blocks = []
     for grid in grids(table):
         body = [_latex_row([_latex_number(cell, best) for cell, best in cells], name) for name, cells in grid.rows]
         blocks.append(
@@ -232,7 +232,9 @@ def as_latex(table: Table) -> str:
             )
             + "\n"
         )
-    return "\n".join(blocks)
+    odd = beyond_pdflatex("".join(blocks))
+    needs = r"\usepackage{booktabs}" + (f", and LuaLaTeX or XeLaTeX with a font that has {' '.join(odd)}" if odd else "")
+    return "\n".join([f"{commented(table.provenance, '% ')}% needs {needs}\n", *blocks])
 
 
 def _latex_spans(grid: Grid) -> list[str]:
