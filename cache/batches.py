@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -49,10 +49,40 @@ class BatchRecord:
         return int(self.created.replace(tzinfo=UTC).timestamp() * 1e6) << 12
 
 
-def add_batch(connection: duckdb.DuckDBPyConnection, record: BatchRecord, requests: Sequence[str]) -> None:
-    """Keep a job that is about to be handed over, with the canonical JSON of its requests, in the order of its keys."""
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """Why a job was not begun: another run has some of its requests in `jobs` under way, or has them `answered` (keys)."""
+
+    answered: frozenset[str]
+    jobs: tuple[BatchRecord, ...]
+
+
+def begin_batch(
+    connection: duckdb.DuckDBPyConnection, record: BatchRecord, requests: Sequence[str], since: int
+) -> Overtaken | None:
+    """Keep a job that is about to be handed over, with the canonical JSON of its requests, in the order of its keys.
+
+    Nothing is kept where another run on the same cache was quicker with one of them; an answer older than the id `since` is none.
+    """
+    keys = frozenset(record.keys)
+    jobs = tuple(job for job in open_batches(connection, record.identity) if not keys.isdisjoint(job.keys))
+    answered = answered_of(connection, record.keys, since)
+    if jobs or answered:
+        return Overtaken(answered, jobs)
     values = [record.id, record.identity, list(record.keys), record.run, record.created, list(requests), record.most]
     connection.execute("INSERT INTO batches VALUES (?, ?, ?, 'submitting', ?, ?, ?, ?)", values)
+    return None
+
+
+def answered_of(connection: duckdb.DuckDBPyConnection, keys: Sequence[str], since: int) -> frozenset[str]:
+    """Those of `keys` that have an answer with an id from `since` on."""
+    sql = "SELECT DISTINCT key FROM responses WHERE id >= $2 AND key IN (SELECT unnest($1::VARCHAR[]))"
+    return frozenset(row[0] for row in connection.execute(sql, [list(keys), since]).fetchall())
+
+
+def drop_batch(connection: duckdb.DuckDBPyConnection, record: BatchRecord) -> None:
+    """Forget a job that the vendor did not take, as it said itself."""
+    connection.execute("DELETE FROM batches WHERE id = ? AND identity = ?", [record.id, record.identity])
 
 
 def accept_batch(connection: duckdb.DuckDBPyConnection, tag: str, job: str) -> None:
@@ -75,6 +105,13 @@ def open_batches(connection: duckdb.DuckDBPyConnection, identity: str) -> list[B
     """The jobs of a model that are under way, or may be."""
     where = "WHERE identity = $1 AND status IN (SELECT unnest($2::VARCHAR[]))"
     found = connection.execute(f"SELECT {COLUMNS} FROM batches {where} ORDER BY created", [identity, list(OPEN)]).fetchall()
+    return [_record(row) for row in found]
+
+
+def batches_since(connection: duckdb.DuckDBPyConnection, identity: str, created: datetime) -> list[BatchRecord]:
+    """A model's jobs that were begun at `created` or later, over or not."""
+    where = "WHERE identity = ? AND created >= ?"
+    found = connection.execute(f"SELECT {COLUMNS} FROM batches {where} ORDER BY created", [identity, created]).fetchall()
     return [_record(row) for row in found]
 
 
@@ -103,6 +140,6 @@ def unanswered(connection: duckdb.DuckDBPyConnection, identity: str, job: str, s
     return dict(connection.execute(sql, [job, since, identity]).fetchall())
 
 
-def under_way(connection: duckdb.DuckDBPyConnection, identity: str) -> Collection[str]:
-    """The keys of a model's requests that are in a job under way."""
-    return {key for record in open_batches(connection, identity) for key in record.keys}
+def under_way(connection: duckdb.DuckDBPyConnection, identity: str) -> dict[str, str]:
+    """The keys of a model's requests that are in a job under way, each with the job."""
+    return {key: record.id for record in open_batches(connection, identity) for key in record.keys}

@@ -55,6 +55,8 @@ class Vendor:
         self.cancels_next = False  # somebody else cancels the next job
         self.endless = False  # the list goes on and on
         self.lists = 0
+        self.holds_first = False  # say that the first job is taken once there is a second one
+        self.results_gone = False  # somebody deleted the results
         self.cut_results = False  # break off in the middle of the next results
         self.refusals: list[tuple[int, str, str]] = []  # status, code and message for the next jobs
         self.failures: list[tuple[str, str]] = []  # code and message that the next jobs fail with
@@ -98,6 +100,8 @@ class Vendor:
             job.failure = self.failures.pop(0)
         silent, self.silent = self.silent, False
         self._tell()
+        if self.holds_first and len(self.jobs) == 1:
+            await self.until(lambda: len(self.jobs) > 1)
         if silent:
             await anyio.sleep_forever()
         return job
@@ -169,6 +173,8 @@ class Vendor:
         return web.json_response({"type": "error", "error": error}, status=status)
 
     async def _send(self, request: web.Request, lines: list[dict[str, Any]]) -> web.StreamResponse:
+        if self.results_gone:
+            return self._error(404, "not_found_error", "No such file")
         text = "".join(json.dumps(line) + "\n" for line in lines).encode()
         if not self.cut_results:
             return web.Response(body=text, content_type="application/x-jsonl")

@@ -41,7 +41,7 @@ class Need:
         seconds: estimated, by the endpoint's limits and the latency seen so far (else 5 s).
         devices: of this machine that the model needs to itself; none for a hosted one.
         batch: whether the calls go as batch jobs, which take up to a day; no seconds are estimated then.
-        under_way: calls that are in a batch job already.
+        under_way: calls that are in a batch job already: part of `calls` where the run waits for the job, else not asked for.
     """
 
     name: str
@@ -101,7 +101,7 @@ async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
         for lane in run.lanes:
             identity = lane.endpoint.provider.identity
             need = Need(lane.endpoint.name, devices=Devices.of(lane.endpoint.provider), batch=lane.endpoint.jobs is not None)
-            waiting = await store.query(partial(under_way, identity=identity)) if need.batch else ()
+            waiting = await store.query(partial(under_way, identity=identity))
             await _count(lane, pipeline, need, judges, intents, waiting)
             await _estimate(store, lane.endpoint, need)
             models.append(need)
@@ -122,7 +122,10 @@ async def _count(
         await replay(jobs, pipeline.gateway, pipeline.jury)
         for job in jobs:
             if job.error is None:
-                need.under_way += bool(waiting) and key_of(lane.endpoint.provider.identity, job.request) in waiting
+                if waiting and job.answer is None and key_of(lane.endpoint.provider.identity, job.request) in waiting:
+                    need.under_way += 1
+                    if not need.batch:
+                        continue
                 _count_job(job, lane.endpoint, pipeline.jury, need, judges, intents)
 
 

@@ -12,7 +12,7 @@ loads (devices.py). Where the judge wants a device of theirs, everything is gene
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,12 +24,13 @@ from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from cache import Row, Store
+from cache.batches import under_way
 from judger import NoIntent, verdict_of
 from providers.base import ProviderError, Request, Response
 from unisafe_async.batches import BatchLane
 from unisafe_async.dataset import Dataset, Item, ItemError
 from unisafe_async.devices import Devices
-from unisafe_async.gateway import Endpoint, Gateway, NotRun
+from unisafe_async.gateway import Endpoint, Gateway, NotRun, key_of
 from unisafe_async.jobs import Job, Sampling
 from unisafe_async.jury import Jury
 from unisafe_async.jury import Question as Verdicts
@@ -148,7 +149,11 @@ class Pipeline:
             return [(chunk[index // self.samples][0], job) for index, job in enumerate(jobs)]
 
         async def pass_on(jobs: Sequence[Job]) -> None:
-            await self._pass_on(lane, jobs, send, judged=judged)
+            await self._pass_on(lane, jobs, send, waiting, judged=judged)
+
+        identity, waiting = lane.endpoint.provider.identity, dict[str, str]()
+        if lane.endpoint.jobs is None:
+            waiting = await self.store.query(lambda connection: under_way(connection, identity))
 
         if lane.endpoint.jobs is not None and not (judged and self.judged_last):
             await BatchLane(lane, self.gateway, self.store, self.run, items, jobs_in, self._verified, pass_on).execute()
@@ -158,16 +163,20 @@ class Pipeline:
             if self.gateway.draining:
                 return
 
-    async def _pass_on(self, lane: Lane, jobs: Sequence[Job], send: MemoryObjectSendStream[Job], *, judged: bool) -> None:
-        """Write rows for what the cache answers in full, and send on the rest."""
+    async def _pass_on(
+        self, lane: Lane, jobs: Sequence[Job], send: MemoryObjectSendStream[Job], waiting: Mapping[str, str], *, judged: bool
+    ) -> None:
+        """Write rows for what the cache answers in full, and send on the rest, except what is `waiting` in a batch job."""
         if not judged:
-            self._failures |= {_place(job): job.error for job in jobs if job.error is not None}
             await replay_answers(jobs, self.gateway)
+            _not_twice(jobs, waiting)
+            self._failures |= {_place(job): job.error for job in jobs if job.error is not None}
             lane.generated += sum(job.answer is not None for job in jobs)
         else:
             for job in jobs:
                 job.error = job.error or self._failures.get(_place(job))
             await replay(jobs, self.gateway, self.jury)
+            _not_twice(jobs, waiting)
             await self._finish(lane, [job for job in jobs if job.decided])
         for job in jobs:
             if self.gateway.draining:
@@ -317,6 +326,17 @@ class Pipeline:
             lane.unjudged += not row.valid and row.outcome != "failed"
             if self.on_row is not None:
                 self.on_row(row)
+
+
+def _not_twice(jobs: Sequence[Job], waiting: Mapping[str, str]) -> None:
+    """A request that is paid for in a batch job fails its item rather than be paid for again."""
+    for job in jobs if waiting else ():
+        batch = waiting.get(key_of(job.endpoint.provider.identity, job.request))
+        if batch is not None and job.answer is None and job.error is None:
+            job.error = (
+                f'is in the batch job {batch}, which is under way and paid for: run with `mode = "batch"` to collect it, or give '
+                f"it up with `unisafe batches --cancel {batch}`"
+            )
 
 
 def _place(job: Job) -> tuple[str, str, int]:

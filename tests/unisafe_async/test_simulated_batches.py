@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 
@@ -98,7 +99,9 @@ async def test_a_job_in_progress_is_cancelled_and_its_requests_are_free(tmp_path
         listed = await unisafe(file, "--refresh")
         assert "in progress" in listed
         assert "0 of 8 done" in listed
-        assert "0 answers in the cache; 8 requests free" in await unisafe(file, "--cancel", "batch_simulated", "--yes")
+        job = re.search(r"(msg)?batch_[0-9a-f]{12}", listed)
+        assert job is not None
+        assert "0 answers in the cache; 8 requests free" in await unisafe(file, "--cancel", job[0], "--yes")
         assert "cancelled" in await unisafe(file)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import anyio
 
 from cache import Store
-from cache.batches import BatchRecord, accept_batch, cancel_batch, end_batch, known_jobs
-from providers.base import ProviderError, RateLimited, Rejected, Transient
+from cache.batches import BatchRecord, accept_batch, answered_of, cancel_batch, end_batch, known_jobs
+from providers.base import Misconfigured, ProviderError, RateLimited, Rejected, Transient
 from providers.batching import Batching, JobStatus, NoSuchJob, Sought
 from unisafe_async.batches.answers import collect
 from unisafe_async.batches.cut import names_of
@@ -44,10 +44,14 @@ class Freed:
 
 
 async def look_at(config: Config, cache: Path, records: Sequence[BatchRecord]) -> dict[BatchRecord, Look]:
-    """Ask the vendors about jobs; nothing is changed, here or there. Raises ConfigError for a key that is not set."""
+    """Ask the vendors about jobs; nothing is changed, here or there. For one that cannot be asked there is the reason."""
     looks: dict[BatchRecord, Look] = {}
 
-    async def look(endpoint: Endpoint, record: BatchRecord) -> None:
+    async def look(endpoint: Endpoint | None, record: BatchRecord) -> None:
+        if endpoint is None or endpoint.stopped is not None:
+            why = f"no model of {config.file} is the one that it belongs to" if endpoint is None else str(endpoint.stopped)
+            looks[record] = Look(failed=why)
+            return
         provider = _batching(endpoint)
         try:
             if record.handed_over:
@@ -61,10 +65,7 @@ async def look_at(config: Config, cache: Path, records: Sequence[BatchRecord]) -
         known = await store.query(known_jobs)
         async with anyio.create_task_group() as group:
             for record in records:
-                if record.identity in at:
-                    group.start_soon(look, at[record.identity], record)
-                else:
-                    looks[record] = Look(failed=f"no model of {config.file} is the one that it belongs to")
+                group.start_soon(look, at.get(record.identity), record)
     return looks
 
 
@@ -87,6 +88,8 @@ async def cancel(
         endpoint = endpoints.get(record.identity)
         if endpoint is None:
             raise ConfigError(f"{config.file}: no model is the one that the job {record.id} belongs to, {record.identity!r}")
+        if endpoint.stopped is not None:
+            raise ConfigError(f"{endpoint.name}: {endpoint.stopped}")
         try:
             return await _cancel(endpoint, store, record, sure, waits)
         except ProviderError as error:
@@ -99,20 +102,31 @@ async def _cancel(
     provider = _batching(endpoint)
     look, record = await _found(provider, store, record)
     if look.status is None:
-        if not sure(endpoint.name, look):
-            return None
-        await store.query(partial(end_batch, identity=record.identity, job=record.id, status="failed"))
-        return Freed(0, len(record.keys))
+        return await _gone(endpoint, store, record, look, sure)
     if look.status.state == "in_progress":
         if not look.status.cancelled:
             if not sure(endpoint.name, look):
                 return None
             await _told(provider, record)
         await store.query(partial(cancel_batch, identity=record.identity, job=record.id))
-    errors, status = await _ended(endpoint, store, record, waits)
+    try:
+        errors, status = await _ended(endpoint, store, record, waits)
+    except NoSuchJob as error:
+        return await _gone(endpoint, store, record, Look(failed=str(error)), sure)
     end = "cancelled" if status.cancelled else "failed" if status.state == "failed" else "collected"
     await store.query(partial(end_batch, identity=record.identity, job=record.id, status=end))
     return Freed(len(record.keys) - len(errors), len(errors))
+
+
+async def _gone(
+    endpoint: Endpoint, store: Store, record: BatchRecord, look: Look, sure: Callable[[str, Look], bool]
+) -> Freed | None:
+    """Free the requests of a job of which nothing more can be had, as far as the vendor says; what was collected before is kept."""
+    if not sure(endpoint.name, look):
+        return None
+    kept = await store.query(partial(answered_of, keys=record.keys, since=record.first_id))
+    await store.query(partial(end_batch, identity=record.identity, job=record.id, status="failed"))
+    return Freed(len(kept), len(record.keys) - len(kept))
 
 
 async def _told(provider: Batching, record: BatchRecord) -> None:
@@ -162,7 +176,10 @@ async def _ended(
 
 @asynccontextmanager
 async def _endpoints(config: Config, identities: Collection[str]) -> AsyncIterator[dict[str, Endpoint]]:
-    """The models of the configuration that handed jobs over, by identity; also those that are asked online by now."""
+    """The models of the configuration that handed jobs over, by identity; also those that are asked online by now.
+
+    One that cannot be asked is `stopped`, with the reason.
+    """
     async with AsyncExitStack() as stack:
         found: dict[str, Endpoint] = {}
         for index, model in enumerate(config.models):
@@ -172,11 +189,12 @@ async def _endpoints(config: Config, identities: Collection[str]) -> AsyncIterat
                 endpoint = endpoint_of(model.model_copy(update={"mode": "batch"}), model.name, config.base, anyio.sleep)
             identity = endpoint.provider.identity
             if identity in identities and identity not in found and isinstance(endpoint.provider, Batching):
-                if model.key_env is not None:
-                    config.key(f"models[{index}]", model.key_env)
-                await stack.enter_async_context(opened(endpoint))
-                if endpoint.stopped is not None:
-                    raise ConfigError(f"{endpoint.name}: {endpoint.stopped}")
+                try:
+                    if model.key_env is not None:
+                        config.key(f"models[{index}]", model.key_env)
+                    await stack.enter_async_context(opened(endpoint))
+                except ConfigError as error:
+                    endpoint.stopped = Misconfigured(str(error))
                 found[identity] = endpoint
         yield found
 

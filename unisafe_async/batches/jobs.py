@@ -10,12 +10,24 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from cache import Store
-from cache.batches import BatchRecord, accept_batch, add_batch, end_batch, known_jobs, open_batches
+from cache.batches import (
+    BatchRecord,
+    Overtaken,
+    accept_batch,
+    answered_of,
+    batches_since,
+    begin_batch,
+    drop_batch,
+    end_batch,
+    known_jobs,
+    open_batches,
+)
 from cache.records import now
 from providers.base import Misconfigured, ProviderError, RateLimited, Rejected, Transient
 from providers.batching import Batching, Cancelled, JobStatus, NoSuchJob
@@ -76,8 +88,11 @@ class JobsUnderWay:
     async def recall(self) -> None:
         """Take over what earlier runs left under way, and set aside what it can cost."""
         for record in await self.store.query(lambda connection: open_batches(connection, self._identity)):
-            self._begin(record)
-            self.gateway.budget.owe(record.most)
+            self._take_over(record)
+
+    def _take_over(self, record: BatchRecord) -> None:
+        self._begin(record)
+        self.gateway.budget.owe(record.most)
 
     def let_go(self) -> None:
         """The run ends: its budget is free of jobs under way, which go on at the vendor."""
@@ -89,43 +104,61 @@ class JobsUnderWay:
         if not cut.keys:
             return
         record = BatchRecord(cut.tag, self._identity, tuple(cut.keys), "submitting", cut.most, self.run, now())
-        await self.store.query(lambda connection: add_batch(connection, record, cut.requests))
+        since = self.gateway.since
+        overtaken = await self.store.query(lambda connection: begin_batch(connection, record, cut.requests, since))
+        if overtaken is not None:
+            self._give_way(cut, overtaken)
+            return
         self._begin(record)
         try:
             job = await self._provider.submit(cut.entries, record.id)
         except RateLimited as error:
-            await self._end(record, "failed")
+            await self._drop(record)
             self._hold(error)
             self._put_off(record.keys, error)
         except Transient as error:
             if not error.unreachable:
                 return  # whether the vendor took it shows at the next look
-            await self._end(record, "failed")
+            await self._drop(record)
             if not self._endpoint.counts.calls and not self._open:
                 self._endpoint.stopped = Misconfigured(f"{error}; check base_url and that the server runs")
             self.requests.again(record.keys, error)
         except Misconfigured as error:
-            await self._end(record, "failed")
+            await self._drop(record)
             self._endpoint.stopped = error
             self.requests.later(record.keys)
         except ProviderError as error:
-            await self._end(record, "failed")
+            await self._drop(record)
             self.requests.fail(record.keys, str(error))
         else:
             await self._accepted(record, job)
 
+    def _give_way(self, cut: Cut, overtaken: Overtaken) -> None:
+        """Another run on this cache was quicker: its jobs are watched as our own, and what nobody has goes into another job."""
+        self.gateway.budget.settle(cut.most, 0.0)
+        self.requests.taken.difference_update(cut.keys)
+        for record in overtaken.jobs:
+            if record.id not in self._open:
+                self._take_over(record)
+        self.requests.settled.update(overtaken.answered)
+        self.requests.later([key for key in cut.keys if key not in overtaken.answered and key not in self.requests.taken])
+
     async def _accepted(self, record: BatchRecord, job: str) -> None:
-        del self._open[record.id]
-        self._unsure.discard(record.id)
-        self._open[job] = replace(record, id=job, status="submitted")
+        self._named(record, job)
         with anyio.CancelScope(shield=True):
             await self.store.query(lambda connection: accept_batch(connection, record.id, job))
         self._tell()
+
+    def _named(self, record: BatchRecord, job: str) -> None:
+        del self._open[record.id]
+        self._unsure.discard(record.id)
+        self._open[job] = replace(record, id=job, status="submitted")
 
     # -------------------------------------------------------- back
 
     async def look(self) -> None:
         """Ask for every job; collect those that ended."""
+        await self._catch_up()
         for record in list(self._open.values()):
             try:
                 if not record.handed_over:
@@ -137,7 +170,8 @@ class JobsUnderWay:
                 self._bear(error)
             except NoSuchJob as error:
                 if now() - record.created < KEPT_BY_VENDORS:
-                    self._endpoint.stopped = error
+                    frees = f"if it is really gone, `unisafe batches --cancel {record.id}` frees its requests"
+                    self._endpoint.stopped = Misconfigured(f"{error}; {frees}")
                     return
                 await self._end(record, "failed")
                 self.requests.again(record.keys, Transient("its job's results are no longer kept by the vendor"))
@@ -145,6 +179,29 @@ class JobsUnderWay:
                 self._endpoint.stopped = error if isinstance(error, Misconfigured) else Misconfigured(str(error))
                 return
         self._tell()
+
+    async def _catch_up(self) -> None:
+        """What other runs on this cache, or `unisafe batches`, did with our jobs since the last look."""
+        if not self._open:
+            return
+        oldest = min(record.created for record in self._open.values())
+        jobs = await self.store.query(lambda connection: batches_since(connection, self._identity, oldest))
+        stored = {(job.run, job.created): job for job in jobs}
+        for record in list(self._open.values()):
+            job = stored.get((record.run, record.created))
+            if job is not None and job.open:
+                if job.handed_over and not record.handed_over:
+                    self._named(record, job.id)
+                continue
+            self._forget(record)
+            since = max(record.first_id, self.gateway.since)
+            answered = await self.store.query(partial(answered_of, keys=record.keys, since=since))
+            self.requests.settled.update(answered)
+            left = [key for key in record.keys if key not in answered]
+            if job is not None and job.status == "cancelled":
+                self.requests.fail(left, f"its job {job.id} was cancelled")
+            else:
+                self.requests.later(left)
 
     async def _look_at(self, record: BatchRecord) -> None:
         status = await self._provider.status(record.id)
@@ -215,6 +272,12 @@ class JobsUnderWay:
         """Nothing more comes of the job."""
         with anyio.CancelScope(shield=True):
             await self.store.query(lambda connection: end_batch(connection, self._identity, record.id, status))
+        self._forget(record)
+
+    async def _drop(self, record: BatchRecord) -> None:
+        """The vendor said that it did not take the job."""
+        with anyio.CancelScope(shield=True):
+            await self.store.query(partial(drop_batch, record=record))
         self._forget(record)
 
     def _forget(self, record: BatchRecord) -> None:

@@ -81,7 +81,9 @@ class BatchLane:
             self._jobs.let_go()
 
     async def _watch(self) -> None:
-        while (self._jobs.under_way or self._requests.unsent) and self._endpoint.stopped is None:
+        if self._jobs.under_way and not self._requests.needed:
+            await self._jobs.look()  # what has ended is collected, and nothing is waited for
+        while self._requests.needed and self._endpoint.stopped is None:
             if not self._jobs.under_way and self._short is not None:
                 await self._afford(self._short)
             await self.gateway.sleep(self._poll * random.uniform(1 - JITTER, 1 + JITTER))
@@ -110,9 +112,10 @@ class BatchLane:
             for chunk in self.chunks(requests.places_of(wanted)):
                 placed = [(self._key(job), place, job) for place, job in await self.jobs_of(chunk) if job.error is None]
                 jobs = {key: job for key, _, job in placed}
-                asked = [key for key in jobs if key not in requests.taken and (wanted is None or key in wanted)]
+                asked = [key for key in jobs if wanted is None or (key in wanted and key not in requests.taken)]
                 found = await self.gateway.look_up(asked)
                 requests.settled.update(found)
+                requests.taken.difference_update(found)
                 for key, place, _ in placed if wanted is None else ():
                     if key not in found:
                         requests.stands_at(key, place)

@@ -41,6 +41,11 @@ class Requests:
         """Those that nothing is known of yet."""
         return self.taken | (self.unsent or set())
 
+    @property
+    def needed(self) -> bool:
+        """Whether an item of this run waits; a job under way may also be of items that this run does not ask for."""
+        return bool(self.unsent) or not self._places.keys().isdisjoint(self.taken)
+
     def again(self, keys: Collection[str], error: ProviderError) -> None:
         """Send these in another job, or give up after `max_tries`."""
         self.counts.retries += len(keys)

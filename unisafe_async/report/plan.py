@@ -14,7 +14,7 @@ from unisafe_async.config import Config
 from unisafe_async.plan import Need, Plan
 from unisafe_async.report.coverage import source_of
 from unisafe_async.report.fitting import fitted
-from unisafe_async.report.text import count, dollars, duration
+from unisafe_async.report.text import count, dollars, duration, plain
 
 
 def print_plan(console: Console, plan: Plan, config: Config) -> None:
@@ -24,9 +24,13 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
     cost = "cost unknown: give price_in and price_out" if plan.cost is None else f"about {dollars(plan.cost)}"
     console.print(Text(f"{count(calls, 'call')} to make, {cost}, about {duration(plan.seconds)}; nothing was sent."))
     if any(need.batch and need.calls for need in plan.models):
-        waiting = sum(need.under_way for need in plan.models)
+        waiting = sum(need.under_way for need in plan.models if need.batch)
         told = f" {count(waiting, 'call')} of these are under way already." if waiting else ""
         console.print(Text(f"Batch jobs take up to 24 h, beside that time; their prices are with the discount.{told}"))
+    held = [need for need in plan.models if need.under_way and not need.batch]
+    for need in held:
+        words = f"{plain(need.name)}: {count(need.under_way, 'call')} in batch jobs under way, which a run online does not repeat; "
+        console.print(Text(f'{words}`mode = "batch"` collects them, `unisafe batches` lists them', style="yellow"))
     if not all(need.known_latency for need in [*plan.models, *plan.judges] if need.calls and not need.batch):
         console.print(
             Text("Times assume 5 s a call, or a batch of 16 on this machine, where a model has not answered before.", style="dim")

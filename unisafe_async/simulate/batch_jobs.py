@@ -7,6 +7,7 @@ evenly over the delay; one that is cancelled keeps what it answered until then.
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -59,6 +60,9 @@ class _Jobs:
         key: the key that is asked for; None where any will do.
     """
 
+    PREFIX = "batch_"
+    """What names of jobs begin with; the rest is random, so that no two servers, and no two lives of one, have a name in common."""
+
     def __init__(self, shape: Shape, place: str, answering: Answering, delay: float, key: str | None) -> None:
         self._shape, self._place, self._answering, self._delay, self._key = shape, place, answering, delay, key
         self._jobs: dict[str, _Job] = {}
@@ -86,7 +90,7 @@ class _Jobs:
 
     async def _create(self, request: web.Request) -> web.Response:
         body = await request.json()
-        name = f"batch_simulated_{len(self._jobs) + 1:04}"
+        name = f"{self.PREFIX}{secrets.token_hex(6)}"
         self._jobs[name] = job = _Job(name, self._entries(body), self._delay, body.get("metadata") or {})
         return web.json_response(self._said(job, request))
 
@@ -161,7 +165,7 @@ class OpenAIJobs(_Jobs):
     async def _upload(self, request: web.Request) -> web.Response:
         uploaded = (await request.post())["file"]
         assert isinstance(uploaded, web.FileField)
-        name = f"file-simulated-{len(self._files) + 1}"
+        name = f"file-{secrets.token_hex(6)}"
         self._files[name] = uploaded.file.read()
         return web.json_response({"id": name, "object": "file", "purpose": "batch", "status": "processed"})
 
@@ -203,6 +207,8 @@ class OpenAIJobs(_Jobs):
 
 class AnthropicJobs(_Jobs):
     """`/messages/batches`."""
+
+    PREFIX = "msgbatch_"
 
     def __init__(self, shape: AnthropicShape, answering: Answering, delay: float, key: str | None) -> None:
         super().__init__(shape, f"{shape.PATH}/batches", answering, delay, key)
