@@ -37,6 +37,8 @@ def fitted(console: Console, names: Iterable[str], *builds: Build, least: int = 
     for place, build in enumerate(builds, 1):
         fewest = min(least if place == len(builds) else SCANT, longest)
         over = cache(partial(_over, console, known, build))
+        if over(longest) > 0 and over(fewest) > 0:
+            continue
         near = max(fewest, longest - max(0, over(longest)))  # where one column holds the names, they fit exactly there
         widths = range(near if over(near) <= 0 else fewest, longest + 1)
         fit = 1 if over(near) == 0 else bisect_right(widths, 0, key=over)
