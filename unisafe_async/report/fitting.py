@@ -74,7 +74,7 @@ def _width(cell: RenderableType) -> int:
 
 def as_lines(console: Console, table: Table) -> Group:
     """The rows of a table that is too wide for any screen: the first cell, then the others, each in one piece with its heading."""
-    heads = [_one_line(column.header) for column in table.columns]
+    heads, width = [_one_line(column.header) for column in table.columns], console.width
     lines: list[Text] = []
     footers = [tuple(column.footer for column in table.columns)] if table.show_footer else []
     for cells in [*zip(*(column.cells for column in table.columns), strict=True), *footers]:
@@ -84,7 +84,7 @@ def as_lines(console: Console, table: Table) -> Group:
         line = Text()
         for head, cell in zip(heads[1:], rest, strict=True):
             figure = Text.assemble("  ", (head.plain, "dim"), " " if head else "", cell)
-            if line and line.cell_len + figure.cell_len > console.width:
+            if line and line.cell_len + figure.cell_len > width:
                 lines.append(line)
                 line = Text()
             line.append_text(figure if cell else Text())
@@ -93,8 +93,9 @@ def as_lines(console: Console, table: Table) -> Group:
 
 
 def _one_line(cell: RenderableType) -> Text:
-    text = cell if isinstance(cell, Text) else Text(str(cell))
-    parts = [part for part in text.split() if part]
+    if not isinstance(cell, Text):
+        return Text(" ".join(str(cell).split()))
+    parts = [part for part in cell.split() if part]
     for part in parts:
         part.rstrip()
     return Text(" ").join(parts)
