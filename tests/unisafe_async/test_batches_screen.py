@@ -39,11 +39,18 @@ def test_ids_figures_and_times_of_jobs_are_whole(width: int, name: str) -> None:
     assert all(len(line) <= width or len(line.split()) == 1 for line in shown.splitlines())  # what has no spaces is never broken
 
 
-def test_what_a_vendor_says_is_one_line_where_there_is_no_screen() -> None:
-    console = Console(file=io.StringIO(), width=160, soft_wrap=True)
+@pytest.mark.parametrize("screen", [True, False])
+def test_what_a_vendor_says_is_whole_and_one_line_where_there_is_no_screen(screen: bool) -> None:
+    console = Console(file=io.StringIO(), width=80 if screen else 160, soft_wrap=not screen)
     said = "Anthropic knows no job of that name to this key: " + "look at the key and the address. " * 8
     print_batches(console, [job(0, "a")], {job(0, "a"): Look(failed=said)}, {"a": "m"})
-    assert f"{IDS[0]}: {said.strip()}" in console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    sentence = f"{IDS[0]}: {said.strip()}"
+    if screen:
+        assert sentence in " ".join(shown.split())
+        assert max(map(len, shown.splitlines())) <= 80
+    else:
+        assert sentence in shown.splitlines()
 
 
 MODEL = '[[models]]\nname = "{name}"\nprovider = "anthropic"\nmodel = "cautious"\nbase_url = "{address}"\nkey_env = "NO_KEY"\n'

@@ -57,8 +57,7 @@ def print_batches(
     )
     for job, look in looks.items():
         if said := _sentence(look):
-            words = " ".join(plain(said).split())
-            console.print(Text.assemble((f"{plain(job.id)}: ", "dim"), words), overflow="ignore", crop=False)
+            console.print(Text.assemble((f"{plain(job.id)}: ", "dim"), " ".join(plain(said).split())))
     waiting = [job for job in jobs if job.open]
     if not waiting:
         console.print(Text("nothing is under way", style="dim"))
