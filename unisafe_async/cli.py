@@ -5,6 +5,8 @@ Exit codes: 0 all judged, 1 something unjudged, 2 bad usage, configuration, data
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 
 import typer
@@ -59,8 +61,16 @@ def _own_errors() -> tuple[type[Exception], ...]:
     return tuple(getattr(sys.modules[home], name) for home, name in homes if home in sys.modules)
 
 
+def _forget_odd_sizes() -> None:
+    """COLUMNS and LINES that are no size are as if not set: rich prints nothing in 0 columns, and takes `²` for a number."""
+    for name in ("COLUMNS", "LINES"):
+        if not re.fullmatch("0*[1-9][0-9]{0,5}", os.environ.get(name, "1")):
+            del os.environ[name]
+
+
 def main() -> None:
     """Entry point of `unisafe`."""
+    _forget_odd_sizes()
     try:
         app()
     except KeyboardInterrupt:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Mapping, Sequence
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -171,11 +173,19 @@ def _short(name: str, most: int = 26) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
+@contextmanager
+def _any_characters() -> Iterator[None]:
+    """Inside the block nothing is said of a name with a character that the font lacks: a box in a file, as it is in the page."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
+        yield
+
+
 def save(figure: Figure, file: Path, kind: str) -> None:
     """Write a figure for a paper: PNG at 300 dots an inch, or SVG with text as paths; the same figures give the same bytes."""
     from matplotlib import rc_context
 
-    with rc_context(STYLE):
+    with rc_context(STYLE), _any_characters():
         metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
         figure.savefig(file, format=kind, dpi=300, metadata=metadata, transparent=False, facecolor="white")
 
@@ -185,7 +195,7 @@ def inline(figure: Figure, name: str, title: str, description: str) -> str:
     from matplotlib import rc_context
 
     written = io.BytesIO()
-    with rc_context({**STYLE, "svg.fonttype": "none", "svg.id": name}):
+    with rc_context({**STYLE, "svg.fonttype": "none", "svg.id": name}), _any_characters():
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
     tree = ElementTree.fromstring(written.getvalue())  # noqa: S314 written by matplotlib just now
     _tidy(tree, name)

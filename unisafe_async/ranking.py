@@ -26,12 +26,14 @@ class Ranking:
 
     Args:
         tasks: these tasks; empty where the models share none, and then there is no standing.
+        judged: whether anything of any of them is judged.
         same_tasks: whether that is every task that any of them was asked; else their overall scores are not comparable.
     """
 
     tasks: tuple[str, ...]
     same_tasks: bool
     standings: tuple[Standing, ...]
+    judged: bool = True
 
     @property
     def overlaps(self) -> bool:
@@ -49,7 +51,7 @@ def ranking(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL)
     tasks = tuple(task for task in TASKS if task in shared) or tuple(sorted(shared))
     same = all(tasks_of == shared for tasks_of in asked.values())
     if not tasks:
-        return Ranking((), False, ())
+        return Ranking((), False, (), judged=bool(asked))
     standings = [
         Standing(score.key[0], score.valid, score.items, score.shares["b_s"])
         for score in scores(connection, run, ("model",), replace(where, tasks=tasks))

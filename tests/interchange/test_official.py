@@ -108,13 +108,27 @@ def test_what_was_simulated_still_is_when_it_comes_back(finished: Bench, new_ben
     assert "SIMULATED: models and judge are simulated" in report(other)
 
 
+@pytest.mark.parametrize("name", ["Uni-A", "uni_a", "bagel"])
+def test_a_models_name_comes_back(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "eval" / "T2I" / f"{file_names([name])[name]}_numeric.jsonl"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"id": 1, "context_safety": "1", "init_safety": "1"}\n')
+    (without,) = verdict_files([file], None, "unsafe_t2i_generation")
+    assert without.model == model_of_path(file) == name.lower().replace("_", "-")
+    (tmp_path / "provenance.json").write_text(json.dumps({"simulated": [], "models": [{"name": name}]}))
+    (recorded,) = verdict_files([file], None, "unsafe_t2i_generation")
+    assert recorded.model == name
+    assert model_of_path(Path("uni-bagel.jsonl")) == "bagel"
+
+
 def test_only_what_the_record_calls_simulated_is(finished: Bench, new_bench, tmp_path: Path) -> None:
     run = newest(finished)
     read_file(finished.cache, lambda connection: export_official(connection, run, tmp_path / "out"))
     record = tmp_path / "out" / "provenance.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"simulated": [HOSTILE]}))
     files = verdict_files(sorted((tmp_path / "out").rglob("*_numeric.jsonl")), None, None)
-    assert {file.model for file in files if file.simulated} == {model_of_path(Path(file_names([HOSTILE])[HOSTILE]))}
+    assert {file.model for file in files if file.simulated} == {HOSTILE}
+    assert {file.model for file in files if not file.simulated} == {"Sim-B"}
     assert not any(file.simulated_judge for file in files)
 
 

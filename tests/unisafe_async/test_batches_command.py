@@ -49,7 +49,7 @@ async def test_jobs_are_listed_without_asking_anybody(tmp_path: Path, kind: type
     done = await batches(tmp_path, columns=80)  # the server is gone
     assert done.exit_code == 0, done.output
     assert vendor.jobs[0].name in done.output
-    assert re.search(r"a-model under way .* 3 requests", flat(done))
+    assert re.search(r"\bm under way .* 3 requests", flat(done))
     assert "1 job under way, 3 requests, $1.54 at the most" in flat(done)
     assert re.search(r"3 requests +by \d\d \w+ \d\d:\d\d", done.output)
     assert max(map(len, done.output.splitlines())) <= 80

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unisafe_async.test_cli import refused, unisafe
+from unisafe_async.report.heading import Heading, simulated_words
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -32,6 +33,40 @@ def said(*arguments: str, folder: Path, columns: int = 80, code: int = 0) -> str
 def words(text: str) -> str:
     """Without the line breaks of the screen."""
     return " ".join(text.split())
+
+
+def test_where_nothing_is_judged_that_is_said(tmp_path: Path) -> None:
+    model = (
+        '[[models]]\nname = "{0}"\nprovider = "simulated"\nmodel = "{0}"\n'
+        "simulation = {{ refusal = 0.0, blocked = 0.0, empty = 0.0 }}\n"
+    )
+    judge = '[judge]\nprovider = "simulated"\nmodel = "judge"\nsimulation = { judge_blocked = 1.0 }\n'
+    (tmp_path / "bench.toml").write_text(judge + "[dataset]\nlimit = 4\n" + model.format("cautious") + model.format("balanced"))
+    shown = words(unisafe("run", folder=tmp_path).stdout)
+    assert "nothing is judged yet, so none can be named" in shown
+    assert "in common" not in shown
+
+
+@pytest.mark.parametrize(
+    ("models", "judge", "expected"),
+    [
+        ((), True, "the judge is simulated; these figures say nothing about the models."),
+        (("a",), True, "a and the judge are simulated; these figures say nothing about any real model."),
+        (("a",), False, "a is simulated; its figures say nothing about a real model."),
+        (("a", "b"), False, "a, b are simulated; their figures say nothing about real models."),
+    ],
+)
+def test_the_banner_says_what_is_simulated(models: tuple[str, ...], judge: bool, expected: str) -> None:
+    assert simulated_words(Heading("run", "j", ("a", "b", "c"), models, judge)) == f"SIMULATED: {expected}"
+
+
+def test_figures_of_a_model_with_an_unusual_name_are_written_in_silence(tmp_path: Path) -> None:
+    model = '[[models]]\nname = "模型-\U0001f9ea"\nprovider = "simulated"\nmodel = "balanced"\n'
+    (tmp_path / "bench.toml").write_text(f'[judge]\nprovider = "simulated"\nmodel = "judge"\n[dataset]\nlimit = 8\n{model}')
+    unisafe("run", folder=tmp_path)
+    done = unisafe("report", "--html", "p.html", "--png", "f.png", "--svg", "f.svg", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "f-panels.png").exists()
 
 
 def test_the_safest_is_named_on_the_task_that_all_share(ran: Path) -> None:

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from unisafe_async.dataset import open_dataset
+from unisafe_async.report.console import redraws
 from unisafe_async.report.data import Check, print_check
 from unisafe_async.report.fitting import fitted
 from unisafe_async.report.listing import print_runs, print_stats
@@ -177,6 +178,17 @@ def test_rows_of_a_table_without_room_become_lines() -> None:
     assert text_of(console).split() == ["a", "calls", "made", "1,234,567", "cost", "$12.34"]
 
 
+def test_that_no_table_fits_shows_at_once() -> None:
+    built = []
+
+    def build(names: object) -> Table:
+        built.append(names)
+        return Table(*(f"a heading that is long {at}" for at in range(9)))
+
+    fitted(printed(80), [f"{name}-{at}" for name in NAMES for at in range(15)], build)
+    assert len(built) <= 3
+
+
 # -------------------------------------------------------- no terminal
 
 
@@ -195,6 +207,26 @@ def test_in_a_pipe_tables_are_wide_and_colour_changes_nothing(ran: Path) -> None
     assert all(name in plain.partition("Overall")[0] for name in NAMES)
     coloured = unisafe("report", folder=ran, FORCE_COLOR="1", TERM="xterm-256color")
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
+
+
+def test_in_a_file_nothing_is_drawn_over_whatever_the_colours(ran: Path) -> None:
+    shown = unisafe("run", folder=ran, FORCE_COLOR="1", TERM="xterm-256color")
+    assert "\x1b[1;33mSIMULATED" in shown or "\x1b[33mSIMULATED" in shown
+    assert re.findall(r"\x1b\[[^m]*?[A-Zac-ln-z]", shown) == []
+
+
+@pytest.mark.parametrize(("kind", "drawn"), [("xterm-256color", True), ("dumb", False)])
+def test_a_dumb_terminal_gets_plain_lines(kind: str, drawn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", kind)
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        assert redraws(Console(file=terminal)) == drawn
+    os.close(ours)
+
+
+@pytest.mark.parametrize("columns", ["0", "²", "-80", "wide"])
+def test_columns_that_are_no_number_are_as_if_not_set(ran: Path, columns: str) -> None:
+    assert unisafe("runs", folder=ran, COLUMNS=columns, LINES=columns) == unisafe("runs", folder=ran) != ""
 
 
 def test_in_a_pipe_what_is_indented_is_not_cut(tmp_path: Path) -> None:

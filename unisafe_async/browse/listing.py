@@ -14,7 +14,8 @@ from unisafe_async.browse.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, Facets,
 from unisafe_async.report.names import shortened
 from unisafe_async.report.text import line, plain
 
-PAGE = 500
+PAGE = 20_000
+"""Rows that are read at once: each query looks through the whole run. With long responses these are some 100 MB."""
 WHOLE = 2**31 - 1
 """Characters of a response: all of them."""
 COLUMNS = ("item", "sample", "model", "outcome", "contextual", "intrinsic", "response")
@@ -50,7 +51,7 @@ def row_text(row: Line, width: int, models: tuple[str, ...] = ()) -> Text:
     """
     item, model, outcome, *verdicts = WIDTHS
     if width < 120:
-        item, model, outcome = 26, 15, 11
+        item, model, outcome = min(26, max(10, width - 15)), 15, 11  # the model's name stays whole, before the dots at the edge
     text = Text(no_wrap=True, overflow="ellipsis")
     name = f"{row.item} #{row.sample}" if row.sample else row.item
     shown = name if len(name) < item else f"…{name[2 - item :]}"  # the id at the end is what tells items apart

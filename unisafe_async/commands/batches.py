@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,8 +44,30 @@ def batches(
         from unisafe_async.config import load_config
 
         looks = anyio.run(look_at, load_config(config), path, [job for job in jobs if job.open])
-    print_batches(stdout_console(), jobs, looks)
+    print_batches(stdout_console(), jobs, looks, _names(config) if jobs else {})
     raise typer.Exit(UNJUDGED if any(look.failed for look in looks.values()) else DONE)
+
+
+def _names(config: Path) -> dict[str, str]:
+    """The models of the configuration by identity, as far as it can be read: the list is printed without it too."""
+    import anyio
+
+    from providers.base import Misconfigured
+    from unisafe_async.config import ConfigError, load_config
+    from unisafe_async.endpoints import EndpointError, endpoint_of
+    from unisafe_async.sections import BATCHING
+
+    try:
+        loaded = load_config(config)
+    except ConfigError:
+        return {}
+    names: dict[str, str] = {}
+    for model in loaded.models:
+        if model.provider in BATCHING:
+            with suppress(EndpointError, Misconfigured):
+                section = model.model_copy(update={"mode": "batch"})
+                names.setdefault(endpoint_of(section, model.name, loaded.base, anyio.sleep).provider.identity, model.name)
+    return names
 
 
 def _named(jobs: Sequence[BatchRecord], name: str) -> BatchRecord:

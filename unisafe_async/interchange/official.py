@@ -97,10 +97,11 @@ def _one(connection: duckdb.DuckDBPyConnection, run: str, model: str, task: str,
     return [verdicts, statistics]
 
 
-def simulated_in(file: Path) -> tuple[bool, bool]:
-    """Whether the model and the judge behind a verdict file of an export were simulated, by the `provenance.json` of its folder.
+def recorded_in(file: Path) -> tuple[str, bool, bool]:
+    """The model behind a verdict file of an export, and whether it and the judge were simulated, by the folder's `provenance.json`.
 
-    A file from elsewhere, or one that was taken out of its folder, says nothing, and neither does a record that is not ours.
+    A file from elsewhere, or one that was taken out of its folder, says nothing (the name is empty), and neither does a record
+    that is not ours.
     """
     for folder in file.resolve().parents:
         if (folder / RECORD).is_file() and file.resolve().relative_to(folder).parts[0] == VERDICTS:
@@ -109,9 +110,11 @@ def simulated_in(file: Path) -> tuple[bool, bool]:
                 simulated = [str(name) for name in record["simulated"]]
                 names = file_names([str(model["name"]) for model in record["models"]])
             except (OSError, ValueError, KeyError, TypeError):
-                return False, False
-            return file.stem.removesuffix(SUFFIX) in {names[name] for name in simulated if name in names}, "judge" in simulated
-    return False, False
+                return "", False, False
+            stem = file.stem.removesuffix(SUFFIX)
+            model = next((name for name, written in names.items() if written == stem), "")
+            return model, model != "" and model in simulated, "judge" in simulated
+    return "", False, False
 
 
 def _id(text: str) -> str | int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ def task_of_path(path: Path) -> str | None:
 def model_of_path(path: Path) -> str:
     """The model's name in the toolkit's file names: `bagel` of `uni_bagel.jsonl` and of `uni_bagel_numeric.jsonl`."""
     name = path.stem.removesuffix("_numeric").removeprefix("judge_")
-    return name.removeprefix("uni_").removeprefix("uni-") or path.stem
+    return re.sub("^uni[_-]", "", name) or path.stem
 
 
 def responses_dataset(file: Path, task: str | None) -> tuple[Dataset, int]:

@@ -18,7 +18,7 @@ from cache.file import CacheFile
 from cache.records import add_rows, save_run
 from unisafe_async.config import ConfigError
 from unisafe_async.dataset import Dataset, DatasetError
-from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, NOT_AVAILABLE, simulated_in
+from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, NOT_AVAILABLE, recorded_in
 from unisafe_async.interchange.responses import model_of_path, task_of_path
 from unisafe_async.taxonomy import TASKS
 
@@ -50,13 +50,14 @@ class ImportedVerdicts:
 
 
 def verdict_files(paths: Sequence[Path], name: str | None, task: str | None) -> list[VerdictFile]:
-    """Model and task of each file, from the options or else from its place in the toolkit's folders. Raises ConfigError."""
+    """Model and task of each file: from the options, else from its export's record or its path. Raises ConfigError."""
     found = []
     for path in paths:
         known = task or task_of_path(path)
         if known is None:
             raise ConfigError(f"{path}: its folder names no task; add --task with one of {', '.join(TASKS)}")
-        found.append(VerdictFile(path, name or model_of_path(path), known, *simulated_in(path)))
+        recorded, *simulated = recorded_in(path)
+        found.append(VerdictFile(path, name or recorded or model_of_path(path), known, *simulated))
     for (model, place), number in Counter((file.model, file.task) for file in found).items():
         if number > 1:
             raise ConfigError(

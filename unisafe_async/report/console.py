@@ -24,6 +24,11 @@ def stdout_console() -> Console:
     return Console(width=WIDE, soft_wrap=True)
 
 
+def redraws(console: Console) -> bool:
+    """Whether what is printed can be drawn over: not on a dumb terminal, and not in a file, whatever FORCE_COLOR says."""
+    return console.is_interactive and console.file.isatty()
+
+
 def says_its_size() -> bool:
     """Whether standard output is a terminal that says how large it is; in one that does not, nothing can be drawn."""
     try:

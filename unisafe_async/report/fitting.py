@@ -37,6 +37,8 @@ def fitted(console: Console, names: Iterable[str], *builds: Build, least: int = 
     for place, build in enumerate(builds, 1):
         fewest = min(least if place == len(builds) else SCANT, longest)
         over = cache(partial(_over, console, known, build))
+        if over(longest) > 0 and over(fewest) > 0:
+            continue
         near = max(fewest, longest - max(0, over(longest)))  # where one column holds the names, they fit exactly there
         widths = range(near if over(near) <= 0 else fewest, longest + 1)
         fit = 1 if over(near) == 0 else bisect_right(widths, 0, key=over)
@@ -72,7 +74,7 @@ def _width(cell: RenderableType) -> int:
 
 def as_lines(console: Console, table: Table) -> Group:
     """The rows of a table that is too wide for any screen: the first cell, then the others, each in one piece with its heading."""
-    heads = [_one_line(column.header) for column in table.columns]
+    heads, width = [_one_line(column.header) for column in table.columns], console.width
     lines: list[Text] = []
     footers = [tuple(column.footer for column in table.columns)] if table.show_footer else []
     for cells in [*zip(*(column.cells for column in table.columns), strict=True), *footers]:
@@ -82,7 +84,7 @@ def as_lines(console: Console, table: Table) -> Group:
         line = Text()
         for head, cell in zip(heads[1:], rest, strict=True):
             figure = Text.assemble("  ", (head.plain, "dim"), " " if head else "", cell)
-            if line and line.cell_len + figure.cell_len > console.width:
+            if line and line.cell_len + figure.cell_len > width:
                 lines.append(line)
                 line = Text()
             line.append_text(figure if cell else Text())
@@ -91,8 +93,9 @@ def as_lines(console: Console, table: Table) -> Group:
 
 
 def _one_line(cell: RenderableType) -> Text:
-    text = cell if isinstance(cell, Text) else Text(str(cell))
-    parts = [part for part in text.split() if part]
+    if not isinstance(cell, Text):
+        return Text(" ".join(str(cell).split()))
+    parts = [part for part in cell.split() if part]
     for part in parts:
         part.rstrip()
     return Text(" ").join(parts)

@@ -46,9 +46,13 @@ def simulated_words(heading: Heading) -> str:
     if heading.simulated_judge and len(heading.simulated_models) == len(heading.models):
         return "SIMULATED: models and judge are simulated; these figures say nothing about any real model."
     names = ", ".join(map(plain, heading.simulated_models))
-    said = [f"models {names} are simulated"] if names else []
-    said += ["the judge is simulated"] if heading.simulated_judge else []
-    return f"SIMULATED: {' and '.join(said)}; their figures say nothing about real ones."
+    if not names:
+        return "SIMULATED: the judge is simulated; these figures say nothing about the models."
+    if heading.simulated_judge:
+        return f"SIMULATED: {names} and the judge are simulated; these figures say nothing about any real model."
+    if len(heading.simulated_models) == 1:
+        return f"SIMULATED: {names} is simulated; its figures say nothing about a real model."
+    return f"SIMULATED: {names} are simulated; their figures say nothing about real models."
 
 
 def newest_run(connection: duckdb.DuckDBPyConnection, name: str | None) -> str:

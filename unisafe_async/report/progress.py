@@ -16,6 +16,7 @@ from rich.text import Text
 from providers.base import OnDevice, Provider
 from unisafe_async.evaluation import Run
 from unisafe_async.gateway import Endpoint
+from unisafe_async.report.console import redraws
 from unisafe_async.report.fitting import fitted
 from unisafe_async.report.text import count, dollars, duration, plain
 from unisafe_async.scheduler import Lane
@@ -53,8 +54,8 @@ class Progress:
         self._rows: dict[str, Speed] = {}
 
     async def show(self) -> None:
-        """Refresh four times a second on a terminal, else print a line every ten seconds."""
-        if not self._console.is_terminal:
+        """Refresh four times a second where that can be drawn, else print a line every ten seconds."""
+        if not redraws(self._console):
             while True:
                 await anyio.sleep(PLAIN_EVERY)
                 self._console.print(self.plain_line(), markup=False, highlight=False)

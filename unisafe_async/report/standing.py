@@ -11,8 +11,10 @@ def standing(ranking: Ranking, models: int) -> str:
     """The model with the highest B-S, the next one, and whether their intervals overlap; empty for fewer than two of `models`."""
     if models < 2:
         return ""
+    if not ranking.judged:
+        return "Who is safest: nothing is judged yet, so none can be named."
     if not ranking.tasks:
-        return "Who is safest: the models have no task in common, so none can be named."
+        return "Who is safest: the models have no judged task in common, so none can be named."
     if len(ranking.standings) < 2:
         return ""
     first, second = ranking.standings[:2]
