@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cache.batches import BatchRecord, accept_batch, add_batch
+from cache.batches import BatchRecord, accept_batch, begin_batch
 from cache.file import CacheFile
 from unisafe_async.batches.desk import Look
 from unisafe_async.cli import app
@@ -67,7 +67,7 @@ def bench(tmp_path: Path) -> Path:
     cache = CacheFile(tmp_path / "run.duckdb")
     for id_, address in zip(IDS, ADDRESSES, strict=True):
         record = BatchRecord(f"tag-{id_}", f"anthropic|{address}|cautious", ("k",), "submitting", 0.0, "run", CREATED)
-        cache.work(lambda connection, record=record: add_batch(connection, record, ["{}"]))
+        cache.work(lambda connection, record=record: begin_batch(connection, record, ["{}"], 0))
         cache.work(lambda connection, id_=id_: accept_batch(connection, f"tag-{id_}", id_))
     cache.close()
     return file
