@@ -108,11 +108,13 @@ def open_batches(connection: duckdb.DuckDBPyConnection, identity: str) -> list[B
     return [_record(row) for row in found]
 
 
-def batches_since(connection: duckdb.DuckDBPyConnection, identity: str, created: datetime) -> list[BatchRecord]:
-    """A model's jobs that were begun at `created` or later, over or not."""
-    where = "WHERE identity = ? AND created >= ?"
-    found = connection.execute(f"SELECT {COLUMNS} FROM batches {where} ORDER BY created", [identity, created]).fetchall()
-    return [_record(row) for row in found]
+def statuses_since(
+    connection: duckdb.DuckDBPyConnection, identity: str, created: datetime
+) -> dict[tuple[str, datetime], tuple[str, str]]:
+    """Id and status of a model's jobs begun at `created` or later, over or not, by the run that began them and when it did."""
+    sql = "SELECT run, created, id, status FROM batches WHERE identity = ? AND created >= ?"
+    found = connection.execute(sql, [identity, created]).fetchall()
+    return {(run, begun): (job, status) for run, begun, job, status in found}
 
 
 def batches(connection: duckdb.DuckDBPyConnection) -> list[BatchRecord]:

@@ -26,6 +26,7 @@ from unisafe_async.report.text import count, plain
 
 if TYPE_CHECKING:
     from unisafe_async.doctor import Diagnosis, Patient
+    from unisafe_async.simulate import Simulator
 
 T = TypeVar("T")
 DONE, UNJUDGED, INTERRUPTED = 0, 1, 130
@@ -99,34 +100,10 @@ async def _stop_on_signal(console: Console, run: Run, scope: anyio.CancelScope) 
                 console.print(Text("batch jobs go on at the vendor; the next run collects them", style="yellow"))
 
 
-def simulate_session(
-    host: str,
-    port: int,
-    data: str,
-    faults: dict[str, float],
-    *,
-    latency: float,
-    sigma: float,
-    rpm: float | None,
-    retry_after: float,
-    batch_delay: float,
-    seed: int,
-) -> None:
+def simulate_session(simulator: Simulator, host: str, port: int) -> None:
     """Serve until Ctrl-C."""
     from unisafe_async.config import ConfigError
-    from unisafe_async.dataset import open_dataset
-    from unisafe_async.simulate import Faults, Simulator, serving
-
-    simulator = Simulator(
-        open_dataset(data),
-        faults=Faults(**faults),
-        latency=latency,
-        sigma=sigma,
-        rpm=rpm,
-        retry_after=retry_after,
-        batch_delay=batch_delay,
-        seed=seed,
-    )
+    from unisafe_async.simulate import serving
 
     async def serve() -> None:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:

@@ -20,7 +20,7 @@ from unisafe_async.config import Config, ConfigError
 from unisafe_async.endpoints import endpoint_of
 from unisafe_async.gateway import Budget, Endpoint, Gateway
 from unisafe_async.opening import opened, placed
-from unisafe_async.sections import BATCHING
+from unisafe_async.sections import BATCHING, ModelSection
 
 LONGEST_POLL = 10.0
 """Seconds between looks at a job that is being cancelled, which takes minutes and not hours."""
@@ -185,8 +185,7 @@ async def _endpoints(config: Config, identities: Collection[str]) -> AsyncIterat
         for index, model in enumerate(config.models):
             if model.provider not in BATCHING:
                 continue
-            with placed(config):
-                endpoint = endpoint_of(model.model_copy(update={"mode": "batch"}), model.name, config.base, anyio.sleep)
+            endpoint = handing_over(config, model)
             identity = endpoint.provider.identity
             if identity in identities and identity not in found and isinstance(endpoint.provider, Batching):
                 try:
@@ -197,6 +196,12 @@ async def _endpoints(config: Config, identities: Collection[str]) -> AsyncIterat
                     endpoint.stopped = Misconfigured(str(error))
                 found[identity] = endpoint
         yield found
+
+
+def handing_over(config: Config, model: ModelSection) -> Endpoint:
+    """A model of the configuration as one that hands jobs over, also where it is asked online by now. Raises ConfigError."""
+    with placed(config):
+        return endpoint_of(model.model_copy(update={"mode": "batch"}), model.name, config.base, anyio.sleep)
 
 
 def _batching(endpoint: Endpoint) -> Batching:

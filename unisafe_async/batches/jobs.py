@@ -17,16 +17,17 @@ import anyio
 
 from cache import Store
 from cache.batches import (
+    OPEN,
     BatchRecord,
     Overtaken,
     accept_batch,
     answered_of,
-    batches_since,
     begin_batch,
     drop_batch,
     end_batch,
     known_jobs,
     open_batches,
+    statuses_since,
 )
 from cache.records import now
 from providers.base import Misconfigured, ProviderError, RateLimited, Rejected, Transient
@@ -112,26 +113,28 @@ class JobsUnderWay:
         self._begin(record)
         try:
             job = await self._provider.submit(cut.entries, record.id)
-        except RateLimited as error:
-            await self._drop(record)
-            self._hold(error)
-            self._put_off(record.keys, error)
-        except Transient as error:
-            if not error.unreachable:
-                return  # whether the vendor took it shows at the next look
-            await self._drop(record)
-            if not self._endpoint.counts.calls and not self._open:
-                self._endpoint.stopped = Misconfigured(f"{error}; check base_url and that the server runs")
-            self.requests.again(record.keys, error)
-        except Misconfigured as error:
-            await self._drop(record)
-            self._endpoint.stopped = error
-            self.requests.later(record.keys)
         except ProviderError as error:
-            await self._drop(record)
-            self.requests.fail(record.keys, str(error))
+            if not isinstance(error, Transient) or error.unreachable:  # else the next look shows whether the vendor took it
+                await self._drop(record)
+                self._not_taken(record, error)
         else:
             await self._accepted(record, job)
+
+    def _not_taken(self, record: BatchRecord, error: ProviderError) -> None:
+        """What becomes of the requests of a job that the vendor refused, or that never reached it."""
+        match error:
+            case RateLimited():
+                self._hold(error)
+                self._put_off(record.keys, error)
+            case Transient():
+                if not self._endpoint.counts.calls and not self._open:
+                    self._endpoint.stopped = Misconfigured(f"{error}; check base_url and that the server runs")
+                self.requests.again(record.keys, error)
+            case Misconfigured():
+                self._endpoint.stopped = error
+                self.requests.later(record.keys)
+            case _:
+                self.requests.fail(record.keys, str(error))
 
     def _give_way(self, cut: Cut, overtaken: Overtaken) -> None:
         """Another run on this cache was quicker: its jobs are watched as our own, and what nobody has goes into another job."""
@@ -185,21 +188,20 @@ class JobsUnderWay:
         if not self._open:
             return
         oldest = min(record.created for record in self._open.values())
-        jobs = await self.store.query(lambda connection: batches_since(connection, self._identity, oldest))
-        stored = {(job.run, job.created): job for job in jobs}
+        stored = await self.store.query(lambda connection: statuses_since(connection, self._identity, oldest))
         for record in list(self._open.values()):
-            job = stored.get((record.run, record.created))
-            if job is not None and job.open:
-                if job.handed_over and not record.handed_over:
-                    self._named(record, job.id)
+            job, status = stored.get((record.run, record.created), ("", ""))
+            if status in OPEN:
+                if status != "submitting" and not record.handed_over:
+                    self._named(record, job)
                 continue
             self._forget(record)
             since = max(record.first_id, self.gateway.since)
             answered = await self.store.query(partial(answered_of, keys=record.keys, since=since))
             self.requests.settled.update(answered)
             left = [key for key in record.keys if key not in answered]
-            if job is not None and job.status == "cancelled":
-                self.requests.fail(left, f"its job {job.id} was cancelled")
+            if status == "cancelled":
+                self.requests.fail(left, f"its job {job} was cancelled")
             else:
                 self.requests.later(left)
 

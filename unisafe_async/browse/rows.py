@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from cache import CacheError, Row
-from unisafe_async.report.report import newest_run
+from unisafe_async.report.heading import newest_run
 
 CONTEXTUAL_WORDS: dict[int | None, str] = {0: "unsafe", 1: "safe", 2: "refusal", None: "unjudged"}
 INTRINSIC_WORDS: dict[int | None, str] = {0: "unsafe", 1: "safe", None: "unjudged"}

@@ -50,11 +50,9 @@ def batches(
 
 def _names(config: Path) -> dict[str, str]:
     """The models of the configuration by identity, as far as it can be read: the list is printed without it too."""
-    import anyio
-
     from providers.base import Misconfigured
+    from unisafe_async.batches.desk import handing_over
     from unisafe_async.config import ConfigError, load_config
-    from unisafe_async.endpoints import EndpointError, endpoint_of
     from unisafe_async.sections import BATCHING
 
     try:
@@ -64,9 +62,8 @@ def _names(config: Path) -> dict[str, str]:
     names: dict[str, str] = {}
     for model in loaded.models:
         if model.provider in BATCHING:
-            with suppress(EndpointError, Misconfigured):
-                section = model.model_copy(update={"mode": "batch"})
-                names.setdefault(endpoint_of(section, model.name, loaded.base, anyio.sleep).provider.identity, model.name)
+            with suppress(ConfigError, Misconfigured):
+                names.setdefault(handing_over(loaded, model).provider.identity, model.name)
     return names
 
 

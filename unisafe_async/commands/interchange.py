@@ -83,7 +83,7 @@ def rows(
     """Write every item x model x sample of a run, with response and verdicts."""
     from cache import read_file
     from unisafe_async.interchange.rows import WRITERS
-    from unisafe_async.report.report import newest_run
+    from unisafe_async.report.heading import newest_run
 
     ending = form.value if form else output.suffix.removeprefix(".").lower()
     if ending not in WRITERS:
@@ -104,7 +104,7 @@ def export_official(
     """Write a run's verdicts as the official toolkit does: *_numeric.jsonl and its statistics."""
     from cache import read_file
     from unisafe_async.interchange.official import export_official as write
-    from unisafe_async.report.report import newest_run
+    from unisafe_async.report.heading import newest_run
 
     for file in read_file(cache_file(config, cache), lambda connection: write(connection, newest_run(connection, name), folder)):
         typer.echo(file)
@@ -166,7 +166,7 @@ def export(
     from cache import read_file
     from cache.archive import export_run
     from unisafe_async.interchange.answers import choose, notes
-    from unisafe_async.report.report import newest_run
+    from unisafe_async.report.heading import newest_run
     from unisafe_async.report.text import count
 
     path = cache_file(config, cache)

@@ -64,13 +64,14 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Seed of the faults.")] = 0,
 ) -> None:
     """Serve the simulated models as OpenAI, Azure, Anthropic and Gemini would, with faults on demand."""
+    from unisafe_async.dataset import open_dataset
     from unisafe_async.session import simulate_session
+    from unisafe_async.simulate import Faults, Simulator
 
-    simulate_session(
-        host,
-        port,
-        data,
-        _faults(fault or []),
+    faults = Faults(**_faults(fault or []))
+    simulator = Simulator(
+        open_dataset(data),
+        faults=faults,
         latency=latency,
         sigma=sigma,
         rpm=rpm,
@@ -78,6 +79,7 @@ def simulate(
         batch_delay=batch_delay,
         seed=seed,
     )
+    simulate_session(simulator, host, port)
 
 
 def _faults(named: list[str]) -> dict[str, float]:

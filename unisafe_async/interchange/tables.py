@@ -14,8 +14,8 @@ import duckdb
 from unisafe_async.interchange.cells import beyond_pdflatex, csv_cell, latex_cell, markdown_cell
 from unisafe_async.interchange.files import write_parquet
 from unisafe_async.provenance import Provenance, as_html_comment, as_json, commented, coverage_words, read_provenance
+from unisafe_async.report.heading import newest_run
 from unisafe_async.report.panels import PANELS, TITLES
-from unisafe_async.report.report import newest_run
 from unisafe_async.scores import SCORES, Score, scores
 from unisafe_async.taxonomy import TASKS, Task
 

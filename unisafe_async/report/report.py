@@ -25,7 +25,7 @@ from unisafe_async.report.standing import standing
 from unisafe_async.report.text import count, plain
 from unisafe_async.scores import ALL, BETTER, Coverage, Score, Where, coverage, scores
 
-__all__ = ["Report", "newest_run", "ordered", "print_report", "read_report"]
+__all__ = ["Report", "ordered", "print_report", "read_report"]
 
 LISTED = 10
 
