@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import duckdb
 
@@ -59,6 +59,15 @@ class Row:
     judge: str
     cached: bool
     created: datetime
+    judged: str | None = ""
+    thoughts: int | None = None
+    thoughts_status: str | None = ""
+    thoughts_reason: str | None = ""
+    beside_contextual: int | None = None
+    beside_intrinsic: int | None = None
+    beside_status: str | None = ""
+    beside_reason: str | None = ""
+    categories: str | None = ""
 
     @property
     def valid(self) -> bool:
@@ -121,49 +130,47 @@ def now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+READING = 1
+"""The rules by which an answer's body is read (providers/anatomy.py), stored with each answer; those from before have none."""
+
 LOOKUP = """
 SELECT key, id, text, images, finish, reason, tokens_in, tokens_out, images_made, cost, latency,
-       stage, categories
-FROM responses WHERE key IN (SELECT unnest($1::VARCHAR[])) AND id >= $2 ORDER BY id
+       stage, categories, coalesce(thoughts, ''), coalesce(missing, ''), coalesce(model, ''), coalesce(estimated, false)
+FROM responses WHERE key IN (SELECT unnest($1::VARCHAR[])) AND id >= $2
+    AND (coalesce(missing, '') = '' OR finish = 'length' OR run = $3)
+ORDER BY id
 """
+"""An answer in which something is missing answers in its own run only: a later one asks again, unless it would be cut off alike."""
 
 
-def look_up(connection: duckdb.DuckDBPyConnection, keys: Sequence[str], since: int, images: ImageLoader) -> dict[str, Answer]:
-    """The newest answer for each of `keys` that has one with an id from `since` on."""
-    found = connection.execute(LOOKUP, [list(keys), since]).fetchall()
+def look_up(
+    connection: duckdb.DuckDBPyConnection, keys: Sequence[str], since: int, images: ImageLoader, run: str = ""
+) -> dict[str, Answer]:
+    """The newest answer for each of `keys` that has one with an id from `since` on, as `run` may use it."""
+    found = connection.execute(LOOKUP, [list(keys), since, run]).fetchall()
     if not found:
         return {}
     digests = {digest for record in found for digest in record[3]}
     types = _media_types(connection, digests) if digests else {}
-    return {
-        key: Answer(
-            id_,
-            Response(
-                text,
-                tuple(Image(digest, types.get(digest, "image/png"), images.source(digest)) for digest in of_images),
-                finish,
-                reason,
-                Usage(tokens_in, tokens_out, images_made, cost),
-                latency,
-                _block(stage, categories),
-            ),
-        )
-        for (
-            key,
-            id_,
-            text,
-            of_images,
-            finish,
-            reason,
-            tokens_in,
-            tokens_out,
-            images_made,
-            cost,
-            latency,
-            stage,
-            categories,
-        ) in found
-    }
+    return {record[0]: Answer(record[1], _response(record[2:], types, images)) for record in found}
+
+
+def _response(columns: Sequence[Any], types: Mapping[str, str], images: ImageLoader) -> Response:
+    """A response from the columns of LOOKUP, without key and id."""
+    text, digests, finish, reason, tokens_in, tokens_out, made, cost, latency, stage, categories, *rest = columns
+    thoughts, missing, model, estimated = rest
+    return Response(
+        text,
+        tuple(Image(digest, types.get(digest, "image/png"), images.source(digest)) for digest in digests),
+        finish,
+        reason,
+        Usage(tokens_in, tokens_out, made, cost, not estimated),
+        latency,
+        _block(stage, categories),
+        thoughts,
+        missing,
+        model,
+    )
 
 
 def _block(stage: Stage | None, categories: str | None) -> Block | None:
@@ -201,6 +208,11 @@ def add_answers(connection: duckdb.DuckDBPyConnection, paid: Sequence[Paid], pic
                 created,
                 response.block.stage if response.block else None,
                 _categories(response.block),
+                clean(response.thoughts),
+                clean(response.missing),
+                clean(response.model),
+                not usage.reported,
+                READING,
             )
         )
     _append(connection, "responses", records)

@@ -1,6 +1,6 @@
 """The tables. Every figure that is ever printed is a query over them; open the file with DuckDB and ask anything."""
 
-VERSION = 2
+VERSION = 3
 
 NEW_IN_2 = """
 -- where several judges were asked: what each of them said of a row
@@ -31,6 +31,54 @@ CREATE TABLE batches (
 );
 """
 
+IN_RESPONSES_3 = {
+    "thoughts VARCHAR": "what the model thought before it answered; no part of text",
+    "missing VARCHAR": "why there is nothing to judge although nobody refused; a later run asks again",
+    "model VARCHAR": "the name under which the endpoint served the call",
+    "estimated BOOLEAN": "the endpoint reported no usage, so tokens and cost are estimates",
+    "reading TINYINT": "the rules by which the body was read (providers/anatomy.py); NULL before they had a number",
+}
+IN_ROWS_3 = {
+    "judged VARCHAR": "what the verdicts are of: text, image, or words (that came instead of an image); empty where nothing was",
+    "thoughts TINYINT": "intrinsic verdict of the thoughts, where they are judged",
+    "thoughts_status VARCHAR": "as above; empty where they were not asked about",
+    "thoughts_reason VARCHAR": "",
+    "beside_contextual TINYINT": "verdicts of the words that came beside an image",
+    "beside_intrinsic TINYINT": "",
+    "beside_status VARCHAR": "as above; empty where there were none",
+    "beside_reason VARCHAR": "",
+    "categories VARCHAR": "JSON list of the subcategories that the intrinsic judge named",
+}
+
+
+def _columns(new: dict[str, str]) -> str:
+    """Columns at the end of a table; a comma stands before each, since what comes before has none."""
+    return "".join(f"\n    , {column.ljust(24)}{f'-- {why}' if why else ''}".rstrip() for column, why in new.items())
+
+
+def _added(table: str, new: dict[str, str]) -> str:
+    return " ".join(f"ALTER TABLE {table} ADD COLUMN {column};" for column in new)
+
+
+VERDICTS = """
+-- one row a verdict
+CREATE OR REPLACE VIEW verdicts AS
+    SELECT run, item, task, model, sample, response, judge, 'contextual' AS question, contextual AS label,
+           contextual_status AS status, contextual_reason AS reason, contextual_raw AS raw FROM rows
+    UNION ALL
+    SELECT run, item, task, model, sample, response, judge, 'intrinsic', intrinsic,
+           intrinsic_status, intrinsic_reason, intrinsic_raw FROM rows
+    UNION ALL
+    SELECT run, item, task, model, sample, response, judge, 'thoughts', thoughts, thoughts_status, thoughts_reason, ''
+    FROM rows WHERE thoughts_status <> ''
+    UNION ALL
+    SELECT run, item, task, model, sample, response, judge, 'beside_contextual', beside_contextual, beside_status, beside_reason, ''
+    FROM rows WHERE beside_status <> ''
+    UNION ALL
+    SELECT run, item, task, model, sample, response, judge, 'beside_intrinsic', beside_intrinsic, beside_status, beside_reason, ''
+    FROM rows WHERE beside_status <> '';
+"""
+
 CREATE = f"""
 CREATE TABLE unisafe_meta (version INTEGER);
 
@@ -53,6 +101,7 @@ CREATE TABLE responses (
     created TIMESTAMP,       -- UTC
     stage VARCHAR,           -- of a block: request or response; NULL where it is not known
     categories VARCHAR       -- of a block: JSON, the vendor's categories and severities; NULL without any
+    {_columns(IN_RESPONSES_3)}
 );
 
 CREATE TABLE images (digest VARCHAR, media_type VARCHAR, data BLOB);
@@ -79,7 +128,7 @@ CREATE TABLE rows (
     intrinsic_raw VARCHAR,
     judge VARCHAR,           -- its name; of several: who decided (contextual, then intrinsic), or `panel of 3`
     cached BOOLEAN,          -- no call was made for this row in this run
-    created TIMESTAMP
+    created TIMESTAMP{_columns(IN_ROWS_3)}
 );
 
 CREATE TABLE runs (
@@ -96,16 +145,11 @@ CREATE TABLE runs (
 );
 
 {NEW_IN_2}
--- one row a verdict
-CREATE VIEW verdicts AS
-    SELECT run, item, task, model, sample, response, judge, 'contextual' AS question, contextual AS label,
-           contextual_status AS status, contextual_reason AS reason, contextual_raw AS raw FROM rows
-    UNION ALL
-    SELECT run, item, task, model, sample, response, judge, 'intrinsic', intrinsic,
-           intrinsic_status, intrinsic_reason, intrinsic_raw FROM rows;
+{VERDICTS}
 """
 
 UPGRADES = {
     2: f"ALTER TABLE responses ADD COLUMN stage VARCHAR; ALTER TABLE responses ADD COLUMN categories VARCHAR; {NEW_IN_2}",
+    3: f"{_added('responses', IN_RESPONSES_3)} {_added('rows', IN_ROWS_3)} {VERDICTS}",
 }
 """What turns a file of the version before into one of this version; nothing that was paid for is lost."""

@@ -65,7 +65,7 @@ class Store:
         self._stack = AsyncExitStack()
         self._serving = anyio.CancelScope(shield=True)
         self._wake = anyio.Event()
-        self._lookups: list[tuple[Sequence[str], int, _Wait[dict[str, Answer]]]] = []
+        self._lookups: list[tuple[Sequence[str], tuple[int, str], _Wait[dict[str, Answer]]]] = []
         self._paid: list[tuple[Paid, dict[str, tuple[str, bytes]], _Wait[None]]] = []
         self._rows: list[tuple[Sequence[Row], Sequence[Opinion], _Wait[None]]] = []
         self._jobs: list[tuple[Callable[[duckdb.DuckDBPyConnection], object], _Wait[object]]] = []
@@ -93,10 +93,10 @@ class Store:
 
     # -------------------------------------------------------- asked for
 
-    async def look_up(self, keys: Sequence[str], since: int = 0) -> dict[str, Answer]:
-        """The newest answers for `keys`, those without one left out; only answers with an id from `since` on."""
+    async def look_up(self, keys: Sequence[str], since: int = 0, run: str = "") -> dict[str, Answer]:
+        """The newest answers for `keys` that `run` may use, with an id from `since` on; those without one are left out."""
         wait: _Wait[dict[str, Answer]] = _Wait()
-        self._lookups.append((keys, since, wait))
+        self._lookups.append((keys, (since, run), wait))
         self._wake.set()
         return await wait.result()
 
@@ -195,11 +195,12 @@ class Store:
             connection.commit()
 
         def read(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Answer]]:
-            found: dict[int, dict[str, Answer]] = {}
-            for since in {since for _, since, _ in lookups}:
-                keys = [key for some, at, _ in lookups if at == since for key in some]
-                found[since] = look_up(connection, keys, since, self)
-            return [{key: found[since][key] for key in keys if key in found[since]} for keys, since, _ in lookups]
+            found: dict[tuple[int, str], dict[str, Answer]] = {}
+            for who in {who for _, who, _ in lookups}:
+                since, run = who
+                keys = [key for some, whose, _ in lookups if whose == who for key in some]
+                found[who] = look_up(connection, keys, since, self, run)
+            return [{key: found[who][key] for key in keys if key in found[who]} for keys, who, _ in lookups]
 
         if waits:
             _, error = await self._try(write)

@@ -42,12 +42,14 @@ class Verdict:
             several judges `tied`.
         reason: the judge's reason, or what went wrong.
         raw: the judge's last reply, kept when it could not be parsed.
+        categories: of an intrinsic verdict, the subcategories that the judge named.
     """
 
     label: int | None
     status: Status
     reason: str = ""
     raw: str = ""
+    categories: tuple[str, ...] = ()
 
 
 class NoIntent(Exception):

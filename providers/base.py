@@ -18,6 +18,7 @@ import orjson
 Kind = Literal["chat", "image", "edit"]
 Finish = Literal["stop", "length", "refused", "blocked"]
 Stage = Literal["request", "response"]
+Need = Literal["images in", "images out"]
 ImageSource = bytes | Path | Callable[[], Awaitable[bytes]]
 
 
@@ -116,6 +117,17 @@ class Request:
     def images(self) -> tuple[Image, ...]:
         return tuple(part for part in self.parts if isinstance(part, Image))
 
+    @property
+    def image_due(self) -> bool:
+        """Whether an image is asked for."""
+        return self.kind != "chat"
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What an endpoint must be able to do beyond text to answer this."""
+        needs: set[Need] = {"images in"} if self.images else set()
+        return frozenset(needs | {"images out"} if self.image_due else needs)
+
 
 def clean(text: str) -> str:
     """`text` without lone surrogates, which no UTF-8 (a wire, a column) can hold; each becomes `?`."""
@@ -132,12 +144,16 @@ def digest_of(data: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one call used: tokens in and out, images made, and its cost in US dollars where the provider says it."""
+    """What one call used: tokens in and out, images made, and its cost in US dollars where the provider says it.
+
+    `reported` is False where the endpoint said nothing of tokens, or nothing that makes sense: the call is billed by an estimate.
+    """
 
     tokens_in: int = 0
     tokens_out: int = 0
     images: int = 0
     cost: float | None = None
+    reported: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +181,11 @@ class Response:
         reason: the provider's own words for why, such as a content filter's category.
         latency: seconds from sending to the last byte.
         block: of a block, where it struck and by which categories; None where that is not known.
+        thoughts: what the model thought before it answered, apart from `text`; kept, and no part of the answer.
+        missing: why there is nothing to judge although nobody refused, such as an answer that came in `reasoning_content`; empty
+            where there is something. Such an answer is unjudged, and a later run asks again.
+        model: the name of the model that served the call, as the endpoint gives it; empty where it gives none.
+        asks_again: whether asking once more may bring what is `missing`.
     """
 
     text: str = ""
@@ -174,6 +195,10 @@ class Response:
     usage: Usage = Usage()
     latency: float = 0.0
     block: Block | None = None
+    thoughts: str = ""
+    missing: str = ""
+    model: str = ""
+    asks_again: bool = field(default=False, compare=False)
 
     @property
     def empty(self) -> bool:
@@ -184,7 +209,15 @@ class Response:
 
 
 class ProviderError(Exception):
-    """What a provider may raise: one of those below, by what the gateway does about it."""
+    """What a provider may raise: one of those below, by what the gateway does about it.
+
+    Attributes:
+        usage: what the failed call used, where its body said so: it is paid for all the same.
+        partial: what came before the failure, kept to be looked at and never judged.
+    """
+
+    usage: Usage | None = None
+    partial: Response | None = None
 
 
 class RateLimited(ProviderError):
@@ -207,6 +240,10 @@ class Transient(ProviderError):
         self.unreachable = unreachable
 
 
+class Malformed(Transient):
+    """A complete answer that cannot be read, such as a picture that is none: it was paid for, so it is asked for twice at most."""
+
+
 class Timeout(Transient):
     """No answer in time: worth trying again, and a sign that the endpoint has too much to do."""
 
@@ -220,7 +257,17 @@ class Withdrawn(ProviderError):
 
 
 class Misconfigured(ProviderError):
-    """This model will never work (wrong key, wrong name): it stops and the others go on. The message says what to change."""
+    """This model will never work (wrong key, wrong name): it stops and the others go on. The message says what to change.
+
+    Args:
+        needs: of an endpoint that takes or gives no images: only requests that need that stop.
+        doubtful: whether it could be this request's alone, as a bare 403 can: a model that has answered others goes on.
+    """
+
+    def __init__(self, message: str, *, needs: Need | None = None, doubtful: bool = False) -> None:
+        super().__init__(message)
+        self.needs = needs
+        self.doubtful = doubtful
 
 
 # ---------------------------------------------------------------- who answers

@@ -108,7 +108,7 @@ class Gateway:
         """The stored answers for `keys`; nothing is sent."""
         found = {key: self._recent[key] for key in keys if key in self._recent}
         missing = [key for key in keys if key not in found]
-        return found | (await self._store.look_up(missing, self.since) if missing else {})
+        return found | (await self._store.look_up(missing, self.since, self._run) if missing else {})
 
     async def ask(self, endpoint: Endpoint, request: Request, *, looked_up: bool = False) -> Asked:
         """The answer of `endpoint` to `request`. With `looked_up` the cache was asked in vain, some time ago in this run.
@@ -133,7 +133,7 @@ class Gateway:
         flight = self._flights[key] = _Flight()
         try:
             if not looked_up or int(key[:16], 16) in self._made:
-                found = await self._store.look_up([key], self.since)
+                found = await self._store.look_up([key], self.since, self._run)
                 if key in found:
                     flight.answer = found[key]
                     endpoint.counts.cached += 1
