@@ -61,7 +61,6 @@ CREATE TABLE runs (
     summary VARCHAR          -- JSON: calls, cached, cost, seconds
 );
 
-
 -- where several judges were asked: what each of them said of a row
 CREATE TABLE opinions (
     run VARCHAR,
