@@ -58,7 +58,8 @@ Make = Callable[[Request], Awaitable[Json]]
 Read = Callable[[Json], Response]
 Files = Callable[[Request], Awaitable[list[File]]]
 DOWNLOADS = 3
-"""Tries of fetching a picture that was made and paid for; the wait before each is a second longer."""
+DOWNLOAD_PAUSE = 1.0
+"""Tries of fetching a picture that was made and paid for, and seconds between them, more each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +345,7 @@ class HostedProvider:
                 if number == DOWNLOADS:
                     why = str(error) or f"nothing came within {self._timeout:g} s"
                     raise Rejected(f"the image was made and paid for, but {why}, {DOWNLOADS} times") from None
-                await anyio.sleep(number)
+                await anyio.sleep(number * DOWNLOAD_PAUSE)
         raise AssertionError
 
     async def _downloaded(self, url: str) -> bytes:

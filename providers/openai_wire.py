@@ -122,7 +122,8 @@ def message_parts(message: Json) -> tuple[list[str], list[str], list[object]]:
     texts: list[str] = []
     thoughts: list[str] = []
     addresses: list[object] = []
-    for part in [*parts, *(message.get("images") or [])]:
+    images = message.get("images")
+    for part in [*parts, *(images if isinstance(images, list) else [])]:
         if isinstance(part, str):
             texts.append(part)
         elif isinstance(part, dict):
