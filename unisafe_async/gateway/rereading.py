@@ -130,6 +130,6 @@ def reread_words(counts: Mapping[str, int]) -> str:
     total = sum(changed.values())
     if not total:
         return ""
-    parts = [f"{cause} {number:,}{' (asked again)' if cause in AGAIN else ''}" for cause, number in sorted(changed.items())]
+    parts = [f"{cause} {number:,}{' (asked again)' if cause in AGAIN else ''}" for cause, number in Counter(changed).most_common()]
     noun = "stored answer was" if total == 1 else "stored answers were"
     return f"{total:,} {noun} read by newer rules: {', '.join(parts)}"
