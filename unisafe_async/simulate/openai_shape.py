@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from providers.base import Image, Part, Request, Response, Text, digest_of
-from providers.http import media_type_of
+from providers.pictures import decoded
 from unisafe_async.simulate.shape import Asked, encoded
 
 
@@ -94,7 +94,7 @@ class OpenAIShape:
         for name, value in form.items():
             if name.startswith("image") and isinstance(value, web.FileField):
                 data = value.file.read()
-                images.append(Image.from_bytes(data, media_type_of(data)))
+                images.append(Image.from_bytes(data, decoded(data).media_type))
         seed = int(str(form["seed"])) if "seed" in form else None
         asked = Request("edit", (*images, Text(str(form["prompt"]))), seed=seed)
         return Asked(str(form["model"]), asked, digest_of(asked.canonical + str(form["model"]).encode()))
