@@ -49,20 +49,17 @@ ALIASES = {
 }
 """What vendors call a parameter, in lower case, and what we do."""
 
-NAME = re.compile(
-    r"(?<![\w.])(?:generation_?config\.)?("
-    + "|".join(re.escape(name) for name in sorted(ALIASES, key=len, reverse=True))
-    + r")(?!\w)",
-    re.I,
-)
+NAMES = "|".join(re.escape(name) for name in sorted(ALIASES, key=len, reverse=True))
+NAME = re.compile(rf"(?<![\w.])(?:generation_?config\.)?({NAMES})(?!\w)", re.I)
 REFUSES = re.compile(
-    r"not (currently |yet )?(supported?|permitted|allowed|accepted|available|enabled|recogni[sz]ed|compatible)|n[o']t support|unsupported|deprecated"
-    r"|cannot (both )?be|can't be|unknown|unrecogni[sz]ed|unexpected|extra (inputs|fields)|only (the default|\d)|no longer|must not be|invalid (parameter|argument|field)"
-    r"|remove (the )?|cannot find field|unavailable",
+    r"not (currently |yet )?(supported?|permitted|allowed|accepted|available|enabled|recogni[sz]ed|compatible)|n[o']t support"
+    r"|unsupported|deprecated|cannot (both )?be|can't be|unknown|unrecogni[sz]ed|unexpected|extra (inputs|fields)"
+    r"|only (the default|\d)|no longer|must not be|invalid (parameter|argument|field)|remove (the )?|cannot find field|unavailable",
     re.I,
 )
 RANGE = re.compile(
-    r"\bbetween\b|\brange\b|must be (at|less|greater|a|an|no|<|>|one of|in)|(less|greater) than|at (most|least)|too (large|small|high|low)",
+    r"\bbetween\b|\brange\b|must be (at|less|greater|a|an|no|<|>|one of|in)|(less|greater) than"
+    r"|at (most|least)|too (large|small|high|low)",
     re.I,
 )
 VALUE = re.compile(r"\d+ ?x ?\d+|\bvalues?\b", re.I)
@@ -104,7 +101,7 @@ def _refuses(flat: Flat) -> bool:
     """Whether the parameter itself is refused, and not a value out of its range."""
     if REFUSES.search(flat.message):
         return True
-    return not CODES.isdisjoint(flat.codes) and not RANGE.search(flat.message)
+    return not CODES.isdisjoint(flat.lowered) and not RANGE.search(flat.message)
 
 
 def _names(flat: Flat) -> list[str]:

@@ -1,8 +1,8 @@
 """What response headers say of rate limits and waits, in every dialect that is in use.
 
-Dialects: `x-ratelimit-KIND-WHAT` (OpenAI, Azure, Groq, xAI), `-KIND-WHAT-WINDOW` (Cerebras, Mistral), `x-ratelimit-KIND` (OpenRouter,
-Together, GitHub), `ratelimit-KIND` (Replicate, IETF draft), `x-tokenlimit-KIND` (Together), `x-ratelimitbysize-KIND-WINDOW` and
-`ratelimitbysize-KIND` (Mistral, tokens), `anthropic-ratelimit-WHAT-KIND`.
+Dialects: `x-ratelimit-KIND-WHAT` (OpenAI, Azure, Groq, xAI), `-KIND-WHAT-WINDOW` (Cerebras, Mistral), `x-ratelimit-KIND`
+(OpenRouter, Together, GitHub), `ratelimit-KIND` (Replicate, IETF draft), `x-tokenlimit-KIND` (Together),
+`x-ratelimitbysize-KIND-WINDOW` and `ratelimitbysize-KIND` (Mistral, tokens), `anthropic-ratelimit-WHAT-KIND`.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def _set(gauge: Gauge, kind: str, value: str) -> None:
 
 
 def _reset(value: str | None, window: float, clock: Clock) -> float | None:
-    """Seconds until a reset: a plain number is seconds up to its window, then milliseconds, above 1e9 an epoch, above 1e12 in ms."""
+    """Seconds until a reset: a plain number is seconds up to its window, then milliseconds; above 1e9 an epoch (1e12: in ms)."""
     if not value:
         return None
     number = _number(value)

@@ -224,7 +224,7 @@ async def test_the_limits_an_endpoint_reported_last_are_there_to_be_read() -> No
         assert provider.reported == Limits()
         await provider.call(HELLO)
         await provider.call(HELLO)
-        assert provider.reported == Limits(59, None, 90.0, 2.0)
+        assert provider.reported == Limits(59, None, 60.0, 2.0)
 
 
 async def test_a_call_that_is_cancelled_leaves_the_provider_usable() -> None:
