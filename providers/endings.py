@@ -44,25 +44,25 @@ EMPTY = Ending("stop", missing="empty answer", asks_again=True)
 # ---------------------------------------------------------------- chat completions: OpenAI, Azure, OpenRouter, Mistral, vLLM, ...
 
 BLOCKED = names_in(
-    "content_filter content_filtered contentfilter sensitive sensitive_content safety recitation blocklist spii prohibited_content "
-    "image_safety image_prohibited_content image_recitation model_armor moderation moderated content_moderation content_moderated "
-    "content_blocked content_policy content_policy_violation guardrail guardrails guardrail_intervened blocked violation risk "
-    "error_toxic refusal"
+    "content_filter content_filtered contentfilter sensitive sensitive_content safety recitation blocklist spii "
+    "prohibited_content image_safety image_prohibited_content image_recitation model_armor moderation moderated "
+    "content_moderation content_moderated content_blocked content_policy content_policy_violation guardrail guardrails "
+    "guardrail_intervened blocked violation risk error_toxic refusal"
 )
 FAILED = names_in(
     "error timeout timed_out network_error connection_error abort aborted cancelled canceled cancelling user_cancel "
-    "client_disconnect disconnected interrupted preempted expired failed failure job_failed exception server_error internal_error system_error "
-    "internal_server_error upstream_error provider_error engine_error model_error insufficient_system_resource unavailable "
-    "service_unavailable overloaded rate_limit rate_limited error_limit malformed_model_output malformed_tool_use "
-    "malformed_function_call queued in_progress"
+    "client_disconnect disconnected interrupted preempted expired failed failure job_failed exception server_error "
+    "internal_error system_error internal_server_error upstream_error provider_error engine_error model_error "
+    "insufficient_system_resource unavailable service_unavailable overloaded rate_limit rate_limited error_limit "
+    "malformed_model_output malformed_tool_use malformed_function_call queued in_progress"
 )
 CUT = names_in(
     "length model_length max_tokens max_output_tokens max_completion_tokens max_messages max_length token_limit truncated "
     "model_context_window_exceeded context_length_exceeded repetition_truncation"
 )
 ENDED = names_in(
-    "stop stop_sequence stop_token end_turn pause_turn eos eos_token end tool_calls tool_call tool_use function_call "
-    "complete completed finish finished done null none"
+    "stop stop_sequence stop_token end_turn pause_turn eos eos_token end tool_calls tool_call tool_use function_call complete "
+    "completed finish finished done null none"
 ) | {""}
 MEANINGS: tuple[tuple[frozenset[str], Meaning], ...] = ((BLOCKED, "blocked"), (FAILED, "failed"), (CUT, "length"), (ENDED, "stop"))
 WORDS = {word: meaning for words, meaning in MEANINGS for word in words}

@@ -108,7 +108,7 @@ def _until(value: str, clock: Clock) -> float | None:
     """Seconds from now to an RFC 3339 time or an HTTP date, 0 for what is past; None for anything else."""
     value = value.strip()
     try:
-        moment = datetime.fromisoformat(value) if value[:1].isdigit() else parsedate_to_datetime(value)
+        moment = datetime.fromisoformat(value) if re.match(r"\d{4}-\d\d-\d\d", value) else parsedate_to_datetime(value)
         wait = moment.timestamp() - clock()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
