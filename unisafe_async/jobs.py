@@ -46,8 +46,9 @@ def generation_request(item: Item, image: Image | None, sampling: Sampling, samp
 class Job:
     """Filled in as answers come; `row` turns it into a row once both verdicts are there.
 
-    `requests` holds, for each question that came up, what each judge that can answer it is asked; `said` what they answered, and
-    `no_intent` what the extractors said that found none; all by the judge's position.
+    `kept` is the id under which is stored what came before the model failed. `requests` holds, for each question that came up, what
+    each judge that can answer it is asked; `said` what they answered, and `no_intent` what the extractors said that found none; all
+    by the judge's position.
     """
 
     item: Item
@@ -60,6 +61,7 @@ class Job:
     contextual: Verdict | None = None
     intrinsic: Verdict | None = None
     error: str | None = None
+    kept: int | None = None
     contextual_claimed: bool = False
     called: bool = False
     finished: bool = False
@@ -173,7 +175,7 @@ class Job:
             self.sample,
             self.outcome,
             self.error,
-            self.answer.id if self.answer else None,
+            self.answer.id if self.answer else self.kept,
             contextual.label,
             contextual.status,
             contextual.reason,

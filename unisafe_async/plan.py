@@ -89,7 +89,7 @@ class Plan:
         return [*self.models, *self.judges]
 
 
-HISTORY = "SELECT avg(latency) FILTER (WHERE latency > 0), avg(tokens_out) FROM responses WHERE identity = ?"
+HISTORY = "SELECT avg(latency) FILTER (WHERE latency > 0), avg(tokens_out) FROM responses WHERE identity = ? AND key <> ''"
 
 
 async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
