@@ -94,6 +94,7 @@ async def _counted(endpoint: Endpoint, request: Request) -> Response:
         response = endpoint.bill(request, await called(endpoint.provider, request, endpoint.notes))
         answered = True
         endpoint.outage.answered()
+        endpoint.concurrency.widen()
         return response
     except Withdrawn as error:
         raise Draining(str(error)) from None

@@ -31,7 +31,8 @@ class Tries:
         self._pauses = pauses
         self._failures = self._malformed = self._refusals = 0
         self._since: tuple[float, int] | None = None
-        self._last = 0
+        self._last: int | None = None
+        self._suspect = False
 
     async def of(self, once: Callable[[Tries], Awaitable[Response]]) -> Response:
         """What `once` returns, called again with full jitter while what it raises is an error that passes."""
@@ -59,20 +60,21 @@ class Tries:
     def failed(self, error: RateLimited | Transient) -> None:
         """Count a try that failed; raises Misconfigured where the endpoint has failed for everybody too long."""
         outage, now = self._endpoint.outage, self._pauses.now()
+        self._suspect |= self._last is not None and outage.answers > self._last
         if isinstance(error, RateLimited):
             self._refusals += 1
         elif isinstance(error, Malformed):
             outage.answered()
             self._malformed += 1
             self._failures += 1
-        elif outage.failed(self, now, suspect=self._failures > 0 and outage.answers > self._last):
+        elif outage.failed(self, now, suspect=self._suspect):
             self._since = None
             self._stop_if_dead(error, now)
             return
         else:
             self._failures += 1
+            self._last = outage.answers
         self._since = self._since or (now, outage.answers)
-        self._last = outage.answers
 
     def _stop_if_dead(self, error: Transient, now: float) -> None:
         endpoint, outage = self._endpoint, self._endpoint.outage
