@@ -50,8 +50,9 @@ def generation_request(item: Item, image: Image | None, sampling: Sampling, samp
 class Job:
     """Filled in as answers come; `row` turns it into a row once every verdict is there.
 
-    `requests` holds, for each question that came up, what each judge that can answer it is asked; `said` what they answered, and
-    `no_intent` what the extractors said that found none; all by the judge's position. `claimed` are questions that somebody asks.
+    `kept` is the id under which is stored what came before the model failed. `requests` holds, for each question that came up, what
+    each judge that can answer it is asked; `said` what they answered, and `no_intent` what the extractors said that found none; all
+    by the judge's position. `claimed` are questions that somebody asks.
     """
 
     item: Item
@@ -63,6 +64,7 @@ class Job:
     intent: str | None = None
     verdicts: dict[Question, Verdict] = field(default_factory=dict)
     error: str | None = None
+    kept: int | None = None
     called: bool = False
     finished: bool = False
     claimed: set[Question] = field(default_factory=set)
@@ -189,7 +191,7 @@ class Job:
             self.sample,
             self.outcome,
             self.error,
-            self.answer.id if self.answer else None,
+            self.answer.id if self.answer else self.kept,
             contextual.label,
             contextual.status,
             contextual.reason,
