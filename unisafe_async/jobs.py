@@ -115,6 +115,11 @@ class Job:
         self.said[question][position] = verdict
         self._settle(question, jury.decide(tuple(self.requests[question]), self.said[question]))
 
+    def unhears(self, question: Question, position: int) -> None:
+        """Leave out what a judge said, which is to be asked again."""
+        self.said[question].pop(position, None)
+        self._settle(question, None)
+
     def _settle(self, question: Question, verdict: Verdict | None) -> None:
         if question == "contextual":
             self.contextual = verdict
