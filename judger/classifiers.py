@@ -59,10 +59,6 @@ class Classifier(ABC):
             log.warning("%s cannot ask about a response: %s: %s", type(self).__name__, type(error).__name__, error)
             return None
 
-    def thoughts_request(self, response: Response) -> Request | None:
-        """As `intrinsic_request`, about what a model thought."""
-        return self.intrinsic_request(Response(text=response.thoughts), image=False)
-
     def read(self, request: Request, response: Response) -> Verdict:
         """The verdict in a reply; one that was cut off, or in which something is missing, holds none."""
         if response.finish == "blocked":

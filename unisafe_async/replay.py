@@ -14,7 +14,8 @@ from providers.recorded import Recorded
 from unisafe_async.dataset import Images, Item, ItemError
 from unisafe_async.gateway import Endpoint, Gateway, key_of
 from unisafe_async.jobs import Job, Sampling, generation_request
-from unisafe_async.jury import Jury, Question
+from unisafe_async.judged import Question
+from unisafe_async.jury import Jury
 
 
 async def jobs_of(
@@ -74,8 +75,7 @@ async def replay(jobs: Sequence[Job], gateway: Gateway, jury: Jury) -> None:
     for _, job in wanted:
         if job.answer is not None:
             job.endpoint.counts.cached += not job.called
-            if not job.decide_without_call():
-                answered.append(job)
+            answered.append(job)
     await _fill_verdicts(answered, gateway, jury)
 
 
@@ -131,8 +131,7 @@ class _Extraction:
         """Where nobody found an intent, whose reply of an earlier run could not be read is to be asked again."""
         for job, position in self._doubtful:
             if job.intent is None:
-                job.no_intent.pop(position, None)
-                job.contextual = None
+                job.finds_no_intent_yet(position)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +151,7 @@ class _Ask:
 
 def _asks(jobs: Sequence[Job], jury: Jury) -> list[_Ask]:
     """The verdicts that could be in the cache: whose requests are known."""
-    asks = []
-    for job in jobs:
-        asks += [_Ask(job, "intrinsic", *ask) for ask in job.asks(jury, "intrinsic")]
-        if job.contextual is None and job.intent is not None:
-            asks += [_Ask(job, "contextual", *ask) for ask in job.asks(jury, "contextual")]
-    return asks
+    return [_Ask(job, question, *ask) for job in jobs for question in job.askable(jury) for ask in job.asks(jury, question)]
 
 
 async def _fill_verdicts(jobs: Sequence[Job], gateway: Gateway, jury: Jury) -> None:
@@ -174,7 +168,7 @@ async def _fill_verdicts(jobs: Sequence[Job], gateway: Gateway, jury: Jury) -> N
         for key, ask in keyed:
             asks += _next(ask, found.get(key), gateway, jury, passed_over)
     for ask in passed_over:
-        decided = ask.job.contextual if ask.question == "contextual" else ask.job.intrinsic
+        decided = ask.job.verdicts.get(ask.question)
         if decided is None or decided.label is None:
             ask.job.unhears(ask.question, ask.position)
 
