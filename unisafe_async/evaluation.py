@@ -276,7 +276,7 @@ async def prepared(
 
 
 def judges_of(config: Config) -> list[Judge | Classifier]:
-    """How each judge asks and reads, in order; those that go by the rubrics share one.
+    """How each judge asks and reads, in order; those that go by the rubrics share one, or two where `structured` differs.
 
     Raises ConfigError for a rubric or a classifier that cannot be used.
     """
@@ -284,14 +284,16 @@ def judges_of(config: Config) -> list[Judge | Classifier]:
         rubrics = load_rubrics(config.base / config.judge.rubrics if config.judge.rubrics else None)
     except RubricError as error:
         raise ConfigError(f"{config.file}: judge.rubrics: {error}") from None
-    by_rubrics = Judge(rubrics, config.judge.max_tokens, config.judge.temperature)
+    by_rubrics = {
+        structured: Judge(rubrics, config.judge.max_tokens, config.judge.temperature, structured) for structured in (True, False)
+    }
     judges: list[Judge | Classifier] = []
     for place, seat in config.judge.seats:
         try:
             judges.append(
                 classifier_of(seat.kind, frozenset(seat.takes), seat.threshold, seat.kind_options)
                 if seat.classifies
-                else by_rubrics
+                else by_rubrics[seat.structured]
             )
         except ClassifierError as error:
             raise ConfigError(f"{config.file}: {place}.kind: {error}") from None

@@ -116,6 +116,12 @@ class Job:
             unjudged = jury.unjudged(self.no_intent)
             self.verdicts |= dict.fromkeys(WITH_INTENT, unjudged)
 
+    def finds_no_intent_yet(self, position: int) -> None:
+        """Leave out that an extractor found none, which is to be asked again."""
+        self.no_intent.pop(position, None)
+        for question in WITH_INTENT:
+            self.verdicts.pop(question, None)
+
     def askable(self, jury: Jury) -> list[Question]:
         """The open questions that can be put now."""
         return [question for question in self.open(jury) if question not in WITH_INTENT or self.intent is not None]
@@ -140,6 +146,11 @@ class Job:
         """What a judge said; the verdict is there once the jury can decide."""
         self.said[question][position] = verdict
         self._settle(question, jury.decide(tuple(self.requests[question]), self.said[question]))
+
+    def unhears(self, question: Question, position: int) -> None:
+        """Leave out what a judge said, which is to be asked again."""
+        self.said[question].pop(position, None)
+        self.verdicts.pop(question, None)
 
     def _settle(self, question: Question, verdict: Verdict | None) -> None:
         if verdict is not None:

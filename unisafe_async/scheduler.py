@@ -25,7 +25,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from cache import Row, Store
 from cache.batches import under_way
-from judger import NoIntent, verdict_of
+from judger import NoIntent, has_intent, readable, verdict_of
 from providers.base import ProviderError, Request, Response
 from unisafe_async.batches import BatchLane
 from unisafe_async.dataset import Dataset, Item, ItemError
@@ -262,7 +262,8 @@ class Pipeline:
         """The intent from the first extractor that finds one; the contextual verdict that follows where none does."""
         for position in job.extractors(self.jury):
             try:
-                job.intent = await self.jury.rubric.intent(partial(self._asked, job, position), job.intent_request)
+                ask = partial(self._asked, job, position, lambda _, response: has_intent(response))
+                job.intent = await self.jury.rubric.intent(ask, job.intent_request)
                 return
             except NoIntent as missing:
                 job.misses_intent(self.jury, position, missing.verdict)
@@ -289,11 +290,12 @@ class Pipeline:
 
     async def _hear(self, job: Job, question: Verdicts, position: int, request: Request) -> None:
         judge = self.jury.seats[position].judge
-        verdict = await verdict_of(judge, partial(self._asked, job, position), request)
+        verdict = await verdict_of(judge, partial(self._asked, job, position, partial(readable, judge)), request)
         job.hears(self.jury, question, position, verdict)
 
-    async def _asked(self, job: Job, position: int, request: Request) -> Response:
-        asked = await self.gateway.ask(self.jury.seats[position].endpoint, request)
+    async def _asked(self, job: Job, position: int, usable: Callable[[Request, Response], bool], request: Request) -> Response:
+        """A judge's reply; one of an earlier run that is not `usable` is asked for again."""
+        asked = await self.gateway.ask(self.jury.seats[position].endpoint, request, usable=partial(usable, request))
         job.called |= not asked.cached
         return asked.response
 

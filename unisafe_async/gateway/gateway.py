@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import anyio
@@ -73,6 +73,7 @@ class Gateway:
         self._store = store
         self._run = run
         self.since = since
+        self._began = store.ids.next()
         self._flights: dict[str, _Flight] = {}
         self._recent: OrderedDict[str, Answer] = OrderedDict()
         self._made: set[int] = set()
@@ -96,15 +97,22 @@ class Gateway:
     async def _stored(self, keys: Sequence[str]) -> dict[str, Answer]:
         return await self.rereading.read(await self._store.look_up(keys, self.since, self._run))
 
-    async def ask(self, endpoint: Endpoint, request: Request, *, looked_up: bool = False) -> Asked:
+    def earlier(self, answer: Answer) -> bool:
+        """Whether an answer is older than this run; what another pass of it, or a batch job that it collected, brought is not."""
+        return answer.id < self._began
+
+    async def ask(
+        self, endpoint: Endpoint, request: Request, *, looked_up: bool = False, usable: Callable[[Response], bool] | None = None
+    ) -> Asked:
         """The answer of `endpoint` to `request`. With `looked_up` the cache was asked in vain, some time ago in this run.
 
+        A stored answer of an earlier run that is not `usable`, as a judge's reply that cannot be read, is asked for again.
         Raises ProviderError when there is none to be had, NotRun when nothing may be sent.
         """
         key = key_of(endpoint.provider.identity, request)
         while True:
             known = self._recent.get(key)
-            if known is not None:
+            if known is not None and self._serves(known, usable):
                 endpoint.counts.cached += 1
                 return Asked(known, True)
             flight = self._flights.get(key)
@@ -113,14 +121,14 @@ class Gateway:
             await flight.done.wait()
             if flight.error is not None:
                 raise flight.error
-            if flight.answer is not None:
+            if flight.answer is not None and self._serves(flight.answer, usable):
                 endpoint.counts.cached += 1
                 return Asked(flight.answer, True)
         flight = self._flights[key] = _Flight()
         try:
             if not looked_up or int(key[:16], 16) in self._made:
                 found = await self._stored([key])
-                if key in found:
+                if key in found and self._serves(found[key], usable):
                     flight.answer = found[key]
                     endpoint.counts.cached += 1
                     self._remember(key, found[key])
@@ -137,6 +145,9 @@ class Gateway:
         finally:
             del self._flights[key]
             flight.done.set()
+
+    def _serves(self, answer: Answer, usable: Callable[[Response], bool] | None) -> bool:
+        return usable is None or not self.earlier(answer) or usable(answer.response)
 
     def _remember(self, key: str, answer: Answer) -> None:
         if not answer.response.images and len(answer.response.text) < 20_000:
