@@ -117,7 +117,7 @@ class BatchHttp(HostedProvider):
         return Misconfigured(f'{self.base_url} has no batch API; take out mode = "batch", or check base_url')
 
     def _line(self, line: bytes) -> Json:
-        return parsed(line.replace(self._secret, b"[key]") if self._secret else line)
+        return parsed(self._cut(line))
 
     def _entry(self, fields: Json, body_key: str, body: Json) -> bytes:
-        return orjson.dumps({**fields, body_key: body | self._extra})
+        return orjson.dumps({**fields, body_key: self._added.over(body, "chat")})

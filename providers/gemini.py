@@ -62,7 +62,7 @@ class Gemini(HostedProvider):
         path = f"models/{self.model.removeprefix('models/')}:generateContent"
         while True:
             structured = self._structured and request.schema is not None
-            answer = await self._post(path, await content_body(request, self._safety, structured=structured))
+            answer = await self._post(path, await content_body(request, self._safety, structured=structured), kind=request.kind)
             if answer.status_code == 200:
                 with reading():
                     return content_response(parsed(self._content(answer)))

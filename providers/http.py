@@ -23,14 +23,14 @@ import httpx2
 import openai
 import orjson
 
-from providers.base import Capabilities, Limits, Misconfigured, ProviderError, Rejected, Request, Response, Timeout, Transient
+from providers.additions import Additions, Cutter, form_fields
+from providers.base import Capabilities, Kind, Limits, Misconfigured, ProviderError, Rejected, Request, Response, Timeout, Transient
 from providers.failures import failure_of
 from providers.images import Fitting, ImageLimits
+from providers.listing import PAGES, cannot_be_listed, names_in, next_page
 
 Json = dict[str, Any]
 File = tuple[str, tuple[str, bytes, str]]
-SHORTEST_KEY = 8
-"""Anything shorter is a stand-in such as `none`, and may be part of ordinary words."""
 SAMPLING = ("temperature", "top_p")
 """What newer reasoning models do not take; a request is then sent without, and `notes` says so."""
 MAX_IMAGE_BYTES = 64 * 1024 * 1024
@@ -42,6 +42,9 @@ class HostedOptions(TypedDict, total=False):
     timeout: seconds for one call, from connecting to the last byte; 120 unless told.
     max_connections: connections kept open at most; 64 unless told.
     extra: further keys for every body; they are part of `identity`.
+    extra_by_kind: further keys for bodies of one kind of request, over those of `extra`; they are part of `identity`.
+    more_headers: further headers of every call; they are part of `identity`.
+    secret_headers: such headers whose values are never shown, stored or part of `identity`.
     title: what people call the vendor, for messages.
     images: what images it takes; others are made to fit, and `notes` says so.
     """
@@ -49,6 +52,9 @@ class HostedOptions(TypedDict, total=False):
     timeout: float
     max_connections: int
     extra: Mapping[str, object] | None
+    extra_by_kind: Mapping[Kind, Mapping[str, object]]
+    more_headers: Mapping[str, str]
+    secret_headers: Mapping[str, str]
     title: str
     images: ImageLimits | None
 
@@ -59,7 +65,7 @@ class HostedProvider:
     Args:
         model: its name at the endpoint.
         base_url: what every path is appended to.
-        api_key: never part of `identity`, and cut out of every error message.
+        api_key: never part of `identity`, and cut out of every error message; nothing is sent for an empty one.
         headers: sent with every call, such as the one that carries the key.
         capabilities: what the model takes and gives.
         query: what every address ends with, such as `?api-version=2024-10-21`.
@@ -69,7 +75,10 @@ class HostedProvider:
     TITLE = "the endpoint"
 
     LIST_QUERY = ""
-    """What makes the first page of the list of models hold all of them."""
+    """What makes the first page of the list of models hold as many of them as it can."""
+
+    LIST_CURSOR = "after"
+    """What the next page is asked for by, with the last model of this one."""
 
     def __init__(
         self,
@@ -83,22 +92,27 @@ class HostedProvider:
         query: str = "",
         **options: Unpack[HostedOptions],
     ) -> None:
-        extra, images = options.get("extra"), options.get("images")
+        images = options.get("images")
+        added = Additions(
+            options.get("extra") or {},
+            options.get("extra_by_kind", {}),
+            options.get("more_headers", {}),
+            options.get("secret_headers", {}),
+        )
         self.model = model
         self.title = options.get("title", self.TITLE)
         self.base_url = base_url.rstrip("/")
         self.capabilities = capabilities
         self.reported = Limits()
-        self.identity = identity
-        if extra:
-            self.identity += "|" + orjson.dumps(dict(extra), option=orjson.OPT_SORT_KEYS).decode()
+        self.identity = identity + added.identity
         if not api_key.isascii() or not api_key.isprintable():
             raise Misconfigured("the key holds a character that no HTTP header can; check the variable named by `key_env`")
-        self._secret = api_key.encode() if len(api_key) >= SHORTEST_KEY else b""
-        self._own_headers = dict(headers)
+        self._added = added
+        self._cut = Cutter(api_key, *added.secrets.values())
+        self._own_headers = added.beside(headers)
         self._timeout = options.get("timeout", 120.0)
         self._max_connections = options.get("max_connections", 64)
-        self._extra = dict(extra or {})
+        self._extra = dict(added.extra)
         self._query = query
         self._fitting = Fitting(self.title, images) if images is not None else None
         self._left_out: dict[str, str] = {}
@@ -155,22 +169,29 @@ class HostedProvider:
         return replace(request, temperature=temperature, top_p=None if "top_p" in self._left_out else request.top_p)
 
     async def models(self) -> list[str]:
-        """The names of the endpoint's models, as its first page lists them. Raises as `call` does; Rejected where it lists none."""
-        with self._network():
-            with anyio.fail_after(self._timeout):
-                answer = await self._http.get(f"{self.base_url}/models{self._query or self.LIST_QUERY}", headers=self._own_headers)
-        if answer.status_code != 200:
-            raise self._listing_error(answer)
-        with reading():
-            body = parsed(self._content(answer))
-            entries = body.get("data") or body.get("models") or []
-            return [str(entry.get("id") or entry.get("name")).removeprefix("models/") for entry in entries]
+        """The names of the endpoint's models, of all pages of its list. Raises as `call` does; Rejected where it lists none."""
+        url: str | None = f"{self.base_url}/models{self._query or self.LIST_QUERY}"
+        names: dict[str, None] = {}
+        with self._network(), anyio.fail_after(self._timeout):
+            for _ in range(PAGES):
+                assert url is not None
+                answer = await self._http.get(url, headers=self._own_headers)
+                if answer.status_code != 200:
+                    raise self._listing_error(answer)
+                page, before = error_body(self._content(answer)), len(names)
+                with reading():
+                    names.update(dict.fromkeys(names_in(page)))
+                    url = next_page(page, url, self.LIST_CURSOR)
+                if url is None or len(names) == before:
+                    break
+        return list(names)
 
     def _listing_error(self, answer: httpx2.Response) -> ProviderError:
         """What a status other than 200 means where models are listed: a list that is not there is no mistake."""
-        if answer.status_code in (404, 405, 501):
+        body = error_body(self._content(answer))
+        if cannot_be_listed(answer.status_code, body):
             return Rejected(f"{answer.status_code}")
-        return self._error(answer.status_code, error_body(self._content(answer)), answer.headers)
+        return self._error(answer.status_code, body, answer.headers)
 
     def _error(self, status: int, body: object, headers: httpx2.Headers) -> ProviderError:
         """The error that a status stands for."""
@@ -200,16 +221,17 @@ class HostedProvider:
         """What the vendor's headers say of its limits; None where they say nothing."""
         return None
 
-    async def _post(self, path: str, body: Json, files: list[File] | None = None) -> httpx2.Response:
-        """Send `body` as JSON, or as a form with `files`."""
-        body.update(self._extra)
+    async def _post(self, path: str, body: Json, files: list[File] | None = None, *, kind: Kind = "chat") -> httpx2.Response:
+        """Send `body`, for a request of `kind`, as JSON, or as a form with `files`."""
+        body = self._added.over(body, kind)
         url = self._urls.get(path)
         if url is None:
             url = self._urls[path] = httpx2.URL(f"{self.base_url}/{path}{self._query}")
         if files is None:
             request = httpx2.Request("POST", url, content=orjson.dumps(body), headers=self._headers, extensions=self._extensions)
         else:
-            request = httpx2.Request("POST", url, data=body, files=files, headers=self._own_headers, extensions=self._extensions)
+            form = form_fields(body)
+            request = httpx2.Request("POST", url, data=form, files=files, headers=self._own_headers, extensions=self._extensions)
             await request.aread()
         answer = await self._http.send(request)
         self.reported = self._limits_of(answer.headers) or self.reported
@@ -236,7 +258,7 @@ class HostedProvider:
 
     def _content(self, answer: httpx2.Response) -> bytes:
         """The body, with the key cut out of it where the endpoint repeats it."""
-        return answer.content.replace(self._secret, b"[key]") if self._secret else answer.content
+        return self._cut(answer.content)
 
 
 def parsed(content: bytes) -> Json:

@@ -38,7 +38,7 @@ class OpenAIBatches(OpenAICompatible, BatchHttp):
     async def entry(self, name: str, request: Request) -> bytes:
         request = await self._ready(request)
         body = await wire.chat_body(self.model, request, image_out=False, tokens_key=self._tokens_key, structured=False)
-        return self._entry({"custom_id": name, "method": "POST", "url": f"/v1/{CHAT}"}, "body", body)
+        return self._entry({"custom_id": name, "method": "POST", "url": f"/v1/{CHAT}"}, "body", self._in_dialect(body))
 
     async def submit(self, entries: Sequence[bytes], tag: str) -> str:
         content = ("unisafe.jsonl", b"\n".join(entries), "application/jsonl")

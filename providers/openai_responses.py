@@ -31,7 +31,7 @@ class OpenAIResponses(OpenAICompatible):
             structured = self._structured and request.schema is not None
             sent = self._without(request)
             body = await responses_body(self.model, sent, structured=structured)
-            answer = await self._post(RESPONSES, body)
+            answer = await self._post(RESPONSES, body, kind=request.kind)
             if answer.status_code == 200:
                 with reading():
                     return responses_response(parsed(self._content(answer)), self.title, self.model)
