@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Literal, Unpack
@@ -29,6 +29,9 @@ class OpenAICompatible(HostedProvider):
         image_api: how it is asked for an image: by `images.generate` and `images.edit`, or in a `chat` message.
         key_header: where the key goes: as a bearer token, or in the `api-key` header that Azure OpenAI takes.
         api_version: `api-version` of an Azure deployment's own address; None everywhere else.
+        seed_key: what the vendor calls `seed` in a chat's body.
+        edit_body: how it takes images to edit: in a form, or as data URLs in JSON.
+        image_leaves_out: what it refuses in requests for images.
         options: HostedOptions; its `extra` is such as `{"chat_template_kwargs": {...}}`.
     """
 
@@ -45,6 +48,9 @@ class OpenAICompatible(HostedProvider):
         image_api: Literal["images", "chat"] = "images",
         key_header: Literal["authorization", "api-key"] = "authorization",
         api_version: str | None = None,
+        seed_key: str = "seed",
+        edit_body: Literal["form", "json"] = "form",
+        image_leaves_out: Sequence[Literal["seed", "size"]] = (),
         **options: Unpack[HostedOptions],
     ) -> None:
         super().__init__(
@@ -60,20 +66,27 @@ class OpenAICompatible(HostedProvider):
         self._image_api = image_api
         if urlsplit(base_url).hostname == "api.openai.com" and not self.API:
             self._accepted = replace(self._accepted, names={"max_tokens": "max_completion_tokens"})
+        self._seed_key, self._edit_body, self._image_leaves_out = seed_key, edit_body, image_leaves_out
 
     async def _answer(self, request: Request) -> Response:
         if request.kind == "chat" or self._image_api == "chat":
             return await self._exchange(request, CHAT, self._chat_body, partial(self._chat_response, image_due=request.image_due))
+        request = self._drawable(request)
         read = partial(wire.images_response, picture=self._picture)
         if request.kind == "image":
             return await self._exchange(request, GENERATIONS, self._images_body, read)
+        if self._edit_body == "json":
+            return await self._exchange(request, EDITS, self._edit_in_json, read)
         return await self._exchange(request, EDITS, self._images_body, read, files=self._pictures)
 
     def _limits_of(self, headers: Mapping[str, str]) -> Limits | None:
         return limits_of(headers) if any("ratelimit" in name.lower() for name in headers) else None
 
     async def _chat_body(self, request: Request) -> Json:
-        return await wire.chat_body(self.model, request, self._accepted)
+        body = await wire.chat_body(self.model, request, self._accepted)
+        if "seed" in body:
+            body[self._seed_key] = body.pop("seed")
+        return body
 
     def _chat_response(self, body: Json, *, image_due: bool) -> Response:
         """A chat completion; some servers answer with a Responses object all the same."""
@@ -88,6 +101,18 @@ class OpenAICompatible(HostedProvider):
             if value is not None:
                 body[self._accepted.name(name)] = value
         return body
+
+    async def _edit_in_json(self, request: Request) -> Json:
+        return await self._images_body(request) | await wire.images_to_edit(request.images)
+
+    def _drawable(self, request: Request) -> Request:
+        """`request` for images without what the vendor refuses there."""
+        for name in self._image_leaves_out:
+            note = f"{self.title} takes no {name} for images: it was left out"
+            if getattr(request, name) is not None and note not in self._told_of:
+                self._told_of.append(note)
+        size = None if "size" in self._image_leaves_out else request.size
+        return replace(request, size=size, seed=None if "seed" in self._image_leaves_out else request.seed)
 
     async def _pictures(self, request: Request) -> list[File]:
         """The images of an edit as files of a form: several go as a list."""

@@ -45,7 +45,11 @@ class Case:
 
     @property
     def draws(self) -> bool:
-        return self.wire.startswith("openai images") or self.name in ("openrouter image out", "gemini NO_IMAGE", "gemini 400 modality")
+        return self.wire.startswith("openai images") or self.name in (
+            "openrouter image out",
+            "gemini NO_IMAGE",
+            "gemini 400 modality",
+        )
 
     @property
     def sees(self) -> bool:
@@ -210,7 +214,7 @@ def answers_in(file: Path) -> dict[int | None, dict[str, Any]]:
 # ---------------------------------------------------------------- what is expected, read
 
 
-def check(case: Case, found: Played) -> None:  # noqa: PLR0912 a line for each kind of expectation
+def check(case: Case, found: Played) -> None:
     expected, row, error = case.expected, found.row, found.row.error or ""
     answer = found.response
     if expected.startswith("blocked"):
@@ -228,7 +232,9 @@ def check(case: Case, found: Played) -> None:  # noqa: PLR0912 a line for each k
         assert (row.outcome, found.calls) == ("failed", 1)
         assert found.kinds_stopped if ("with pictures" in expected or "of this kind" in expected) else found.stopped
         assert bool(found.stopped) is not bool(found.kinds_stopped)
-        for words in re.findall(r"no credit|day is spent|day spent|key|takes|privacy|pull|enable_thinking|streams|firewall", expected):
+        for words in re.findall(
+            r"no credit|day is spent|day spent|key|takes|privacy|pull|enable_thinking|streams|firewall", expected
+        ):
             said = {"day is spent": "spent", "day spent": "spent", "firewall": "firewall|proxy"}.get(words, words)
             assert re.search(said, error, re.I), error
     elif expected.startswith("RateLimited"):
