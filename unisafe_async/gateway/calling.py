@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from providers.base import Image, Provider, ProviderError, Rejected, Request, Response, Text
-from providers.soundness import mend_error, mended, wrong_with_response, wrong_with_usage
+from providers.soundness import mend_error, mended, wrong_with_response
 
 
 async def called(provider: Provider, request: Request, notes: dict[str, str] | None = None) -> Response:
@@ -30,10 +30,7 @@ def sound(response: Response, notes: dict[str, str] | None = None) -> Response:
     wrong = wrong_with_response(response)
     if wrong:
         raise Rejected(f"the provider broke: {wrong}")
-    unknown = wrong_with_usage(response.usage)
-    if unknown and notes is not None:
-        notes.setdefault("usage", f"usage that makes no sense (such as {unknown}) is counted as unknown")
-    return mended(response)
+    return mended(response, notes)
 
 
 def request_of(canonical: str) -> Request:
