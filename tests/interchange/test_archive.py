@@ -271,7 +271,7 @@ def swapped_digest(members: dict[str, bytes]) -> None:
         (sql("responses", "SELECT * FROM old LIMIT 3"), "an answer is not in the archive"),
         (sql("responses", "SELECT * REPLACE (NULL::VARCHAR AS text) FROM old"), "something is missing"),
         (sql("images", "SELECT * FROM old LIMIT 1"), "an image is not in the archive"),
-        (sql("rows", "SELECT * REPLACE ('both' AS judged) FROM old"), "holds what no run writes"),
+        (sql("rows", "SELECT * REPLACE ('neither' AS judged) FROM old"), "holds what no run writes"),
         (
             sql("rows", "SELECT * REPLACE (2::TINYINT AS thoughts, 'judged' AS thoughts_status) FROM old"),
             "holds what no run writes",
