@@ -10,8 +10,8 @@ from unisafe_async.scores import ALL, Where
 
 CATEGORIES = """
 WITH blocked AS (
-    SELECT model, coalesce(stage, 'unknown') AS stage, categories
-    FROM rows JOIN responses ON response = id
+    SELECT rows.model, coalesce(stage, 'unknown') AS stage, categories
+    FROM rows JOIN responses ON response = responses.id
     WHERE rows.run = $run AND finish = 'blocked' AND {chosen}
 ), named AS (
     SELECT model, stage, entry.key AS category, entry.value ->> '$' AS severity
