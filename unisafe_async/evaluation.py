@@ -28,6 +28,7 @@ from unisafe_async.gateway import Budget, Endpoint, Gateway
 from unisafe_async.jobs import Sampling
 from unisafe_async.jury import Jury, Seat
 from unisafe_async.opening import check_apart, opened, placed
+from unisafe_async.pictures_due import WithoutPictures, without_pictures
 from unisafe_async.scheduler import Lane, Pipeline
 from unisafe_async.scores import Coverage, Score, coverage, scores
 
@@ -133,7 +134,9 @@ class Result:
     unjudged: int
     waiting: int = 0
 
-    def query(self, job: Callable[[duckdb.DuckDBPyConnection], list[Row] | list[Score] | list[Coverage]]) -> list[object]:
+    def query(
+        self, job: Callable[[duckdb.DuckDBPyConnection], list[Row] | list[Score] | list[Coverage] | list[WithoutPictures]]
+    ) -> list[object]:
         """Run `job` on the cache, read-only."""
         from cache import read_file
 
@@ -151,6 +154,11 @@ class Result:
     def coverage(self) -> list[Coverage]:
         """What became of every row, model by model."""
         return self.query(lambda connection: coverage(connection, self.run))  # type: ignore[return-value]
+
+    @property
+    def without_pictures(self) -> list[WithoutPictures]:
+        """Models that brought no picture at all in a task that asks for one, though they answered: probably misconfigured."""
+        return self.query(lambda connection: without_pictures(connection, self.run))  # type: ignore[return-value]
 
 
 async def evaluate(
