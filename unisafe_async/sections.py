@@ -20,6 +20,7 @@ from unisafe_async.secret_words import SECRET, secrets_in
 from unisafe_async.taxonomy import CATEGORIES, TASKS, Task, match_category, match_task
 
 Medium = Literal["text", "image"]
+Beside = Literal["apart", "both"]
 DeviceName = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 HOSTED_CONCURRENCY = 32
 LOCAL_CONCURRENCY = 512
@@ -330,6 +331,8 @@ class JudgeSection(SeatSection):
     rubrics: str | None = None
     max_tokens: int = Field(512, ge=1)
     temperature: float | None = Field(0.0, ge=0, le=2)
+    thoughts: bool = False
+    beside: Beside = "apart"
     mode: ClassVar[Literal["fallback", "panel"]] = "fallback"
     tie: ClassVar[Literal["unjudged", "unsafe", "last"]] = "unjudged"
 
@@ -348,6 +351,8 @@ class JudgesSection(Section):
     rubrics: str | None = None
     max_tokens: int = Field(512, ge=1)
     temperature: float | None = Field(0.0, ge=0, le=2)
+    thoughts: bool = False
+    beside: Beside = "apart"
 
     @property
     def seats(self) -> list[tuple[str, SeatSection]]:
