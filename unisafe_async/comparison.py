@@ -8,7 +8,7 @@ Interval of a difference: Bonett and Price (2012), the adjusted Wald interval fo
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -221,10 +221,10 @@ def _judged_by(connection: duckdb.DuckDBPyConnection, run: str) -> dict[str, str
     if found is None:
         return {"judge": "unknown", "title": "unknown", "rubrics": "", "dataset": run}
     section = json.loads(found[0])["judge"]
-    return {"judge": _judge_key(section), "title": judge_title(section), "rubrics": found[1], "dataset": found[2]}
+    return {"judge": judge_key(section), "title": judge_title(section), "rubrics": found[1], "dataset": found[2]}
 
 
-def _judge_key(section: dict[str, Any]) -> str:
+def judge_key(section: Mapping[str, Any]) -> str:
     """Who judged, and how the verdicts of several were put together: equal for judges whose verdicts can be compared."""
     keys = ("provider", "model", "base_url", "kind", "threshold")
     seats = [[seat.get(key) for key in keys] for seat in judge_sections(section)]
