@@ -11,7 +11,7 @@ from unisafe_async.scores import ALL, Where
 CATEGORIES = """
 WITH blocked AS (
     SELECT rows.model, coalesce(stage, 'unknown') AS stage, responses.categories
-    FROM rows JOIN responses ON response = responses.id
+    FROM rows JOIN responses ON response = id
     WHERE rows.run = $run AND finish = 'blocked' AND {chosen}
 ), named AS (
     SELECT model, stage, entry.key AS category, entry.value ->> '$' AS severity

@@ -23,9 +23,7 @@ METADATA_KEY = "unisafe"
 IDENTITIES = """
 SELECT DISTINCT rows.model, identity FROM rows JOIN responses ON responses.id = rows.response WHERE rows.run = ? ORDER BY ALL
 """
-MARKED_MODELS = (
-    "SELECT DISTINCT rows.model FROM rows JOIN responses ON response = responses.id WHERE rows.run = ? AND contains(text, ?)"
-)
+MARKED_MODELS = "SELECT DISTINCT rows.model FROM rows JOIN responses ON response = responses.id WHERE rows.run = ? AND contains(text, ?)"
 MARKED_JUDGE = "SELECT 1 FROM rows WHERE run = ? AND starts_with(contextual_reason, ?) LIMIT 1"
 """Simulated models may stand behind HTTP (`unisafe simulate`): what they wrote says so."""
 
