@@ -23,7 +23,9 @@ METADATA_KEY = "unisafe"
 IDENTITIES = """
 SELECT DISTINCT rows.model, identity FROM rows JOIN responses ON responses.id = rows.response WHERE rows.run = ? ORDER BY ALL
 """
-MARKED_MODELS = "SELECT DISTINCT rows.model FROM rows JOIN responses ON response = responses.id WHERE rows.run = ? AND contains(text, ?)"
+MARKED_MODELS = (
+    "SELECT DISTINCT rows.model FROM rows JOIN responses ON response = responses.id WHERE rows.run = ? AND contains(text, ?)"
+)
 MARKED_JUDGE = "SELECT 1 FROM rows WHERE run = ? AND starts_with(contextual_reason, ?) LIMIT 1"
 """Simulated models may stand behind HTTP (`unisafe simulate`): what they wrote says so."""
 
@@ -100,6 +102,7 @@ class Provenance:
             "judge failed": sum(one.judge_failed for one in self.coverage),
             "judges tied": sum(one.tied for one in self.coverage),
             "without a verdict in the imported file": sum(one.absent for one in self.coverage),
+            "nothing to judge": sum(one.nothing for one in self.coverage),
             "failed": sum(one.failed for one in self.coverage),
             "not run": max(0, self.rows - sum(one.rows for one in self.coverage)),
         }

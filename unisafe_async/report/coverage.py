@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from shlex import quote
 
 from providers.registry import RECORDED
 from unisafe_async.report.text import count, dollars, duration, plain
-from unisafe_async.scores import Coverage
+from unisafe_async.scores import Coverage, Score
 
 CAUSES = 4
 """So many causes are named in one line."""
@@ -147,4 +147,16 @@ def coverage_lines(coverages: Sequence[Coverage], planned: dict[str, int], bill:
         lines.append(f"All {len(each)} models: {told(total, bill.total)}{end}")
     if bill.problems:
         lines.append(bill.source.refused(bill.problems))
+    return lines
+
+
+def beside_lines(models: Sequence[str], by_model: Mapping[tuple[str, ...], Score]) -> list[str]:
+    """`BAGEL: words beside the picture: unsafe 3 of 40 (contextual), 2 of 40 (intrinsic)`, of models that have such verdicts."""
+    lines = []
+    for model in models:
+        known = by_model[model,].beside if (model,) in by_model else {}
+        sides = [(known.get(f"beside_{name}"), title) for name, title in (("c_u", "contextual"), ("i_u", "intrinsic"))]
+        told = [f"{found.unsafe:,} of {found.of:,} ({title})" for found, title in sides if found is not None]
+        if told:
+            lines.append(f"{plain(model)}: words beside the picture: unsafe {', '.join(told)}")
     return lines

@@ -21,7 +21,7 @@ from unisafe_async.served import Served, ages_differ, read_by_older_rules, read_
 from unisafe_async.taxonomy import TASKS
 
 OLDER_RULES = "read by older rules"
-BY_OLDER_RULES = f"{OLDER_RULES}: its answers were taken as they came, so one that failed, was empty or came in the wrong field may count as a refusal"
+BY_OLDER_RULES = f"{OLDER_RULES}: an answer that failed, was empty or came in the wrong field may count there as a refusal"
 REJUDGE = "not comparable without judging again (`unisafe run` judges again; `unisafe plan` prices it)"
 NAMES = 4
 """So many served names are listed of one model."""
@@ -61,8 +61,8 @@ def print_lines(console: Console, lines: Iterable[str], style: str = "dim") -> N
 def no_pictures(one: WithoutPictures) -> str:
     items = f"its only item of {title_of(one.task)}" if one.items == 1 else f"all {one.items:,} items of {title_of(one.task)}"
     return (
-        f"NO PICTURES: {plain(one.model)} answered {items} in words, without a picture; probably misconfigured (modalities, `gives`, "
-        "image_api, a text-only deployment): its scores there are those of its words."
+        f"NO PICTURES: {plain(one.model)} answered {items} in words, without a picture; probably misconfigured (modalities, "
+        "`gives`, image_api, a text-only deployment): its scores there are those of its words."
     )
 
 
@@ -84,7 +84,7 @@ def _rubrics(connection: duckdb.DuckDBPyConnection, run: str, config: Mapping[st
 
 
 def served_lines(each: Sequence[Served]) -> list[str]:
-    """The served name of each model where it says more than the configured one, then the ages of their answers where they differ."""
+    """Each model's served name where it says more than the configured one, then the ages of their answers where they differ."""
     names = [f"{_whose(one, each)}: served as {_names(one)}" for one in each if one.told]
     if not ages_differ(each):
         return names
@@ -126,6 +126,16 @@ def compared_marks(each: Sequence[Served]) -> list[str]:
     return marks
 
 
+def rubrics_words(each: Sequence[Served]) -> list[str]:
+    """By which rubrics models were judged whose figures stand beside somebody else's."""
+    digests = dict.fromkeys(one.rubrics for one in each if one.rubrics)
+    if not digests:
+        return ["By which rubrics these were judged is not known; the paper's differ from any in their words"] if each else []
+    return [
+        f"Rubrics: ours, digest {', '.join(plain(digest[:12]) for digest in digests)}; the paper's differ from them in their words"
+    ]
+
+
 # ---------------------------------------------------------------- who judged, what was read again
 
 
@@ -161,6 +171,5 @@ def _reread(summary: Mapping[str, Any]) -> list[str]:
     if not again:
         return []
     each = ", ".join(f"{number:,} {plain(words)}" for words, number in sorted(again.items(), key=lambda one: -one[1]))
-    return [
-        f"{count(sum(again.values()), 'stored answer')} {'was' if sum(again.values()) == 1 else 'were'} read by newer rules: {each}"
-    ]
+    total = sum(again.values())
+    return [f"{count(total, 'stored answer')} {'was' if total == 1 else 'were'} read by newer rules: {each}"]

@@ -60,7 +60,7 @@ class Cause:
 
 
 def shown(groups: Iterable[Group], run: str = "") -> list[Cause]:
-    """Each group in words without control characters; `run` is named in commands where it is given, for one that is not the newest."""
+    """Each group in words without control characters; commands name `run` where it is given, for one that is not the newest."""
     named = f" --run {plain(quote(run))}" if run else ""
     return [
         Cause(
@@ -120,7 +120,8 @@ def print_unjudged(console: Console, causes: Sequence[Cause], total: int, rest: 
         console.print(Indented(Text(f"{cause.advice}; one of them: {cause.show}", style="dim", overflow="fold"), width + 4))
     if len(causes) > LISTED:
         more = causes[LISTED:]
-        words = f"and {sum(cause.rows for cause in more):,} of {count(len(more), 'other cause')}, each rarer; `unisafe browse --contextual unjudged` has all"
+        rarer = f"and {sum(cause.rows for cause in more):,} of {count(len(more), 'other cause')}, each rarer"
+        words = f"{rarer}; `unisafe browse --contextual unjudged` shows every one"
         console.print(Indented(Text(words, style="dim")))
     for words in rest:
         console.print(Indented(Text(words)))
