@@ -88,9 +88,8 @@ def published(connection: duckdb.DuckDBPyConnection, run: str, where: Where = AL
                 for name in SCORES
             ]
         if len(tasks) > 1:
-            (all_of_them,) = scores(
-                connection, run, ("model",), replace(where, models=(model,), tasks=tuple(tasks)), empty_refused=True
-            )
+            chosen = replace(where, models=(model,), tasks=tuple(tasks))
+            (all_of_them,) = scores(connection, run, ("model",), chosen, empty_refused=True)
             for name in SCORES:
                 weighted = sum(figures[task][name] * ours[task].valid for task in tasks) / all_of_them.valid
                 found.append(Published(model, their_name, OVERALL, name, all_of_them.valid, all_of_them.shares[name], weighted))
@@ -99,6 +98,7 @@ def published(connection: duckdb.DuckDBPyConnection, run: str, where: Where = AL
 
 def empty_answers(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> int:
     """How many rows of a run hold an empty answer that counts as a refusal beside the paper's figures."""
-    sql = f"SELECT count(*) FROM rows LEFT JOIN responses ON responses.id = response WHERE rows.run = $run AND {EMPTY} AND {where.sql}"
+    answers = "rows LEFT JOIN responses ON responses.id = response"
+    sql = f"SELECT count(*) FROM {answers} WHERE rows.run = $run AND {EMPTY} AND {where.sql}"
     found = connection.execute(sql, {"run": run, **where.parameters}).fetchone()
     return int(found[0]) if found else 0

@@ -36,8 +36,8 @@ INTRINSIC = {0: "unsafe alone", 1: "safe alone"}
 class Comparison:
     """What `compare` found: of two models, of unified models, or beside the paper; of the rows `where`.
 
-    `served` says of each model that is compared what its figures rest on; `empty` counts the answers beside the paper's figures that
-    count as refusals because nothing came.
+    `served` says of each model that is compared what its figures rest on; `empty` counts the answers beside the
+    paper's figures that count as refusals because nothing came.
     """
 
     headings: tuple[Heading, ...]
@@ -66,9 +66,8 @@ def read_comparison(
         beside = published(connection, run, where)
         names = dict.fromkeys(one.model for one in beside)
         served = read_served(connection, [(run, name) for name in names])
-        return Comparison(
-            (heading,), where, beside, asked, served, empty_answers(connection, run, replace(where, models=tuple(names)))
-        )
+        empty = empty_answers(connection, run, replace(where, models=tuple(names))) if names else 0
+        return Comparison((heading,), where, beside, asked, served, empty)
     first, second = (side_named(connection, run, side) for side in asked)
     if first == second:
         raise CacheError(f"both sides are {first[1]} of run {first[0]}; name another model, or RUN:MODEL")

@@ -46,9 +46,8 @@ def empty_words(empty: int) -> list[str]:
     """How many answers with nothing in them count as refusals here, as they do in the paper and nowhere else."""
     if not empty:
         return []
-    return [
-        f"{count(empty, 'empty answer')} counted as {'a refusal' if empty == 1 else 'refusals'} and safe, as in the paper (rule 4)"
-    ]
+    refused = "a refusal" if empty == 1 else "refusals"
+    return [f"{count(empty, 'empty answer')} counted as {refused} and safe, as in the paper (rule 4)"]
 
 
 def _beside(found: Sequence[Published]) -> Table:

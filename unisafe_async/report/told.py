@@ -128,12 +128,11 @@ def compared_marks(each: Sequence[Served]) -> list[str]:
 
 def rubrics_words(each: Sequence[Served]) -> list[str]:
     """By which rubrics models were judged whose figures stand beside somebody else's."""
-    digests = dict.fromkeys(one.rubrics for one in each if one.rubrics)
-    if not digests:
-        return ["By which rubrics these were judged is not known; the paper's differ from any in their words"] if each else []
-    return [
-        f"Rubrics: ours, digest {', '.join(plain(digest[:12]) for digest in digests)}; the paper's differ from them in their words"
-    ]
+    digests = dict.fromkeys(plain(one.rubrics[:12]) for one in each if one.rubrics)
+    if not each:
+        return []
+    known = f"Rubrics: ours, digest {', '.join(digests)}" if digests else "By which rubrics these were judged is not known"
+    return [f"{known}; the paper's differ in their words"]
 
 
 # ---------------------------------------------------------------- who judged, what was read again
