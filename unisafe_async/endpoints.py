@@ -87,7 +87,7 @@ def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:
 
         return OpenAIModeration(*place, **options)
     options["images"] = section.image_limits
-    structured = section.structured
+    options["structured"] = section.structured
     batch = isinstance(section, ModelSection) and section.mode == "batch"
     match section.preset.wire:
         case "anthropic":
@@ -95,11 +95,11 @@ def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:
             from providers.anthropic_batch import AnthropicBatches
 
             anthropic = AnthropicBatches if batch else Anthropic
-            return anthropic(*place, structured=structured, **options)
+            return anthropic(*place, **options)
         case "gemini":
             from providers.gemini import Gemini
 
-            return Gemini(*place, safety=section.safety, structured=structured, **options)
+            return Gemini(*place, safety=section.safety, **options)
         case wire:
             from providers.openai_batch import OpenAIBatches
             from providers.openai_compatible import OpenAICompatible
@@ -115,7 +115,6 @@ def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:
                 *place,
                 image_api=section.image_api,
                 key_header="api-key" if wire == "azure" else "authorization",
-                structured=structured,
                 api_version=section.api_version,
                 **options,
             )

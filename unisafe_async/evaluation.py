@@ -18,7 +18,7 @@ import duckdb
 from anyio import to_thread
 
 from cache import CacheError, Row, RunRecord, Store
-from cache.records import now
+from cache.records import READING, now
 from judger import Classifier, ClassifierError, Judge, RubricError, load_rubrics
 from judger.kinds import classifier_of
 from providers.base import Noting, OnDevice
@@ -115,6 +115,8 @@ class Run:
                 for endpoint in self.endpoints
                 if isinstance(endpoint.provider, Noting) and endpoint.provider.notes
             },
+            "reading": READING,
+            "reread": dict(self.gateway.rereading.counts),
             "stopped": {endpoint.name: str(endpoint.stopped) for endpoint in self.endpoints if endpoint.stopped is not None},
         }
 

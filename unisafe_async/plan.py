@@ -106,6 +106,7 @@ HISTORY = "SELECT avg(latency) FILTER (WHERE latency > 0), avg(tokens_out) FROM 
 async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
     """Count what `evaluate` would send. Raises ConfigError, DatasetError or CacheError."""
     async with prepared(config, dataset=dataset) as (run, pipeline, store):
+        run.gateway.rereading.keeps = False  # the run that comes says what it read anew
         judges = [Need(seat.name, devices=Devices.of(seat.endpoint.provider)) for seat in run.jury.seats]
         intents: set[bytes] = set()
         models = []
