@@ -15,13 +15,22 @@ OF_ONE_CALL = (
 )
 """What differs from call to call, and what is put in its place to see that two messages are of one cause; the first match wins."""
 
+CUT_OFF, UNFINISHED, ONLY_THOUGHTS, UNCOUNTED, EMPTY = (
+    "cut off at max_tokens",
+    "cut off in its thoughts",
+    "only thoughts, as in reasoning_content",
+    "no words, though tokens were counted",
+    "empty",
+)
 SHORT = (
-    (re.compile(r"cut off (?:at max_tokens )?before the first word", re.I), "cut off at max_tokens"),
-    (re.compile(r"\breasoning_content\b"), "only in reasoning_content"),
-    (re.compile(r"\breasoning\b|\bthink(?:ing)?\b|\bthoughts?\b", re.I), "thoughts alone"),
-    (re.compile(r"\btool[ _]?calls?\b|\bfunction[ _]call", re.I), "a tool call"),
-    (re.compile(r"\baudio\b", re.I), "only as audio"),
-    (re.compile(r"\bempty answer\b|\bempty\b|\bnothing\b", re.I), "empty"),
+    (re.compile(r"cut off in its thoughts", re.I), UNFINISHED),
+    (re.compile(r"cut off .*before the first word", re.I), CUT_OFF),
+    (re.compile(r"reasoning_content|\bthoughts?\b|<think", re.I), ONLY_THOUGHTS),
+    (re.compile(r"no words came, though", re.I), UNCOUNTED),
+    (re.compile(r"\btool call\b", re.I), "a tool call"),
+    (re.compile(r"\baudio\b", re.I), "only audio"),
+    (re.compile(r"\bno picture\b", re.I), "no picture"),
+    (re.compile(r"\bempty\b", re.I), EMPTY),
 )
 """Causes of an answer with nothing to judge, in the few words that a line of many parts has room for."""
 

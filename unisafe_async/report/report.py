@@ -19,6 +19,7 @@ from unisafe_async.report.coverage import Bill, beside_lines, coverage_lines, so
 from unisafe_async.report.heading import Heading, newest_run, only, read_heading, simulated_words, where_in
 from unisafe_async.report.heatmap import heatmap
 from unisafe_async.report.judges import Judging, print_judging, read_judging
+from unisafe_async.report.named import NAMED, named_heatmap, named_shares
 from unisafe_async.report.panels import legend, overall, panels
 from unisafe_async.report.standing import standing
 from unisafe_async.report.text import plain
@@ -28,9 +29,6 @@ from unisafe_async.scores import ALL, BETTER, Coverage, Score, Where, coverage, 
 from unisafe_async.unjudged import unjudged
 
 __all__ = ["Report", "ordered", "print_report", "read_report"]
-
-NEEDS = {"images in": "a picture in them", "images out": "a picture as the answer"}
-"""Kinds of request that may stop alone, as they are said."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ def read_report(
         planned,
         {score.key: score for score in scores(connection, run, ("model", "task"), where)},
         {score.key: score for score in scores(connection, run, ("model",), where)},
-        {score.key: score for score in scores(connection, run, ("model", dimension), where)} if dimension else {},
+        _broken_down(connection, run, dimension, covered, where),
         dimension,
         covered,
         bill_of(config, summary, sum(planned.values())),
@@ -106,6 +104,15 @@ def read_report(
         read_judging(connection, run, config),
         read_told(connection, run, config, summary, tuple(planned), where),
     )
+
+
+def _broken_down(
+    connection: duckdb.DuckDBPyConnection, run: str, dimension: str | None, covered: Sequence[Coverage], where: Where
+) -> dict[tuple[str, ...], Score]:
+    """The scores by model and `dimension`; where it is `named`, shares of what the intrinsic judge named stand for I-U."""
+    if dimension == NAMED:
+        return named_shares(connection, run, covered, where)
+    return {score.key: score for score in scores(connection, run, ("model", dimension), where)} if dimension else {}
 
 
 def bill_of(config: dict[str, Any], summary: dict[str, Any], total: int) -> Bill:
@@ -138,7 +145,7 @@ def _stopped(summary: dict[str, Any]) -> dict[str, str]:
     """Why each model stopped, or for which kinds of request it did."""
     stopped = {str(name): str(message) for name, message in summary.get("stopped", {}).items()}
     for name, kinds in summary.get("stopped_for", {}).items():
-        each = "; ".join(f"for requests with {NEEDS.get(need, need)}: {message}" for need, message in kinds.items())
+        each = "; ".join(f"for requests with {need} only: {message}" for need, message in kinds.items())
         stopped[str(name)] = f"{stopped[name]}; {each}" if name in stopped else each
     return stopped
 
@@ -187,7 +194,9 @@ def print_report(console: Console, report: Report, *, intervals: bool = False, b
         console.print(panels(console, report.models, report.by_task, intervals=intervals))
         console.print(Text("Overall", style="bold"))
         console.print(overall(console, report.models, report.by_model, intervals=intervals, comparable=report.ranking.same_tasks))
-        if report.dimension:
+        if report.dimension == NAMED:
+            console.print(named_heatmap(console, report.models, report.by))
+        elif report.dimension:
             console.print(heatmap(console, report.dimension, score, report.models, report.by))
         if blocks:
             console.print(refusals(console, report.models, report.by_model, report.coverage, report.struck))

@@ -166,9 +166,10 @@ def _favours(family: str, judges: Sequence[str], models: Sequence[str]) -> str:
 
 def _reread(summary: Mapping[str, Any]) -> list[str]:
     """Stored answers that newer rules read otherwise, by what became of them."""
-    again: Mapping[str, int] = summary.get("reread") or {}
-    if not again:
+    counts: Mapping[str, int] = summary.get("reread") or {}
+    if not counts:
         return []
-    each = ", ".join(f"{number:,} {plain(words)}" for words, number in sorted(again.items(), key=lambda one: -one[1]))
-    total = sum(again.values())
-    return [f"{count(total, 'stored answer')} {'was' if total == 1 else 'were'} read by newer rules: {each}"]
+    from unisafe_async.gateway.rereading import reread_words
+
+    words = reread_words(counts)
+    return [plain(words)] if words else []

@@ -9,7 +9,7 @@ from shlex import quote
 from rich.console import Console
 from rich.text import Text
 
-from unisafe_async.causes import cause_of
+from unisafe_async.causes import CUT_OFF, EMPTY, ONLY_THOUGHTS, UNCOUNTED, UNFINISHED, cause_of
 from unisafe_async.report.console import Indented
 from unisafe_async.report.text import count, plain
 from unisafe_async.unjudged import Group
@@ -30,10 +30,11 @@ ADVICE = {
     "absent": "the imported file has no verdict for these: import one that has, or judge the responses (`unisafe judge`)",
 }
 OF_NOTHING = {
-    "cut off at max_tokens": "raise generation.max_tokens: all of it went into thoughts",
-    "only in reasoning_content": "the server takes the answer for thoughts: give it the model's own reasoning parser, or none",
-    "thoughts alone": "only thoughts came: raise generation.max_tokens, or give the server the model's own reasoning parser",
-    "empty": "empty answer: the next run asks again; when it stays empty, look at the server's chat template and stop words",
+    CUT_OFF: "raise generation.max_tokens: all of it went into thoughts",
+    UNFINISHED: "raise generation.max_tokens: all of it went into thoughts",
+    ONLY_THOUGHTS: "start the server with the reasoning parser of this model, or with none; the next run asks again",
+    UNCOUNTED: "look at the server's reasoning parser and chat template: its words are lost on the way; the next run asks again",
+    EMPTY: "the next run asks again; if it stays empty, look at the server's chat template and stop words",
 }
 SHORT_OF_TOKENS = "the judge's replies are cut off: raise judge.max_tokens"
 TITLES = {
