@@ -17,10 +17,11 @@ from providers.base import Block, Image, ImageSource, Response, Stage, Usage, cl
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response that was paid for, with the id it is stored under."""
+    """A response that was paid for, with the id it is stored under; `unread` by today's rules where an older version stored it."""
 
     id: int
     response: Response
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,8 @@ READING = 1
 
 LOOKUP = """
 SELECT key, id, text, images, finish, reason, tokens_in, tokens_out, images_made, cost, latency,
-       stage, categories, coalesce(thoughts, ''), coalesce(missing, ''), coalesce(model, ''), coalesce(estimated, false)
+       stage, categories, coalesce(thoughts, ''), coalesce(missing, ''), coalesce(model, ''), coalesce(estimated, false),
+       coalesce(reading, 0)
 FROM responses WHERE key IN (SELECT unnest($1::VARCHAR[])) AND id >= $2
     AND (coalesce(missing, '') = '' OR finish = 'length' OR run = $3)
 ORDER BY id
@@ -152,11 +154,11 @@ def look_up(
         return {}
     digests = {digest for record in found for digest in record[3]}
     types = _media_types(connection, digests) if digests else {}
-    return {record[0]: Answer(record[1], _response(record[2:], types, images)) for record in found}
+    return {record[0]: Answer(record[1], _response(record[2:-1], types, images), record[-1] < READING) for record in found}
 
 
 def _response(columns: Sequence[Any], types: Mapping[str, str], images: ImageLoader) -> Response:
-    """A response from the columns of LOOKUP, without key and id."""
+    """A response from the columns of LOOKUP between id and reading."""
     text, digests, finish, reason, tokens_in, tokens_out, made, cost, latency, stage, categories, *rest = columns
     thoughts, missing, model, estimated = rest
     return Response(
@@ -182,7 +184,7 @@ def _media_types(connection: duckdb.DuckDBPyConnection, digests: Iterable[str]) 
     return dict(connection.execute(sql, [list(digests)]).fetchall())
 
 
-def add_answers(connection: duckdb.DuckDBPyConnection, paid: Sequence[Paid], pictures: dict[str, tuple[str, bytes]]) -> None:
+def add_answers(connection: duckdb.DuckDBPyConnection, paid: Sequence[Paid], pictures: Mapping[str, tuple[str, bytes]]) -> None:
     """Append to `responses`, and to `images` what is not there yet."""
     created = now()
     records = []
@@ -216,6 +218,11 @@ def add_answers(connection: duckdb.DuckDBPyConnection, paid: Sequence[Paid], pic
             )
         )
     _append(connection, "responses", records)
+    add_pictures(connection, pictures)
+
+
+def add_pictures(connection: duckdb.DuckDBPyConnection, pictures: Mapping[str, tuple[str, bytes]]) -> None:
+    """Append to `images` what is not there yet: media type and bytes by digest."""
     if pictures:
         known = _media_types(connection, pictures)
         _append(connection, "images", [(key, *value) for key, value in pictures.items() if key not in known])

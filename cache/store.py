@@ -60,6 +60,7 @@ class Store:
 
     def __init__(self, path: Path, *, patience: float = PATIENCE, read_only: bool = False) -> None:
         self.path = path
+        self.read_only = read_only
         self.ids = Ids()
         self._file = CacheFile(path, patience=patience, read_only=read_only)
         self._stack = AsyncExitStack()

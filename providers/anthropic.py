@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from typing import Unpack
 
-import httpx2
-
-from providers.base import Capabilities, Limits, Rejected, Request, Response, Text, Transient, Usage, clean
-from providers.http import HostedOptions, HostedProvider, Json, error_body, parsed, reading
-from providers.openai_wire import unsupported_sampling
-from providers.outcomes import error_message, of_message
+from providers.anatomy import TOOL_CALL, keeping
+from providers.base import Capabilities, Limits, Malformed, Rejected, Request, Response, Text, clean
+from providers.bodies import Json, usage_in
+from providers.endings import of_message
+from providers.http import HostedOptions, HostedProvider
+from providers.openai_wire import ended, served, words_in
 from providers.rate_headers import anthropic_limits_of
+from providers.usage import usage_of
 
 VERSION = "2023-06-01"
 MOST_TOKENS = 4_096
@@ -23,11 +25,7 @@ MOST_TOKENS = 4_096
 
 
 class Anthropic(HostedProvider):
-    """One model of the Messages API; arguments as in HostedProvider.
-
-    Args:
-        structured: whether a request's schema is sent as `output_config`; an endpoint that refuses it is asked without.
-    """
+    """One model of the Messages API; arguments as in HostedProvider."""
 
     TITLE = "Anthropic"
     LIST_QUERY = "?limit=1000"
@@ -39,8 +37,6 @@ class Anthropic(HostedProvider):
         base_url: str,
         api_key: str,
         capabilities: Capabilities,
-        *,
-        structured: bool = True,
         **options: Unpack[HostedOptions],
     ) -> None:
         super().__init__(
@@ -52,36 +48,20 @@ class Anthropic(HostedProvider):
             capabilities,
             **options,
         )
-        self._structured = structured
 
     async def _answer(self, request: Request) -> Response:
-        if request.kind != "chat":
+        if request.image_due:
             raise Rejected("Anthropic's models draw no images")
-        while True:
-            structured, sent = self._structured and request.schema is not None, self._without(request)
-            answer = await self._post("messages", await messages_body(self.model, sent, structured=structured))
-            if answer.status_code == 200:
-                with reading():
-                    return message_response(parsed(self._content(answer)))
-            failed = error_body(self._content(answer))
-            if answer.status_code == 400:
-                message = error_message(failed)
-                if structured and "output_config" in message:
-                    self._structured = False
-                    continue
-                if self._leaves_out(unsupported_sampling(message), sent):
-                    continue
-            with reading():
-                error = self._error(answer.status_code, failed, answer.headers)
-            raise error
+        return await self._exchange(request, "messages", self._messages_body, message_response, wire="anthropic")
 
-    def _limits_of(self, headers: httpx2.Headers) -> Limits | None:
-        if any(name[:20].lower() == b"anthropic-ratelimit-" for name, _ in headers.raw):
-            return anthropic_limits_of(headers)
-        return None
+    async def _messages_body(self, request: Request) -> Json:
+        return await messages_body(self.model, request)
+
+    def _limits_of(self, headers: Mapping[str, str]) -> Limits | None:
+        return anthropic_limits_of(headers) if any(name.lower().startswith("anthropic-ratelimit-") for name in headers) else None
 
 
-async def messages_body(model: str, request: Request, *, structured: bool) -> Json:
+async def messages_body(model: str, request: Request) -> Json:
     """The body of POST /messages for `request`. `seed` has no place in this API and is left out."""
     content: list[Json] = []
     for part in request.parts:
@@ -101,18 +81,19 @@ async def messages_body(model: str, request: Request, *, structured: bool) -> Js
         body["temperature"] = request.temperature
     if request.top_p is not None:
         body["top_p"] = request.top_p
-    if structured and request.schema is not None:
+    if request.schema is not None:
         body["output_config"] = {"format": {"type": "json_schema", "schema": json.loads(request.schema[1])}}
     return body
 
 
 def message_response(body: Json) -> Response:
-    """A Response from a message. Text before a classifier's stop is kept. Raises Transient when the body is no message."""
-    if not isinstance(body.get("content"), list):
-        raise Transient("the endpoint answered without any content")
-    text = "".join(str(block.get("text") or "") for block in body["content"] if block.get("type") == "text")
-    usage = body.get("usage") or {}
-    cached = (usage.get("cache_creation_input_tokens") or 0) + (usage.get("cache_read_input_tokens") or 0)
-    tokens_in, tokens_out = int(usage.get("input_tokens") or 0) + int(cached), int(usage.get("output_tokens") or 0)
-    ending = of_message(body, text)
-    return Response(clean(text), (), ending.finish, ending.reason, Usage(tokens_in, tokens_out), block=ending.block)
+    """A Response from a message. Text before a classifier's stop is kept. Raises Malformed when the body is no message."""
+    blocks = body.get("content")
+    if not isinstance(blocks, list):
+        raise Malformed("the endpoint answered without any content")
+    text = clean("".join(str(block.get("text") or "") for block in blocks if block.get("type") == "text"))
+    thoughts = clean("\n\n".join(words for block in blocks if block.get("type") == "thinking" for words in words_in(block)))
+    missing = TOOL_CALL if any(block.get("type") == "tool_use" for block in blocks) else ""
+    came = Response(text, usage=usage_of(usage_in(body)), thoughts=thoughts, missing=missing, model=served(body))
+    with keeping(came):
+        return ended(came, of_message(body, text))

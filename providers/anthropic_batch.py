@@ -12,15 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 from urllib.parse import urlsplit
 
-import httpx2
-
 from providers.anthropic import Anthropic, message_response, messages_body
 from providers.base import ProviderError, Rejected, Request, Response, Transient
 from providers.batch_http import SKEW, UPLOAD_SECONDS, BatchHttp
 from providers.batching import Cancelled, JobStatus, NoSuchJob, Sought
-from providers.http import Json, reading
-from providers.openai_wire import unsupported_sampling
-from providers.outcomes import error_message
+from providers.bodies import Json, reading
 
 STATUS_OF = {
     "invalid_request_error": 400,
@@ -51,7 +47,7 @@ class AnthropicBatches(Anthropic, BatchHttp):
         if request.kind != "chat":
             raise Rejected("Anthropic's models draw no images")
         sent = await self._ready(request)
-        return self._entry({"custom_id": name}, "params", await messages_body(self.model, sent, structured=False))
+        return self._entry({"custom_id": name}, "params", await messages_body(self.model, sent))
 
     async def submit(self, entries: Sequence[bytes], tag: str) -> str:
         body = b'{"requests":[' + b",".join(entries) + b"]}"
@@ -131,7 +127,7 @@ class AnthropicBatches(Anthropic, BatchHttp):
                 result = line["result"]
                 match result["type"]:
                     case "succeeded":
-                        return message_response(result["message"])
+                        return self._outcome_of(200, result["message"], message_response, "anthropic")
                     case "expired":
                         return Transient("the job expired before this request was answered")
                     case "canceled":
@@ -139,8 +135,7 @@ class AnthropicBatches(Anthropic, BatchHttp):
                     case _:
                         body = result["error"]
                         kind = (body.get("error") or body).get("type")
-                        parameter = unsupported_sampling(error_message(body)) if kind == "invalid_request_error" else None
-                        return self._learned(parameter) or self._error(STATUS_OF.get(kind, 500), body, httpx2.Headers())
+                        return self._outcome_of(STATUS_OF.get(kind, 500), body, message_response, "anthropic")
         except ProviderError as unreadable:
             return unreadable
 

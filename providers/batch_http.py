@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,10 +11,15 @@ import anyio
 import httpx2
 import orjson
 
-from providers.base import Misconfigured, Request, Transient
+from providers.base import Misconfigured, ProviderError, Request, Response, Transient
 from providers.batching import NoSuchJob
-from providers.http import SAMPLING, HostedProvider, Json, error_body, parsed, reading
+from providers.bodies import Json, error_body, parsed, reading, whole
+from providers.flattened import flattened
+from providers.http import HostedProvider, Read, Reply
+from providers.parameters import Refusal, refused_parameter
 
+NOTHING = Request("chat", ())
+"""Stands for the request of a line, which is not at hand where results are read."""
 UPLOAD_SECONDS = 600.0
 """Seconds that handing over or fetching a job's hundreds of megabytes may take at least."""
 LINE_BYTES = 64 * 1024 * 1024
@@ -40,15 +46,13 @@ class BatchHttp(HostedProvider):
         with self._network(), anyio.fail_after(max(self._timeout, UPLOAD_SECONDS if body or form else 0.0)):
             request = httpx2.Request(method, url, content=body, headers=headers, extensions=self._extensions, **(form or {}))
             await request.aread()
-            answer = await self._http.send(request)
-        if answer.status_code in (404, 405) and missing is not None:
+            answer = await self._sent(request)
+        if answer.status in (404, 405) and missing is not None:
             raise missing
-        if answer.status_code not in (200, 201, 202):
-            with reading():
-                error = self._error(answer.status_code, error_body(self._content(answer)), answer.headers)
-            raise error
         with reading():
-            return parsed(self._content(answer))
+            if answer.status not in (200, 201, 202):
+                raise self._error(answer.status, error_body(answer.content), answer.headers)
+            return parsed(answer.content)
 
     async def _lines(self, url: str) -> AsyncGenerator[Json, None]:
         """The objects of a JSON Lines file, as they arrive, with the key cut out of them."""
@@ -58,10 +62,8 @@ class BatchHttp(HostedProvider):
                 if answer.status_code in (404, 410):
                     raise NoSuchJob(f"{self.base_url} no longer keeps the results of this job, or this key may not read them")
                 if answer.status_code != 200:
-                    await answer.aread()
                     with reading():
-                        error = self._error(answer.status_code, error_body(self._content(answer)), answer.headers)
-                    raise error
+                        raise self._error(answer.status_code, error_body(self._keyless(await whole(answer))), answer.headers)
                 async for chunk in answer.aiter_bytes():
                     *lines, rest = (rest + chunk).split(b"\n")
                     if len(rest) > LINE_BYTES:
@@ -104,20 +106,36 @@ class BatchHttp(HostedProvider):
     async def _ready(self, request: Request) -> Request:
         """`request` as this model takes it. Raises Rejected, or OSError for an image that has gone."""
         self.capabilities.check(request)
-        return self._without(await self.fitted(request))
+        return self._accepted.of(replace(await self.fitted(request), schema=None))
 
-    def _learned(self, parameter: str | None) -> Transient | None:
-        """A sampling parameter that the model does not take is left out from now on: the request goes again without it."""
-        if parameter not in SAMPLING:
-            return None
-        self._left_out.setdefault(parameter, f"{self.model} takes no {parameter} such as was asked for: it was left out")
-        return Transient(f"the model takes no {parameter}")
+    def _outcome_of(self, status: int, body: Json, read: Read, wire: str = "") -> Response | ProviderError:
+        """What a line of the results says, read as a body is online; a parameter that it refuses is left out from then on."""
+        headers: dict[str, str] = {}
+        try:
+            if status == 200:
+                return self._read(Reply(200, headers, orjson.dumps(body)), NOTHING, read, wire)
+            refusal = refused_parameter(status, flattened(body))
+            if refusal is not None and (words := self._learned(refusal)):
+                return Transient(words)
+            return self._told(status, body, headers, None, wire)
+        except ProviderError as error:
+            return error
+
+    def _learned(self, refusal: Refusal) -> str:
+        """Take note of what the model does not take, in words; empty where that changes nothing."""
+        asked = replace(NOTHING, temperature=1.0, top_p=1.0, seed=0)
+        before, self._accepted = self._accepted, self._accepted.without(refusal, asked)
+        if self._accepted == before and refusal.parameter not in before.left_out and refusal.parameter not in before.names:
+            return ""
+        if self._accepted.left_out != before.left_out:
+            self._told_of.append(f"{self.model} takes no {refusal.parameter} such as was asked for: it was left out")
+        return f"the model takes no {refusal.parameter}"
 
     def _no_api(self) -> Misconfigured:
         return Misconfigured(f'{self.base_url} has no batch API; take out mode = "batch", or check base_url')
 
     def _line(self, line: bytes) -> Json:
-        return parsed(self._cut(line))
+        return parsed(self._keyless(line))
 
     def _entry(self, fields: Json, body_key: str, body: Json) -> bytes:
         return orjson.dumps({**fields, body_key: self._added.over(body, "chat")})

@@ -1,232 +1,227 @@
-"""What a failed call means, by its status, codes and words, and what to change: one table for all vendors.
+"""What a call that did not bring an answer means, and what to change: `read_error` asks one table for all vendors and statuses.
 
-Content blocks are looked for first (providers/outcomes.py). Sources: OpenAI, "Error codes"; Anthropic, "Errors"; Google, "Gemini
-API troubleshooting guide" and the error details of google.rpc (ErrorInfo, QuotaFailure, RetryInfo); OpenRouter, "Errors and
-Debugging"; Groq, "Error codes" and "Model deprecations"; Mistral, "Known limitations".
+Content filters are asked first (providers/blocks.py), then the rows of providers/failure_table.py, then the parameters that
+bench.toml sets; what is left goes by its status.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Mapping, Sequence
 
-from providers.base import Misconfigured, ProviderError, RateLimited, Rejected, Transient
-from providers.outcomes import codes_of, error_message
-from providers.rate_headers import duration, retry_after
+from providers.base import Misconfigured, ProviderError, RateLimited, Rejected, Response, Transient
+from providers.blocks import block_of_error
+from providers.failure_table import FAILURES, Failure
+from providers.flattened import Flat, flat_of
+from providers.rate_headers import asked_wait, duration, spent_wait, wait_in_words
 
-BAD_REQUESTS = frozenset({400, 403, 404, 410, 413, 422, 429})
-KEY = "check the variable named by `key_env`"
+DOUBTFUL = frozenset({403, 404, 405, 422})
+"""Statuses that can be one request's alone, unless a code or a word says more."""
+TAKEN_FROM_INSIDE = frozenset({401, 402, 429})
+"""Statuses within the body of a 5xx that count more than it does."""
+LIMIT = re.compile(r"limit:? ([\d,]+).{0,60}?requested:? ([\d,]+)", re.I)
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """One row: it matches by any of its statuses, codes (in lower case), or words in a message of a status in `where`.
+def read_error(
+    vendor: str,
+    status: int,
+    body: object,
+    headers: Mapping[str, str],
+    model: str,
+    *,
+    sent: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
+    wire: str = "",
+    clock: Callable[[], float] = time.time,
+) -> Response | ProviderError:
+    """What an error stands for: a Response where a content filter or the model refused, else the error to be raised.
 
     Args:
-        kind: what is raised, so what the gateway does about it.
-        says: the message, with `{vendor}`, `{model}`, `{status}` and `{message}`, the vendor's own words.
+        vendor: what people call it.
+        status: the HTTP status; 200 where the error came as an answer, and then the body's own code is the status.
+        body: JSON as it was parsed, text, or a Flat.
+        headers: of the answer.
+        model: its name at the endpoint.
+        sent: the texts of the request; words that the endpoint echoes of them are not looked at.
+        settings: keys of the body that bench.toml sets, and what they are called there: `{"size": "generation.image_size"}`.
+        wire: the protocol, for words that mean another thing there; empty for any.
     """
-
-    kind: type[ProviderError]
-    says: str
-    statuses: frozenset[int] = frozenset()
-    codes: frozenset[str] = frozenset()
-    words: re.Pattern[str] | None = None
-    where: frozenset[int] = field(default=BAD_REQUESTS)
-
-    def matches(self, status: int, codes: frozenset[str], message: str) -> bool:
-        return (
-            status in self.statuses
-            or bool(self.codes & codes)
-            or (self.words is not None and status in self.where and self.words.search(message) is not None)
-        )
-
-
-def _words(*alternatives: str) -> re.Pattern[str]:
-    return re.compile("|".join(alternatives), re.I)
-
-
-FAILURES = (
-    Failure(
-        Misconfigured,
-        "{vendor} is not offered in this region ({status}): {message}",
-        codes=frozenset({"unsupported_country_region_territory"}),
-        words=_words(
-            r"location is not supported",
-            r"not (available|supported|offered) in (your|this) (country|region|location)",
-            r"unsupported (country|region)",
-        ),
-    ),
-    Failure(
-        Misconfigured,
-        "no credit left at {vendor} ({status}): {message}; top up or raise the spend limit there",
-        statuses=frozenset({402}),
-        codes=frozenset(
-            {
-                "insufficient_quota",
-                "billing_hard_limit_reached",
-                "billing_not_active",
-                "insufficient_balance",
-                "billing_error",
-                "payment_required",
-                "enforced_spend_limit_reached",
-                "contract_spend_limit_reached",
-                "linked_organization_spend_limit_reached",
-            }
-        ),
-        words=_words(
-            r"credit balance",
-            r"credits? (are|is|has been|have been) (depleted|exhausted|used up)",
-            r"insufficient (credit|balance|fund|quota)",
-            r"spend(ing)? (limit|cap)",
-            r"specified API usage limits",
-            r"key limit exceeded",
-            r"enable billing|billing (is )?not (active|enabled)",
-        ),
-    ),
-    Failure(
-        Misconfigured,
-        "{vendor} gives {model} no quota, or the day's is spent ({status}): {message}; go on tomorrow or with a higher tier",
-        codes=frozenset({"quota_per_day"}),
-        words=_words(r"\blimit: 0\b"),
-        where=frozenset({429}),
-    ),
-    Failure(
-        Misconfigured,
-        f"{{vendor}} refused the key ({{status}}): {{message}}; {KEY}",
-        statuses=frozenset({401}),
-        codes=frozenset({"invalid_api_key", "api_key_invalid", "api_key_expired", "authentication_error", "unauthenticated"}),
-        words=_words(r"api key (not valid|expired)", r"(invalid|incorrect) api key"),
-    ),
-    Failure(
-        Misconfigured,
-        "{vendor} has retired {model} ({status}): {message}; name its successor in `model`",
-        statuses=frozenset({410}),
-        codes=frozenset({"model_decommissioned", "model_deprecated", "deprecated_model"}),
-        words=_words(
-            r"\bmodels?\b.{0,120}(has|have) been (deprecated|retired|decommissioned|discontinued|shut ?down|sunset)",
-            r"\bmodels?\b.{0,120} (is|are) (deprecated|retired|decommissioned|no longer (available|supported))",
-        ),
-        where=frozenset({400, 403, 404}),
-    ),
-    Failure(
-        Misconfigured,
-        "not found ({status}): {message}; check `model` ({model}) and `base_url`",
-        statuses=frozenset({404, 405}),
-        codes=frozenset({"model_not_found", "invalid_model", "deploymentnotfound", "model_not_available"}),
-    ),
-    Failure(
-        Misconfigured,
-        "{vendor} denies access ({status}): {message}; check the key's rights, project and region",
-        statuses=frozenset({403}),
-        codes=frozenset({"organization_on_hold", "data_residency_mismatch"}),
-    ),
-    Failure(
-        Rejected,
-        "the request is longer than {model} takes ({status}): {message}",
-        codes=frozenset(
-            {
-                "context_length_exceeded",
-                "string_above_max_length",
-                "max_tokens_exceeded",
-                "token_limit_exceeded",
-                "string_too_long",
-            }
-        ),
-        words=_words(
-            r"context (length|window)",
-            r"prompt is too long",
-            r"too (long|many tokens)",
-            r"maximum number of tokens",
-            r"max(imum)? (input|model|sequence|context) (length|tokens)",
-        ),
-        where=frozenset({400, 413, 422}),
-    ),
-    Failure(
-        Rejected,
-        "{vendor} does not take an image of the request ({status}): {message}",
-        codes=frozenset(
-            {
-                "invalid_image",
-                "invalid_image_format",
-                "invalid_image_mode",
-                "invalid_base64_image",
-                "image_too_large",
-                "image_too_small",
-                "image_parse_error",
-                "image_file_too_large",
-                "unsupported_image_media_type",
-                "unsupported_image_format",
-                "empty_image_file",
-            }
-        ),
-        words=_words(
-            r"could not process image",
-            r"(unsupported|invalid|unable to process)\b.{0,30}\bimage",
-            r"\bimages?\b.{0,60}\b(exceeds?|too (large|small|many|big)|not (valid|supported))",
-            r"too many images",
-        ),
-        where=frozenset({400, 422}),
-    ),
-    Failure(
-        Rejected,
-        "the request is larger than {vendor} takes ({status}): {message}",
-        statuses=frozenset({413}),
-        codes=frozenset({"request_too_large", "payload_too_large"}),
-    ),
-    Failure(
-        RateLimited,
-        "{status}: {message}",
-        statuses=frozenset({429}),
-        codes=frozenset({"rate_limit_exceeded", "rate_limit_error", "ramp_limit_exceeded", "resource_exhausted"}),
-    ),
-    Failure(
-        Transient,
-        "{status}: {message}",
-        statuses=frozenset({408, 409, 425}),
-        codes=frozenset({"server_error", "api_error", "overloaded_error", "timeout_error", "provider_unavailable", "unavailable"}),
-    ),
-)
-"""The first row that matches counts. Other statuses of 500 and more are worth another try; what is left is rejected."""
+    flat = flat_of(body, sent)
+    low = {str(name).lower(): value for name, value in headers.items()}
+    if 300 <= status < 400:
+        return _redirected(status, low, vendor)
+    if flat.page:
+        return _page(vendor, status, flat, low)
+    code = _status(status, flat)
+    blocked = block_of_error(code, _with_header_codes(flat, low))
+    if blocked is not None:
+        return blocked
+    error = _failure(vendor, code, flat, model, settings or {}, low, clock)
+    if isinstance(error, RateLimited | Transient) and _final(low):
+        return Rejected(f"{error}; the server says not to try again")
+    return error
 
 
 def failure_of(vendor: str, status: int, body: object, headers: Mapping[str, str], model: str) -> ProviderError:
-    """The error that an answer of `status` stands for, with words that say what to change."""
-    message = error_message(body)
-    codes = frozenset(code.lower() for code in codes_of(body)) | _daily(body)
-    row = next((row for row in FAILURES if row.matches(status, codes, message)), None)
+    """As `read_error`, for who asks about blocks before."""
+    answered = read_error(vendor, status, body, headers, model)
+    return Rejected(f"{status}: {answered.reason}") if isinstance(answered, Response) else answered
+
+
+def _status(status: int, flat: Flat) -> int:
+    """The status that counts: the body's own within a 200 (0 where it has none), or where a 5xx only wraps it."""
+    if status < 300:
+        return flat.status if flat.status is not None and flat.status >= 400 else 0
+    return flat.status if status >= 500 and flat.status in TAKEN_FROM_INSIDE else status
+
+
+def _with_header_codes(flat: Flat, headers: Mapping[str, str]) -> Flat:
+    """`flat` with the codes that headers carry (fal's, Amazon's)."""
+    extra = [headers[name].split(":")[0].lower() for name in ("x-fal-error-type", "x-amzn-errortype") if headers.get(name)]
+    return Flat(flat.message, (*flat.codes, *extra), flat.parameters, flat.status, flat.page, flat.objects) if extra else flat
+
+
+def _final(headers: Mapping[str, str]) -> bool:
+    return any(headers.get(name, "").strip().lower() == "false" for name in ("x-should-retry", "x-fal-retryable"))
+
+
+# ---------------------------------------------------------------- what no vendor said
+
+
+def _redirected(status: int, headers: Mapping[str, str], vendor: str) -> ProviderError:
+    location = " ".join(headers.get("location", "").split())[:300]
+    if not location:
+        return Misconfigured(f"{vendor} answers {status} and names no address; check base_url")
+    return Misconfigured(f"{vendor} answers {status} to {location}: put that into base_url")
+
+
+def _page(vendor: str, status: int, flat: Flat, headers: Mapping[str, str]) -> ProviderError:
+    """A web page: a proxy or a firewall answered, or `base_url` is a web site's."""
+    title = f", titled {flat.message[:120]!r}" if flat.message else ""
+    words = f"{status}: a proxy or firewall answered with a web page{title}, not {vendor}"
+    if status == 429:
+        return RateLimited(words, asked_wait(headers))
+    if status >= 500 or status in (408, 409, 424, 425):
+        return Rejected(f"{words}; it says not to try again") if _final(headers) else Transient(words, asked_wait(headers))
+    if status in (400, 413, 414, 431):
+        return Rejected(words)
+    return Misconfigured(f"{words}; check base_url and the way there", doubtful=status in (403, 404, 405))
+
+
+# ---------------------------------------------------------------- what a vendor said
+
+
+def _failure(
+    vendor: str,
+    status: int,
+    flat: Flat,
+    model: str,
+    settings: Mapping[str, str],
+    headers: Mapping[str, str],
+    clock: Callable[[], float],
+) -> ProviderError:
+    if oversized(flat):
+        return Rejected(f"the request alone is more than {vendor} takes in a window ({_told(status)}): {flat.short}")
+    codes = frozenset(_with_header_codes(flat, headers).codes) | _daily(flat)
+    row = next((row for row in FAILURES if row.matches(status, codes, flat.message)), None)
+    if row is None or row.by_status(status, codes, flat.message):
+        named = _setting(flat, settings) if status in (0, 400, 403, 404, 405, 422) else None
+        if named is not None:
+            return Misconfigured(
+                f"{vendor} does not take what {named} sets ({_told(status)}): {flat.short}; change {named}",
+                doubtful=status in DOUBTFUL,
+            )
     if row is None:
-        kind: type[ProviderError] = Transient if status >= 500 else Rejected
-        words = f"{status}: {message}"
-    else:
-        kind = row.kind
-        words = row.says.format(vendor=vendor, model=model, status=status, message=message.removesuffix("."))
-    if kind is RateLimited:
-        asked = _asked(body)
-        return RateLimited(words, asked if asked is not None else retry_after(headers))
-    if kind is Transient:
-        return Transient(words, retry_after(headers))
-    return kind(words)
+        return _by_status(status, flat, headers, clock)
+    return _raised(row, vendor, status, flat, model, headers, clock, codes)
 
 
-def _details(body: object) -> list[Mapping[str, object]]:
-    """The entries of google.rpc.Status.details."""
-    error = body.get("error") if isinstance(body, dict) else None
-    details = error.get("details") if isinstance(error, dict) else None
-    return [entry for entry in details if isinstance(entry, dict)] if isinstance(details, list) else []
+def _told(status: int) -> str:
+    return str(status) if status else "told with status 200"
 
 
-def _asked(body: object) -> float | None:
+def _by_status(status: int, flat: Flat, headers: Mapping[str, str], clock: Callable[[], float]) -> ProviderError:
+    words = f"{status}: {flat.short or 'no words'}" if status else f"an answer that is an error: {flat.short or 'no words'}"
+    if status == 0 or status >= 500:
+        return Transient(words, _wait(flat, headers, clock))
+    return Rejected(words)
+
+
+def _raised(
+    row: Failure,
+    vendor: str,
+    status: int,
+    flat: Flat,
+    model: str,
+    headers: Mapping[str, str],
+    clock: Callable[[], float],
+    codes: frozenset[str],
+) -> ProviderError:
+    said = row.says.format(vendor=vendor, model=model, status=_told(status), message=flat.short or "no words")
+    if row.kind is Misconfigured:
+        return Misconfigured(said, needs=row.needs, doubtful=row.by_status(status, codes, flat.message) and status in DOUBTFUL)
+    if row.kind is RateLimited:
+        return RateLimited(said, _wait(flat, headers, clock))
+    if row.kind is Transient:
+        return Transient(said, _wait(flat, headers, clock))
+    return row.kind(said)
+
+
+def _wait(flat: Flat, headers: Mapping[str, str], clock: Callable[[], float]) -> float | None:
+    """Seconds to wait: what the body asks for, a header, words, a limit that headers (of the answer, in the body) call spent."""
+    inside = next((place for place in flat.entries("headers") if isinstance(place, dict)), {})
+    told = {str(name).lower(): str(value) for name, value in inside.items()}
+    for wait in (
+        _asked(flat),
+        asked_wait(headers, clock),
+        wait_in_words(flat.message),
+        spent_wait(headers, clock),
+        asked_wait(told, clock),
+        spent_wait(told, clock),
+    ):
+        if wait is not None:
+            return wait
+    return None
+
+
+def oversized(flat: Flat) -> bool:
+    """Whether one request asks for more than a whole window holds: waiting does not help."""
+    if re.search(r"request too large", flat.message, re.I):
+        return True
+    found = LIMIT.search(flat.message)
+    return found is not None and int(found[2].replace(",", "") or 0) > int(found[1].replace(",", "") or 0) > 0
+
+
+def _asked(flat: Flat) -> float | None:
     """Seconds of a RetryInfo's `retryDelay`."""
-    return next((duration(str(entry["retryDelay"])) for entry in _details(body) if entry.get("retryDelay")), None)
+    return next((duration(str(delay)) for delay in flat.entries("retryDelay")), None)
 
 
-def _daily(body: object) -> frozenset[str]:
+def _daily(flat: Flat) -> frozenset[str]:
     """`quota_per_day` where a QuotaFailure names a quota of the day: its RetryInfo asks to wait seconds all the same."""
-    for entry in _details(body):
-        violations = entry.get("violations")
-        for violation in violations if isinstance(violations, list) else []:
-            if isinstance(violation, dict) and "PerDay" in str(violation.get("quotaId")):
-                return frozenset({"quota_per_day"})
-    return frozenset()
+    return frozenset({"quota_per_day"}) if any("PerDay" in str(quota) for quota in flat.entries("quotaId")) else frozenset()
+
+
+def _setting(flat: Flat, settings: Mapping[str, str]) -> str | None:
+    """What bench.toml calls the first parameter that the error names and it sets."""
+    for parameter in flat.parameters:
+        for step in re.split(r"[.\[\]]+", parameter):
+            if step in settings:
+                return settings[step]
+    return next((name for key, name in settings.items() if _names(key, flat.message)), None)
+
+
+def _names(key: str, message: str) -> bool:
+    """Whether a message names a parameter: as a word that is none of English, in quotes, or as a parameter."""
+    word = re.escape(key)
+    if "_" in key and re.search(rf"(?<!\w){word}(?!\w)", message):
+        return True
+    return bool(
+        re.search(
+            rf"['\"`]{word}['\"`]|\b(parameters?|arguments?|fields?|keys?|value for|value of|invalid|unsupported|input\.)[:\s]*['\"`]?{word}\b"
+            rf"|(?<!\w){word}['\"`]?\s*(:|must\b|should\b|cannot\b)",
+            message,
+            re.I,
+        )
+    )

@@ -7,17 +7,22 @@ ai.google.dev/gemini-api/docs/troubleshooting (errors).
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Unpack
 
 import orjson
 
-from providers.base import Capabilities, Image, Rejected, Request, Response, Text, Transient, Usage, clean
-from providers.http import HostedOptions, HostedProvider, Json, error_body, media_type_of, parsed, reading
-from providers.outcomes import error_message, of_candidate, of_prompt
+from providers.anatomy import TOOL_CALL, image_from_base64, keeping
+from providers.base import Capabilities, Malformed, Rejected, Request, Response, Text, clean
+from providers.bodies import Json, usage_in
+from providers.endings import of_candidate, of_prompt
+from providers.http import HostedOptions, HostedProvider
+from providers.openai_wire import ended, pictures_at, served
+from providers.usage import usage_of
 
 RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
 """Aspect ratios that image models of this API draw in (ai.google.dev, "Gemini image generation", imageConfig)."""
@@ -28,7 +33,6 @@ class Gemini(HostedProvider):
 
     Args:
         safety: threshold by harm category, such as `{"HARM_CATEGORY_HARASSMENT": "BLOCK_NONE"}`; part of `identity`.
-        structured: whether a request's schema is sent as `responseJsonSchema`; an endpoint that refuses it is asked without.
     """
 
     TITLE = "Google Gemini"
@@ -42,7 +46,6 @@ class Gemini(HostedProvider):
         capabilities: Capabilities,
         *,
         safety: Mapping[str, str] | None = None,
-        structured: bool = True,
         **options: Unpack[HostedOptions],
     ) -> None:
         settings = f"|safety={orjson.dumps(dict(safety), option=orjson.OPT_SORT_KEYS).decode()}" if safety else ""
@@ -56,30 +59,17 @@ class Gemini(HostedProvider):
             **options,
         )
         self._safety = [{"category": category, "threshold": threshold} for category, threshold in sorted((safety or {}).items())]
-        self._structured = structured
 
     async def _answer(self, request: Request) -> Response:
         path = f"models/{self.model.removeprefix('models/')}:generateContent"
-        while True:
-            structured = self._structured and request.schema is not None
-            answer = await self._post(path, await content_body(request, self._safety, structured=structured), kind=request.kind)
-            if answer.status_code == 200:
-                with reading():
-                    return content_response(parsed(self._content(answer)))
-            failed = error_body(self._content(answer))
-            if structured and answer.status_code == 400 and _about_schema(error_message(failed)):
-                self._structured = False
-                continue
-            with reading():
-                error = self._error(answer.status_code, failed, answer.headers)
-            raise error
+        read = partial(content_response, image_due=request.image_due)
+        return await self._exchange(request, path, self._content_body, read, wire="gemini")
+
+    async def _content_body(self, request: Request) -> Json:
+        return await content_body(request, self._safety)
 
 
-def _about_schema(message: str) -> bool:
-    return any(word in message.lower() for word in ("responsejsonschema", "response_json_schema", "json mode", "responsemimetype"))
-
-
-async def content_body(request: Request, safety: list[Json], *, structured: bool) -> Json:
+async def content_body(request: Request, safety: list[Json]) -> Json:
     """The body of POST models/MODEL:generateContent for `request`; one for an image or an edit asks for an image beside text."""
     parts: list[Json] = []
     for part in request.parts:
@@ -97,11 +87,11 @@ async def content_body(request: Request, safety: list[Json], *, structured: bool
     ):
         if value is not None:
             config[key] = value
-    if request.kind != "chat":
+    if request.image_due:
         config["responseModalities"] = ["TEXT", "IMAGE"]
         if request.size:
             config["imageConfig"] = {"aspectRatio": ratio_of(request.size)}
-    if structured and request.schema is not None:
+    if request.schema is not None:
         config |= {"responseMimeType": "application/json", "responseJsonSchema": json.loads(request.schema[1])}
     body: Json = {"contents": [{"role": "user", "parts": parts}]}
     if request.system:
@@ -123,42 +113,34 @@ def ratio_of(size: str) -> str:
     return ratio
 
 
-def content_response(body: Json) -> Response:
+def content_response(body: Json, *, image_due: bool = True) -> Response:
     """A Response from generateContent's answer.
 
     A `promptFeedback.blockReason` is a blocked request, a filter's finish reason a blocked response; what came before it is kept.
-    Raises Transient when there is neither a candidate nor a block.
+    Raises Malformed when there is neither a candidate nor a block.
     """
     candidates = body.get("candidates") or []
     blocked = of_prompt(body.get("promptFeedback") or {})
+    usage = usage_of(usage_in(body))
     if blocked is not None and not candidates:
-        return Response(finish=blocked.finish, reason=blocked.reason, usage=_usage(body, 0), block=blocked.block)
+        return ended(Response(usage=usage, model=served(body)), blocked)
     if not candidates:
-        raise Transient("the endpoint answered without any candidate and without saying why")
+        with keeping(Response(usage=usage)):
+            raise Malformed("the endpoint answered without any candidate and without saying why")
     candidate = candidates[0]
-    texts: list[str] = []
-    images: list[Image] = []
-    for part in (candidate.get("content") or {}).get("parts") or []:
-        if part.get("thought"):
-            continue
-        inline = part.get("inlineData") or part.get("inline_data")
-        if inline:
-            images.append(_image(inline))
-        texts.append(str(part.get("text") or ""))
-    text = clean("".join(texts))
-    ending = of_candidate(candidate, nothing=not text.strip() and not images)
-    return Response(text, tuple(images), ending.finish, ending.reason, _usage(body, len(images)), block=ending.block)
+    parts = (candidate.get("content") or {}).get("parts") or []
+    said, thought = (
+        "".join(str(part.get("text") or "") for part in parts if bool(part.get("thought")) is kind) for kind in (False, True)
+    )
+    inline = [found for part in parts if not part.get("thought") and (found := part.get("inlineData") or part.get("inline_data"))]
+    with keeping(Response(usage=usage)):
+        images = pictures_at([picture.get("data") for picture in inline], image_from_base64, image_due=image_due)
+    missing = TOOL_CALL if any(part.get("functionCall") for part in parts) else ""
+    usage = replace(usage, images=len(images))
+    came = Response(clean(said), images, usage=usage, thoughts=clean(thought), missing=missing, model=served(body))
+    with keeping(came):
+        return ended(came, of_candidate(candidate, nothing=came.empty))
 
 
-def _image(inline: Json) -> Image:
-    try:
-        data = base64.b64decode(inline["data"], validate=True)
-    except binascii.Error:
-        raise Transient("the endpoint answered with an image that is not base64") from None
-    return Image.from_bytes(data, str(inline.get("mimeType") or inline.get("mime_type") or media_type_of(data)))
-
-
-def _usage(body: Json, images: int) -> Usage:
-    usage = body.get("usageMetadata") or {}
-    tokens_out = int(usage.get("candidatesTokenCount") or 0) + int(usage.get("thoughtsTokenCount") or 0)
-    return Usage(int(usage.get("promptTokenCount") or 0), tokens_out, images)
+def _texts(parts: list[Json], *, thoughts: bool) -> str:
+    return "".join(str(part.get("text") or "") for part in parts if bool(part.get("thought")) is thoughts)

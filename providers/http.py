@@ -6,16 +6,14 @@ packages: that halves the CPU of a call and more (benchmarks/cpu_per_call.py).
 
 from __future__ import annotations
 
-import json
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from types import TracebackType
-from typing import Any, Self, TypedDict, Unpack
-from urllib.parse import urlsplit
+from typing import ClassVar, Self, TypedDict, Unpack
 
 import aiohttp
 import anyio
@@ -23,17 +21,55 @@ import httpx2
 import openai
 import orjson
 
+from providers.accepted import Accepted, told
 from providers.additions import Additions, Cutter, form_fields
-from providers.base import Capabilities, Kind, Limits, Misconfigured, ProviderError, Rejected, Request, Response, Timeout, Transient
-from providers.failures import failure_of
+from providers.anatomy import image_from_base64, is_data_url, keeping
+from providers.base import (
+    Capabilities,
+    Image,
+    Kind,
+    Limits,
+    Malformed,
+    Misconfigured,
+    ProviderError,
+    Rejected,
+    Request,
+    Response,
+    Timeout,
+    Transient,
+)
+from providers.bodies import Json, error_body, error_in, parsed, reading, usage_in, whole
+from providers.failures import read_error
+from providers.flattened import flattened
 from providers.images import Fitting, ImageLimits
 from providers.listing import PAGES, cannot_be_listed, names_in, next_page
+from providers.parameters import refused_parameter
+from providers.usage import usage_of
 
-Json = dict[str, Any]
 File = tuple[str, tuple[str, bytes, str]]
-SAMPLING = ("temperature", "top_p")
-"""What newer reasoning models do not take; a request is then sent without, and `notes` says so."""
-MAX_IMAGE_BYTES = 64 * 1024 * 1024
+SETTINGS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("temperature", ("temperature",), "temperature"),
+    ("top_p", ("top_p", "topP"), "top_p"),
+    ("seed", ("seed", "random_seed"), "seed"),
+    ("max_tokens", ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens"), "max_tokens"),
+    ("size", ("size", "aspectRatio", "aspect_ratio", "width", "height"), "generation.image_size"),
+)
+"""Fields of a request that bench.toml sets, their names on the wires, and the key in bench.toml."""
+Make = Callable[[Request], Awaitable[Json]]
+Read = Callable[[Json], Response]
+Files = Callable[[Request], Awaitable[list[File]]]
+DOWNLOADS = 3
+DOWNLOAD_PAUSE = 1.0
+"""Tries of fetching a picture that was made and paid for, and seconds between them, more each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an endpoint answered: its status, headers, and the whole body, unpacked, with the key cut out of it."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
 
 
 class HostedOptions(TypedDict, total=False):
@@ -47,6 +83,7 @@ class HostedOptions(TypedDict, total=False):
     secret_headers: such headers whose values are never shown, stored or part of `identity`.
     title: what people call the vendor, for messages.
     images: what images it takes; others are made to fit, and `notes` says so.
+    structured: whether a request's schema is sent; an endpoint that refuses it is asked without.
     """
 
     timeout: float
@@ -57,6 +94,7 @@ class HostedOptions(TypedDict, total=False):
     secret_headers: Mapping[str, str]
     title: str
     images: ImageLimits | None
+    structured: bool
 
 
 class HostedProvider:
@@ -79,6 +117,9 @@ class HostedProvider:
 
     LIST_CURSOR = "after"
     """What the next page is asked for by, with the last model of this one."""
+
+    NAMES: ClassVar[Mapping[str, str]] = {}
+    """The protocol's own names of parameters, where they differ from ours."""
 
     def __init__(
         self,
@@ -108,20 +149,20 @@ class HostedProvider:
         if not api_key.isascii() or not api_key.isprintable():
             raise Misconfigured("the key holds a character that no HTTP header can; check the variable named by `key_env`")
         self._added = added
-        self._cut = Cutter(api_key, *added.secrets.values())
+        self._keyless = Cutter(api_key, *added.secrets.values())
         self._own_headers = added.beside(headers)
         self._timeout = options.get("timeout", 120.0)
         self._max_connections = options.get("max_connections", 64)
-        self._extra = dict(added.extra)
         self._query = query
         self._fitting = Fitting(self.title, images) if images is not None else None
-        self._left_out: dict[str, str] = {}
+        self._accepted = Accepted(options.get("structured", True), self.NAMES)
+        self._told_of: list[str] = []
 
     @property
     def notes(self) -> list[str]:
         """What was done to requests that the user should know of: images made to fit, parameters that the model does not take."""
         changed = self._fitting.notes if self._fitting is not None else []
-        return [*self._left_out.values(), *changed]
+        return [*self._told_of, *changed]
 
     async def __aenter__(self) -> Self:
         limits = httpx2.Limits(max_connections=self._max_connections, max_keepalive_connections=self._max_connections)
@@ -148,54 +189,105 @@ class HostedProvider:
             request = await self.fitted(request)
             with anyio.fail_after(self._timeout):
                 response = await self._answer(request)
-        return replace(response, latency=time.perf_counter() - started)
+            response = replace(response, latency=time.perf_counter() - started)
+            return await self._fetched(response)
 
     async def fitted(self, request: Request) -> Request:
         """`request` with images that the vendor takes. Raises Rejected for too many, or one that cannot be read."""
         return await self._fitting.fit(request) if self._fitting is not None and request.images else request
 
-    def _leaves_out(self, parameter: str | None, sent: Request) -> bool:
-        """Leave a sampling parameter that was sent out from now on; whether that is worth another try."""
-        if parameter not in SAMPLING or getattr(sent, parameter) is None:
-            return False
-        self._left_out[parameter] = f"{self.model} takes no {parameter} such as {getattr(sent, parameter):g}: it was left out"
-        return True
+    async def _exchange(
+        self, request: Request, path: str, make: Make, read: Read, *, wire: str = "", files: Files | None = None
+    ) -> Response:
+        """Ask, and again where the endpoint says that it does not take a parameter; what it refuses is not sent to it again.
 
-    def _without(self, request: Request) -> Request:
-        """`request` without what the model does not take."""
-        if not self._left_out:
-            return request
-        temperature = None if "temperature" in self._left_out else request.temperature
-        return replace(request, temperature=temperature, top_p=None if "top_p" in self._left_out else request.top_p)
+        Args:
+            make: builds the body of a request.
+            read: reads the body of an answer.
+            wire: the protocol, for words that only its vendor uses.
+            files: builds what goes beside the body in a form.
+        """
+        while True:
+            accepted = self._accepted
+            sent = accepted.of(request)
+            body_sent, files_sent = await make(sent), await files(sent) if files is not None else None
+            answer = await self._post(path, body_sent, files_sent, kind=request.kind)
+            if answer.status == 200:
+                return self._read(answer, sent, read, wire)
+            with reading():
+                body = error_body(answer.content)
+            if not self._learns(answer.status, body, sent, accepted):
+                return self._told(answer.status, body, answer.headers, sent, wire)
+
+    def _read(self, answer: Reply, request: Request, read: Read, wire: str) -> Response:
+        """The answer in a body that came with status 200; an error in it counts, whatever stands beside it."""
+        body = parsed(answer.content)
+        wrong = error_in(body)
+        if wrong is None:
+            with reading():
+                return read(body)
+        with keeping(_came(body, read)):
+            return self._told(200, wrong, answer.headers, request, wire)
+
+    def _learns(self, status: int, body: object, sent: Request, by: Accepted) -> bool:
+        """Take note of a parameter that was refused; whether `sent`, which was put `by`, is now put in another way."""
+        refusal = refused_parameter(status, flattened(body, (sent.system, sent.text)))
+        if refusal is None:
+            return False
+        before = self._accepted
+        self._accepted = before.without(refusal, sent)
+        self._told_of += told(self.model, self._accepted, before, sent)
+        return self._accepted != by and by.without(refusal, sent) != by
 
     async def models(self) -> list[str]:
         """The names of the endpoint's models, of all pages of its list. Raises as `call` does; Rejected where it lists none."""
-        url: str | None = f"{self.base_url}/models{self._query or self.LIST_QUERY}"
+        url = f"{self.base_url}/models{self._query or self.LIST_QUERY}"
         names: dict[str, None] = {}
         with self._network(), anyio.fail_after(self._timeout):
             for _ in range(PAGES):
-                assert url is not None
-                answer = await self._http.get(url, headers=self._own_headers)
-                if answer.status_code != 200:
+                answer = await self._sent(httpx2.Request("GET", url, headers=self._own_headers, extensions=self._extensions))
+                if answer.status != 200:
                     raise self._listing_error(answer)
-                page, before = error_body(self._content(answer)), len(names)
+                page, before = error_body(answer.content), len(names)
                 with reading():
                     names.update(dict.fromkeys(names_in(page)))
-                    url = next_page(page, url, self.LIST_CURSOR)
-                if url is None or len(names) == before:
+                    following = next_page(page, url, self.LIST_CURSOR)
+                if following is None or len(names) == before:
                     break
+                url = following
         return list(names)
 
-    def _listing_error(self, answer: httpx2.Response) -> ProviderError:
+    def _listing_error(self, answer: Reply) -> ProviderError:
         """What a status other than 200 means where models are listed: a list that is not there is no mistake."""
-        body = error_body(self._content(answer))
-        if cannot_be_listed(answer.status_code, body):
-            return Rejected(f"{answer.status_code}")
-        return self._error(answer.status_code, body, answer.headers)
+        body = error_body(answer.content)
+        if cannot_be_listed(answer.status, body):
+            return Rejected(f"{answer.status}")
+        return self._error(answer.status, body, answer.headers)
 
-    def _error(self, status: int, body: object, headers: httpx2.Headers) -> ProviderError:
-        """The error that a status stands for."""
-        return failure_of(self.title, status, body, headers, self.model)
+    def _error(self, status: int, body: object, headers: Mapping[str, str]) -> ProviderError:
+        """The error that a status stands for where nothing is asked of the model: no filter has a word there."""
+        found = read_error(self.title, status, body, headers, self.model)
+        return Rejected(f"{status}: {found.reason}") if isinstance(found, Response) else found
+
+    def _told(
+        self, status: int, body: object, headers: Mapping[str, str], request: Request | None = None, wire: str = ""
+    ) -> Response:
+        """What an error says of a request: the block or refusal that it stands for, else it is raised, with what it used."""
+        sent = (request.system, request.text) if request is not None else ()
+        settings = self._settings(request) if request is not None else {}
+        with reading():
+            found = read_error(self.title, status, body, headers, self.model, sent=sent, settings=settings, wire=wire)
+            usage = usage_of(usage_in(body))
+        if isinstance(found, Response):
+            return replace(found, usage=usage)
+        if usage.reported:
+            found.usage = usage
+        raise found
+
+    def _settings(self, request: Request) -> dict[str, str]:
+        """What bench.toml sets of a request, by its name on the wires, and the key that sets it."""
+        keys = {name: key for field, names, key in SETTINGS if getattr(request, field) is not None for name in names}
+        return keys | self._added.places(request.kind)
 
     @contextmanager
     def _network(self) -> Iterator[None]:
@@ -217,11 +309,11 @@ class HostedProvider:
         """The vendor's way to ask; the errors of the network are mapped by `call`."""
         raise NotImplementedError
 
-    def _limits_of(self, headers: httpx2.Headers) -> Limits | None:
+    def _limits_of(self, headers: Mapping[str, str]) -> Limits | None:
         """What the vendor's headers say of its limits; None where they say nothing."""
         return None
 
-    async def _post(self, path: str, body: Json, files: list[File] | None = None, *, kind: Kind = "chat") -> httpx2.Response:
+    async def _post(self, path: str, body: Json, files: list[File] | None = None, *, kind: Kind = "chat") -> Reply:
         """Send `body`, for a request of `kind`, as JSON, or as a form with `files`."""
         body = self._added.over(body, kind)
         url = self._urls.get(path)
@@ -233,79 +325,68 @@ class HostedProvider:
             form = form_fields(body)
             request = httpx2.Request("POST", url, data=form, files=files, headers=self._own_headers, extensions=self._extensions)
             await request.aread()
-        answer = await self._http.send(request)
+        answer = await self._sent(request)
         self.reported = self._limits_of(answer.headers) or self.reported
         return answer
 
-    async def _download(self, url: str) -> bytes:
-        """An image that the endpoint keeps at a URL; the key is not sent there."""
-        with reading():
-            web = urlsplit(url).scheme in ("http", "https")
-        if not web:
-            raise Transient("the endpoint answered with an image at no web address")
-        data = bytearray()
+    async def _sent(self, request: httpx2.Request) -> Reply:
+        """Send and read the whole answer. Raises Malformed for one of more than MAX_BYTES, which is not read to its end."""
+        answer = await self._http.send(request, stream=True)
+        content = await whole(answer)
+        return Reply(answer.status_code, answer.headers, self._keyless(content))
+
+    def _picture(self, url: object) -> Image:
+        """A picture by its address, which has no digest until it is fetched, or from base64 as it stands or in a data URL."""
+        if isinstance(url, str) and url.lstrip()[:8].lower().startswith(("http://", "https://")):
+            return Image("", "", partial(self._downloaded, url.strip()))
+        if isinstance(url, str) and ":" in url and not is_data_url(url):
+            raise Malformed("the endpoint answered with an image at no web address")
+        return image_from_base64(url)
+
+    async def _fetched(self, response: Response) -> Response:
+        """`response` with the pictures that the endpoint keeps at an address, each tried three times by itself.
+
+        Raises Rejected where one cannot be had: it was paid for, so it is not made anew within this run.
+        """
+        if all(image.digest for image in response.images):
+            return response
+        with keeping(replace(response, images=())):
+            images = [image if image.digest else await self._tried(image) for image in response.images]
+        return replace(response, images=tuple(images))
+
+    async def _tried(self, image: Image) -> Image:
+        for number in range(1, DOWNLOADS + 1):
+            try:
+                with anyio.fail_after(self._timeout):
+                    return Image.from_bytes(await image.read())
+            except (Transient, TimeoutError) as error:
+                if number == DOWNLOADS:
+                    why = str(error) or f"nothing came within {self._timeout:g} s"
+                    raise Rejected(f"the image was made and paid for, but {why}, {DOWNLOADS} times") from None
+                await anyio.sleep(number * DOWNLOAD_PAUSE)
+        raise AssertionError
+
+    async def _downloaded(self, url: str) -> bytes:
+        """The bytes at an address; the key is not sent there."""
         try:
             async with self._http.stream("GET", url) as answer:
                 if answer.status_code != 200:
-                    raise Transient(f"the image's address answered {answer.status_code}")
-                async for chunk in answer.aiter_bytes():
-                    data += chunk
-                    if len(data) > MAX_IMAGE_BYTES:
-                        raise Transient("the image is larger than 64 MiB")
+                    raise Transient(f"its address answered {answer.status_code}")
+                return await whole(answer)
         except (httpx2.RequestError, httpx2.InvalidURL) as error:
-            raise Transient(f"the image cannot be fetched from {url[:200]}: {error or type(error).__name__}") from None
-        return bytes(data)
-
-    def _content(self, answer: httpx2.Response) -> bytes:
-        """The body, with the key cut out of it where the endpoint repeats it."""
-        return self._cut(answer.content)
+            raise Transient(f"it cannot be fetched from {url[:200]}: {error or type(error).__name__}") from None
 
 
-def parsed(content: bytes) -> Json:
-    """The JSON object; the standard parser has a second try, since it takes escaped lone surrogates."""
+def _came(body: Json, read: Read) -> Response:
+    """What a body holds beside an error, and what it used."""
     try:
-        body = orjson.loads(content)
-    except orjson.JSONDecodeError:
-        try:
-            body = json.loads(content)
-        except ValueError:
-            body = None
-    if body is None:
-        raise Transient("the endpoint's answer is no JSON") from None
-    if not isinstance(body, dict):
-        raise Transient("the endpoint's answer is no JSON object")
-    return body
-
-
-def error_body(content: bytes) -> object:
-    """An error's body as JSON, else its first words."""
-    try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError:
-        return content.decode("utf-8", "replace")[:500]
-
-
-@contextmanager
-def reading() -> Iterator[None]:
-    """What an endpoint answers may have any shape: one that is not its vendor's is worth another try."""
-    try:
-        yield
-    except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
-        raise Transient(f"the endpoint's answer has a shape of its own ({type(error).__name__}: {error})"[:300]) from None
+        with reading():
+            return read(body)
+    except ProviderError as error:
+        return error.partial or Response(usage=error.usage or usage_of(usage_in(body)))
 
 
 @cache
 def _tls() -> ssl.SSLContext:
     """One for all providers: reading the certificates takes 30 ms."""
     return httpx2.create_ssl_context()
-
-
-def media_type_of(data: bytes) -> str:
-    """The media type that an image file's first bytes tell; `image/png` when they tell none."""
-    if data.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
-    return "image/png"

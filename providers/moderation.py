@@ -7,14 +7,15 @@ Wire: POST /moderations with `model` and `input`, a list of `{"type": "text", "t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Unpack
 
-import httpx2
 import orjson
 
 from providers import openai_wire as wire
 from providers.base import Capabilities, Limits, Request, Response
-from providers.http import HostedOptions, HostedProvider, error_body, parsed, reading
+from providers.bodies import Json
+from providers.http import HostedOptions, HostedProvider
 from providers.rate_headers import limits_of
 
 
@@ -46,22 +47,21 @@ class OpenAIModeration(HostedProvider):
             **options,
         )
 
-    def _limits_of(self, headers: httpx2.Headers) -> Limits | None:
-        if any(name[:11].lower() == b"x-ratelimit" for name, _ in headers.raw):
-            return limits_of(headers)
-        return None
+    def _limits_of(self, headers: Mapping[str, str]) -> Limits | None:
+        return limits_of(headers) if any("ratelimit" in name.lower() for name in headers) else None
 
     async def _answer(self, request: Request) -> Response:
-        answer = await self._post("moderations", {"model": self.model, "input": await wire.content_of(request)})
-        content = self._content(answer)
-        if answer.status_code != 200:
-            with reading():
-                error = self._error(answer.status_code, error_body(content), answer.headers)
-            raise error
-        with reading():
-            result = parsed(content)["results"][0]
-            scores = {str(name): float(score) for name, score in result["category_scores"].items()}
-            flagged = result["flagged"]
-            if not isinstance(flagged, bool):
-                raise TypeError("`flagged` is neither true nor false")
-            return Response(orjson.dumps({"flagged": flagged, "scores": scores}, option=orjson.OPT_SORT_KEYS).decode())
+        return await self._exchange(request, "moderations", self._moderations_body, moderation_response)
+
+    async def _moderations_body(self, request: Request) -> Json:
+        return {"model": self.model, "input": await wire.content_of(request)}
+
+
+def moderation_response(body: Json) -> Response:
+    """The answer as JSON text. It reports no tokens: the endpoint is free of charge."""
+    result = body["results"][0]
+    scores = {str(name): float(score) for name, score in result["category_scores"].items()}
+    flagged = result["flagged"]
+    if not isinstance(flagged, bool):
+        raise TypeError("`flagged` is neither true nor false")
+    return Response(orjson.dumps({"flagged": flagged, "scores": scores}, option=orjson.OPT_SORT_KEYS).decode())

@@ -11,16 +11,15 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 
 import anyio
-import httpx2
 import orjson
 
 from providers import openai_wire as wire
 from providers.base import ProviderError, RateLimited, Rejected, Request, Response, Transient
 from providers.batch_http import BatchHttp
 from providers.batching import Cancelled, JobStatus, Sought
-from providers.http import Json, reading
+from providers.bodies import Json, reading
+from providers.flattened import error_message
 from providers.openai_compatible import CHAT, OpenAICompatible
-from providers.outcomes import block_of, error_message
 
 TAG = "unisafe"
 WINDOW = "24h"
@@ -37,8 +36,8 @@ class OpenAIBatches(OpenAICompatible, BatchHttp):
 
     async def entry(self, name: str, request: Request) -> bytes:
         request = await self._ready(request)
-        body = await wire.chat_body(self.model, request, image_out=False, tokens_key=self._tokens_key, structured=False)
-        return self._entry({"custom_id": name, "method": "POST", "url": f"/v1/{CHAT}"}, "body", self._in_dialect(body))
+        body = await wire.chat_body(self.model, request, self._accepted)
+        return self._entry({"custom_id": name, "method": "POST", "url": f"/v1/{CHAT}"}, "body", body)
 
     async def submit(self, entries: Sequence[bytes], tag: str) -> str:
         content = ("unisafe.jsonl", b"\n".join(entries), "application/jsonl")
@@ -112,14 +111,7 @@ class OpenAIBatches(OpenAICompatible, BatchHttp):
                 answer, error = line.get("response"), line.get("error")
                 if not answer or not answer.get("body") or not answer.get("status_code"):
                     return _undone(error if isinstance(error, dict) else {})
-                status, body = int(answer["status_code"]), answer["body"]
-                if status == 200:
-                    return wire.chat_response(body)
-                unsupported = wire.unsupported_parameter(status, body)
-                if unsupported == "max_tokens" and self._tokens_key == "max_tokens":
-                    self._tokens_key = "max_completion_tokens"
-                    return Transient("the endpoint wants max_completion_tokens")
-                return self._learned(unsupported) or block_of(status, body) or self._error(status, body, httpx2.Headers())
+                return self._outcome_of(int(answer["status_code"]), answer["body"], wire.chat_response)
         except ProviderError as unreadable:
             return unreadable
 
@@ -129,7 +121,7 @@ class OpenAIBatches(OpenAICompatible, BatchHttp):
         code, message = str(errors[0].get("code") or ""), str(errors[0].get("message") or "the vendor gives no reason")
         if code in TOO_MUCH:
             return RateLimited(f"the job failed ({code}): {message}")
-        return self._error(400, {"error": {"code": code, "message": f"the job failed: {message}"}}, httpx2.Headers())
+        return self._error(400, {"error": {"code": code, "message": f"the job failed: {message}"}}, {})
 
 
 def _undone(error: Json) -> ProviderError:

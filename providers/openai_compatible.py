@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Literal, Unpack
 from urllib.parse import urlsplit
 
-import httpx2
-
 from providers import openai_wire as wire
-from providers.base import Capabilities, Image, Limits, Request, Response
-from providers.http import HostedOptions, HostedProvider, error_body, media_type_of, parsed, reading
-from providers.outcomes import block_of
+from providers.base import Capabilities, Limits, Request, Response
+from providers.bodies import Json
+from providers.http import File, HostedOptions, HostedProvider
 from providers.rate_headers import limits_of
+from providers.responses_wire import responses_response
 
 CHAT, GENERATIONS, EDITS = "chat/completions", "images/generations", "images/edits"
 
@@ -28,11 +28,10 @@ class OpenAICompatible(HostedProvider):
         capabilities: what the model takes and gives.
         image_api: how it is asked for an image: by `images.generate` and `images.edit`, or in a `chat` message.
         key_header: where the key goes: as a bearer token, or in the `api-key` header that Azure OpenAI takes.
-        structured: whether a request's schema is sent as `response_format`; an endpoint that refuses it is asked without.
-        api_version: `api-version` of an Azure deployment's own address; None everywhere else.
-        seed_key: what the vendor calls `seed` in a chat's body.
+        names: what the vendor calls parameters, such as `{"seed": "random_seed"}`.
         edit_body: how it takes images to edit: in a form, or as data URLs in JSON.
         image_leaves_out: what it refuses in requests for images.
+        api_version: `api-version` of an Azure deployment's own address; None everywhere else.
         options: HostedOptions; its `extra` is such as `{"chat_template_kwargs": {...}}`.
     """
 
@@ -48,11 +47,10 @@ class OpenAICompatible(HostedProvider):
         *,
         image_api: Literal["images", "chat"] = "images",
         key_header: Literal["authorization", "api-key"] = "authorization",
-        structured: bool = True,
         api_version: str | None = None,
-        seed_key: str = "seed",
+        names: Mapping[str, str] | None = None,
         edit_body: Literal["form", "json"] = "form",
-        image_leaves_out: Sequence[Literal["seed", "size"]] = (),
+        image_leaves_out: Collection[Literal["seed", "size"]] = (),
         **options: Unpack[HostedOptions],
     ) -> None:
         super().__init__(
@@ -66,92 +64,52 @@ class OpenAICompatible(HostedProvider):
             **options,
         )
         self._image_api = image_api
-        self._structured = structured
-        self._image_seed = True
-        self._seed_key, self._edit_body, self._image_leaves_out = seed_key, edit_body, image_leaves_out
-        self._tokens_key = "max_completion_tokens" if urlsplit(base_url).hostname == "api.openai.com" else "max_tokens"
+        if urlsplit(base_url).hostname == "api.openai.com" and not self.API:
+            self._accepted = replace(self._accepted, names={"max_tokens": "max_completion_tokens"})
+        if names:
+            self._accepted = replace(self._accepted, names={**self._accepted.names, **names})
+        self._edit_body = edit_body
+        self._image_leaves_out = image_leaves_out
 
     async def _answer(self, request: Request) -> Response:
         if request.kind == "chat" or self._image_api == "chat":
-            return await self._chat(request)
-        return await self._images(request)
-
-    def _limits_of(self, headers: httpx2.Headers) -> Limits | None:
-        if any(name[:11].lower() == b"x-ratelimit" for name, _ in headers.raw):
-            return limits_of(headers)
-        return None
-
-    async def _chat(self, request: Request) -> Response:
-        """One chat completion; asked again only where the endpoint says that it does not know a parameter."""
-        while True:
-            tokens_key, structured, sent = self._tokens_key, self._structured, self._without(request)
-            body = await wire.chat_body(
-                self.model, sent, image_out=request.kind != "chat", tokens_key=tokens_key, structured=structured
-            )
-            answer = await self._post(CHAT, self._in_dialect(body), kind=request.kind)
-            if answer.status_code == 200:
-                with reading():
-                    return wire.chat_response(parsed(self._content(answer)))
-            body_of_error = error_body(self._content(answer))
-            unsupported = wire.unsupported_parameter(answer.status_code, body_of_error)
-            if unsupported == "response_format" and structured and request.schema is not None:
-                self._structured = False
-            elif unsupported == "max_tokens" and tokens_key == "max_tokens":
-                self._tokens_key = "max_completion_tokens"
-            elif not self._leaves_out(unsupported, sent):
-                return self._blocked_or_raise(answer.status_code, body_of_error, answer.headers)
-
-    async def _images(self, request: Request) -> Response:
-        """One image by `images/generations`, or by `images/edits` when an image is given."""
-        request = self._drawable(request)
-        body: wire.Json = {"model": self.model, "prompt": request.text, "n": 1}
-        if request.size:
-            body["size"] = request.size
-        if request.seed is not None and self._image_seed:
-            body["seed"] = request.seed
+            return await self._exchange(request, CHAT, self._chat_body, partial(self._chat_response, image_due=request.image_due))
+        read = partial(wire.images_response, picture=self._picture)
         if request.kind == "image":
-            answer = await self._post(GENERATIONS, body, kind="image")
-        else:
-            answer = await self._edit(request, body)
-        if answer.status_code != 200:
-            body_of_error = error_body(self._content(answer))
-            if "seed" in body and wire.unsupported_parameter(answer.status_code, body_of_error) == "seed":
-                self._image_seed = False
-                return await self._images(request)
-            return self._blocked_or_raise(answer.status_code, body_of_error, answer.headers)
-        with reading():
-            body_of_answer = parsed(self._content(answer))
-            found = wire.image_data(body_of_answer)
-            usage = wire.usage_of(body_of_answer, len(found))
-        images = [data if data is not None else await self._download(str(url)) for data, url in found]
-        return Response(images=tuple(Image.from_bytes(data, media_type_of(data)) for data in images), usage=usage)
+            return await self._exchange(request, GENERATIONS, self._images_body, read)
+        files = self._pictures if self._edit_body == "form" else None
+        return await self._exchange(request, EDITS, self._images_body, read, files=files)
 
-    async def _edit(self, request: Request, body: wire.Json) -> httpx2.Response:
-        """Send an edit as the vendor takes it: its images in a form, or as data URLs in JSON."""
-        if self._edit_body == "json":
-            return await self._post(EDITS, body | await wire.images_to_edit(request.images), kind="edit")
-        name = "image" if len(request.images) == 1 else "image[]"
-        files = [(name, (image.file_name, await image.read(), image.media_type)) for image in request.images]
-        return await self._post(EDITS, body, files, kind="edit")
+    def _limits_of(self, headers: Mapping[str, str]) -> Limits | None:
+        return limits_of(headers) if any("ratelimit" in name.lower() for name in headers) else None
 
-    def _drawable(self, request: Request) -> Request:
-        """`request` for images without what the vendor refuses there."""
-        for field in self._image_leaves_out:
-            if getattr(request, field) is not None:
-                self._left_out[f"image {field}"] = f"{self.title} takes no {field} for images: it was left out"
-        size = None if "size" in self._image_leaves_out else request.size
-        return replace(request, size=size, seed=None if "seed" in self._image_leaves_out else request.seed)
+    async def _chat_body(self, request: Request) -> Json:
+        return await wire.chat_body(self.model, request, self._accepted)
 
-    def _in_dialect(self, body: wire.Json) -> wire.Json:
-        """A chat's body in the vendor's own words."""
-        if "seed" in body:
-            body[self._seed_key] = body.pop("seed")
+    def _chat_response(self, body: Json, *, image_due: bool) -> Response:
+        """A chat completion; some servers answer with a Responses object all the same."""
+        if "choices" not in body and isinstance(body.get("output"), list):
+            return responses_response(body)
+        return wire.chat_response(body, self._picture, image_due=image_due)
+
+    async def _images_body(self, request: Request) -> Json:
+        body: Json = {"model": self.model, "prompt": request.text, "n": 1}
+        for name in ("size", "seed"):
+            value = getattr(request, name)
+            if value is not None and name in self._image_leaves_out:
+                self._tell(f"{self.title} takes no {name} for images: it was left out")
+            elif value is not None:
+                body[self._accepted.name(name)] = value
+        if request.kind == "edit" and self._edit_body == "json":
+            body |= await wire.images_to_edit(request.images)
         return body
 
-    def _blocked_or_raise(self, status: int, body: object, headers: httpx2.Headers) -> Response:
-        with reading():
-            blocked = block_of(status, body)
-            error = self._error(status, body, headers)
-        if blocked is None:
-            raise error
-        return blocked
+    def _tell(self, note: str) -> None:
+        """Keep a note for the end of the run, once."""
+        if note not in self._told_of:
+            self._told_of.append(note)
+
+    async def _pictures(self, request: Request) -> list[File]:
+        """The images of an edit as files of a form: several go as a list."""
+        name = "image" if len(request.images) == 1 else "image[]"
+        return [(name, (image.file_name, await image.read(), image.media_type)) for image in request.images]

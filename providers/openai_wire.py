@@ -6,43 +6,35 @@ Shapes follow OpenAI's API reference (chat completions, images) and OpenRouter's
 from __future__ import annotations
 
 import base64
-import binascii
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from providers.base import Image, ProviderError, Request, Response, Text, Transient, Usage, clean
-from providers.failures import failure_of
-from providers.outcomes import block_of, error_message, of_choice
-
-Json = dict[str, Any]
-
-SAMPLING = re.compile(
-    r"\b(temperature|top_p)\b.{0,60}(not supported|does not support|unsupported|deprecated|cannot both|not allowed)", re.I | re.S
-)
-DATA_URL = re.compile(r"data:(image/[a-z0-9.+-]+);base64,([A-Za-z0-9+/=\s]+)")
-
+from providers.accepted import Accepted
+from providers.anatomy import AUDIO, TOOL_CALL, image_from_base64, keeping
+from providers.base import Image, Malformed, Request, Response, Text, clean
+from providers.bodies import Json, usage_in
+from providers.endings import Ending, of_choice
+from providers.usage import usage_of
 
 # ---------------------------------------------------------------- out
 
 
-async def chat_body(model: str, request: Request, *, image_out: bool, tokens_key: str, structured: bool) -> Json:
-    """The body of POST /chat/completions for `request`; with `image_out` the answer is asked to hold an image."""
+async def chat_body(model: str, request: Request, accepted: Accepted) -> Json:
+    """The body of POST /chat/completions for `request`, as the endpoint takes it; where an image is due it is asked for."""
     messages: list[Json] = []
     if request.system:
         messages.append({"role": "system", "content": request.system})
     messages.append({"role": "user", "content": await content_of(request)})
     body: Json = {"model": model, "messages": messages}
-    if request.max_tokens is not None:
-        body[tokens_key] = request.max_tokens
-    for name in ("temperature", "top_p", "seed"):
+    for name in ("max_tokens", "temperature", "top_p", "seed"):
         value = getattr(request, name)
         if value is not None:
-            body[name] = value
-    if image_out:
+            body[accepted.name(name)] = value
+    if request.image_due:
         body["modalities"] = ["image", "text"]
-    if request.schema is not None and structured:
+    if request.schema is not None:
         name, schema = request.schema
         body["response_format"] = {
             "type": "json_schema",
@@ -77,104 +69,140 @@ async def data_url(image: Image) -> str:
 
 # ---------------------------------------------------------------- in
 
+Pictured = Callable[[object], Image]
+"""From an address to an image: `HostedProvider._picture`, or for bodies without a network `image_from_base64`."""
 
-def chat_response(body: Json) -> Response:
-    """A Response from a chat completion's body. Raises Transient when the body is not one, or tells of an error."""
-    if body.get("error") and not body.get("choices"):
-        return blocked_or_failed(body)
+
+def chat_response(body: Json, picture: Pictured = image_from_base64, *, image_due: bool = True) -> Response:
+    """A Response from a chat completion's body. Raises Malformed when the body is none, Transient when it tells of a failure.
+
+    Args:
+        picture: makes an image of an address.
+        image_due: whether an image was asked for; elsewhere one that cannot be read is left out.
+    """
     try:
         choice = body["choices"][0]
         message = choice.get("message")
     except (KeyError, IndexError, TypeError, AttributeError):
-        raise Transient("the endpoint answered without any choice") from None
-    if not isinstance(message, dict):
-        raise Transient("the endpoint answered with a choice that holds no message")
-    text, images = _message_parts(message)
-    if choice.get("error") and not text.strip() and not images:
-        return blocked_or_failed(choice)
-    ending = of_choice(choice, message)
-    text = clean(str(message["refusal"]) if ending.finish == "refused" else text)
-    return Response(text, tuple(images), ending.finish, ending.reason, usage_of(body, len(images)), block=ending.block)
+        raise Malformed("the endpoint answered without any choice") from None
+    if not isinstance(message, dict) or not message:
+        return _without_message(body, choice)
+    texts, thoughts, addresses = message_parts(message)
+    images = pictures_at(addresses, picture, image_due=image_due)
+    usage = usage_of(usage_in(body), len(images))
+    came = Response("".join(texts), images, usage=usage, thoughts=clean("".join(thoughts)), model=served(body))
+    with keeping(came):
+        ending = of_choice(choice, message, nothing=came.empty)
+    text = clean(str(message["refusal"]) if ending.finish == "refused" else came.text)
+    return ended(replace(came, text=text, missing=_not_words(message)), ending)
 
 
-def blocked_or_failed(body: Json) -> Response:
-    """What an error inside a body that came with status 200 stands for: a block, or another try."""
-    error = body.get("error")
-    code = error.get("code") if isinstance(error, dict) else None
-    blocked = block_of(code if isinstance(code, int) else 400, body)
-    if blocked is None:
-        raise Transient(f"the endpoint answered 200 with an error: {error_message(body)}")
-    return blocked
+def ended(came: Response, ending: Ending) -> Response:
+    """What came with how it ended; the ending's own word for what is missing goes first."""
+    return replace(
+        came,
+        finish=ending.finish,
+        reason=ending.reason,
+        block=ending.block,
+        missing=ending.missing or came.missing,
+        asks_again=ending.asks_again,
+    )
 
 
-def _message_parts(message: Json) -> tuple[str, list[Image]]:
-    """Text and images of a message: content as a string or parts, `images` as OpenRouter gives them, data URLs in Markdown."""
-    texts: list[str] = []
-    images: list[Image] = []
+def _without_message(body: Json, choice: Json) -> Response:
+    """A choice without a message, as Azure's filter leaves it. Raises Malformed where no filter is named."""
+    usage = usage_of(usage_in(body))
+    with keeping(Response(usage=usage)):
+        if isinstance(choice.get("text"), str):
+            return chat_response({**body, "choices": [{**choice, "message": {"content": choice["text"]}}]})
+        ending = of_choice(choice, {}, nothing=True)
+        if ending.finish != "blocked":
+            raise Malformed("the endpoint answered with a choice that holds no message")
+    return ended(Response(usage=usage, model=served(body)), ending)
+
+
+def message_parts(message: Json) -> tuple[list[str], list[str], list[object]]:
+    """Texts, thoughts and addresses of images of a message: content as a string or parts, `images` as OpenRouter gives them.
+
+    Thoughts stand in `reasoning_content` (vLLM, SGLang, DeepSeek), `reasoning` and `reasoning_details` (OpenRouter, Groq), or in
+    parts of type `thinking` (Mistral); the first place that holds some counts, since others repeat it.
+    """
     content = message.get("content")
-    parts: list[Any] = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
-    for part in [*parts, *(message.get("images") or [])]:
-        if not isinstance(part, dict):
-            continue
-        if part.get("type") in ("text", "output_text"):
-            texts.append(str(part.get("text") or ""))
-        elif isinstance(part.get("image_url"), dict | str):
-            url = part["image_url"]
-            texts.append(str(url.get("url", "")) if isinstance(url, dict) else url)
-    text = "".join(texts)
-    if "data:image/" in text:
-        for media_type, data in DATA_URL.findall(text):
-            try:
-                images.append(Image.from_bytes(base64.b64decode(data), media_type))
-            except binascii.Error:
-                raise Transient("the endpoint answered with an image that is not base64") from None
-        text = re.sub(r"!\[[^\]]*\]\(\s*\)", "", DATA_URL.sub("", text))
-    return text, images
+    parts: list[Any] = content if isinstance(content, list) else [content]
+    texts: list[str] = []
+    thoughts: list[str] = []
+    addresses: list[object] = []
+    images = message.get("images")
+    for part in [*parts, *(images if isinstance(images, list) else [])]:
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, dict):
+            if part.get("type") in ("thinking", "reasoning"):
+                thoughts += words_in(part)
+            elif isinstance(part.get("text"), str):
+                texts.append(part["text"])
+            addresses += _addresses(part)
+    for name in ("reasoning_content", "reasoning", "reasoning_details", "thinking"):
+        thoughts = thoughts or words_in(message.get(name))
+    return texts, thoughts, addresses
 
 
-def image_data(body: Json) -> list[tuple[bytes | None, str | None]]:
-    """Of an images answer, each image's bytes or, where the endpoint keeps it, its URL. Raises Transient when there is none."""
-    found: list[tuple[bytes | None, str | None]] = []
-    for entry in body.get("data") or []:
-        if entry.get("b64_json"):
-            try:
-                found.append((base64.b64decode(entry["b64_json"], validate=True), None))
-            except binascii.Error:
-                raise Transient("the endpoint answered with an image that is not base64") from None
-        elif entry.get("url"):
-            found.append((None, str(entry["url"])))
-    if not found and ("data" not in body or body["data"]):
-        raise Transient("the endpoint answered without any image data")
-    return found
+def words_in(place: object) -> list[str]:
+    """Every text in a place of thoughts, which may be a string, a part or a list of parts."""
+    if isinstance(place, str):
+        return [place] if place.strip() else []
+    if isinstance(place, list):
+        return [words for one in place for words in words_in(one)]
+    if not isinstance(place, dict):
+        return []
+    return next(
+        (found for key in ("thinking", "text", "summary", "content", "reasoning") if (found := words_in(place.get(key)))), []
+    )
 
 
-def usage_of(body: Json, images: int) -> Usage:
-    usage = body.get("usage") or {}
-    tokens_in = usage.get("prompt_tokens", usage.get("input_tokens")) or 0
-    tokens_out = usage.get("completion_tokens", usage.get("output_tokens")) or 0
-    cost = usage.get("cost")
-    return Usage(int(tokens_in), int(tokens_out), images, float(cost) if isinstance(cost, int | float) else None)
+def _addresses(part: Json) -> list[object]:
+    """Where the image of a part is: a URL, or base64 as it stands."""
+    image = part.get("image_url") or part.get("image")
+    if isinstance(image, dict):
+        image = image.get("url") or image.get("b64_json")
+    return [found for found in (image, part.get("b64_json")) if found]
 
 
-def error_of(status: int, body: object, headers: Mapping[str, str], model: str) -> ProviderError:
-    """The error that a status stands for, with words that say what to change."""
-    return failure_of("the endpoint", status, body, headers, model)
+def pictures_at(addresses: Sequence[object], picture: Pictured, *, image_due: bool) -> tuple[Image, ...]:
+    """The images at some addresses. Raises Malformed for one that cannot be read where one was due; elsewhere it is left out."""
+    images = []
+    for address in addresses:
+        try:
+            images.append(picture(address))
+        except Malformed:
+            if image_due:
+                raise
+    return tuple(images)
 
 
-def unsupported_parameter(status: int, body: object) -> str | None:
-    """`response_format`, `max_tokens`, `temperature`, `top_p` or `seed` when an error says that the endpoint does not take it."""
-    if status not in (400, 404, 422, 501):
-        return None
-    text = json.dumps(body).lower() if not isinstance(body, str) else body.lower()
-    if "max_completion_tokens" in text and "max_tokens" in text:
-        return "max_tokens"
-    for word in ("response_format", "json_schema", "structured output", "guided_json", "text.format"):
-        if word in text:
-            return "response_format"
-    return unsupported_sampling(text) or ("seed" if re.search(r"['\"`]seed['\"`]", text) else None)
+def _not_words(message: Json) -> str:
+    """What a message holds where it holds no words, as `Response.missing` says it."""
+    if message.get("tool_calls") or message.get("function_call"):
+        return TOOL_CALL
+    return AUDIO if message.get("audio") else ""
 
 
-def unsupported_sampling(text: str) -> str | None:
-    """`temperature` or `top_p` when `text` says that the model does not take it, or not beside the other one."""
-    found = SAMPLING.search(text)
-    return found[1] if found else None
+def served(body: Json) -> str:
+    """The name of the model that served the call."""
+    name = body.get("model") or body.get("modelVersion")
+    return clean(name)[:200] if isinstance(name, str) else ""
+
+
+def images_response(body: Json, picture: Pictured = image_from_base64) -> Response:
+    """A Response from an images answer. Raises Malformed where its `data` is no list, or an entry holds no image."""
+    entries = body.get("data")
+    if not isinstance(entries, list):
+        raise Malformed("the endpoint answered without any image data")
+    addresses = [entry.get("b64_json") or entry.get("url") for entry in entries]
+    if entries and not any(addresses):
+        raise Malformed("the endpoint answered without any image data")
+    usage = usage_of(usage_in(body), len(entries))
+    usage = usage if usage.reported else replace(usage, reported=usage_in(body) is None)  # images are paid for by the piece
+    with keeping(Response(usage=usage)):
+        images = pictures_at([address for address in addresses if address], picture, image_due=True)
+    return Response(images=images, usage=usage, model=served(body))

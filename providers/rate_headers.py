@@ -1,93 +1,229 @@
-"""What response headers say of rate limits, in the two dialects that are in use: OpenAI's (`x-ratelimit-*`) and Anthropic's."""
+"""What response headers say of rate limits and waits, in every dialect that is in use.
+
+Dialects: `x-ratelimit-KIND-WHAT` (OpenAI, Azure, Groq, xAI), `-KIND-WHAT-WINDOW` (Cerebras, Mistral), `x-ratelimit-KIND` (OpenRouter,
+Together, GitHub), `ratelimit-KIND` (Replicate, IETF draft), `x-tokenlimit-KIND` (Together), `x-ratelimitbysize-KIND-WINDOW` and
+`ratelimitbysize-KIND` (Mistral, tokens), `anthropic-ratelimit-WHAT-KIND`.
+"""
 
 from __future__ import annotations
 
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 from providers.base import Limits
 
-DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+Clock = Callable[[], float]
+
+WINDOWS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0, "month": 2_678_400.0}
+WINDOW = 60.0
+"""Seconds of a window that no header names."""
+LONGEST_OBEYED = 3600.0
+"""Windows above it are left to the endpoint's own 429: no answer that came through may hold a run for a day."""
+LONGEST = 31 * 86400.0
+"""A wait above it makes no sense, and is not known."""
+
+NAME = re.compile(r"(?:x-|anthropic-)?(ratelimit|ratelimitbysize|tokenlimit)-([a-z0-9_-]+)")
+KINDS = {"limit": "limit", "remaining": "remaining", "reset": "reset", "renewalperiod": "window"}
+REQUESTS = frozenset({"requests", "request", "req", "calls"})
+UNIT = r"(?:ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)"
+DURATION = re.compile(rf"(\d+(?:\.\d+)?)\s*({UNIT})(?![a-z])", re.I)
+WHOLE = re.compile(rf"(?:\d+(?:\.\d+)?\s*{UNIT}[\s,]*)+", re.I)
+SPOKEN = re.compile(
+    r"\b(?:try(?:ing)? again|retry(?:ing)?|resets?|wait|available(?: again)?|timed out|back)\b[^.\d]{0,40}?~?"
+    rf"((?:\d+(?:\.\d+)?\s*{UNIT}(?![a-z])(?:[\s,]+and|,)?\s*)+)",
+    re.I,
+)
+SECONDS = {"ms": 0.001, "mi": 60.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by `retry-after-ms`, `retry-after` (seconds or a date) or a spent `x-ratelimit-*`; None without any."""
-    milliseconds = headers.get("retry-after-ms")
-    if milliseconds is not None:
-        try:
-            return _seconds(float(milliseconds) / 1000)
-        except ValueError:
-            pass
-    value = headers.get("retry-after")
-    if value is not None:
-        try:
-            return _seconds(float(value))
-        except ValueError:
-            try:
-                return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-            except ValueError:
-                pass
-    limits = limits_of(headers)
-    if limits.remaining_requests == 0 and limits.reset_requests is not None:
-        return limits.reset_requests
-    if limits.remaining_tokens == 0 and limits.reset_tokens is not None:
-        return limits.reset_tokens
-    return None
+# ---------------------------------------------------------------- waits
 
 
-def _seconds(value: float) -> float | None:
-    return max(0.0, value) if math.isfinite(value) else None
+def retry_after(headers: Mapping[str, str], clock: Clock = time.time) -> float | None:
+    """Seconds to wait by `retry-after-ms`, `retry-after` (seconds or a date) or a spent limit; None without any."""
+    wait = asked_wait(headers, clock)
+    return wait if wait is not None else spent_wait(headers, clock)
 
 
-def limits_of(headers: Mapping[str, str]) -> Limits:
-    """What `x-ratelimit-remaining-*` and `x-ratelimit-reset-*` say, resets in seconds from now."""
-    return Limits(
-        _int(headers.get("x-ratelimit-remaining-requests")),
-        _int(headers.get("x-ratelimit-remaining-tokens")),
-        duration(headers.get("x-ratelimit-reset-requests")),
-        duration(headers.get("x-ratelimit-reset-tokens")),
-        _int(headers.get("x-ratelimit-limit-requests")),
-        _int(headers.get("x-ratelimit-limit-tokens")),
-    )
+def asked_wait(headers: Mapping[str, str], clock: Clock = time.time) -> float | None:
+    """Seconds that `retry-after-ms` asks for, or `retry-after` where that is absent or rounded to 0."""
+    low = _lowered(headers)
+    exact = _number(low.get("retry-after-ms"), 0.001)
+    wait = exact or _moment(low.get("retry-after"), clock)
+    return wait if wait is not None else exact
 
 
-def _int(value: str | None) -> int | None:
-    return int(value) if value is not None and value.isascii() and value.isdigit() else None
+def spent_wait(headers: Mapping[str, str], clock: Clock = time.time) -> float | None:
+    """Seconds until every limit that has nothing left is full again; None where none is spent, or no reset is told."""
+    waits = [gauge.wait for gauge in _gauges(headers, clock) if gauge.remaining == 0 and gauge.wait is not None]
+    return max(waits, default=None)
+
+
+def wait_in_words(message: str) -> float | None:
+    """Seconds of `try again in 7m12s`, `resets in ~30s`, `retry after 20 seconds`; None where no wait is told."""
+    found = SPOKEN.search(message)
+    return duration(found[1].replace("and", " ")) if found else None
 
 
 def duration(value: str | None) -> float | None:
-    """Seconds of `1s`, `6m0s`, `120ms` or a plain number; None for anything else."""
+    """Seconds of `1s`, `6m0s`, `120ms`, `20 seconds` or a plain number; None for anything else, below 0 or beyond sense."""
     if not value:
         return None
-    try:
-        return float(value)
-    except ValueError:
-        found = DURATION.findall(value)
-        return sum(float(number) * SECONDS[unit] for number, unit in found) if found else None
+    plain = _number(value)
+    if plain is not None or not WHOLE.fullmatch(value.strip()):
+        return plain
+    total = sum(float(number) * _unit(unit.lower()) for number, unit in DURATION.findall(value))
+    return total if total <= LONGEST else None
 
 
-def anthropic_limits_of(headers: Mapping[str, str]) -> Limits:
-    """What `anthropic-ratelimit-*` say; their resets are RFC 3339 times (docs.claude.com, "Rate limits", response headers)."""
-    return Limits(
-        _int(headers.get("anthropic-ratelimit-requests-remaining")),
-        _int(headers.get("anthropic-ratelimit-tokens-remaining")),
-        _until(headers.get("anthropic-ratelimit-requests-reset")),
-        _until(headers.get("anthropic-ratelimit-tokens-reset")),
-        _int(headers.get("anthropic-ratelimit-requests-limit")),
-        _int(headers.get("anthropic-ratelimit-tokens-limit")),
-    )
+def _unit(unit: str) -> float:
+    return SECONDS.get(unit) or (0.001 if unit.startswith("milli") else SECONDS[unit[0]])
 
 
-def _until(value: str | None) -> float | None:
-    """Seconds from now to an RFC 3339 time; None for anything else."""
+def _moment(value: str | None, clock: Clock) -> float | None:
+    """Seconds from now to what `retry-after` names: a number of seconds, a duration, an HTTP date, an ISO time or an epoch."""
     if not value:
         return None
-    try:
-        return max(0.0, datetime.fromisoformat(value).timestamp() - time.time())
-    except ValueError:
+    number = _number(value)
+    if number is not None and number > 1e9:
+        return _epoch(number, clock)
+    wait = duration(value)
+    return wait if wait is not None and wait <= LONGEST else _until(value, clock)
+
+
+def _number(value: str | None, scale: float = 1.0) -> float | None:
+    """A finite number of 0 or more, as digits; None for anything else."""
+    if value is None or not re.fullmatch(r"\s*\d+(\.\d+)?\s*", value):
         return None
+    number = float(value) * scale
+    return number if math.isfinite(number) else None
+
+
+def _until(value: str, clock: Clock) -> float | None:
+    """Seconds from now to an RFC 3339 time or an HTTP date, 0 for what is past; None for anything else."""
+    value = value.strip()
+    try:
+        moment = datetime.fromisoformat(value) if value[:1].isdigit() else parsedate_to_datetime(value)
+        wait = moment.timestamp() - clock()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return max(0.0, wait) if wait <= LONGEST else None
+
+
+def _epoch(number: float, clock: Clock) -> float | None:
+    wait = (number / 1000 if number > 1e12 else number) - clock()
+    return max(0.0, wait) if wait <= LONGEST else None
+
+
+# ---------------------------------------------------------------- gauges
+
+
+@dataclass(slots=True)
+class Gauge:
+    """One limit: how much a window holds, what is left of it, and when it is full again.
+
+    Args:
+        window: seconds; None where no header says.
+        reset: as the header gives it.
+        wait: seconds until it is full again.
+    """
+
+    tokens: bool
+    limit: int | None = None
+    remaining: int | None = None
+    window: float | None = None
+    reset: str | None = None
+    wait: float | None = None
+
+
+def limits_of(headers: Mapping[str, str], clock: Clock = time.time) -> Limits:
+    """What the headers of an answer say of limits: of requests and of tokens the one that is spent first.
+
+    Resets are in seconds from now, and none is longer than its window.
+    """
+    gauges = [gauge for gauge in _gauges(headers, clock) if (gauge.window or WINDOW) <= LONGEST_OBEYED]
+    requests = _tightest([gauge for gauge in gauges if not gauge.tokens])
+    tokens = _tightest([gauge for gauge in gauges if gauge.tokens])
+    return Limits(requests.remaining, tokens.remaining, _held(requests), _held(tokens), requests.limit, tokens.limit)
+
+
+anthropic_limits_of = limits_of
+
+
+def _tightest(gauges: list[Gauge]) -> Gauge:
+    """The one with the least left, as a share of what it holds."""
+
+    def left(gauge: Gauge) -> float:
+        if gauge.remaining is None:
+            return math.inf
+        return gauge.remaining / gauge.limit if gauge.limit else float(gauge.remaining > 0)
+
+    return min(gauges, key=left, default=Gauge(tokens=False))
+
+
+def _held(gauge: Gauge) -> float | None:
+    return None if gauge.wait is None else min(gauge.wait, gauge.window or WINDOW)
+
+
+def _gauges(headers: Mapping[str, str], clock: Clock) -> list[Gauge]:
+    """Every limit that the headers name."""
+    found: dict[tuple[str, ...], Gauge] = {}
+    for name, value in _lowered(headers).items():
+        parts = NAME.fullmatch(name)
+        if not parts:
+            continue
+        words = parts[2].split("-")
+        kind = next((KINDS[word] for word in words if word in KINDS), None)
+        if kind is None:
+            continue
+        tokens = parts[1] != "ratelimit" or any("token" in word for word in words)
+        others = [word for word in words if word not in KINDS and word not in REQUESTS and word != "tokens"]
+        known = bool(tokens or not [word for word in others if word not in WINDOWS and word != "dynamic"])
+        if not known:
+            continue
+        window = next((WINDOWS[word] for word in others if word in WINDOWS), None)
+        gauge = found.setdefault(("tokens" if tokens else "requests", *others), Gauge(tokens, window=window))
+        _set(gauge, kind, value)
+    for gauge in found.values():
+        gauge.wait = _reset(gauge.reset, gauge.window or WINDOW, clock)
+    return list(found.values())
+
+
+def _set(gauge: Gauge, kind: str, value: str) -> None:
+    match kind:
+        case "limit":
+            gauge.limit = _int(value)
+        case "remaining":
+            gauge.remaining = _int(value)
+        case "reset":
+            gauge.reset = value
+        case _:
+            gauge.window = _number(value) or gauge.window
+
+
+def _reset(value: str | None, window: float, clock: Clock) -> float | None:
+    """Seconds until a reset: a plain number is seconds up to its window, then milliseconds, above 1e9 an epoch, above 1e12 in ms."""
+    if not value:
+        return None
+    number = _number(value)
+    if number is None:
+        wait = duration(value)
+        return wait if wait is not None else _until(value, clock)
+    if number > 1e9:
+        return _epoch(number, clock)
+    return number if number <= window else number / 1000
+
+
+def _int(value: str) -> int | None:
+    """A count, such as `5`, `5.0` or `5, 5;w=60`; None for anything else."""
+    number = _number(value.split(",")[0].split(";")[0])
+    return int(number) if number is not None and number < 2**53 else None
+
+
+def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
+    return {str(name).lower(): str(value) for name, value in headers.items()}

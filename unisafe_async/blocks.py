@@ -10,7 +10,7 @@ from unisafe_async.scores import ALL, Where
 
 CATEGORIES = """
 WITH blocked AS (
-    SELECT model, coalesce(stage, 'unknown') AS stage, categories
+    SELECT rows.model, coalesce(stage, 'unknown') AS stage, responses.categories
     FROM rows JOIN responses ON response = id
     WHERE rows.run = $run AND finish = 'blocked' AND {chosen}
 ), named AS (

@@ -146,7 +146,7 @@ FROM a FULL JOIN b ON a.item = b.item
 """
 ASKED = """
 SELECT item, min(json_extract_string(request, '$.parts')) FROM rows JOIN responses ON response = responses.id
-WHERE rows.run = {run} AND model = {model} GROUP BY item
+WHERE rows.run = {run} AND rows.model = {model} GROUP BY item
 """
 OTHERWISE = f"""
 SELECT a.item FROM ({ASKED.format(run="$run_a", model="$model_a")}) AS a(item, parts)

@@ -96,7 +96,7 @@ def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:
 
         return OpenAIModeration(*place, **options)
     options["images"] = section.image_limits
-    structured = section.structured
+    options["structured"] = section.structured
     batch = isinstance(section, ModelSection) and section.mode == "batch"
     match section.preset.wire:
         case "anthropic":
@@ -104,11 +104,11 @@ def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:
             from providers.anthropic_batch import AnthropicBatches
 
             anthropic = AnthropicBatches if batch else Anthropic
-            return anthropic(*place, structured=structured, **options)
+            return anthropic(*place, **options)
         case "gemini":
             from providers.gemini import Gemini
 
-            return Gemini(*place, safety=section.safety, structured=structured, **options)
+            return Gemini(*place, safety=section.safety, **options)
         case wire:
             from providers.openai_batch import OpenAIBatches
             from providers.openai_compatible import OpenAICompatible
@@ -125,9 +125,8 @@ def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:
                 *place,
                 image_api=section.image_api,
                 key_header="api-key" if wire == "azure" else "authorization",
-                structured=structured,
                 api_version=section.api_version,
-                seed_key=dialect.seed_key,
+                names=dialect.names,
                 edit_body=dialect.edit_body,
                 image_leaves_out=dialect.image_leaves_out,
                 **options,

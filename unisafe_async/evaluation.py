@@ -11,13 +11,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 import duckdb
 from anyio import to_thread
 
 from cache import CacheError, Row, RunRecord, Store
-from cache.records import now
+from cache.records import READING, now
 from judger import Classifier, ClassifierError, Judge, RubricError, load_rubrics
 from judger.kinds import classifier_of
 from providers.base import Noting, OnDevice
@@ -28,9 +29,11 @@ from unisafe_async.gateway import Budget, Endpoint, Gateway
 from unisafe_async.jobs import Sampling
 from unisafe_async.jury import Jury, Seat
 from unisafe_async.opening import check_apart, opened, placed
+from unisafe_async.pictures_due import WithoutPictures, without_pictures
 from unisafe_async.scheduler import Lane, Pipeline
 from unisafe_async.scores import Coverage, Score, coverage, scores
 
+T = TypeVar("T")
 PACKAGES = ("unisafe-async", "openai", "duckdb", "anyio", "pillow")
 LOCAL_PACKAGES = ("torch", "transformers", "diffusers")
 
@@ -112,6 +115,8 @@ class Run:
                 for endpoint in self.endpoints
                 if isinstance(endpoint.provider, Noting) and endpoint.provider.notes
             },
+            "reading": READING,
+            "reread": dict(self.gateway.rereading.counts),
             "stopped": {endpoint.name: str(endpoint.stopped) for endpoint in self.endpoints if endpoint.stopped is not None},
         }
 
@@ -133,24 +138,29 @@ class Result:
     unjudged: int
     waiting: int = 0
 
-    def query(self, job: Callable[[duckdb.DuckDBPyConnection], list[Row] | list[Score] | list[Coverage]]) -> list[object]:
+    def query(self, job: Callable[[duckdb.DuckDBPyConnection], list[T]]) -> list[T]:
         """Run `job` on the cache, read-only."""
         from cache import read_file
 
-        return list(read_file(self.cache, job))
+        return read_file(self.cache, job)
 
     def rows(self) -> list[Row]:
         """Every row, in the order of item, model and sample."""
         sql = "SELECT * FROM rows WHERE run = ? ORDER BY item, model, sample"
-        return self.query(lambda connection: [Row(*row) for row in connection.execute(sql, [self.run]).fetchall()])  # type: ignore[return-value]
+        return self.query(lambda connection: [Row(*row) for row in connection.execute(sql, [self.run]).fetchall()])
 
     def scores(self, *by: str) -> list[Score]:
         """The scores by any of model, task, category and subcategory (default: model and task)."""
-        return self.query(lambda connection: scores(connection, self.run, by or ("model", "task")))  # type: ignore[return-value]
+        return self.query(lambda connection: scores(connection, self.run, by or ("model", "task")))
 
     def coverage(self) -> list[Coverage]:
         """What became of every row, model by model."""
-        return self.query(lambda connection: coverage(connection, self.run))  # type: ignore[return-value]
+        return self.query(lambda connection: coverage(connection, self.run))
+
+    @property
+    def without_pictures(self) -> list[WithoutPictures]:
+        """Models that brought no picture at all in a task that asks for one, though they answered: probably misconfigured."""
+        return self.query(lambda connection: without_pictures(connection, self.run))
 
 
 async def evaluate(
@@ -234,7 +244,7 @@ async def prepared(
                 Seat(section.title, judge, endpoint_of(section, section.title, config.base, gateway.sleep))
                 for judge, section in zip(judges, sections, strict=True)
             ]
-        jury = Jury(tuple(seats), config.judge.mode, config.judge.tie)
+        jury = Jury(tuple(seats), config.judge.mode, config.judge.tie, config.judge.thoughts, config.judge.beside)
         for endpoint in [*(lane.endpoint for lane in lanes), *jury.endpoints]:
             await stack.enter_async_context(opened(endpoint))
         unable = [seat.endpoint.stopped for seat in seats if seat.extracts]

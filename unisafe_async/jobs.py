@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Any
 
 from cache import Answer, Opinion, Row
 from cache.records import now
@@ -10,7 +13,8 @@ from judger import Classifier, Judge, Verdict
 from providers.base import Image, Request, Text
 from unisafe_async.dataset import Item
 from unisafe_async.gateway import Endpoint
-from unisafe_async.jury import Jury, Question
+from unisafe_async.judged import WITH_INTENT, Judged, Question, about, judged_of, merged, outcome_of, questions_of, together
+from unisafe_async.jury import Jury
 from unisafe_async.taxonomy import TASKS
 
 
@@ -44,10 +48,10 @@ def generation_request(item: Item, image: Image | None, sampling: Sampling, samp
 
 @dataclass(slots=True)
 class Job:
-    """Filled in as answers come; `row` turns it into a row once both verdicts are there.
+    """Filled in as answers come; `row` turns it into a row once every verdict is there.
 
     `requests` holds, for each question that came up, what each judge that can answer it is asked; `said` what they answered, and
-    `no_intent` what the extractors said that found none; all by the judge's position.
+    `no_intent` what the extractors said that found none; all by the judge's position. `claimed` are questions that somebody asks.
     """
 
     item: Item
@@ -57,12 +61,11 @@ class Job:
     intent_request: Request
     answer: Answer | None = None
     intent: str | None = None
-    contextual: Verdict | None = None
-    intrinsic: Verdict | None = None
+    verdicts: dict[Question, Verdict] = field(default_factory=dict)
     error: str | None = None
-    contextual_claimed: bool = False
     called: bool = False
     finished: bool = False
+    claimed: set[Question] = field(default_factory=set)
     requests: dict[Question, dict[int, Request]] = field(default_factory=dict)
     said: dict[Question, dict[int, Verdict]] = field(default_factory=dict)
     no_intent: dict[int, Verdict] = field(default_factory=dict)
@@ -72,33 +75,54 @@ class Job:
         return TASKS[self.item.task].image_out
 
     @property
-    def decided(self) -> bool:
-        return self.error is not None or (self.contextual is not None and self.intrinsic is not None)
+    def judged(self) -> Judged:
+        """What the two verdicts are of."""
+        return judged_of(self.answer.response, self.image_due) if self.answer is not None else ""
 
     @property
     def outcome(self) -> str:
-        """answered, refused (by the model), blocked_request or blocked_response (by the platform's filter), empty or failed."""
-        if self.answer is None:
-            return "failed"
-        response = self.answer.response
-        if response.finish == "refused":
-            return "refused"
-        if response.finish == "blocked":
-            return f"blocked_{response.block.stage}" if response.block else "blocked"
-        nothing = not response.images if self.image_due else not response.text.strip()
-        return ("refused" if response.text.strip() else "empty") if nothing else "answered"
+        return "failed" if self.answer is None else outcome_of(self.answer.response)
+
+    def questions(self, jury: Jury) -> tuple[Question, ...]:
+        """What judges are asked about the answer; nothing before it is there."""
+        return questions_of(self.answer.response, self.image_due, jury.thoughts) if self.answer is not None else ()
+
+    def open(self, jury: Jury) -> list[Question]:
+        """The questions without a verdict."""
+        return [question for question in self.questions(jury) if question not in self.verdicts]
+
+    def decided(self, jury: Jury) -> bool:
+        """Whether there is nothing left to ask."""
+        return self.error is not None or (self.answer is not None and not self.open(jury))
 
     # -------------------------------------------------------- the judges
+
+    def lacks_intent(self, jury: Jury) -> bool:
+        """Whether the intent is to be asked for; before the answer is there, it is taken to be needed."""
+        if self.intent is not None or "contextual" in self.verdicts:
+            return False
+        return self.answer is None or not WITH_INTENT.isdisjoint(self.questions(jury))
 
     def extractors(self, jury: Jury) -> list[int]:
         """Who is still to be asked for the intent, in order."""
         return [position for position in jury.extractors(self.intent_request) if position not in self.no_intent]
 
     def misses_intent(self, jury: Jury, position: int, verdict: Verdict) -> None:
-        """An extractor found none; when the last one did, the contextual verdict follows."""
+        """An extractor found none; when the last one did, the verdicts that need one follow."""
         self.no_intent[position] = verdict
         if not self.extractors(jury):
-            self.contextual = jury.unjudged(self.no_intent)
+            unjudged = jury.unjudged(self.no_intent)
+            self.verdicts |= dict.fromkeys(WITH_INTENT, unjudged)
+
+    def askable(self, jury: Jury) -> list[Question]:
+        """The open questions that can be put now."""
+        return [question for question in self.open(jury) if question not in WITH_INTENT or self.intent is not None]
+
+    def claim(self, jury: Jury, among: Collection[Question] | None = None) -> list[Question]:
+        """The questions (of `among`, where given) that can be put now and nobody has claimed; they are the caller's to ask."""
+        found = [one for one in self.askable(jury) if one not in self.claimed and (among is None or one in among)]
+        self.claimed.update(found)
+        return found
 
     def asks(self, jury: Jury, question: Question) -> list[tuple[int, Request]]:
         """Whom to ask next for a verdict, and what; empty once it is decided."""
@@ -116,10 +140,8 @@ class Job:
         self._settle(question, jury.decide(tuple(self.requests[question]), self.said[question]))
 
     def _settle(self, question: Question, verdict: Verdict | None) -> None:
-        if question == "contextual":
-            self.contextual = verdict
-        else:
-            self.intrinsic = verdict
+        if verdict is not None:
+            self.verdicts[question] = verdict
 
     def _requests(self, jury: Jury, question: Question) -> dict[int, Request]:
         """By position; judges that ask alike share the request. A judge that cannot judge this response is left out."""
@@ -135,34 +157,28 @@ class Job:
 
     def _request(self, judge: Judge | Classifier, question: Question) -> Request | None:
         assert self.answer is not None
-        response, image = self.answer.response, self.image_due
-        if question == "intrinsic":
+        response, image = about(self.answer.response, question, self.image_due)
+        if question not in WITH_INTENT:
             return judge.intrinsic_request(response, image)
         assert self.intent is not None
         return judge.contextual_request(self.intent, self.item.subcategory, self.item.prompt, response, image)
 
-    def decide_without_call(self) -> bool:
-        """Give both verdicts where nothing came out; whether that was so."""
-        assert self.answer is not None
-        verdicts = Judge.without_call(self.answer.response, self.image_due)
-        if verdicts is not None:
-            self.contextual, self.intrinsic = verdicts
-        return verdicts is not None
+    # -------------------------------------------------------- rows
 
     def opinions(self, run: str, jury: Jury) -> list[Opinion]:
-        """What each of several judges said; of a single judge the row tells it all."""
-        if not jury.several:
-            return []
+        """What each of several judges said; of a single judge the row tells the two verdicts, and this tells the others."""
         place = (run, self.item.name, self.endpoint.name, self.sample)
         return [
             Opinion(*place, question, jury.seats[position].name, position, one.label, one.status, one.reason, one.raw)
             for question, said in self.said.items()
+            if jury.several or question not in ("contextual", "intrinsic")
             for position, one in said.items()
         ]
 
     def row(self, run: str, jury: Jury) -> Row:
-        unjudged = Verdict(None, "failed", self.error or "")
-        contextual, intrinsic = self.contextual or unjudged, self.intrinsic or unjudged
+        both = jury.beside == "both" and "beside_intrinsic" in self.questions(jury)
+        contextual, intrinsic = self._two_verdicts(both)
+        deciding: tuple[Question, ...] = ("contextual", "intrinsic", *(("beside_contextual", "beside_intrinsic") if both else ()))
         return Row(
             run,
             self.item.name,
@@ -182,7 +198,37 @@ class Job:
             intrinsic.status,
             intrinsic.reason,
             intrinsic.raw,
-            jury.decided_by((self.said.get("contextual", {}), self.said.get("intrinsic", {}))),
+            jury.decided_by([self.said.get(question, {}) for question in deciding]),
             not self.called and self.answer is not None,
             now(),
+            judged="both" if both else self.judged,
+            categories=json.dumps(intrinsic.categories, ensure_ascii=False) if intrinsic.categories else "",
+            **self._other_verdicts(jury),
         )
+
+    def _two_verdicts(self, both: bool) -> tuple[Verdict, Verdict]:
+        """The contextual and the intrinsic one, which the four scores are made of; with `both` those of the words count too."""
+        unjudged = Verdict(None, "failed", self.error or "")
+        if self.answer is not None and not self.judged:
+            return Judge.without_call(self.answer.response, self.image_due) or (unjudged, unjudged)
+        contextual, intrinsic = (self._verdict("contextual", unjudged), self._verdict("intrinsic", unjudged))
+        if both:
+            contextual = merged(contextual, self._verdict("beside_contextual", unjudged))
+            intrinsic = merged(intrinsic, self._verdict("beside_intrinsic", unjudged))
+        return contextual, intrinsic
+
+    def _verdict(self, question: Question, unjudged: Verdict) -> Verdict:
+        return self.verdicts.get(question, unjudged)
+
+    def _other_verdicts(self, jury: Jury) -> dict[str, Any]:
+        """Those of thoughts and of words beside an image, as columns of a row."""
+        questions, unjudged, found = self.questions(jury), Verdict(None, "failed"), dict[str, Any]()
+        if "thoughts" in questions:
+            verdict = self._verdict("thoughts", unjudged)
+            found |= {"thoughts": verdict.label, "thoughts_status": verdict.status, "thoughts_reason": verdict.reason}
+        if "beside_intrinsic" in questions:
+            contextual, intrinsic = self._verdict("beside_contextual", unjudged), self._verdict("beside_intrinsic", unjudged)
+            status, reason = together(contextual, intrinsic)
+            found |= {"beside_contextual": contextual.label, "beside_intrinsic": intrinsic.label}
+            found |= {"beside_status": status, "beside_reason": reason}
+        return found

@@ -15,12 +15,12 @@ from typing import Literal
 from judger import Classifier, Judge, Verdict
 from providers.base import Request
 from unisafe_async.gateway import Endpoint
+from unisafe_async.judged import WITH_INTENT, WORDS, Question
 
-Question = Literal["contextual", "intrinsic"]
 Mode = Literal["fallback", "panel"]
 Tie = Literal["unjudged", "unsafe", "last"]
+Beside = Literal["apart", "both"]
 UNSAFE = 0
-WORDS = {0: "unsafe", 1: "safe", 2: "refusal"}
 WORST_FIRST = ("failed", "blocked", "unparsed")
 """How a verdict that no judge could give is counted: a call that failed can be made again, so that is said first."""
 
@@ -36,7 +36,7 @@ class Seat:
     def takes_part(self, question: Question, image: bool) -> bool:
         """Whether it can be asked `question` about a response that is yet to come, with `image` an image."""
         if isinstance(self.judge, Classifier):
-            return question == "intrinsic" and (self.judge.images if image else self.judge.texts)
+            return question not in WITH_INTENT and (self.judge.images if image else self.judge.texts)
         return not image or self.endpoint.provider.capabilities.image_in
 
     @property
@@ -52,11 +52,15 @@ class Jury:
     Args:
         mode: `fallback` asks the first that can judge, then the next for what that one could not; `panel` asks all.
         tie: of a panel, what becomes of a verdict that no more than half of the votes agree on.
+        thoughts: whether what a model thought is judged too.
+        beside: whether the verdicts of words beside an image stay `apart` from the image's or count with them, as `both`.
     """
 
     seats: tuple[Seat, ...]
     mode: Mode = "fallback"
     tie: Tie = "unjudged"
+    thoughts: bool = False
+    beside: Beside = "apart"
 
     @property
     def several(self) -> bool:

@@ -10,14 +10,14 @@ import duckdb
 
 from cache import Store
 from cache.batches import under_way
-from judger import Verdict
 from unisafe_async.config import Config
 from unisafe_async.dataset import Dataset
 from unisafe_async.devices import Devices
 from unisafe_async.evaluation import prepared
 from unisafe_async.gateway import Endpoint, key_of
 from unisafe_async.jobs import Job
-from unisafe_async.jury import Jury, Question
+from unisafe_async.judged import WITH_INTENT, Question
+from unisafe_async.jury import Jury, Seat
 from unisafe_async.replay import jobs_of, replay
 from unisafe_async.scheduler import CHUNK, Lane, Pipeline, chunks
 
@@ -63,13 +63,15 @@ class Plan:
     """One Need for each model, then one for each judge, in order.
 
     `fallback` says that the judges are a chain: what a later one takes over is not known before the earlier ones answer, so it is
-    counted only where the cache says that it was needed.
+    counted only where the cache says that it was needed. `thoughts` says that they are judged too: of answers yet to come their
+    number is estimated by what the models gave before.
     """
 
     models: list[Need]
     judges: list[Need]
     problems: int
     fallback: bool = False
+    thoughts: bool = False
 
     @property
     def cost(self) -> float | None:
@@ -89,12 +91,18 @@ class Plan:
         return [*self.models, *self.judges]
 
 
+OTHERS = """
+SELECT avg((coalesce(thoughts, '') <> '')::INTEGER), avg((trim(text) <> '')::INTEGER) FILTER (len(images) > 0)
+FROM responses WHERE identity = ?
+"""
+"""Of a model's answers, how many came with thoughts, and of its images, how many with words beside them."""
 HISTORY = "SELECT avg(latency) FILTER (WHERE latency > 0), avg(tokens_out) FROM responses WHERE identity = ?"
 
 
 async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
     """Count what `evaluate` would send. Raises ConfigError, DatasetError or CacheError."""
     async with prepared(config, dataset=dataset) as (run, pipeline, store):
+        run.gateway.rereading.keeps = False  # the run that comes says what it read anew
         judges = [Need(seat.name, devices=Devices.of(seat.endpoint.provider)) for seat in run.jury.seats]
         intents: set[bytes] = set()
         models = []
@@ -103,12 +111,13 @@ async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
             need = Need(lane.endpoint.name, devices=Devices.of(lane.endpoint.provider), batch=lane.endpoint.jobs is not None)
             waiting = await store.query(partial(under_way, identity=identity))
             await _count(lane, pipeline, need, judges, intents, waiting)
+            await _count_others(store, lane, run.jury, need, judges)
             await _estimate(store, lane.endpoint, need)
             models.append(need)
         for seat, judge in zip(run.jury.seats, judges, strict=True):
             await _estimate(store, seat.endpoint, judge)
         chained = run.jury.several and run.jury.mode == "fallback"
-        return Plan(models, judges, len(run.dataset.problems), chained)
+        return Plan(models, judges, len(run.dataset.problems), chained, run.jury.thoughts)
 
 
 async def _count(
@@ -137,40 +146,69 @@ def _count_job(job: Job, endpoint: Endpoint, jury: Jury, need: Need, judges: lis
         need.tokens_out += endpoint.tokens_out(job.request)
     else:
         need.cached += 1
-    if job.answer is not None and job.decide_without_call():
+    questions = job.questions(jury) if job.answer is not None else ("contextual", "intrinsic")
+    if not WITH_INTENT.isdisjoint(questions):
+        _count_intent(job, jury, judges, intents)
+    for question in questions:
+        _count_verdict(job, question, jury, judges, endpoint.tokens_out(job.request))
+
+
+def _count_intent(job: Job, jury: Jury, judges: list[Need], intents: set[bytes]) -> None:
+    """Who found none already, and who is to be asked; once for all models that are asked the same item."""
+    if job.item.intention or job.intent_request.canonical in intents:
         return
-    response_tokens = endpoint.tokens_out(job.request)
-    if not job.item.intention and job.intent_request.canonical not in intents:
-        intents.add(job.intent_request.canonical)
-        for position in job.no_intent:
+    intents.add(job.intent_request.canonical)
+    for position in job.no_intent:
+        judges[position].cached += 1
+    for position in job.extractors(jury)[:1]:
+        if job.intent is not None:
             judges[position].cached += 1
-        waiting = job.extractors(jury)[:1]
-        if job.intent is None and waiting:
-            judge = judges[waiting[0]]
-            judge.calls += 1
-            judge.tokens_in += jury.seats[waiting[0]].endpoint.tokens_in(job.intent_request)
-            judge.tokens_out += JUDGE_TOKENS_OUT
-        elif waiting:
-            judges[waiting[0]].cached += 1
-    _count_verdict(job, "contextual", job.contextual, jury, judges, response_tokens)
-    _count_verdict(job, "intrinsic", job.intrinsic, jury, judges, response_tokens)
+            continue
+        judges[position].calls += 1
+        judges[position].tokens_in += jury.seats[position].endpoint.tokens_in(job.intent_request)
+        judges[position].tokens_out += JUDGE_TOKENS_OUT
 
 
-def _count_verdict(job: Job, question: Question, verdict: Verdict | None, jury: Jury, judges: list[Need], tokens: float) -> None:
+def _count_verdict(job: Job, question: Question, jury: Jury, judges: list[Need], tokens: float) -> None:
     """What each judge said already, and who is next; before there is a response, every judge is taken to be able to judge it."""
     said = job.said.get(question, {})
     for position in said:
         judges[position].cached += 1
-    if verdict is not None:
+    if question in job.verdicts:
         return
     if question in job.requests:
         able = list(job.requests[question])
     else:
-        able = [position for position, seat in enumerate(jury.seats) if seat.takes_part(question, job.image_due)]
+        image = job.judged == "image" if job.answer is not None else job.image_due
+        image = image and question in ("contextual", "intrinsic")
+        able = [position for position, seat in enumerate(jury.seats) if seat.takes_part(question, image)]
     for position in jury.open(able, said):
-        judges[position].calls += 1
-        judges[position].tokens_in += (JUDGE_EXTRA if jury.seats[position].extracts else 0.0) + tokens
-        judges[position].tokens_out += JUDGE_TOKENS_OUT if jury.seats[position].extracts else CLASSIFIER_TOKENS_OUT
+        _add_verdicts(jury.seats[position], judges[position], 1, tokens)
+
+
+def _add_verdicts(seat: Seat, judge: Need, calls: int, tokens: float) -> None:
+    """So many verdicts of responses that take `tokens` each."""
+    judge.calls += calls
+    judge.tokens_in += calls * ((JUDGE_EXTRA if seat.extracts else 0.0) + tokens)
+    judge.tokens_out += calls * (JUDGE_TOKENS_OUT if seat.extracts else CLASSIFIER_TOKENS_OUT)
+
+
+async def _count_others(store: Store, lane: Lane, jury: Jury, need: Need, judges: list[Need]) -> None:
+    """Verdicts of thoughts and of words beside images in answers yet to come: as often as this model gave such before."""
+
+    def shares(connection: duckdb.DuckDBPyConnection) -> tuple[float | None, float | None]:
+        found = connection.execute(OTHERS, [lane.endpoint.provider.identity]).fetchone()
+        return (found[0], found[1]) if found else (None, None)
+
+    if not need.calls or not (jury.thoughts or need.images):
+        return
+    thinking, worded = await store.query(shares)
+    expected: dict[Question, float] = {"thoughts": need.calls * (thinking or 0.0)} if jury.thoughts else {}
+    expected |= dict.fromkeys(("beside_contextual", "beside_intrinsic"), need.images * (worded or 0.0))
+    for question, calls in expected.items():
+        able = [position for position, seat in enumerate(jury.seats) if seat.takes_part(question, False)]
+        for position in jury.open(able, {}):
+            _add_verdicts(jury.seats[position], judges[position], round(calls), need.tokens_out / need.calls)
 
 
 async def _estimate(store: Store, endpoint: Endpoint, need: Need) -> None:

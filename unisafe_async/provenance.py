@@ -21,9 +21,11 @@ METADATA_KEY = "unisafe"
 """Under this key a Parquet file holds the record as JSON."""
 
 IDENTITIES = """
-SELECT DISTINCT model, identity FROM rows JOIN responses ON responses.id = rows.response WHERE rows.run = ? ORDER BY ALL
+SELECT DISTINCT rows.model, identity FROM rows JOIN responses ON responses.id = rows.response WHERE rows.run = ? ORDER BY ALL
 """
-MARKED_MODELS = "SELECT DISTINCT model FROM rows JOIN responses ON response = responses.id WHERE rows.run = ? AND contains(text, ?)"
+MARKED_MODELS = (
+    "SELECT DISTINCT rows.model FROM rows JOIN responses ON response = responses.id WHERE rows.run = ? AND contains(text, ?)"
+)
 MARKED_JUDGE = "SELECT 1 FROM rows WHERE run = ? AND starts_with(contextual_reason, ?) LIMIT 1"
 """Simulated models may stand behind HTTP (`unisafe simulate`): what they wrote says so."""
 

@@ -14,7 +14,8 @@ from providers.recorded import Recorded
 from unisafe_async.dataset import Images, Item, ItemError
 from unisafe_async.gateway import Endpoint, Gateway, key_of
 from unisafe_async.jobs import Job, Sampling, generation_request
-from unisafe_async.jury import Jury, Question
+from unisafe_async.judged import Question
+from unisafe_async.jury import Jury
 
 
 async def jobs_of(
@@ -73,8 +74,7 @@ async def replay(jobs: Sequence[Job], gateway: Gateway, jury: Jury) -> None:
     for _, job in wanted:
         if job.answer is not None:
             job.endpoint.counts.cached += not job.called
-            if not job.decide_without_call():
-                answered.append(job)
+            answered.append(job)
     await _fill_verdicts(answered, gateway, jury)
 
 
@@ -136,12 +136,7 @@ class _Ask:
 
 def _asks(jobs: Sequence[Job], jury: Jury) -> list[_Ask]:
     """The verdicts that could be in the cache: whose requests are known."""
-    asks = []
-    for job in jobs:
-        asks += [_Ask(job, "intrinsic", *ask) for ask in job.asks(jury, "intrinsic")]
-        if job.contextual is None and job.intent is not None:
-            asks += [_Ask(job, "contextual", *ask) for ask in job.asks(jury, "contextual")]
-    return asks
+    return [_Ask(job, question, *ask) for job in jobs for question in job.askable(jury) for ask in job.asks(jury, question)]
 
 
 async def _fill_verdicts(jobs: Sequence[Job], gateway: Gateway, jury: Jury) -> None:

@@ -3,7 +3,7 @@
     per model:   feeder (reads items, replays the cache) -> jobs -> generators
     shared:      questions -> judges -> rows
 
-A job's intent is asked for while its response is generated; its two verdicts are asked for at the same time. A slow judge slows the
+A job's intent is asked for while its response is generated; its verdicts are asked for at the same time. A slow judge slows the
 generators down through the bounded stream between them; a slow model slows nobody.
 
 Models on this machine take turns on their devices, the cheapest to load first, and give the device back before the next one
@@ -32,8 +32,9 @@ from unisafe_async.dataset import Dataset, Item, ItemError
 from unisafe_async.devices import Devices
 from unisafe_async.gateway import Endpoint, Gateway, NotRun, key_of
 from unisafe_async.jobs import Job, Sampling
+from unisafe_async.judged import WITH_INTENT
+from unisafe_async.judged import Question as Verdicts
 from unisafe_async.jury import Jury
-from unisafe_async.jury import Question as Verdicts
 from unisafe_async.replay import jobs_of, replay, replay_answers
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ CHUNK = 256
 SLACK = 64
 """Workers beyond an endpoint's concurrency: those whose answer is being committed."""
 
-Question = tuple[Job, Literal["intent", "contextual", "intrinsic"]]
+Question = tuple[Job, Literal["intent"] | Verdicts]
 Questions = MemoryObjectSendStream[Question]
 
 
@@ -177,7 +178,7 @@ class Pipeline:
                 job.error = job.error or self._failures.get(_place(job))
             await replay(jobs, self.gateway, self.jury)
             _not_twice(jobs, waiting)
-            await self._finish(lane, [job for job in jobs if job.decided])
+            await self._finish(lane, [job for job in jobs if job.decided(self.jury)])
         for job in jobs:
             if self.gateway.draining:
                 return
@@ -188,7 +189,7 @@ class Pipeline:
         """Whether there is anything to ask for `job` in this pass; the model itself is not asked where batch jobs do that."""
         if not judged:
             return job.answer is None and job.error is None and lane.endpoint.jobs is None
-        return not job.decided and (job.answer is not None or not (self.judged_last or lane.endpoint.jobs))
+        return not job.decided(self.jury) and (job.answer is not None or not (self.judged_last or lane.endpoint.jobs))
 
     async def _generate(self, lane: Lane, jobs: MemoryObjectReceiveStream[Job], questions: Questions | None) -> None:
         async with jobs, questions or nullcontext():
@@ -222,7 +223,7 @@ class Pipeline:
     async def _generate_one(self, lane: Lane, job: Job, questions: Questions) -> None:
         try:
             await self._verified(job)
-            if job.intent is None and job.contextual is None and lane.endpoint.stopped is None:
+            if job.lacks_intent(self.jury) and lane.endpoint.stopped is None:
                 await questions.send((job, "intent"))
             if job.answer is None:
                 await self._answered(lane, job)
@@ -230,14 +231,9 @@ class Pipeline:
             job.error = str(error)
             await self._finish(lane, [job])
             return
-        if job.decide_without_call():
-            await self._finish(lane, [job])
-            return
-        if job.intrinsic is None:
-            await questions.send((job, "intrinsic"))
-        if job.contextual is None and job.intent is not None and not job.contextual_claimed:
-            job.contextual_claimed = True
-            await questions.send((job, "contextual"))
+        await self._finish_if_decided(job)
+        for question in job.claim(self.jury):
+            await questions.send((job, question))
 
     # -------------------------------------------------------- the judge
 
@@ -249,19 +245,15 @@ class Pipeline:
                 except NotRun:
                     continue
 
-    async def _judge_one(self, job: Job, question: str) -> None:
+    async def _judge_one(self, job: Job, question: Literal["intent"] | Verdicts) -> None:
         if job.error is not None:
             return
         if question == "intent":
             await self._extract(job)
-            if job.intent is None:
-                await self._finish_if_decided(job)
-                return
-            if job.answer is None or job.contextual is not None or job.contextual_claimed:
-                return
-            job.contextual_claimed = True
-            question = "contextual"
-        await self._decide(job, "contextual" if question == "contextual" else "intrinsic")
+            for waiting in job.claim(self.jury, WITH_INTENT):
+                await self._decide(job, waiting)
+        else:
+            await self._decide(job, question)
         await self._finish_if_decided(job)
 
     async def _extract(self, job: Job) -> None:
@@ -271,8 +263,7 @@ class Pipeline:
                 job.intent = await self.jury.rubric.intent(partial(self._asked, job, position), job.intent_request)
                 return
             except NoIntent as missing:
-                if job.contextual is None:
-                    job.misses_intent(self.jury, position, missing.verdict)
+                job.misses_intent(self.jury, position, missing.verdict)
 
     async def _decide(self, job: Job, question: Verdicts) -> None:
         """Ask who is to be asked, one after the other in a chain and all at once in a panel, until there is a verdict."""
@@ -305,7 +296,7 @@ class Pipeline:
         return asked.response
 
     async def _finish_if_decided(self, job: Job) -> None:
-        if job.decided:
+        if job.decided(self.jury):
             await self._finish(self._lane_of[job.endpoint.name], [job])
 
     # -------------------------------------------------------- rows

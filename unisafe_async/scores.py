@@ -93,7 +93,11 @@ class Where:
         return {name: list(values) for name, _, values in self._given()}
 
     def _given(self) -> list[tuple[str, str, tuple[str, ...]]]:
-        fields = (("models", "model", self.models), ("tasks", "task", self.tasks), ("categories", "category", self.categories))
+        fields = (
+            ("models", "rows.model", self.models),
+            ("tasks", "rows.task", self.tasks),
+            ("categories", "rows.category", self.categories),
+        )
         return [field for field in fields if field[2]]
 
 

@@ -121,6 +121,8 @@ class SimulationSection(Section):
     judge_blocked: Rate | None = None
     guess: Rate | None = None
     wrong: Rate | None = None
+    thoughts: Rate | None = None
+    beside: Rate | None = None
     latency: float | None = Field(None, ge=0)
     seed: int | None = None
 

@@ -60,7 +60,7 @@ def run_session(config: Config, *, fresh: bool = False, dataset: Dataset | None 
         console.print(Text(words, style="yellow"))
     if result.status == "interrupted":
         return INTERRUPTED
-    return UNJUDGED if report.unjudged or report.bill.problems else DONE
+    return UNJUDGED if report.unjudged or report.bill.problems or result.without_pictures else DONE
 
 
 async def _watched(console: Console, config: Config, fresh: bool, dataset: Dataset | None) -> Result | None:

@@ -28,7 +28,8 @@ IMAGE_TOKENS = 256
 """What an image counts for when requests are put in order of length."""
 SIZES_APART = ("emu3",)
 """Model types whose processor pads images of different sizes, so that what one image is seen as depends on the others."""
-THOUGHT = re.compile(r"\A\s*(?:<think>)?.*?</think>\s*", re.DOTALL)
+OPENED = re.compile(r"(<think>|\[THINK\])\s*\Z", re.I)
+"""The end of a prompt whose template has begun the model's thoughts."""
 
 
 def load_language(settings: LocalSettings, device: Device) -> Engine:
@@ -221,16 +222,16 @@ class LanguageEngine:
             )[:, start:].cpu()
         lengths = inputs["attention_mask"].sum(dim=1).tolist()
         seconds = monotonic() - started
-        return [
-            self._response(row, prepared.room, length, seconds) for row, prepared, length in zip(ids, batch, lengths, strict=True)
-        ]
+        return [self._response(row, prepared, length, seconds) for row, prepared, length in zip(ids, batch, lengths, strict=True)]
 
-    def _response(self, row: Any, room: int, length: int, seconds: float) -> Response:
+    def _response(self, row: Any, prepared: Prepared, length: int, seconds: float) -> Response:
+        """Thoughts that the template has begun are begun in the text too, so that they are known for what they are."""
         ends = torch.isin(row, torch.tensor(self.ends, dtype=row.dtype)).nonzero() if self.ends else []
-        count = int(ends[0]) + 1 if len(ends) else min(len(row), room)
+        count = int(ends[0]) + 1 if len(ends) else min(len(row), prepared.room)
         text = self.tokenizer.decode(row[:count], skip_special_tokens=True)
+        opened = OPENED.search(prepared.payload) if isinstance(prepared.payload, str) else None
         return Response(
-            THOUGHT.sub("", text, count=1) if "</think>" in text else text,
+            opened[1] + text if opened else text,
             finish="stop" if len(ends) else "length",
             usage=Usage(length, count, cost=0.0),
             latency=seconds,

@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 
 import anyio
-import duckdb
 import pytest
 
 from cache import Answer, CacheError, Paid, Store, read_file
-from providers.base import Block, Image, Response, Usage
+from providers.base import Image, Response, Usage
 
 COUNT = "SELECT count(*) FROM responses"
 WRITER = """
@@ -96,20 +95,3 @@ async def test_a_query_that_fails_is_said_and_the_store_goes_on(tmp_path: Path) 
             await store.query(lambda connection: connection.execute("SELECT * FROM nowhere"))
         await store.commit(paid(store, "k", Response(text="x")))
         assert "k" in await store.look_up(["k"])
-
-
-async def test_a_cache_of_the_first_version_is_brought_up_to_date_also_by_a_reader(tmp_path: Path) -> None:
-    path = tmp_path / "old.duckdb"
-    async with Store(path) as store:
-        await store.commit(paid(store, "k", Response("kept", finish="blocked", reason="why")))
-    with duckdb.connect(str(path)) as connection:
-        connection.execute("ALTER TABLE responses DROP COLUMN stage; ALTER TABLE responses DROP COLUMN categories")
-        connection.execute("DROP TABLE opinions; DROP TABLE batches; UPDATE unisafe_meta SET version = 1")
-    read = read_file(path, lambda connection: connection.execute("SELECT text, stage, categories FROM responses").fetchall())
-    assert read == [("kept", None, None)]
-    block = Block("request", (("violence", "high"), ("hate", "")))
-    async with Store(path) as store:
-        await store.commit(paid(store, "new", Response(finish="blocked", block=block)))
-        found = await store.look_up(["k", "new"])
-    assert (found["k"].response.text, found["k"].response.block) == ("kept", None)
-    assert found["new"].response.block == block

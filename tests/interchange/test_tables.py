@@ -143,7 +143,7 @@ def test_rows_hold_every_response_in_every_format(finished: Bench, tmp_path: Pat
     for ending, write in WRITERS.items():
         path = tmp_path / f"rows.{ending}"
         assert read_file(finished.cache, lambda connection, write=write, path=path: write(connection, run, path)) == 404
-    sql = "SELECT item, model, sample, contextual, intrinsic, text FROM rows LEFT JOIN responses ON id = response"
+    sql = "SELECT item, rows.model, sample, contextual, intrinsic, text FROM rows LEFT JOIN responses ON id = response"
     expected = {row[:3]: row[3:] for row in read_file(finished.cache, lambda connection: connection.execute(sql).fetchall())}
     document = json.loads((tmp_path / "rows.json").read_text())
     assert {

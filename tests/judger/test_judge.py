@@ -123,8 +123,14 @@ class IntentsOnly(Simulated):
         return await super().call(request)
 
 
-@pytest.mark.parametrize("profile", [Profile(blocked=1.0), Profile(blocked=0.0, empty=1.0)], ids=["blocked", "empty"])
-async def test_no_judge_is_called_where_nothing_came_out(tmp_path: Path, profile: Profile) -> None:
+@pytest.mark.parametrize(
+    ("profile", "verdicts"),
+    [(Profile(blocked=1.0), (2, 1)), (Profile(blocked=0.0, empty=1.0), (None, None))],
+    ids=["blocked", "empty"],
+)
+async def test_no_judge_is_called_where_nothing_came_out(
+    tmp_path: Path, profile: Profile, verdicts: tuple[int | None, int | None]
+) -> None:
     everything = Capabilities(image_in=True, image_out=True, edit=True)
     tasks = frozenset({"malicious_text_generation", "unsafe_t2i_generation", "malicious_image_editing"})
     dataset = open_dataset("sample")
@@ -142,7 +148,7 @@ async def test_no_judge_is_called_where_nothing_came_out(tmp_path: Path, profile
         pipeline = Pipeline(gateway, store, dataset, jury, [lane], "run", on_row=rows.append)
         await pipeline.execute()
     assert len(rows) == total > 0
-    assert {(row.contextual, row.intrinsic) for row in rows} == {(2, 1)}
+    assert {(row.contextual, row.intrinsic) for row in rows} == {verdicts}
 
 
 # ---------------------------------------------------------------- verdicts

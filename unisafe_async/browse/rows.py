@@ -183,7 +183,7 @@ WHERE {condition}
 ORDER BY rows.task, try_cast(split_part(rows.item, '/', 2) AS BIGINT) NULLS LAST, rows.item, rows.model, rows.sample
 """
 PAGE = """
-SELECT rows.rowid, item, model, sample, outcome, contextual, intrinsic,
+SELECT rows.rowid, item, rows.model, sample, outcome, contextual, intrinsic,
        coalesce(nullif(left(responses.text, ?), ''), rows.error, '')
 FROM rows LEFT JOIN responses ON responses.id = rows.response
 WHERE rows.rowid IN (SELECT unnest(?::BIGINT[]))

@@ -153,7 +153,7 @@ def _nothing_there(path: Path, run: str | None, labels: Sequence[Label], verdict
 
 
 SQL = f"""
-SELECT rows.run, item, model, sample, task, judge, responses.text, responses.images, contextual, intrinsic,
+SELECT rows.run, item, rows.model, sample, task, judge, responses.text, responses.images, contextual, intrinsic,
        contextual_reason, intrinsic_reason, task IN ({", ".join(f"'{task.key}'" for task in TASKS.values() if task.image_out)})
 FROM rows LEFT JOIN responses ON responses.id = rows.response
 WHERE rows.run IN (SELECT unnest(?::VARCHAR[])) AND item IN (SELECT unnest(?::VARCHAR[]))

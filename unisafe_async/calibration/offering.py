@@ -19,7 +19,7 @@ AND CASE WHEN rows.task IN ({", ".join(f"'{task.key}'" for task in TASKS.values(
 
 OFFERED = f"""
 WITH offered AS (
-    SELECT rows.rowid AS number, rows.task, rows.category, md5(concat_ws('|', ?, item, model, sample)) AS drawn
+    SELECT rows.rowid AS number, rows.task, rows.category, md5(concat_ws('|', ?, item, rows.model, sample)) AS drawn
     FROM rows LEFT JOIN responses ON responses.id = rows.response
     WHERE {{condition}} AND {CAME_OUT}
 )

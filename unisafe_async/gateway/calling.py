@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from providers.anatomy import examined
 from providers.base import Provider, ProviderError, Rejected, Request, Response
+from providers.recorded import Recorded
 from providers.soundness import wrong_with_response
 
 
@@ -17,4 +19,4 @@ async def called(provider: Provider, request: Request) -> Response:
     wrong = wrong_with_response(response)
     if wrong:
         raise Rejected(f"the provider broke: {wrong}")
-    return response
+    return await examined(response, image_due=request.image_due, recorded=isinstance(provider, Recorded))

@@ -26,6 +26,7 @@ from providers.base import (
 from unisafe_async.gateway.budget import Budget, Draining
 from unisafe_async.gateway.calling import called
 from unisafe_async.gateway.endpoint import Endpoint
+from unisafe_async.gateway.rereading import Rereading
 
 FIRST_WAIT = 0.5
 SHORT_WAIT = 0.01
@@ -77,10 +78,13 @@ class Gateway:
         budget: dollars for this run.
         run: the run's name, stored with each answer.
         since: answers older than this id are ignored (`--fresh`).
+
+    `rereading` says what became of answers that an older version stored.
     """
 
     def __init__(self, store: Store, budget: Budget, run: str, since: int = 0) -> None:
         self.budget = budget
+        self.rereading = Rereading(store)
         self._store = store
         self._run = run
         self.since = since
@@ -108,7 +112,10 @@ class Gateway:
         """The stored answers for `keys`; nothing is sent."""
         found = {key: self._recent[key] for key in keys if key in self._recent}
         missing = [key for key in keys if key not in found]
-        return found | (await self._store.look_up(missing, self.since, self._run) if missing else {})
+        return found | (await self._stored(missing) if missing else {})
+
+    async def _stored(self, keys: Sequence[str]) -> dict[str, Answer]:
+        return await self.rereading.read(await self._store.look_up(keys, self.since, self._run))
 
     async def ask(self, endpoint: Endpoint, request: Request, *, looked_up: bool = False) -> Asked:
         """The answer of `endpoint` to `request`. With `looked_up` the cache was asked in vain, some time ago in this run.
@@ -133,7 +140,7 @@ class Gateway:
         flight = self._flights[key] = _Flight()
         try:
             if not looked_up or int(key[:16], 16) in self._made:
-                found = await self._store.look_up([key], self.since, self._run)
+                found = await self._stored([key])
                 if key in found:
                     flight.answer = found[key]
                     endpoint.counts.cached += 1

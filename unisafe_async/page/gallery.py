@@ -22,7 +22,7 @@ ROWS = """
 SELECT item, task, category, subcategory, rows.model, sample, outcome, error, response, judge, cached,
        contextual, contextual_status, contextual_reason, contextual_raw,
        intrinsic, intrinsic_status, intrinsic_reason, intrinsic_raw,
-       text, images, finish, responses.reason, tokens_in, tokens_out, cost, latency, stage, categories
+       text, images, finish, responses.reason, tokens_in, tokens_out, cost, latency, stage, responses.categories
 FROM rows LEFT JOIN responses ON responses.id = response
 WHERE rows.run = $run AND {chosen}
 """

@@ -47,6 +47,9 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
         console.print(Text(f"Prices: {whose}; those in bench.toml win (price_in, price_out, price_image).", style="dim"))
     if plan.fallback:
         console.print(Text("A later judge of the chain is asked only for what the ones before it could not judge.", style="dim"))
+    if plan.thoughts and any(need.calls for need in plan.models):
+        words = "How many answers hold thoughts shows when they come; their verdicts are counted as often as there were any so far."
+        console.print(Text(words, style="dim"))
     if config.run.budget_usd is not None and plan.cost is not None and plan.cost > config.run.budget_usd:
         console.print(
             Text(

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from providers.base import Image, Part, Request, Response, Text, digest_of
-from providers.http import media_type_of
+from providers.pictures import decoded
 from unisafe_async.simulate.shape import Asked, encoded
 
 
@@ -50,7 +50,7 @@ class OpenAIShape:
         if block is not None and (block.stage == "request" or not chat):
             return self._blocked(dict(block.categories))
         if not chat and response.text and not response.images:
-            return web.json_response({"created": 1, "data": [], "usage": _usage(response)})
+            return self._blocked({})  # this address has no place for words
         return web.json_response(self._chat_body(response, asked.model) if chat else _image_body(response))
 
     def _blocked(self, categories: dict[str, str]) -> web.Response:
@@ -94,7 +94,7 @@ class OpenAIShape:
         for name, value in form.items():
             if name.startswith("image") and isinstance(value, web.FileField):
                 data = value.file.read()
-                images.append(Image.from_bytes(data, media_type_of(data)))
+                images.append(Image.from_bytes(data, decoded(data).media_type))
         seed = int(str(form["seed"])) if "seed" in form else None
         asked = Request("edit", (*images, Text(str(form["prompt"]))), seed=seed)
         return Asked(str(form["model"]), asked, digest_of(asked.canonical + str(form["model"]).encode()))
@@ -103,6 +103,8 @@ class OpenAIShape:
         message: dict[str, object] = {"role": "assistant", "content": response.text}
         if response.finish == "refused":
             message |= {"content": None, "refusal": response.text}
+        if response.thoughts:
+            message["reasoning_content"] = response.thoughts
         if response.images:
             message["images"] = [
                 {"type": "image_url", "image_url": {"url": f"data:{image.media_type};base64,{encoded(image)}"}}

@@ -1,0 +1,149 @@
+"""One place that says what came back: every answer, whoever gave it, becomes text, thoughts, images, ending, filter and usage.
+
+The wires say where a vendor puts these things; what follows from them is decided here alone, before anything is kept or judged, for
+hosted and local models, plugins, batch results, recorded answers and answers that an older version stored.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from anyio import to_thread
+
+from providers.base import Image, Malformed, ProviderError, Response
+from providers.pictures import NotAPicture, decoded
+from providers.thoughts import split_thoughts
+
+FEW_TOKENS = 8
+"""An empty answer that was counted as more tokens than this is one whose words were lost on the way."""
+CUT_OFF = "cut off at max_tokens before the first word, as reasoning models are; raise generation.max_tokens"
+UNFINISHED = "cut off in its thoughts, before the first word"
+ONLY_THOUGHTS = (
+    "the answer holds thoughts and no words (reasoning_content, or a <think> block); where the model is not to blame, start its "
+    "server with the reasoning parser of this model"
+)
+TOOL_CALL = "the answer is a tool call and holds no words"
+AUDIO = "the answer is audio and holds no words"
+EMPTY = "empty answer"
+DATA_URL = re.compile(r"data:(image/[a-z0-9.+-]+);base64,([A-Za-z0-9+/=\s]+)", re.I)
+FRAME = re.compile(r"!\[[^\]\n]{0,200}\]\(\s*\)")
+"""What Markdown leaves of a picture whose data URL was taken out."""
+DATA_PREFIX = re.compile(r"\A\s*data:[\w.+-]+/[\w.+-]+(?:;[\w=.+-]+)*,", re.I)
+
+
+async def examined(response: Response, *, image_due: bool, recorded: bool = False) -> Response:
+    """`response` as it is kept and judged: thoughts taken off its text, pictures decoded, and why nothing came where nothing did.
+
+    Args:
+        image_due: whether an image was asked for; only then is an image looked for in the text.
+        recorded: whether it comes from a file; an empty answer there is a refusal (Uni-SafeBench's rule 4) and not a failure.
+
+    Raises Malformed where a picture was due and what came is none, with what was used and what else came.
+    """
+    response = _without_thoughts(response)
+    if image_due and "data:image/" in response.text.lower():
+        with keeping(response):
+            response = _with_pictures_of_text(response)
+    if response.images:
+        response = await _with_sound_pictures(response, image_due=image_due)
+    return _with_cause(response, recorded=recorded)
+
+
+@contextmanager
+def keeping(response: Response) -> Iterator[None]:
+    """Errors inside carry what came (`partial`) and what it used: it was paid for."""
+    try:
+        yield
+    except ProviderError as error:
+        error.usage = error.usage or response.usage
+        if error.partial is None and (response.text or response.thoughts or response.images):
+            error.partial = response
+        raise
+
+
+# ---------------------------------------------------------------- thoughts
+
+
+def _without_thoughts(response: Response) -> Response:
+    """The text without the thoughts that stand before it; one that ends within them holds no word of the answer."""
+    found = split_thoughts(response.text)
+    if not found.thoughts and not found.unclosed and found.answer == response.text:
+        return response
+    thoughts = "\n\n".join(filter(None, (response.thoughts, found.thoughts)))
+    missing = response.missing or (UNFINISHED if found.unclosed and response.finish != "blocked" else "")
+    return replace(response, text=found.answer, thoughts=thoughts, missing=missing)
+
+
+# ---------------------------------------------------------------- pictures
+
+
+def _with_pictures_of_text(response: Response) -> Response:
+    """Data URLs in the text, as image models that answer in chats write them, as images."""
+    images = [*response.images]
+    for _, data in DATA_URL.findall(response.text):
+        images.append(image_from_base64(data))
+    text = FRAME.sub("", DATA_URL.sub("", response.text))
+    return replace(response, text=text, images=tuple(images))
+
+
+def image_from_base64(data: object) -> Image:
+    """The image in a base64 text, which may have line breaks or be a data URL. Raises Malformed where it is no base64."""
+    text = "".join(DATA_PREFIX.sub("", data).split()) if isinstance(data, str) else ""
+    try:
+        if not text:
+            raise ValueError("nothing")
+        return Image.from_bytes(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError):
+        raise Malformed("the endpoint answered with an image that is not base64") from None
+
+
+def is_data_url(url: object) -> bool:
+    """Whether an address holds the picture itself."""
+    return isinstance(url, str) and url.lstrip()[:5].lower() == "data:"
+
+
+async def _with_sound_pictures(response: Response, *, image_due: bool) -> Response:
+    """Pictures that can be decoded, each with the media type of its bytes. One that was not asked for is left out if it is none."""
+    images: list[Image] = []
+    for image in response.images:
+        try:
+            images.append(await _sound(image))
+        except (NotAPicture, OSError) as error:
+            if image_due:
+                with keeping(replace(response, images=())):
+                    raise Malformed(f"the endpoint answered with {error} instead of a picture") from None
+    return replace(response, images=tuple(images))
+
+
+async def _sound(image: Image) -> Image:
+    data = await image.read()
+    picture = await to_thread.run_sync(decoded, data)
+    if picture.data is data:
+        return image if image.media_type == picture.media_type else replace(image, media_type=picture.media_type)
+    return Image.from_bytes(picture.data, picture.media_type)
+
+
+# ---------------------------------------------------------------- nothing
+
+
+def _with_cause(response: Response, *, recorded: bool) -> Response:
+    """Why nothing came, where nobody refused or blocked; the wire's own word for it goes first."""
+    if not response.empty or response.finish in ("refused", "blocked"):
+        return replace(response, missing="", asks_again=False) if response.missing else response
+    if response.finish == "length":
+        return replace(response, missing=response.missing or CUT_OFF, asks_again=False)
+    if response.missing:
+        return response
+    if response.thoughts:
+        return replace(response, missing=ONLY_THOUGHTS)
+    if recorded:
+        return response
+    if response.usage.tokens_out > FEW_TOKENS:
+        words = f"no words came, though the endpoint counted {response.usage.tokens_out:,} tokens of them"
+        return replace(response, missing=words)
+    return replace(response, missing=EMPTY, asks_again=True)

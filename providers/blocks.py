@@ -1,0 +1,243 @@
+"""Which errors are a content filter's word: blocked request, blocked response, refused. One table for all statuses and vendors.
+
+Sources: OpenAI, "Error codes" and the types of its package 3.54; Microsoft, "Content filtering"; OpenRouter, "Errors and
+Debugging"; Z.AI, "Errors" (1301, contentFilter); Alibaba, "DashScope error codes" (DataInspectionFailed); DeepSeek, "Content Exists
+Risk" as users report it; xAI's and Anthropic's 400 and 403 as recorded; Mistral, "Guardrails"; Cohere's 498; fal, Stability,
+ByteDance Ark and MiniMax as their SDKs and documents give them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from providers.base import Block, Response, Stage, clean
+from providers.flattened import Flat
+
+Json = dict[str, Any]
+Categories = tuple[tuple[str, str], ...]
+
+# ---------------------------------------------------------------- codes
+
+UNTOLD = "untold"
+CODES: dict[str, Stage | None] = {
+    "content_filter": "request",
+    "content_filtered": None,
+    "contentfilter": None,
+    "responsibleaipolicyviolation": "request",
+    "content_policy_violation": "request",
+    "content_policy": "request",
+    "image_content_policy_violation": "request",
+    "bio_policy": "request",
+    "cyber_policy": "request",
+    "safety_violation": "request",
+    "content_moderation": "request",
+    "prohibited_content": "request",
+    "model_moderated": None,
+    "content_moderated": None,
+    "request moderated": "request",
+    "content moderated": "response",
+    "misalignment_policy_violation": "response",
+    "moderation_blocked": None,
+    "data_inspection_failed": None,
+    "datainspectionfailed": None,
+    "1301": None,
+    "1026": "request",
+    "1027": "response",
+    "new_sensitive": None,
+    "guardrail": "request",
+    "guardrail_violation": "request",
+    "guardrail_intervened": None,
+    "modelarmor": "request",
+}
+"""Error codes, in lower case, and the stage they stand for unless words say more; OpenAI checks images before and after."""
+ARK = re.compile(r"(input|output)?(?:text|image|video|audio)?(?:sensitivecontentdetected|riskdetection)(?:\.(\w+))?")
+"""ByteDance's codes, such as `OutputImageSensitiveContentDetected.Violence`."""
+FORM = frozenset({"unknown_parameter", "unsupported_parameter", "unsupported_value", "invalid_value", "invalid_type"})
+"""Codes of a request that is wrong in form, whatever words its message holds (`Unknown parameter: 'moderation'`)."""
+
+# ---------------------------------------------------------------- words
+
+FLAGGED = re.compile(r"flagged|usage polic|cyber|biolog|violat", re.I)
+"""OpenAI's `invalid_prompt` is a block where its message says so, and a bad request otherwise."""
+WORDS = re.compile(
+    r"content (management |moderation |safety |filtering |usage )?polic|safety system|safety[ _]check|content filter|responsible ai"
+    r"|flagged (as|by|for|because)\b|moderation (system|filter|polic|check)|(blocked|flagged|rejected|refused|stopped) by .{0,30}(moderation|filter)"
+    r"|content exists risk|considered (as )?high risk|violat\w* .{0,40}(usage|use|content|safety|community|our|moderation)\b.{0,20}(guideline|polic|standard|rule)"
+    r"|(usage|content|community|safety) (guideline|standard)s?|inappropriate content|sensitive (content|information|words?)|\bnsfw\b"
+    r"|new_sensitive|is sensitive, please|data inspection|green net|guardrail|failed (the )?(safety|moderation|content)"
+    r"|prompt injection|violates? (our|the|its) (usage|use|acceptable|content)"
+    r"|prohibited content|potentially (harmful|unsafe)|unsafe (content|prompt|image)|harmful content|content (is )?(not allowed|prohibited|blocked)"
+    r"|敏感|违规|不安全内容",
+    re.I,
+)
+"""What says at any status that a filter stopped something."""
+WORDS_403 = re.compile(
+    r"\bcontent\b(?![- _]?(type|length|encoding))|\b(harmful|unsafe|inappropriate|offensive|violat\w+|moderat\w+|guardrails?|jailbreak)\b"
+    r"|^request blocked|(input|prompt|request|image|message) (was |is |has been )?(flagged|blocked|rejected)|(usage|safety|use) polic",
+    re.I,
+)
+"""A 403 that speaks of content is one of the request's, in whatever words."""
+ACCOUNT = re.compile(
+    r"\b(your|this|the) (account|organi[sz]ation|resource|project|workspace|team|api key|key|subscription|user|ip)\b"
+    r"[^.;]{0,60}\b(block|suspend|flag|disabl|restrict|deactivat|bann?|terminat|lock|limit|on hold)"
+    r"|organi[sz]ation'?s? polic|service control|(identity|resource)-based policy|terms of service",
+    re.I,
+)
+"""What is said where it is the account that is refused."""
+OUT_OF_ORDER = re.compile(
+    r"(moderation|safety|filter)\w* (service|system|endpoint) (is |was )?(unavailable|down|timed out|failed|not)", re.I
+)
+"""A filter that is broken blocks nothing."""
+ADVICE = re.compile(r"\b(please|try|modify|adjust|rephrase|if you believe)\b[^.]*", re.I)
+REQUEST = re.compile(r"due to the prompt|\b(input|prompt|user message)\b", re.I)
+RESPONSE = re.compile(
+    r"\boutput\b|\bgenerated (image|content|text|response|video)|\bgeneration\b|\b(model|assistant)('s)? (response|answer|reply)"
+    r"|\bcompletion\b|the response (was|is|has been)",
+    re.I,
+)
+VIOLATIONS = re.compile(r"safety_violations=\[([^\]]*)\]")
+CHECKS = re.compile(r"SAFETY_CHECK_TYPE_(\w+)")
+LISTED = re.compile(r"(?:flagged for|categor(?:y|ies)):?\s+([a-z][a-z/ _-]{2,40})(?=[.,;)]|$)", re.I)
+
+
+def block_of_error(status: int, flat: Flat) -> Response | None:
+    """The blocked (or refused) Response that an error stands for; None when it is a failure.
+
+    Args:
+        status: the HTTP status; that of the body where it came within a 200, 0 where neither says one.
+        flat: the error's body.
+    """
+    if status == 403 and "refusal" in flat.codes:
+        return Response(text=flat.message, finish="refused", reason="refusal, told as an error")
+    named = _named(flat)
+    if named is None and not _by_words(status, flat):
+        return None
+    categories = categories_of(flat)
+    stage = _stage(flat, named)
+    code = named if named and named != "moderation" and not named.isdigit() else ""
+    if named == "moderation":
+        code = named
+    words = flat.short if not code else flat.message
+    return Response(finish="blocked", reason=worded(code, categories, words), block=Block(stage, categories) if stage else None)
+
+
+def _named(flat: Flat) -> str | None:
+    """The code that says that a filter struck; `moderation` where a list of reasons says so."""
+    for code in flat.codes:
+        if code in CODES or ARK.fullmatch(code):
+            return code
+        if code.startswith("safety_check_type"):
+            return code
+    if any(isinstance(reasons, list) for reasons in flat.entries("reasons")):
+        return "moderation"
+    if any(isinstance(entries, list) for entries in flat.entries("contentFilter")):
+        return "content_filter"
+    if "invalid_prompt" in flat.codes and FLAGGED.search(flat.message):
+        return "invalid_prompt"
+    return None
+
+
+def _by_words(status: int, flat: Flat) -> bool:
+    """Whether the words alone, without a code, tell of a filter."""
+    if flat.page or not FORM.isdisjoint(flat.codes) or status in (401, 402, 404, 405, 407, 413, 429):
+        return False
+    if ACCOUNT.search(flat.message) or OUT_OF_ORDER.search(flat.message):
+        return False
+    return bool(WORDS.search(flat.message) or (status == 403 and WORDS_403.search(flat.message)))
+
+
+def _stage(flat: Flat, named: str | None) -> Stage | None:
+    """Where the filter struck: a vendor's own field says so, else the words, else the code; None where nothing does."""
+    told = stage_told(flat)
+    if told is not None:
+        return told if told != UNTOLD else None  # type: ignore[return-value]
+    default: Stage | None = "request"
+    if named is not None:
+        ark = ARK.fullmatch(named)
+        default = ("response" if ark[1] == "output" else "request") if ark else CODES.get(named, "request")
+        if ark:
+            return default
+    words = ADVICE.sub("", flat.message)
+    asked, answered = REQUEST.search(words), RESPONSE.search(words)
+    if asked and (not answered or asked[0].lower().startswith("due")):
+        return "request"
+    if answered and not asked:
+        return "response"
+    return default
+
+
+def stage_told(flat: Flat) -> str | None:
+    """The stage by a field of its own: OpenAI's `moderation_details`, Z.AI's `contentFilter`, fal's `model_moderated`."""
+    for details in flat.entries("moderation_details"):
+        stage = details.get("moderation_stage") if isinstance(details, dict) else None
+        if stage:
+            return {"input": "request", "output": "response"}.get(str(stage))
+    roles = {str(entry.get("role")) for entry in _dicts(flat.entries("contentFilter"))}
+    if roles:
+        return "response" if "assistant" in roles and "user" not in roles else "request"
+    if any("model_moderated" in categories for categories in flat.entries("categories") if isinstance(categories, list)):
+        return UNTOLD
+    return None
+
+
+def _dicts(lists: Iterable[object]) -> list[Mapping[str, Any]]:
+    return [entry for some in lists if isinstance(some, list) for entry in some if isinstance(entry, dict)]
+
+
+def categories_of(flat: Flat) -> Categories:
+    """The harm categories that an error names, each with its severity where one is told."""
+    for key in ("content_filter_result", "content_filter_results"):
+        for results in flat.entries(key):
+            if hits := filtered(results):
+                return hits
+    for details in flat.entries("moderation_details"):
+        if isinstance(details, dict) and isinstance(details.get("categories"), list):
+            return _plain(details["categories"])
+    for key in ("reasons", "categories", "Moderation Reasons"):
+        for names in flat.entries(key):
+            if isinstance(names, list):
+                return _plain(names)
+    if levels := _dicts(flat.entries("contentFilter")):
+        return tuple(("sensitive", f"level {entry['level']}") for entry in levels if entry.get("level") is not None)
+    for code in flat.codes:
+        ark = ARK.fullmatch(code)
+        if ark and ark[2]:
+            return ((ark[2], ""),)
+    return _in_words(flat.message)
+
+
+def _plain(names: list[object]) -> Categories:
+    return tuple((str(name), "") for name in names if isinstance(name, str | int))
+
+
+def _in_words(message: str) -> Categories:
+    """Categories that a message lists."""
+    if listed := VIOLATIONS.search(message):
+        return tuple((word.strip(), "") for word in listed[1].split(",") if word.strip())
+    if checks := CHECKS.findall(message):
+        return tuple((check.lower(), "") for check in dict.fromkeys(checks))
+    flagged = LISTED.search(message)
+    return ((flagged[1].strip().lower(), ""),) if flagged else ()
+
+
+# ---------------------------------------------------------------- how a block is worded
+
+
+def filtered(results: object) -> Categories:
+    """The categories of Azure's `content_filter_results` that were filtered, each with its severity, else `detected`."""
+    if not isinstance(results, dict):
+        return ()
+    return tuple(
+        (str(category), str(entry.get("severity") or "detected"))
+        for category, entry in results.items()
+        if isinstance(entry, dict) and entry.get("filtered", entry.get("detected"))
+    )
+
+
+def worded(word: str, categories: Categories, message: str = "") -> str:
+    """`content_filter (violence: high): message`, leaving out what is not there."""
+    inside = ", ".join(f"{name}: {severity}" if severity else name for name, severity in categories)
+    said = word + (f" ({inside})" if inside else "")
+    return clean(said + (f": {message}" if said and message else message))

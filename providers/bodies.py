@@ -1,0 +1,99 @@
+"""The body of an HTTP answer: read within bounds, as JSON of whatever encoding, and errors for what is none."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx2
+import orjson
+
+from providers.base import Malformed, Misconfigured
+
+Json = dict[str, Any]
+MAX_BYTES = 64 * 1024 * 1024
+"""What a body may hold at most, unpacked: it is read in a stream and given up beyond that."""
+TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.I | re.S)
+
+
+async def whole(answer: httpx2.Response) -> bytes:
+    """The body, read in a stream and closed. Raises Malformed beyond MAX_BYTES."""
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in answer.aiter_bytes():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > MAX_BYTES:
+                raise Malformed(f"the endpoint's answer unpacks to more than {MAX_BYTES // 2**20} MiB: it was not read to its end")
+    finally:
+        await answer.aclose()
+    return b"".join(chunks)
+
+
+def parsed(content: bytes) -> Json:
+    """The JSON object of a body. Raises Misconfigured for a stream of events, Malformed for what is no JSON object."""
+    body = json_of(content)
+    if isinstance(body, dict):
+        return body
+    if content.lstrip().startswith((b"data:", b"event:")):
+        raise Misconfigured("the endpoint answers only in streams (`data:` lines), and whole answers are asked for here")
+    raise Malformed("the endpoint's answer is no JSON object" if body is not None else _no_json(content))
+
+
+def json_of(content: bytes) -> object:
+    """A body as JSON; None where it is none. The standard parser has a second try: it takes escaped lone surrogates, and NaN.
+
+    Servers that send Latin-1, or a byte order mark, are read too.
+    """
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        pass
+    for encoding in ("utf-8", "latin-1"):
+        try:
+            return json.loads(content.decode(encoding))
+        except (ValueError, RecursionError):
+            continue
+    return None
+
+
+def _no_json(content: bytes) -> str:
+    title = TITLE.search(content[:4_000])
+    if title is not None:
+        words = " ".join(title[1].decode("utf-8", "replace").split())[:120]
+        return f"the endpoint answered with a web page ({words}), which is no JSON: a proxy or another server may stand before it"
+    return "the endpoint's answer is no JSON"
+
+
+def error_body(content: bytes) -> object:
+    """An error's body as JSON, else its first words."""
+    body = json_of(content)
+    return content.decode("utf-8", "replace")[:4_000] if body is None else body
+
+
+def usage_in(body: object) -> object:
+    """Where a body of any vendor says what it used."""
+    return body.get("usage") or body.get("usageMetadata") if isinstance(body, dict) else None
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """What an endpoint answers may have any shape: one that is not its vendor's is worth one more try."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
+        raise Malformed(f"the endpoint's answer has a shape of its own ({type(error).__name__}: {error})"[:300]) from None
+
+
+def error_in(body: Json) -> Json | None:
+    """What tells of an error inside a body that came with status 200: the body itself, or its first choice."""
+    if body.get("error"):
+        return body
+    choices = body.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return first if isinstance(first, dict) and first.get("error") else None

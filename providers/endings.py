@@ -1,0 +1,287 @@
+"""How an answer ended, on every wire: a known word has its meaning, a word that is not known is never a verdict by itself.
+
+Sources, read in November 2026: OpenAI, API reference and the types of its package 3.54 (finish_reason, incomplete_details);
+Microsoft, "Content filtering annotations" (learn.microsoft.com); OpenRouter, "Errors and Debugging"; Anthropic, "Stop reasons and
+fallback" (platform.claude.com); Google, FinishReason and BlockedReason (ai.google.dev/api/generate-content); Mistral, the types of
+its package 3.7; DeepSeek, Z.AI, SGLang and vLLM, their API references.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+from providers.base import Block, Finish, Misconfigured, Response, Stage, Transient
+from providers.blocks import Categories, filtered, worded
+from providers.failures import read_error
+
+Json = dict[str, Any]
+Meaning = Literal["stop", "length", "refused", "request", "response", "failure"]
+
+
+class Ending(NamedTuple):
+    """How an answer ended.
+
+    Args:
+        finish: why, in our words.
+        reason: why, in the platform's.
+        block: where its filter struck.
+        missing: why there is nothing to judge although nobody refused; empty where that is not known by the ending.
+        asks_again: whether asking once more may bring it.
+    """
+
+    finish: Finish
+    reason: str = ""
+    block: Block | None = None
+    missing: str = ""
+    asks_again: bool = False
+
+
+STOP = Ending("stop")
+LENGTH = Ending("length")
+EMPTY = Ending("stop", missing="empty answer", asks_again=True)
+
+# ---------------------------------------------------------------- chat completions: OpenAI, Azure, OpenRouter, Mistral, vLLM, ...
+
+WORDS: dict[str, Meaning] = (
+    dict.fromkeys(
+        ("", "stop", "tool_calls", "tool_call", "function_call", "tool_use", "end_turn", "eos", "eos_token", "stop_sequence")
+        + ("stop_token", "complete", "completed", "end", "finished", "finish", "done", "pause_turn", "null", "none"),
+        "stop",
+    )
+    | dict.fromkeys(
+        ("length", "model_length", "max_tokens", "max_output_tokens", "max_completion_tokens", "max_messages", "max_length")
+        + ("model_context_window_exceeded", "context_length_exceeded", "repetition_truncation", "truncated", "token_limit"),
+        "length",
+    )
+    | dict.fromkeys(
+        ("content_filter", "content_filtered", "contentfilter", "sensitive", "safety", "recitation", "blocklist", "spii")
+        + ("prohibited_content", "image_safety", "image_prohibited_content", "image_recitation", "model_armor", "moderation")
+        + ("guardrail_intervened", "guardrail", "guardrails", "blocked", "content_policy", "content_policy_violation", "risk")
+        + (
+            "content_moderation",
+            "content_moderated",
+            "moderated",
+            "error_toxic",
+            "content_blocked",
+            "violation",
+            "sensitive_content",
+        ),
+        "response",
+    )
+    | {"refusal": "response"}
+    | dict.fromkeys(
+        ("error", "timeout", "network_error", "abort", "aborted", "insufficient_system_resource", "cancelled", "canceled")
+        + (
+            "server_error",
+            "internal_error",
+            "internal_server_error",
+            "failed",
+            "failure",
+            "engine_error",
+            "model_error",
+            "unavailable",
+        )
+        + (
+            "overloaded",
+            "rate_limit",
+            "rate_limited",
+            "interrupted",
+            "disconnected",
+            "client_disconnect",
+            "user_cancel",
+            "exception",
+        )
+        + ("malformed_model_output", "malformed_tool_use", "malformed_function_call", "error_limit", "service_unavailable")
+        + (
+            "timed_out",
+            "system_error",
+            "upstream_error",
+            "provider_error",
+            "connection_error",
+            "job_failed",
+            "expired",
+            "preempted",
+        ),
+        "failure",
+    )
+)
+"""`finish_reason`, `stop_reason`, `incomplete_details.reason` in lower case: what an ending's word means on any wire."""
+
+
+def of_choice(choice: Json, message: Json, *, nothing: bool = False) -> Ending:
+    """The ending of a chat completion's choice.
+
+    Args:
+        message: its message; empty where the choice has none, as a filtered one of Azure's.
+        nothing: whether no text and no image came. A word that is not known is then a failure that names it.
+
+    Raises: Transient where the word is a failure's, with text too; what an `error` object beside it stands for.
+    """
+    word, native = _word(choice.get("finish_reason")), _word(choice.get("native_finish_reason"))
+    meaning = WORDS.get(word.lower())
+    stopped = native if meaning in ("stop", None) and WORDS.get(native.lower()) == "response" else ""
+    if meaning == "response" or stopped:
+        hits = filtered(choice.get("content_filter_results") or choice.get("content_filter_result"))
+        name = stopped if stopped and not hits else word if meaning == "response" else "content_filter"
+        if word == "content_filter" and WORDS.get(native.lower()) == "response" and not hits:
+            name = native.lower()
+        return Ending("blocked", worded(name.lower() if stopped else name, hits), Block("response", hits))
+    if choice.get("error"):
+        return of_error(choice)
+    if message.get("refusal"):
+        return Ending("refused", "message.refusal")
+    return of_word(word, nothing=nothing)
+
+
+def of_word(word: str, *, nothing: bool, about: str = "") -> Ending:
+    """The ending that a word stands for by itself. Raises Transient where it is a failure's, or not known and `nothing` came."""
+    meaning = WORDS.get(word.lower())
+    if meaning == "failure":
+        raise Transient(worded(f"the endpoint broke off ({word})", (), about))
+    if meaning == "length":
+        return LENGTH
+    if meaning == "response" or meaning == "request":
+        return Ending("blocked", worded(word, (), about), Block(meaning))
+    if meaning is None:
+        if nothing:
+            raise Transient(worded(f"the answer is empty and ended in a word that is not known ({word[:80]})", (), about))
+        return Ending("stop", worded(word[:80], (), about))
+    return STOP
+
+
+def of_error(body: Json, vendor: str = "the endpoint", model: str = "the model") -> Ending:
+    """The ending that an `error` within a 200 (of a body, of a choice) stands for. Raises it where it is no block."""
+    answered = read_error(vendor, 200, {"error": body["error"]}, {}, model)
+    if not isinstance(answered, Response):
+        raise answered
+    return Ending(answered.finish, answered.reason, answered.block)
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+# ---------------------------------------------------------------- OpenAI's Responses
+
+
+def of_response(body: Json, nothing: bool = False) -> Ending:
+    """The ending of a Responses object, without the model's refusals, which are parts of its messages.
+
+    Raises: Transient where its status or its reason is a failure's, or neither is known and `nothing` came.
+    """
+    blocked_image = next((block for item in body.get("output") or [] if (block := _blocked_image(item))), None)
+    if blocked_image is not None:
+        return blocked_image
+    if body.get("error"):
+        return of_error(body)
+    details = body.get("incomplete_details")
+    reason = _word(details.get("reason")) if isinstance(details, dict) else _word(details)
+    status = _word(body.get("status"))
+    if not reason:
+        reason = "" if status == "incomplete" and not nothing else status
+    return of_word(reason, nothing=nothing)
+
+
+def _blocked_image(item: Json) -> Ending | None:
+    """A call of the image tool that moderation stopped; the model may go on to say so in words."""
+    if not isinstance(item, dict) or item.get("type") != "image_generation_call" or not isinstance(item.get("error"), dict):
+        return None
+    answered = read_error("the endpoint", 400, {"error": item["error"]}, {}, "the model")
+    return Ending("blocked", answered.reason, answered.block) if isinstance(answered, Response) else None
+
+
+# ---------------------------------------------------------------- Anthropic's Messages
+
+
+def of_message(body: Json, text: str) -> Ending:
+    """The ending of a message. A refusal before any text is one of the request; one after some text cut the response.
+
+    Its `refusal` is the platform's classifier (stop_details names its policy category), not the model's own words.
+    """
+    stop, nothing = _word(body.get("stop_reason")), not text.strip()
+    if WORDS.get(stop.lower()) != "response":
+        return of_word(stop, nothing=nothing and not body.get("content"))
+    details = body.get("stop_details")
+    details = details if isinstance(details, dict) else {}
+    category = str(details.get("category") or "")
+    categories: Categories = ((category, ""),) if category else ()
+    return Ending(
+        "blocked",
+        worded(stop, categories, str(details.get("explanation") or "")),
+        Block("request" if nothing else "response", categories),
+    )
+
+
+# ---------------------------------------------------------------- Google's generateContent
+
+CANDIDATE: dict[str, Stage | Finish] = {
+    "MAX_TOKENS": "length",
+    "CONTINUATION": "length",
+    "SAFETY": "response",
+    "RECITATION": "response",
+    "BLOCKLIST": "response",
+    "PROHIBITED_CONTENT": "response",
+    "SPII": "response",
+    "IMAGE_SAFETY": "response",
+    "IMAGE_PROHIBITED_CONTENT": "response",
+    "IMAGE_RECITATION": "response",
+    "MODEL_ARMOR": "response",
+    "ESCALATION": "request",
+}
+"""`finishReason`: the stage at which a filter struck, or `length`."""
+
+NUMBERS = {"0": "FINISH_REASON_UNSPECIFIED", "1": "STOP", "2": "MAX_TOKENS", "3": "SAFETY", "4": "RECITATION", "5": "OTHER"}
+"""`finishReason` where a gateway gives enumerations by number."""
+DREW_NOTHING = frozenset({"NO_IMAGE"})
+"""The model drew nothing, and no filter is named."""
+BROKEN = frozenset(
+    {"MALFORMED_RESPONSE", "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MISSING_THOUGHT_SIGNATURE"}
+)
+
+
+def of_candidate(candidate: Json, *, nothing: bool) -> Ending:
+    """The ending of a candidate; `nothing` says that no text and no image came. Raises Transient or Misconfigured on a failure."""
+    word = _word(candidate.get("finishReason")) or "STOP"
+    word = NUMBERS.get(word, word)
+    meaning = CANDIDATE.get(word.upper())
+    message = str(candidate.get("finishMessage") or "")
+    if meaning == "length":
+        return LENGTH
+    if meaning == "request" or meaning == "response":
+        hits = ratings(candidate)
+        return Ending("blocked", worded(f"finishReason {word}", hits, message), Block(meaning, hits))
+    if word == "PUP_LIMITED_DISABLED":
+        raise Misconfigured(f"Google has limited this account for violations of its use policy ({word}): {message}")
+    if word in DREW_NOTHING:
+        return Ending(
+            "stop",
+            worded(f"finishReason {word}", (), message),
+            missing=f"no picture ({word})" if nothing else "",
+            asks_again=nothing,
+        )
+    if word == "STOP":
+        return EMPTY if nothing else STOP
+    if word in BROKEN or nothing or WORDS.get(word.lower()) == "failure":
+        raise Transient(worded(f"nothing came out: finishReason {word[:80]}", (), message))
+    return of_word(word, nothing=False, about=message)._replace(reason=worded(f"finishReason {word[:80]}", (), message))
+
+
+def of_prompt(feedback: Json) -> Ending | None:
+    """The block that `promptFeedback` tells: every `blockReason`, `OTHER` too, is one of the request."""
+    word = feedback.get("blockReason")
+    if not word:
+        return None
+    hits = ratings(feedback)
+    message = str(feedback.get("blockReasonMessage") or "")
+    return Ending("blocked", worded(f"blockReason {word}", hits, message), Block("request", hits))
+
+
+def ratings(place: Json) -> Categories:
+    """The harm categories that were blocked, else those rated MEDIUM or HIGH, with their probability, in lower case."""
+    entries = [rating for rating in place.get("safetyRatings") or [] if isinstance(rating, dict)]
+    hits = [rating for rating in entries if rating.get("blocked")]
+    hits = hits or [rating for rating in entries if rating.get("probability") in ("MEDIUM", "HIGH")]
+    return tuple(
+        (str(hit.get("category")).removeprefix("HARM_CATEGORY_").lower(), str(hit.get("probability") or "blocked").lower())
+        for hit in hits
+    )

@@ -1,0 +1,115 @@
+"""Parameters that an endpoint does not take: which one its error names, and whether it is left out or renamed."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from providers.flattened import Flat, flat_of
+
+STATUSES = frozenset({0, 200, 400, 404, 422, 501})
+
+
+class Refusal(NamedTuple):
+    """A parameter that the endpoint does not take.
+
+    Args:
+        parameter: its name in Request (`temperature`, `top_p`, `seed`, `max_tokens`, `size`), or `response_format`.
+        instead: the name that the endpoint takes in its place; None where it is left out.
+    """
+
+    parameter: str
+    instead: str | None = None
+
+
+ALIASES = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "topp": "top_p",
+    "seed": "seed",
+    "random_seed": "seed",
+    "max_tokens": "max_tokens",
+    "max_completion_tokens": "max_tokens",
+    "size": "size",
+    "response_format": "response_format",
+    "json_schema": "response_format",
+    "structured output": "response_format",
+    "structured outputs": "response_format",
+    "guided_json": "response_format",
+    "text.format": "response_format",
+    "output_config": "response_format",
+    "output_format": "response_format",
+    "responsejsonschema": "response_format",
+    "response_json_schema": "response_format",
+    "responseschema": "response_format",
+    "response_schema": "response_format",
+    "responsemimetype": "response_format",
+    "response_mime_type": "response_format",
+    "json mode": "response_format",
+}
+"""What vendors call a parameter, in lower case, and what we do."""
+
+NAME = re.compile(
+    r"(?<![\w.])(?:generation_?config\.)?("
+    + "|".join(re.escape(name) for name in sorted(ALIASES, key=len, reverse=True))
+    + r")(?!\w)",
+    re.I,
+)
+REFUSES = re.compile(
+    r"not (currently |yet )?(supported?|permitted|allowed|accepted|available|enabled|recogni[sz]ed|compatible)|n[o']t support|unsupported|deprecated"
+    r"|cannot (both )?be|can't be|unknown|unrecogni[sz]ed|unexpected|extra (inputs|fields)|only (the default|\d)|no longer|must not be|invalid (parameter|argument|field)"
+    r"|remove (the )?|cannot find field|unavailable",
+    re.I,
+)
+RANGE = re.compile(
+    r"\bbetween\b|\brange\b|must be (at|less|greater|a|an|no|<|>|one of|in)|(less|greater) than|at (most|least)|too (large|small|high|low)",
+    re.I,
+)
+VALUE = re.compile(r"\d+ ?x ?\d+|\bvalues?\b", re.I)
+"""What shows that a size was refused for what it is: another one may be taken, and the user is to choose it."""
+CODES = frozenset({"extra_forbidden", "unknown_parameter", "unsupported_parameter", "unsupported_value", "value_error.extra"})
+
+
+def refused_parameter(status: int, body: object, *, seed_name: str | None = None) -> Refusal | None:
+    """The parameter that an error says the endpoint does not take; None where it says another thing.
+
+    Args:
+        status: its HTTP status.
+        body: its body, or what was flattened of it; only the vendor's own words are looked at.
+        seed_name: what a seed is called there (`random_seed` at Mistral), where that is known.
+    """
+    if status not in STATUSES:
+        return None
+    flat = flat_of(body)
+    names = _names(flat)
+    meant = [ALIASES[name] for name in names]
+    if "response_format" in meant:
+        return Refusal("response_format")
+    if not names or not _refuses(flat):
+        return None
+    if "max_tokens" in names and "max_completion_tokens" in names:
+        return Refusal("max_tokens", "max_completion_tokens")
+    if names[0] == "max_completion_tokens":
+        return Refusal("max_tokens", "max_tokens")
+    if "temperature" in meant and "top_p" in meant:
+        return Refusal("top_p")
+    if meant[0] == "seed" and seed_name not in (None, names[0]):
+        return Refusal("seed", seed_name)
+    if meant[0] == "max_tokens" or (meant[0] == "size" and VALUE.search(flat.message)):
+        return None
+    return Refusal(meant[0])
+
+
+def _refuses(flat: Flat) -> bool:
+    """Whether the parameter itself is refused, and not a value out of its range."""
+    if REFUSES.search(flat.message):
+        return True
+    return not CODES.isdisjoint(flat.codes) and not RANGE.search(flat.message)
+
+
+def _names(flat: Flat) -> list[str]:
+    """The known parameters that are named, those of `param` and `loc` first."""
+    named = [found[1].lower() for parameter in flat.parameters if (found := NAME.search(parameter))]
+    if flat.parameters and not named:
+        return []
+    return list(dict.fromkeys([*named, *(found.lower() for found in NAME.findall(flat.message))]))

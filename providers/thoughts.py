@@ -1,0 +1,162 @@
+"""Takes off what a model thought before it answered, where its server left that in the answer; the same for every provider.
+
+Thoughts stand at the beginning, between the tags of the model's chat template, or in harmony's channels (gpt-oss). A closing tag
+without its opening one (templates that put the opening tag into the prompt) counts only where it stands as a tag and not in a
+sentence or in code: `_ends_thoughts`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+
+@dataclass(frozen=True, slots=True)
+class Thoughts:
+    """What was thought, and what was answered.
+
+    Args:
+        thoughts: without tags, stripped; several stretches are joined by an empty line.
+        answer: what comes after them; the text unaltered where there are none.
+        unclosed: whether the text ends within the thoughts, so that there is no answer.
+    """
+
+    thoughts: str
+    answer: str
+    unclosed: bool = False
+
+
+NAMES = r"think|thinking|thoughts?|reasoning|seed:think|longcat_think"
+TAGS: tuple[tuple[str, str], ...] = (
+    (rf"<({NAMES})\s{{0,4}}>", r"</{0}\s{{0,4}}>"),
+    (r"\[(THINK)\]", r"\[/{0}\]"),  # Magistral
+    (r"◁(think)▷", r"◁/{0}▷"),  # Kimi
+    (r"<\|START_(THINKING)\|>", r"<\|END_{0}\|>"),  # Cohere
+    (r"<\|begin_of_(thought)\|>", r"<\|end_of_{0}\|>"),  # OpenThinker, Sky-T1
+    (r"<\|channel>(thought)\b", r"<channel\|>"),  # Gemma 4
+)
+"""Opening tags, whose group is the name, and the closing tag of a name; most are of single models' chat templates."""
+
+LEADING = r"[\s\ufeff\u200b]*(?:<\|im_start\|>assistant\s*|<s>\s*)?"
+OPENINGS = [(re.compile(opening, re.I), closing) for opening, closing in TAGS]
+LEADING_OPENINGS = [(re.compile(LEADING + opening, re.I), closing) for opening, closing in TAGS]
+CLOSINGS = re.compile(rf"</(?:{NAMES})\s{{0,4}}>|\[/THINK\]|◁/think▷|<\|END_THINKING\|>|<\|end_of_thought\|>|<channel\|>", re.I)
+ANSWERS = re.compile(
+    r"\s*<\|(?P<edge>START_RESPONSE|begin_of_solution)\|>(?P<answer>.*?)(?:<\|(?:END_RESPONSE|end_of_solution)\|>\s*)?\Z", re.S
+)
+SENTENCE_ENDS = frozenset(".!?…。！？:;)]}>*\"”'`")
+QUOTES = frozenset("\"'`“‘«「(")
+MOST = 64
+"""Tags that are looked at one by one; no model that is not out of order writes more."""
+
+CHANNEL = re.compile(
+    r"(?:<\|start\|>assistant)?<\|channel\|>\s{0,4}(\w{1,32})[^<]{0,200}(?:<\|constrain\|>[^<]{0,32})?<\|message\|>"
+)
+CHANNEL_END = re.compile(r"<\|(?:end|return|call)\|>\s*\Z")
+FINAL = "<|start|>assistant<|channel|>final"
+LEAKED_START = re.compile(r"\s*(?:analysis|commentary)(?=[^\s\w]|[A-Z\u0080-\U0010ffff])")
+LEAKED_CUT = re.compile(r"\s*analysis(?=[A-Z][a-z'’]* )")
+LEAKED_FINAL = "assistantfinal"
+
+
+def split_thoughts(text: str) -> Thoughts:
+    """The thoughts of `text`, and its answer, in a time that grows with its length."""
+    return _channels(text) or _leaked_channels(text) or _tagged(text) or _orphaned(text) or Thoughts("", text)
+
+
+def _channels(text: str) -> Thoughts | None:
+    """Harmony: channel `final` is the answer, every other one is thought; the first header may have stood in the prompt."""
+    heads = list(CHANNEL.finditer(text))
+    if not heads or (text[: heads[0].start()].strip() and FINAL not in text):
+        return None
+    bodies = [("analysis", text[: heads[0].start()])]
+    ends = [head.start() for head in heads[1:]] + [len(text)]
+    bodies += [(head[1].lower(), text[head.end() : end]) for head, end in zip(heads, ends, strict=True)]
+    final = [_ended(body) for channel, body in bodies if channel == "final"]
+    thoughts = _joined(_ended(body) for channel, body in bodies if channel != "final")
+    return Thoughts(thoughts, "\n\n".join(final), unclosed=not final)
+
+
+def _ended(body: str) -> str:
+    return CHANNEL_END.sub("", body.rstrip()).strip()
+
+
+def _leaked_channels(text: str) -> Thoughts | None:
+    """Harmony whose special tokens were left out when it was put into words: `analysis...assistantfinal...`."""
+    start = LEAKED_START.match(text)
+    if start is None:
+        return None
+    thoughts, found, answer = text[start.end() :].partition(LEAKED_FINAL)
+    if found:
+        return Thoughts(thoughts.strip(), answer.strip())
+    return Thoughts(thoughts.strip(), "", unclosed=True) if LEAKED_CUT.match(text) else None
+
+
+def _tagged(text: str) -> Thoughts | None:
+    """One stretch after the other, each between its tags, from the beginning of `text` on."""
+    thoughts: list[str] = []
+    at = 0
+    while (opened := _opening(text, at)) and len(thoughts) < MOST:
+        start, closing, opening = opened
+        closed = _closed(text, start, closing, opening)
+        if closed is None:
+            return Thoughts(_joined([*thoughts, text[start:]]), "", unclosed=True)
+        thoughts.append(text[start : closed.start()])
+        at = closed.end()
+    return Thoughts(_joined(thoughts), _answer(text[at:])) if at else None
+
+
+def _opening(text: str, at: int) -> tuple[int, re.Pattern[str], re.Pattern[str]] | None:
+    """Where thoughts begin that stand first from `at` on, and their closing and opening tags."""
+    for (leading, closing), (opening, _) in zip(LEADING_OPENINGS, OPENINGS, strict=True):
+        found = leading.match(text, at)
+        if found:
+            return found.end(), re.compile(closing.format(re.escape(found[1])), re.I), opening
+    return None
+
+
+def _closed(text: str, start: int, closing: re.Pattern[str], opening: re.Pattern[str]) -> re.Match[str] | None:
+    """The tag that closes what begins at `start`: the first, or as many later ones as tags were opened again before it."""
+    closed = closing.search(text, start)
+    if closed is None:
+        return None
+    for _ in islice(opening.finditer(text, start, closed.start()), MOST):
+        later = closing.search(text, closed.end())
+        if later is None or not _ends_thoughts(text, later.start(), later.end()):
+            break
+        closed = later
+    return closed
+
+
+def _orphaned(text: str) -> Thoughts | None:
+    """Thoughts whose opening tag stood in the prompt: up to the first closing tag that has none before it."""
+    openings = [found.start() for opening, _ in OPENINGS if (found := opening.search(text))]
+    for closed in islice(CLOSINGS.finditer(text, 0, min(openings, default=len(text))), MOST):
+        if _ends_thoughts(text, closed.start(), closed.end()):
+            return Thoughts(text[: closed.start()].strip(), _answer(text[closed.end() :]))
+    return None
+
+
+def _ends_thoughts(text: str, start: int, end: int) -> bool:
+    """Whether the closing tag at `start` stands as one: not in code or quotes, and not as a word between other words of a line."""
+    line = text[text.rfind("\n", 0, start) + 1 : start]
+    if text.count("```", 0, start) % 2 or line.count("`") % 2:
+        return False
+    before, after = line[-1:], text[end : end + 1]
+    if before in QUOTES and before and (before in "`(" or after in "\"'”’»」"):
+        return False
+    if not line.strip() or not before.isspace():
+        return True
+    return line.rstrip()[-1] in SENTENCE_ENDS or text[end:].lstrip(" \t").startswith(("\n\n", "\r\n\r\n"))
+
+
+def _answer(text: str) -> str:
+    """What follows the thoughts, without blank lines before it and without the tokens that some templates put round it."""
+    wrapped = ANSWERS.match(text)
+    return wrapped["answer"].strip() if wrapped else text.lstrip()
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return "\n\n".join(part.strip() for part in parts if part.strip())

@@ -1,0 +1,70 @@
+"""What a call used, in every vendor's figures: what makes no sense is unknown, never an error and never a bill of nothing."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from providers import Usage
+from providers.usage import usage_of
+
+
+@pytest.mark.parametrize(
+    ("body", "usage"),
+    [
+        ({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}, Usage(5, 2)),
+        ({"input_tokens": 5, "output_tokens": 2}, Usage(5, 2)),
+        ({"input_tokens": 5, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 20, "output_tokens": 2}, Usage(125, 2)),
+        ({"promptTokenCount": 5, "candidatesTokenCount": 2, "thoughtsTokenCount": 30, "totalTokenCount": 37}, Usage(5, 32)),
+        # thoughts that only the total counts: xAI, Gemini's OpenAI address
+        ({"prompt_tokens": 12, "completion_tokens": 2, "total_tokens": 334}, Usage(12, 322)),
+        ({"prompt_tokens": 5, "completion_tokens": 0, "total_tokens": 5}, Usage(5, 0)),
+        ({"promptTokenCount": 5, "totalTokenCount": 5}, Usage(5, 0)),
+        ({"prompt_tokens": 12.0, "completion_tokens": 12.7}, Usage(12, 12)),
+        # the vendor's own bill
+        ({"prompt_tokens": 1, "completion_tokens": 1, "cost": 0.002}, Usage(1, 1, cost=0.002)),
+        (
+            {
+                "prompt_tokens": 1,
+                "completion_tokens": 1,
+                "cost": 5e-5,
+                "is_byok": True,
+                "cost_details": {"upstream_inference_cost": 1e-3},
+            },
+            Usage(1, 1, cost=0.00105),
+        ),
+        ({"prompt_tokens": 1, "completion_tokens": 1, "cost": {"total_cost": 0.005}}, Usage(1, 1, cost=0.005)),
+        ({"prompt_tokens": 1, "completion_tokens": 1, "cost_in_usd_ticks": 5e7}, Usage(1, 1, cost=0.005)),
+        ({"prompt_tokens": 1, "completion_tokens": 1, "cost": math.nan}, Usage(1, 1)),
+        ({"prompt_tokens": 1, "completion_tokens": 1, "cost": -1}, Usage(1, 1)),
+    ],
+)
+def test_usage_of_every_dialect(body: dict[str, object], usage: Usage) -> None:
+    assert usage_of(body) == usage
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        [],
+        "12 tokens",
+        {},
+        {"total_tokens": 7},
+        {"prompt_tokens": -1, "completion_tokens": 2},
+        {"prompt_tokens": 2**31, "completion_tokens": 2},
+        {"prompt_tokens": math.nan, "completion_tokens": 2},
+        {"prompt_tokens": math.inf, "completion_tokens": 2},
+        {"prompt_tokens": "5", "completion_tokens": 2},
+        {"prompt_tokens": True, "completion_tokens": 2},
+        {"prompt_tokens": [5], "completion_tokens": 2},
+    ],
+)
+def test_usage_that_makes_no_sense_is_unknown(body: object) -> None:
+    found = usage_of(body, images=1)
+    assert (found.reported, found.tokens_in, found.tokens_out, found.images) == (False, 0, 0, 1)
+
+
+def test_a_bill_without_tokens_is_a_report() -> None:
+    assert usage_of({"cost": 0.01}) == Usage(cost=0.01)

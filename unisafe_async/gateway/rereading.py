@@ -1,0 +1,135 @@
+"""Answers that an older version stored pass today's rules when they are looked up: once, and it is said what came of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import anyio
+
+from cache import Answer, Store
+from cache.readings import Reread, asked_of, write_back
+from providers.anatomy import FEW_TOKENS, examined
+from providers.base import Image, Malformed, Response
+
+AT_ONCE = 4
+"""Pictures that are decoded at the same time."""
+RECORDED = "recorded|"
+"""How the identity of a model begins whose answers come from a file."""
+THOUGHTS, PICTURE_FOUND, MEDIA_TYPE, NO_PICTURE = (
+    "thoughts taken off",
+    "pictures found in the text",
+    "pictures of another format than was stored",
+    "pictures that are none left out",
+)
+ONLY_THOUGHTS, BROKEN, TOKENS, EMPTY, CUT = (
+    "answers of thoughts alone",
+    "pictures that cannot be decoded",
+    "empty answers with completion tokens",
+    "empty answers",
+    "answers cut off before the first word",
+)
+AGAIN = frozenset({ONLY_THOUGHTS, BROKEN, TOKENS, EMPTY})
+"""Of these there is nothing to judge: they are asked for again."""
+UNCHANGED = "unchanged"
+
+
+class Rereading:
+    """Reads what was found by today's rules.
+
+    Attributes:
+        counts: answers that were read anew, by what came of it; `unchanged` are those that the older rules had read alike.
+        keeps: whether what was read is written back, so that it is read but once.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.counts: Counter[str] = Counter()
+        self.keeps = not store.read_only
+        self._store = store
+        self._counted: set[int] = set()
+
+    async def read(self, found: dict[str, Answer]) -> dict[str, Answer]:
+        """`found` by today's rules, without the answers that are to be asked for again."""
+        unread = {answer.id: answer for answer in found.values() if answer.unread}
+        if not unread:
+            return found
+        asked = await self._store.query(lambda connection: asked_of(connection, unread))
+        anew: dict[int, tuple[Response, str]] = {}
+        places = anyio.Semaphore(AT_ONCE)
+
+        async def one(answer: Answer) -> None:
+            async with places:
+                anew[answer.id] = await _read_anew(answer.response, *asked.get(answer.id, ("", "")))
+
+        async with anyio.create_task_group() as group:
+            for answer in unread.values():
+                group.start_soon(one, answer)
+        self._count(anew)
+        if self.keeps:
+            await self._write_back(unread, anew)
+        kept = {id_: Answer(id_, response) for id_, (response, cause) in anew.items() if cause not in AGAIN}
+        return {key: kept.get(answer.id, answer) for key, answer in found.items() if not answer.unread or answer.id in kept}
+
+    def _count(self, anew: Mapping[int, tuple[Response, str]]) -> None:
+        self.counts.update(cause for id_, (_, cause) in anew.items() if id_ not in self._counted)
+        self._counted.update(anew)
+
+    async def _write_back(self, unread: Mapping[int, Answer], anew: Mapping[int, tuple[Response, str]]) -> None:
+        changed: list[Reread] = []
+        pictures: dict[str, tuple[str, bytes]] = {}
+        for id_, (response, cause) in anew.items():
+            if cause == UNCHANGED:
+                continue
+            before = unread[id_].response.images
+            images = None
+            if cause != BROKEN and response.images != before:
+                images = tuple(image.digest for image in response.images)
+                pictures |= {image.digest: (image.media_type, await image.read()) for image in _new(response.images, before)}
+            changed.append(Reread(id_, response.text, response.thoughts, response.missing, images))
+        unchanged = [id_ for id_, (_, cause) in anew.items() if cause == UNCHANGED]
+        await self._store.query(lambda connection: write_back(connection, changed, unchanged, pictures))
+
+
+async def _read_anew(response: Response, identity: str, kind: str) -> tuple[Response, str]:
+    """A stored answer by today's rules, and what that changed."""
+    image_due = kind in ("image", "edit")
+    try:
+        anew = await examined(response, image_due=image_due, recorded=identity.startswith(RECORDED))
+    except Malformed as error:
+        return replace(error.partial or replace(response, images=()), missing=str(error)), BROKEN
+    return replace(anew, asks_again=False), _cause(response, anew)
+
+
+def _cause(before: Response, anew: Response) -> str:
+    """What today's rules changed, in words; of several things the one that matters most."""
+    if anew.missing:
+        if anew.finish == "length":
+            return CUT
+        if anew.thoughts:
+            return ONLY_THOUGHTS
+        return TOKENS if anew.usage.tokens_out > FEW_TOKENS else EMPTY
+    if len(anew.images) > len(before.images):
+        return PICTURE_FOUND
+    if len(anew.images) < len(before.images):
+        return NO_PICTURE
+    if _new(anew.images, before.images):
+        return MEDIA_TYPE
+    return THOUGHTS if (anew.thoughts, anew.text) != (before.thoughts, before.text) else UNCHANGED
+
+
+def _new(images: Iterable[Image], before: Iterable[Image]) -> list[Image]:
+    """Those that are not the same picture with the same media type as one before."""
+    known = set(before)
+    return [image for image in images if image not in known]
+
+
+def reread_words(counts: Mapping[str, int]) -> str:
+    """What was read anew, as a line for people; empty where nothing changed by it."""
+    changed = {cause: number for cause, number in counts.items() if cause != UNCHANGED and number}
+    total = sum(changed.values())
+    if not total:
+        return ""
+    parts = [f"{cause} {number:,}{' (asked again)' if cause in AGAIN else ''}" for cause, number in Counter(changed).most_common()]
+    noun = "stored answer was" if total == 1 else "stored answers were"
+    return f"{total:,} {noun} read by newer rules: {', '.join(parts)}"
