@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -159,8 +160,14 @@ def _local(section: EndpointSection, base: Path, capabilities: Capabilities) -> 
     return LocalProvider(settings, capabilities, section.devices or [section.device])
 
 
-def endpoint_of(section: EndpointSection, name: str, base: Path, sleep: Callable[[float], Awaitable[None]]) -> Endpoint:
-    """The endpoint of a section; `sleep` is the gateway's, so that a wait ends when the run is asked to stop.
+def endpoint_of(
+    section: EndpointSection,
+    name: str,
+    base: Path,
+    sleep: Callable[[float], Awaitable[None]],
+    now: Callable[[], float] = time.monotonic,
+) -> Endpoint:
+    """The endpoint of a section; `sleep` and `now` are the gateway's, so that a wait ends when the run is asked to stop.
 
     Raises EndpointError when its provider comes from a plugin that cannot be used.
     """
@@ -177,7 +184,7 @@ def endpoint_of(section: EndpointSection, name: str, base: Path, sleep: Callable
         name,
         provider,
         AdaptiveConcurrency(section.waiting_on_device if isinstance(provider, OnDevice) else section.concurrency),
-        RateLimits(section.rpm, section.tpm, section.images_per_minute, sleep),
+        RateLimits(section.rpm, section.tpm, section.images_per_minute, sleep, now),
         prices,
         section.max_tries,
         section.max_wait_s,
