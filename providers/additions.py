@@ -48,6 +48,11 @@ class Additions:
         """`body` with what goes into requests of `kind`."""
         return {**body, **self.extra, **self.by_kind.get(kind, {})}
 
+    def places(self, kind: Kind) -> dict[str, str]:
+        """The keys that go into bodies of `kind`, and where bench.toml sets them."""
+        own = {key: f"extra_{kind}.{key}" for key in self.by_kind.get(kind, {})}
+        return {key: f"extra.{key}" for key in self.extra} | own
+
     def beside(self, headers: Mapping[str, str]) -> dict[str, str]:
         """All headers of a call: the user's replace those of `headers` by the same name; those without a value are left out.
 

@@ -210,8 +210,8 @@ class HostedProvider:
         while True:
             accepted = self._accepted
             sent = accepted.of(request)
-            beside = await files(sent) if files is not None else None
-            answer = await self._post(path, await make(sent), beside, kind=request.kind)
+            body_sent, files_sent = await make(sent), await files(sent) if files is not None else None
+            answer = await self._post(path, body_sent, files_sent, kind=request.kind)
             if answer.status == 200:
                 return self._read(answer, sent, read, wire)
             with reading():
@@ -241,24 +241,25 @@ class HostedProvider:
 
     async def models(self) -> list[str]:
         """The names of the endpoint's models, of all pages of its list. Raises as `call` does; Rejected where it lists none."""
-        url: str | None = f"{self.base_url}/models{self._query or self.LIST_QUERY}"
+        url = f"{self.base_url}/models{self._query or self.LIST_QUERY}"
         names: dict[str, None] = {}
         with self._network(), anyio.fail_after(self._timeout):
             for _ in range(PAGES):
-                assert url is not None
                 answer = await self._sent(httpx2.Request("GET", url, headers=self._own_headers, extensions=self._extensions))
-                page, before = error_body(answer.content), len(names)
                 if answer.status != 200:
-                    raise self._listing_error(answer, page)
+                    raise self._listing_error(answer)
+                page, before = error_body(answer.content), len(names)
                 with reading():
                     names.update(dict.fromkeys(names_in(page)))
-                    url = next_page(page, url, self.LIST_CURSOR)
-                if url is None or len(names) == before:
+                    following = next_page(page, url, self.LIST_CURSOR)
+                if following is None or len(names) == before:
                     break
+                url = following
         return list(names)
 
-    def _listing_error(self, answer: Reply, body: object) -> ProviderError:
+    def _listing_error(self, answer: Reply) -> ProviderError:
         """What a status other than 200 means where models are listed: a list that is not there is no mistake."""
+        body = error_body(answer.content)
         if cannot_be_listed(answer.status, body):
             return Rejected(f"{answer.status}")
         return self._error(answer.status, body, answer.headers)
@@ -286,9 +287,7 @@ class HostedProvider:
     def _settings(self, request: Request) -> dict[str, str]:
         """What bench.toml sets of a request, by its name on the wires, and the key that sets it."""
         keys = {name: key for field, names, key in SETTINGS if getattr(request, field) is not None for name in names}
-        by_kind = self._added.by_kind.get(request.kind, {})
-        keys |= {name: f"extra.{name}" for name in self._added.extra}
-        return keys | {name: f"extra_{request.kind}.{name}" for name in by_kind}
+        return keys | self._added.places(request.kind)
 
     @contextmanager
     def _network(self) -> Iterator[None]:

@@ -36,7 +36,7 @@ class OpenAIBatches(OpenAICompatible, BatchHttp):
 
     async def entry(self, name: str, request: Request) -> bytes:
         request = await self._ready(request)
-        body = await self._chat_body(request)
+        body = await wire.chat_body(self.model, request, self._accepted)
         return self._entry({"custom_id": name, "method": "POST", "url": f"/v1/{CHAT}"}, "body", body)
 
     async def submit(self, entries: Sequence[bytes], tag: str) -> str:

@@ -34,7 +34,7 @@ class Preset:
         key_env: the variable that holds the key by custom; None for a server that needs none.
         image_api: how its models are asked for images.
         edit_body: how it takes images to edit: `form` (an upload, as OpenAI does) or `json` (data URLs).
-        seed_key: what it calls `seed` in a chat's body.
+        names: what it calls parameters, where that differs.
         image_leaves_out: fields of a request for images that it refuses.
         requests_per: the window of the requests in its rate headers.
         max_concurrency: calls at once that such a server takes well; None leaves it to the default.
@@ -50,7 +50,7 @@ class Preset:
     key_env: str | None = None
     image_api: Literal["images", "chat"] = "images"
     edit_body: Literal["form", "json"] = "form"
-    seed_key: str = "seed"
+    names: dict[str, str] = field(default_factory=dict)
     image_leaves_out: tuple[Literal["seed", "size"], ...] = ()
     requests_per: Literal["minute", "day"] = "minute"
     max_concurrency: int | None = None

@@ -127,7 +127,7 @@ def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:
                 image_api=section.image_api,
                 key_header="api-key" if wire == "azure" else "authorization",
                 api_version=section.api_version,
-                seed_key=dialect.seed_key,
+                names=dialect.names,
                 edit_body=dialect.edit_body,
                 image_leaves_out=dialect.image_leaves_out,
                 **options,

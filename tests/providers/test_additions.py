@@ -200,7 +200,7 @@ async def test_a_vendor_of_json_edits_is_sent_data_urls_and_no_size() -> None:
 async def test_seed_has_the_vendor_s_own_name_online_and_in_batches() -> None:
     async with (
         openai.OpenAIServer(openai.completion()) as server,
-        OpenAIBatches("m", server.url, KEY, Capabilities(), seed_key="random_seed") as provider,
+        OpenAIBatches("m", server.url, KEY, Capabilities(), names={"seed": "random_seed"}) as provider,
     ):
         await provider.call(HELLO)
         entry = json.loads(await provider.entry("a", HELLO))
