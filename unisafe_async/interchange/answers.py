@@ -28,7 +28,9 @@ NAMED = """
 INSERT INTO chosen
 SELECT response FROM rows WHERE run = $run AND response IS NOT NULL UNION SELECT id FROM responses WHERE run = $run
 """
-SUBJECTS = "SELECT text, coalesce(thoughts, ''), images, request FROM responses WHERE id IN (SELECT response FROM rows WHERE run = ?)"
+SUBJECTS = (
+    "SELECT text, coalesce(thoughts, ''), images, request FROM responses WHERE id IN (SELECT response FROM rows WHERE run = ?)"
+)
 OTHERS = "SELECT id, request FROM responses WHERE id NOT IN (SELECT id FROM chosen)"
 BATCH = 2_048
 
