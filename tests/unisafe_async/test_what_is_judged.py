@@ -234,6 +234,8 @@ async def test_counting_words_and_picture_as_one_costs_no_call(tmp_path: Path) -
             assert rows[name].beside_contextual == contextual
     turned = [name for name, one in truth.items() if one.beside == (0, 0) and one.contextual == 1]
     assert turned, "some safe picture comes with unsafe words"
+    votes = ask(result, "SELECT item, label FROM opinions WHERE run = ? AND question = 'contextual'")
+    assert dict(votes) == {name: one.contextual for name, one in truth.items() if one.beside}, "the picture's own are kept"
     _, back = await run(table(tmp_path))
     assert calls(back) == (0, 0)
 
