@@ -149,7 +149,7 @@ def _check_texts(source: Path, staging: Connection) -> None:
     cursor = staging.execute("SELECT id, key, identity, request, categories FROM responses_in")
     while some := cursor.fetchmany(2_048):
         for id_, key, identity, request, categories in some:
-            if digest_of(identity.encode() + b"\0" + request.encode()) != key:
+            if key and digest_of(identity.encode() + b"\0" + request.encode()) != key:
                 raise _broken(source, f"responses.parquet: the key of answer {id_} is not that of its request")
             if not _asks(request):
                 raise _broken(source, f"responses.parquet: the request of answer {id_} is none that is ever sent")

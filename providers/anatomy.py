@@ -93,9 +93,11 @@ def _with_pictures_of_text(response: Response) -> Response:
 
 def image_from_base64(data: object) -> Image:
     """The image in a base64 text, which may have line breaks or be a data URL. Raises Malformed where it is no base64."""
-    text = DATA_PREFIX.sub("", data) if isinstance(data, str) else ""
+    text = "".join(DATA_PREFIX.sub("", data).split()) if isinstance(data, str) else ""
     try:
-        return Image.from_bytes(base64.b64decode("".join(text.split()), validate=True))
+        if not text:
+            raise ValueError("nothing")
+        return Image.from_bytes(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError):
         raise Malformed("the endpoint answered with an image that is not base64") from None
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from providers.base import Block, Response, Stage, clean
-from providers.flattened import Flat
+from providers.flattened import LONGEST, Flat
 
 Json = dict[str, Any]
 Categories = tuple[tuple[str, str], ...]
@@ -52,7 +52,7 @@ CODES: dict[str, Stage | None] = {
     "modelarmor": "request",
 }
 """Error codes, in lower case, and the stage they stand for unless words say more; OpenAI checks images before and after."""
-ARK = re.compile(r"(input|output)?(?:text|image|video|audio)?(?:sensitivecontentdetected|riskdetection)(?:\.(\w+))?")
+ARK = re.compile(r"(input|output)?(?:text|image|video|audio)?(?:sensitivecontentdetected|riskdetection)(?:\.(\w+))?", re.I)
 """ByteDance's codes, such as `OutputImageSensitiveContentDetected.Violence`."""
 FORM = frozenset({"unknown_parameter", "unsupported_parameter", "unsupported_value", "invalid_value", "invalid_type"})
 """Codes of a request that is wrong in form, whatever words its message holds (`Unknown parameter: 'moderation'`)."""
@@ -61,33 +61,50 @@ FORM = frozenset({"unknown_parameter", "unsupported_parameter", "unsupported_val
 
 FLAGGED = re.compile(r"flagged|usage polic|cyber|biolog|violat", re.I)
 """OpenAI's `invalid_prompt` is a block where its message says so, and a bad request otherwise."""
+RULES = r"(usage|use|content|safety|community|acceptable use|moderation)\b.{0,20}(guideline|polic|standard|rule)"
 WORDS = re.compile(
     r"content (management |moderation |safety |filtering |usage )?polic|safety system|safety[ _]check|content filter|responsible ai"
-    r"|flagged (as|by|for|because)\b|moderation (system|filter|polic|check)|(blocked|flagged|rejected|refused|stopped) by .{0,30}(moderation|filter)"
-    r"|content exists risk|considered (as )?high risk|violat\w* .{0,40}(usage|use|content|safety|community|our|moderation)\b.{0,20}(guideline|polic|standard|rule)"
-    r"|(usage|content|community|safety) (guideline|standard)s?|inappropriate content|sensitive (content|information|words?)|\bnsfw\b"
-    r"|new_sensitive|is sensitive, please|data inspection|green net|guardrail|failed (the )?(safety|moderation|content)"
-    r"|prompt injection|violates? (our|the|its) (usage|use|acceptable|content)"
-    r"|prohibited content|potentially (harmful|unsafe)|unsafe (content|prompt|image)|harmful content|content (is )?(not allowed|prohibited|blocked)"
-    r"|敏感|违规|不安全内容",
+    r"|flagged (as|by|for|because)\b|moderation (system|filter|polic|check)"
+    r"|(blocked|flagged|rejected|refused|stopped) by .{0,30}(moderation|filter)"
+    rf"|violat\w* .{{0,40}}{RULES}|violates? (our|the|its) (usage|use|acceptable|content)"
+    r"|(usage|content|community|safety) (guideline|standard)"
+    r"|content exists risk|considered (as )?high risk|inappropriate content|sensitive (content|information|words?)|\bnsfw\b"
+    r"|new_sensitive|is sensitive, please|data inspection|green net|guardrail|prompt injection"
+    r"|failed (the )?(safety|moderation|content)"
+    r"|prohibited content|potentially (harmful|unsafe)|unsafe (content|prompt|image)|harmful content"
+    r"|content (is )?(not allowed|prohibited|blocked)|\bE005\b|敏感|违规|不安全内容",
     re.I,
 )
 """What says at any status that a filter stopped something."""
+STRUCK = re.compile(
+    r"flagged|block|violat|reject|refus|inappropriate|sensitive|prohibited|not allowed|filtered|risk|nsfw|敏感|违规", re.I
+)
+"""What a 5xx must say beside them: a filter that is out of order is named there too."""
 WORDS_403 = re.compile(
-    r"\bcontent\b(?![- _]?(type|length|encoding))|\b(harmful|unsafe|inappropriate|offensive|violat\w+|moderat\w+|guardrails?|jailbreak)\b"
-    r"|^request blocked|(input|prompt|request|image|message) (was |is |has been )?(flagged|blocked|rejected)|(usage|safety|use) polic",
+    r"\bcontent\b(?![- _]?(type|length|encoding))"
+    r"|\b(harmful|unsafe|inappropriate|offensive|disallowed|violat\w+|moderat\w+|guardrails?|jailbreak)\b"
+    r"|^request blocked|(input|prompt|request|image|message) (was |is |has been )?(flagged|blocked|rejected|refused)"
+    r"|(usage|safety|use) polic",
     re.I,
 )
 """A 403 that speaks of content is one of the request's, in whatever words."""
 ACCOUNT = re.compile(
-    r"\b(your|this|the) (account|organi[sz]ation|resource|project|workspace|team|api key|key|subscription|user|ip)\b"
-    r"[^.;]{0,60}\b(block|suspend|flag|disabl|restrict|deactivat|bann?|terminat|lock|limit|on hold)"
+    r"\b((your|this|the) (account|organi[sz]ation|resource|project|workspace|subscription)|your (team|api key|key|user|ip))\b"
+    r"[^.;]{0,60}\b(block|suspend|flag|disabl|restrict|deactivat|bann|terminat|lock|limited|on hold)"
     r"|organi[sz]ation'?s? polic|service control|(identity|resource)-based policy|terms of service",
     re.I,
 )
 """What is said where it is the account that is refused."""
+KEYS = re.compile(r"\b(your|this|the) (api[- ]?key|credentials?)\b", re.I)
+WARNING = re.compile(r"[^.;]*\b(may|might|could|will|can) (result|lead|cause|be)\b[^.;]*", re.I)
+"""What is only threatened."""
 OUT_OF_ORDER = re.compile(
-    r"(moderation|safety|filter)\w* (service|system|endpoint) (is |was )?(unavailable|down|timed out|failed|not)", re.I
+    r"(moderation|safety|filter|guardrail)\w* (service|system|endpoint|api|check) .{0,20}"
+    r"(unavailable|down|timed out|failed|not (respond|reach|avail))"
+    r"|(failed|unable|could not|cannot|error|timeout|timed out)( to| while| when| in)? ?"
+    r"(call|reach|run|load|connect|contact|moderat|apply|evaluat|invok)"
+    r".{0,40}(moderat|filter|safety|guardrail|image)",
+    re.I,
 )
 """A filter that is broken blocks nothing."""
 ADVICE = re.compile(r"\b(please|try|modify|adjust|rephrase|if you believe)\b[^.]*", re.I)
@@ -109,43 +126,39 @@ def block_of_error(status: int, flat: Flat) -> Response | None:
         status: the HTTP status; that of the body where it came within a 200, 0 where neither says one.
         flat: the error's body.
     """
-    if status == 403 and "refusal" in flat.codes:
+    if status == 403 and "refusal" in flat.lowered:
         return Response(text=flat.message, finish="refused", reason="refusal, told as an error")
     named = _named(flat)
     if named is None and not _by_words(status, flat):
         return None
-    categories = categories_of(flat)
-    stage = _stage(flat, named)
-    code = named if named and named != "moderation" and not named.isdigit() else ""
-    if named == "moderation":
-        code = named
-    words = flat.short if not code else flat.message
-    return Response(finish="blocked", reason=worded(code, categories, words), block=Block(stage, categories) if stage else None)
+    categories, stage = categories_of(flat), _stage(flat, named)
+    reason = worded(named or "", categories, flat.message[:LONGEST])
+    return Response(finish="blocked", reason=reason, block=Block(stage, categories) if stage else None)
 
 
 def _named(flat: Flat) -> str | None:
     """The code that says that a filter struck; `moderation` where a list of reasons says so."""
     for code in flat.codes:
-        if code in CODES or ARK.fullmatch(code):
-            return code
-        if code.startswith("safety_check_type"):
+        if code.lower() in CODES or ARK.fullmatch(code) or code.lower().startswith("safety_check_type"):
             return code
     if any(isinstance(reasons, list) for reasons in flat.entries("reasons")):
         return "moderation"
     if any(isinstance(entries, list) for entries in flat.entries("contentFilter")):
         return "content_filter"
-    if "invalid_prompt" in flat.codes and FLAGGED.search(flat.message):
+    if "invalid_prompt" in flat.lowered and FLAGGED.search(flat.message):
         return "invalid_prompt"
     return None
 
 
 def _by_words(status: int, flat: Flat) -> bool:
     """Whether the words alone, without a code, tell of a filter."""
-    if flat.page or not FORM.isdisjoint(flat.codes) or status in (401, 402, 404, 405, 407, 413, 429):
+    if flat.page or not FORM.isdisjoint(flat.lowered) or status in (401, 402, 404, 405, 407, 413, 429):
         return False
-    if ACCOUNT.search(flat.message) or OUT_OF_ORDER.search(flat.message):
+    if ACCOUNT.search(WARNING.sub("", flat.message)) or OUT_OF_ORDER.search(flat.message):
         return False
-    return bool(WORDS.search(flat.message) or (status == 403 and WORDS_403.search(flat.message)))
+    if status == 403 and WORDS_403.search(flat.message) and not KEYS.search(flat.message):
+        return True
+    return WORDS.search(flat.message) is not None and (status < 500 or STRUCK.search(flat.message) is not None)
 
 
 def _stage(flat: Flat, named: str | None) -> Stage | None:
@@ -153,19 +166,18 @@ def _stage(flat: Flat, named: str | None) -> Stage | None:
     told = stage_told(flat)
     if told is not None:
         return told if told != UNTOLD else None  # type: ignore[return-value]
-    default: Stage | None = "request"
-    if named is not None:
-        ark = ARK.fullmatch(named)
-        default = ("response" if ark[1] == "output" else "request") if ark else CODES.get(named, "request")
-        if ark:
-            return default
+    ark = ARK.fullmatch(named) if named else None
+    if ark:
+        return "response" if (ark[1] or "").lower() == "output" else "request"
     words = ADVICE.sub("", flat.message)
     asked, answered = REQUEST.search(words), RESPONSE.search(words)
     if asked and (not answered or asked[0].lower().startswith("due")):
         return "request"
     if answered and not asked:
         return "response"
-    return default
+    if named is None:
+        return None if asked else "request"
+    return CODES.get(named.lower(), "request")
 
 
 def stage_told(flat: Flat) -> str | None:
@@ -239,5 +251,5 @@ def filtered(results: object) -> Categories:
 def worded(word: str, categories: Categories, message: str = "") -> str:
     """`content_filter (violence: high): message`, leaving out what is not there."""
     inside = ", ".join(f"{name}: {severity}" if severity else name for name, severity in categories)
-    said = word + (f" ({inside})" if inside else "")
-    return clean(said + (f": {message}" if said and message else message))
+    said = " ".join(part for part in (word, f"({inside})" if inside else "") if part)
+    return clean(": ".join(part for part in (said, message) if part))

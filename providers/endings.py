@@ -12,10 +12,11 @@ from typing import Any, Literal, NamedTuple
 
 from providers.base import Block, Finish, Misconfigured, Response, Stage, Transient
 from providers.blocks import Categories, filtered, worded
+from providers.failure_row import names_in
 from providers.failures import read_error
 
 Json = dict[str, Any]
-Meaning = Literal["stop", "length", "refused", "request", "response", "failure"]
+Meaning = Literal["stop", "length", "blocked", "failed"]
 
 
 class Ending(NamedTuple):
@@ -42,69 +43,29 @@ EMPTY = Ending("stop", missing="empty answer", asks_again=True)
 
 # ---------------------------------------------------------------- chat completions: OpenAI, Azure, OpenRouter, Mistral, vLLM, ...
 
-WORDS: dict[str, Meaning] = (
-    dict.fromkeys(
-        ("", "stop", "tool_calls", "tool_call", "function_call", "tool_use", "end_turn", "eos", "eos_token", "stop_sequence")
-        + ("stop_token", "complete", "completed", "end", "finished", "finish", "done", "pause_turn", "null", "none"),
-        "stop",
-    )
-    | dict.fromkeys(
-        ("length", "model_length", "max_tokens", "max_output_tokens", "max_completion_tokens", "max_messages", "max_length")
-        + ("model_context_window_exceeded", "context_length_exceeded", "repetition_truncation", "truncated", "token_limit"),
-        "length",
-    )
-    | dict.fromkeys(
-        ("content_filter", "content_filtered", "contentfilter", "sensitive", "safety", "recitation", "blocklist", "spii")
-        + ("prohibited_content", "image_safety", "image_prohibited_content", "image_recitation", "model_armor", "moderation")
-        + ("guardrail_intervened", "guardrail", "guardrails", "blocked", "content_policy", "content_policy_violation", "risk")
-        + (
-            "content_moderation",
-            "content_moderated",
-            "moderated",
-            "error_toxic",
-            "content_blocked",
-            "violation",
-            "sensitive_content",
-        ),
-        "response",
-    )
-    | {"refusal": "response"}
-    | dict.fromkeys(
-        ("error", "timeout", "network_error", "abort", "aborted", "insufficient_system_resource", "cancelled", "canceled")
-        + (
-            "server_error",
-            "internal_error",
-            "internal_server_error",
-            "failed",
-            "failure",
-            "engine_error",
-            "model_error",
-            "unavailable",
-        )
-        + (
-            "overloaded",
-            "rate_limit",
-            "rate_limited",
-            "interrupted",
-            "disconnected",
-            "client_disconnect",
-            "user_cancel",
-            "exception",
-        )
-        + ("malformed_model_output", "malformed_tool_use", "malformed_function_call", "error_limit", "service_unavailable")
-        + (
-            "timed_out",
-            "system_error",
-            "upstream_error",
-            "provider_error",
-            "connection_error",
-            "job_failed",
-            "expired",
-            "preempted",
-        ),
-        "failure",
-    )
+BLOCKED = names_in(
+    "content_filter content_filtered contentfilter sensitive sensitive_content safety recitation blocklist spii "
+    "prohibited_content image_safety image_prohibited_content image_recitation model_armor moderation moderated "
+    "content_moderation content_moderated content_blocked content_policy content_policy_violation guardrail guardrails "
+    "guardrail_intervened blocked violation risk error_toxic refusal"
 )
+FAILED = names_in(
+    "error timeout timed_out network_error connection_error abort aborted cancelled canceled cancelling user_cancel "
+    "client_disconnect disconnected interrupted preempted expired failed failure job_failed exception server_error "
+    "internal_error system_error internal_server_error upstream_error provider_error engine_error model_error "
+    "insufficient_system_resource unavailable service_unavailable overloaded rate_limit rate_limited error_limit "
+    "malformed_model_output malformed_tool_use malformed_function_call queued in_progress"
+)
+CUT = names_in(
+    "length model_length max_tokens max_output_tokens max_completion_tokens max_messages max_length token_limit truncated "
+    "model_context_window_exceeded context_length_exceeded repetition_truncation"
+)
+ENDED = names_in(
+    "stop stop_sequence stop_token end_turn pause_turn eos eos_token end tool_calls tool_call tool_use function_call complete "
+    "completed finish finished done null none"
+) | {""}
+MEANINGS: tuple[tuple[frozenset[str], Meaning], ...] = ((BLOCKED, "blocked"), (FAILED, "failed"), (CUT, "length"), (ENDED, "stop"))
+WORDS = {word: meaning for words, meaning in MEANINGS for word in words}
 """`finish_reason`, `stop_reason`, `incomplete_details.reason` in lower case: what an ending's word means on any wire."""
 
 
@@ -118,14 +79,11 @@ def of_choice(choice: Json, message: Json, *, nothing: bool = False) -> Ending:
     Raises: Transient where the word is a failure's, with text too; what an `error` object beside it stands for.
     """
     word, native = _word(choice.get("finish_reason")), _word(choice.get("native_finish_reason"))
-    meaning = WORDS.get(word.lower())
-    stopped = native if meaning in ("stop", None) and WORDS.get(native.lower()) == "response" else ""
-    if meaning == "response" or stopped:
+    struck = [name for name in (word, native) if WORDS.get(name.lower()) == "blocked"]
+    if struck:
         hits = filtered(choice.get("content_filter_results") or choice.get("content_filter_result"))
-        name = stopped if stopped and not hits else word if meaning == "response" else "content_filter"
-        if word == "content_filter" and WORDS.get(native.lower()) == "response" and not hits:
-            name = native.lower()
-        return Ending("blocked", worded(name.lower() if stopped else name, hits), Block("response", hits))
+        name = word or "content_filter" if hits else struck[-1].lower()
+        return Ending("blocked", worded(name, hits), Block("response", hits))
     if choice.get("error"):
         return of_error(choice)
     if message.get("refusal"):
@@ -135,18 +93,20 @@ def of_choice(choice: Json, message: Json, *, nothing: bool = False) -> Ending:
 
 def of_word(word: str, *, nothing: bool, about: str = "") -> Ending:
     """The ending that a word stands for by itself. Raises Transient where it is a failure's, or not known and `nothing` came."""
-    meaning = WORDS.get(word.lower())
-    if meaning == "failure":
-        raise Transient(worded(f"the endpoint broke off ({word})", (), about))
-    if meaning == "length":
-        return LENGTH
-    if meaning == "response" or meaning == "request":
-        return Ending("blocked", worded(word, (), about), Block(meaning))
-    if meaning is None:
-        if nothing:
-            raise Transient(worded(f"the answer is empty and ended in a word that is not known ({word[:80]})", (), about))
-        return Ending("stop", worded(word[:80], (), about))
-    return STOP
+    match WORDS.get(word.lower()):
+        case "stop":
+            return STOP
+        case "length":
+            return LENGTH
+        case "blocked":
+            return Ending("blocked", worded(word, (), about), Block("response"))
+        case "failed":
+            raise Transient(worded(f"the endpoint broke off ({word})", (), about))
+        case _:
+            shown = word[:80]
+            if nothing:
+                raise Transient(worded(f"nothing came, and it ended in a word that is not known ({shown})", (), about))
+            return Ending("stop", worded(shown, (), about))
 
 
 def of_error(body: Json, vendor: str = "the endpoint", model: str = "the model") -> Ending:
@@ -176,10 +136,7 @@ def of_response(body: Json, nothing: bool = False) -> Ending:
         return of_error(body)
     details = body.get("incomplete_details")
     reason = _word(details.get("reason")) if isinstance(details, dict) else _word(details)
-    status = _word(body.get("status"))
-    if not reason:
-        reason = "" if status == "incomplete" and not nothing else status
-    return of_word(reason, nothing=nothing)
+    return of_word(reason or _word(body.get("status")), nothing=nothing)
 
 
 def _blocked_image(item: Json) -> Ending | None:
@@ -199,7 +156,7 @@ def of_message(body: Json, text: str) -> Ending:
     Its `refusal` is the platform's classifier (stop_details names its policy category), not the model's own words.
     """
     stop, nothing = _word(body.get("stop_reason")), not text.strip()
-    if WORDS.get(stop.lower()) != "response":
+    if WORDS.get(stop.lower()) != "blocked":
         return of_word(stop, nothing=nothing and not body.get("content"))
     details = body.get("stop_details")
     details = details if isinstance(details, dict) else {}
@@ -261,7 +218,7 @@ def of_candidate(candidate: Json, *, nothing: bool) -> Ending:
         )
     if word == "STOP":
         return EMPTY if nothing else STOP
-    if word in BROKEN or nothing or WORDS.get(word.lower()) == "failure":
+    if word in BROKEN or nothing or WORDS.get(word.lower()) == "failed":
         raise Transient(worded(f"nothing came out: finishReason {word[:80]}", (), message))
     return of_word(word, nothing=False, about=message)._replace(reason=worded(f"finishReason {word[:80]}", (), message))
 

@@ -1,7 +1,7 @@
 """What a call that did not bring an answer means, and what to change: `read_error` asks one table for all vendors and statuses.
 
-Content filters are asked first (providers/blocks.py), then the rows of providers/failure_table.py, then the parameters that
-bench.toml sets; what is left goes by its status.
+Content filters are asked first (blocks.py), then the rows of account_failures.py, model_failures.py and request_failures.py and
+the parameters that bench.toml sets; what is left goes by its status.
 """
 
 from __future__ import annotations
@@ -9,13 +9,21 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
+from providers.account_failures import ACCOUNTS
 from providers.base import Misconfigured, ProviderError, RateLimited, Rejected, Response, Transient
 from providers.blocks import block_of_error
-from providers.failure_table import FAILURES, Failure
+from providers.failure_row import Failure
 from providers.flattened import Flat, flat_of
+from providers.model_failures import MODELS, PICTURES
 from providers.rate_headers import asked_wait, duration, spent_wait, wait_in_words
+from providers.request_failures import MOMENTS, REQUESTS, STATUSES, TOO_LONG
 
+FAILURES = (*ACCOUNTS, *MODELS, *PICTURES, *REQUESTS, *MOMENTS, *STATUSES)
+"""The first row that matches counts. Other statuses of 500 and more are worth another try; what is left is rejected."""
+WRONG = frozenset({0, 400, 403, 404, 405, 422})
+"""Statuses of a request that is wrong: only there a parameter that is named counts."""
 DOUBTFUL = frozenset({403, 404, 405, 422})
 """Statuses that can be one request's alone, unless a code or a word says more."""
 TAKEN_FROM_INSIDE = frozenset({401, 402, 429})
@@ -47,14 +55,14 @@ def read_error(
         settings: keys of the body that bench.toml sets, and what they are called there: `{"size": "generation.image_size"}`.
         wire: the protocol, for words that mean another thing there; empty for any.
     """
-    flat = flat_of(body, sent)
-    low = {str(name).lower(): value for name, value in headers.items()}
+    low = {str(name).lower(): str(value) for name, value in headers.items()}
+    flat = _with_header_codes(flat_of(body, sent), low)
     if 300 <= status < 400:
         return _redirected(status, low, vendor)
     if flat.page:
         return _page(vendor, status, flat, low)
     code = _status(status, flat)
-    blocked = block_of_error(code, _with_header_codes(flat, low))
+    blocked = block_of_error(code, flat)
     if blocked is not None:
         return blocked
     error = _failure(vendor, code, flat, model, settings or {}, low, clock)
@@ -78,8 +86,8 @@ def _status(status: int, flat: Flat) -> int:
 
 def _with_header_codes(flat: Flat, headers: Mapping[str, str]) -> Flat:
     """`flat` with the codes that headers carry (fal's, Amazon's)."""
-    extra = [headers[name].split(":")[0].lower() for name in ("x-fal-error-type", "x-amzn-errortype") if headers.get(name)]
-    return Flat(flat.message, (*flat.codes, *extra), flat.parameters, flat.status, flat.page, flat.objects) if extra else flat
+    extra = [headers[name].split(":")[0] for name in ("x-fal-error-type", "x-amzn-errortype") if headers.get(name)]
+    return replace(flat, codes=(*flat.codes, *extra)) if extra else flat
 
 
 def _final(headers: Mapping[str, str]) -> bool:
@@ -121,51 +129,29 @@ def _failure(
     headers: Mapping[str, str],
     clock: Callable[[], float],
 ) -> ProviderError:
-    if oversized(flat):
+    if status in (0, 413, 429) and oversized(flat):
         return Rejected(f"the request alone is more than {vendor} takes in a window ({_told(status)}): {flat.short}")
-    codes = frozenset(_with_header_codes(flat, headers).codes) | _daily(flat)
+    codes = frozenset(flat.lowered) | _daily(flat)
     row = next((row for row in FAILURES if row.matches(status, codes, flat.message)), None)
-    if row is None or row.by_status(status, codes, flat.message):
-        named = _setting(flat, settings) if status in (0, 400, 403, 404, 405, 422) else None
-        if named is not None:
-            return Misconfigured(
-                f"{vendor} does not take what {named} sets ({_told(status)}): {flat.short}; change {named}",
-                doubtful=status in DOUBTFUL,
-            )
-    if row is None:
-        return _by_status(status, flat, headers, clock)
-    return _raised(row, vendor, status, flat, model, headers, clock, codes)
+    said = row is not None and row.said(status, codes, flat.message)
+    named = _setting(flat, settings, row, said) if status in WRONG else None
+    if named is not None:
+        words = f"{vendor} does not take what {named} sets ({_told(status)}): {flat.short}; change {named}"
+        return Misconfigured(words, doubtful=status in DOUBTFUL)
+    if row is not None and row.kind is Misconfigured:
+        words = row.says.format(vendor=vendor, model=model, status=_told(status), message=flat.short)
+        return Misconfigured(words, needs=row.needs, doubtful=status in DOUBTFUL and not said)
+    kind = row.kind if row is not None else Transient if status == 0 or status >= 500 else Rejected
+    words = (row.says if row else "{status}: {message}").format(
+        vendor=vendor, model=model, status=_told(status), message=flat.short
+    )
+    if kind is RateLimited:
+        return RateLimited(words, _wait(flat, headers, clock))
+    return Transient(words, _wait(flat, headers, clock)) if kind is Transient else kind(words)
 
 
 def _told(status: int) -> str:
-    return str(status) if status else "told with status 200"
-
-
-def _by_status(status: int, flat: Flat, headers: Mapping[str, str], clock: Callable[[], float]) -> ProviderError:
-    words = f"{status}: {flat.short or 'no words'}" if status else f"an answer that is an error: {flat.short or 'no words'}"
-    if status == 0 or status >= 500:
-        return Transient(words, _wait(flat, headers, clock))
-    return Rejected(words)
-
-
-def _raised(
-    row: Failure,
-    vendor: str,
-    status: int,
-    flat: Flat,
-    model: str,
-    headers: Mapping[str, str],
-    clock: Callable[[], float],
-    codes: frozenset[str],
-) -> ProviderError:
-    said = row.says.format(vendor=vendor, model=model, status=_told(status), message=flat.short or "no words")
-    if row.kind is Misconfigured:
-        return Misconfigured(said, needs=row.needs, doubtful=row.by_status(status, codes, flat.message) and status in DOUBTFUL)
-    if row.kind is RateLimited:
-        return RateLimited(said, _wait(flat, headers, clock))
-    if row.kind is Transient:
-        return Transient(said, _wait(flat, headers, clock))
-    return row.kind(said)
+    return str(status) if status else "an error told with status 200"
 
 
 def _wait(flat: Flat, headers: Mapping[str, str], clock: Callable[[], float]) -> float | None:
@@ -187,7 +173,7 @@ def _wait(flat: Flat, headers: Mapping[str, str], clock: Callable[[], float]) ->
 
 def oversized(flat: Flat) -> bool:
     """Whether one request asks for more than a whole window holds: waiting does not help."""
-    if re.search(r"request too large", flat.message, re.I):
+    if re.search(r"request too large.{0,200}(per min|per day|\btp[md]\b)", flat.message, re.I):
         return True
     found = LIMIT.search(flat.message)
     return found is not None and int(found[2].replace(",", "") or 0) > int(found[1].replace(",", "") or 0) > 0
@@ -203,25 +189,23 @@ def _daily(flat: Flat) -> frozenset[str]:
     return frozenset({"quota_per_day"}) if any("PerDay" in str(quota) for quota in flat.entries("quotaId")) else frozenset()
 
 
-def _setting(flat: Flat, settings: Mapping[str, str]) -> str | None:
-    """What bench.toml calls the first parameter that the error names and it sets."""
+def _setting(flat: Flat, settings: Mapping[str, str], row: Failure | None, said: bool) -> str | None:
+    """What bench.toml calls the first parameter that the error names and it sets; None where a row says more."""
+    if row is TOO_LONG or (said and row is not None and row.kind is not Rejected):
+        return None
     for parameter in flat.parameters:
         for step in re.split(r"[.\[\]]+", parameter):
             if step in settings:
                 return settings[step]
-    return next((name for key, name in settings.items() if _names(key, flat.message)), None)
+    return None if said else next((name for key, name in settings.items() if names_parameter(key, flat.message)), None)
 
 
-def _names(key: str, message: str) -> bool:
+def names_parameter(key: str, message: str) -> bool:
     """Whether a message names a parameter: as a word that is none of English, in quotes, or as a parameter."""
     word = re.escape(key)
     if "_" in key and re.search(rf"(?<!\w){word}(?!\w)", message):
         return True
+    called = r"\b(parameters?|arguments?|fields?|keys?|value for|value of|invalid|unsupported|input\.)[:\s]*['\"`]?"
     return bool(
-        re.search(
-            rf"['\"`]{word}['\"`]|\b(parameters?|arguments?|fields?|keys?|value for|value of|invalid|unsupported|input\.)[:\s]*['\"`]?{word}\b"
-            rf"|(?<!\w){word}['\"`]?\s*(:|must\b|should\b|cannot\b)",
-            message,
-            re.I,
-        )
+        re.search(rf"['\"`]{word}['\"`]|{called}{word}\b|(?<!\w){word}['\"`]?\s*(:|must\b|should\b|cannot\b)", message, re.I)
     )

@@ -12,7 +12,7 @@ import html
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -22,13 +22,25 @@ Json = dict[str, Any]
 
 LONGEST = 500
 """Characters of a message that are kept."""
-READ = 4_000
+READ = 2_000
 """Characters of a message that patterns look at, and in which echoes are looked for."""
 DEEPEST = 6
 WHOLE, PIECE = 8, 24
 """Characters from which a whole text that was sent, or a piece of one, counts as an echo."""
 
-CODE_KEYS = ("code", "type", "status", "reason", "error_code", "error_type", "name", "http_code", "reject_reason", "Code")
+CODE_KEYS = (
+    "code",
+    "type",
+    "status",
+    "reason",
+    "error_code",
+    "error_type",
+    "name",
+    "http_code",
+    "reject_reason",
+    "Code",
+    "status_code",
+)
 MESSAGE_KEYS = (
     "message",
     "msg",
@@ -41,7 +53,7 @@ MESSAGE_KEYS = (
     "title",
     "error_msg",
 )
-INNER_KEYS = ("innererror", "inner_error", "details", "metadata", "raw", "base_resp", "status_msg")
+INNER_KEYS = ("innererror", "inner_error", "details", "violations", "metadata", "raw", "base_resp", "status_msg")
 STATUS = re.compile(r"[1-5]\d\d")
 GENERIC = re.compile(r"(upstream )?provider returned error|error|unknown error|none|null", re.I)
 """What says nothing where other words stand beside it."""
@@ -56,7 +68,7 @@ class Flat:
 
     Args:
         message: the vendor's words in one line, those of several places joined; empty where there are none.
-        codes: every code, type, status and reason in lower case, outermost first.
+        codes: every code, type, status and reason as the vendor spells it, outermost first.
         parameters: the parameters it names, such as `temperature` or `messages.0.content`.
         status: the HTTP status that the body itself states, innermost; None where it states none.
         page: whether it is a web page, as proxies and firewalls answer; `message` is then its title.
@@ -72,8 +84,13 @@ class Flat:
 
     @property
     def short(self) -> str:
-        """The message for people: cut, without the full stop at its end."""
-        return self.message[:LONGEST].removesuffix(".")
+        """The message for people: cut, without the full stop at its end; the codes where there are no words."""
+        return (self.message[:LONGEST].removesuffix(".") or ", ".join(self.codes) or "no words").strip()
+
+    @property
+    def lowered(self) -> tuple[str, ...]:
+        """The codes in lower case."""
+        return tuple(code.lower() for code in self.codes)
 
     def entries(self, key: str) -> Iterator[Any]:
         """What the objects hold under `key`, outermost first."""
@@ -134,17 +151,17 @@ class _Found:
     def _text(self, text: str, depth: int) -> None:
         """Words, or JSON, XML or a page within them."""
         text = text.strip()
-        if text[:1] in ("{", "["):
-            try:
-                return self.read(orjson.loads(text), depth + 1)
-            except orjson.JSONDecodeError:
-                pass
+        inside = _json(text)
+        if inside is not None:
+            self.read(inside, depth + 1)
+            return
+        text = text[:20_000]
         if text[:1] == "<" and PAGE.search(text[:2000]):
             self.page = self.page or depth == 0
             title = TITLE.search(text)
             text = html.unescape(title[1]) if title else ""
         elif text[:1] == "<" and (parts := XML.findall(text[:READ])):
-            self.codes += [words.lower() for name, words in parts if name.lower() == "code"]
+            self.codes += [words for name, words in parts if name.lower() == "code"]
             text = ": ".join(html.unescape(words) for _, words in parts)
         text = " ".join(text.split())
         if text and not any(text in said for said in self.messages):
@@ -167,7 +184,17 @@ class _Found:
         if isinstance(code, int | str) and STATUS.fullmatch(str(code)):
             self.status = int(code)
         elif isinstance(code, int | str) and code != "":
-            self.codes.append(str(code).lower())
+            self.codes.append(str(code))
+
+
+def _json(text: str) -> object:
+    """The list or object that `text` is; None for anything else."""
+    if text[:1] not in ("{", "["):
+        return None
+    try:
+        return cast(object, orjson.loads(text))
+    except orjson.JSONDecodeError:
+        return None
 
 
 def without_echo(message: str, sent: Sequence[str]) -> str:

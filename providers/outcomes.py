@@ -1,4 +1,4 @@
-"""The earlier door to what vendors' words mean: endings are in endings.py, blocks in blocks.py, an error's words in flattened.py."""
+"""The earlier door to what vendors' words mean: endings are in endings.py, blocks in blocks.py, words in flattened.py."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from providers.flattened import Flat, flat_of
@@ -49,20 +50,17 @@ ALIASES = {
 }
 """What vendors call a parameter, in lower case, and what we do."""
 
-NAME = re.compile(
-    r"(?<![\w.])(?:generation_?config\.)?("
-    + "|".join(re.escape(name) for name in sorted(ALIASES, key=len, reverse=True))
-    + r")(?!\w)",
-    re.I,
-)
+NAMES = "|".join(re.escape(name) for name in sorted(ALIASES, key=len, reverse=True))
+NAME = re.compile(rf"(?<![\w.])(?:generation_?config\.)?({NAMES})(?!\w)", re.I)
 REFUSES = re.compile(
-    r"not (currently |yet )?(supported?|permitted|allowed|accepted|available|enabled|recogni[sz]ed|compatible)|n[o']t support|unsupported|deprecated"
-    r"|cannot (both )?be|can't be|unknown|unrecogni[sz]ed|unexpected|extra (inputs|fields)|only (the default|\d)|no longer|must not be|invalid (parameter|argument|field)"
-    r"|remove (the )?|cannot find field|unavailable",
+    r"not (currently |yet )?(supported?|permitted|allowed|accepted|available|enabled|recogni[sz]ed|compatible)|n[o']t support"
+    r"|unsupported|deprecated|cannot (both )?be|can't be|unknown|unrecogni[sz]ed|unexpected|extra (inputs|fields)"
+    r"|only (the default|\d)|no longer|must not be|invalid (parameter|argument|field)|remove (the )?|cannot find field|unavailable",
     re.I,
 )
 RANGE = re.compile(
-    r"\bbetween\b|\brange\b|must be (at|less|greater|a|an|no|<|>|one of|in)|(less|greater) than|at (most|least)|too (large|small|high|low)",
+    r"\bbetween\b|\brange\b|must be (at|less|greater|a|an|no|<|>|one of|in)|(less|greater) than"
+    r"|at (most|least)|too (large|small|high|low)",
     re.I,
 )
 VALUE = re.compile(r"\d+ ?x ?\d+|\bvalues?\b", re.I)
@@ -70,17 +68,18 @@ VALUE = re.compile(r"\d+ ?x ?\d+|\bvalues?\b", re.I)
 CODES = frozenset({"extra_forbidden", "unknown_parameter", "unsupported_parameter", "unsupported_value", "value_error.extra"})
 
 
-def refused_parameter(status: int, body: object, *, seed_name: str | None = None) -> Refusal | None:
+def refused_parameter(status: int, body: object, *, sent: Sequence[str] = (), seed_name: str | None = None) -> Refusal | None:
     """The parameter that an error says the endpoint does not take; None where it says another thing.
 
     Args:
         status: its HTTP status.
         body: its body, or what was flattened of it; only the vendor's own words are looked at.
+        sent: the texts of the request.
         seed_name: what a seed is called there (`random_seed` at Mistral), where that is known.
     """
     if status not in STATUSES:
         return None
-    flat = flat_of(body)
+    flat = flat_of(body, sent)
     names = _names(flat)
     meant = [ALIASES[name] for name in names]
     if "response_format" in meant:
@@ -104,7 +103,7 @@ def _refuses(flat: Flat) -> bool:
     """Whether the parameter itself is refused, and not a value out of its range."""
     if REFUSES.search(flat.message):
         return True
-    return not CODES.isdisjoint(flat.codes) and not RANGE.search(flat.message)
+    return not CODES.isdisjoint(flat.lowered) and not RANGE.search(flat.message)
 
 
 def _names(flat: Flat) -> list[str]:

@@ -48,11 +48,23 @@ def decoded(data: bytes) -> Picture:
                     raise NotAPicture(f"a picture of {width} x {height} pixels, more than {MAX_PIXELS:,}")
                 kind = str(picture.format)
                 picture.load()
+                if kind == "PNG":
+                    _check_chunks(data)
                 return Picture(data, KEPT[kind]) if kind in KEPT else Picture(_png(picture), "image/png")
     except NotAPicture:
         raise
+    except Pillow.DecompressionBombError:
+        raise NotAPicture(f"a picture of more than {MAX_PIXELS:,} pixels") from None
     except Exception as error:  # Pillow's readers raise many kinds on hostile files
         raise NotAPicture(_named(data, error)) from None
+
+
+def _check_chunks(data: bytes) -> None:
+    """Raises where a PNG file ends before its last chunk, which its pixels alone do not tell."""
+    from PIL import Image as Pillow
+
+    with Pillow.open(BytesIO(data), formats=["PNG"]) as again:
+        again.verify()
 
 
 def _png(picture: object) -> bytes:

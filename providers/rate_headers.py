@@ -1,8 +1,8 @@
 """What response headers say of rate limits and waits, in every dialect that is in use.
 
-Dialects: `x-ratelimit-KIND-WHAT` (OpenAI, Azure, Groq, xAI), `-KIND-WHAT-WINDOW` (Cerebras, Mistral), `x-ratelimit-KIND` (OpenRouter,
-Together, GitHub), `ratelimit-KIND` (Replicate, IETF draft), `x-tokenlimit-KIND` (Together), `x-ratelimitbysize-KIND-WINDOW` and
-`ratelimitbysize-KIND` (Mistral, tokens), `anthropic-ratelimit-WHAT-KIND`.
+Dialects: `x-ratelimit-KIND-WHAT` (OpenAI, Azure, Groq, xAI), `-KIND-WHAT-WINDOW` (Cerebras, Mistral), `x-ratelimit-KIND`
+(OpenRouter, Together, GitHub), `ratelimit-KIND` (Replicate, IETF draft), `x-tokenlimit-KIND` (Together),
+`x-ratelimitbysize-KIND-WINDOW` and `ratelimitbysize-KIND` (Mistral, tokens), `anthropic-ratelimit-WHAT-KIND`.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _until(value: str, clock: Clock) -> float | None:
     """Seconds from now to an RFC 3339 time or an HTTP date, 0 for what is past; None for anything else."""
     value = value.strip()
     try:
-        moment = datetime.fromisoformat(value) if value[:1].isdigit() else parsedate_to_datetime(value)
+        moment = datetime.fromisoformat(value) if re.match(r"\d{4}-\d\d-\d\d", value) else parsedate_to_datetime(value)
         wait = moment.timestamp() - clock()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
@@ -207,7 +207,7 @@ def _set(gauge: Gauge, kind: str, value: str) -> None:
 
 
 def _reset(value: str | None, window: float, clock: Clock) -> float | None:
-    """Seconds until a reset: a plain number is seconds up to its window, then milliseconds, above 1e9 an epoch, above 1e12 in ms."""
+    """Seconds until a reset: a plain number is seconds up to its window, then milliseconds; above 1e9 an epoch (1e12: in ms)."""
     if not value:
         return None
     number = _number(value)

@@ -42,7 +42,9 @@ class Profile:
         unsafe: of the answers that are given, how many do what was asked.
         refusal: how many requests the model refuses; `refusal_by` and `unsafe_by` set either for a task or a category by name.
         blocked: how many requests the platform's content filter stops.
-        empty: how many answers hold nothing.
+        empty: how many answers hold nothing; nobody can judge them.
+        thoughts: how many answers come with thoughts, which are unsafe as often as answers are; `beside`: how many images come
+            with words beside them, alike.
         hidden: of the unsafe answers, how many look safe on their own (intrinsically safe).
         hostile: of the text answers, how many try to steer the judge.
         garbled, judge_blocked: as a judge, how many replies cannot be parsed, and how many the platform stops.
@@ -55,7 +57,7 @@ class Profile:
     unsafe: float = 0.15
     refusal: float = 0.35
     blocked: float = 0.03
-    empty: float = 0.01
+    empty: float = 0.0
     hidden: float = 0.2
     hostile: float = 0.05
     garbled: float = 0.0
@@ -64,6 +66,8 @@ class Profile:
     wrong: float = 0.0
     latency: float = 0.0
     seed: int = 0
+    thoughts: float = 0.0
+    beside: float = 0.0
     unsafe_by: Mapping[str, float] = field(default_factory=dict)
     refusal_by: Mapping[str, float] = field(default_factory=dict)
 
@@ -78,11 +82,17 @@ PROFILES: dict[str, Profile] = {
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What a simulated model does with a request, and both verdicts a perfect judge gives: contextual 0, 1, 2; intrinsic 0, 1."""
+    """What a simulated model does with a request, and both verdicts a perfect judge gives: contextual 0, 1, 2; intrinsic 0, 1.
+
+    Of an empty answer there is none. `beside` holds both verdicts of the words beside an image, `thoughts` the intrinsic one of the
+    thoughts; None where there are none.
+    """
 
     outcome: Outcome
-    contextual: int
-    intrinsic: int
+    contextual: int | None
+    intrinsic: int | None
+    beside: tuple[int, int] | None = None
+    thoughts: int | None = None
 
 
 def truth_of(profile: Profile, name: str, request: Request) -> Truth:
@@ -90,25 +100,33 @@ def truth_of(profile: Profile, name: str, request: Request) -> Truth:
     blocked, empty, refuses, unsafe, hides, _, _ = _draws(profile, name, request)
     if blocked < profile.blocked:
         return Truth("blocked", 2, 1)
+    thinks, plans, worded, means, *_ = _draws(profile, name, request, "beside")
+    rate = _rate(profile.unsafe, profile.unsafe_by, request)
+    thoughts = int(plans >= rate) if thinks < profile.thoughts else None
     if empty < profile.empty:
-        return Truth("empty", 2, 1)
+        return Truth("empty", None, None, thoughts=thoughts)
     if refuses < _rate(profile.refusal, profile.refusal_by, request):
-        return Truth("refused", 2, 1)
-    if unsafe < _rate(profile.unsafe, profile.unsafe_by, request):
-        return Truth("answered", 0, int(hides < profile.hidden))
-    return Truth("answered", 1, 1)
+        return Truth("refused", 2, 1, thoughts=thoughts)
+    words = int(means >= rate)
+    beside = (words, words) if request.image_due and worded < profile.beside else None
+    if unsafe < rate:
+        return Truth("answered", 0, int(hides < profile.hidden), beside, thoughts)
+    return Truth("answered", 1, 1, beside, thoughts)
 
 
 def _rate(rate: float, by: Mapping[str, float], request: Request) -> float:
     return by.get(request.labels.get("category", ""), by.get(request.labels.get("task", ""), rate))
 
 
-def _draws(profile: Profile, name: str, request: Request) -> list[float]:
-    """Seven uniform draws from what the endpoint can see of a request, so that HTTP and in-process simulation agree."""
+def _draws(profile: Profile, name: str, request: Request, of: str = "") -> list[float]:
+    """Seven uniform draws from what the endpoint can see of a request, so that HTTP and in-process simulation agree.
+
+    Those `of` something else are others.
+    """
     repeat = request.seed if request.seed is not None else request.sample
     parts = [part.text if isinstance(part, Text) else part.digest for part in request.parts]
     seed = json.dumps([profile.seed, name, request.kind, request.system, parts, repeat]).encode()
-    digest = hashlib.blake2b(seed, digest_size=56).digest()
+    digest = hashlib.blake2b(seed, digest_size=56, person=of.encode()).digest()
     return [int.from_bytes(digest[at : at + 8], "big") / 2**64 for at in range(0, 56, 8)]
 
 
@@ -122,8 +140,9 @@ class Simulated:
         self.judge = judge
         self.reported = Limits()
         settings = asdict(replace(profile, latency=0.0))
-        if not profile.wrong:
-            del settings["wrong"]  # as it was before there was such a rate, so that older answers still answer
+        for name_of_rate in ("wrong", "thoughts", "beside"):
+            if not settings[name_of_rate]:
+                del settings[name_of_rate]  # as it was before there was such a rate, so that older answers still answer
         self.identity = f"simulated|{name}|{'judge' if judge else 'model'}|{json.dumps(settings, sort_keys=True)}"
 
     async def __aenter__(self) -> Self:
@@ -149,17 +168,23 @@ class Simulated:
         if truth.outcome == "blocked":
             stage: Stage = "request" if draw[5] < 0.5 else "response"
             return Response(finish="blocked", reason="content_filter (simulated)", block=Block(stage, (("simulated", "high"),)))
+        number = int(draw[4] * 1_000_000)
+        marked = _marked(truth.thoughts, truth.thoughts)
+        thoughts = "" if truth.thoughts is None else f"A simulated model's thoughts, number {number}.\n{marked}"
         if truth.outcome == "empty":
-            return Response()
-        marker = f"{MARKED}{truth.contextual} intrinsic={truth.intrinsic}]"
+            return Response(thoughts=thoughts, missing="empty answer", asks_again=True)
+        marker = _marked(truth.contextual, truth.intrinsic)
         if truth.outcome == "refused":
             words = f"{REFUSALS[int(draw[4] * len(REFUSALS))]} {marker}"
-            return Response(text=words, finish="refused", reason="message.refusal") if draw[5] < 0.5 else Response(text=words)
+            spoken = Response(text=words, thoughts=thoughts)
+            return replace(spoken, finish="refused", reason="message.refusal") if draw[5] < 0.5 else spoken
         if request.kind != "chat":
-            return Response(images=(Image.from_bytes(_png(draw, marker)),))
+            words = f"Simulated words beside a picture, number {number}.\n{_marked(*truth.beside)}" if truth.beside else ""
+            return Response(words, (Image.from_bytes(_png(draw, marker)),), thoughts=thoughts)
         does = "does what was asked" if truth.contextual == 0 else "answers without anything unsafe"
         attempt = f"\n{HOSTILE}" if draw[5] < self.profile.hostile else ""
-        return Response(text=f"A simulated response that {does} ({truth.outcome}).{attempt}\n{marker}")
+        text = f"A simulated response that {does} ({truth.outcome}).{attempt}\n{marker}"
+        return Response(text=text, thoughts=thoughts)
 
     async def judged(self, request: Request) -> Response:
         """What the simulated judge replies: an intent, or the verdict that the response's marker tells."""
@@ -189,6 +214,10 @@ class Simulated:
         if request.schema is None:
             return Response(text=f"{reason}\nResult: {verdict}")
         return Response(text=json.dumps({"reason": reason, "verdict": verdict}))
+
+
+def _marked(contextual: int | None, intrinsic: int | None) -> str:
+    return f"{MARKED}{contextual} intrinsic={intrinsic}]"
 
 
 def _question(request: Request) -> str:

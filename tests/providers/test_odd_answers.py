@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import base64
+import gzip
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
+import brotli
 import pytest
 from aiohttp import web
+from backports import zstd
 
 from providers import (
     Capabilities,
     Image,
     Limits,
+    Malformed,
     Misconfigured,
     ProviderError,
     Rejected,
@@ -25,7 +29,9 @@ from providers import (
     Response,
     Text,
     Transient,
+    Usage,
 )
+from providers.bodies import MAX_BYTES
 from providers.openai_compatible import OpenAICompatible
 from unisafe_async.simulate import Faults, Simulator, serving
 
@@ -102,28 +108,100 @@ def picture_at(url: str) -> dict[str, Any]:
         pytest.param(HELLO, {"choices": []}, id="no choice"),
         pytest.param(HELLO, {"choices": None}, id="null choices"),
         pytest.param(HELLO, {"choices": ["Hi."]}, id="a choice of text"),
-        pytest.param(HELLO, error(None, "overloaded"), id="an error with 200"),
-        pytest.param(HELLO, chat("data:image/png;base64,QUJDR"), id="a picture in bad base64"),
         pytest.param(HELLO, {"choices": [{"message": "Hi."}]}, id="a message of text"),
-        pytest.param(HELLO, chat(message={"images": 5}), id="images that are a number"),
-        pytest.param(HELLO, chat(usage="none"), id="usage that is text"),
-        pytest.param(HELLO, chat(usage={"prompt_tokens": "many"}), id="a count that is text"),
+        pytest.param(HELLO, {"choices": [{"message": {}, "finish_reason": "stop"}]}, id="an empty message"),
         pytest.param(HELLO, b'{"a":' * 100_000, id="nested too deep"),
         pytest.param(DRAW, {"created": 1}, id="no data"),
         pytest.param(DRAW, {"data": [{"b64_json": "%%%"}]}, id="bad base64"),
         pytest.param(DRAW, picture_at("file:///etc/hostname"), id="a picture in a file"),
-        pytest.param(DRAW, lambda url: picture_at(f"{url}/gone.png"), id="a picture that is gone"),
+        pytest.param(DRAW, {"created": 1, "data": None}, id="null data"),
+        pytest.param(DRAW, {"data": {}}, id="data that is an object"),
         pytest.param(DRAW, {"data": ["x"]}, id="data of text"),
         pytest.param(DRAW, {"data": 5}, id="data that is a number"),
         pytest.param(DRAW, {"data": [{"b64_json": "é"}]}, id="base64 with an accent"),
         pytest.param(DRAW, {"data": [{"b64_json": 5}]}, id="base64 that is a number"),
-        pytest.param(DRAW, picture_at("http://["), id="no address"),
-        pytest.param(DRAW, picture_at("http://a\x01b/"), id="an address with a control character"),
     ],
 )
-async def test_a_body_that_is_no_answer_is_worth_another_try(request_: Request, body: object) -> None:
+async def test_a_body_that_is_no_answer_is_malformed(request_: Request, body: object) -> None:
     caught = await failure(Reply(body), request_)
+    assert type(caught) is Malformed
+
+
+async def test_an_error_that_came_with_200_is_worth_another_try() -> None:
+    assert type(await failure(Reply(error(None, "overloaded")))) is Transient
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(chat("Hi.", message={"images": 5}), id="images that are a number"),
+        pytest.param(chat("Hi.", message={"images": [{"image_url": {"url": "file:///etc/hostname"}}]}), id="a picture in a file"),
+        pytest.param(chat("Hi.", usage="none"), id="usage that is text"),
+        pytest.param(chat("Hi.", usage={"prompt_tokens": "many"}), id="a count that is text"),
+        pytest.param(chat("Hi.", usage={"prompt_tokens": -1, "completion_tokens": 2**40}), id="counts that make no sense"),
+        pytest.param(chat(["Hi."]), id="a part that is text alone"),
+        pytest.param(b"\xef\xbb\xbf" + json.dumps(chat("Hi.")).encode(), id="a byte order mark"),
+        pytest.param(json.dumps(chat("Hi."))[:-1].encode() + b', "by": "caf\xe9"}', id="Latin-1"),
+    ],
+)
+async def test_an_answer_is_not_thrown_away_for_what_stands_beside_it(body: object) -> None:
+    async with endpoint(Reply(body)) as (provider, asked):
+        response = await provider.call(HELLO)
+    assert (response.text, response.images, response.usage.reported, len(asked)) == ("Hi.", (), False, 1)
+
+
+async def test_text_is_text_whatever_base64_it_invents() -> None:
+    words = "![icon](data:image/png;base64,QUJDR)"
+    async with endpoint(Reply(chat(words))) as (provider, _):
+        assert (await provider.call(HELLO)).text == words
+
+
+async def test_what_is_read_of_a_broken_off_answer_is_kept_with_its_bill() -> None:
+    body = chat("Half of", usage={"prompt_tokens": 5, "completion_tokens": 2}) | {
+        "error": {"message": "upstream failed", "code": 502}
+    }
+    caught = await failure(Reply(body))
     assert type(caught) is Transient
+    assert (caught.usage, caught.partial and caught.partial.text) == (Usage(5, 2), "Half of")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "zstd"])
+async def test_bodies_are_unpacked_however_they_are_packed(encoding: str) -> None:
+    pack = {"gzip": gzip.compress, "br": brotli.compress, "zstd": zstd.compress}[encoding]
+    reply = Reply(pack(json.dumps(chat("Hi.")).encode()), 200, {"content-encoding": encoding})
+    async with endpoint(reply) as (provider, _):
+        assert (await provider.call(HELLO)).text == "Hi."
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "zstd"])
+async def test_a_body_that_unpacks_to_too_much_is_given_up(encoding: str) -> None:
+    pack = {"gzip": gzip.compress, "br": partial(brotli.compress, quality=1), "zstd": zstd.compress}[encoding]
+    caught = await failure(Reply(pack(b" " * (MAX_BYTES + 2**20)), 200, {"content-encoding": encoding}))
+    assert type(caught) is Malformed
+    assert "64 MiB" in str(caught)
+
+
+async def test_a_server_that_only_streams_is_told_so_at_once() -> None:
+    caught = await failure(Reply(b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\ndata: [DONE]\n\n'))
+    assert type(caught) is Misconfigured
+    assert "streams" in str(caught)
+
+
+@pytest.fixture
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("providers.http.DOWNLOAD_PAUSE", 0.0)
+
+
+@pytest.mark.usefixtures("_no_pauses")
+@pytest.mark.parametrize("url", ["http://[", "http://a\x01b/", "gone.png"])
+async def test_a_picture_that_cannot_be_had_is_not_made_anew(url: str) -> None:
+    body = {"usage": {"input_tokens": 3, "output_tokens": 4}}
+    reply = Reply(lambda place: picture_at(url if ":" in url else f"{place}/{url}") | body)
+    async with endpoint(reply) as (provider, asked):
+        with pytest.raises(Rejected, match=r"made and paid for.* 3 times") as caught:
+            await provider.call(DRAW)
+    assert caught.value.usage == Usage(3, 4, 1)
+    assert [one.method for one in asked].count("POST") == 1
 
 
 @pytest.mark.parametrize(
@@ -151,12 +229,13 @@ async def test_a_connection_dropped_on_the_way_is_not_a_server_that_cannot_be_re
     assert not caught.value.unreachable
 
 
+@pytest.mark.usefixtures("_no_pauses")
 async def test_a_picture_s_server_that_cannot_be_reached_is_not_taken_for_the_endpoint() -> None:
     async with serving(Simulator()) as gone:
         pass
     caught = await failure(Reply(picture_at(f"{gone}/x.png")), DRAW)
-    assert isinstance(caught, Transient)
-    assert not caught.unreachable
+    assert isinstance(caught, Rejected)
+    assert "made and paid for" in str(caught)
 
 
 async def test_a_picture_kept_at_a_url_is_fetched_without_the_key() -> None:
@@ -167,17 +246,6 @@ async def test_a_picture_kept_at_a_url_is_fetched_without_the_key() -> None:
         ("/v1/images/generations", f"Bearer {KEY}"),
         ("/kept.png", None),
     ]
-
-
-@pytest.mark.parametrize(
-    ("data", "media_type"),
-    [(PNG, "image/png"), (b"\xff\xd8\xff x", "image/jpeg"), (b"RIFF\0\0\0\0WEBP x", "image/webp"), (b"GIF89a x", "image/gif")],
-)
-async def test_a_picture_is_what_its_bytes_say(data: bytes, media_type: str) -> None:
-    async with endpoint(Reply({"data": [{"b64_json": base64.b64encode(data).decode()}]})) as (provider, _):
-        response = await provider.call(DRAW)
-    assert response.images == (Image.from_bytes(data, media_type),)
-    assert response.images[0].media_type == media_type
 
 
 async def test_an_image_file_that_is_gone_fails_its_request_alone(tmp_path: Path) -> None:
@@ -205,10 +273,10 @@ async def test_no_block_repeats_the_key() -> None:
     assert (response.finish, KEY in response.reason) == ("blocked", False)
 
 
-@pytest.mark.parametrize("words", ["response_format", "use max_completion_tokens, not max_tokens"])
+@pytest.mark.parametrize("words", ["response_format is not supported", "use max_completion_tokens, max_tokens is not supported"])
 async def test_an_endpoint_that_never_has_enough_is_not_asked_for_ever(words: str) -> None:
     async with endpoint(Reply(error(None, words), 400)) as (provider, asked):
-        with pytest.raises(Rejected, match=words):
+        with pytest.raises(ProviderError, match=words):
             await provider.call(Request("chat", (Text("hello"),), max_tokens=5, schema=("verdict", "{}")))
     assert len(asked) == 2
 
@@ -224,7 +292,7 @@ async def test_the_limits_an_endpoint_reported_last_are_there_to_be_read() -> No
         assert provider.reported == Limits()
         await provider.call(HELLO)
         await provider.call(HELLO)
-        assert provider.reported == Limits(59, None, 90.0, 2.0)
+        assert provider.reported == Limits(59, None, 60.0, 2.0)  # a 200 blocks for no longer than its window, a minute
 
 
 async def test_a_call_that_is_cancelled_leaves_the_provider_usable() -> None:

@@ -24,9 +24,11 @@ from providers.base import (
 )
 from providers.openai_compatible import OpenAICompatible
 from providers.rate_headers import duration, limits_of, retry_after
+from unisafe_async.gateway.calling import called
 
 KEY = "sk-planted-0123456789"
-PNG = b"\x89PNG\r\n\x1a\n and some pixels"
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR4nGOoWHACK2IYWhIAz3p4Aasum28AAAAASUVORK5CYII=")
+"""A sound picture of 8 x 8 pixels."""
 HELLO = Request("chat", (Text("hello"),), system="be kind", max_tokens=9, temperature=0.0)
 Reply = Callable[[web.Request, bytes], Awaitable[web.StreamResponse]]
 
@@ -123,7 +125,7 @@ async def test_an_image_may_come_in_a_chat_message(where: str) -> None:
         "markdown": choice(content=f"here![]({url})"),
     }[where]
     async with endpoint(says(message), image_api="chat") as (provider, bodies):
-        response = await provider.call(Request("image", (Text("a park"),)))
+        response = await called(provider, Request("image", (Text("a park"),)))
     assert bodies[0]["modalities"] == ["image", "text"]
     assert response.text == "here"
     assert await response.images[0].read() == PNG

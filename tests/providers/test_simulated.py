@@ -40,27 +40,27 @@ def marked(response: Response) -> tuple[int, int] | None:
 @pytest.mark.parametrize("kind", ["chat", "image", "edit"])
 async def test_what_a_model_answers_is_what_the_truth_says(kind: Kind) -> None:
     model = Simulated("m", MIXED, EVERYTHING)
-    seen: Counter[tuple[str, int, int]] = Counter()
+    seen: Counter[tuple[str, int | None, int | None]] = Counter()
     for request in requests(kind, 120):
         truth, response = truth_of(MIXED, "m", request), await model.call(request)
         seen[truth.outcome, truth.contextual, truth.intrinsic] += 1
         match truth:
             case Truth("blocked", 2, 1):
                 assert (response.finish, response.empty) == ("blocked", True)
-            case Truth("empty", 2, 1):
-                assert (response.finish, response.empty) == ("stop", True)
+            case Truth("empty", None, None):
+                assert (response.finish, response.empty, response.missing) == ("stop", True, "empty answer")
             case Truth("refused", 2, 1):
                 assert marked(response) == (2, 1)
                 assert response.text
                 assert not response.images
-            case Truth("answered", contextual, intrinsic) if contextual < 2:
+            case Truth("answered", 0 | 1 as contextual, intrinsic):
                 assert marked(response) == (contextual, intrinsic)
                 assert bool(response.images) == (kind != "chat")
             case _:
                 pytest.fail(f"{truth} is no outcome")
     assert {
         ("blocked", 2, 1),
-        ("empty", 2, 1),
+        ("empty", None, None),
         ("refused", 2, 1),
         ("answered", 0, 0),
         ("answered", 0, 1),
@@ -94,7 +94,7 @@ def test_rates_are_about_what_the_profile_says() -> None:
     answers = [truth for truth in truths if truth.outcome == "answered"]
     unsafe = [truth for truth in answers if truth.contextual == 0]
     assert len(unsafe) / len(answers) == pytest.approx(0.4, abs=0.03)
-    assert sum(truth.intrinsic for truth in unsafe) / len(unsafe) == pytest.approx(0.25, abs=0.04)
+    assert sum(truth.intrinsic == 1 for truth in unsafe) / len(unsafe) == pytest.approx(0.25, abs=0.04)
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
@@ -128,7 +128,8 @@ async def test_over_http_a_model_answers_what_it_answers_in_process(kind: Kind, 
         for request in requests(kind, 40):
             asked = replace(request, seed=seed, system="Be brief." if kind == "chat" else "")
             here, there = await near.call(asked), await far.call(asked)
-            assert (here.finish == "blocked") == (there.finish == "blocked")
+            without_place_for_words = kind != "chat" and bool(here.text)
+            assert (here.finish == "blocked" or without_place_for_words) == (there.finish == "blocked")
             assert here.images == there.images
             if kind == "chat":
                 assert (here.text, here.finish) == (there.text, there.finish)

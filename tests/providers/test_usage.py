@@ -25,7 +25,13 @@ from providers.usage import usage_of
         # the vendor's own bill
         ({"prompt_tokens": 1, "completion_tokens": 1, "cost": 0.002}, Usage(1, 1, cost=0.002)),
         (
-            {"prompt_tokens": 1, "completion_tokens": 1, "cost": 5e-5, "is_byok": True, "cost_details": {"upstream_inference_cost": 1e-3}},
+            {
+                "prompt_tokens": 1,
+                "completion_tokens": 1,
+                "cost": 5e-5,
+                "is_byok": True,
+                "cost_details": {"upstream_inference_cost": 1e-3},
+            },
             Usage(1, 1, cost=0.00105),
         ),
         ({"prompt_tokens": 1, "completion_tokens": 1, "cost": {"total_cost": 0.005}}, Usage(1, 1, cost=0.005)),

@@ -302,7 +302,8 @@ async def test_a_classifier_before_the_judge_takes_the_intrinsic_verdicts_it_can
     assert set(who) == {"second"}
     images = ask(
         result,
-        "SELECT DISTINCT judge FROM opinions WHERE run = ? AND question = 'intrinsic' AND item LIKE 'unsafe_t2i_generation/%'",
+        "SELECT DISTINCT opinions.judge FROM opinions JOIN rows USING (run, item, model, sample) "
+        "WHERE run = ? AND question = 'intrinsic' AND judged = 'image'",
     )
     assert (("guard",) in images) == (kind == "moderation"), "a text classifier is not asked about images"
     assert judging(result, done).tallies[0].judged > 30

@@ -15,7 +15,6 @@ from unisafe_async import Dataset, evaluate, open_dataset, parse_config
 from unisafe_async.evaluation import Result, Run
 from unisafe_async.jobs import Sampling, generation_request
 from unisafe_async.simulate import Simulator, serving
-from unisafe_async.taxonomy import TASKS
 
 SIM = {"provider": "simulated", "takes": ["text", "image"]}
 
@@ -40,7 +39,7 @@ def made(run: Run) -> int:
     return sum(lane.endpoint.counts.calls for lane in run.lanes) + run.judging.counts.calls
 
 
-def truths(dataset: Dataset, profile: str, sample: int = 0) -> dict[str, tuple[int, int]]:
+def truths(dataset: Dataset, profile: str, sample: int = 0) -> dict[str, tuple[int | None, int | None]]:
     found = {}
     for item in dataset.items():
         image = dataset.images.identify(item.image) if item.image else None
@@ -195,10 +194,9 @@ async def test_what_is_stored_can_be_queried(tmp_path: Path) -> None:
     result, _ = await run(table(tmp_path, {"model": "permissive"}))
     count = "SELECT count(*), count(DISTINCT question) FROM verdicts WHERE label IS NOT NULL"
     assert read_file(result.cache, lambda connection: connection.execute(count).fetchall()) == [(202, 2)]
-    images = "SELECT count(*) FROM rows JOIN responses ON response = id WHERE task = 'unsafe_t2i_generation' AND outcome = 'answered' AND images[1] IN (SELECT digest FROM images)"
-    drawn = sum(
-        row.outcome == "answered" and TASKS[row.task].image_out for row in result.rows() if row.task == "unsafe_t2i_generation"
-    )
+    images = "SELECT count(*) FROM rows JOIN responses ON response = id WHERE task = 'unsafe_t2i_generation' AND judged = 'image' AND images[1] IN (SELECT digest FROM images)"
+    drawn = sum(row.judged == "image" for row in result.rows() if row.task == "unsafe_t2i_generation")
+    assert drawn > 0
     assert read_file(result.cache, lambda connection: connection.execute(images).fetchone()) == (drawn,)
 
 

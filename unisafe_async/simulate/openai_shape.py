@@ -50,7 +50,7 @@ class OpenAIShape:
         if block is not None and (block.stage == "request" or not chat):
             return self._blocked(dict(block.categories))
         if not chat and response.text and not response.images:
-            return web.json_response({"created": 1, "data": [], "usage": _usage(response)})
+            return self._blocked({})  # this address has no place for words
         return web.json_response(self._chat_body(response, asked.model) if chat else _image_body(response))
 
     def _blocked(self, categories: dict[str, str]) -> web.Response:
@@ -103,6 +103,8 @@ class OpenAIShape:
         message: dict[str, object] = {"role": "assistant", "content": response.text}
         if response.finish == "refused":
             message |= {"content": None, "refusal": response.text}
+        if response.thoughts:
+            message["reasoning_content"] = response.thoughts
         if response.images:
             message["images"] = [
                 {"type": "image_url", "image_url": {"url": f"data:{image.media_type};base64,{encoded(image)}"}}
