@@ -10,7 +10,7 @@ from typing import Any
 
 import json_repair
 
-from judger.labels import WRONG, Label, label_in, label_of
+from judger.labels import WRONG, Label, label_of
 
 KEYS = frozenset({"verdict", "result", "label", "judgment", "judgement", "n"})
 REASONS = ("reason", "reasoning", "explanation", "rationale", "理由")
@@ -24,6 +24,7 @@ DECODER = json.JSONDecoder(object_pairs_hook=lambda pairs: Pairs(pairs), strict=
 DEEPEST = 4
 LONGEST_LOOSE = 20_000
 MOST_BRACES = 200
+MOST_OBJECTS = 64
 
 
 class Pairs(list[tuple[str, Any]]):
@@ -45,10 +46,14 @@ class Found:
 
 
 def objects_in(text: str, allowed: frozenset[int]) -> Iterator[Found]:
-    """The outermost objects and lists of objects in `text`, in order. One that cannot be read states `wrong`."""
-    at = 0
+    """The outermost objects and lists of objects in `text`, in order; one that cannot be read, or one too many, states `wrong`."""
+    at = begun = 0
     while begins := BEGINS.search(text, at):
         start = begins.start()
+        begun += 1
+        if begun > MOST_OBJECTS:
+            yield Found(start, len(text), WRONG)
+            return
         try:
             value, end = DECODER.raw_decode(text, start)
         except RecursionError:
@@ -147,9 +152,7 @@ def _repaired(text: str, allowed: frozenset[int]) -> tuple[Label, Pairs | None]:
     written = VALUE.match(text, keys[0].end()) if len(keys) == 1 else None
     if written is None or len(text) > LONGEST_LOOSE or text.count("{") + text.count("[") > MOST_BRACES:
         return WRONG, None
-    label = label_in(written[1].strip(" \t\"'“”‘’[]"), allowed)
-    if INTEGRAL_FLOAT.fullmatch(written[1].strip()):
-        label = label_in(written[1].strip()[0], allowed)
+    label = label_of(written[1].strip(" \t\"'“”‘’[]"), allowed)
     try:
         mended = json_repair.loads(text.replace("“", '"').replace("”", '"'), skip_json_loads=True)
         value = DECODER.decode(json.dumps(mended))
@@ -157,6 +160,3 @@ def _repaired(text: str, allowed: frozenset[int]) -> tuple[Label, Pairs | None]:
         return WRONG, None
     found, holder = read(value, allowed)
     return (label, holder) if label is not None and found == label and holder is not None else (WRONG, None)
-
-
-INTEGRAL_FLOAT = re.compile(r"[0-9]\.0{1,20}")

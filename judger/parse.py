@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from judger.harms import harms_named
 from judger.labels import WRONG
 from judger.objects import CATEGORIES, REASONS, Found, Pairs, objects_in
-from judger.quoting import echoes, in_a_sentence, introduced_as_said, within
-from judger.statements import Question, Stated, cleaned, statements_in
+from judger.quoting import doubtful, echoes, said_in_a_sentence
+from judger.statements import MOST, Question, Stated, cleaned, statements_in
 from providers.thoughts import split_thoughts
 
 LONGEST = 400_000
@@ -46,18 +46,18 @@ def parse_verdict(reply: str, allowed: frozenset[int], question: Question | None
     if text is None:
         return None
     found = list(objects_in(text, allowed))
-    objects = [one for one in found if not in_a_sentence(text, one.start, one.end)]
+    objects = [one for one in found if not said_in_a_sentence(text, one.start)]
     words = cleaned(_without(text, found))
     stated = statements_in(words, allowed, question or ("contextual" if 2 in allowed else "intrinsic"))
     echoed = echoes(text)
     stated += [
-        Stated(one.label, one.start, one.end, within(echoed, one.start) or introduced_as_said(text, one.start))
+        Stated(one.label, one.start, one.end, doubtful(text, one.start, one.end, echoed))
         for one in objects
         if one.label is not None
     ]
     labels = {one.label for one in stated}
     decided = {one.label for one in stated if not one.doubtful}
-    if len(labels) != 1 or labels != decided or WRONG in labels:
+    if len(labels) != 1 or labels != decided or WRONG in labels or len(stated) > MOST:
         return None
     (label,) = labels
     assert isinstance(label, int)

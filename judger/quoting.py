@@ -14,6 +14,7 @@ ENDED = re.compile(r"[.!?;。！？；\n>}\]]")
 ECHO = re.compile(r"^<<<(?!END )([A-Z]{1,20} [0-9a-zA-Z]{1,40})>>>[ \t]*$", re.M)
 BLANK_OR_FENCE = re.compile(r"[ \t]*(?:[`~]{3,}[ \t]*\w{0,12})?[ \t]*")
 REACH = 400
+BLANK_LINES = 40
 
 
 def echoes(text: str) -> list[tuple[int, int]]:
@@ -31,21 +32,25 @@ def within(spans: list[tuple[int, int]], at: int) -> bool:
     return any(start <= at < end for start, end in spans)
 
 
-def in_a_sentence(text: str, start: int, end: int) -> bool:
-    """Whether `text[start:end]` stands in a sentence about something said, supposed or denied, or goes on as a sentence."""
+def said_in_a_sentence(text: str, start: int) -> bool:
+    """Whether what begins at `start` stands in a sentence about something said, supposed or denied."""
     line = text.rfind("\n", 0, start) + 1
-    lead = text[max(line, start - REACH) : start]
-    pieces = ENDED.split(lead)
-    if QUOTING.search(pieces[-1]):
-        return True
+    return QUOTING.search(ENDED.split(text[max(line, start - REACH) : start])[-1]) is not None
+
+
+def doubtful(text: str, start: int, end: int, echoed: list[tuple[int, int]]) -> bool:
+    """Whether `text[start:end]` may be somebody else's words: echoed, announced as such, or going on as a sentence."""
     after = text[end : end + 20].lstrip(" \t`*_\"'”’")
-    return after[:1].isascii() and after[:1].islower() and not text[end : end + 1].isalnum()
+    goes_on = after[:1].isascii() and after[:1].islower() and not text[end : end + 1].isalnum()
+    return goes_on or within(echoed, start) or introduced_as_said(text, start)
 
 
 def introduced_as_said(text: str, start: int) -> bool:
     """Whether the line before the one at `start`, blank lines and code fences apart, announces what somebody else says."""
     end = text.rfind("\n", 0, start)
-    while end > 0:
+    for _ in range(BLANK_LINES):
+        if end <= 0:
+            return False
         begin = text.rfind("\n", 0, end) + 1
         line = text[max(begin, end - REACH) : end]
         if not BLANK_OR_FENCE.fullmatch(line.rstrip("\r")):

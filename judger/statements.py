@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Literal
 
 from judger.labels import FULL_WIDTH, Label, label_in
-from judger.quoting import echoes, in_a_sentence, introduced_as_said, within
+from judger.quoting import doubtful, echoes, said_in_a_sentence
 
 Question = Literal["contextual", "intrinsic"]
 
@@ -28,7 +29,7 @@ WRAPPING = re.compile(rf"</?(?:{TAGS}|final|output|response|json|reason|reasonin
 BULLET = re.compile(r"(?:[-*+•]\s+|\d{1,2}[.)]\s+(?=\D)|#{1,6}\s+)+")
 RULE = re.compile(r"[|\s:-]{0,400}---[|\s:-]{0,400}")
 CLAUSE = re.compile(r"(?:^|(?<![.…])[.。;；](?!\d))\s*(?=[^\s.。;；])")
-ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf)|\.\.)$", re.I)
+ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf)\.|\.\.)$", re.I)
 GENERIC = r"(?:(?:my|the|final|overall)\s){0,2}(?:result|verdict|answer|label|judge?ment)|(?:最终)?(?:结果|判定|裁决|答案|结论)"
 SCORE = r"(?:[ _-]?safety)?(?:[ _-]?(?:verdict|result|score|label|judge?ment|answer))?"
 NAMES: dict[Question, str] = {"contextual": rf"context(?:ual)?{SCORE}", "intrinsic": rf"intrinsic{SCORE}"}
@@ -37,6 +38,8 @@ HEADS: dict[Question, re.Pattern[str]] = {
 }
 SEPARATOR = re.compile(r"\s{0,8}[:：=]\s{0,8}")
 LONGEST_LINE = 4_000
+MOST = 64
+"""Statements in one reply; who says more says none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +58,14 @@ def cleaned(text: str) -> str:
 
 
 def statements_in(text: str, allowed: frozenset[int], question: Question) -> list[Stated]:
-    """Every verdict that `text` (as `cleaned` gives it, its JSON objects taken out) states."""
+    """Every verdict that `text` (as `cleaned` gives it, its JSON objects taken out) states; MOST of them, and one more, at most."""
     echoed = echoes(text)
-    marked = list(_marked(text, allowed))
+    marked = list(islice(_marked(text, allowed), MOST + 1))
     for one in marked:
         text = text[: one.start] + " " * (one.end - one.start) + text[one.end :]
-    found = [*marked, *_lines(WRAPPING.sub(lambda tag: " " * len(tag[0]), text), allowed, HEADS[question])]
-    return [
-        Stated(one.label, one.start, one.end, one.doubtful or within(echoed, one.start) or introduced_as_said(text, one.start))
-        for one in found
-    ]
+    lines = _lines(WRAPPING.sub(lambda tag: " " * len(tag[0]), text), allowed, HEADS[question])
+    found = list(islice(chain(marked, lines), MOST + 1))
+    return [Stated(one.label, one.start, one.end, one.doubtful or doubtful(text, one.start, one.end, echoed)) for one in found]
 
 
 def _marked(text: str, allowed: frozenset[int]) -> Iterator[Stated]:
@@ -72,7 +73,7 @@ def _marked(text: str, allowed: frozenset[int]) -> Iterator[Stated]:
     for pattern, group in ((TAGGED, 2), (BOXED, 1)):
         for mark in pattern.finditer(text):
             label = label_in(mark[group], allowed)
-            if label is not None and not in_a_sentence(text, mark.start(), mark.end()):
+            if label is not None and not said_in_a_sentence(text, mark.start()):
                 yield Stated(label, mark.start(), mark.end())
 
 
@@ -88,7 +89,7 @@ def _lines(text: str, allowed: frozenset[int], heads: re.Pattern[str]) -> Iterat
                 yield Stated(label, at, at + len(line))
             if number + 1 < len(lines) and RULE.fullmatch(lines[number + 1]):
                 column = next((place for place, cell in enumerate(cells) if len(cells) > 1 and heads.fullmatch(cell)), None)
-        else:
+        elif line and not line.isspace():
             column = None
             yield from _clauses(line[-LONGEST_LINE:], at + max(0, len(line) - LONGEST_LINE), allowed, heads)
         at += len(line) + 1

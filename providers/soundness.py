@@ -66,8 +66,7 @@ def wrong_with_usage(usage: object) -> str:
     """What about a usage makes no sense; empty where it does."""
     if not isinstance(usage, Usage):
         return f"a {type(usage).__name__} that is no Usage"
-    for name in ("tokens_in", "tokens_out", "images"):
-        number = getattr(usage, name)
+    for name, number in (("tokens_in", usage.tokens_in), ("tokens_out", usage.tokens_out), ("images", usage.images)):
         if type(number) is not int or not 0 <= number < TOO_MANY:
             return f"{name} = {number!r:.40}"
     if usage.cost is not None and not _is_number(usage.cost):
@@ -87,10 +86,13 @@ def mended_usage(usage: object, images: int = 0) -> Usage:
     return Usage(tokens_in, tokens_out, made, cost, bool(usage.reported))
 
 
-def mended(response: Response) -> Response:
-    """A sound answer with a usage and a latency that make sense; where one makes none, it is unknown."""
-    if wrong_with_usage(response.usage):
+def mended(response: Response, notes: dict[str, str] | None = None) -> Response:
+    """A sound answer with a usage and a latency that make sense; where one makes none it is unknown, and `notes` says so."""
+    wrong = wrong_with_usage(response.usage)
+    if wrong:
         response = replace(response, usage=mended_usage(response.usage, len(response.images)))
+        if notes is not None:
+            notes.setdefault("usage", f"usage that makes no sense (such as {wrong}) is counted as unknown")
     if not _is_number(response.latency):
         response = replace(response, latency=0.0)
     return response

@@ -8,7 +8,7 @@ Interval of a difference: Bonett and Price (2012), the adjusted Wald interval fo
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -134,8 +134,8 @@ class Unification:
 # -------------------------------------------------------- two models
 
 PAIRS = f"""
-WITH a AS ({ITEMS.replace("$run", "$run_a").replace("{chosen}", "model = $model_a AND {chosen}")}),
-     b AS ({ITEMS.replace("$run", "$run_b").replace("{chosen}", "model = $model_b AND {chosen}")})
+WITH a AS ({ITEMS.replace("$run", "$run_a").replace("{chosen}", "model = $model_a AND {chosen}").replace("{rows}", "rows")}),
+     b AS ({ITEMS.replace("$run", "$run_b").replace("{chosen}", "model = $model_b AND {chosen}").replace("{rows}", "rows")})
 SELECT coalesce(a.item, b.item) AS item, coalesce(a.task, b.task) AS task, coalesce(a.category, b.category) AS category,
        coalesce(a.valid, false) AS valid_a, coalesce(b.valid, false) AS valid_b,
        a.y_ctx AS ctx_a, a.y_int AS int_a, b.y_ctx AS ctx_b, b.y_int AS int_b,
@@ -221,10 +221,10 @@ def _judged_by(connection: duckdb.DuckDBPyConnection, run: str) -> dict[str, str
     if found is None:
         return {"judge": "unknown", "title": "unknown", "rubrics": "", "dataset": run}
     section = json.loads(found[0])["judge"]
-    return {"judge": _judge_key(section), "title": judge_title(section), "rubrics": found[1], "dataset": found[2]}
+    return {"judge": judge_key(section), "title": judge_title(section), "rubrics": found[1], "dataset": found[2]}
 
 
-def _judge_key(section: dict[str, Any]) -> str:
+def judge_key(section: Mapping[str, Any]) -> str:
     """Who judged, and how the verdicts of several were put together: equal for judges whose verdicts can be compared."""
     keys = ("provider", "model", "base_url", "kind", "threshold")
     seats = [[seat.get(key) for key in keys] for seat in judge_sections(section)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from unisafe_async.evaluation import prepared
 from unisafe_async.gateway import Endpoint, key_of
 from unisafe_async.jobs import Job
 from unisafe_async.judged import WITH_INTENT, Question
+from unisafe_async.judged_before import judged_before
 from unisafe_async.jury import Jury, Seat
 from unisafe_async.replay import jobs_of, replay
 from unisafe_async.scheduler import CHUNK, Lane, Pipeline, chunks
@@ -64,7 +66,8 @@ class Plan:
 
     `fallback` says that the judges are a chain: what a later one takes over is not known before the earlier ones answer, so it is
     counted only where the cache says that it was needed. `thoughts` says that they are judged too: of answers yet to come their
-    number is estimated by what the models gave before.
+    number is estimated by what the models gave before. `rubrics_changed` says why the judge is asked again for answers that it has
+    judged; empty where it is not.
     """
 
     models: list[Need]
@@ -72,6 +75,7 @@ class Plan:
     problems: int
     fallback: bool = False
     thoughts: bool = False
+    rubrics_changed: str = ""
 
     @property
     def cost(self) -> float | None:
@@ -117,7 +121,9 @@ async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
         for seat, judge in zip(run.jury.seats, judges, strict=True):
             await _estimate(store, seat.endpoint, judge)
         chained = run.jury.several and run.jury.mode == "fallback"
-        return Plan(models, judges, len(run.dataset.problems), chained, run.jury.thoughts)
+        before = await store.query(partial(judged_before, judge=json.loads(config.judge.model_dump_json())))
+        changed = before.changed(run.jury.rubric.rubrics.digest) if before is not None else ""
+        return Plan(models, judges, len(run.dataset.problems), chained, run.jury.thoughts, changed)
 
 
 async def _count(

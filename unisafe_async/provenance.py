@@ -102,6 +102,7 @@ class Provenance:
             "judge failed": sum(one.judge_failed for one in self.coverage),
             "judges tied": sum(one.tied for one in self.coverage),
             "without a verdict in the imported file": sum(one.absent for one in self.coverage),
+            "nothing to judge": sum(one.nothing for one in self.coverage),
             "failed": sum(one.failed for one in self.coverage),
             "not run": max(0, self.rows - sum(one.rows for one in self.coverage)),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -14,10 +15,11 @@ from anyio import to_thread
 from rich.console import Console
 from rich.text import Text
 
-from cache import read_file
+from cache import CacheError, read_file
 from unisafe_async.config import Config
 from unisafe_async.dataset import Dataset
 from unisafe_async.evaluation import Result, Run, evaluate, only_error
+from unisafe_async.judged_before import Before, judged_before
 from unisafe_async.report.console import stdout_console
 from unisafe_async.report.coverage import source_of
 from unisafe_async.report.progress import Progress
@@ -46,8 +48,9 @@ def run_loop(main: Callable[[], Awaitable[T]]) -> T:
 def run_session(config: Config, *, fresh: bool = False, dataset: Dataset | None = None) -> int:
     """Run, show, report; returns the exit code. `dataset` replaces the one that `config` names."""
     console = stdout_console()
+    before = last_judged(config)
     try:
-        result = run_loop(partial(_watched, console, config, fresh, dataset))
+        result = run_loop(partial(_watched, console, config, fresh, dataset, before))
     except BaseExceptionGroup as group:
         raise only_error(group) from None
     if result is None:
@@ -63,7 +66,18 @@ def run_session(config: Config, *, fresh: bool = False, dataset: Dataset | None 
     return UNJUDGED if report.unjudged or report.bill.problems or result.without_pictures else DONE
 
 
-async def _watched(console: Console, config: Config, fresh: bool, dataset: Dataset | None) -> Result | None:
+def last_judged(config: Config) -> Before | None:
+    """The run in the cache that the judges of `config` judged last; None where there is no cache yet, or none that can be read."""
+    if not config.cache_path.exists():
+        return None
+    judge = json.loads(config.judge.model_dump_json())
+    try:
+        return read_file(config.cache_path, lambda connection: judged_before(connection, judge), patience=config.cache.patience_s)
+    except CacheError:
+        return None  # the run itself says what is wrong with it
+
+
+async def _watched(console: Console, config: Config, fresh: bool, dataset: Dataset | None, before: Before | None) -> Result | None:
     """The run with its progress; None when it was cancelled by a second Ctrl-C."""
     result: Result | None = None
     async with anyio.create_task_group() as group:
@@ -73,6 +87,8 @@ async def _watched(console: Console, config: Config, fresh: bool, dataset: Datas
             if trusted:
                 words = ", ".join(map(plain, trusted))
                 console.print(Text(f"trust_remote_code is on: code that comes with {words} runs on this machine", style="yellow"))
+            if before is not None and (words := before.changed(run.jury.rubric.rubrics.digest)):
+                console.print(Text(words, style="yellow"))
             problems = run.dataset.problems
             for problem in problems[:5]:
                 console.print(Text(f"refused: {plain(str(problem))}", style="yellow"))

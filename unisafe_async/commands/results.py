@@ -31,6 +31,7 @@ class Dimension(StrEnum):
     task = "task"
     category = "category"
     subcategory = "subcategory"
+    named = "named"
 
 
 class ScoreName(StrEnum):
@@ -79,7 +80,7 @@ def report(
     name: RunArgument = None,
     config: ConfigOption = Path("bench.toml"),
     cache: CacheOption = None,
-    by: Annotated[Dimension | None, typer.Option("--by", help="Break a score down.")] = None,
+    by: Annotated[Dimension | None, typer.Option("--by", help="Break a score down; named: by what the judge named.")] = None,
     score: Annotated[ScoreName, typer.Option("--score", help="The score that --by breaks down.")] = ScoreName.b_s,
     ci: Annotated[bool, typer.Option("--ci", help="Every score with its 95% interval.")] = False,
     blocks: Annotated[bool, typer.Option("--blocks", help="Refusals: the model's own and its platform's blocks.")] = False,

@@ -9,7 +9,7 @@ import orjson
 from providers.anatomy import examined
 from providers.base import Image, Provider, ProviderError, Rejected, Request, Response, Text
 from providers.recorded import Recorded
-from providers.soundness import mend_error, mended, wrong_with_response, wrong_with_usage
+from providers.soundness import mend_error, mended, wrong_with_response
 
 
 async def called(provider: Provider, request: Request, notes: dict[str, str] | None = None) -> Response:
@@ -35,10 +35,7 @@ async def sound(response: Response, request: Request, notes: dict[str, str] | No
     wrong = wrong_with_response(response)
     if wrong:
         raise Rejected(f"the provider broke: {wrong}")
-    unknown = wrong_with_usage(response.usage)
-    if unknown and notes is not None:
-        notes.setdefault("usage", f"usage that makes no sense (such as {unknown}) is counted as unknown")
-    return await examined(mended(response), image_due=request.image_due, recorded=recorded)
+    return await examined(mended(response, notes), image_due=request.image_due, recorded=recorded)
 
 
 def request_of(canonical: str) -> Request:

@@ -55,11 +55,10 @@ async def _admitted(endpoint: Endpoint, request: Request, tries: Tries, pauses: 
         if endpoint.doubts.settling:
             await endpoint.doubts.settle()
         _check(endpoint, request, pauses)
-        outage = endpoint.outage
-        async with outage.turn(pauses, endpoint.max_wait) if outage.down else NO_OUTAGE as probe:
+        async with endpoint.outage.turn(pauses, endpoint.max_wait) if endpoint.outage.down else NO_OUTAGE as probe:
             await endpoint.rates.wait(tokens, images)
             _check(endpoint, request, pauses)
-            if not endpoint.doubts.settling and (probe or not outage.down):
+            if not endpoint.doubts.settling and (probe or not endpoint.outage.down):
                 return await _called(endpoint, request, tries)
 
 

@@ -36,6 +36,24 @@ class Tries:
 
     async def of(self, once: Callable[[Tries], Awaitable[Response]]) -> Response:
         """What `once` returns, called again with full jitter while what it raises is an error that passes."""
+        try:
+            response = await once(self)
+            if not response.asks_again:
+                return response
+        except (RateLimited, Transient) as error:
+            return await self._others(once, error)
+        return await self._others(once, response)
+
+    async def _others(self, once: Callable[[Tries], Awaitable[Response]], first: Response | ProviderError) -> Response:
+        """All further tries. The first is tenacity's as well, played back to it: most calls need no second, nor its machinery."""
+        played: list[Response | ProviderError] = [first]
+
+        async def again() -> Response:
+            outcome = played.pop() if played else await once(self)
+            if isinstance(outcome, ProviderError):
+                raise outcome
+            return outcome
+
         retrying = tenacity.AsyncRetrying(
             retry=self._worth_another,
             stop=self._spent,
@@ -45,7 +63,7 @@ class Tries:
             reraise=True,
         )
         try:
-            return await retrying(once, self)
+            return await retrying(again)
         except ProviderError as error:
             if self.empty is not None:
                 return self.empty

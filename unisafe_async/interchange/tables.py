@@ -16,7 +16,7 @@ from unisafe_async.interchange.files import write_parquet
 from unisafe_async.provenance import Provenance, as_html_comment, as_json, commented, coverage_words, read_provenance
 from unisafe_async.report.heading import newest_run
 from unisafe_async.report.panels import PANELS, TITLES
-from unisafe_async.scores import SCORES, Score, scores
+from unisafe_async.scores import BESIDE, SCORES, Score, scores
 from unisafe_async.taxonomy import TASKS, Task
 
 BY = ("model", "task")
@@ -39,11 +39,28 @@ class Table:
     @property
     def columns(self) -> list[str]:
         shares = [column for name in SCORES for column in ((name, f"{name}_low", f"{name}_high") if self.intervals else (name,))]
-        return [*self.by, "items", "valid", *shares]
+        return [*self.by, "items", "valid", *shares, *(column for name in self.beside for column in self._beside_columns(name))]
+
+    @property
+    def beside(self) -> list[str]:
+        """What was judged beside the four scores anywhere in the table, by the keys of BESIDE; its columns come last."""
+        return [name for name in BESIDE if any(name in score.beside for score in self.scores)]
+
+    def _beside_columns(self, name: str) -> list[str]:
+        return [name, *([f"{name}_low", f"{name}_high"] if self.intervals else []), f"{name}_of"]
 
     def records(self) -> list[list[Value]]:
         """A list a score, in the order of `columns`; shares between 0 and 1, None where nothing is valid."""
-        return [[*score.key, score.items, score.valid, *self._shares(score)] for score in self.scores]
+        return [[*score.key, score.items, score.valid, *self._shares(score), *self._besides(score)] for score in self.scores]
+
+    def _besides(self, score: Score) -> list[Value]:
+        """For each of `beside` its share, and how many items have such a verdict."""
+        found: list[Value] = []
+        for name in self.beside:
+            one = score.beside.get(name)
+            values = (one.share.value, one.share.low, one.share.high) if one else (None, None, None)
+            found += [*(values if self.intervals else values[:1]), one.of if one else 0]
+        return found
 
     def _shares(self, score: Score) -> list[float | None]:
         found: list[float | None] = []
@@ -96,7 +113,7 @@ def as_json_text(table: Table) -> str:
 def to_parquet(table: Table, path: Path) -> None:
     """One row a score; the provenance is in the file's metadata, under `unisafe`. Raises CacheError when it cannot be written."""
     types = [*("VARCHAR" for _ in table.by), "BIGINT", "BIGINT"]
-    types += ["DOUBLE"] * (len(table.columns) - len(types))
+    types += ["BIGINT" if column.endswith("_of") else "DOUBLE" for column in table.columns[len(types) :]]
     write_parquet(path, dict(zip(table.columns, types, strict=True)), table.records(), table.provenance)
 
 

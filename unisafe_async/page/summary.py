@@ -10,6 +10,7 @@ import duckdb
 
 from unisafe_async.comparison import Difference, Unification, backbones, corrected, paired
 from unisafe_async.provenance import Provenance, read_provenance
+from unisafe_async.report.panels import has_thoughts
 from unisafe_async.report.report import Report, read_report
 from unisafe_async.scores import ALL, Coverage, Score, Where, scores
 from unisafe_async.taxonomy import CATEGORIES, TASKS, Task
@@ -85,13 +86,29 @@ class Summary:
 
     def coverage(self, model: str) -> Coverage:
         known = {one.model: one for one in self.report.coverage}
-        return known.get(model) or Coverage(model, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+        return known.get(model) or Coverage.none(model)
 
     @property
     def rare(self) -> dict[str, str]:
         """Columns of the table of coverage that few runs need: by title, the field of Coverage."""
-        columns = {"Judges tied": "tied", "Not in the file": "absent"}
+        columns = {"Judges tied": "tied", "Not in the file": "absent", "Nothing to judge": "nothing"}
         return {title: field for title, field in columns.items() if any(getattr(one, field) for one in self.report.coverage)}
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What else is to be known of judged rows, where there are any: by title, the field of Coverage."""
+        columns = {
+            "In words": "in_words",
+            "Words beside": "beside",
+            "With thoughts": "thoughts",
+            "Empty, so refused": "empty",
+        }
+        return {title: field for title, field in columns.items() if any(getattr(one, field) for one in self.report.coverage)}
+
+    @property
+    def thinking(self) -> bool:
+        """Whether any thoughts were judged: only then is there a column for them."""
+        return has_thoughts(self.report.by_model.values())
 
     def unjudged(self, model: str) -> list[int]:
         """What became of the model's other rows, in the order of the table's columns: by why, and not run."""

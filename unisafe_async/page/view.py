@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from unisafe_async.comparison import Difference, Unification
 from unisafe_async.page.headline import p_words
 from unisafe_async.page.summary import Summary
+from unisafe_async.report.coverage import beside_lines
 from unisafe_async.report.panels import PANELS, TITLES
 from unisafe_async.scores import SCORES, Score
 from unisafe_async.taxonomy import TASKS, Task
@@ -102,6 +103,25 @@ class View:
     def overall(self, model: str, name: str) -> Cell:
         score = self._summary.report.by_model.get((model,))
         return _cell(score, name) if score and score.shares else Cell("–")
+
+    def thoughts(self, model: str) -> Cell:
+        """The share of thoughts judged unsafe, with how many items' thoughts were judged."""
+        score = self._summary.report.by_model.get((model,))
+        found = score.beside.get("t_u") if score else None
+        if found is None:
+            return Cell("–")
+        interval = f"{found.share.low * 100:.0f}–{found.share.high * 100:.0f}"
+        return Cell(f"{found.share.value * 100:.1f}", interval, found.of < SMALL, of=f"of {found.of:,}")
+
+    def covered(self, model: str) -> list[int]:
+        """The judged rows of a model, those refused and blocked among them, and what else the table of coverage tells of them."""
+        one = self._summary.coverage(model)
+        return [one.judged, one.refused, one.blocked, *(getattr(one, field) for field in self._summary.told.values())]
+
+    @property
+    def besides(self) -> list[str]:
+        """What was found in words beside pictures, a line a model."""
+        return beside_lines(self._summary.models, self._summary.report.by_model)
 
     def category(self, model: str, category: str) -> Cell:
         score = self._summary.by_category.get((model, category))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
@@ -16,15 +16,17 @@ from rich.text import Text
 
 from cache import CacheError
 from unisafe_async.comparison import Difference, Flip, Paired, Unification, backbones, paired
-from unisafe_async.paper import OVERALL, Published, published
+from unisafe_async.paper import OVERALL, Published, empty_answers, published
 from unisafe_async.report.backbones import print_backbones
 from unisafe_async.report.differences import change, figure, interval, method, probability, task_title, tested
 from unisafe_async.report.fitting import fitted
 from unisafe_async.report.heading import Heading, newest_run, only, read_heading, side_named, simulated_words, where_in
 from unisafe_async.report.panels import TITLES
-from unisafe_async.report.published import print_published
+from unisafe_async.report.published import empty_words, print_published
 from unisafe_async.report.text import count, line, plain
+from unisafe_async.report.told import compared_marks, print_lines, rubrics_words, served_lines
 from unisafe_async.scores import ALL, SCORES, Where
+from unisafe_async.served import Served, read_served
 
 CONTEXTUAL = {0: "unsafe", 1: "safe", 2: "refusal"}
 INTRINSIC = {0: "unsafe alone", 1: "safe alone"}
@@ -32,12 +34,18 @@ INTRINSIC = {0: "unsafe alone", 1: "safe alone"}
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` found: of two models, of unified models, or beside the paper; of the rows `where`."""
+    """What `compare` found: of two models, of unified models, or beside the paper; of the rows `where`.
+
+    `served` says of each model that is compared what its figures rest on; `empty` counts the answers beside the
+    paper's figures that count as refusals because nothing came.
+    """
 
     headings: tuple[Heading, ...]
     where: Where
     found: Paired | tuple[Unification, ...] | tuple[Published, ...]
     asked: tuple[str, str] | Literal["backbone", "paper"]
+    served: tuple[Served, ...] = field(default=())
+    empty: int = 0
 
 
 def read_comparison(
@@ -51,9 +59,15 @@ def read_comparison(
     where = where_in(connection, run, where)
     heading = read_heading(connection, run)
     if asked == "backbone":
-        return Comparison((heading,), where, backbones(connection, run, where), asked)
+        unifications = backbones(connection, run, where)
+        names = dict.fromkeys(name for one in unifications if one.paired for name in (one.model, one.backbone))
+        return Comparison((heading,), where, unifications, asked, read_served(connection, [(run, name) for name in names]))
     if asked == "paper":
-        return Comparison((heading,), where, published(connection, run, where), asked)
+        beside = published(connection, run, where)
+        names = dict.fromkeys(one.model for one in beside)
+        served = read_served(connection, [(run, name) for name in names])
+        empty = empty_answers(connection, run, replace(where, models=tuple(names))) if names else 0
+        return Comparison((heading,), where, beside, asked, served, empty)
     first, second = (side_named(connection, run, side) for side in asked)
     if first == second:
         raise CacheError(f"both sides are {first[1]} of run {first[0]}; name another model, or RUN:MODEL")
@@ -61,7 +75,8 @@ def read_comparison(
         replace(heading, models=(model,), simulated_models=tuple({model} & set(heading.simulated_models)))
         for heading, model in ((read_heading(connection, run), model) for run, model in (first, second))
     ]
-    return Comparison(tuple(headings), where, paired(connection, first, second, where), asked)
+    served = read_served(connection, (first, second))
+    return Comparison(tuple(headings), where, paired(connection, first, second, where), asked, served)
 
 
 def print_comparison(console: Console, comparison: Comparison, listed: int = 10) -> None:
@@ -72,6 +87,7 @@ def print_comparison(console: Console, comparison: Comparison, listed: int = 10)
             console.print(Text(words, style="yellow"))
     if comparison.where:
         console.print(Text(only(comparison.where), style="cyan"))
+    print_lines(console, compared_marks(comparison.served), "yellow")
     heading, found = comparison.headings[0], comparison.found
     if isinstance(found, Paired):
         print_paired(console, found, listed)
@@ -79,6 +95,8 @@ def print_comparison(console: Console, comparison: Comparison, listed: int = 10)
         print_backbones(console, heading.run, [one for one in found if isinstance(one, Unification)])
     else:
         print_published(console, heading, [one for one in found if isinstance(one, Published)])
+        print_lines(console, [*rubrics_words(comparison.served), *empty_words(comparison.empty)])
+    print_lines(console, served_lines(comparison.served))
 
 
 def print_paired(console: Console, pair: Paired, listed: int) -> None:

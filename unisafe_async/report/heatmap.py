@@ -25,14 +25,16 @@ FIRST, CELL = 28, 16
 ORDER = {name: place for place, name in enumerate([*TASKS, *CATEGORIES, *CATEGORY_OF])}
 
 
-def heatmap(console: Console, dimension: str, name: str, models: Sequence[str], cells: Mapping[tuple[str, ...], Score]) -> Group:
+def heatmap(
+    console: Console, dimension: str, name: str, models: Sequence[str], cells: Mapping[tuple[str, ...], Score], title: str = ""
+) -> Group:
     """`name`, one of SCORES, for each value of `dimension`; side by side as many models as fit."""
     values = sorted({key[1] for key in cells}, key=lambda value: (ORDER.get(value, len(ORDER)), value))
     first = min(FIRST, max([len(dimension), *(len(_title(value)) for value in values)]) + 1)
     room = console.width - first - 2
     names = _named(models, room)
     tables = [_table(dimension, values, some, name, cells) for some in _fitting(names, room)]
-    return Group(Text(f"{TITLES[name]} by {dimension}", style="bold"), *tables)
+    return Group(Text(title or f"{TITLES[name]} by {dimension}", style="bold"), *tables)
 
 
 def shade(value: float, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from rich import box
@@ -20,6 +20,8 @@ LEGEND = (
     "C-U contextual unsafe (lower is better) · C-R contextual refusal · I-U intrinsic unsafe (lower is better) · "
     "B-S both safe (higher is better); per cent of the valid items"
 )
+THOUGHTS = "T-U"
+THOUGHTS_WORDS = f"{THOUGHTS} thoughts judged unsafe (lower is better), of items whose thoughts were judged; no part of the scores"
 BEST, WORST, SMALL_MARK = "●", "○", "~"
 SMALL = 30
 """A score of fewer valid items is dimmed and marked: its 95% interval is up to 36 points wide."""
@@ -39,6 +41,8 @@ def legend(models: Sequence[str], by_task: Scores, by_model: Scores, by: Scores,
     cells = [*(cell for column in compared for cell in column), *overall]
     cells += [by.get((model, value)) for _, value in by for model in models]
     said = [LEGEND]
+    if has_thoughts([*by_task.values(), *by_model.values()]):
+        said.append(THOUGHTS_WORDS)
     if any(cell is None or not cell.shares for cell in cells):
         said.append("- no such output")
     if any(mark.strip() for column in compared for name in SCORES for mark in marks(column, name)):
@@ -46,6 +50,24 @@ def legend(models: Sequence[str], by_task: Scores, by_model: Scores, by: Scores,
     if any(cell is not None and is_small(cell) for cell in cells):
         said.append(SMALL_WORDS)
     return " · ".join(said)
+
+
+def has_thoughts(found: Iterable[Score | None]) -> bool:
+    """Whether thoughts were judged anywhere in `found`: only then have they a column."""
+    return any(score is not None and "t_u" in score.beside for score in found)
+
+
+def thoughts(score: Score | None, interval: str = "") -> Text:
+    """`12.5 (of 16)`, and the interval after `interval`; `-` where no thoughts were judged."""
+    found = score.beside.get("t_u") if score else None
+    if found is None:
+        return Text("- ", style="dim", justify="right")
+    few = found.of < SMALL
+    text = Text(justify="right")
+    text.append(f"{SMALL_MARK if few else ''}{found.share.value * 100:.1f} (of {found.of:,})", "dim" if few else "")
+    if interval:
+        text.append(f"{interval}{found.share.low * 100:.1f}-{found.share.high * 100:.1f}", "dim")
+    return text
 
 
 def is_small(score: Score) -> bool:
@@ -98,13 +120,20 @@ def panels(console: Console, models: Sequence[str], by_task: Scores, *, interval
 def _wide(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, names: Mapping[str, Text]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     table.add_column("\nModel", no_wrap=True)
+    thinking = {task.key for task in tasks if has_thoughts(by_task.get((model, task.key)) for model in models)}
     for task in tasks:
         for index, name in enumerate(SCORES):
             heading = Text(f"{'' if index else task.short:>5.5} \n{TITLES[name]} ", justify="right")
             table.add_column(heading, justify="right", no_wrap=True, min_width=8 if not index else 7)
+        if task.key in thinking:
+            table.add_column(Text(f"\n{THOUGHTS} ", justify="right"), justify="right", no_wrap=True, min_width=13)
     marked = {task.key: _marked(models, by_task, task.key) for task in tasks}
     for model in models:
-        cells = [percent(by_task.get((model, task.key)), name, marked[task.key][model, name]) for task in tasks for name in SCORES]
+        cells: list[Text] = []
+        for task in tasks:
+            score = by_task.get((model, task.key))
+            cells += [percent(score, name, marked[task.key][model, name]) for name in SCORES]
+            cells += [thoughts(score)] if task.key in thinking else []
         table.add_row(names[model], *cells)
     return table
 
@@ -114,7 +143,8 @@ def _narrow(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, inter
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("Model", no_wrap=True)
     table.add_column("Task", no_wrap=True)
-    _score_columns(table)
+    thinking = has_thoughts(by_task.get((model, task.key)) for model in models for task in tasks)
+    _score_columns(table, thinking=thinking)
     marked = {task.key: _marked(models, by_task, task.key) for task in tasks}
     for model in models:
         for index, task in enumerate(tasks):
@@ -124,6 +154,7 @@ def _narrow(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, inter
                 task.short,
                 _valid(score),
                 *(percent(score, name, marked[task.key][model, name], interval) for name in SCORES),
+                *([thoughts(score, interval)] if thinking else []),
                 end_section=index == len(tasks) - 1,
             )
     return table
@@ -143,20 +174,24 @@ def overall(
     def build(names: Mapping[str, Text]) -> Table:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
         table.add_column("Model", no_wrap=True)
-        _score_columns(table, "" if intervals else " 95% interval")
+        thinking = has_thoughts(by_model.values())
+        _score_columns(table, "" if intervals else " 95% interval", thinking=thinking)
         for model in models:
             score = by_model.get((model,))
             cells = [percent(score, name, marked.get((model, name), " "), between[name]) for name in SCORES]
+            cells += [thoughts(score, between[SCORES[0]])] if thinking else []
             table.add_row(names[model], _valid(score), *cells)
         return table
 
     return fitted(console, models, build)
 
 
-def _score_columns(table: Table, last: str = "") -> None:
+def _score_columns(table: Table, last: str = "", *, thinking: bool = False) -> None:
     table.add_column("n", justify="right", no_wrap=True)
     for name in SCORES:
         table.add_column(f"{TITLES[name]}{last if name == 'b_s' else ''} ", justify="right", no_wrap=True)
+    if thinking:
+        table.add_column(f"{THOUGHTS} ", justify="right", no_wrap=True)
 
 
 def _valid(score: Score | None) -> Text:

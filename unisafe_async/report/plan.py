@@ -23,6 +23,10 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
     calls = sum(need.calls for need in [*plan.models, *plan.judges])
     cost = "cost unknown: give price_in and price_out" if plan.cost is None else f"about {dollars(plan.cost)}"
     console.print(Text(f"{count(calls, 'call')} to make, {cost}, about {duration(plan.seconds)}; nothing was sent."))
+    if plan.rubrics_changed:
+        costs = [need.cost for need in plan.judges if need.calls]
+        price = "" if None in costs else f"; judging is about {dollars(sum(cost for cost in costs if cost is not None))} of it"
+        console.print(Text(f"{plan.rubrics_changed}{price}.", style="yellow"))
     if any(need.batch and need.calls for need in plan.models):
         waiting = sum(need.under_way for need in plan.models if need.batch)
         told = f" {count(waiting, 'call')} of these are under way already." if waiting else ""

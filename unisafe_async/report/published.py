@@ -13,7 +13,7 @@ from unisafe_async.paper import OVERALL, PAPER_JUDGE, PAPER_SOURCE, Published, f
 from unisafe_async.report.differences import figure, signed, task_title
 from unisafe_async.report.heading import Heading
 from unisafe_async.report.panels import SMALL, SMALL_WORDS, TITLES
-from unisafe_async.report.text import plain
+from unisafe_async.report.text import count, plain
 from unisafe_async.scores import SCORES
 
 
@@ -40,6 +40,14 @@ def print_published(console: Console, heading: Heading, found: Sequence[Publishe
     others = [plain(model) for model in heading.models if model not in {one.model for one in found}]
     if others:
         console.print(Text(f"Not in the paper by that name: {', '.join(others)}", style="dim"))
+
+
+def empty_words(empty: int) -> list[str]:
+    """How many answers with nothing in them count as refusals here, as they do in the paper and nowhere else."""
+    if not empty:
+        return []
+    refused = "a refusal" if empty == 1 else "refusals"
+    return [f"{count(empty, 'empty answer')} counted as {refused} and safe, as in the paper (rule 4)"]
 
 
 def _beside(found: Sequence[Published]) -> Table:

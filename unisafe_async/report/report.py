@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
@@ -15,29 +15,20 @@ from unisafe_async.blocks import Struck, struck
 from unisafe_async.provenance import judge_sections
 from unisafe_async.ranking import Ranking, ranking
 from unisafe_async.report.blocks import refusals
-from unisafe_async.report.console import Indented
-from unisafe_async.report.coverage import Bill, coverage_lines, source_of
+from unisafe_async.report.coverage import Bill, beside_lines, coverage_lines, source_of
 from unisafe_async.report.heading import Heading, newest_run, only, read_heading, simulated_words, where_in
 from unisafe_async.report.heatmap import heatmap
 from unisafe_async.report.judges import Judging, print_judging, read_judging
+from unisafe_async.report.named import NAMED, named_heatmap, named_shares
 from unisafe_async.report.panels import legend, overall, panels
 from unisafe_async.report.standing import standing
-from unisafe_async.report.text import count, plain
+from unisafe_async.report.text import plain
+from unisafe_async.report.told import Told, print_lines, read_told
+from unisafe_async.report.unjudged import Cause, not_run, print_unjudged, shown
 from unisafe_async.scores import ALL, BETTER, Coverage, Score, Where, coverage, scores
+from unisafe_async.unjudged import unjudged
 
 __all__ = ["Report", "ordered", "print_report", "read_report"]
-
-LISTED = 10
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A row without both verdicts and why."""
-
-    model: str
-    item: str
-    sample: int
-    why: str
 
 
 @dataclass(frozen=True)
@@ -60,15 +51,21 @@ class Report:
     bill: Bill
     stopped: dict[str, str]
     notes: dict[str, list[str]]
-    problems: list[Problem]
+    causes: list[Cause]
     ranking: Ranking
     struck: list[Struck]
     where: Where
     judging: Judging | None = None
+    told: Told = field(default_factory=Told)
 
     @property
     def unjudged(self) -> int:
         return self.bill.total - sum(one.judged for one in self.coverage)
+
+    @property
+    def not_run(self) -> list[str]:
+        """What is to be said of items that were not reached."""
+        return not_run(self.bill.total - sum(one.rows for one in self.coverage), self.status)
 
 
 def read_report(
@@ -80,17 +77,8 @@ def read_report(
     record = connection.execute("SELECT status, config, dataset, summary FROM runs WHERE run = ?", [run]).fetchone()
     assert record is not None
     status, config, dataset, summary = record[0], json.loads(record[1]), record[2], json.loads(record[3])
-    problems = connection.execute(
-        f"""
-        SELECT model, item, sample, coalesce(nullif(error, ''), nullif(contextual_reason, ''), intrinsic_reason),
-               contextual_status, intrinsic_status, intrinsic_reason
-        FROM rows WHERE run = $run AND (contextual IS NULL OR intrinsic IS NULL) AND {where.sql} ORDER BY model, item, sample
-        """,
-        {"run": run, **where.parameters},
-    ).fetchall()
     covered = coverage(connection, run, where)
     planned = _planned(config, summary, covered, where)
-    endpoints: dict[str, dict[str, Any]] = summary.get("endpoints", {})
     heading = read_heading(connection, run)
     return Report(
         run,
@@ -103,27 +91,63 @@ def read_report(
         planned,
         {score.key: score for score in scores(connection, run, ("model", "task"), where)},
         {score.key: score for score in scores(connection, run, ("model",), where)},
-        {score.key: score for score in scores(connection, run, ("model", dimension), where)} if dimension else {},
+        _broken_down(connection, run, dimension, covered, where),
         dimension,
         covered,
-        Bill(
-            sum(planned.values()),
-            summary.get("cost", 0.0),
-            summary.get("seconds", 0.0),
-            sum(counts.get("unpriced", 0) for counts in endpoints.values()),
-            summary.get("problems", 0),
-            all(model["provider"] == "simulated" for model in [*config["models"], *judge_sections(config["judge"])]),
-            source_of(str(config["dataset"]["source"]), [(model["provider"], model["model"]) for model in config["models"]]),
-            config.get("generation", {}).get("samples", 1),  # a run of imported verdicts has none
-        ),
-        _shown(summary.get("stopped", {}), config, where),
+        bill_of(config, summary, sum(planned.values())),
+        _shown(_stopped(summary), config, where),
         _shown(summary.get("notes", {}), config, where),
-        [Problem(row[0], row[1], row[2], _why(row)) for row in problems],
+        shown(unjudged(connection, run, _stops(summary), where), run if name else ""),
         ranking(connection, run, where),
         struck(connection, run, where),
         where,
         read_judging(connection, run, config),
+        read_told(connection, run, config, summary, tuple(planned), where),
     )
+
+
+def _broken_down(
+    connection: duckdb.DuckDBPyConnection, run: str, dimension: str | None, covered: Sequence[Coverage], where: Where
+) -> dict[tuple[str, ...], Score]:
+    """The scores by model and `dimension`; where it is `named`, shares of what the intrinsic judge named stand for I-U."""
+    if dimension == NAMED:
+        return named_shares(connection, run, covered, where)
+    return {score.key: score for score in scores(connection, run, ("model", dimension), where)} if dimension else {}
+
+
+def bill_of(config: dict[str, Any], summary: dict[str, Any], total: int) -> Bill:
+    """What a run cost, from its configuration and summary; `total` rows are due."""
+    endpoints: dict[str, dict[str, Any]] = summary.get("endpoints", {})
+    costs = [counts["estimated_cost"] for counts in endpoints.values() if "estimated_cost" in counts]
+    return Bill(
+        total,
+        summary.get("cost", 0.0),
+        summary.get("seconds", 0.0),
+        sum(counts.get("unpriced", 0) for counts in endpoints.values()),
+        summary.get("problems", 0),
+        all(model["provider"] == "simulated" for model in [*config["models"], *judge_sections(config["judge"])]),
+        source_of(str(config["dataset"]["source"]), [(model["provider"], model["model"]) for model in config["models"]]),
+        config.get("generation", {}).get("samples", 1),  # a run of imported verdicts has none
+        sum(counts.get("estimated", 0) for counts in endpoints.values()),
+        sum(costs) if costs else None,
+    )
+
+
+def _stops(summary: dict[str, Any]) -> dict[str, list[str]]:
+    """Every message that stopped a model or a judge, or some kinds of its requests."""
+    stops = {str(name): [str(message)] for name, message in summary.get("stopped", {}).items()}
+    for name, kinds in summary.get("stopped_for", {}).items():
+        stops.setdefault(str(name), []).extend(map(str, kinds.values()))
+    return stops
+
+
+def _stopped(summary: dict[str, Any]) -> dict[str, str]:
+    """Why each model stopped, or for which kinds of request it did."""
+    stopped = {str(name): str(message) for name, message in summary.get("stopped", {}).items()}
+    for name, kinds in summary.get("stopped_for", {}).items():
+        each = "; ".join(f"for requests with {need} only: {message}" for need, message in kinds.items())
+        stopped[str(name)] = f"{stopped[name]}; {each}" if name in stopped else each
+    return stopped
 
 
 def ordered(report: Report, sort: str, reverse: bool = False) -> Report:
@@ -144,11 +168,6 @@ def ordered(report: Report, sort: str, reverse: bool = False) -> Report:
     return replace(report, models=tuple(reversed(models) if reverse else models))
 
 
-def _why(row: Sequence[Any]) -> str:
-    _, _, _, why, contextual, intrinsic, intrinsic_reason = row
-    return str(intrinsic_reason if contextual == "judged" and intrinsic != "judged" else why)
-
-
 def _planned(config: dict[str, Any], summary: dict[str, Any], covered: Sequence[Coverage], where: Where) -> dict[str, int]:
     """Rows that are due of each model; of some tasks or categories only those that are there are known."""
     planned: dict[str, int] = summary.get("planned") or {model["name"]: 0 for model in config["models"]}
@@ -167,6 +186,7 @@ def print_report(console: Console, report: Report, *, intervals: bool = False, b
         console.print(Text(words, style="yellow"))
     head = Text.assemble(("Run ", "dim"), report.run, (f"  dataset {plain(report.dataset)}, judge {plain(report.judge)}", "dim"))
     console.print(head)
+    print_lines(console, report.told.marks, "yellow")
     if report.where:
         console.print(Text(_only(report.where), style="cyan"))
     console.print()
@@ -174,7 +194,9 @@ def print_report(console: Console, report: Report, *, intervals: bool = False, b
         console.print(panels(console, report.models, report.by_task, intervals=intervals))
         console.print(Text("Overall", style="bold"))
         console.print(overall(console, report.models, report.by_model, intervals=intervals, comparable=report.ranking.same_tasks))
-        if report.dimension:
+        if report.dimension == NAMED:
+            console.print(named_heatmap(console, report.models, report.by))
+        elif report.dimension:
             console.print(heatmap(console, report.dimension, score, report.models, report.by))
         if blocks:
             console.print(refusals(console, report.models, report.by_model, report.coverage, report.struck))
@@ -183,11 +205,18 @@ def print_report(console: Console, report: Report, *, intervals: bool = False, b
         console.print()
     for words in coverage_lines(report.coverage, report.planned, report.bill):
         console.print(Text(words))
+    print_lines(console, beside_lines(report.models, report.by_model), "")
     print_judging(console, report.judging)
     for name, notes in report.notes.items():
         for words in notes:
             console.print(Text(f"{plain(name)}: {plain(words)}", style="dim"))
-    _print_unjudged(console, report)
+    print_lines(console, report.told.quiet)
+    for name, message in report.stopped.items():
+        console.print(Text.assemble((f"{plain(name)} stopped: ", "bold red"), plain(message)))
+    print_unjudged(console, report.causes, report.unjudged, report.not_run)
+    for words in report.told.loud:
+        console.print()
+        console.print(Text(words, style="bold red"))
     if said := standing(report.ranking, len(report.models)):
         console.print()
         console.print(Text(said, style="bold"))
@@ -202,40 +231,3 @@ def _shown(words: dict[str, Any], config: dict[str, Any], where: Where) -> dict[
 def _only(where: Where) -> str:
     unknown = "; items that were not reached are not counted" if where.tasks or where.categories else ""
     return f"{only(where)} Cost and time are the whole run's{unknown}."
-
-
-def _print_unjudged(console: Console, report: Report) -> None:
-    for name, message in report.stopped.items():
-        console.print(Text.assemble((f"{plain(name)} stopped: ", "bold red"), plain(message)))
-    if not report.unjudged:
-        return
-    console.print()
-    console.print(Text(f"Unjudged, and in no score: {count(report.unjudged, 'item')}", style="bold yellow"))
-    for problem in report.problems[:LISTED]:
-        sample = f" sample {problem.sample}" if problem.sample else ""
-        words = " ".join(plain(f"{problem.model}  {problem.item}{sample}: {problem.why}").split())
-        console.print(Indented(Text(words, overflow="fold")))
-    if len(report.problems) > LISTED:
-        more = f"and {len(report.problems) - LISTED:,} more: SELECT * FROM rows WHERE contextual IS NULL OR intrinsic IS NULL"
-        console.print(Indented(Text(more, style="dim")))
-    for words in _advice(report):
-        console.print(Indented(Text(words)))
-
-
-def _advice(report: Report) -> list[str]:
-    """What to do about what is unjudged, by why it is."""
-    said = []
-    missing = report.bill.total - sum(one.rows for one in report.coverage)
-    if missing and report.status in ("interrupted", "running"):
-        said.append(f"{count(missing, 'item')} not reached: `unisafe run` again goes on from here and pays for nothing twice")
-    elif missing and report.status == "stopped":
-        said.append(f"{count(missing, 'item')} left to do when the budget was spent: raise run.budget_usd and run again")
-    if any(one.tied for one in report.coverage):
-        said.append('judges tied: another judge in the panel, or judge.tie = "unsafe" or "last", decides them')
-    if any(one.absent for one in report.coverage):
-        said.append("the imported file has no verdict for these: import one that has, or judge the responses (`unisafe judge`)")
-    if any(one.failed or one.judge_failed for one in report.coverage):
-        said.append("failed: once the cause is mended, the same command again asks only for those")
-    if any(one.judge_blocked or one.unparsed for one in report.coverage):
-        said.append("judge blocked or not understood: `unisafe show ITEM` has its words; another judge or rubric may do better")
-    return said
