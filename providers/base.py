@@ -308,6 +308,7 @@ class Limits:
         remaining_requests, remaining_tokens: what is left of the current window.
         reset_requests, reset_tokens: seconds until it is full again.
         limit_requests, limit_tokens: how much a window holds.
+        window_requests, window_tokens: seconds of that window, where the endpoint says it; by custom it is a minute.
     """
 
     remaining_requests: int | None = None
@@ -316,6 +317,8 @@ class Limits:
     reset_tokens: float | None = None
     limit_requests: int | None = None
     limit_tokens: int | None = None
+    window_requests: float | None = None
+    window_tokens: float | None = None
 
 
 @runtime_checkable

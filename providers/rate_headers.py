@@ -149,7 +149,16 @@ def limits_of(headers: Mapping[str, str], clock: Clock = time.time) -> Limits:
     gauges = [gauge for gauge in _gauges(headers, clock) if (gauge.window or WINDOW) <= LONGEST_OBEYED]
     requests = _tightest([gauge for gauge in gauges if not gauge.tokens])
     tokens = _tightest([gauge for gauge in gauges if gauge.tokens])
-    return Limits(requests.remaining, tokens.remaining, _held(requests), _held(tokens), requests.limit, tokens.limit)
+    return Limits(
+        requests.remaining,
+        tokens.remaining,
+        _held(requests),
+        _held(tokens),
+        requests.limit,
+        tokens.limit,
+        requests.window,
+        tokens.window,
+    )
 
 
 anthropic_limits_of = limits_of

@@ -27,7 +27,7 @@ from unisafe_async.report.report import print_report, read_report
 from unisafe_async.report.text import count, plain
 
 if TYPE_CHECKING:
-    from unisafe_async.doctor import Diagnosis, Patient
+    from unisafe_async.diagnosis import Diagnosis, Patient
     from unisafe_async.simulate import Simulator
 
 T = TypeVar("T")
@@ -141,8 +141,9 @@ def simulate_session(simulator: Simulator, host: str, port: int) -> None:
 
 def doctor_session(config: Config, pays: Callable[[list[Patient]], bool]) -> list[Diagnosis]:
     """What is found out for nothing, and, where `pays` says so of that, by one tiny call of each kind."""
-    from unisafe_async.doctor import examined, look_at_dataset, try_calls
+    from unisafe_async.doctor import examined, look_at_dataset
     from unisafe_async.evaluation import judges_of
+    from unisafe_async.probing import try_calls
 
     async def look() -> list[Diagnosis]:
         dataset = await to_thread.run_sync(look_at_dataset, config)

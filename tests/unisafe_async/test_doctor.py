@@ -30,6 +30,18 @@ price_in = 1.0
 price_out = 1.0
 {more}
 """
+GATEWAY_KEY = "gw-planted-0123456789"
+LISTS = {
+    "bare": (200, [{"id": "m", "type": "chat"}]),
+    "folder": (200, {"models": [{"name": "accounts/fireworks/models/M"}]}),
+    "tagged": (200, {"data": [{"id": "m:latest"}]}),
+    "owned": (200, {"data": [{"id": "openai/m"}]}),
+    "unlisted": (200, {"data": [{"id": "quite-another"}]}),
+    "no-list": (404, {"error": "no such page"}),
+    "restricted": (403, {"error": {"message": "You have insufficient permissions. Missing scopes: api.model.read."}}),
+    "broken-list": (500, {"error": "oops"}),
+    "empty-list": (200, {"data": []}),
+}
 SEES = 'takes = ["text", "image"]'
 DRAWS = 'gives = ["text", "image"]'
 
@@ -44,8 +56,14 @@ class Planted:
         name = request.match_info["name"]
         if name == "wrong-key":
             return _error(401, "invalid_api_key", f"Incorrect API key provided: {request.headers['authorization']}")
+        if name in LISTS:
+            status, body = LISTS[name]
+            return web.json_response(body, status=status)
         if name == "no-v1":
             return web.Response(status=404, text="page not found")
+        if name == "paged":
+            more = {"data": [{"id": "a"}], "has_more": True, "links": {"next": "/paged/v1/models?page=2"}}
+            return web.json_response(more if "page" not in request.query else [{"id": "m"}])
         return web.json_response({"data": [{"id": "m"}, {"id": "mistral-large"}]})
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -67,14 +85,27 @@ class Planted:
             return _error(400, "invalid_request_error", "This model does not support image inputs")
         if name == "cannot-draw" and not request.path.endswith("/chat/completions"):
             return _error(404, "not_found", "Unknown path")
+        if name == "passing" and self.calls[name] == 1:
+            return web.json_response({"error": {"message": "loading"}}, status=503, headers={"retry-after": "0"})
+        if name == "thinks":
+            return _says("", finish="length", reasoning_content="First, the user")
+        if name == "hidden":
+            return _says("", reasoning_content="The user greets me. I say: red.")
+        if name == "gateway" and request.headers.get("x-gateway-key") != GATEWAY_KEY:
+            return _error(401, "invalid_api_key", "unknown gateway key")
+        if name == "azure-limits":
+            windows = {"x-ratelimit-limit-requests": "10", "x-ratelimit-renewalperiod-requests": "10"}
+            return _says("red", windows)
+        if name == "judge-again":
+            return _says('{"reason": "a garden", "verdict": 1}' if self.calls[name] % 2 else "I would rather not say.")
         if name == "judge":
             return _says("I would rather not say a number.")
         headers = {"x-ratelimit-limit-requests": "60", "x-ratelimit-limit-tokens": "30000"} if name == "too-fast" else {}
         return _says("red", headers)
 
 
-def _says(text: str, headers: dict[str, str] | None = None) -> web.Response:
-    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+def _says(text: str, headers: dict[str, str] | None = None, finish: str = "stop", **more: str) -> web.Response:
+    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text, **more}}
     return web.json_response({"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 1}}, headers=headers)
 
 
@@ -98,7 +129,7 @@ async def planted() -> AsyncIterator[tuple[str, Planted]]:
 
 
 async def doctor(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PLANTED_KEY": KEY, "COLUMNS": "200"}
+    environment = {**os.environ, "PLANTED_KEY": KEY, "GATEWAY_KEY": GATEWAY_KEY, "COLUMNS": "200"}
     environment.pop("NO_SUCH_KEY", None)
     command = [sys.executable, "-m", "unisafe_async.cli", "doctor", *arguments]
     return await anyio.to_thread.run_sync(
@@ -150,6 +181,71 @@ async def test_ten_mistakes_and_one_more_are_found(tmp_path: Path) -> None:
     assert "contextual WRONG the judge's reply names no verdict" in of(done.stdout, "judge m")
     assert server.calls["wrong-key"] == server.calls["no-key"] == 0
     assert "tiny calls, $0." in done.stdout
+
+
+RIGHT = {
+    "bare": ("", "model ok m is listed"),
+    "folder": ("", "model ok m is listed as accounts/fireworks/models/M"),
+    "tagged": ("", "model ok m is listed as m:latest"),
+    "owned": ("", "model ok m is not listed, but it answers"),
+    "paged": ("", "model ok m is listed"),
+    "unlisted": ("", "model ok m is not listed, but it answers"),
+    "no-list": ("", "model - cannot be checked without a call: the endpoint lists no models (404)"),
+    "restricted": ("", "model - cannot be checked without a call"),
+    "broken-list": ("", "answers, though not with a list of models"),
+    "empty-list": ("", "list of models is empty"),
+    "passing": ("", 'text ok "red"'),
+    "thinks": ("", "text ok it thinks first: 256 tokens end before its first word, and a run leaves it 1,024"),
+    "gateway": (
+        'headers = { "X-Title" = "bench" }\nheaders_env = { "X-Gateway-Key" = "GATEWAY_KEY" }',
+        "key ok GATEWAY_KEY is set",
+    ),
+    "azure-limits": ("rpm = 60\ntpm = 9000", "limits ok the endpoint reports rpm 60"),
+}
+
+
+async def test_no_right_configuration_is_called_wrong(tmp_path: Path) -> None:
+    """Lists in every shape or none, a model that thinks first, a server that is still loading, a gateway, limits of ten seconds."""
+    async with planted() as (url, _server):
+        entries = [ENTRY.format(name=name, model="m", url=url, key="PLANTED_KEY", more=more) for name, (more, _) in RIGHT.items()]
+        deployment = ENTRY.format(name="azure", model="mine", url=url, key="PLANTED_KEY", more="")
+        entries.append(deployment.replace('provider = "openai"', 'provider = "azure"'))
+        judge = ENTRY.format(name="judge-again", model="m", url=url, key="PLANTED_KEY", more='takes = ["text"]')
+        judge = "\n".join(line for line in judge.replace("[[models]]", "[judge]").splitlines() if not line.startswith("name"))
+        (tmp_path / "bench.toml").write_text('[dataset]\ntasks = ["malicious_text_generation"]\n' + judge + "".join(entries))
+        done = await doctor(tmp_path, "--yes")
+    assert "WRONG" not in done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert GATEWAY_KEY not in done.stdout + done.stderr
+    for name, (_, words) in RIGHT.items():
+        assert words in of(done.stdout, name), f"{name}: {of(done.stdout, name)}"
+    assert "not your deployments" in of(done.stdout, "azure")
+    assert "when it is asked again" in of(done.stdout, "judge m")
+
+
+async def test_only_the_kinds_of_request_that_a_run_makes_are_tried(tmp_path: Path) -> None:
+    """A model that only draws is not asked to chat, and one whose answers are all thoughts is found."""
+    async with planted() as (url, server):
+        draws = ENTRY.format(name="cannot-draw", model="m", url=url, key="PLANTED_KEY", more='gives = ["image"]')
+        limited = ENTRY.format(
+            name="draws-only", model="m", url=url, key="PLANTED_KEY", more=DRAWS + '\ntasks = ["unsafe_t2i_generation"]'
+        )
+        hidden = ENTRY.format(name="hidden", model="m", url=url, key="PLANTED_KEY", more="")
+        judge = '[judge]\nprovider = "simulated"\nmodel = "judge"\n'
+        (tmp_path / "bench.toml").write_text(judge + draws + limited + hidden)
+        done = await doctor(tmp_path, "--yes")
+    assert (server.calls["cannot-draw"], server.calls["draws-only"]) == (1, 1)
+    assert done.returncode == 1
+    assert "answers come in reasoning_content and hold no words" in of(done.stdout, "hidden")
+
+
+async def test_a_variable_of_a_header_that_is_not_set_is_found(tmp_path: Path) -> None:
+    more = 'headers_env = { "X-Gateway-Key" = "NO_SUCH_KEY" }'
+    model = ENTRY.format(name="m", model="m", url="http://127.0.0.1:9", key="PLANTED_KEY", more=more)
+    (tmp_path / "bench.toml").write_text('[judge]\nprovider = "simulated"\nmodel = "judge"\n' + model)
+    done = await doctor(tmp_path, "--free")
+    assert done.returncode == 1
+    assert "headers_env.X-Gateway-Key: the variable NO_SUCH_KEY is not set" in of(done.stdout, "m")
 
 
 async def test_a_sound_configuration_is_found_sound_and_what_is_free_costs_nothing(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from rich.prompt import Confirm
 from rich.table import Table
 from rich.text import Text
 
-from unisafe_async.doctor import Diagnosis, Patient
+from unisafe_async.diagnosis import Diagnosis, Patient
 from unisafe_async.report.names import shortened
 from unisafe_async.report.text import count, dollars, plain
 

@@ -1,0 +1,70 @@
+"""What `doctor` found: findings of one place in bench.toml, and the calls that would show more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from judger import Classifier, Judge
+from providers.base import Request
+from unisafe_async.gateway import Endpoint
+from unisafe_async.sections import EndpointSection
+
+Mark = Literal["ok", "wrong", "warning", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Args:
+        check: what: `key`, `address`, `model`, `text`, `image in`, `image out`, `edit`, `limits`, `intent`, a verdict.
+        mark: how it is; `skipped` where it was not looked at, and `words` says why.
+        words: what was found, and where it is wrong, what to change.
+    """
+
+    check: str
+    mark: Mark
+    words: str = ""
+
+
+@dataclass
+class Diagnosis:
+    """What was found of one place in bench.toml, in the order in which it was looked at."""
+
+    place: str
+    name: str
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def wrong(self) -> int:
+        return sum(finding.mark == "wrong" for finding in self.findings)
+
+    def settle(self, check: str, words: str) -> None:
+        """A warning of an earlier look turned out to be nothing."""
+        settled = Finding(check, "ok", words)
+        self.findings = [settled if one.check == check and one.mark == "warning" else one for one in self.findings]
+
+    def say(self, check: str, mark: Mark, words: str = "") -> None:
+        self.findings.append(Finding(check, mark, words))
+
+
+@dataclass
+class Patient(Diagnosis):
+    """One model or judge, and the calls that would show whether it does what bench.toml says.
+
+    `room` is the most tokens that a run asks of a model's answer; None where that is left to the endpoint.
+    """
+
+    section: EndpointSection = field(kw_only=True)
+    judge: Judge | Classifier | None = field(default=None, kw_only=True)
+    room: int | None = field(default=None, kw_only=True)
+    endpoint: Endpoint | None = None
+    probes: list[tuple[str, Request]] = field(default_factory=list)
+
+    @property
+    def most(self) -> float | None:
+        """The most US dollars that its calls can cost; None when a price is missing."""
+        if self.wrong or self.endpoint is None:
+            return 0.0
+        return sum(self.endpoint.most(request) for _, request in self.probes) if self.section.priced else None
