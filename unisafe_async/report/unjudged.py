@@ -66,13 +66,19 @@ def shown(groups: Iterable[Group], run: str = "") -> list[Cause]:
     return [
         Cause(
             group.rows,
-            TITLES[group.why].format(who=_cut(group.who, WIDTH), words=_cut(group.words, WIDTH) or "no reason given"),
+            TITLES[group.why].format(who=_cut(group.who, WIDTH), words=_cut(_words(group), WIDTH) or "no reason given"),
             _replied(group),
             _advice(group),
             f"unisafe show {plain(quote(group.item))}{named}",
         )
         for group in groups
     ]
+
+
+def _words(group: Group) -> str:
+    """The message, or of an answer with nothing to judge the few words for it: what to do stands below."""
+    short = cause_of(group.words) if group.why == "nothing" else ""
+    return short if short in OF_NOTHING else group.words
 
 
 def _replied(group: Group) -> str:
