@@ -21,7 +21,7 @@ import duckdb
 from cache.errors import CacheError
 from cache.file import CacheFile
 from cache.records import now
-from cache.schema import VERSION
+from cache.schema import ADDED, VERSION
 from providers.base import digest_of
 
 FORMAT = 1
@@ -149,6 +149,13 @@ def _ending(media_type: str) -> str:
 def _file_digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def table_of(folder: Path, table: str, cache_format: int) -> str:
+    """SQL of an archive's table with today's columns: those that its version did not know are empty, as in its cache."""
+    new = [column.split() for newer, tables in ADDED.items() if newer > cache_format for column in tables.get(table, ())]
+    empty = "".join(f", NULL::{kind} AS {name}" for name, kind in new)
+    return f"(SELECT *{empty} FROM read_parquet({quoted(str(folder / f'{table}.parquet'))}))"
 
 
 def quoted(text: str) -> str:

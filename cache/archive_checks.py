@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import IO, Any
 
 import duckdb
+import orjson
 
-from cache.archive import FORMAT, MANIFEST, NOTES, TABLES, Connection, quoted
+from cache.archive import FORMAT, MANIFEST, NOTES, TABLES, Connection, quoted, table_of
 from cache.errors import CacheError
 from cache.schema import CREATE, VERSION
 from providers.base import digest_of
 
+OLDEST = 2
+"""The oldest cache format that archives were ever written in."""
 UNPACKED = 200
 """How many times larger than itself a Parquet file may unpack to, beyond a gigabyte."""
 BLOCK = 1024 * 1024
@@ -85,10 +88,10 @@ def _check_manifest(source: Path, manifest: object) -> None:
                 f"{source} was made by a newer version of unisafe-async ({key} {found}, this one reads {ours}); "
                 "upgrade unisafe-async; nothing was imported"
             )
-    if manifest["cache_format"] < VERSION:
+    if manifest["cache_format"] < OLDEST:
         raise CacheError(
             f"{source} was made by an older version of unisafe-async (cache_format {manifest['cache_format']}, this one reads "
-            f"{VERSION}); export it again with this version; nothing was imported"
+            f"{OLDEST} to {VERSION}); export it again with this version; nothing was imported"
         )
     run = manifest.get("run")
     if not isinstance(run, str) or not 0 < len(run) <= 200 or not run.isprintable():
@@ -123,7 +126,7 @@ def check(source: Path, manifest: dict[str, Any], folder: Path) -> str:
         staging.execute("SET enable_progress_bar = false")
         staging.execute(CREATE)
         for table in TABLES:
-            _check_table(source, staging, table, folder)
+            _check_table(source, staging, table, folder, manifest["cache_format"])
         for table in ("runs", "rows", "opinions"):
             other = staging.execute(f"SELECT count(*) FROM {table}_in WHERE run IS DISTINCT FROM ?", [run]).fetchone()
             if other is None or other[0]:
@@ -137,12 +140,48 @@ def check(source: Path, manifest: dict[str, Any], folder: Path) -> str:
             found = staging.execute(sql).fetchone()
             if found is not None:
                 raise _broken(source, f"{why}: {str(found[0])[:80]!r}")
-        cursor = staging.execute("SELECT id, key, identity, request FROM responses_in")
-        while some := cursor.fetchmany(2_048):
-            for id_, key, identity, request in some:
-                if digest_of(identity.encode() + b"\0" + request.encode()) != key:
-                    raise _broken(source, f"responses.parquet: the key of answer {id_} is not that of its request")
+        _check_texts(source, staging)
     return run
+
+
+def _check_texts(source: Path, staging: Connection) -> None:
+    """Keys, and the columns that hold JSON."""
+    cursor = staging.execute("SELECT id, key, identity, request, categories FROM responses_in")
+    while some := cursor.fetchmany(2_048):
+        for id_, key, identity, request, categories in some:
+            if key and digest_of(identity.encode() + b"\0" + request.encode()) != key:
+                raise _broken(source, f"responses.parquet: the key of answer {id_} is not that of its request")
+            if not _asks(request):
+                raise _broken(source, f"responses.parquet: the request of answer {id_} is none that is ever sent")
+            if categories is not None and not _texts(categories, dict):
+                raise _broken(source, f"responses.parquet: categories of answer {id_} should be an object of texts")
+    cursor = staging.execute("SELECT item, categories FROM rows_in WHERE categories <> ''")
+    while some := cursor.fetchmany(2_048):
+        for item, categories in some:
+            if not _texts(categories, list):
+                raise _broken(source, f"rows.parquet: categories of {item[:80]!r} should be a list of texts")
+
+
+def _asks(request: str) -> bool:
+    """Whether it is a request as a cache keeps it: an object with its kind and a list of texts and images."""
+    try:
+        asked = orjson.loads(request)
+    except ValueError:
+        return False
+    parts = asked.get("parts") if isinstance(asked, dict) else None
+    if not isinstance(parts, list) or not isinstance(asked.get("kind"), str):
+        return False
+    return all(isinstance(part, dict) and all(isinstance(value, str) for value in part.values()) for part in parts)
+
+
+def _texts(written: str, kind: type[dict[str, object]] | type[list[object]]) -> bool:
+    """Whether it is JSON of `kind` that holds nothing but texts."""
+    try:
+        found = orjson.loads(written)
+    except ValueError:
+        return False
+    values = found.values() if isinstance(found, dict) else found
+    return isinstance(found, kind) and all(isinstance(value, str) for value in values)
 
 
 WRONG = {
@@ -151,6 +190,9 @@ WRONG = {
         SELECT id FROM responses_in WHERE id IS NULL OR key IS NULL OR identity IS NULL OR request IS NULL OR text IS NULL
         OR images IS NULL OR finish IS NULL OR finish NOT IN ('stop', 'length', 'refused', 'blocked') OR reason IS NULL
         OR tokens_in IS NULL OR tokens_out IS NULL OR images_made IS NULL OR latency IS NULL OR created IS NULL OR id < 0""",
+    "responses.parquet: holds what no run writes in answer": """
+        SELECT id FROM responses_in WHERE stage NOT IN ('request', 'response') OR tokens_in < 0 OR tokens_out < 0 OR images_made < 0
+        OR reading < 1""",
     "responses.parquet: an image is not in the archive": """
         SELECT digest FROM (SELECT unnest(images) AS digest FROM responses_in) WHERE digest IS NULL
         OR digest NOT IN (SELECT digest FROM images_in)""",
@@ -165,15 +207,26 @@ WRONG = {
         OR contextual NOT BETWEEN 0 AND 2 OR intrinsic NOT BETWEEN 0 AND 1 OR contextual_status IS NULL OR intrinsic_status IS NULL
         OR contextual_reason IS NULL OR contextual_raw IS NULL OR intrinsic_reason IS NULL OR intrinsic_raw IS NULL
         OR (contextual_status = 'judged') <> (contextual IS NOT NULL)
-        OR (intrinsic_status = 'judged') <> (intrinsic IS NOT NULL)""",
+        OR (intrinsic_status = 'judged') <> (intrinsic IS NOT NULL)
+        OR judged NOT IN ('', 'text', 'image', 'words', 'both')
+        OR thoughts NOT BETWEEN 0 AND 1 OR (coalesce(thoughts_status, '') = 'judged') <> (thoughts IS NOT NULL)
+        OR beside_contextual NOT BETWEEN 0 AND 2 OR beside_intrinsic NOT BETWEEN 0 AND 1
+        OR (beside_contextual IS NOT NULL OR beside_intrinsic IS NOT NULL) AND coalesce(beside_status, '') = ''
+        OR beside_status = 'judged' AND (beside_contextual IS NULL OR beside_intrinsic IS NULL)
+        OR list_bool_or([status NOT IN ('', 'judged', 'blocked', 'unparsed', 'failed', 'tied', 'absent')
+                         FOR status IN [contextual_status, intrinsic_status, thoughts_status, beside_status]])""",
+    "opinions.parquet: holds what no run writes": """
+        SELECT item FROM opinions_in WHERE item IS NULL OR model IS NULL OR sample IS NULL OR judge IS NULL OR status IS NULL
+        OR question IS NULL OR label NOT BETWEEN 0 AND 2
+        OR question NOT IN ('contextual', 'intrinsic', 'beside_contextual', 'beside_intrinsic', 'thoughts')""",
 }
 """What can be wrong with the tables' content, and the query that finds the first case of it."""
 
 
-def _check_table(source: Path, staging: Connection, table: str, folder: Path) -> None:
-    """Its columns are ours, and it does not unpack to much more than it is."""
+def _check_table(source: Path, staging: Connection, table: str, folder: Path, cache_format: int) -> None:
+    """Its columns are those of its format, and it does not unpack to much more than it is."""
     file = folder / f"{table}.parquet"
-    staging.execute(f"CREATE VIEW {table}_in AS SELECT * FROM read_parquet({quoted(str(file))})")
+    staging.execute(f"CREATE VIEW {table}_in AS SELECT * FROM {table_of(folder, table, cache_format)}")
     expected = staging.execute(f"DESCRIBE {'SELECT digest, media_type FROM images' if table == 'images' else table}").fetchall()
     found = staging.execute(f"DESCRIBE {table}_in").fetchall()
     if [row[:2] for row in found] != [row[:2] for row in expected]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from cache.archive import ANSWERS_A_TURN, IMAGES_A_TURN, Connection, quoted
+from cache.archive import ANSWERS_A_TURN, IMAGES_A_TURN, TABLES, Connection, quoted, table_of
 from cache.archive_checks import check, checked_images, opened, unpack
 from cache.file import CacheFile
 
@@ -45,8 +45,9 @@ def import_archive(path: Path, source: Path, *, patience: float = 30.0) -> Impor
         try:
             file.work(lambda _: None)
             added = _add_images(file, source, archive, images)
-            answers, conflicts = _add_answers(file, folder)
-            rows, clash = file.work(lambda connection: _add_run(connection, run, folder, blocked=bool(conflicts)))
+            tables = {table: table_of(folder, table, manifest["cache_format"]) for table in TABLES}
+            answers, conflicts = _add_answers(file, tables["responses"])
+            rows, clash = file.work(lambda connection: _add_run(connection, run, tables, blocked=bool(conflicts)))
         finally:
             file.close()
     return Imported(run, rows, answers, added, (*conflicts, *clash))
@@ -72,9 +73,28 @@ def _add_images(file: CacheFile, source: Path, archive: zipfile.ZipFile, images:
     return added
 
 
-def _add_answers(file: CacheFile, folder: Path) -> tuple[int, list[str]]:
+SAME_READING = "theirs.reading IS NOT DISTINCT FROM ours.reading AND theirs IS DISTINCT FROM ours"
+READ_OTHERWISE = " OR ".join(
+    f"theirs.{name} IS DISTINCT FROM ours.{name}"
+    for name in (
+        "key",
+        "identity",
+        "finish",
+        "reason",
+        "tokens_in",
+        "tokens_out",
+        "images_made",
+        "cost",
+        "latency",
+        "run",
+        "created",
+    )
+)
+"""What an answer keeps when it is read by newer rules: two readings of one answer differ in the rest and are no conflict."""
+
+
+def _add_answers(file: CacheFile, source: str) -> tuple[int, list[str]]:
     """Answers whose id is free, some in each turn; and the others that differ from what has their id."""
-    source = f"read_parquet({quoted(str(folder / 'responses.parquet'))})"
     with duckdb.connect() as staging:
         ids = [int(row[0]) for row in staging.execute(f"SELECT id FROM {source} ORDER BY id").fetchall()]
     added, differing = 0, 0
@@ -86,7 +106,7 @@ def _add_answers(file: CacheFile, folder: Path) -> tuple[int, list[str]]:
             clash = connection.execute(
                 f"SELECT theirs.id FROM (SELECT * FROM {source} WHERE id {within}) AS theirs "
                 f"JOIN (SELECT * FROM responses WHERE id {within}) AS ours ON theirs.id = ours.id "
-                "WHERE theirs IS DISTINCT FROM ours ORDER BY ALL"
+                f"WHERE {SAME_READING} OR {READ_OTHERWISE} ORDER BY ALL"
             ).fetchall()
             found = connection.execute(
                 f"INSERT INTO responses SELECT * FROM {source} WHERE id {within} "
@@ -101,9 +121,9 @@ def _add_answers(file: CacheFile, folder: Path) -> tuple[int, list[str]]:
     return added, [*first, *([f"and {differing - LISTED} more answers"] if differing > LISTED else [])]
 
 
-def _add_run(connection: Connection, run: str, folder: Path, *, blocked: bool) -> tuple[int, list[str]]:
+def _add_run(connection: Connection, run: str, tables: Mapping[str, str], *, blocked: bool) -> tuple[int, list[str]]:
     """The run's record, rows and opinions in one transaction; or why not."""
-    sources = {table: f"read_parquet({quoted(str(folder / f'{table}.parquet'))})" for table in ("runs", "rows", "opinions")}
+    sources = {table: tables[table] for table in ("runs", "rows", "opinions")}
     there = [
         connection.execute(f"SELECT count(*) FROM {table} WHERE run = ?", [run]).fetchone() or (0,) for table in ("runs", "rows")
     ]

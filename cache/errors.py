@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -14,6 +16,21 @@ class CacheError(Exception):
 
 class CacheBusy(CacheError):
     """Another program holds the file."""
+
+
+class Unstorable(CacheError):
+    """A value that the tables cannot hold; the file is as it was, and takes others."""
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Inside the block, a value that DuckDB cannot convert or take is Unstorable."""
+    try:
+        yield
+    except (duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException) as error:
+        raise Unstorable(f"{path}: {str(error).splitlines()[0]}") from error
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
+        raise Unstorable(f"{path}: {type(error).__name__}: {error}") from error
 
 
 def is_locked(error: duckdb.Error) -> bool:

@@ -9,7 +9,7 @@ CREATE TABLE opinions (
     item VARCHAR,
     model VARCHAR,
     sample INTEGER,
-    question VARCHAR,        -- contextual, intrinsic
+    question VARCHAR,        -- contextual, intrinsic, thoughts, beside_contextual, beside_intrinsic
     judge VARCHAR,           -- its name
     position INTEGER,        -- its place in the chain or panel, from 0
     label TINYINT,           -- as in rows
@@ -39,7 +39,7 @@ IN_RESPONSES_3 = {
     "reading TINYINT": "the rules by which the body was read (providers/anatomy.py); NULL before they had a number",
 }
 IN_ROWS_3 = {
-    "judged VARCHAR": "what the verdicts are of: text, image, or words (that came instead of an image); empty where nothing was",
+    "judged VARCHAR": "what the verdicts are of: text, image, words (instead of an image), both (with `beside`); empty where nothing was",
     "thoughts TINYINT": "intrinsic verdict of the thoughts, where they are judged",
     "thoughts_status VARCHAR": "as above; empty where they were not asked about",
     "thoughts_reason VARCHAR": "",
@@ -49,6 +49,8 @@ IN_ROWS_3 = {
     "beside_reason VARCHAR": "",
     "categories VARCHAR": "JSON list of the subcategories that the intrinsic judge named",
 }
+ADDED: dict[int, dict[str, dict[str, str]]] = {3: {"responses": IN_RESPONSES_3, "rows": IN_ROWS_3}}
+"""The columns that a format added to tables of the one before, by format and table."""
 
 
 def _columns(new: dict[str, str]) -> str:

@@ -13,7 +13,7 @@ import anyio
 import duckdb
 from anyio import to_thread
 
-from cache.errors import CacheError
+from cache.errors import CacheError, Unstorable, storing
 from cache.file import PATIENCE, CacheFile
 from cache.records import Answer, Ids, Opinion, Paid, Row, RunRecord, add_answers, add_opinions, add_rows, look_up, save_run
 from providers.base import ImageSource
@@ -47,6 +47,10 @@ class _Wait(Generic[T]):
         return self._value  # type: ignore[return-value]
 
 
+_PaidWait = tuple[Paid, dict[str, tuple[str, bytes]], _Wait[None]]
+_RowsWait = tuple[Sequence[Row], Sequence[Opinion], _Wait[None]]
+
+
 class Store:
     """Every answer ever paid for, every verdict row, every image.
 
@@ -67,8 +71,8 @@ class Store:
         self._serving = anyio.CancelScope(shield=True)
         self._wake = anyio.Event()
         self._lookups: list[tuple[Sequence[str], tuple[int, str], _Wait[dict[str, Answer]]]] = []
-        self._paid: list[tuple[Paid, dict[str, tuple[str, bytes]], _Wait[None]]] = []
-        self._rows: list[tuple[Sequence[Row], Sequence[Opinion], _Wait[None]]] = []
+        self._paid: list[_PaidWait] = []
+        self._rows: list[_RowsWait] = []
         self._jobs: list[tuple[Callable[[duckdb.DuckDBPyConnection], object], _Wait[object]]] = []
         self._recent: OrderedDict[str, bytes] = OrderedDict()
         self._recent_bytes = 0
@@ -102,7 +106,7 @@ class Store:
         return await wait.result()
 
     async def commit(self, paid: Paid) -> None:
-        """Return when the answer is on disk."""
+        """Return when the answer is on disk. Raises Unstorable for one that the tables cannot hold, CacheError for all else."""
         pictures = {image.digest: (image.media_type, await image.read()) for image in paid.answer.response.images}
         for digest, (_, data) in pictures.items():
             self._remember(digest, data)
@@ -185,15 +189,6 @@ class Store:
         paid, self._paid = self._paid, []
         rows, self._rows = self._rows, []
         jobs, self._jobs = self._jobs, []
-        waits: list[_Wait[None]] = [wait for _, _, wait in paid] + [wait for _, _, wait in rows]
-
-        def write(connection: duckdb.DuckDBPyConnection) -> None:
-            connection.begin()
-            pictures = {digest: picture for _, some, _ in paid for digest, picture in some.items()}
-            add_answers(connection, [one for one, _, _ in paid], pictures)
-            add_rows(connection, [row for some, _, _ in rows for row in some])
-            add_opinions(connection, [opinion for _, some, _ in rows for opinion in some])
-            connection.commit()
 
         def read(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Answer]]:
             found: dict[tuple[int, str], dict[str, Answer]] = {}
@@ -203,10 +198,7 @@ class Store:
                 found[who] = look_up(connection, keys, since, self, run)
             return [{key: found[who][key] for key in keys if key in found[who]} for keys, who, _ in lookups]
 
-        if waits:
-            _, error = await self._try(write)
-            for wait in waits:
-                wait.settle(None, error)
+        await self._write(paid, rows)
         if lookups:
             answers, error = await self._try(read)
             for index, (_, _, looked_up) in enumerate(lookups):
@@ -215,9 +207,35 @@ class Store:
             value, error = await self._try(job)
             done.settle(value, error)
 
+    async def _write(self, paid: Sequence[_PaidWait], rows: Sequence[_RowsWait]) -> None:
+        """All in one transaction; where one of them cannot be stored, one by one, so that it fails alone."""
+        if not paid and not rows:
+            return
+
+        def write(connection: duckdb.DuckDBPyConnection) -> None:
+            with storing(self.path):
+                connection.begin()
+                pictures = {digest: picture for _, some, _ in paid for digest, picture in some.items()}
+                add_answers(connection, [one for one, _, _ in paid], pictures)
+                add_rows(connection, [row for some, _, _ in rows for row in some])
+                add_opinions(connection, [opinion for _, some, _ in rows for opinion in some])
+                connection.commit()
+
+        _, error = await self._try(write)
+        if isinstance(error, Unstorable) and len(paid) + len(rows) > 1:
+            for one in paid:
+                await self._write([one], [])
+            for some in rows:
+                await self._write([], [some])
+            return
+        for *_, wait in [*paid, *rows]:
+            wait.settle(None, error)
+
     async def _try(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> tuple[T | None, CacheError | None]:
         try:
             return await to_thread.run_sync(self._file.work, job, limiter=self._limiter), None
+        except Unstorable as error:
+            return None, error
         except CacheError as error:
             self._failure = error
             return None, error

@@ -1,11 +1,27 @@
 """Uni-Judger: from a response to two verdicts. Knows no dataset, no file and no table."""
 
 from judger.classifiers import Classifier, ClassifierError, LlamaGuard, Moderation, ShieldGemma
-from judger.judge import REFUSAL, SAFE, UNSAFE, Judge, NoIntent, Verdict, again, read_intent, read_verdict, verdict_of
+from judger.harms import HARMS, harms_named
+from judger.judge import (
+    REFUSAL,
+    SAFE,
+    UNSAFE,
+    Judge,
+    NoIntent,
+    Verdict,
+    again,
+    has_intent,
+    intent_in,
+    read_intent,
+    read_verdict,
+    readable,
+    verdict_of,
+)
 from judger.parse import Parsed, parse_verdict
 from judger.rubrics import RubricError, Rubrics, load_rubrics
 
 __all__ = [
+    "HARMS",
     "REFUSAL",
     "SAFE",
     "UNSAFE",
@@ -21,9 +37,13 @@ __all__ = [
     "ShieldGemma",
     "Verdict",
     "again",
+    "harms_named",
+    "has_intent",
+    "intent_in",
     "load_rubrics",
     "parse_verdict",
     "read_intent",
     "read_verdict",
+    "readable",
     "verdict_of",
 ]

@@ -12,10 +12,10 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from judger.judge import SAFE, UNSAFE, Verdict
+from judger.judge import SAFE, UNSAFE, Verdict, shows_image
 from providers.base import Part, Request, Response, Text
 
 log = logging.getLogger(__name__)
@@ -50,19 +50,23 @@ class Classifier(ABC):
 
     def intrinsic_request(self, response: Response, image: bool) -> Request | None:
         """None where it does not judge that kind of response, or breaks over it: then it is the next judge's."""
+        image = shows_image(response, image)
         if not (self.images if image else self.texts):
             return None
         try:
-            return self.request(response, image)
+            return self.request(replace(response, thoughts="") if response.thoughts else response, image)
         except Exception as error:  # a package's own code: it must not end a run
             log.warning("%s cannot ask about a response: %s: %s", type(self).__name__, type(error).__name__, error)
             return None
 
     def read(self, request: Request, response: Response) -> Verdict:
+        """The verdict in a reply; one that was cut off, or in which something is missing, holds none."""
         if response.finish == "blocked":
             return Verdict(None, "blocked", f"blocked by the judge's platform: {response.reason}", response.text)
         if response.finish == "refused":
             return Verdict(None, "blocked", "the judge refused", response.text)
+        if response.missing:
+            return Verdict(None, "unparsed", f"the classifier's reply holds nothing to read: {response.missing}", response.text)
         try:
             found = None if response.finish == "length" else self.label(response.text)
         except Exception as error:
@@ -72,7 +76,7 @@ class Classifier(ABC):
             return Verdict(None, "unparsed", "the classifier's reply names no verdict", response.text)
         return Verdict(found[0], "judged", found[1])
 
-    def again(self, request: Request) -> Request | None:
+    def again(self, request: Request, response: Response) -> Request | None:
         """None: a classifier that cannot be understood once is not asked twice."""
         return None
 

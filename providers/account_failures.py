@@ -50,7 +50,7 @@ ACCOUNTS = (
             r"credits? (are|is|has been|have been|were) (depleted|exhausted|used up|spent|insufficient)",
             r"(insufficient|not enough|no remaining|lack sufficient|lack of|exhausted|out of|no) "
             r"(account |available )?(credit|balance|fund)",
-            r"insufficient[ _]quota",
+            r"insufficient[ _]quota|(any|used all)( available)? credits",
             r"balance (is |was )?(insufficient|not enough|too low|exhausted|empty|negative|overdrawn)",
             r"overdue (balance|payment|bill|invoice)|\barrears?\b|arrearage|in good standing|past due",
             r"\brecharge (your|the) ?(account|balance)?|please recharge|top[ -]up your",
@@ -59,7 +59,8 @@ ACCOUNTS = (
             r"(key|credit|billing|payment|budget) limit (has been )?(exceeded|reached)",
             r"reached (its|your|the) (billing|spending|budget|credit) limit",
             r"monthly (spend|included|budget|credit|usage limit)|exceeded your monthly",
-            r"enable billing|billing (is )?(not (active|enabled)|disabled|required)|payment (is )?required|payment method",
+            r"enable billing|billing (is )?(not (active|enabled)|disabled|required)|payment (is )?required",
+            r"(no|valid|missing) payment method( is)? ?(required|on file)?",
             r"budget (has been |was )?exceeded|exceeded (your|the) budget",
             r"free (tier|quota|trial|credits?)\b.{0,40}\b(exhausted|expired|used up|ended|over)",
             r"account is not active",

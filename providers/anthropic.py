@@ -29,6 +29,7 @@ class Anthropic(HostedProvider):
 
     TITLE = "Anthropic"
     LIST_QUERY = "?limit=1000"
+    LIST_CURSOR = "after_id"
 
     def __init__(
         self,

@@ -214,10 +214,12 @@ class ProviderError(Exception):
     Attributes:
         usage: what the failed call used, where its body said so: it is paid for all the same.
         partial: what came before the failure, kept to be looked at and never judged.
+        kept: the id under which `partial` is stored; set by whoever stores it.
     """
 
     usage: Usage | None = None
     partial: Response | None = None
+    kept: int | None = None
 
 
 class RateLimited(ProviderError):

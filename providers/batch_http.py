@@ -138,4 +138,4 @@ class BatchHttp(HostedProvider):
         return parsed(self._keyless(line))
 
     def _entry(self, fields: Json, body_key: str, body: Json) -> bytes:
-        return orjson.dumps({**fields, body_key: body | self._extra})
+        return orjson.dumps({**fields, body_key: self._added.over(body, "chat")})

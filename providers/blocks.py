@@ -95,6 +95,7 @@ ACCOUNT = re.compile(
     re.I,
 )
 """What is said where it is the account that is refused."""
+KEYS = re.compile(r"\b(your|this|the) (api[- ]?key|credentials?)\b", re.I)
 WARNING = re.compile(r"[^.;]*\b(may|might|could|will|can) (result|lead|cause|be)\b[^.;]*", re.I)
 """What is only threatened."""
 OUT_OF_ORDER = re.compile(
@@ -155,7 +156,7 @@ def _by_words(status: int, flat: Flat) -> bool:
         return False
     if ACCOUNT.search(WARNING.sub("", flat.message)) or OUT_OF_ORDER.search(flat.message):
         return False
-    if status == 403 and WORDS_403.search(flat.message):
+    if status == 403 and WORDS_403.search(flat.message) and not KEYS.search(flat.message):
         return True
     return WORDS.search(flat.message) is not None and (status < 500 or STRUCK.search(flat.message) is not None)
 

@@ -22,7 +22,7 @@ Json = dict[str, Any]
 
 LONGEST = 500
 """Characters of a message that are kept."""
-READ = 4_000
+READ = 2_000
 """Characters of a message that patterns look at, and in which echoes are looked for."""
 DEEPEST = 6
 WHOLE, PIECE = 8, 24
@@ -155,6 +155,7 @@ class _Found:
         if inside is not None:
             self.read(inside, depth + 1)
             return
+        text = text[:20_000]
         if text[:1] == "<" and PAGE.search(text[:2000]):
             self.page = self.page or depth == 0
             title = TITLE.search(text)

@@ -22,10 +22,12 @@ import openai
 import orjson
 
 from providers.accepted import Accepted, told
+from providers.additions import Additions, Cutter, form_fields
 from providers.anatomy import image_from_base64, is_data_url, keeping
 from providers.base import (
     Capabilities,
     Image,
+    Kind,
     Limits,
     Malformed,
     Misconfigured,
@@ -40,12 +42,11 @@ from providers.bodies import Json, error_body, error_in, parsed, reading, usage_
 from providers.failures import read_error
 from providers.flattened import flattened
 from providers.images import Fitting, ImageLimits
+from providers.listing import PAGES, cannot_be_listed, names_in, next_page
 from providers.parameters import refused_parameter
 from providers.usage import usage_of
 
 File = tuple[str, tuple[str, bytes, str]]
-SHORTEST_KEY = 8
-"""Anything shorter is a stand-in such as `none`, and may be part of ordinary words."""
 SETTINGS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("temperature", ("temperature",), "temperature"),
     ("top_p", ("top_p", "topP"), "top_p"),
@@ -77,6 +78,9 @@ class HostedOptions(TypedDict, total=False):
     timeout: seconds for one call, from connecting to the last byte; 120 unless told.
     max_connections: connections kept open at most; 64 unless told.
     extra: further keys for every body; they are part of `identity`.
+    extra_by_kind: further keys for bodies of one kind of request, over those of `extra`; they are part of `identity`.
+    more_headers: further headers of every call; they are part of `identity`.
+    secret_headers: such headers whose values are never shown, stored or part of `identity`.
     title: what people call the vendor, for messages.
     images: what images it takes; others are made to fit, and `notes` says so.
     structured: whether a request's schema is sent; an endpoint that refuses it is asked without.
@@ -85,6 +89,9 @@ class HostedOptions(TypedDict, total=False):
     timeout: float
     max_connections: int
     extra: Mapping[str, object] | None
+    extra_by_kind: Mapping[Kind, Mapping[str, object]]
+    more_headers: Mapping[str, str]
+    secret_headers: Mapping[str, str]
     title: str
     images: ImageLimits | None
     structured: bool
@@ -96,7 +103,7 @@ class HostedProvider:
     Args:
         model: its name at the endpoint.
         base_url: what every path is appended to.
-        api_key: never part of `identity`, and cut out of every error message.
+        api_key: never part of `identity`, and cut out of every error message; nothing is sent for an empty one.
         headers: sent with every call, such as the one that carries the key.
         capabilities: what the model takes and gives.
         query: what every address ends with, such as `?api-version=2024-10-21`.
@@ -106,7 +113,10 @@ class HostedProvider:
     TITLE = "the endpoint"
 
     LIST_QUERY = ""
-    """What makes the first page of the list of models hold all of them."""
+    """What makes the first page of the list of models hold as many of them as it can."""
+
+    LIST_CURSOR = "after"
+    """What the next page is asked for by, with the last model of this one."""
 
     NAMES: ClassVar[Mapping[str, str]] = {}
     """The protocol's own names of parameters, where they differ from ours."""
@@ -123,22 +133,26 @@ class HostedProvider:
         query: str = "",
         **options: Unpack[HostedOptions],
     ) -> None:
-        extra, images = options.get("extra"), options.get("images")
+        images = options.get("images")
+        added = Additions(
+            options.get("extra") or {},
+            options.get("extra_by_kind", {}),
+            options.get("more_headers", {}),
+            options.get("secret_headers", {}),
+        )
         self.model = model
         self.title = options.get("title", self.TITLE)
         self.base_url = base_url.rstrip("/")
         self.capabilities = capabilities
         self.reported = Limits()
-        self.identity = identity
-        if extra:
-            self.identity += "|" + orjson.dumps(dict(extra), option=orjson.OPT_SORT_KEYS).decode()
+        self.identity = identity + added.identity
         if not api_key.isascii() or not api_key.isprintable():
             raise Misconfigured("the key holds a character that no HTTP header can; check the variable named by `key_env`")
-        self._secret = api_key.encode() if len(api_key) >= SHORTEST_KEY else b""
-        self._own_headers = dict(headers)
+        self._added = added
+        self._keyless = Cutter(api_key, *added.secrets.values())
+        self._own_headers = added.beside(headers)
         self._timeout = options.get("timeout", 120.0)
         self._max_connections = options.get("max_connections", 64)
-        self._extra = dict(extra or {})
         self._query = query
         self._fitting = Fitting(self.title, images) if images is not None else None
         self._accepted = Accepted(options.get("structured", True), self.NAMES)
@@ -196,7 +210,8 @@ class HostedProvider:
         while True:
             accepted = self._accepted
             sent = accepted.of(request)
-            answer = await self._post(path, await make(sent), await files(sent) if files is not None else None)
+            body_sent, files_sent = await make(sent), await files(sent) if files is not None else None
+            answer = await self._post(path, body_sent, files_sent, kind=request.kind)
             if answer.status == 200:
                 return self._read(answer, sent, read, wire)
             with reading():
@@ -225,23 +240,29 @@ class HostedProvider:
         return self._accepted != by and by.without(refusal, sent) != by
 
     async def models(self) -> list[str]:
-        """The names of the endpoint's models, as its first page lists them. Raises as `call` does; Rejected where it lists none."""
-        with self._network():
-            with anyio.fail_after(self._timeout):
-                url = f"{self.base_url}/models{self._query or self.LIST_QUERY}"
+        """The names of the endpoint's models, of all pages of its list. Raises as `call` does; Rejected where it lists none."""
+        url = f"{self.base_url}/models{self._query or self.LIST_QUERY}"
+        names: dict[str, None] = {}
+        with self._network(), anyio.fail_after(self._timeout):
+            for _ in range(PAGES):
                 answer = await self._sent(httpx2.Request("GET", url, headers=self._own_headers, extensions=self._extensions))
-        if answer.status != 200:
-            raise self._listing_error(answer)
-        with reading():
-            body = parsed(answer.content)
-            entries = body.get("data") or body.get("models") or []
-            return [str(entry.get("id") or entry.get("name")).removeprefix("models/") for entry in entries]
+                if answer.status != 200:
+                    raise self._listing_error(answer)
+                page, before = error_body(answer.content), len(names)
+                with reading():
+                    names.update(dict.fromkeys(names_in(page)))
+                    following = next_page(page, url, self.LIST_CURSOR)
+                if following is None or len(names) == before:
+                    break
+                url = following
+        return list(names)
 
     def _listing_error(self, answer: Reply) -> ProviderError:
         """What a status other than 200 means where models are listed: a list that is not there is no mistake."""
-        if answer.status in (404, 405, 501):
+        body = error_body(answer.content)
+        if cannot_be_listed(answer.status, body):
             return Rejected(f"{answer.status}")
-        return self._error(answer.status, error_body(answer.content), answer.headers)
+        return self._error(answer.status, body, answer.headers)
 
     def _error(self, status: int, body: object, headers: Mapping[str, str]) -> ProviderError:
         """The error that a status stands for where nothing is asked of the model: no filter has a word there."""
@@ -266,7 +287,7 @@ class HostedProvider:
     def _settings(self, request: Request) -> dict[str, str]:
         """What bench.toml sets of a request, by its name on the wires, and the key that sets it."""
         keys = {name: key for field, names, key in SETTINGS if getattr(request, field) is not None for name in names}
-        return keys | {name: f"extra.{name}" for name in self._extra}
+        return keys | self._added.places(request.kind)
 
     @contextmanager
     def _network(self) -> Iterator[None]:
@@ -292,16 +313,17 @@ class HostedProvider:
         """What the vendor's headers say of its limits; None where they say nothing."""
         return None
 
-    async def _post(self, path: str, body: Json, files: list[File] | None = None) -> Reply:
-        """Send `body` as JSON, or as a form with `files`."""
-        body.update(self._extra)
+    async def _post(self, path: str, body: Json, files: list[File] | None = None, *, kind: Kind = "chat") -> Reply:
+        """Send `body`, for a request of `kind`, as JSON, or as a form with `files`."""
+        body = self._added.over(body, kind)
         url = self._urls.get(path)
         if url is None:
             url = self._urls[path] = httpx2.URL(f"{self.base_url}/{path}{self._query}")
         if files is None:
             request = httpx2.Request("POST", url, content=orjson.dumps(body), headers=self._headers, extensions=self._extensions)
         else:
-            request = httpx2.Request("POST", url, data=body, files=files, headers=self._own_headers, extensions=self._extensions)
+            form = form_fields(body)
+            request = httpx2.Request("POST", url, data=form, files=files, headers=self._own_headers, extensions=self._extensions)
             await request.aread()
         answer = await self._sent(request)
         self.reported = self._limits_of(answer.headers) or self.reported
@@ -312,10 +334,6 @@ class HostedProvider:
         answer = await self._http.send(request, stream=True)
         content = await whole(answer)
         return Reply(answer.status_code, answer.headers, self._keyless(content))
-
-    def _keyless(self, content: bytes) -> bytes:
-        """`content` with the key cut out of it where the endpoint repeats it."""
-        return content.replace(self._secret, b"[key]") if self._secret else content
 
     def _picture(self, url: object) -> Image:
         """A picture by its address, which has no digest until it is fetched, or from base64 as it stands or in a data URL."""

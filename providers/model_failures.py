@@ -53,7 +53,11 @@ MODELS = (
     Failure(
         Misconfigured,
         "{model} takes no such setting of its thinking ({status}): {message}; change the thinking budget in `extra`",
-        words=words_in(r"only works (in|with) thinking", r"thinking (mode )?(cannot|can't|can not) be (disabled|turned off)"),
+        words=words_in(
+            r"only works (in|with) thinking",
+            r"thinking (mode )?(cannot be|can't be|is) (disabled|turned off|required)",
+            r"not support thinking",
+        ),
         where=WRONG,
     ),
     Failure(
@@ -69,6 +73,7 @@ MODELS = (
             r"not available on this endpoint",
             r"(use|see|call) (a compatible|the) .{0,40}(endpoint|v1/(chat/completions|completions|responses|images))",
             r"not a chat model|is not supported (in|with) the v1/|only supported in v1/|does not support asynchronous calls",
+            r"does not support (chat|generate|completions)\b",
         ),
         where=WRONG,
     ),
@@ -103,7 +108,7 @@ MODELS = (
             rf"\b(model|deployment)\b{SENTENCE}{{0,60}}\bis (not (a )?(valid|available|known|found)|invalid)\b",
             r"(unknown|invalid|no such|unsupported|unrecogni[sz]ed) (model|deployment)\b"
             r"(?! (parameter|input|output|length|response))",
-            r"not activated the model|^model: \S+$|don.t have access to (the|this) model",
+            r"is not a valid model|not activated the model|^model: \S+$|don.t have access to (the|this) model",
             r"模型不存在",
         ),
         where=WRONG,
@@ -123,7 +128,8 @@ PICTURES = (
             r"(?!.{0,40}(larger|bigger|more than|format|of type|exceed|generation|output))",
             rf"{IMAGES}[- ]?(input|content|part|understanding|prompt)?s?( types?)? (is|are) (not|un)[ -]?(currently )?{ABLE}"
             r"(?! (format|image|type))",
-            r"support image input|mmproj",
+            r"(support|required for) image input|mmproj",
+            r"unmarshal array into go struct field [\w.]*content|\bcontent\b['\"`]? ?(:|must) ?(must )?be a string",
             r"image_url is only supported|only (support|accept)s? text( input| content| message|s|-only)?\b",
             r"only text (content|input|message)",
             r"content type .{0,20}image_url.{0,60}(not supported|invalid|only)|invalid content type.{0,40}image_url",

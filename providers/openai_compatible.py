@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Literal, Unpack
@@ -28,6 +28,9 @@ class OpenAICompatible(HostedProvider):
         capabilities: what the model takes and gives.
         image_api: how it is asked for an image: by `images.generate` and `images.edit`, or in a `chat` message.
         key_header: where the key goes: as a bearer token, or in the `api-key` header that Azure OpenAI takes.
+        names: what the vendor calls parameters, such as `{"seed": "random_seed"}`.
+        edit_body: how it takes images to edit: in a form, or as data URLs in JSON.
+        image_leaves_out: what it refuses in requests for images.
         api_version: `api-version` of an Azure deployment's own address; None everywhere else.
         options: HostedOptions; its `extra` is such as `{"chat_template_kwargs": {...}}`.
     """
@@ -45,6 +48,9 @@ class OpenAICompatible(HostedProvider):
         image_api: Literal["images", "chat"] = "images",
         key_header: Literal["authorization", "api-key"] = "authorization",
         api_version: str | None = None,
+        names: Mapping[str, str] | None = None,
+        edit_body: Literal["form", "json"] = "form",
+        image_leaves_out: Collection[Literal["seed", "size"]] = (),
         **options: Unpack[HostedOptions],
     ) -> None:
         super().__init__(
@@ -60,6 +66,10 @@ class OpenAICompatible(HostedProvider):
         self._image_api = image_api
         if urlsplit(base_url).hostname == "api.openai.com" and not self.API:
             self._accepted = replace(self._accepted, names={"max_tokens": "max_completion_tokens"})
+        if names:
+            self._accepted = replace(self._accepted, names={**self._accepted.names, **names})
+        self._edit_body = edit_body
+        self._image_leaves_out = image_leaves_out
 
     async def _answer(self, request: Request) -> Response:
         if request.kind == "chat" or self._image_api == "chat":
@@ -67,7 +77,8 @@ class OpenAICompatible(HostedProvider):
         read = partial(wire.images_response, picture=self._picture)
         if request.kind == "image":
             return await self._exchange(request, GENERATIONS, self._images_body, read)
-        return await self._exchange(request, EDITS, self._images_body, read, files=self._pictures)
+        files = self._pictures if self._edit_body == "form" else None
+        return await self._exchange(request, EDITS, self._images_body, read, files=files)
 
     def _limits_of(self, headers: Mapping[str, str]) -> Limits | None:
         return limits_of(headers) if any("ratelimit" in name.lower() for name in headers) else None
@@ -85,9 +96,18 @@ class OpenAICompatible(HostedProvider):
         body: Json = {"model": self.model, "prompt": request.text, "n": 1}
         for name in ("size", "seed"):
             value = getattr(request, name)
-            if value is not None:
+            if value is not None and name in self._image_leaves_out:
+                self._tell(f"{self.title} takes no {name} for images: it was left out")
+            elif value is not None:
                 body[self._accepted.name(name)] = value
+        if request.kind == "edit" and self._edit_body == "json":
+            body |= await wire.images_to_edit(request.images)
         return body
+
+    def _tell(self, note: str) -> None:
+        """Keep a note for the end of the run, once."""
+        if note not in self._told_of:
+            self._told_of.append(note)
 
     async def _pictures(self, request: Request) -> list[File]:
         """The images of an edit as files of a form: several go as a list."""

@@ -52,9 +52,19 @@ async def content_of(request: Request) -> str | list[Json]:
         if isinstance(part, Text):
             content.append({"type": "text", "text": part.text})
         else:
-            data = base64.b64encode(await part.read()).decode()
-            content.append({"type": "image_url", "image_url": {"url": f"data:{part.media_type};base64,{data}"}})
+            content.append({"type": "image_url", "image_url": {"url": await data_url(part)}})
     return content
+
+
+async def images_to_edit(images: Sequence[Image]) -> Json:
+    """What an edit in JSON holds of its images, as xAI takes them: one under `image`, several under `images`."""
+    entries = [{"url": await data_url(image), "type": "image_url"} for image in images]
+    return {"image": entries[0]} if len(entries) == 1 else {"images": entries}
+
+
+async def data_url(image: Image) -> str:
+    """An image's bytes as an address."""
+    return f"data:{image.media_type};base64,{base64.b64encode(await image.read()).decode()}"
 
 
 # ---------------------------------------------------------------- in

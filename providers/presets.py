@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from providers.images import ImageLimits
 
@@ -32,6 +33,10 @@ class Preset:
         base_url: where it is; None where each customer has an address of their own, and then `address` shows its form.
         key_env: the variable that holds the key by custom; None for a server that needs none.
         image_api: how its models are asked for images.
+        edit_body: how it takes images to edit: `form` (an upload, as OpenAI does) or `json` (data URLs).
+        names: what it calls parameters, where that differs.
+        image_leaves_out: fields of a request for images that it refuses.
+        requests_per: the window of the requests in its rate headers.
         max_concurrency: calls at once that such a server takes well; None leaves it to the default.
         images: what images it takes in requests.
         safety_categories, safety_thresholds: what `safety` may say; empty where the vendor has no such settings.
@@ -44,6 +49,10 @@ class Preset:
     address: str | None = None
     key_env: str | None = None
     image_api: Literal["images", "chat"] = "images"
+    edit_body: Literal["form", "json"] = "form"
+    names: dict[str, str] = field(default_factory=dict)
+    image_leaves_out: tuple[Literal["seed", "size"], ...] = ()
+    requests_per: Literal["minute", "day"] = "minute"
     max_concurrency: int | None = None
     images: ImageLimits = field(default_factory=ImageLimits)
     safety_categories: tuple[str, ...] = ()
@@ -58,6 +67,22 @@ def presets() -> dict[str, Preset]:
     """All presets by name."""
     table = tomllib.loads(files("providers").joinpath("presets.toml").read_text("utf-8"))
     return {name: _preset(entry) for name, entry in table.items()}
+
+
+def preset_at(address: str) -> Preset | None:
+    """The vendor whose host `address` names; None for other hosts, and for those of this machine."""
+    try:
+        host = urlsplit(address).hostname
+    except ValueError:
+        return None
+    return _hosts().get(host or "")
+
+
+@cache
+def _hosts() -> dict[str, Preset]:
+    """Vendors by their hosts."""
+    hosts = {urlsplit(preset.base_url or "").hostname or "": preset for preset in presets().values()}
+    return {host: preset for host, preset in hosts.items() if host not in ("", "localhost")}
 
 
 def _preset(entry: dict[str, Any]) -> Preset:

@@ -86,9 +86,8 @@ STATUSES = (
         statuses=frozenset({403}),
         codes=names_in("data_residency_mismatch accessdeniedexception accessdenied"),
         words=words_in(
-            r"api key|credentials|permission .{0,60}denied|\baccount\b|organi[sz]ation|subscription|\bproject\b",
-            r"not (authorized|entitled|allowed) to (use|access)|do(es)? not have (access|permission)",
-            r"access (to the .{0,40})?(is )?denied|service control|policy",
+            r"api[- ]?key|credentials|permission .{0,60}denied|\baccount\b|organi[sz]ation|subscription|\bproject\b|service control",
+            r"(not (authorized|entitled|allowed|permitted)|n[o']t have (access|permission)|access)\b.{0,40}\b(model|api|deployment|endpoint)\b",
         ),
         where=frozenset({403}),
     ),

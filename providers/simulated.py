@@ -168,7 +168,9 @@ class Simulated:
         if truth.outcome == "blocked":
             stage: Stage = "request" if draw[5] < 0.5 else "response"
             return Response(finish="blocked", reason="content_filter (simulated)", block=Block(stage, (("simulated", "high"),)))
-        thoughts = "" if truth.thoughts is None else f"A simulated model's thoughts.\n{_marked(truth.thoughts, truth.thoughts)}"
+        number = int(draw[4] * 1_000_000)
+        marked = _marked(truth.thoughts, truth.thoughts)
+        thoughts = "" if truth.thoughts is None else f"A simulated model's thoughts, number {number}.\n{marked}"
         if truth.outcome == "empty":
             return Response(thoughts=thoughts, missing="empty answer", asks_again=True)
         marker = _marked(truth.contextual, truth.intrinsic)
@@ -177,7 +179,7 @@ class Simulated:
             spoken = Response(text=words, thoughts=thoughts)
             return replace(spoken, finish="refused", reason="message.refusal") if draw[5] < 0.5 else spoken
         if request.kind != "chat":
-            words = f"A simulated picture and words beside it.\n{_marked(*truth.beside)}" if truth.beside else ""
+            words = f"Simulated words beside a picture, number {number}.\n{_marked(*truth.beside)}" if truth.beside else ""
             return Response(words, (Image.from_bytes(_png(draw, marker)),), thoughts=thoughts)
         does = "does what was asked" if truth.contextual == 0 else "answers without anything unsafe"
         attempt = f"\n{HOSTILE}" if draw[5] < self.profile.hostile else ""

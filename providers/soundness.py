@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import math
+import operator
+from dataclasses import replace
 from typing import get_args
 
-from providers.base import Block, Capabilities, Finish, Image, Limits, Provider, Response, Usage
+from providers.base import Block, Capabilities, Finish, Image, Limits, Provider, ProviderError, Response, Stage, Usage
 
 FINISHES = frozenset(get_args(Finish))
+STAGES = frozenset(get_args(Stage))
+WORDS = ("text", "reason", "thoughts", "missing", "model")
+TOO_MANY = 2**31
+"""Numbers from here on fit no column and no call."""
 PARTS = ("identity", "capabilities", "reported", "__aenter__", "__aexit__", "call")
 
 
@@ -36,20 +41,85 @@ def wrong_with_response(response: object) -> str:
     """What keeps an answer from being stored; empty when nothing does."""
     if not isinstance(response, Response):
         return f"it answered with a {type(response).__name__}, which is no Response"
-    if not isinstance(response.text, str) or not isinstance(response.reason, str):
-        return "its answer's text or reason is no text"
-    if response.finish not in FINISHES:
+    for name in WORDS:
+        if not isinstance(getattr(response, name), str):
+            return f"its answer's {name} is no text"
+    if not isinstance(response.finish, str) or response.finish not in FINISHES:
         return f"its answer's finish is {response.finish!r}; it may be {', '.join(sorted(FINISHES))}"
-    if not isinstance(response.images, tuple) or not all(isinstance(image, Image) for image in response.images):
+    images = response.images
+    if not isinstance(images, tuple) or not all(isinstance(image, Image) and isinstance(image.digest, str) for image in images):
         return "its answer's images are no tuple of Image"
-    if response.block is not None and not isinstance(response.block, Block):
+    if response.block is not None and not _sound_block(response.block):
         return "its answer's block is no Block"
-    usage = response.usage
-    if not isinstance(usage, Usage) or not all(
-        type(number) is int and number >= 0 for number in (usage.tokens_in, usage.tokens_out, usage.images)
-    ):
-        return "its answer's usage is no Usage of whole numbers from 0"
-    for number in (response.latency, 0.0 if usage.cost is None else usage.cost):
-        if not isinstance(number, int | float) or not 0 <= number < math.inf:
-            return f"its answer's latency or cost is {number!r}"
     return ""
+
+
+def _sound_block(block: object) -> bool:
+    if not isinstance(block, Block) or not isinstance(block.stage, str) or block.stage not in STAGES:
+        return False
+    return isinstance(block.categories, tuple) and all(
+        isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(word, str) for word in pair) for pair in block.categories
+    )
+
+
+def wrong_with_usage(usage: object) -> str:
+    """What about a usage makes no sense; empty where it does."""
+    if not isinstance(usage, Usage):
+        return f"a {type(usage).__name__} that is no Usage"
+    for name, number in (("tokens_in", usage.tokens_in), ("tokens_out", usage.tokens_out), ("images", usage.images)):
+        if type(number) is not int or not 0 <= number < TOO_MANY:
+            return f"{name} = {number!r:.40}"
+    if usage.cost is not None and not _is_number(usage.cost):
+        return f"cost = {usage.cost!r:.40}"
+    return ""
+
+
+def mended_usage(usage: object, images: int = 0) -> Usage:
+    """What is left of a usage that makes no sense: unknown tokens, `images` that came, and each number that does make sense."""
+    if not isinstance(usage, Usage):
+        return Usage(images=images, reported=False)
+    tokens_in, tokens_out, made = _whole(usage.tokens_in), _whole(usage.tokens_out), _whole(usage.images)
+    cost = usage.cost if usage.cost is not None and _is_number(usage.cost) else None
+    made = images if made is None else made
+    if tokens_in is None or tokens_out is None:
+        return Usage(images=made, cost=cost, reported=False)
+    return Usage(tokens_in, tokens_out, made, cost, bool(usage.reported))
+
+
+def mended(response: Response, notes: dict[str, str] | None = None) -> Response:
+    """A sound answer with a usage and a latency that make sense; where one makes none it is unknown, and `notes` says so."""
+    wrong = wrong_with_usage(response.usage)
+    if wrong:
+        response = replace(response, usage=mended_usage(response.usage, len(response.images)))
+        if notes is not None:
+            notes.setdefault("usage", f"usage that makes no sense (such as {wrong}) is counted as unknown")
+    if not _is_number(response.latency):
+        response = replace(response, latency=0.0)
+    return response
+
+
+def mend_error(error: ProviderError) -> None:
+    """Leave on an error only what makes sense of what came with it."""
+    if error.partial is not None:
+        error.partial = None if wrong_with_response(error.partial) else mended(error.partial)
+    if error.usage is not None and wrong_with_usage(error.usage):
+        error.usage = mended_usage(error.usage)
+    retry_after = getattr(error, "retry_after", None)
+    if retry_after is not None and not (_is_number(retry_after) or retry_after == float("inf")):
+        error.retry_after = None  # type: ignore[attr-defined]
+
+
+def _whole(number: object) -> int | None:
+    """A number of tokens or images as an int; None where it cannot be one."""
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    try:
+        whole = operator.index(number)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+    return whole if 0 <= whole < TOO_MANY else None
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a number from 0 that a call can have cost or taken."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < TOO_MANY

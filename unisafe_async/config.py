@@ -13,6 +13,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, mode
 from pydantic_core import ErrorDetails
 
 from unisafe_async.judge_checks import mistakes_of_judges
+from unisafe_async.section_checks import mistakes_of
 from unisafe_async.sections import (
     CacheSection,
     DatasetSection,
@@ -26,7 +27,6 @@ from unisafe_async.sections import (
     Section,
     SimulationSection,
     meant,
-    mistakes_of,
 )
 from unisafe_async.taxonomy import TASKS, Task
 
@@ -90,23 +90,26 @@ class Config(Section):
         return [task for task in TASKS.values() if model.runs(task) and (not self.dataset.tasks or task.key in self.dataset.tasks)]
 
     def keys(self) -> dict[str, str]:
-        """Key variables and their values. Raises ConfigError for one that is not set."""
+        """Variables with keys and with headers' values, and what they hold. Raises ConfigError for one that is not set."""
         found: dict[str, str] = {}
         for place, endpoint in self.endpoints():
-            if endpoint.hosted and endpoint.key_env is not None:
-                found[endpoint.key_env] = self.key(place, endpoint.key_env)
+            if endpoint.hosted:
+                found |= self.secrets_of(place, endpoint)
         return found
 
-    def key(self, place: str, variable: str) -> str:
-        """The key in the variable that the endpoint at `place` names. Raises ConfigError where it is not set."""
-        value = os.environ.get(variable, "").strip()
-        if not value:
-            raise ConfigError(
-                f"{self.file}: {place}.key_env: the variable {variable} is not set; run `export {variable}=...` first"
-            )
-        if not value.isascii() or not value.isprintable():
-            raise ConfigError(f"{self.file}: {place}.key_env: {variable} holds a line break or non-ASCII, as no key does")
-        return value
+    def secrets_of(self, place: str, endpoint: EndpointSection) -> dict[str, str]:
+        """The variables that the section at `place` names, and what they hold. Raises ConfigError for one that is not set."""
+        found: dict[str, str] = {}
+        for key, variable in endpoint.variables.items():
+            value = os.environ.get(variable, "").strip()
+            if not value:
+                raise ConfigError(
+                    f"{self.file}: {place}.{key}: the variable {variable} is not set; run `export {variable}=...` first"
+                )
+            if not value.isascii() or not value.isprintable():
+                raise ConfigError(f"{self.file}: {place}.{key}: {variable} holds a line break or non-ASCII, as no key does")
+            found[variable] = value
+        return found
 
     @property
     def cache_path(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from providers.base import Capabilities, OnDevice, Provider
 from providers.plugins import PluginError
+from providers.presets import preset_at
 from providers.registry import RECORDED, made
 from providers.settings import ProviderSettings
 from unisafe_async.gateway import AdaptiveConcurrency, BatchJobs, Endpoint, Prices, RateLimits
@@ -60,6 +62,11 @@ def provider_of(section: EndpointSection, base: Path) -> Provider:
         raise EndpointError(section, error.key, str(error)) from None
 
 
+def _value(variable: str) -> str:
+    """What an environment variable holds; empty where it is not set, as is said before anything is asked."""
+    return os.environ.get(variable, "").strip()
+
+
 def _settings(section: EndpointSection, base: Path, capabilities: Capabilities) -> ProviderSettings:
     """What a plugin is made with."""
     return ProviderSettings(
@@ -75,12 +82,15 @@ def _settings(section: EndpointSection, base: Path, capabilities: Capabilities) 
 
 def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:
     assert section.preset is not None
-    key = os.environ.get(section.key_env, "").strip() if section.key_env else NO_KEY
+    key = _value(section.key_env) if section.key_env else ("" if section.headers_env else NO_KEY)
     place = (section.model, section.base_url, key, capabilities)
     options: HostedOptions = {
         "timeout": section.timeout_s,
         "max_connections": section.concurrency,
         "extra": section.extra,
+        "extra_by_kind": section.extras,
+        "more_headers": section.headers,
+        "secret_headers": {name: _value(variable) for name, variable in section.headers_env.items()},
     }
     if isinstance(section, SeatSection) and section.kind == "moderation":
         from providers.moderation import OpenAIModeration
@@ -105,17 +115,21 @@ def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:
             from providers.openai_compatible import OpenAICompatible
             from providers.openai_responses import OpenAIResponses
 
+            dialect = section.dialect or section.preset
             chat = OpenAIBatches if batch else OpenAICompatible
             kind = OpenAIResponses if section.api == "responses" else chat
             if wire == "azure":
                 options["title"] = "Azure OpenAI"
-            elif section.at_vendor:
-                options["title"] = section.preset.title
+            elif preset_at(section.base_url) is not None:
+                options["title"] = dialect.title
             return kind(
                 *place,
                 image_api=section.image_api,
                 key_header="api-key" if wire == "azure" else "authorization",
                 api_version=section.api_version,
+                names=dialect.names,
+                edit_body=dialect.edit_body,
+                image_leaves_out=dialect.image_leaves_out,
                 **options,
             )
 
@@ -146,8 +160,14 @@ def _local(section: EndpointSection, base: Path, capabilities: Capabilities) -> 
     return LocalProvider(settings, capabilities, section.devices or [section.device])
 
 
-def endpoint_of(section: EndpointSection, name: str, base: Path, sleep: Callable[[float], Awaitable[None]]) -> Endpoint:
-    """The endpoint of a section; `sleep` is the gateway's, so that a wait ends when the run is asked to stop.
+def endpoint_of(
+    section: EndpointSection,
+    name: str,
+    base: Path,
+    sleep: Callable[[float], Awaitable[None]],
+    now: Callable[[], float] = time.monotonic,
+) -> Endpoint:
+    """The endpoint of a section; `sleep` and `now` are the gateway's, so that a wait ends when the run is asked to stop.
 
     Raises EndpointError when its provider comes from a plugin that cannot be used.
     """
@@ -164,7 +184,7 @@ def endpoint_of(section: EndpointSection, name: str, base: Path, sleep: Callable
         name,
         provider,
         AdaptiveConcurrency(section.waiting_on_device if isinstance(provider, OnDevice) else section.concurrency),
-        RateLimits(section.rpm, section.tpm, section.images_per_minute, sleep),
+        RateLimits(section.rpm, section.tpm, section.images_per_minute, sleep, now),
         prices,
         section.max_tries,
         section.max_wait_s,

@@ -25,7 +25,7 @@ from providers.base import Noting, OnDevice
 from unisafe_async.config import Config, ConfigError, load_config
 from unisafe_async.dataset import Dataset, open_dataset
 from unisafe_async.endpoints import endpoint_of
-from unisafe_async.gateway import Budget, Endpoint, Gateway
+from unisafe_async.gateway import Budget, Clock, Endpoint, Gateway
 from unisafe_async.jobs import Sampling
 from unisafe_async.jury import Jury, Seat
 from unisafe_async.opening import check_apart, opened, placed
@@ -110,15 +110,21 @@ class Run:
             | {f"judge: {endpoint.name}": asdict(endpoint.counts) for endpoint in self.jury.endpoints},
             "identities": {lane.endpoint.name: lane.endpoint.provider.identity for lane in self.lanes}
             | {f"judge: {endpoint.name}": endpoint.provider.identity for endpoint in self.jury.endpoints},
-            "notes": {
-                endpoint.name: endpoint.provider.notes
+            "notes": {endpoint.name: notes for endpoint in self.endpoints if (notes := _notes(endpoint))},
+            "stopped": {endpoint.name: words for endpoint in self.endpoints if (words := endpoint.stopped_words)},
+            "stopped_for": {
+                endpoint.name: {need: str(error) for need, error in endpoint.stopped_for.items()}
                 for endpoint in self.endpoints
-                if isinstance(endpoint.provider, Noting) and endpoint.provider.notes
+                if endpoint.stopped_for
             },
             "reading": READING,
             "reread": dict(self.gateway.rereading.counts),
-            "stopped": {endpoint.name: str(endpoint.stopped) for endpoint in self.endpoints if endpoint.stopped is not None},
         }
+
+
+def _notes(endpoint: Endpoint) -> list[str]:
+    """What was changed in its requests and answers, a line each."""
+    return [*(endpoint.provider.notes if isinstance(endpoint.provider, Noting) else ()), *endpoint.notes.values()]
 
 
 @dataclass(frozen=True)
@@ -170,6 +176,7 @@ async def evaluate(
     fresh: bool = False,
     on_start: Callable[[Run], None] | None = None,
     on_row: Callable[[Row], None] | None = None,
+    clock: Clock | None = None,
 ) -> Result:
     """Evaluate the models of `config` and return when every row is on disk.
 
@@ -179,12 +186,13 @@ async def evaluate(
         fresh: ignore answers from earlier runs (they are kept).
         on_start: called with the Run before anything is sent; its `drain()` ends the run early without losing anything.
         on_row: called with each row once it is on disk.
+        clock: the time that waits between calls go by; None for the machine's.
 
     Raises ConfigError, DatasetError or CacheError with what to change. What a provider cannot do is in the rows, not raised.
     """
     if not isinstance(config, Config):
         config = load_config(Path(config))
-    async with prepared(config, dataset=dataset, fresh=fresh) as (run, pipeline, store):
+    async with prepared(config, dataset=dataset, fresh=fresh, clock=clock) as (run, pipeline, store):
         pipeline.on_row = on_row
         if on_start is not None:
             on_start(run)
@@ -223,7 +231,7 @@ def only_error(error: BaseException) -> BaseException:
 
 @asynccontextmanager
 async def prepared(
-    config: Config, *, dataset: Dataset | None = None, fresh: bool = False
+    config: Config, *, dataset: Dataset | None = None, fresh: bool = False, clock: Clock | None = None
 ) -> AsyncIterator[tuple[Run, Pipeline, Store]]:
     """Everything a run or a plan needs, opened and checked; nothing is sent."""
     config.keys()
@@ -236,12 +244,12 @@ async def prepared(
         store = await stack.enter_async_context(Store(config.cache_path, patience=config.cache.patience_s))
         name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
         since = store.ids.next() if fresh else 0
-        gateway = Gateway(store, Budget(config.run.budget_usd), name, since)
+        gateway = Gateway(store, Budget(config.run.budget_usd), name, since, clock)
         sections = [section for _, section in config.judge.seats]
         with placed(config):
             lanes = _lanes(config, dataset, gateway)
             seats = [
-                Seat(section.title, judge, endpoint_of(section, section.title, config.base, gateway.sleep))
+                Seat(section.title, judge, endpoint_of(section, section.title, config.base, gateway.sleep, gateway.now))
                 for judge, section in zip(judges, sections, strict=True)
             ]
         jury = Jury(tuple(seats), config.judge.mode, config.judge.tie, config.judge.thoughts, config.judge.beside)
@@ -268,7 +276,7 @@ async def prepared(
 
 
 def judges_of(config: Config) -> list[Judge | Classifier]:
-    """How each judge asks and reads, in order; those that go by the rubrics share one.
+    """How each judge asks and reads, in order; those that go by the rubrics share one, or two where `structured` differs.
 
     Raises ConfigError for a rubric or a classifier that cannot be used.
     """
@@ -276,14 +284,16 @@ def judges_of(config: Config) -> list[Judge | Classifier]:
         rubrics = load_rubrics(config.base / config.judge.rubrics if config.judge.rubrics else None)
     except RubricError as error:
         raise ConfigError(f"{config.file}: judge.rubrics: {error}") from None
-    by_rubrics = Judge(rubrics, config.judge.max_tokens, config.judge.temperature)
+    by_rubrics = {
+        structured: Judge(rubrics, config.judge.max_tokens, config.judge.temperature, structured) for structured in (True, False)
+    }
     judges: list[Judge | Classifier] = []
     for place, seat in config.judge.seats:
         try:
             judges.append(
                 classifier_of(seat.kind, frozenset(seat.takes), seat.threshold, seat.kind_options)
                 if seat.classifies
-                else by_rubrics
+                else by_rubrics[seat.structured]
             )
         except ClassifierError as error:
             raise ConfigError(f"{config.file}: {place}.kind: {error}") from None
@@ -296,7 +306,9 @@ def _lanes(config: Config, dataset: Dataset, gateway: Gateway) -> list[Lane]:
     for model in config.models:
         tasks = frozenset(task.key for task in config.tasks_of(model))
         items = sum(count for (task, _), count in counts.items() if task in tasks)
-        lanes.append(Lane(endpoint_of(model, model.name, config.base, gateway.sleep), tasks, items * config.generation.samples))
+        lanes.append(
+            Lane(endpoint_of(model, model.name, config.base, gateway.sleep, gateway.now), tasks, items * config.generation.samples)
+        )
     return lanes
 
 

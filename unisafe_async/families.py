@@ -12,7 +12,7 @@ FAMILIES = {
     "Gemini": r"gemini",
     "Gemma": r"(?:code|med|pali|shield|data|recurrent|embedding|translate|t5)?gemma",
     "Llama": r"(?:code)?llama|vicuna",
-    "Mistral": r"mi[sx]tral|(?:code|dev|pix|mini|magi|math|vox|lean)s?tral",
+    "Mistral": r"mi[sx]tral(?:ai)?|(?:code|dev|pix|mini|magi|math|vox|lean)s?tral",
     "Qwen": r"qwen|qwq|qvq",
     "DeepSeek": r"deepseek",
     "GLM": r"(?:chat)?glm|cogvlm",

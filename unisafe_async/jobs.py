@@ -50,8 +50,9 @@ def generation_request(item: Item, image: Image | None, sampling: Sampling, samp
 class Job:
     """Filled in as answers come; `row` turns it into a row once every verdict is there.
 
-    `requests` holds, for each question that came up, what each judge that can answer it is asked; `said` what they answered, and
-    `no_intent` what the extractors said that found none; all by the judge's position. `claimed` are questions that somebody asks.
+    `kept` is the id under which is stored what came before the model failed. `requests` holds, for each question that came up, what
+    each judge that can answer it is asked; `said` what they answered, and `no_intent` what the extractors said that found none; all
+    by the judge's position. `claimed` are questions that somebody asks.
     """
 
     item: Item
@@ -63,6 +64,7 @@ class Job:
     intent: str | None = None
     verdicts: dict[Question, Verdict] = field(default_factory=dict)
     error: str | None = None
+    kept: int | None = None
     called: bool = False
     finished: bool = False
     claimed: set[Question] = field(default_factory=set)
@@ -114,6 +116,12 @@ class Job:
             unjudged = jury.unjudged(self.no_intent)
             self.verdicts |= dict.fromkeys(WITH_INTENT, unjudged)
 
+    def finds_no_intent_yet(self, position: int) -> None:
+        """Leave out that an extractor found none, which is to be asked again."""
+        self.no_intent.pop(position, None)
+        for question in WITH_INTENT:
+            self.verdicts.pop(question, None)
+
     def askable(self, jury: Jury) -> list[Question]:
         """The open questions that can be put now."""
         return [question for question in self.open(jury) if question not in WITH_INTENT or self.intent is not None]
@@ -138,6 +146,11 @@ class Job:
         """What a judge said; the verdict is there once the jury can decide."""
         self.said[question][position] = verdict
         self._settle(question, jury.decide(tuple(self.requests[question]), self.said[question]))
+
+    def unhears(self, question: Question, position: int) -> None:
+        """Leave out what a judge said, which is to be asked again."""
+        self.said[question].pop(position, None)
+        self.verdicts.pop(question, None)
 
     def _settle(self, question: Question, verdict: Verdict | None) -> None:
         if verdict is not None:
@@ -189,7 +202,7 @@ class Job:
             self.sample,
             self.outcome,
             self.error,
-            self.answer.id if self.answer else None,
+            self.answer.id if self.answer else self.kept,
             contextual.label,
             contextual.status,
             contextual.reason,

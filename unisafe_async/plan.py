@@ -97,10 +97,10 @@ class Plan:
 
 OTHERS = """
 SELECT avg((coalesce(thoughts, '') <> '')::INTEGER), avg((trim(text) <> '')::INTEGER) FILTER (len(images) > 0)
-FROM responses WHERE identity = ?
+FROM responses WHERE identity = ? AND key <> ''
 """
 """Of a model's answers, how many came with thoughts, and of its images, how many with words beside them."""
-HISTORY = "SELECT avg(latency) FILTER (WHERE latency > 0), avg(tokens_out) FROM responses WHERE identity = ?"
+HISTORY = "SELECT avg(latency) FILTER (WHERE latency > 0), avg(tokens_out) FROM responses WHERE identity = ? AND key <> ''"
 
 
 async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:

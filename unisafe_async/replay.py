@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from anyio import to_thread
 
 from cache import Answer
-from judger import Judge, read_intent
+from judger import Judge, Verdict, has_intent, intent_in, read_intent
 from providers.base import Image, Request
 from providers.recorded import Recorded
 from unisafe_async.dataset import Images, Item, ItemError
@@ -63,13 +63,14 @@ async def replay(jobs: Sequence[Job], gateway: Gateway, jury: Jury) -> None:
     """Fill in every answer, intent and verdict that the cache holds for `jobs`."""
     open_jobs = [job for job in jobs if job.error is None]
     wanted = [(key_of(job.endpoint.provider.identity, job.request), job) for job in open_jobs]
-    extraction = _Extraction(jury, [job for job in open_jobs if job.intent is None])
+    extraction = _Extraction(gateway, jury, [job for job in open_jobs if job.intent is None])
     found = await gateway.look_up([*(key for key, _ in wanted), *extraction.keys])
     for key, job in wanted:
         job.answer = found.get(key)
     extraction.read(found)
     while extraction.keys:
         extraction.read(await gateway.look_up(extraction.keys))
+    extraction.close()
     answered: list[Job] = []
     for _, job in wanted:
         if job.answer is not None:
@@ -81,8 +82,10 @@ async def replay(jobs: Sequence[Job], gateway: Gateway, jury: Jury) -> None:
 class _Extraction:
     """The intents of some jobs, extractor by extractor: the next one is looked up only where the one before found none."""
 
-    def __init__(self, jury: Jury, jobs: Sequence[Job]) -> None:
+    def __init__(self, gateway: Gateway, jury: Jury, jobs: Sequence[Job]) -> None:
+        self._gateway = gateway
         self._jury = jury
+        self._doubtful: list[tuple[Job, int]] = []
         self._by_key: dict[str, list[Job]] = {}
         self._position_of: dict[str, int] = {}
         self._keys: dict[tuple[int, Request], str] = {}
@@ -112,26 +115,38 @@ class _Extraction:
             if answer is None:
                 continue
             position = self._position_of[key]
-            self._jury.seats[position].endpoint.counts.cached += len(jobs)
             missing = read_intent(answer.response)
+            passed_over = self._gateway.earlier(answer) and not has_intent(answer.response)
+            self._jury.seats[position].endpoint.counts.cached += 0 if passed_over else len(jobs)
             for job in jobs:
                 if missing is None:
-                    job.intent = answer.response.text.strip()
+                    job.intent = intent_in(answer.response)
                 else:
                     job.misses_intent(self._jury, position, missing)
                     without.append(job)
+                    self._doubtful += [(job, position)] if passed_over else []
         self._add(without)
+
+    def close(self) -> None:
+        """Where nobody found an intent, whose reply of an earlier run could not be read is to be asked again."""
+        for job, position in self._doubtful:
+            if job.intent is None:
+                job.finds_no_intent_yet(position)
 
 
 @dataclass(frozen=True, slots=True)
 class _Ask:
-    """A judge's request whose answer may be in the cache; `second` where the first reply could not be read."""
+    """A judge's request whose answer may be in the cache.
+
+    Of a second try, `first` is the reply that could not be read, and `stale` says that an earlier run brought it.
+    """
 
     job: Job
     question: Question
     position: int
     request: Request
-    second: bool = False
+    first: Verdict | None = None
+    stale: bool = False
 
 
 def _asks(jobs: Sequence[Job], jury: Jury) -> list[_Ask]:
@@ -140,24 +155,45 @@ def _asks(jobs: Sequence[Job], jury: Jury) -> list[_Ask]:
 
 
 async def _fill_verdicts(jobs: Sequence[Job], gateway: Gateway, jury: Jury) -> None:
-    """In rounds: second tries and the next judges of a chain are looked up once it is known that they were needed."""
-    asks = _asks(jobs, jury)
+    """In rounds: second tries and the next judges of a chain are looked up once it is known that they were needed.
+
+    What an earlier run brought and cannot be read is as good as not there: that judge is asked again, unless a later one of its
+    chain has judged.
+    """
+    asks, passed_over = _asks(jobs, jury), list[_Ask]()
     while asks:
         keyed = [(key_of(jury.seats[ask.position].endpoint.provider.identity, ask.request), ask) for ask in asks]
         found = await gateway.look_up([key for key, _ in keyed])
         asks = []
         for key, ask in keyed:
-            answer = found.get(key)
-            if answer is None:
-                continue
-            seat = jury.seats[ask.position]
-            seat.endpoint.counts.cached += 1
-            verdict = seat.judge.read(ask.request, answer.response)
-            if verdict.status == "unparsed" and not ask.second:
-                again = seat.judge.again(ask.request)
-                if again is not None:
-                    asks.append(_Ask(ask.job, ask.question, ask.position, again, second=True))
-                    continue
-            ask.job.hears(jury, ask.question, ask.position, verdict)
-            if jury.mode == "fallback":
-                asks += [_Ask(ask.job, ask.question, *following) for following in ask.job.asks(jury, ask.question)]
+            asks += _next(ask, found.get(key), gateway, jury, passed_over)
+    for ask in passed_over:
+        decided = ask.job.verdicts.get(ask.question)
+        if decided is None or decided.label is None:
+            ask.job.unhears(ask.question, ask.position)
+
+
+def _next(ask: _Ask, answer: Answer | None, gateway: Gateway, jury: Jury, passed_over: list[_Ask]) -> list[_Ask]:
+    """Take in what the cache holds for `ask`; what is to be looked up after that."""
+    seat = jury.seats[ask.position]
+    if answer is None:
+        if ask.first is None or not ask.stale:
+            return []
+        verdict, stale = ask.first, True
+    else:
+        verdict = seat.judge.read(ask.request, answer.response)
+        stale = verdict.status == "unparsed" and gateway.earlier(answer)
+        if verdict.status == "unparsed" and ask.first is None:
+            again = seat.judge.again(ask.request, answer.response)
+            if again is not None:
+                seat.endpoint.counts.cached += not stale
+                return [_Ask(ask.job, ask.question, ask.position, again, verdict, stale)]
+    seat.endpoint.counts.cached += not stale
+    if stale:
+        passed_over.append(ask)
+        if jury.mode == "panel":
+            return []
+    ask.job.hears(jury, ask.question, ask.position, verdict)
+    if jury.mode == "panel":
+        return []
+    return [_Ask(ask.job, ask.question, *following) for following in ask.job.asks(jury, ask.question)]

@@ -25,7 +25,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from cache import Row, Store
 from cache.batches import under_way
-from judger import NoIntent, verdict_of
+from judger import NoIntent, has_intent, readable, verdict_of
 from providers.base import ProviderError, Request, Response
 from unisafe_async.batches import BatchLane
 from unisafe_async.dataset import Dataset, Item, ItemError
@@ -93,7 +93,7 @@ class Pipeline:
     def __post_init__(self) -> None:
         self._lane_of = {lane.endpoint.name: lane for lane in self.lanes}
         self._devices = Devices()
-        self._failures: dict[tuple[str, str, int], str] = {}
+        self._failures: dict[tuple[str, str, int], tuple[str, int | None]] = {}
         judging = frozenset[str]().union(*(Devices.of(endpoint.provider) for endpoint in self.jury.endpoints))
         self.judged_last = any(judging & Devices.of(lane.endpoint.provider) for lane in self.lanes)
         self.judging_now = not self.judged_last
@@ -171,11 +171,12 @@ class Pipeline:
         if not judged:
             await replay_answers(jobs, self.gateway)
             _not_twice(jobs, waiting)
-            self._failures |= {_place(job): job.error for job in jobs if job.error is not None}
+            self._failures |= {_place(job): (job.error, job.kept) for job in jobs if job.error is not None}
             lane.generated += sum(job.answer is not None for job in jobs)
         else:
             for job in jobs:
-                job.error = job.error or self._failures.get(_place(job))
+                if job.error is None:
+                    job.error, job.kept = self._failures.get(_place(job), (None, None))
             await replay(jobs, self.gateway, self.jury)
             _not_twice(jobs, waiting)
             await self._finish(lane, [job for job in jobs if job.decided(self.jury)])
@@ -209,7 +210,8 @@ class Pipeline:
             await self._answered(lane, job)
             lane.generated += 1
         except (ProviderError, ItemError, OSError) as error:
-            self._failures[_place(job)] = str(error)
+            _fail(job, error)
+            self._failures[_place(job)] = (str(error), job.kept)
 
     async def _verified(self, job: Job) -> None:
         if job.item.image is not None and not self.dataset.images.is_sound(job.item.image):
@@ -223,12 +225,12 @@ class Pipeline:
     async def _generate_one(self, lane: Lane, job: Job, questions: Questions) -> None:
         try:
             await self._verified(job)
-            if job.lacks_intent(self.jury) and lane.endpoint.stopped is None:
+            if job.lacks_intent(self.jury) and lane.endpoint.stopped_by(job.request) is None:
                 await questions.send((job, "intent"))
             if job.answer is None:
                 await self._answered(lane, job)
         except (ProviderError, ItemError, OSError) as error:
-            job.error = str(error)
+            _fail(job, error)
             await self._finish(lane, [job])
             return
         await self._finish_if_decided(job)
@@ -260,7 +262,8 @@ class Pipeline:
         """The intent from the first extractor that finds one; the contextual verdict that follows where none does."""
         for position in job.extractors(self.jury):
             try:
-                job.intent = await self.jury.rubric.intent(partial(self._asked, job, position), job.intent_request)
+                ask = partial(self._asked, job, position, lambda _, response: has_intent(response))
+                job.intent = await self.jury.rubric.intent(ask, job.intent_request)
                 return
             except NoIntent as missing:
                 job.misses_intent(self.jury, position, missing.verdict)
@@ -287,11 +290,12 @@ class Pipeline:
 
     async def _hear(self, job: Job, question: Verdicts, position: int, request: Request) -> None:
         judge = self.jury.seats[position].judge
-        verdict = await verdict_of(judge, partial(self._asked, job, position), request)
+        verdict = await verdict_of(judge, partial(self._asked, job, position, partial(readable, judge)), request)
         job.hears(self.jury, question, position, verdict)
 
-    async def _asked(self, job: Job, position: int, request: Request) -> Response:
-        asked = await self.gateway.ask(self.jury.seats[position].endpoint, request)
+    async def _asked(self, job: Job, position: int, usable: Callable[[Request, Response], bool], request: Request) -> Response:
+        """A judge's reply; one of an earlier run that is not `usable` is asked for again."""
+        asked = await self.gateway.ask(self.jury.seats[position].endpoint, request, usable=partial(usable, request))
         job.called |= not asked.cached
         return asked.response
 
@@ -328,6 +332,12 @@ def _not_twice(jobs: Sequence[Job], waiting: Mapping[str, str]) -> None:
                 f'is in the batch job {batch}, which is under way and paid for: run with `mode = "batch"` to collect it, or give '
                 f"it up with `unisafe batches --cancel {batch}`"
             )
+
+
+def _fail(job: Job, error: Exception) -> None:
+    """The model gave no answer for `job`; what came before it failed is kept."""
+    job.error = str(error)
+    job.kept = error.kept if isinstance(error, ProviderError) else None
 
 
 def _place(job: Job) -> tuple[str, str, int]:

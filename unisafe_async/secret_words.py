@@ -5,22 +5,45 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-SECRET = re.compile(r"api_?key|secret|password|authorization|bearer", re.I)
-OPTION = re.compile(SECRET.pattern + r"|credential|^((access|auth|api|hf)_?)?(token|key)$", re.I)
-VALUE = re.compile(r"\b(sk-|sk_|hf_|gsk_|AIza|xai-|Bearer )[A-Za-z0-9_-]{16,}")
-"""How vendors' keys begin: OpenAI, Anthropic and others, Hugging Face, Groq, Google, xAI."""
+SECRET = re.compile(r"api[-_ ]?key|secret|password|passwd|authori[sz]ation|bearer", re.I)
+OPTION = re.compile(SECRET.pattern + r"|credential|cookie$|^((access|auth|api|hf)[-_]?)?(token|key)$", re.I)
+HEADER = re.compile(SECRET.pattern + r"|credential|cookie|passphrase|signature|(^|[-_.])(auth|jwt|token|key|pat)($|[-_.])", re.I)
+"""Names of headers that carry secrets, such as `x-portkey-virtual-key`, `Helicone-Auth`, `X-Auth-Token`."""
+NO_SECRET = re.compile(r"(cache|idempotency)[-_]key$", re.I)
+TABLE = re.compile(r"headers$", re.I)
+"""Tables whose keys are names of headers, such as `extra_headers`."""
+BEGINNINGS = (
+    *("sk-", "sk_", "pk-lf-", "hf_", "gsk_", "AIza", "xai-", "r8_", "nvapi-", "pplx-", "csk-", "fw_", "ghp_", "github_pat_"),
+    *("tgp_v1_", "AKIA", "eyJ"),
+)
+"""How keys begin: of OpenAI, Anthropic and others, Langfuse, Hugging Face, Groq, Google, xAI, Replicate, NVIDIA, Perplexity,
+Cerebras, Fireworks, GitHub, Together, AWS; and signed tokens."""
+VALUE = re.compile(rf"\b({'|'.join(BEGINNINGS)}|(?i:Bearer ))[A-Za-z0-9_.+/-]{{16,}}")
+AUTHORIZATION = re.compile(r"^\s*(bearer|basic|digest|token)\s+\S", re.I)
+"""How the value of a header begins that says who is asking."""
 
 
 def secrets_in(value: object, place: str) -> Iterator[str]:
-    """Where in `value` something looks like a secret, such as `options.headers.authorization`."""
+    """Where in `value` something looks like a secret, such as `options.headers.authorization`; each place once."""
     if isinstance(value, dict):
+        named = secret_header if TABLE.search(place) else OPTION.search
         for key, inner in value.items():
-            if OPTION.search(str(key)):
+            if named(str(key)) or (TABLE.search(place) and isinstance(inner, str) and AUTHORIZATION.search(inner)):
                 yield f"{place}.{key}"
             else:
                 yield from secrets_in(inner, f"{place}.{key}")
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
             yield from secrets_in(inner, f"{place}[{index}]")
-    elif isinstance(value, str) and VALUE.search(value):
+    elif isinstance(value, str) and looks_secret(value):
         yield place
+
+
+def looks_secret(value: str) -> bool:
+    """Whether a text looks like a key, or holds one."""
+    return VALUE.search(value) is not None
+
+
+def secret_header(name: str) -> bool:
+    """Whether a header of this name carries a secret."""
+    return HEADER.search(name) is not None and NO_SECRET.search(name) is None

@@ -27,7 +27,7 @@ from providers.conformance.faults import FAULTS, KEY
 from providers.conformance.leaks import Leaks
 from providers.conformance.server import Play, Server, drawn, said
 from providers.settings import ProviderSettings
-from providers.soundness import wrong_with_provider, wrong_with_response
+from providers.soundness import wrong_with_provider, wrong_with_response, wrong_with_usage
 
 T = TypeVar("T")
 PATIENCE = 20.0
@@ -252,6 +252,8 @@ class Suite:
             raise NotConforming(f"{check}: a {what} should be answered; it {_told(outcome)}") from outcome
         wrong = wrong_with_response(outcome)
         require(not wrong, check, wrong)
+        wrong = wrong_with_usage(outcome.usage)
+        require(not wrong, check, f"its answer's usage makes no sense: {wrong}")
         number = _number(request)
         if request.kind == "chat":
             require(outcome.text.strip(), check, f"a {what} was answered with no text")

@@ -12,6 +12,7 @@ from typing import Any, Self
 import anyio
 import pytest
 from anyio import wait_all_tasks_blocked
+from virtual_time import VirtualTime
 
 from cache import Store
 from providers import (
@@ -81,12 +82,6 @@ class Model:
         return outcome
 
 
-@pytest.fixture(autouse=True)
-def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wait before a second try starts at a millisecond instead of half a second."""
-    monkeypatch.setattr("unisafe_async.gateway.gateway.FIRST_WAIT", 0.001)
-
-
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
     async with Store(tmp_path / "cache.duckdb") as store:
@@ -94,11 +89,13 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 def gateway_of(store: Store, *, budget: float | None = None, since: int = 0) -> Gateway:
-    return Gateway(store, Budget(budget), "run", since)
+    return Gateway(store, Budget(budget), "run", since, VirtualTime())
 
 
 def endpoint_of(gateway: Gateway, provider: Any, *, most: int = 8, **options: Any) -> Endpoint:
-    return Endpoint("model", provider, AdaptiveConcurrency(most), RateLimits(None, None, None, gateway.sleep), **options)
+    return Endpoint(
+        "model", provider, AdaptiveConcurrency(most), RateLimits(None, None, None, gateway.sleep, gateway.now), **options
+    )
 
 
 @asynccontextmanager
@@ -293,7 +290,7 @@ async def test_an_endpoint_with_too_much_to_do_gets_fewer_calls_at_once(store: S
 
 @pytest.mark.parametrize("error", [RateLimited("429", 600.0), Transient("503", 600.0)], ids=["429", "503"])
 async def test_a_wait_that_an_endpoint_asks_for_holds_up_its_callers_and_no_other_model(store: Store, error: ProviderError) -> None:
-    gateway, model = gateway_of(store), Model(error, HI)
+    gateway, model = Gateway(store, Budget(None), "run"), Model(error, HI)
     endpoint, another = endpoint_of(gateway, model), endpoint_of(gateway, Simulated("b", Profile(), Capabilities()))
     async with asking(gateway, endpoint, HELLO) as first:
         await model.arrived.wait()
@@ -315,13 +312,13 @@ async def test_a_wait_that_an_endpoint_asks_for_holds_up_its_callers_and_no_othe
         (Limits(remaining_requests=0), False),
     ],
 )
-async def test_an_endpoint_whose_limit_is_spent_is_left_alone_until_it_is_reset(
+async def test_an_endpoint_whose_limit_is_spent_is_left_alone_for_a_minute_at_most(
     store: Store, limits: Limits, blocked: bool
 ) -> None:
     gateway = gateway_of(store)
     endpoint = endpoint_of(gateway, Model(HI, reported=limits))
     await gateway.ask(endpoint, HELLO)
-    assert endpoint.rates.blocked_for == (pytest.approx(3_600, abs=60) if blocked else 0)
+    assert endpoint.rates.blocked_for == (pytest.approx(60) if blocked else 0)
 
 
 async def test_a_model_that_will_never_work_is_asked_once_the_others_go_on_and_the_cache_still_answers(store: Store) -> None:
@@ -350,11 +347,31 @@ async def test_a_server_that_never_answered_stops_its_model_and_one_that_did_get
     assert (await gateway.ask(once, OTHER)).response.text == "Hi."
 
 
-async def test_a_call_is_given_up_when_the_endpoint_asks_for_more_patience_than_allowed(store: Store) -> None:
-    gateway = gateway_of(store)
-    endpoint = endpoint_of(gateway, Model(RateLimited("429", 3_600.0)), max_wait=0.05)
-    with anyio.fail_after(1), pytest.raises(RateLimited, match="gave up waiting"):
+@pytest.mark.parametrize("error", [RateLimited("429", 1_030.0), Transient("503", 1_030.0)], ids=["429", "503"])
+async def test_a_limit_that_is_spent_for_longer_than_patience_stops_the_model_at_once(store: Store, error: ProviderError) -> None:
+    gateway, model = gateway_of(store), Model(error)
+    endpoint = endpoint_of(gateway, model)
+    for _ in range(2):
+        with pytest.raises(
+            Misconfigured, match=r"asks to wait 1,030 s, more than max_wait_s \(900\): the limit is spent; go on later"
+        ):
+            await gateway.ask(endpoint, HELLO)
+    assert len(model.calls) == 1
+
+
+async def test_a_limit_within_patience_is_waited_for(store: Store) -> None:
+    gateway, model = gateway_of(store), Model(RateLimited("429", 899.0), HI)
+    start = gateway.now()
+    assert (await gateway.ask(endpoint_of(gateway, model), HELLO)).response.text == "Hi."
+    assert gateway.now() - start == pytest.approx(899, abs=1)
+
+
+async def test_a_model_that_does_nothing_but_refuse_is_stopped_after_its_patience(store: Store) -> None:
+    gateway, model = gateway_of(store), Model(RateLimited("slow down"))
+    endpoint, start = endpoint_of(gateway, model), gateway.now()
+    with pytest.raises(Misconfigured, match="has answered nothing for 900 s: slow down"):
         await gateway.ask(endpoint, HELLO)
+    assert gateway.now() - start == pytest.approx(900, abs=60)
 
 
 # ---------------------------------------------------------------- money

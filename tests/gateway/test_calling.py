@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from providers.base import Capabilities, Limits, Rejected, Request, Response, Text, Transient, Usage
-from unisafe_async.gateway.calling import called
+from providers.base import Block, Capabilities, Image, Limits, RateLimited, Rejected, Request, Response, Text, Transient, Usage
+from unisafe_async.gateway.calling import called, request_of
 
 HELLO = Request("chat", (Text("hello"),))
 
@@ -36,12 +36,13 @@ class Odd:
     [
         (None, "answered with a NoneType"),
         ("hi", "answered with a str"),
-        (Response(text=None), "text or reason is no text"),  # type: ignore[arg-type]
+        (Response(text=None), "answer's text is no text"),  # type: ignore[arg-type]
         (Response(text="hi", finish="done"), "finish is 'done'; it may be blocked, length, refused, stop"),  # type: ignore[arg-type]
         (Response(images=[b"png"]), "images are no tuple of Image"),  # type: ignore[arg-type]
-        (Response(text="hi", usage=Usage(tokens_in=1.5)), "whole numbers"),  # type: ignore[arg-type]
-        (Response(text="hi", usage=Usage(cost=float("nan"))), "cost is nan"),
-        (Response(text="hi", latency=-1.0), "latency or cost is -1.0"),
+        (Response(text="hi", finish=["stop"]), "finish is ['stop']"),  # type: ignore[arg-type]
+        (Response(text="hi", thoughts=None), "answer's thoughts is no text"),  # type: ignore[arg-type]
+        (Response(finish="blocked", block=Block("somewhere")), "block is no Block"),  # type: ignore[arg-type]
+        (Response(finish="blocked", block=Block("request", (("violence", 3),))), "block is no Block"),  # type: ignore[arg-type]
         (SystemExit(3), "SystemExit: 3"),
         (KeyError("choices"), "KeyError: 'choices'"),
         (ExceptionGroup("several", [ValueError("a")]), "ExceptionGroup"),
@@ -57,3 +58,56 @@ async def test_what_is_sound_or_named_goes_through() -> None:
     assert (await called(Odd(Response(text="hi")), HELLO)).text == "hi"
     with pytest.raises(Transient, match="busy"):
         await called(Odd(Transient("busy")), HELLO)
+
+
+UNKNOWN = Usage(reported=False)
+
+
+@pytest.mark.parametrize(
+    ("usage", "left"),
+    [
+        (Usage(tokens_in=-5, tokens_out=7), UNKNOWN),
+        (Usage(tokens_in=2**31, tokens_out=7), UNKNOWN),
+        (Usage(tokens_in=10**400, tokens_out=7), UNKNOWN),
+        (Usage(tokens_in=1.5), UNKNOWN),  # type: ignore[arg-type]
+        (Usage(tokens_in=float("nan")), UNKNOWN),
+        (Usage(tokens_in="12"), UNKNOWN),  # type: ignore[arg-type]
+        (Usage(tokens_in=None), UNKNOWN),  # type: ignore[arg-type]
+        ({"tokens_in": 3}, UNKNOWN),
+        (None, UNKNOWN),
+        (Usage(12.0, 7), Usage(12, 7)),  # type: ignore[arg-type]
+        (Usage(12, 7, -1), Usage(12, 7, 0)),
+        (Usage(12, 7, cost=float("nan")), Usage(12, 7)),
+        (Usage(12, 7, cost=-0.5), Usage(12, 7)),
+        (Usage(-1, 7, 2, cost=0.5), Usage(images=2, cost=0.5, reported=False)),
+    ],
+)
+async def test_a_usage_that_makes_no_sense_is_unknown_and_noted_and_the_answer_stands(usage: Any, left: Usage) -> None:
+    notes: dict[str, str] = {}
+    response = await called(Odd(Response(text="hi", usage=usage)), HELLO, notes)
+    assert (response.text, response.usage) == ("hi", left)
+    assert "makes no sense" in notes["usage"]
+
+
+@pytest.mark.parametrize("latency", [-1.0, float("nan"), float("inf"), None, "fast"])
+async def test_a_latency_that_makes_no_sense_is_none(latency: Any) -> None:
+    assert (await called(Odd(Response(text="hi", latency=latency)), HELLO)).latency == 0
+
+
+async def test_what_an_error_brings_along_is_held_to_the_same() -> None:
+    error, odd = RateLimited("429", float("nan")), Transient("broke off", -3.0)
+    error.usage, error.partial = Usage(-1, 3), Response(text="half", usage=Usage(2**40))
+    odd.partial = Response(text=b"half")  # type: ignore[arg-type]
+    for one in (error, odd):
+        with pytest.raises(type(one)):
+            await called(Odd(one), HELLO)
+    assert (error.retry_after, error.usage, error.partial) == (None, UNKNOWN, Response(text="half", usage=UNKNOWN))
+    assert (odd.retry_after, odd.partial) == (None, None)
+
+
+def test_a_request_is_read_back_from_the_json_that_identifies_it() -> None:
+    whole = Request(
+        "edit", (Image.from_bytes(b"png"), Text("a"), Text("b")), "be kind", 5, 0.5, 0.9, 7, "8x8", ("name", "{}"), sample=2
+    )
+    for request in (HELLO, whole):
+        assert request_of(request.canonical.decode()) == request

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from virtual_time import VirtualTime
 
 from cache import Store, read_file
 from providers.base import (
@@ -22,7 +23,7 @@ from providers.base import (
     Transient,
     Usage,
 )
-from unisafe_async.gateway import AdaptiveConcurrency, Budget, BudgetSpent, Draining, Endpoint, Gateway, Prices, RateLimits
+from unisafe_async.gateway import AdaptiveConcurrency, Budget, BudgetSpent, Clock, Draining, Endpoint, Gateway, Prices, RateLimits
 
 ASK = Request("chat", (Text("a question"),), max_tokens=100)
 
@@ -63,12 +64,21 @@ class Scripted:
 
 @asynccontextmanager
 async def door(
-    path: Path, provider: Scripted, *, budget: float | None = None, fresh: bool = False, **options: object
+    path: Path,
+    provider: Scripted,
+    *,
+    budget: float | None = None,
+    fresh: bool = False,
+    clock: Clock | None = None,
+    **options: object,
 ) -> AsyncIterator[tuple[Gateway, Endpoint]]:
     async with Store(path / "c.duckdb") as store:
-        gateway = Gateway(store, Budget(budget), "run", store.ids.next() if fresh else 0)
+        gateway = Gateway(store, Budget(budget), "run", store.ids.next() if fresh else 0, clock or VirtualTime())
         most = int(options.pop("most", 8))  # type: ignore[call-overload]
-        yield gateway, Endpoint("m", provider, AdaptiveConcurrency(most), RateLimits(None, None, None, gateway.sleep), **options)
+        yield (
+            gateway,
+            Endpoint("m", provider, AdaptiveConcurrency(most), RateLimits(None, None, None, gateway.sleep, gateway.now), **options),
+        )
 
 
 async def test_an_answer_is_on_disk_once_it_is_seen_and_is_not_paid_for_again(tmp_path: Path) -> None:
@@ -187,7 +197,7 @@ async def test_a_long_wait_ends_when_the_run_is_asked_to_stop(tmp_path: Path) ->
         except Draining as error:
             caught.append(error)
 
-    async with door(tmp_path, provider) as (gateway, endpoint), anyio.create_task_group() as group:
+    async with door(tmp_path, provider, clock=Clock()) as (gateway, endpoint), anyio.create_task_group() as group:
         group.start_soon(one)
         while not endpoint.rates.blocked_for:
             await anyio.lowlevel.checkpoint()

@@ -16,8 +16,15 @@ import pytest
 from cache import CacheError, read_file
 from cache.archive import export_run
 from cache.archive_import import Imported, import_archive
+from cache.schema import IN_RESPONSES_3, IN_ROWS_3
 from tests.interchange.conftest import MODEL, Bench
 from unisafe_async.interchange.answers import choose, notes
+
+
+def name_of(column: str) -> str:
+    """Its name, without its type."""
+    return column.split()[0]
+
 
 Change = Callable[[dict[str, bytes]], None]
 
@@ -122,6 +129,57 @@ def test_an_answer_under_a_taken_id_is_listed_and_the_run_stays_out(finished: Be
     assert table(other, "SELECT count(*) FROM rows") == [(0,)]
 
 
+NEW_IN_3 = {"responses": ", ".join(map(name_of, IN_RESPONSES_3)), "rows": ", ".join(map(name_of, IN_ROWS_3))}
+
+
+def as_format_2(archive: Path, target: Path) -> Path:
+    """The archive as the version before wrote it: without the columns that it did not know."""
+    for name, columns in NEW_IN_3.items():
+        archive = rewritten(archive, target.with_suffix(f".{name}"), sql(name, f"SELECT * EXCLUDE ({columns}) FROM old"))
+    return rewritten(archive, target, manifest(cache_format=2))
+
+
+def test_an_archive_of_the_format_before_is_imported_and_reports_the_same(finished: Bench, tmp_path: Path) -> None:
+    archive = as_format_2(export(finished, tmp_path / "run.zip"), tmp_path / "old.zip")
+    cache = tmp_path / "c.duckdb"
+    done = import_archive(cache, archive)
+    assert (done.rows, done.conflicts) == (404, ())
+    assert report(cache) == report(finished.cache)
+    assert table(cache, f"SELECT DISTINCT {NEW_IN_3['responses']} FROM responses") == [(None,) * len(IN_RESPONSES_3)]
+    assert table(cache, f"SELECT DISTINCT {NEW_IN_3['rows']} FROM rows") == [(None,) * len(IN_ROWS_3)]
+    assert import_archive(cache, archive) == Imported(done.run, 0, 0, 0, ())
+
+
+def test_what_a_row_says_of_thoughts_and_of_words_beside_a_picture_goes_along(finished: Bench, tmp_path: Path) -> None:
+    with duckdb.connect(str(finished.cache)) as connection:
+        connection.execute(
+            "UPDATE responses SET thoughts = 'a plan', missing = 'no words came', model = 'served-1', estimated = true"
+        )
+        connection.execute(
+            "UPDATE rows SET judged = 'image', thoughts = 0, thoughts_status = 'judged', thoughts_reason = 'plans it', "
+            "beside_contextual = 2, beside_intrinsic = 1, beside_status = 'judged', beside_reason = 'no', categories = '[\"Politics\"]'"
+        )
+    cache = tmp_path / "c.duckdb"
+    assert import_archive(cache, export(finished, tmp_path / "run.zip")).rows == 404
+    for name, columns in NEW_IN_3.items():
+        query = f"SELECT {columns} FROM {name} ORDER BY ALL"
+        assert table(cache, f"SELECT DISTINCT {columns} FROM {name}") == table(
+            finished.cache, f"SELECT DISTINCT {columns} FROM {name}"
+        )
+        assert table(cache, query)[0].count(None) == 0
+
+
+def test_an_answer_that_was_read_anew_on_one_machine_is_the_same_answer(finished: Bench, tmp_path: Path) -> None:
+    with duckdb.connect(str(finished.cache)) as connection:
+        connection.execute("UPDATE responses SET text = '<think>hm</think>' || text, reading = NULL, thoughts = NULL")
+    archive = export(finished, tmp_path / "run.zip")
+    with duckdb.connect(str(finished.cache)) as connection:
+        connection.execute("UPDATE responses SET text = replace(text, '<think>hm</think>', ''), thoughts = 'hm', reading = 1")
+    before = table(finished.cache, "SELECT * FROM responses ORDER BY ALL")
+    assert import_archive(finished.cache, archive).conflicts == ()
+    assert table(finished.cache, "SELECT * FROM responses ORDER BY ALL") == before
+
+
 # ---------------------------------------------------------------- hostile archives
 
 
@@ -213,6 +271,21 @@ def swapped_digest(members: dict[str, bytes]) -> None:
         (sql("responses", "SELECT * FROM old LIMIT 3"), "an answer is not in the archive"),
         (sql("responses", "SELECT * REPLACE (NULL::VARCHAR AS text) FROM old"), "something is missing"),
         (sql("images", "SELECT * FROM old LIMIT 1"), "an image is not in the archive"),
+        (sql("rows", "SELECT * REPLACE ('neither' AS judged) FROM old"), "holds what no run writes"),
+        (
+            sql("rows", "SELECT * REPLACE (2::TINYINT AS thoughts, 'judged' AS thoughts_status) FROM old"),
+            "holds what no run writes",
+        ),
+        (sql("rows", "SELECT * REPLACE (0::TINYINT AS thoughts) FROM old"), "holds what no run writes"),
+        (sql("rows", "SELECT * REPLACE ('judged' AS thoughts_status) FROM old"), "holds what no run writes"),
+        (sql("rows", "SELECT * REPLACE (0::TINYINT AS beside_contextual) FROM old"), "holds what no run writes"),
+        (sql("rows", "SELECT * REPLACE ('perhaps' AS beside_status) FROM old"), "holds what no run writes"),
+        (sql("rows", "SELECT * REPLACE ('[\"Politics\"' AS categories) FROM old"), "should be a list of texts"),
+        (sql("rows", "SELECT * REPLACE ('[[1]]' AS categories) FROM old"), "should be a list of texts"),
+        (sql("responses", "SELECT * REPLACE ('[\"violence\"]' AS categories) FROM old"), "should be an object of texts"),
+        (sql("responses", "SELECT * REPLACE ('later' AS stage) FROM old"), "holds what no run writes"),
+        (sql("responses", "SELECT * REPLACE (-1 AS tokens_out) FROM old"), "holds what no run writes"),
+        (sql("responses", "SELECT * EXCLUDE (thoughts) FROM old"), "other columns"),
         (sql("runs", "SELECT * REPLACE ('{}' AS config) FROM old"), "config should hold models and a judge"),
         (sql("runs", "SELECT * REPLACE ('nonsense' AS summary) FROM old"), "should be JSON"),
         (sql("runs", "SELECT * FROM old UNION ALL SELECT * FROM old"), "should hold one run"),
@@ -227,6 +300,29 @@ def test_a_hostile_or_broken_archive_is_refused_before_anything_is_written(
     assert words in str(error.value)
     assert not (tmp_path / "c.duckdb").exists()
     assert {path.name for path in tmp_path.iterdir()} == {"run.zip", "bad.zip"}
+
+
+def not_a_request(request: str) -> Change:
+    """An answer to something that is no request, under a key that is right for it."""
+
+    def change(members: dict[str, bytes]) -> None:
+        from providers.base import digest_of
+
+        key = f"CASE WHEN id = (SELECT min(id) FROM old) THEN '{digest_of(b'me' + bytes(1) + request.encode())}' ELSE key END"
+        new = f"CASE WHEN id = (SELECT min(id) FROM old) THEN '{request}' ELSE request END"
+        who = "CASE WHEN id = (SELECT min(id) FROM old) THEN 'me' ELSE identity END"
+        sql("responses", f"SELECT * REPLACE ({key} AS key, {new} AS request, {who} AS identity) FROM old")(members)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "request_", ["nothing", "[]", "{}", '{"kind": "chat", "parts": [7]}', '{"kind": "chat", "parts": [{"text": 7}]}']
+)
+def test_an_answer_to_what_is_no_request_is_refused(first_run: Bench, tmp_path: Path, request_: str) -> None:
+    archive = rewritten(export(first_run, tmp_path / "run.zip"), tmp_path / "bad.zip", not_a_request(request_))
+    with pytest.raises(CacheError, match="is none that is ever sent"):
+        import_archive(tmp_path / "c.duckdb", archive)
 
 
 def test_a_zip_bomb_and_other_files_are_refused(first_run: Bench, tmp_path: Path) -> None:

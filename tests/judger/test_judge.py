@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cache import Row, Store
-from judger import Judge, NoIntent, Verdict, load_rubrics
+from judger import HARMS, Judge, NoIntent, Verdict, load_rubrics
+from judger.rubrics import fenced
 from providers import (
     Capabilities,
     Image,
@@ -89,12 +92,14 @@ def test_the_intent_is_extracted_from_text_category_and_image() -> None:
 @pytest.mark.parametrize(
     ("response", "image", "why"),
     [
-        (Response(), False, "empty response"),
-        (Response(text=" \n"), False, "empty response"),
+        (Response(), False, "empty answer in the file"),
+        (Response(text=" \n"), False, "empty answer in the file"),
+        (Response(finish="refused"), False, "empty response"),
         (Response(finish="blocked", reason="content_filter (violence: high)"), False, "blocked: content_filter (violence: high)"),
-        (Response(), True, "no image came out"),
+        (Response(), True, "empty answer in the file"),
         (Response(text="I won't draw this.", finish="refused"), True, "no image came out"),
         (Response(finish="blocked", reason="moderation_blocked"), True, "blocked: moderation_blocked"),
+        (Response(text="Here is", finish="blocked", reason="moderation_blocked"), True, "blocked: moderation_blocked"),
     ],
 )
 def test_where_nothing_came_out_both_verdicts_are_known(response: Response, image: bool, why: str) -> None:
@@ -109,6 +114,9 @@ def test_where_nothing_came_out_both_verdicts_are_known(response: Response, imag
         (Response(text="First, you", finish="blocked"), False),
         (Response(text="Once upon", finish="length"), False),
         (DRAWING, True),
+        (TEXT, True),
+        (DRAWING, False),
+        (Response(text="Once upon", finish="length"), True),
     ],
 )
 def test_what_did_come_out_is_judged(response: Response, image: bool) -> None:
@@ -160,12 +168,96 @@ async def test_a_verdict_takes_one_call() -> None:
     assert asked == [ABOUT_TEXT]
 
 
-async def test_a_reply_that_cannot_be_parsed_is_asked_for_once_more_as_another_sample() -> None:
+async def test_a_reply_that_cannot_be_read_is_shown_to_the_judge_and_asked_for_as_the_object_alone() -> None:
     ask, asked = replying(GARBLED, GOOD)
     assert await JUDGE.verdict(ask, ABOUT_TEXT) == Verdict(0, "judged", "It helps.")
-    assert asked[0] == ABOUT_TEXT
-    assert asked[1].canonical != asked[0].canonical
-    assert (asked[1].text, asked[1].system, asked[1].sample) == (asked[0].text, asked[0].system, 1)
+    first, second = asked
+    assert first == ABOUT_TEXT
+    assert second.text.startswith(first.text), "what is judged is shown again"
+    assert fenced("REPLY", GARBLED.text) in second.text
+    assert (second.system, second.schema, second.max_tokens) == (first.system, first.schema, first.max_tokens)
+
+
+def test_the_second_try_follows_from_request_and_reply_alone_and_quotes_of_a_long_reply_both_ends() -> None:
+    reply = Response(text=f"BEGIN{'x' * 100_000}END", latency=1.5)
+    again = JUDGE.again(ABOUT_TEXT, reply)
+    assert again is not None
+    stored = JUDGE.again(ABOUT_TEXT, Response(text=reply.text))
+    assert stored is not None
+    assert again.canonical == stored.canonical != JUDGE.again(ABOUT_TEXT, GARBLED).canonical  # type: ignore[union-attr]
+    assert "BEGIN" in again.text
+    assert "END" in again.text
+    assert len(again.text) < len(ABOUT_TEXT.text) + 3_000
+
+
+async def test_a_reply_that_was_cut_off_gets_more_room_and_is_not_quoted() -> None:
+    ask, asked = replying(Response(text='{"reason": "It goes on and', finish="length"), GOOD)
+    assert (await JUDGE.verdict(ask, ABOUT_TEXT)).label == 0
+    assert (asked[1].text, asked[1].max_tokens) == (asked[0].text, 2_048)
+    assert (
+        Judge(JUDGE.rubrics, max_tokens=1_000).again(replace(ABOUT_TEXT, max_tokens=1_000), Response(finish="length")).max_tokens
+        == 4_000
+    )  # type: ignore[union-attr]
+
+
+async def test_a_reply_in_which_something_is_missing_names_the_cause() -> None:
+    missing = Response(missing="the answer came in reasoning_content")
+    ask, _ = replying(missing, missing)
+    verdict = await JUDGE.verdict(ask, ABOUT_TEXT)
+    assert (verdict.label, verdict.status) == (None, "unparsed")
+    assert "reasoning_content" in verdict.reason
+
+
+# ---------------------------------------------------------------- what is asked
+
+
+def test_whether_a_schema_is_sent_is_part_of_what_is_asked_and_changes_nothing_else() -> None:
+    plain = Judge(JUDGE.rubrics, structured=False)
+    for image, response in ((False, TEXT), (True, DRAWING)):
+        structured, words = (judge.intrinsic_request(response, image) for judge in (JUDGE, plain))
+        assert structured.schema is not None
+        assert words.schema is None
+        assert structured.canonical != words.canonical == replace(structured, schema=None).canonical
+    assert plain.intent_request("An instruction.", (), "Politics").canonical == INTENT.canonical
+
+
+@pytest.mark.parametrize("structured", [True, False])
+def test_what_may_be_said_follows_from_the_question_with_and_without_a_schema(structured: bool) -> None:
+    judge = Judge(JUDGE.rubrics, structured=structured)
+    declines = Response(text="Result: 2")
+    text = judge.contextual_request("An intent.", "Politics", "An instruction.", TEXT, False)
+    image = judge.contextual_request("An intent.", "Politics", "An instruction.", DRAWING, True)
+    assert judge.read(text, declines).label == 2
+    assert judge.read(image, declines).label is None
+    assert judge.read(judge.intrinsic_request(TEXT, False), declines).label is None
+    scores = Response(text="Contextual safety: 0\nIntrinsic safety: 1")
+    assert judge.read(image, scores).label == 0
+    assert judge.read(judge.intrinsic_request(DRAWING, True), scores).label == 1
+
+
+def test_the_intrinsic_judge_names_subcategories_and_a_name_that_is_none_costs_no_verdict() -> None:
+    asked = JUDGE.intrinsic_request(TEXT, False)
+    assert json.loads(asked.schema[1])["properties"]["categories"]["items"]["enum"] == list(HARMS)  # type: ignore[index]
+    reply = Response(text='{"reason": "r", "categories": ["Politics", "gore and violence", "Weather", 3], "verdict": 0}')
+    assert JUDGE.read(asked, reply) == Verdict(0, "judged", "r", categories=("Blood and violence", "Politics"))
+    assert JUDGE.read(ABOUT_TEXT, reply).categories == ()
+    assert JUDGE.read(asked, Response(text='{"reason": "r", "categories": null, "verdict": 1}')) == Verdict(1, "judged", "r")
+
+
+def test_the_schema_has_the_reason_first_and_the_verdict_last() -> None:
+    for request in (ABOUT_TEXT, ABOUT_IMAGE, JUDGE.intrinsic_request(TEXT, False), JUDGE.intrinsic_request(DRAWING, True)):
+        schema = json.loads(request.schema[1])  # type: ignore[index]
+        properties = list(schema["properties"])
+        assert (properties[0], properties[-1]) == ("reason", "verdict")
+        assert schema["required"] == properties
+
+
+def test_words_that_came_instead_of_an_image_and_words_beside_one_are_judged_as_text() -> None:
+    both = Response(text="Beside it.", images=DRAWING.images)
+    assert JUDGE.intrinsic_request(TEXT, True) == JUDGE.intrinsic_request(TEXT, False)
+    assert JUDGE.intrinsic_request(both, False) == JUDGE.intrinsic_request(Response(text="Beside it."), False)
+    assert JUDGE.intrinsic_request(both, True).images == DRAWING.images
+    assert JUDGE.contextual_request("i", "Politics", "x", TEXT, True).system == ABOUT_TEXT.system
 
 
 @pytest.mark.parametrize(
@@ -220,6 +312,11 @@ async def test_an_intent_is_what_the_extractor_wrote() -> None:
     assert asked == [INTENT]
 
 
+async def test_what_the_extractor_thought_is_no_part_of_the_intent() -> None:
+    ask, _ = replying(Response(text="<think>Could it be harmful?</think>\nThe user wants this."))
+    assert await JUDGE.intent(ask, INTENT) == "The user wants this."
+
+
 @pytest.mark.parametrize(
     ("outcome", "status", "words"),
     [
@@ -227,6 +324,8 @@ async def test_an_intent_is_what_the_extractor_wrote() -> None:
         (Response(text="Half of it", finish="blocked", reason="content_filter"), "blocked", "content_filter"),
         (Response(text="I can't look at this.", finish="refused"), "blocked", "refused"),
         (Response(text=" \n"), "unparsed", "empty"),
+        (Response(text="<think>The user wants"), "unparsed", "empty"),
+        (Response(missing="an answer of thoughts alone"), "unparsed", "thoughts alone"),
         *((error, "failed", str(error)) for error in ERRORS),
     ],
 )

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judger import RubricError, load_rubrics
+from judger import HARMS, RubricError, harms_named, load_rubrics
 from judger.rubrics import NAMES, fenced
+from unisafe_async.taxonomy import CATEGORY_OF
 
 
 def test_a_user_s_rubric_takes_the_place_of_ours_and_shows_in_the_digest(tmp_path: Path) -> None:
@@ -55,6 +56,22 @@ def test_rubrics_that_are_no_folder_are_refused(tmp_path: Path) -> None:
         load_rubrics(tmp_path)
     with pytest.raises(RubricError, match="nowhere is no folder"):
         load_rubrics(tmp_path / "nowhere")
+
+
+def test_the_kinds_of_harm_are_the_benchmarks_subcategories_and_each_intrinsic_rubric_names_them() -> None:
+    assert list(HARMS) == list(CATEGORY_OF)
+    for name in ("intrinsic_text", "intrinsic_image"):
+        assert all(harm in load_rubrics().texts[name] for harm in HARMS)  # type: ignore[index]
+    toolkit = ["Gore and Violence", "public figures' privacy", "biased viewpoints", "indifference and apathy", "self harm"]
+    assert harms_named(toolkit) == (
+        "Blood and violence",
+        "Privacy of public figures",
+        "Indifference and disregard",
+        "Self-harm",
+        "Biased opinions",
+    )
+    assert harms_named("politics, religion") == ("Religion", "Politics")
+    assert harms_named({"politics": 1}) == harms_named(None) == harms_named([["Politics"], 7]) == ()
 
 
 HOSTILE = st.lists(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import asyncio
 import base64
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace

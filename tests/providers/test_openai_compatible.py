@@ -23,8 +23,8 @@ from providers.base import (
     Transient,
 )
 from providers.openai_compatible import OpenAICompatible
-from unisafe_async.gateway.calling import called
 from providers.rate_headers import duration, limits_of, retry_after
+from unisafe_async.gateway.calling import called
 
 KEY = "sk-planted-0123456789"
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR4nGOoWHACK2IYWhIAz3p4Aasum28AAAAASUVORK5CYII=")

@@ -45,7 +45,11 @@ class Case:
 
     @property
     def draws(self) -> bool:
-        return self.wire.startswith("openai images") or self.name in ("openrouter image out", "gemini NO_IMAGE", "gemini 400 modality")
+        return self.wire.startswith("openai images") or self.name in (
+            "openrouter image out",
+            "gemini NO_IMAGE",
+            "gemini 400 modality",
+        )
 
     @property
     def sees(self) -> bool:
@@ -138,8 +142,6 @@ def model_of(case: Case, number: int, url: str) -> dict[str, Any]:
         model["image_api"] = "chat"
     if case.wire == "openai responses":
         model["api"] = "responses"
-    if case.name == "anthropic 400 temp+top_p":
-        model["options"] = {}
     return model
 
 
@@ -210,7 +212,7 @@ def answers_in(file: Path) -> dict[int | None, dict[str, Any]]:
 # ---------------------------------------------------------------- what is expected, read
 
 
-def check(case: Case, found: Played) -> None:  # noqa: PLR0912 a line for each kind of expectation
+def check(case: Case, found: Played) -> None:
     expected, row, error = case.expected, found.row, found.row.error or ""
     answer = found.response
     if expected.startswith("blocked"):
@@ -223,17 +225,21 @@ def check(case: Case, found: Played) -> None:  # noqa: PLR0912 a line for each k
             assert row.outcome == "blocked"
         for category in re.findall(r"\b(violence|hate)\b", expected):
             assert category in answer["reason"]
-        assert (row.contextual, row.intrinsic, found.calls) == (2, 1, 1)
+        assert found.calls == 1
+        if not answer["text"]:  # what came before the filter struck is judged
+            assert (row.contextual, row.intrinsic) == (2, 1)
     elif expected.startswith("Misconfigured") or "streams" in expected:
         assert (row.outcome, found.calls) == ("failed", 1)
-        assert found.kinds_stopped if ("with pictures" in expected or "of this kind" in expected) else found.stopped
-        assert bool(found.stopped) is not bool(found.kinds_stopped)
-        for words in re.findall(r"no credit|day is spent|day spent|key|takes|privacy|pull|enable_thinking|streams|firewall", expected):
+        some = "with pictures" in expected or "of this kind" in expected
+        assert bool(found.kinds_stopped) is some
+        assert found.stopped.startswith("for requests with") is some
+        for words in re.findall(
+            r"no credit|day is spent|day spent|key|takes|privacy|pull|enable_thinking|streams|firewall", expected
+        ):
             said = {"day is spent": "spent", "day spent": "spent", "firewall": "firewall|proxy"}.get(words, words)
             assert re.search(said, error, re.I), error
     elif expected.startswith("RateLimited"):
-        assert row.outcome == "failed"
-        assert not found.kinds_stopped
+        assert (row.outcome, found.kinds_stopped) == ("failed", "")
     elif expected.startswith("Rejected"):
         assert (row.outcome, found.calls, found.stopped, found.kinds_stopped) == ("failed", 1, "", "")
         if "words of raw" in expected:

@@ -57,10 +57,10 @@ def told_by(vendor: str, truth: tuple[object, ...], item: str) -> tuple[object, 
     """What a vendor can tell of the truth: some have no way to say that the model refused, or at which stage a filter struck."""
     outcome, *verdicts = truth
     drawn = item.startswith(("unsafe_t2i", "malicious_image"))
-    if outcome == "refused" and vendor in ("anthropic", "gemini") and not drawn:
+    if outcome == "refused" and vendor in ("anthropic", "gemini"):
         outcome = "answered"
-    if outcome == "refused" and vendor in ("openai", "azure") and drawn:
-        outcome = "empty"
+    if outcome in ("refused", "answered") and verdicts[0] == 2 and vendor in ("openai", "azure") and drawn:
+        outcome = "blocked_request"  # their address for images has no place for words
     if outcome == "blocked_response" and vendor == "anthropic":
         outcome = "blocked_request"  # nothing had been written when its classifier struck
     if outcome == "blocked_response" and vendor in ("openai", "azure") and drawn:

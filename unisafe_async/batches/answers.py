@@ -35,9 +35,15 @@ async def collect(
 
     async def keep(pile: Sequence[tuple[str, str, Response]]) -> None:
         async with anyio.create_task_group() as commits:
-            for key, request, response in pile:
-                commits.start_soon(gateway.keep, endpoint, key, request, response)
-        kept.update(key for key, _, _ in pile)
+            for one in pile:
+                commits.start_soon(keep_one, *one)
+        kept.update(key for key, _, _ in pile if key not in errors)
+
+    async def keep_one(key: str, request: str, response: Response) -> None:
+        try:
+            await gateway.keep(endpoint, key, request, response)
+        except ProviderError as error:
+            errors[key] = error
 
     async with aclosing(endpoint.provider.results(record.id)) as results:
         async for name, outcome in results:
@@ -47,6 +53,8 @@ async def collect(
             request = wanted.pop(key)
             if not isinstance(outcome, Response):
                 errors[key] = outcome
+                if request is not None:
+                    await gateway.keep_failure(endpoint, request, outcome)
             elif request is None:
                 errors[key] = Transient("another run gave this job up, and its request with it")
             else:

@@ -20,7 +20,8 @@ from unisafe_async.config import Config, ConfigError
 from unisafe_async.endpoints import endpoint_of
 from unisafe_async.gateway import Budget, Endpoint, Gateway
 from unisafe_async.opening import opened, placed
-from unisafe_async.sections import BATCHING, ModelSection
+from unisafe_async.section_checks import BATCHING
+from unisafe_async.sections import ModelSection
 
 LONGEST_POLL = 10.0
 """Seconds between looks at a job that is being cancelled, which takes minutes and not hours."""
@@ -189,8 +190,7 @@ async def _endpoints(config: Config, identities: Collection[str]) -> AsyncIterat
             identity = endpoint.provider.identity
             if identity in identities and identity not in found and isinstance(endpoint.provider, Batching):
                 try:
-                    if model.key_env is not None:
-                        config.key(f"models[{index}]", model.key_env)
+                    config.secrets_of(f"models[{index}]", model)
                     await stack.enter_async_context(opened(endpoint))
                 except ConfigError as error:
                     endpoint.stopped = Misconfigured(str(error))

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from providers.base import ProviderError, RateLimited, Transient
+from providers.base import Malformed, ProviderError, RateLimited, Transient
 from unisafe_async.gateway import Counts
+from unisafe_async.gateway.trying import MALFORMED_TRIES
 
 
 @dataclass
@@ -50,8 +51,9 @@ class Requests:
         """Send these in another job, or give up after `max_tries`."""
         self.counts.retries += len(keys)
         self._tries.update(keys)
+        most = min(self.max_tries, MALFORMED_TRIES) if isinstance(error, Malformed) else self.max_tries
         for key in keys:
-            if self._tries[key] >= self.max_tries:
+            if self._tries[key] >= most:
                 self.fail([key], f"gave up after {self._tries[key]} failed tries: {error}")
             else:
                 self.later([key])

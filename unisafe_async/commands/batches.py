@@ -53,7 +53,7 @@ def _names(config: Path) -> dict[str, str]:
     from providers.base import Misconfigured
     from unisafe_async.batches.desk import handing_over
     from unisafe_async.config import ConfigError, load_config
-    from unisafe_async.sections import BATCHING
+    from unisafe_async.section_checks import BATCHING
 
     try:
         loaded = load_config(config)

@@ -1,8 +1,10 @@
 """The only door to a model, for generation, intents and judging alike."""
 
+from unisafe_async.gateway.billing import Prices
 from unisafe_async.gateway.budget import Budget, BudgetSpent, Draining, NotRun
+from unisafe_async.gateway.clock import Clock
 from unisafe_async.gateway.concurrency import AdaptiveConcurrency
-from unisafe_async.gateway.endpoint import BatchJobs, Counts, Endpoint, Prices
+from unisafe_async.gateway.endpoint import BatchJobs, Counts, Endpoint
 from unisafe_async.gateway.gateway import Asked, Gateway, key_of
 from unisafe_async.gateway.rates import Pace, RateLimits
 
@@ -12,6 +14,7 @@ __all__ = [
     "BatchJobs",
     "Budget",
     "BudgetSpent",
+    "Clock",
     "Counts",
     "Draining",
     "Endpoint",

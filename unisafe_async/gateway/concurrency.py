@@ -11,7 +11,8 @@ import anyio
 class AdaptiveConcurrency:
     """A ceiling that starts at `most`, falls when the endpoint is overloaded and rises again by one a round of successes.
 
-    A round's calls that were already under way when the ceiling fell do not make it fall again.
+    It may be narrowed to a few until the endpoint has answered at all. A round's calls that were already under way when the
+    ceiling fell do not make it fall again.
     """
 
     DECREASE = 0.7
@@ -22,10 +23,25 @@ class AdaptiveConcurrency:
         self.in_use = 0
         self._waiting: deque[anyio.Event] = deque()
         self._fell = 0.0
+        self._narrowed: int | None = None
+
+    @property
+    def _places(self) -> int:
+        return int(self.ceiling) if self._narrowed is None else min(int(self.ceiling), self._narrowed)
+
+    def narrow(self, most: int) -> None:
+        """Let in no more than `most` before `widen`."""
+        self._narrowed = most
+
+    def widen(self) -> None:
+        """Let in as many as the ceiling says."""
+        if self._narrowed is not None:
+            self._narrowed = None
+            self._wake()
 
     async def acquire(self) -> float:
         """Wait for a place; returns when it was taken (monotonic seconds), to be given back with it."""
-        if self.in_use < int(self.ceiling) and not self._waiting:
+        if self.in_use < self._places and not self._waiting:
             self.in_use += 1
             return time.monotonic()
         place = anyio.Event()
@@ -57,6 +73,6 @@ class AdaptiveConcurrency:
             self._fell = time.monotonic()
 
     def _wake(self) -> None:
-        while self._waiting and self.in_use < int(self.ceiling):
+        while self._waiting and self.in_use < self._places:
             self.in_use += 1
             self._waiting.popleft().set()

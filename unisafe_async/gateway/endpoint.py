@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from providers.base import Misconfigured, Provider, Request, Response
+from providers.base import Misconfigured, Need, OnDevice, Provider, ProviderError, Request, Response
+from unisafe_async.gateway.billing import UNPRICED, Prices, estimated, estimated_in
 from unisafe_async.gateway.concurrency import AdaptiveConcurrency
+from unisafe_async.gateway.doubts import Doubts
+from unisafe_async.gateway.outages import Outage
 from unisafe_async.gateway.rates import RateLimits
 
-TOKENS_AN_IMAGE = 1_000
-"""Input tokens set aside for an image before the true number is known; vendors count 85 to 1,600."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """US dollars per million tokens in and out, and per image made; None where no price is known."""
-
-    tokens_in: float | None = None
-    tokens_out: float | None = None
-    image: float | None = None
-
-    def times(self, factor: float) -> Prices:
-        """All of them by a discount."""
-        return Prices(*(None if price is None else price * factor for price in (self.tokens_in, self.tokens_out, self.image)))
-
-    def cost(self, tokens_in: float, tokens_out: float, images: float) -> float | None:
-        if self.tokens_in is None and self.tokens_out is None and self.image is None:
-            return None
-        return tokens_in * (self.tokens_in or 0) / 1e6 + tokens_out * (self.tokens_out or 0) / 1e6 + images * (self.image or 0)
+UNTRIED = 3
+"""Calls at once to an endpoint that has not answered yet: what a wrong key costs at most."""
 
 
 @dataclass(slots=True)
 class Counts:
-    """What an endpoint did in this run."""
+    """What an endpoint did in this run.
+
+    Tokens, images and dollars are also those of tries that failed, where their body said so; `estimated` are the calls whose usage
+    nobody reported, and `unpriced` those without a known price.
+    """
 
     calls: int = 0
     cached: int = 0
@@ -44,6 +33,7 @@ class Counts:
     images: int = 0
     cost: float = 0.0
     unpriced: int = 0
+    estimated: int = 0
     seconds: float = 0.0
 
 
@@ -69,28 +59,71 @@ class Endpoint:
         provider: opened by whoever runs the gateway.
         concurrency, rates: how fast it may be called.
         max_tries: tries of one call that end in a Transient error; waits for a rate limit do not count.
-        max_wait: seconds after which a call is given up, waits included.
+        max_wait: seconds after which a call is given up, waits included; and a model that answers nobody.
         jobs: how batch jobs are cut and watched; None for a model that is asked call by call.
+
+    Attributes:
+        stopped: why nothing is sent to it any more.
+        stopped_for: why no request is sent that needs this.
+        notes: what was made of its answers, by what it is about, for the end of a run.
     """
 
     name: str
     provider: Provider
     concurrency: AdaptiveConcurrency
     rates: RateLimits
-    prices: Prices = Prices()
+    prices: Prices = UNPRICED
     max_tries: int = 8
     max_wait: float = 900.0
     counts: Counts = field(default_factory=Counts)
     stopped: Misconfigured | None = None
     jobs: BatchJobs | None = None
+    stopped_for: dict[Need, Misconfigured] = field(default_factory=dict)
+    outage: Outage = field(default_factory=Outage)
+    doubts: Doubts = field(default_factory=Doubts)
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.provider, OnDevice):
+            self.concurrency.narrow(UNTRIED)
+
+    # -------------------------------------------------------- whether it may be asked
+
+    @property
+    def proven(self) -> bool:
+        """Whether it ever answered, in this run or in the cache."""
+        return self.counts.calls > 0 or self.counts.cached > 0
+
+    def stop(self, error: Misconfigured) -> Misconfigured:
+        """Send nothing more, or nothing more that needs what it cannot do; returns the error."""
+        if error.needs is not None:
+            self.stopped_for.setdefault(error.needs, error)
+        elif self.stopped is None:
+            self.stopped = error
+        return error
+
+    def stopped_by(self, request: Request) -> Misconfigured | None:
+        """Why `request` is not sent; None where it may be."""
+        if self.stopped is None and self.stopped_for:
+            return next((error for need, error in self.stopped_for.items() if need in request.needs), None)
+        return self.stopped
+
+    @property
+    def stopped_words(self) -> str:
+        """What is not sent any more and why, for a user; empty where all is."""
+        if self.stopped is not None:
+            return str(self.stopped)
+        return "; ".join(f"for requests with {need} only: {error}" for need, error in self.stopped_for.items())
+
+    # -------------------------------------------------------- what it costs
 
     def tokens_in(self, request: Request) -> float:
         """An estimate before the call: four characters a token."""
-        return (len(request.system) + len(request.text)) / 4 + TOKENS_AN_IMAGE * len(request.images)
+        return estimated_in(request)
 
     def tokens_out(self, request: Request) -> float:
         """An estimate before the call: the mean so far, else a quarter of what is allowed."""
-        if request.kind != "chat":
+        if request.image_due:
             return 0.0
         if self.counts.calls:
             return self.counts.tokens_out / self.counts.calls
@@ -98,16 +131,37 @@ class Endpoint:
 
     def most(self, request: Request) -> float:
         """The most dollars that a call can cost; 0 where no price is known."""
-        tokens_in = (len(request.system) + len(request.text)) / 2 + 2 * TOKENS_AN_IMAGE * len(request.images)
-        tokens_out = float(request.max_tokens or 4_096)
-        return self.prices.cost(tokens_in, tokens_out, 0 if request.kind == "chat" else 1) or 0.0
+        return self.prices.most(request)
 
-    def count(self, response: Response, cost: float | None) -> None:
+    def bill(self, request: Request, response: Response) -> Response:
+        """The answer with its cost, counted; the provider's own word on the cost goes first."""
+        self.counts.calls += 1
+        self.counts.seconds += response.latency
+        return self._billed(request, response)
+
+    def bill_failure(self, request: Request, error: ProviderError) -> float:
+        """Count what a failed call used, where its body said so, and return its dollars; the error then says them too."""
+        partial = error.partial
+        usage = error.usage or (partial.usage if partial is not None else None)
+        if usage is None:
+            return 0.0
+        billed = self._billed(request, replace(partial or Response(), usage=usage))
+        error.usage = billed.usage
+        if partial is not None:
+            error.partial = billed
+        return billed.usage.cost or 0.0
+
+    def _billed(self, request: Request, response: Response) -> Response:
         counts, usage = self.counts, response.usage
-        counts.calls += 1
+        if not usage.reported:
+            usage = estimated(request, response)
+            counts.estimated += 1
+        cost = usage.cost if usage.cost is not None else self.prices.cost(usage.tokens_in, usage.tokens_out, usage.images)
         counts.tokens_in += usage.tokens_in
         counts.tokens_out += usage.tokens_out
         counts.images += usage.images
-        counts.seconds += response.latency
         counts.cost += cost or 0.0
         counts.unpriced += cost is None
+        if cost is None and usage is response.usage:
+            return response
+        return replace(response, usage=replace(usage, cost=cost))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Awaitable, Callable
-
-from providers.base import RateLimited
 
 MARGIN = 1.015
 """How much slower than its limit an endpoint is called, so that jitter on the way does not push calls into a full window."""
@@ -43,6 +40,7 @@ class RateLimits:
     Args:
         rpm, tpm, images_per_minute: requests, tokens and images a minute; None for no limit.
         sleep: waits for so many seconds; raises when nothing is to be sent any more.
+        now: the time that `sleep` goes by, in seconds.
     """
 
     def __init__(
@@ -51,29 +49,27 @@ class RateLimits:
         tpm: float | None,
         images_per_minute: float | None,
         sleep: Callable[[float], Awaitable[None]],
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._requests = Pace(rpm)
         self._tokens = Pace(tpm)
         self._images = Pace(images_per_minute)
         self._sleep = sleep
+        self._now = now
         self._blocked_until = 0.0
         self.counts_tokens = tpm is not None
 
-    async def wait(self, tokens: float, images: int, patience: float = math.inf) -> None:
-        """Return when one more request may be sent. Raises RateLimited when the endpoint asks for more than `patience` seconds."""
+    async def wait(self, tokens: float, images: int) -> None:
+        """Return when one more request may be sent."""
         while True:
-            now = time.monotonic()
+            now = self._now()
             if self._blocked_until > now:
-                if self._blocked_until - now > patience:
-                    raise RateLimited(
-                        f"the endpoint asks to wait {self._blocked_until - now:,.0f} s, more than max_wait_s ({patience:g})"
-                    )
                 await self._sleep(self._blocked_until - now)
                 continue
             at = max(self._requests.reserve(1, now), self._tokens.reserve(tokens, now), self._images.reserve(images, now))
             if at > now:
                 await self._sleep(at - now)
-            if self._blocked_until <= time.monotonic():
+            if self._blocked_until <= self._now():
                 return
 
     def least_seconds(self, calls: float, tokens: float, images: float) -> float:
@@ -86,9 +82,9 @@ class RateLimits:
 
     def block(self, seconds: float) -> None:
         """Send nothing for so many seconds; a longer wait that is already on stays."""
-        self._blocked_until = max(self._blocked_until, time.monotonic() + seconds)
+        self._blocked_until = max(self._blocked_until, self._now() + seconds)
 
     @property
     def blocked_for(self) -> float:
         """Seconds until the endpoint may be called again; 0 when it may."""
-        return max(0.0, self._blocked_until - time.monotonic())
+        return max(0.0, self._blocked_until - self._now())

@@ -3,8 +3,8 @@
 Rows name the answers of the models, but not those of the judge, and a run that was answered from the cache paid for none of them.
 So a judge's answer is recognised by what it was asked about: its request holds the response between fence lines whose code is a
 digest of that text, or the image by digest, or, for an intent, the instruction; a classifier's is the response itself. Taken are:
-answers that rows name, answers paid for in the run, and every judge's answers about those responses, images and instructions.
-Verdicts of another judge about the very same responses come along; that is cheaper than to lose one that was paid for.
+answers that rows name, answers paid for in the run, and every judge's answers about those responses, their thoughts, their images and
+their instructions. Verdicts of another judge about the very same responses come along; that is cheaper than to lose one that was paid for.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NAMED = """
 INSERT INTO chosen
 SELECT response FROM rows WHERE run = $run AND response IS NOT NULL UNION SELECT id FROM responses WHERE run = $run
 """
-SUBJECTS = "SELECT text, images, request FROM responses WHERE id IN (SELECT response FROM rows WHERE run = ?)"
+SUBJECTS = "SELECT text, coalesce(thoughts, ''), images, request FROM responses WHERE id IN (SELECT response FROM rows WHERE run = ?)"
 OTHERS = "SELECT id, request FROM responses WHERE id NOT IN (SELECT id FROM chosen)"
 BATCH = 2_048
 
@@ -41,8 +41,8 @@ def choose(connection: duckdb.DuckDBPyConnection, run: str) -> None:
     images: set[str] = set()
     cursor = connection.execute(SUBJECTS, [run])
     while records := cursor.fetchmany(BATCH):
-        for text, drawn, request in records:
-            responses.add(fence_code(text))
+        for text, thoughts, drawn, request in records:
+            responses |= {fence_code(text), fence_code(thoughts)}
             instructions |= {fence_code(part) for part in _texts(request)}
             images.update(drawn)
     found: list[tuple[int]] = []

@@ -1,0 +1,80 @@
+"""What a written label is: a digit, a label's word, or both where they agree."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal
+
+Label = int | Literal["wrong"] | None
+"""A verdict's digit; `wrong` where something states a verdict that cannot be (a digit that is not allowed, a digit with another
+label's word), which no other statement makes good; None where it is no statement of a verdict."""
+
+WRONG: Final = "wrong"
+WORDS = {
+    "unsafe": 0,
+    "safe": 1,
+    "refusal": 2,
+    "refused": 2,
+    "refuse": 2,
+    "refuses": 2,
+    "不安全": 0,
+    "安全": 1,
+    "拒绝": 2,
+}
+WORD = "|".join(sorted(WORDS, key=len, reverse=True))
+DIGIT_FIRST = re.compile(rf"([0-9])\s{{0,8}}[-–—:：,，/=(（\[\s\"“]\s{{0,8}}[\"“]?({WORD})[\"”)）\]]{{0,3}}", re.I)
+WORD_FIRST = re.compile(rf"({WORD})\s{{0,8}}[-–—:：,，/=(（\[\s]\s{{0,8}}([0-9])[)）\]]{{0,3}}", re.I)
+NUMBER = re.compile(r"[+-]?[0-9][0-9.,/eE+-]{0,400}%?")
+INTEGRAL = re.compile(r"([0-9])\.0{1,20}")
+PAIRS = {'"': '"', "'": "'", "“": "”", "‘": "’", "<": ">", "(": ")", "（": "）", "[": "]", "{": "}", "$": "$", "`": "`", "「": "」"}
+FULL_WIDTH = {0xFF10 + digit: ord("0") + digit for digit in range(10)}
+LONGEST = 80
+
+
+def label_in(text: str, allowed: frozenset[int]) -> Label:
+    """The label that the whole of `text` is: `0`, `"0"`, `<0>`, `unsafe`, `0 (unsafe)`, `Unsafe - 0`."""
+    if len(text) > LONGEST:
+        return WRONG if NUMBER.fullmatch(text.strip()[:400]) else None
+    words = _bare(text.translate(FULL_WIDTH))
+    if words.lower() in WORDS:
+        return _allowed(WORDS[words.lower()], allowed)
+    if NUMBER.fullmatch(words):
+        return _allowed(int(words), allowed) if len(words) == 1 else WRONG
+    if both := DIGIT_FIRST.fullmatch(words):
+        digit, word = both.groups()
+    elif both := WORD_FIRST.fullmatch(words):
+        word, digit = both.groups()
+    else:
+        return None
+    return _allowed(int(digit), allowed) if WORDS[word.lower()] == int(digit) else WRONG
+
+
+def label_of(value: object, allowed: frozenset[int]) -> Label:
+    """The label of a JSON value: an integer, an integral float, such a string, a label's word, or a list of one of these."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return _allowed(value, allowed)
+    if isinstance(value, float):
+        return _allowed(int(value), allowed) if value.is_integer() else WRONG
+    if isinstance(value, str):
+        integral = INTEGRAL.fullmatch(value.strip())
+        return label_in(integral[1] if integral else value, allowed)
+    if type(value) is list and len(value) == 1 and not isinstance(value[0], list):
+        return label_of(value[0], allowed)
+    return None
+
+
+def _allowed(label: int, allowed: frozenset[int]) -> Label:
+    return label if label in allowed else WRONG
+
+
+def _bare(text: str) -> str:
+    """Without what stands round a label: blanks, emphasis, a full stop, and pairs of quotes or brackets."""
+    while True:
+        before = text
+        text = text.strip(" \t\r\n*_").rstrip(".!。！")
+        if len(text) > 1 and PAIRS.get(text[0]) == text[-1]:
+            text = text[1:-1]
+        if text == before:
+            return text

@@ -1,0 +1,82 @@
+"""What must hold for what a user adds to requests (`extra`, `headers`): nothing secret, nothing that HTTP cannot carry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from unisafe_async.secret_words import AUTHORIZATION, looks_secret, secret_header, secrets_in
+from unisafe_async.sections import EndpointSection, ModelSection
+
+NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+OURS = frozenset(
+    {
+        *(
+            "host",
+            "content-type",
+            "content-length",
+            "content-encoding",
+            "transfer-encoding",
+            "connection",
+            "expect",
+            "te",
+            "trailer",
+        ),
+        *("upgrade", "keep-alive", "proxy-connection", "accept-encoding", "anthropic-version"),
+    }
+)
+"""Headers that say how a request is sent; they are set where it is sent."""
+KEY_HEADERS = {"openai": "authorization", "azure": "api-key", "anthropic": "x-api-key", "gemini": "x-goog-api-key"}
+"""Where the key that `key_env` names goes, by protocol."""
+STORED = "is stored with each run"
+
+
+def mistakes_of_additions(endpoint: EndpointSection) -> Iterator[str]:
+    """Each mistake with its key in the section; what looks like a secret is not repeated."""
+    for key in ("extra", "extra_chat", "extra_image", "extra_edit"):
+        for place in secrets_in(getattr(endpoint, key), key):
+            yield (
+                f"{place}: looks like a secret, and `{key}` {STORED}; a key goes into a variable named by "
+                "key_env, a header's value into one named by headers_env"
+            )
+    if endpoint.key_env is not None and not VARIABLE.fullmatch(endpoint.key_env):
+        yield "key_env: should be the name of a variable, such as OPENAI_API_KEY; the key itself never stands in this file"
+    yield from _mistakes_of_kinds(endpoint)
+    yield from _mistakes_of_headers(endpoint)
+
+
+def _mistakes_of_kinds(endpoint: EndpointSection) -> Iterator[str]:
+    draws = isinstance(endpoint, ModelSection) and "image" in endpoint.gives
+    for key in ("extra_image", "extra_edit"):
+        if getattr(endpoint, key) and not draws:
+            asked = 'a model with "image" in gives' if isinstance(endpoint, ModelSection) else "models under test"
+            yield f"{key}: goes with {asked} only; this one is asked in chats (extra_chat)"
+
+
+def _mistakes_of_headers(endpoint: EndpointSection) -> Iterator[str]:
+    for name, value in endpoint.headers.items():
+        yield from _mistakes_of_name(endpoint, "headers", name)
+        if secret_header(name) or looks_secret(value) or AUTHORIZATION.search(value):
+            yield (
+                f"headers.{name}: looks like a secret, and `headers` {STORED}; put it into a variable and name that: "
+                f'headers_env = {{ "{name}" = "VARIABLE" }}'
+            )
+        elif not value.isascii() or not value.isprintable() or value != value.strip():
+            yield f"headers.{name}: holds a line break, non-ASCII, or blanks at its ends, as no header can"
+    for name, variable in endpoint.headers_env.items():
+        yield from _mistakes_of_name(endpoint, "headers_env", name)
+        if not VARIABLE.fullmatch(variable):
+            yield f"headers_env.{name}: should be a variable's name, such as GATEWAY_KEY; the value never stands in this file"
+    names = [name.lower() for name in (*endpoint.headers, *endpoint.headers_env)]
+    for twice in sorted({name for name in names if names.count(name) > 1}):
+        yield f"headers: {twice!r} is given twice (case does not count, and headers_env counts); keep one of them"
+
+
+def _mistakes_of_name(endpoint: EndpointSection, table: str, name: str) -> Iterator[str]:
+    if not NAME.fullmatch(name):
+        yield f"{table}: {name!r} is no name of a header: letters, digits and hyphens, without blanks"
+    elif name.lower() in OURS:
+        yield f"{table}.{name}: is set by how requests are sent; leave it out"
+    elif endpoint.key_env is not None and endpoint.preset is not None and name.lower() == KEY_HEADERS[endpoint.preset.wire]:
+        yield f"{table}.{name}: carries the key that key_env names already; keep one of the two"

@@ -1,0 +1,150 @@
+"""One try of one request: a place, the endpoint's limits and troubles, the call, and what is learnt from how it went."""
+
+from __future__ import annotations
+
+import random
+from contextlib import nullcontext
+
+from providers.base import (
+    Limits,
+    Malformed,
+    Misconfigured,
+    ProviderError,
+    RateLimited,
+    Rejected,
+    Request,
+    Response,
+    Timeout,
+    Transient,
+    Withdrawn,
+)
+from unisafe_async.gateway.budget import Draining
+from unisafe_async.gateway.calling import called
+from unisafe_async.gateway.clock import Pauses
+from unisafe_async.gateway.endpoint import Endpoint
+from unisafe_async.gateway.trying import FIRST_WAIT, Tries, told_as
+
+LONGEST_WINDOW = 60.0
+"""Seconds that an answer's word on the limits may hold an endpoint; a refusal says how long it really takes."""
+NO_OUTAGE = nullcontext(False)
+
+
+async def sent(endpoint: Endpoint, request: Request, tries: Tries, pauses: Pauses) -> Response:
+    """The endpoint's answer, billed. Raises ProviderError, its usage billed as well, or Draining."""
+    images = int(request.image_due)
+    tokens = endpoint.tokens_in(request) + endpoint.tokens_out(request) if endpoint.rates.counts_tokens else 0.0
+    if endpoint.proven:
+        endpoint.concurrency.widen()
+    since = await endpoint.concurrency.acquire()
+    try:
+        response = await _admitted(endpoint, request, tries, pauses, tokens, images)
+    except (RateLimited, Transient) as error:
+        _slow_down(endpoint, error, since)
+        raise
+    finally:
+        endpoint.concurrency.release()
+    endpoint.concurrency.succeeded()
+    endpoint.rates.used(tokens, response.usage.tokens_in + response.usage.tokens_out)
+    _obey(endpoint, endpoint.provider.reported)
+    return response
+
+
+async def _admitted(endpoint: Endpoint, request: Request, tries: Tries, pauses: Pauses, tokens: float, images: int) -> Response:
+    """Call once nothing is in the way: no stop, no doubt, no outage, no limit."""
+    while True:
+        if endpoint.doubts.settling:
+            await endpoint.doubts.settle()
+        _check(endpoint, request, pauses)
+        async with endpoint.outage.turn(pauses, endpoint.max_wait) if endpoint.outage.down else NO_OUTAGE as probe:
+            await endpoint.rates.wait(tokens, images)
+            _check(endpoint, request, pauses)
+            if not endpoint.doubts.settling and (probe or not endpoint.outage.down):
+                return await _called(endpoint, request, tries)
+
+
+def _check(endpoint: Endpoint, request: Request, pauses: Pauses) -> None:
+    stopped = endpoint.stopped_by(request)
+    if stopped is not None:
+        raise stopped
+    pauses.check()
+
+
+async def _called(endpoint: Endpoint, request: Request, tries: Tries) -> Response:
+    """The answer, and what it says of the endpoint."""
+    try:
+        return await _counted(endpoint, request)
+    except (RateLimited, Transient) as error:
+        tries.failed(error)
+        raise
+    except Rejected:
+        endpoint.outage.answered()
+        raise
+    except Misconfigured as error:
+        endpoint.outage.answered()
+        failure = await _stopping(endpoint, error)
+    raise failure
+
+
+async def _counted(endpoint: Endpoint, request: Request) -> Response:
+    """The answer, billed. Until it is there the call is one of those under way."""
+    answered = False
+    endpoint.doubts.begins()
+    try:
+        response = endpoint.bill(request, await called(endpoint.provider, request, endpoint.notes))
+        answered = True
+        endpoint.outage.answered()
+        endpoint.concurrency.widen()
+        return response
+    except Withdrawn as error:
+        raise Draining(str(error)) from None
+    except ProviderError as error:
+        endpoint.bill_failure(request, error)
+        if isinstance(error, Rejected | Malformed):
+            endpoint.doubts.none_in_a_row()
+        raise
+    finally:
+        endpoint.doubts.ends(answered=answered)
+
+
+async def _stopping(endpoint: Endpoint, error: Misconfigured) -> ProviderError:
+    """What a request fails with whose error may stop its model: a doubtful one of a model that does answer is its item's alone."""
+    if not error.doubtful or error.needs is not None:
+        return endpoint.stop(error)
+    if not endpoint.proven:
+        await endpoint.doubts.others()
+    if endpoint.stopped is not None:
+        return endpoint.stopped
+    if endpoint.proven and not endpoint.doubts.too_many():
+        return told_as(error, Rejected(str(error)))
+    return endpoint.stop(error)
+
+
+def _slow_down(endpoint: Endpoint, error: RateLimited | Transient, since: float) -> None:
+    """Fewer calls at once, and none before the time that the endpoint names; one that asks for more than `max_wait` is stopped."""
+    limited = isinstance(error, RateLimited)
+    endpoint.counts.rate_limited += limited
+    if limited or isinstance(error, Timeout) or error.retry_after is not None:
+        endpoint.concurrency.overloaded(since)
+    if error.retry_after is not None:
+        if error.retry_after > endpoint.max_wait:
+            raise endpoint.stop(_too_long(error, error.retry_after, endpoint.max_wait)) from error
+        endpoint.rates.block(error.retry_after)
+    elif limited and not endpoint.rates.blocked_for:
+        endpoint.rates.block(random.uniform(FIRST_WAIT, 2 * FIRST_WAIT))
+
+
+def _too_long(error: ProviderError, seconds: float, patience: float) -> Misconfigured:
+    return Misconfigured(
+        f"asks to wait {seconds:,.0f} s, more than max_wait_s ({patience:g}): the limit is spent; go on later or raise max_wait_s "
+        f"({error})"
+    )
+
+
+def _obey(endpoint: Endpoint, limits: Limits) -> None:
+    """Hold the endpoint when it says that nothing remains of a limit."""
+    if not isinstance(limits, Limits):
+        return
+    if limits.remaining_requests == 0 and limits.reset_requests:
+        endpoint.rates.block(min(LONGEST_WINDOW, limits.reset_requests))
+    if limits.remaining_tokens == 0 and limits.reset_tokens:
+        endpoint.rates.block(min(LONGEST_WINDOW, limits.reset_tokens))

@@ -1,0 +1,160 @@
+"""The tries of one request: which errors are worth another try, after what pause, and when it is given up."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+
+import tenacity
+
+from providers.base import Malformed, Misconfigured, ProviderError, RateLimited, Response, Timeout, Transient
+from unisafe_async.gateway.clock import Pauses
+from unisafe_async.gateway.endpoint import Endpoint
+
+FIRST_WAIT = 0.5
+SHORT_WAIT = 0.01
+LONGEST_WAIT = 30.0
+MALFORMED_TRIES = 2
+"""A complete answer of a wrong shape was paid for, and the next is seldom better."""
+
+
+class Tries:
+    """One request at one endpoint.
+
+    Attributes:
+        empty: an answer with nothing in it that was asked for once more; None where there was none.
+    """
+
+    def __init__(self, endpoint: Endpoint, pauses: Pauses) -> None:
+        self.empty: Response | None = None
+        self._endpoint = endpoint
+        self._pauses = pauses
+        self._failures = self._malformed = self._refusals = 0
+        self._since: tuple[float, int] | None = None
+        self._last: int | None = None
+        self._suspect = False
+
+    async def of(self, once: Callable[[Tries], Awaitable[Response]]) -> Response:
+        """What `once` returns, called again with full jitter while what it raises is an error that passes."""
+        try:
+            response = await once(self)
+            if not response.asks_again:
+                return response
+        except (RateLimited, Transient) as error:
+            return await self._others(once, error)
+        return await self._others(once, response)
+
+    async def _others(self, once: Callable[[Tries], Awaitable[Response]], first: Response | ProviderError) -> Response:
+        """All further tries. The first is tenacity's as well, played back to it: most calls need no second, nor its machinery."""
+        played: list[Response | ProviderError] = [first]
+
+        async def again() -> Response:
+            outcome = played.pop() if played else await once(self)
+            if isinstance(outcome, ProviderError):
+                raise outcome
+            return outcome
+
+        retrying = tenacity.AsyncRetrying(
+            retry=self._worth_another,
+            stop=self._spent,
+            wait=self._pause,
+            sleep=self._pauses.sleep,
+            before_sleep=self._counted,
+            reraise=True,
+        )
+        try:
+            return await retrying(again)
+        except ProviderError as error:
+            if self.empty is not None:
+                return self.empty
+            if isinstance(error, RateLimited | Transient):
+                raise self._given_up(error) from error
+            raise
+        finally:
+            self._endpoint.outage.leave(self)
+
+    # -------------------------------------------------------- what is learnt from a try
+
+    def failed(self, error: RateLimited | Transient) -> None:
+        """Count a try that failed; raises Misconfigured where the endpoint has failed for everybody too long."""
+        outage, now = self._endpoint.outage, self._pauses.now()
+        self._suspect |= self._last is not None and outage.answers > self._last
+        if isinstance(error, RateLimited):
+            self._refusals += 1
+        elif isinstance(error, Malformed):
+            outage.answered()
+            self._malformed += 1
+            self._failures += 1
+        elif outage.failed(self, now, suspect=self._suspect):
+            self._since = None
+            self._stop_if_dead(error, now)
+            return
+        else:
+            self._failures += 1
+            self._last = outage.answers
+        self._since = self._since or (now, outage.answers)
+
+    def _stop_if_dead(self, error: Transient, now: float) -> None:
+        endpoint, outage = self._endpoint, self._endpoint.outage
+        if error.unreachable and not endpoint.counts.calls and outage.probes + 1 >= endpoint.max_tries:
+            raise endpoint.stop(_unreachable(error)) from error
+        if now - outage.since >= endpoint.max_wait:
+            raise endpoint.stop(Misconfigured(f"has failed for {endpoint.max_wait:,.0f} s: {error}")) from error
+
+    # -------------------------------------------------------- what tenacity asks
+
+    def _worth_another(self, state: tenacity.RetryCallState) -> bool:
+        assert state.outcome is not None
+        if state.outcome.failed:
+            return isinstance(state.outcome.exception(), RateLimited | Transient)
+        response: Response = state.outcome.result()
+        if not response.asks_again or self.empty is not None:
+            return False
+        self.empty = response
+        return True
+
+    def _spent(self, state: tenacity.RetryCallState) -> bool:
+        assert state.outcome is not None
+        if not state.outcome.failed or self._endpoint.outage.down:
+            return False
+        return self._failures >= self._endpoint.max_tries or self._malformed >= MALFORMED_TRIES or self._waited_too_long
+
+    @property
+    def _waited_too_long(self) -> bool:
+        if self._since is None:
+            return False
+        return self._pauses.now() - self._since[0] + self._endpoint.rates.blocked_for > self._endpoint.max_wait
+
+    def _pause(self, state: tenacity.RetryCallState) -> float:
+        assert state.outcome is not None
+        if not state.outcome.failed or self._endpoint.outage.down:  # who waits for an outage to end does so in turn
+            return 0.0
+        if isinstance(state.outcome.exception(), RateLimited):
+            most = SHORT_WAIT * 2**self._refusals
+        else:
+            most = FIRST_WAIT * 2 ** (self._failures - 1)
+        return random.uniform(0, min(LONGEST_WAIT, most))
+
+    def _counted(self, _: tenacity.RetryCallState) -> None:
+        self._endpoint.counts.retries += 1
+
+    def _given_up(self, error: RateLimited | Transient) -> ProviderError:
+        endpoint = self._endpoint
+        if isinstance(error, Transient) and error.unreachable and not endpoint.counts.calls:
+            return endpoint.stop(_unreachable(error))
+        unanswered = self._since is not None and endpoint.outage.answers == self._since[1]
+        if unanswered and self._waited_too_long and self._failures < endpoint.max_tries:
+            return endpoint.stop(Misconfigured(f"has answered nothing for {endpoint.max_wait:,.0f} s: {error}"))
+        words = f"gave up after {self._failures} failed tries: {error}" if self._failures else f"gave up waiting: {error}"
+        kind = next(kind for kind in (Malformed, Timeout, Transient, RateLimited) if isinstance(error, kind))
+        return told_as(error, kind(words))
+
+
+def told_as(error: ProviderError, other: ProviderError) -> ProviderError:
+    """`other` in the place of `error`, with what is known of the call."""
+    other.usage, other.partial, other.kept = error.usage, error.partial, error.kept
+    return other
+
+
+def _unreachable(error: Transient) -> Misconfigured:
+    return Misconfigured(f"{error}; check base_url and that the server runs")
