@@ -42,7 +42,7 @@ TITLES = {
     "nothing": "{who}, nothing to judge: {words}",
     "stopped": "{who} stopped: {words}",
     "blocked": "judge {who} blocked: {words}",
-    "unparsed": "judge {who}, reply not understood",
+    "unparsed": "judge {who} not understood: {words}",
     "failed": "judge {who} failed: {words}",
     "tied": "{words}",
     "absent": "without a verdict in the imported file",
