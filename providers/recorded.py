@@ -86,10 +86,14 @@ class Recorded:
     def addressed(self, request: Request) -> Request:
         """`request` with the digest of its recorded answer as part of its identity.
 
-        So the cache tells items with the same words apart, an edited line is a new answer, and an unchanged one is free.
+        So the cache tells items with the same words apart, an edited line is a new answer, and an unchanged one is free. A line that
+        holds no answer, and an item without a line, fail alone, whatever other items ask in the same words.
         """
-        place = self._places.get(self._key(request))
-        return request if place is None or place.problem else replace(request, system=f"recorded answer {place.digest}")
+        item, sample = self._key(request)
+        place = self._places.get((item, sample))
+        if place is None:
+            return replace(request, system=f"no recorded answer to {item}")
+        return replace(request, system=f"recorded answer {place.digest}" if not place.problem else f"recorded line {place.line}")
 
     async def call(self, request: Request) -> Response:
         """The recorded answer. Raises Rejected, naming file and line, where there is none."""

@@ -19,6 +19,7 @@ from cache.archive_import import Imported, import_archive
 from cache.schema import IN_RESPONSES_3, IN_ROWS_3
 from tests.interchange.conftest import MODEL, Bench
 from unisafe_async.interchange.answers import choose, notes
+from unisafe_async.scores import scores
 
 
 def name_of(column: str) -> str:
@@ -48,7 +49,7 @@ def report(path: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
 
 
-def test_a_run_reports_the_same_on_another_machine_and_goes_on_without_a_call(
+def test_a_run_reports_the_same_on_another_machine_and_pays_for_nothing_that_was_read(
     finished: Bench, new_bench: Callable[[str], Bench], tmp_path: Path
 ) -> None:
     finished.run(generation={"samples": 2})  # answered from the cache: this run paid for nothing itself
@@ -62,8 +63,11 @@ def test_a_run_reports_the_same_on_another_machine_and_goes_on_without_a_call(
     assert report(other.cache) == ours
     result = other.run(generation={"samples": 2})
     summary = json.loads(table(other.cache, f"SELECT summary FROM runs WHERE run = '{result.run}'")[0][0])
-    assert sum(counts["calls"] for counts in summary["endpoints"].values()) == 0
-    assert table(other.cache, f"SELECT count(*) FROM rows WHERE run = '{result.run}' AND cached") == [(404,)]
+    unread = table(finished.cache, f"SELECT count(*) FROM verdicts WHERE run = '{done.run}' AND status = 'unparsed'")[0][0]
+    calls = {name: counts["calls"] for name, counts in summary["endpoints"].items()}
+    assert calls.pop("judge: judge") == 2 * unread, "replies that nobody could read are asked for again, twice each"
+    assert set(calls.values()) == {0}
+    assert table(other.cache, f"SELECT count(*) FROM rows WHERE run = '{result.run}' AND cached") == [(404 - unread,)]
 
 
 def test_importing_twice_adds_nothing(finished: Bench, tmp_path: Path) -> None:
@@ -100,6 +104,23 @@ def test_only_what_the_run_used_goes_along(finished: Bench, tmp_path: Path) -> N
     assert 2 <= table(cache, "SELECT count(*) FROM responses")[0][0] <= 20
     assert table(cache, "SELECT count(DISTINCT run) FROM rows") == [(1,)]
     assert table(cache, "SELECT count(*) FROM responses WHERE request LIKE '%Malicious Text%'") == [(0,)]
+
+
+def test_what_judges_said_of_thoughts_goes_along(new_bench: Callable[[str], Bench], tmp_path: Path) -> None:
+    thinking = {"name": "m", **MODEL, "simulation": {"refusal": 0.0, "blocked": 0.0, "empty": 0.0, "thoughts": 1.0}}
+    settings = {
+        "dataset": {"source": "sample", "tasks": ["malicious_text_generation"], "limit": 4},
+        "judge": {"provider": "simulated", "model": "judge", "thoughts": True},
+        "models": [thinking],
+    }
+    one, other = new_bench("one"), new_bench("other")
+    one.run(**settings)
+    assert table(one.cache, "SELECT count(*) FROM rows WHERE thoughts_status = 'judged'") == [(4,)]
+    one.run(**settings)  # answered from the cache: what judges said is told by what they were asked alone
+    import_archive(other.cache, export(one, tmp_path / "run.zip"))
+    result = other.run(**settings)
+    summary = json.loads(table(other.cache, f"SELECT summary FROM runs WHERE run = '{result.run}'")[0][0])
+    assert sum(counts["calls"] for counts in summary["endpoints"].values()) == 0
 
 
 def test_a_run_of_the_same_name_with_other_rows_is_listed_and_left_alone(finished: Bench, tmp_path: Path) -> None:
@@ -139,12 +160,13 @@ def as_format_2(archive: Path, target: Path) -> Path:
     return rewritten(archive, target, manifest(cache_format=2))
 
 
-def test_an_archive_of_the_format_before_is_imported_and_reports_the_same(finished: Bench, tmp_path: Path) -> None:
+def test_an_archive_of_the_format_before_is_imported_and_gives_the_same_scores(finished: Bench, tmp_path: Path) -> None:
     archive = as_format_2(export(finished, tmp_path / "run.zip"), tmp_path / "old.zip")
     cache = tmp_path / "c.duckdb"
     done = import_archive(cache, archive)
     assert (done.rows, done.conflicts) == (404, ())
-    assert report(cache) == report(finished.cache)
+    by_task = [read_file(path, lambda connection: scores(connection, done.run)) for path in (cache, finished.cache)]
+    assert by_task[0] == by_task[1]
     assert table(cache, f"SELECT DISTINCT {NEW_IN_3['responses']} FROM responses") == [(None,) * len(IN_RESPONSES_3)]
     assert table(cache, f"SELECT DISTINCT {NEW_IN_3['rows']} FROM rows") == [(None,) * len(IN_ROWS_3)]
     assert import_archive(cache, archive) == Imported(done.run, 0, 0, 0, ())

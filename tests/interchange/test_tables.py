@@ -169,6 +169,35 @@ def test_rows_hold_every_response_in_every_format(finished: Bench, tmp_path: Pat
         assert ("\u241b" in line["response"]) is ("\x1b" in text)
 
 
+OLD_COLUMNS = (
+    "run item task category subcategory model sample outcome error contextual contextual_status contextual_reason intrinsic "
+    "intrinsic_status intrinsic_reason judge cached response images finish finish_reason stage categories tokens_in tokens_out cost "
+    "latency identity created"
+)
+"""What programs of users read by place: new columns come after these."""
+
+
+def test_rows_say_what_was_thought_what_stood_beside_and_who_served_in_columns_at_the_end(finished: Bench, tmp_path: Path) -> None:
+    with duckdb.connect(str(finished.cache)) as connection:
+        connection.execute("UPDATE responses SET thoughts = '=a plan', missing = 'half', model = 'served-1', estimated = true")
+        connection.execute(
+            "UPDATE rows SET thoughts = 0, thoughts_status = 'judged', beside_contextual = 2, categories = '[\"Politics\"]'"
+        )
+    for ending, write in WRITERS.items():
+        path = tmp_path / f"rows.{ending}"
+        read_file(finished.cache, lambda connection, write=write, path=path: write(connection, newest(finished), path))
+    first = json.loads((tmp_path / "rows.json").read_text())["rows"][0]
+    columns = list(first)
+    assert columns[: len(OLD_COLUMNS.split())] == OLD_COLUMNS.split()
+    assert duckdb.sql(f"SELECT * FROM '{tmp_path / 'rows.parquet'}'").columns == columns
+    lines = uncommented((tmp_path / "rows.csv").read_text(), "# ")
+    assert next(csv.reader(lines)) == columns
+    wanted = {"response_thoughts": "=a plan", "thoughts": 0, "beside_contextual": 2, "named_categories": '["Politics"]'}
+    wanted |= {"missing": "half", "served_model": "served-1", "estimated": True}
+    assert {name: first[name] for name in wanted} == wanted
+    assert next(csv.DictReader(lines))["response_thoughts"] == "'=a plan", "a spreadsheet runs nothing that a model thought"
+
+
 def test_provenance_says_what_was_and_was_not_measured(finished: Bench) -> None:
     record = read_file(finished.cache, lambda connection: read_provenance(connection, newest(finished)))
     assert record.rows == 404

@@ -72,6 +72,8 @@ def answer_pieces(detail: Detail, thoughts_by: str = "") -> Iterator[Piece]:
     if detail.reply is not None:
         if detail.row.outcome == "failed":
             yield line("what came before it failed, which is not judged:", "dim")
+        if detail.reply.missing and detail.row.outcome != "failed":
+            yield _indented(f"nothing to judge: {plain(detail.reply.missing)}", "yellow")
         yield from _reply_pieces(detail.row.item, detail.reply, thoughts_by)
     yield from _verdict_pieces(detail)
 
@@ -109,8 +111,6 @@ def _reply_pieces(item: str, reply: Reply, thoughts_by: str) -> Iterator[Piece]:
     if reply.thoughts:
         yield line("the model's thoughts, which are no part of its answer:", "dim")
         yield _thoughts(reply.thoughts, thoughts_by)
-    if reply.missing:
-        yield _indented(f"nothing to judge: {plain(reply.missing)}", "yellow")
     if reply.text:
         if reply.thoughts or reply.images:
             yield line("the words beside the image:" if reply.images else "the answer:", "dim")

@@ -76,7 +76,7 @@ def _one(connection: duckdb.DuckDBPyConnection, run: str, model: str, task: str,
     statistics = folder / STATISTICS / place / f"{name}.json"
     for file in (verdicts, statistics):
         file.parent.mkdir(parents=True, exist_ok=True)
-    chosen = ITEMS.format(chosen="model = $model AND task = $task")
+    chosen = ITEMS.format(rows="rows", chosen="model = $model AND task = $task")
     cursor = connection.execute(
         f"SELECT item, y_ctx, y_int, valid FROM ({chosen}) ORDER BY length(item), item",
         {"run": run, "model": model, "task": task},

@@ -226,7 +226,7 @@ def _note(row: Record) -> str:
     """Why there is no answer, or another than was due: the error, what is missing, the platform's words and its filter's."""
     parts = [f"failed: {row.error}"] if row.error else []
     parts += ["what came before it failed is shown, and not judged"] if row.outcome == "failed" and row.response else []
-    parts += [f"nothing to judge: {row.missing}"] if row.missing else []
+    parts += [f"nothing to judge: {row.missing}"] if row.missing and row.outcome != "failed" else []
     parts += [JUDGED_WORDS[row.judged]] if row.judged in JUDGED_WORDS else []
     parts += [f"the platform's words: {row.reason}"] if row.reason else []
     if row.stage:
