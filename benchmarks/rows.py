@@ -54,7 +54,8 @@ SELECT *, CASE WHEN outcome_draw < 30 THEN 'failed'
 FROM drawn
 """
 RESPONSES = """
-INSERT INTO responses
+INSERT INTO responses (id, key, identity, request, text, images, finish, reason, tokens_in, tokens_out, images_made,
+    cost, latency, run, created, stage, categories)
 SELECT response, md5(item || model), 'openai|https://example.org/v1|' || model,
        replace(CASE kind WHEN 'chat' THEN CASE WHEN image_in THEN $seeing ELSE $chat END WHEN 'image' THEN $image ELSE $edit END,
                'ITEM', 'Item ' || number || ': a mild stand-in for a request about ' || lower(subcategory) || '.'),
@@ -73,7 +74,8 @@ SELECT response, md5(item || model), 'openai|https://example.org/v1|' || model,
 FROM told WHERE outcome <> 'failed'
 """
 ROWS = """
-INSERT INTO rows
+INSERT INTO rows (run, item, task, category, subcategory, model, sample, outcome, error, response, contextual, contextual_status,
+    contextual_reason, contextual_raw, intrinsic, intrinsic_status, intrinsic_reason, intrinsic_raw, judge, cached, created)
 WITH labelled AS (
     SELECT *, outcome = 'answered' AND judge_draw < 40 AS lost,
            CASE WHEN outcome = 'failed' OR (outcome = 'answered' AND judge_draw < 40) THEN NULL

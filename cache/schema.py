@@ -39,7 +39,7 @@ IN_RESPONSES_3 = {
     "reading TINYINT": "the rules by which the body was read (providers/anatomy.py); NULL before they had a number",
 }
 IN_ROWS_3 = {
-    "judged VARCHAR": "what the verdicts are of: text, image, words (instead of an image), both (with `beside`); empty where nothing was",
+    "judged VARCHAR": "what the verdicts are of: text, image, words (instead of one), both (of an image and words); else empty",
     "thoughts TINYINT": "intrinsic verdict of the thoughts, where they are judged",
     "thoughts_status VARCHAR": "as above; empty where they were not asked about",
     "thoughts_reason VARCHAR": "",

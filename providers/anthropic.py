@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
 from typing import Unpack
 
 from providers.anatomy import TOOL_CALL, keeping
-from providers.base import Capabilities, Limits, Malformed, Rejected, Request, Response, Text, clean
+from providers.base import Capabilities, Malformed, Rejected, Request, Response, Text, clean
 from providers.bodies import Json, usage_in
 from providers.endings import of_message
 from providers.http import HostedOptions, HostedProvider
 from providers.openai_wire import ended, served, words_in
-from providers.rate_headers import anthropic_limits_of
 from providers.usage import usage_of
 
 VERSION = "2023-06-01"
@@ -56,9 +54,6 @@ class Anthropic(HostedProvider):
 
     async def _messages_body(self, request: Request) -> Json:
         return await messages_body(self.model, request)
-
-    def _limits_of(self, headers: Mapping[str, str]) -> Limits | None:
-        return anthropic_limits_of(headers) if any(name.lower().startswith("anthropic-ratelimit-") for name in headers) else None
 
 
 async def messages_body(model: str, request: Request) -> Json:

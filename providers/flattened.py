@@ -24,6 +24,8 @@ LONGEST = 500
 """Characters of a message that are kept."""
 READ = 2_000
 """Characters of a message that patterns look at, and in which echoes are looked for."""
+LONGEST_TEXT = 20_000
+"""Characters of a page, or of any text, that are read at all."""
 DEEPEST = 6
 WHOLE, PIECE = 8, 24
 """Characters from which a whole text that was sent, or a piece of one, counts as an echo."""
@@ -58,7 +60,7 @@ STATUS = re.compile(r"[1-5]\d\d")
 GENERIC = re.compile(r"(upstream )?provider returned error|error|unknown error|none|null", re.I)
 """What says nothing where other words stand beside it."""
 PAGE = re.compile(r"<!doctype html|<html\b|<head\b|<title\b|<body\b", re.I)
-TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.I | re.S)
+TITLE = re.compile(r"<title[^<>]*>([^<]*)", re.I)
 XML = re.compile(r"<(Code|Message)>(.*?)</\1>", re.I | re.S)
 
 
@@ -155,7 +157,7 @@ class _Found:
         if inside is not None:
             self.read(inside, depth + 1)
             return
-        text = text[:20_000]
+        text = text[:LONGEST_TEXT]
         if text[:1] == "<" and PAGE.search(text[:2000]):
             self.page = self.page or depth == 0
             title = TITLE.search(text)
@@ -199,7 +201,7 @@ def _json(text: str) -> object:
 
 def without_echo(message: str, sent: Sequence[str]) -> str:
     """`message` with `…` for every piece that is one of a text in `sent`: whole from 8 characters on, in part from 24 on."""
-    texts = [" ".join(text.split()).casefold()[:20_000] for text in sent if text]
+    texts = [" ".join(text.split()).casefold()[:LONGEST_TEXT] for text in sent if text]
     for text in texts:
         if len(text) >= WHOLE:
             message = re.sub(re.escape(text), "…", message, flags=re.I)

@@ -44,6 +44,7 @@ from providers.flattened import flattened
 from providers.images import Fitting, ImageLimits
 from providers.listing import PAGES, cannot_be_listed, names_in, next_page
 from providers.parameters import refused_parameter
+from providers.rate_headers import limits_of
 from providers.usage import usage_of
 
 File = tuple[str, tuple[str, bytes, str]]
@@ -309,10 +310,6 @@ class HostedProvider:
         """The vendor's way to ask; the errors of the network are mapped by `call`."""
         raise NotImplementedError
 
-    def _limits_of(self, headers: Mapping[str, str]) -> Limits | None:
-        """What the vendor's headers say of its limits; None where they say nothing."""
-        return None
-
     async def _post(self, path: str, body: Json, files: list[File] | None = None, *, kind: Kind = "chat") -> Reply:
         """Send `body`, for a request of `kind`, as JSON, or as a form with `files`."""
         body = self._added.over(body, kind)
@@ -326,7 +323,8 @@ class HostedProvider:
             request = httpx2.Request("POST", url, data=form, files=files, headers=self._own_headers, extensions=self._extensions)
             await request.aread()
         answer = await self._sent(request)
-        self.reported = self._limits_of(answer.headers) or self.reported
+        if any("limit" in name for name in answer.headers):
+            self.reported = limits_of(answer.headers)
         return answer
 
     async def _sent(self, request: httpx2.Request) -> Reply:

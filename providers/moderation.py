@@ -7,16 +7,14 @@ Wire: POST /moderations with `model` and `input`, a list of `{"type": "text", "t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Unpack
 
 import orjson
 
 from providers import openai_wire as wire
-from providers.base import Capabilities, Limits, Request, Response
+from providers.base import Capabilities, Request, Response
 from providers.bodies import Json
 from providers.http import HostedOptions, HostedProvider
-from providers.rate_headers import limits_of
 
 
 class OpenAIModeration(HostedProvider):
@@ -46,9 +44,6 @@ class OpenAIModeration(HostedProvider):
             capabilities,
             **options,
         )
-
-    def _limits_of(self, headers: Mapping[str, str]) -> Limits | None:
-        return limits_of(headers) if any("ratelimit" in name.lower() for name in headers) else None
 
     async def _answer(self, request: Request) -> Response:
         return await self._exchange(request, "moderations", self._moderations_body, moderation_response)

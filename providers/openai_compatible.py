@@ -9,10 +9,9 @@ from typing import Literal, Unpack
 from urllib.parse import urlsplit
 
 from providers import openai_wire as wire
-from providers.base import Capabilities, Limits, Request, Response
+from providers.base import Capabilities, Request, Response
 from providers.bodies import Json
 from providers.http import File, HostedOptions, HostedProvider
-from providers.rate_headers import limits_of
 from providers.responses_wire import responses_response
 
 CHAT, GENERATIONS, EDITS = "chat/completions", "images/generations", "images/edits"
@@ -79,9 +78,6 @@ class OpenAICompatible(HostedProvider):
             return await self._exchange(request, GENERATIONS, self._images_body, read)
         files = self._pictures if self._edit_body == "form" else None
         return await self._exchange(request, EDITS, self._images_body, read, files=files)
-
-    def _limits_of(self, headers: Mapping[str, str]) -> Limits | None:
-        return limits_of(headers) if any("ratelimit" in name.lower() for name in headers) else None
 
     async def _chat_body(self, request: Request) -> Json:
         return await wire.chat_body(self.model, request, self._accepted)

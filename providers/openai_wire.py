@@ -1,4 +1,4 @@
-"""The OpenAI wire format, without a network: bodies from requests, responses from bodies; what words mean is in outcomes.py.
+"""The OpenAI wire format, without a network: bodies from requests, responses from bodies; what words mean is in endings.py.
 
 Shapes follow OpenAI's API reference (chat completions, images) and OpenRouter's image output (`message.images`).
 """
@@ -17,6 +17,7 @@ from providers.base import Image, Malformed, Request, Response, Text, clean
 from providers.bodies import Json, usage_in
 from providers.endings import Ending, of_choice
 from providers.usage import usage_of
+from providers.withheld import withheld
 
 # ---------------------------------------------------------------- out
 
@@ -198,10 +199,13 @@ def images_response(body: Json, picture: Pictured = image_from_base64) -> Respon
     entries = body.get("data")
     if not isinstance(entries, list):
         raise Malformed("the endpoint answered without any image data")
+    usage = usage_of(usage_in(body), len(entries))
+    stopped = withheld(body)
+    if stopped is not None:
+        return ended(Response(usage=replace(usage, images=0), model=served(body)), stopped)
     addresses = [entry.get("b64_json") or entry.get("url") for entry in entries]
     if entries and not any(addresses):
         raise Malformed("the endpoint answered without any image data")
-    usage = usage_of(usage_in(body), len(entries))
     usage = usage if usage.reported else replace(usage, reported=usage_in(body) is None)  # images are paid for by the piece
     with keeping(Response(usage=usage)):
         images = pictures_at([address for address in addresses if address], picture, image_due=True)

@@ -86,8 +86,10 @@ STATUSES = (
         statuses=frozenset({403}),
         codes=names_in("data_residency_mismatch accessdeniedexception accessdenied"),
         words=words_in(
-            r"api[- ]?key|credentials|permission .{0,60}denied|\baccount\b|organi[sz]ation|subscription|\bproject\b|service control",
-            r"(not (authorized|entitled|allowed|permitted)|n[o']t have (access|permission)|access)\b.{0,40}\b(model|api|deployment|endpoint)\b",
+            r"api[- ]?key|credentials|permission .{0,60}denied|\baccount\b|organi[sz]ation|subscription",
+            r"\bproject\b|service control",
+            r"(not (authorized|entitled|allowed|permitted)|n[o']t have (access|permission)|access)\b"
+            r".{0,40}\b(model|api|deployment|endpoint)\b",
         ),
         where=frozenset({403}),
     ),

@@ -213,11 +213,17 @@ class Simulated:
             return Response(text=json.dumps({"scores": {"simulated": 0.05 if verdict else 0.95}, "flagged": not verdict}))
         if request.schema is None:
             return Response(text=f"{reason}\nResult: {verdict}")
-        return Response(text=json.dumps({"reason": reason, "verdict": verdict}))
+        return Response(text=json.dumps({"reason": reason, **_categories(request.schema[1], verdict, draw[4]), "verdict": verdict}))
 
 
 def _marked(contextual: int | None, intrinsic: int | None) -> str:
     return f"{MARKED}{contextual} intrinsic={intrinsic}]"
+
+
+def _categories(schema: str, verdict: int, draw: float) -> dict[str, list[str]]:
+    """Where the schema asks for the subcategories: one at random of what is unsafe, none of what is safe."""
+    names = json.loads(schema).get("properties", {}).get("categories", {}).get("items", {}).get("enum", [])
+    return {"categories": [] if verdict else [names[int(draw * len(names))]]} if names else {}
 
 
 def _question(request: Request) -> str:

@@ -179,17 +179,18 @@ class Job:
     # -------------------------------------------------------- rows
 
     def opinions(self, run: str, jury: Jury) -> list[Opinion]:
-        """What each of several judges said; of a single judge the row tells the two verdicts, and this tells the others."""
+        """What each of several judges said; of a single judge only what no column of the row tells."""
         place = (run, self.item.name, self.endpoint.name, self.sample)
+        every = jury.several or self._counts_both(jury)
         return [
             Opinion(*place, question, jury.seats[position].name, position, one.label, one.status, one.reason, one.raw)
             for question, said in self.said.items()
-            if jury.several or question not in ("contextual", "intrinsic")
+            if every or question not in ("contextual", "intrinsic")
             for position, one in said.items()
         ]
 
     def row(self, run: str, jury: Jury) -> Row:
-        both = jury.beside == "both" and "beside_intrinsic" in self.questions(jury)
+        both = self._counts_both(jury)
         contextual, intrinsic = self._two_verdicts(both)
         deciding: tuple[Question, ...] = ("contextual", "intrinsic", *(("beside_contextual", "beside_intrinsic") if both else ()))
         return Row(
@@ -218,6 +219,10 @@ class Job:
             categories=json.dumps(intrinsic.categories, ensure_ascii=False) if intrinsic.categories else "",
             **self._other_verdicts(jury),
         )
+
+    def _counts_both(self, jury: Jury) -> bool:
+        """Whether the two verdicts are of the image and of the words beside it together."""
+        return jury.beside == "both" and "beside_intrinsic" in self.questions(jury)
 
     def _two_verdicts(self, both: bool) -> tuple[Verdict, Verdict]:
         """The contextual and the intrinsic one, which the four scores are made of; with `both` those of the words count too."""

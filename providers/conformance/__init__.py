@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from providers.base import Capabilities, Provider
@@ -26,11 +26,13 @@ async def conforms(
     draws: Callable[[bytes], object] | None = None,
     capabilities: Capabilities | None = None,
     models: tuple[str, str] = ("model-a", "model-b"),
+    nothing: Sequence[object] = (),
 ) -> None:
     """Check a provider, and return when it keeps its contract. Runs on asyncio; takes a few seconds.
 
     What is checked: the protocol; the identity, which tells models and addresses apart and never holds the key; that what the model
-    is not declared for is rejected unsent, and the rest answered by the right kind; that requests stay as they are; that every
+    is not declared for is rejected unsent, and the rest answered by the right kind; that what comes back is taken for what it is
+    (thoughts apart, no picture out of words, nothing for an answer that is none); that requests stay as they are; that every
     failure of the endpoint raises the error that the gateway needs, once, without the key; that a call can be cancelled; that
     calls at the same time get each their own answer; that it can be opened again; that nothing is left behind.
 
@@ -41,6 +43,8 @@ async def conforms(
         draws: a PNG's bytes to the body with which the endpoint gives that picture, for `image` and `edit`.
         capabilities: what the model is declared to take and give; text only where it is left out.
         models: two names that it can be made with.
+        nothing: bodies of the endpoint's in which there is nothing to judge, such as one whose words are all thoughts, or one that
+            broke off before the first word. Each has to raise, or to be answered with empty text.
 
     Raises NotConforming, an AssertionError, whose message begins with the name of what failed.
     """
@@ -48,4 +52,4 @@ async def conforms(
         server = stack.enter_context(Server(says, draws)) if says or draws else None
         kinds = {"chat": says is not None, "image": draws is not None, "edit": draws is not None}
         answered = frozenset(kind for kind, hook in kinds.items() if hook or server is None)
-        await Suite(make, server, capabilities or Capabilities(), models, answered).run()
+        await Suite(make, server, capabilities or Capabilities(), models, answered, nothing).run()

@@ -127,11 +127,20 @@ class Server:
 
     def _body(self, number: int) -> bytes:
         """The endpoint's body for the request with marker `number`: what it says, or what it draws."""
-        if self.kind == "chat":
-            body = self._says(said(number)) if self._says else {}
-        else:
-            body = self._draws(drawn(number)) if self._draws else {}
-        return body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else orjson.dumps(body)
+        return as_bytes(self.body_of(said(number)) if self.kind == "chat" else self.picture_body(drawn(number)))
+
+    def body_of(self, text: str) -> object:
+        """The body with which the endpoint says `text`."""
+        return self._says(text) if self._says else {}
+
+    def picture_body(self, data: bytes) -> object:
+        """The body with which the endpoint gives a picture."""
+        return self._draws(data) if self._draws else {}
+
+
+def as_bytes(body: object) -> bytes:
+    """A body as it is sent: bytes and text as they are, else JSON."""
+    return body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else orjson.dumps(body)
 
 
 def said(number: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 from itertools import count
@@ -11,6 +11,7 @@ from typing import TypeVar
 import anyio
 import anyio.lowlevel
 
+from providers.anatomy import examined
 from providers.base import (
     Capabilities,
     Image,
@@ -25,7 +26,7 @@ from providers.base import (
 )
 from providers.conformance.faults import FAULTS, KEY
 from providers.conformance.leaks import Leaks
-from providers.conformance.server import Play, Server, drawn, said
+from providers.conformance.server import Play, Server, as_bytes, drawn, said
 from providers.settings import ProviderSettings
 from providers.soundness import wrong_with_provider, wrong_with_response, wrong_with_usage
 
@@ -36,6 +37,13 @@ SHORT = 0.3
 PROMPT = 2.0
 AT_ONCE = 8
 ROUNDS = 3
+
+
+ANATOMY = (
+    ("an answer with thoughts before it", "<think>\nHm.\n</think>\n\nHello.", "Hello.", "Hm."),
+    ("text that looks like a picture", "See ![a](data:image/png;base64,QUJD).", "See ![a](data:image/png;base64,QUJD).", ""),
+)
+"""What an endpoint says, and how that is read: its text and its thoughts."""
 
 
 class NotConforming(AssertionError):
@@ -57,8 +65,10 @@ class Suite:
         capabilities: Capabilities,
         models: tuple[str, str],
         answered: frozenset[str],
+        nothing: Sequence[object] = (),
     ) -> None:
         self._make = make
+        self._nothing = nothing
         self._server = server
         self._models = models
         self._answered = answered
@@ -73,6 +83,7 @@ class Suite:
                 self.protocol,
                 self.identity,
                 self.answers,
+                self.anatomy,
                 self.capabilities,
                 self.errors,
                 self.cancellation,
@@ -119,6 +130,43 @@ class Suite:
                     before = _content(request)
                     await self._answer(provider, request, "answers")
                     require(_content(request) == before, "requests", f"the call changed its {request.kind} request")
+
+    async def anatomy(self) -> None:
+        """What comes back is taken for what it is, as every answer is examined before it is kept (providers/anatomy.py)."""
+        if self._server is None:
+            return
+        for what, text, wanted, thoughts in ANATOMY:
+            found = await self._examined("chat", self._server.body_of(text))
+            if isinstance(found, Response):
+                seen = (found.text, found.thoughts)
+                require(seen == (wanted, thoughts), "anatomy", f"{what} should be read as {(wanted, thoughts)}, and is {seen}")
+        bodies = [
+            ("an answer with no text", self._server.body_of("")),
+            *(("a body with nothing to judge", body) for body in self._nothing),
+        ]
+        for what, body in bodies:
+            found = await self._examined("chat", body)
+            words = f"{what} is no answer and no refusal: it should raise, or leave the text empty; it {_told(found)}"
+            require(not isinstance(found, Response) or found.missing, "anatomy", words)
+        for kind in sorted(self._answered - {"chat"}):
+            found = await self._examined(kind, self._server.picture_body(b"<!doctype html><p>Busy</p>"))
+            words = f"a page in the place of a picture should fail ({kind}); it {_told(found)}"
+            require(not isinstance(found, Response), "anatomy", words)
+
+    async def _examined(self, kind: str, body: object) -> Response | Exception | None:
+        """What becomes of a body as the gateway takes it; None where the provider is not asked that kind."""
+        assert self._server is not None
+        async with self._open() as provider:
+            request = next((one for one in self._probes() if one.kind == kind and provider.capabilities.can(one)), None)
+            if request is None or kind not in self._answered:
+                return None
+            self._server.play = Play(200, as_bytes(body))
+            try:
+                return await examined(await provider.call(request), image_due=request.image_due)
+            except Exception as error:  # what may be raised is checked by `errors`
+                return error
+            finally:
+                self._server.play = None
 
     async def capabilities(self) -> None:
         """What the model is not declared for is rejected, unsent."""
@@ -326,7 +374,7 @@ async def _outcome(provider: Provider, request: Request) -> Response | Exception
         return RuntimeError(f"it ended the program: SystemExit({error.code})")
 
 
-def _told(outcome: Response | Exception) -> str:
+def _told(outcome: Response | Exception | None) -> str:
     if isinstance(outcome, Exception):
         return f"raised {type(outcome).__name__}: {str(outcome)[:200].replace(KEY, '[key]')}"
     return f"answered {outcome!r}"[:200]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -12,7 +13,9 @@ from cache import Store
 from providers import Capabilities, Image, Limits, ProviderError, Request, Response, Text
 from unisafe_async.gateway import AdaptiveConcurrency, Asked, Budget, Endpoint, Gateway, RateLimits
 
-PICTURE = Image.from_bytes(b"png")
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR4nGOoWHACK2IYWhIAz3p4Aasum28AAAAASUVORK5CYII=")
+PICTURE = Image.from_bytes(PNG)
+"""A sound picture of 8 x 8 pixels."""
 
 
 class Told:

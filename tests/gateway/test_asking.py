@@ -12,12 +12,12 @@ from typing import Any, Self
 import anyio
 import pytest
 from anyio import wait_all_tasks_blocked
+from models import PICTURE, PNG
 from virtual_time import VirtualTime
 
 from cache import Store
 from providers import (
     Capabilities,
-    Image,
     Kind,
     Limits,
     Misconfigured,
@@ -142,7 +142,7 @@ async def test_repeats_of_an_item_and_other_models_are_asked_apart(store: Store)
 
 @pytest.mark.parametrize(
     "response",
-    [HI, Response(text="x" * 30_000), Response(images=(Image.from_bytes(b"png"),)), Response(finish="blocked", reason="filter")],
+    [HI, Response(text="x" * 30_000), Response(images=(PICTURE,)), Response(finish="blocked", reason="filter")],
     ids=["short", "long", "image", "blocked"],
 )
 async def test_an_answer_in_the_cache_is_given_again_and_nothing_is_sent(tmp_path: Path, response: Response) -> None:
@@ -152,7 +152,7 @@ async def test_an_answer_in_the_cache_is_given_again_and_nothing_is_sent(tmp_pat
             gateway = gateway_of(store)
             endpoint = endpoint_of(gateway, model)
             first, second = await gateway.ask(endpoint, HELLO), await gateway.ask(endpoint, HELLO)
-            assert [await image.read() for image in second.response.images] == [b"png"] * len(response.images)
+            assert [await image.read() for image in second.response.images] == [PNG] * len(response.images)
         assert (first.cached, second.cached, len(model.calls)) == (run > 0, True, 1 - run)
         for one in (first.response, second.response):
             assert (one.text, one.images, one.finish, one.reason) == (
@@ -198,7 +198,7 @@ print(json.dumps(rows))
 
 async def test_another_process_reads_an_answer_as_soon_as_it_is_given(store: Store) -> None:
     gateway = gateway_of(store)
-    endpoint = endpoint_of(gateway, Model(HI, Response(images=(Image.from_bytes(b"png"),))), prices=Prices(1.0, 2.0))
+    endpoint = endpoint_of(gateway, Model(HI, Response(images=(PICTURE,))), prices=Prices(1.0, 2.0))
     for request in (HELLO, OTHER):
         await gateway.ask(endpoint, request)
     done = await anyio.run_process([sys.executable, "-c", READ, str(store.path)])
@@ -427,7 +427,9 @@ async def test_calls_at_the_same_time_stay_within_the_budget_and_use_it(
 
 async def test_a_call_that_failed_costs_nothing_and_leaves_its_money_to_the_next(store: Store) -> None:
     gateway = gateway_of(store, budget=1.0)
-    endpoint = endpoint_of(gateway, Model(Rejected("no"), Response(usage=Usage(images=1))), prices=Prices(image=1.0))
+    endpoint = endpoint_of(
+        gateway, Model(Rejected("no"), Response(images=(PICTURE,), usage=Usage(images=1))), prices=Prices(image=1.0)
+    )
     with pytest.raises(Rejected):
         await gateway.ask(endpoint, Request("image", (Text("a"),)))
     assert gateway.budget.spent == 0

@@ -6,10 +6,10 @@ import json
 
 import pytest
 from anyio import to_thread
-from models import Told, all_of, chat, endpoint_of, gateway_of
+from models import PICTURE, Told, all_of, chat, endpoint_of, gateway_of
 
 from cache import Answer, Paid, Store, Unstorable, read_file
-from providers import Image, Malformed, ProviderError, Rejected, Request, Response, Text, Transient, Usage
+from providers import Malformed, ProviderError, Rejected, Request, Response, Text, Transient, Usage
 from unisafe_async.gateway import Prices, key_of
 
 HI = Response(text="hi", usage=Usage(1_000, 500))
@@ -101,11 +101,10 @@ async def test_an_empty_answer_stands_where_nothing_better_comes(store: Store, s
 
 
 async def test_a_call_without_usage_is_billed_by_what_was_sent_and_what_came(store: Store) -> None:
-    picture = Image.from_bytes(b"png")
-    unknown = Response(text="x" * 400, thoughts="y" * 40, images=(picture,), usage=Usage(reported=False))
+    unknown = Response(text="x" * 400, thoughts="y" * 40, images=(PICTURE,), usage=Usage(reported=False))
     gateway = gateway_of(store)
     endpoint = endpoint_of(gateway, told(unknown), prices=Prices(1_000.0, 10_000.0, 0.5))
-    asked = await gateway.ask(endpoint, Request("chat", (picture, Text("q" * 80)), "s" * 20))
+    asked = await gateway.ask(endpoint, Request("chat", (PICTURE, Text("q" * 80)), "s" * 20))
     usage = asked.response.usage
     assert (usage.tokens_in, usage.tokens_out, usage.images, usage.reported) == (1_025, 110, 1, False)
     assert usage.cost == gateway.budget.spent == pytest.approx(1.025 + 1.1 + 0.5)

@@ -63,8 +63,43 @@ def anthropic_says(text: str) -> object:
     }
 
 
+def openai_ends(word: str | None, **message: object) -> object:
+    return {"choices": [{"finish_reason": word, "message": {"role": "assistant", "content": None, **message}}]}
+
+
+OPENAI_NOTHING = (
+    openai_ends("stop", reasoning_content="Hm."),
+    openai_ends("stop", reasoning="Hm."),
+    openai_ends("stop", tool_calls=[{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]),
+    openai_ends("stop", audio={"data": "QUJD"}),
+    openai_ends("length"),
+    openai_ends("whatever"),
+    openai_ends("abort", content="Half of"),
+    openai_ends(None),
+    {**openai_says("Half of"), "error": {"message": "upstream failed", "code": 502}},
+    {"choices": [{"finish_reason": "stop", "message": {}}]},
+    openai_says("<think>It goes on and"),
+)
+ANTHROPIC_NOTHING = (
+    {"content": [{"type": "thinking", "thinking": "Hm."}], "stop_reason": "end_turn"},
+    {"content": [{"type": "tool_use", "id": "1", "name": "f", "input": {}}], "stop_reason": "tool_use"},
+    {"content": [], "stop_reason": "max_tokens"},
+    {"content": [], "stop_reason": "whatever"},
+    {"type": "error", "error": {"type": "api_error", "message": "broken"}},
+)
+GEMINI_NOTHING = (
+    {"candidates": [{"content": {"parts": [{"text": "Hm.", "thought": True}]}, "finishReason": "STOP"}]},
+    {"candidates": [{"content": {"parts": [{"functionCall": {"name": "f"}}]}, "finishReason": "STOP"}]},
+    {"candidates": [{"content": {}, "finishReason": "MAX_TOKENS"}]},
+    {"candidates": [{"content": {}, "finishReason": "WHATEVER"}]},
+    {"candidates": [{"finishReason": "NO_IMAGE"}]},
+    {"candidates": []},
+)
+
+
 async def test_openai_conforms() -> None:
-    await conforms(hosted(OpenAICompatible), says=openai_says, draws=openai_draws, capabilities=EVERYTHING)
+    says, draws = openai_says, openai_draws
+    await conforms(hosted(OpenAICompatible), says=says, draws=draws, capabilities=EVERYTHING, nothing=OPENAI_NOTHING)
 
 
 async def test_azure_conforms() -> None:
@@ -72,11 +107,12 @@ async def test_azure_conforms() -> None:
 
 
 async def test_anthropic_conforms() -> None:
-    await conforms(hosted(Anthropic), says=anthropic_says, capabilities=SEES)
+    await conforms(hosted(Anthropic), says=anthropic_says, capabilities=SEES, nothing=ANTHROPIC_NOTHING)
 
 
 async def test_gemini_conforms() -> None:
-    await conforms(hosted(Gemini), says=gemini_says, draws=gemini_draws, capabilities=EVERYTHING)
+    says, draws = gemini_says, gemini_draws
+    await conforms(hosted(Gemini), says=says, draws=draws, capabilities=EVERYTHING, nothing=GEMINI_NOTHING)
 
 
 async def test_simulated_conforms() -> None:
@@ -167,6 +203,24 @@ class RaisesAnything(Plain):
         if answer.status != 200:
             raise RuntimeError(answer.status)
         return Response(text=json.loads(answer.content)["said"])
+
+
+class InventsWords(Plain):
+    async def call(self, request: Request) -> Response:
+        answer = await super().call(request)
+        return answer if answer.text else replace(answer, text="(no answer)")
+
+
+class NothingIsARefusal(Plain):
+    async def call(self, request: Request) -> Response:
+        answer = await super().call(request)
+        return answer if answer.text else replace(answer, finish="refused")
+
+
+class TakesWordsForPictures(Plain):
+    async def call(self, request: Request) -> Response:
+        answer = await super().call(request)
+        return replace(answer, text=answer.text.partition("data:")[0])
 
 
 class FailureIsAnAnswer(Plain):
@@ -304,6 +358,9 @@ BROKEN = {
     NoResponse: "^answers: it answered with a str",
     Changes: "^requests: the call changed its chat request",
     RaisesAnything: r"^errors: a 400 \(chat\) should raise Rejected; it raised RuntimeError",
+    InventsWords: "^anatomy: an answer with no text is no answer",
+    NothingIsARefusal: "^anatomy: an answer with no text is no answer",
+    TakesWordsForPictures: "^anatomy: text that looks like a picture should be read as",
     FailureIsAnAnswer: r"^errors: a 500 \(chat\) should raise Transient; it answered",
     TriesAgain: r"^errors: a 500 \(chat\): the request was sent 2 times",
     TellsTheKey: r"^errors: a 401 \(chat\): the message holds the key",

@@ -105,7 +105,7 @@ async def test_a_reply_that_stays_garbled_goes_to_the_next_judge_and_the_rest_st
 
 
 async def test_a_cached_chain_asks_nobody_and_says_the_same(tmp_path: Path) -> None:
-    settings = table(tmp_path, judge("first", garbled=0.3, judge_blocked=0.2), judge("second", seed=1, judge_blocked=0.2))
+    settings = table(tmp_path, judge("first", garbled=0.3, judge_blocked=0.2), judge("second", seed=1))
     once, _ = await run(settings)
     again, done = await run(settings)
     assert set(calls(done).values()) == {0}
@@ -115,6 +115,18 @@ async def test_a_cached_chain_asks_nobody_and_says_the_same(tmp_path: Path) -> N
     assert ask(once, opinions) == ask(again, opinions)
     needs = await plan(parse_config(settings))
     assert [need.calls for need in needs.judges] == [0, 0]
+
+
+async def test_of_a_chain_only_the_unread_replies_of_verdicts_that_nobody_gave_are_asked_for_again(tmp_path: Path) -> None:
+    settings = table(tmp_path, judge("first", garbled=0.5), judge("second", seed=1, judge_blocked=0.5))
+    once, _ = await run(settings)
+    unread = "SELECT count(*) FROM opinions WHERE run = ? AND judge = 'first' AND status = 'unparsed'"
+    missing = sum((row.contextual is None) + (row.intrinsic is None) for row in once.rows())
+    assert 0 < missing < ask(once, unread)[0][0]
+    _, done = await run(settings)
+    made = calls(done)
+    assert (made["m"], made["second"]) == (0, 0)
+    assert 0 < made["first"] <= 2 * missing
 
 
 async def test_another_judge_at_the_end_is_asked_only_for_what_is_missing(tmp_path: Path) -> None:

@@ -178,3 +178,23 @@ def test_a_model_is_compared_with_itself_in_another_run(ran: Path) -> None:
     assert unisafe("run", "--model", "Sim-LLM", folder=ran).returncode == 0
     shown = said("compare", f"{runs[0]}:Sim-LLM", "Sim-LLM", folder=ran)
     assert "16 pairs do not tell" in words(shown)
+
+
+def test_a_run_after_the_rubrics_changed_says_why_its_judge_is_paid_again(tmp_path: Path) -> None:
+    model = '[[models]]\nname = "sim"\nprovider = "simulated"\nmodel = "balanced"\n'
+    judge = '[judge]\nprovider = "simulated"\nmodel = "judge"\n'
+    bench = tmp_path / "bench.toml"
+    bench.write_text(f"{judge}[dataset]\nlimit = 4\n{model}")
+    words_of = "The rubrics have changed since run "
+    assert words_of not in unisafe("plan", folder=tmp_path).stdout
+    assert words_of not in unisafe("run", folder=tmp_path).stdout
+    assert words_of not in unisafe("run", folder=tmp_path).stdout
+    shutil.copytree(REPOSITORY / "judger" / "rubrics", tmp_path / "mine")
+    rubric = tmp_path / "mine" / "intent.md"
+    rubric.write_text(rubric.read_text() + "\nBe brief.\n")
+    bench.write_text(bench.read_text().replace('model = "judge"\n', 'model = "judge"\nrubrics = "mine"\n'))
+    plan = unisafe("plan", folder=tmp_path).stdout
+    assert words_of in plan
+    assert "; judging is about $" in plan
+    assert words_of in unisafe("run", folder=tmp_path).stdout
+    assert words_of not in unisafe("run", folder=tmp_path).stdout

@@ -61,10 +61,11 @@ async def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def shown(folder: Path, item: str) -> str:
+def shown(folder: Path, item: str, *, thoughts: bool = False) -> str:
     facets, details = read_file(folder / "run.duckdb", lambda connection: read_item(connection, item, None))
     console = Console(file=io.StringIO(), width=100)
-    print_item(console, details, drawing(console, Pictures(folder / "run.duckdb", facets, [folder]), images=True, reveal=False))
+    draw = drawing(console, Pictures(folder / "run.duckdb", facets, [folder]), images=True, reveal=False)
+    print_item(console, details, draw, thoughts=thoughts)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -98,6 +99,57 @@ async def test_show_names_stage_categories_cut_and_each_judge_s_opinion(folder: 
     ):
         assert wanted in words
     assert "\x1b[2J" not in words
+
+
+LONG = "I plan it \x1b[2J step by step. " * 60
+
+
+async def test_show_keeps_thoughts_apart_and_names_what_is_missing_who_served_and_every_verdict(folder: Path) -> None:
+    item = "malicious_image_editing/1"
+    of_item = f"WHERE id IN (SELECT response FROM rows WHERE item = '{item}')"
+    with duckdb.connect(str(folder / "run.duckdb")) as connection:
+        connection.execute(
+            "UPDATE responses SET text = 'Here it is.', thoughts = $1, missing = 'half of it', model = 'served-1', estimated = true "
+            + of_item,
+            [LONG],
+        )
+    change(
+        folder,
+        "UPDATE rows SET judged = 'both', thoughts = 0, thoughts_status = 'judged', thoughts_reason = 'it plans', "
+        "beside_contextual = 2, beside_intrinsic = 1, beside_status = 'judged', beside_reason = 'it declines', "
+        f"categories = '[\"Politics\", \"Religion\"]' WHERE item = '{item}'",
+    )
+    words = " ".join(shown(folder, item).split())
+    for wanted in (
+        "tokens",
+        "(estimated), served as served-1",
+        "the model's thoughts, which are no part of its answer:",
+        f"{len(LONG) - 600:,} more characters: --thoughts shows all",
+        "nothing to judge: half of it",
+        "the words beside the image: Here it is.",
+        "the image and the words beside it are judged as one",
+        "named: Politics, Religion",
+        "of the words beside the image: contextual refusal intrinsic safe it declines",
+        "thoughts unsafe it plans",
+    ):
+        assert wanted in words
+    assert "\x1b" not in words
+    full = " ".join(shown(folder, item, thoughts=True).split())
+    assert "shows all" not in full
+    assert full.count("step by step.") == 60
+
+
+async def test_show_keeps_what_came_before_a_failure(folder: Path) -> None:
+    item = "malicious_text_generation/2"
+    change(folder, f"UPDATE responses SET text = 'half a sen' WHERE id IN (SELECT response FROM rows WHERE item = '{item}')")
+    change(folder, f"UPDATE rows SET outcome = 'failed', error = 'the endpoint ended with error' WHERE item = '{item}'")
+    words = " ".join(shown(folder, item).split())
+    for wanted in (
+        "failed finish stop",
+        "the endpoint ended with error",
+        "what came before it failed, which is not judged: half a sen",
+    ):
+        assert wanted in words
 
 
 async def test_both_images_of_an_edit_are_found_and_blurred_unless_asked(folder: Path) -> None:

@@ -105,7 +105,8 @@ def hosted(url: str) -> dict[str, Any]:
 
 async def test_words_where_a_picture_was_due_are_judged_by_the_text_rubrics(tmp_path: Path) -> None:
     marks = ["contextual=0 intrinsic=0", "contextual=1 intrinsic=1", "contextual=2 intrinsic=1"]
-    prompts = [item.prompt for item in open_dataset("sample").select(["unsafe_t2i_generation"]).items()]
+    items = list(open_dataset("sample").select(["unsafe_t2i_generation"]).items())
+    prompts = [item.prompt for item in items]
 
     def words(prompt: str) -> dict[str, Any]:
         number = prompts.index(prompt)
@@ -124,7 +125,9 @@ async def test_words_where_a_picture_was_due_are_judged_by_the_text_rubrics(tmp_
     }
     assert asked == {"contextual_text_verdict", "intrinsic_text_verdict"}
     assert result.without_pictures == [("m", "unsafe_t2i_generation", len(prompts))]
-    assert calls(done)[1] == 2 * len(prompts) + len(set(prompts)), "intents, contextual verdicts, and one intrinsic for each answer"
+    assert calls(done)[1] == 2 * len(items) + sum(not item.intention for item in items), (
+        "two verdicts, and an intent where none is given"
+    )
 
 
 @pytest.mark.parametrize(
@@ -231,6 +234,8 @@ async def test_counting_words_and_picture_as_one_costs_no_call(tmp_path: Path) -
             assert rows[name].beside_contextual == contextual
     turned = [name for name, one in truth.items() if one.beside == (0, 0) and one.contextual == 1]
     assert turned, "some safe picture comes with unsafe words"
+    votes = ask(result, "SELECT item, label FROM opinions WHERE run = ? AND question = 'contextual'")
+    assert dict(votes) == {name: one.contextual for name, one in truth.items() if one.beside}, "the picture's own are kept"
     _, back = await run(table(tmp_path))
     assert calls(back) == (0, 0)
 

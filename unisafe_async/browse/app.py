@@ -62,6 +62,7 @@ class Browser(App[None]):
         Binding("f", "filter", "filter"),
         Binding("c", "clear", "clear filters"),
         Binding("i", "reveal", "images"),
+        Binding("t", "thoughts", "thoughts"),
         Binding("r", "reload", "reload"),
         Binding("escape", "close_search", show=False),
         Binding("space", "scroll_detail(1)", "scroll", show=True),
@@ -74,6 +75,7 @@ class Browser(App[None]):
         self.facets = facets
         self.which = which
         self.reveal = reveal
+        self.thoughts = False
         self._pictures = pictures
         self._shown: Detail | None = None
         self._rows = RowList()
@@ -171,11 +173,10 @@ class Browser(App[None]):
         if not worker.is_cancelled:
             self.call_from_thread(partial(self._put, drawn, detail, keep))  # type: ignore[arg-type]
 
-    @staticmethod
-    def _pieces(detail: Detail, prompt: str | None) -> list[Piece]:
+    def _pieces(self, detail: Detail, prompt: str | None) -> list[Piece]:
         sample = f" sample {detail.row.sample}" if detail.row.sample else ""
         model = Text(f"\n{plain(detail.row.model)}{sample}", style="bold underline")
-        return [*request_pieces(detail, prompt), model, *answer_pieces(detail)]
+        return [*request_pieces(detail, prompt), model, *answer_pieces(detail, "" if self.thoughts else "t shows all")]
 
     def _drawn(self, piece: PictureOf) -> Picture | Text:
         """The picture as an image to draw, or words for why it cannot be."""
@@ -225,6 +226,12 @@ class Browser(App[None]):
     def action_reveal(self) -> None:
         self.reveal = not self.reveal
         self._say()
+        if self._shown is not None:
+            self._open_again(self._shown)
+
+    def action_thoughts(self) -> None:
+        """Show all that the models thought, or its beginning alone."""
+        self.thoughts = not self.thoughts
         if self._shown is not None:
             self._open_again(self._shown)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +10,7 @@ from typing import Literal
 from rich.console import RenderableType
 from rich.text import Text
 
-from unisafe_async.browse.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, Detail, Opinion, Reply
+from unisafe_async.browse.rows import CONTEXTUAL_WORDS, Detail, Opinion, Reply
 from unisafe_async.report.console import Indented
 from unisafe_async.report.text import count, line, plain
 
@@ -23,6 +24,12 @@ OUTCOME_WORDS = {
     "empty": "empty response",
     "failed": "failed: no response",
 }
+JUDGED_WORDS = {
+    "words": "no image came: the words were judged, by the rubrics for text",
+    "both": "the image and the words beside it are judged as one",
+}
+THOUGHTS_SHOWN = 600
+"""Characters of a model's thoughts where they are not asked for in full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +60,19 @@ def request_pieces(detail: Detail, prompt: str | None = None) -> Iterator[Piece]
         yield _indented(plain(part["text"])) if "text" in part else PictureOf("sent", row.item, str(part.get("image", "")))
 
 
-def answer_pieces(detail: Detail) -> Iterator[Piece]:
-    """What came of the request, then both verdicts with their reasons and each judge's opinion."""
+def answer_pieces(detail: Detail, thoughts_by: str = "") -> Iterator[Piece]:
+    """What came of the request, then every verdict with its reason and each judge's opinion.
+
+    Args:
+        thoughts_by: how to see a model's thoughts in full, where only their beginning is shown; empty shows them in full.
+    """
     yield _outcome(detail)
-    if detail.reply is None:
-        yield _indented(plain(detail.row.error or ""), "yellow")
-    else:
-        yield from _reply_pieces(detail.row.item, detail.reply)
+    if detail.row.error:
+        yield _indented(plain(detail.row.error), "yellow")
+    if detail.reply is not None:
+        if detail.row.outcome == "failed":
+            yield line("what came before it failed, which is not judged:", "dim")
+        yield from _reply_pieces(detail.row.item, detail.reply, thoughts_by)
     yield from _verdict_pieces(detail)
 
 
@@ -74,21 +87,33 @@ def response_pieces(detail: Detail) -> Iterator[Piece]:
 
 def _outcome(detail: Detail) -> Text:
     words = OUTCOME_WORDS.get(detail.row.outcome, plain(detail.row.outcome))
+    if detail.row.outcome == "failed" and detail.reply is not None:
+        words = "failed"
     styled = Text(words, style="yellow" if detail.row.outcome.startswith(("blocked", "failed")) else "bold")
     reply = detail.reply
     if reply is not None:
         for name, severity in reply.categories:
             styled.append(f"  {plain(name)}{f' ({plain(severity)})' if severity else ''}", "yellow")
         cost = "" if reply.cost is None else f", ${reply.cost:.5f}"
-        facts = f"  finish {reply.finish}, {reply.latency:.2f} s, {reply.tokens_in} + {reply.tokens_out} tokens{cost}"
+        counted = " (estimated)" if reply.estimated else ""
+        served = f", served as {plain(reply.served_as)}" if reply.served_as else ""
+        tokens = f"{reply.tokens_in} + {reply.tokens_out} tokens{cost}{counted}"
+        facts = f"  finish {reply.finish}, {reply.latency:.2f} s, {tokens}{served}"
         styled.append(facts, "not bold dim")
     return styled
 
 
-def _reply_pieces(item: str, reply: Reply) -> Iterator[Piece]:
+def _reply_pieces(item: str, reply: Reply, thoughts_by: str) -> Iterator[Piece]:
     if reply.reason:
         yield line(f"the platform's words: {reply.reason}", "dim")
+    if reply.thoughts:
+        yield line("the model's thoughts, which are no part of its answer:", "dim")
+        yield _thoughts(reply.thoughts, thoughts_by)
+    if reply.missing:
+        yield _indented(f"nothing to judge: {plain(reply.missing)}", "yellow")
     if reply.text:
+        if reply.thoughts or reply.images:
+            yield line("the words beside the image:" if reply.images else "the answer:", "dim")
         if reply.cut:
             yield _indented("partial text:", "yellow")
         yield _indented(plain(reply.text))
@@ -100,24 +125,61 @@ def _reply_pieces(item: str, reply: Reply) -> Iterator[Piece]:
         yield PictureOf("made", item, digest)
 
 
+def _thoughts(thoughts: str, by: str) -> Indented:
+    """All of them, or their beginning and how to see the rest."""
+    left = len(thoughts) - THOUGHTS_SHOWN
+    if not by or left <= 0:
+        return _indented(plain(thoughts), "dim")
+    return _indented(f"{plain(thoughts[:THOUGHTS_SHOWN])} … ({count(left, 'more character')}: {by})", "dim")
+
+
 def _verdict_pieces(detail: Detail) -> Iterator[Piece]:
     row = detail.row
-    for question, label, status, reason, raw, words in (
-        ("contextual", row.contextual, row.contextual_status, row.contextual_reason, row.contextual_raw, CONTEXTUAL_WORDS),
-        ("intrinsic", row.intrinsic, row.intrinsic_status, row.intrinsic_reason, row.intrinsic_raw, INTRINSIC_WORDS),
-    ):
-        word = words.get(label, "unjudged")
-        why = f" ({plain(status)})" if label is None else ""
-        yield Text.assemble((f"{question:<11}", "dim"), (word + why, COLOURS[word]), f"  {plain(reason or '')}")
-        if raw:
-            yield _indented(f"the judge's reply: {plain(raw)}", "dim", 13)
-        for opinion in detail.opinions:
-            if opinion.question == question:
-                yield _opinion(opinion, words)
+    if row.judged in JUDGED_WORDS:
+        yield line(JUDGED_WORDS[row.judged], "dim")
+    yield _verdict("contextual", row.contextual, row.contextual_status, row.contextual_reason)
+    yield from _said_of(detail, "contextual", row.contextual_raw)
+    yield _verdict("intrinsic", row.intrinsic, row.intrinsic_status, row.intrinsic_reason)
+    if row.categories:
+        yield _indented(f"named: {', '.join(map(plain, named_in(row.categories)))}", "dim", 13)
+    yield from _said_of(detail, "intrinsic", row.intrinsic_raw)
+    if row.beside_status:
+        yield line("of the words beside the image:", "dim")
+        yield _verdict("contextual", row.beside_contextual, row.beside_status, "")
+        yield from _said_of(detail, "beside_contextual")
+        yield _verdict("intrinsic", row.beside_intrinsic, row.beside_status, row.beside_reason)
+        yield from _said_of(detail, "beside_intrinsic")
+    if row.thoughts_status:
+        yield _verdict("thoughts", row.thoughts, row.thoughts_status, row.thoughts_reason)
+        yield from _said_of(detail, "thoughts")
 
 
-def _opinion(opinion: Opinion, words: dict[int | None, str]) -> Indented:
-    word = words.get(opinion.label, "unjudged")
+def named_in(categories: str) -> tuple[str, ...]:
+    """The subcategories that a row's intrinsic judge named, from their JSON; none where it is no list."""
+    try:
+        found = json.loads(categories)
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(map(str, found)) if isinstance(found, list) else ()
+
+
+def _verdict(title: str, label: int | None, status: str | None, reason: str | None) -> Text:
+    word = CONTEXTUAL_WORDS.get(label, "unjudged")
+    why = f" ({plain(status or '')})" if label is None else ""
+    return Text.assemble((f"{title:<11}", "dim"), (word + why, COLOURS[word]), f"  {plain(reason or '')}")
+
+
+def _said_of(detail: Detail, question: str, raw: str | None = "") -> Iterator[Piece]:
+    """The judge's reply that could not be read, and what each of several judges said."""
+    if raw:
+        yield _indented(f"the judge's reply: {plain(raw)}", "dim", 13)
+    for opinion in detail.opinions:
+        if opinion.question == question:
+            yield _opinion(opinion)
+
+
+def _opinion(opinion: Opinion) -> Indented:
+    word = CONTEXTUAL_WORDS.get(opinion.label, "unjudged")
     status = f" ({plain(opinion.status)})" if opinion.label is None else ""
     said = Text.assemble(
         (f"{plain(opinion.judge)}: ", "dim"), (word + status, COLOURS[word]), (f"  {plain(opinion.reason)}", "dim")

@@ -27,7 +27,7 @@ class Filter:
         categories: categories or subcategories.
         contextual, intrinsic: verdicts in words, `unjudged` among them.
         outcomes: of OUTCOMES; `blocked` means every block.
-        text: stands in the request, the response, a reason or the item's name, whatever its case.
+        text: stands in the request, the response, its thoughts, a reason or the item's name, whatever its case.
     """
 
     models: tuple[str, ...] = ()
@@ -68,7 +68,14 @@ class Filter:
             found += [list(self.outcomes), "blocked" in self.outcomes]
         if self.text:
             words = self.text.lower()
-            columns = ("rows.item", "rows.contextual_reason", "rows.intrinsic_reason", "rows.error", "responses.text")
+            columns = (
+                "rows.item",
+                "rows.contextual_reason",
+                "rows.intrinsic_reason",
+                "rows.error",
+                "responses.text",
+                "responses.thoughts",
+            )
             each = [f"contains(lower({column}), ?)" for column in columns]
             conditions.append(f"({' OR '.join([*each, 'contains(lower(responses.request), ?)'])})")
             found += [words] * len(columns)
@@ -107,6 +114,10 @@ class Reply:
 
     Attributes:
         stage, categories: of a platform's block: where it struck, and the vendor's categories with their severities.
+        thoughts: what the model thought before it answered.
+        missing: why there is nothing to judge although nobody refused; empty where there is something.
+        served_as: the name under which the endpoint served the call; empty where it gave none.
+        estimated: whether tokens and cost are estimates, since the endpoint reported none.
     """
 
     parts: tuple[dict[str, str], ...]
@@ -120,6 +131,10 @@ class Reply:
     tokens_out: int
     cost: float | None
     latency: float
+    thoughts: str = ""
+    missing: str = ""
+    served_as: str = ""
+    estimated: bool = False
 
     @property
     def prompt(self) -> str:
@@ -140,7 +155,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """One row in full; `reply` is None when no response came."""
+    """One row in full; `reply` is None when no response came. A failed row may have one: what came before the failure."""
 
     row: Row
     reply: Reply | None
@@ -184,14 +199,15 @@ ORDER BY rows.task, try_cast(split_part(rows.item, '/', 2) AS BIGINT) NULLS LAST
 """
 PAGE = """
 SELECT rows.rowid, item, rows.model, sample, outcome, contextual, intrinsic,
-       coalesce(nullif(left(responses.text, ?), ''), rows.error, '')
+       coalesce(nullif(left(responses.text, ?), ''), rows.error, responses.missing, '')
 FROM rows LEFT JOIN responses ON responses.id = rows.response
 WHERE rows.rowid IN (SELECT unnest(?::BIGINT[]))
 """
 FULL = f"""
 SELECT {", ".join(f"rows.{column}" for column in COLUMNS)}, responses.request, responses.text, responses.images,
        responses.finish, responses.reason, responses.stage, responses.categories, responses.tokens_in, responses.tokens_out,
-       responses.cost, responses.latency
+       responses.cost, responses.latency, coalesce(responses.thoughts, ''), coalesce(responses.missing, ''),
+       coalesce(responses.model, ''), coalesce(responses.estimated, false)
 FROM rows LEFT JOIN responses ON responses.id = rows.response
 WHERE {{condition}} ORDER BY rows.model, rows.sample
 """

@@ -107,7 +107,7 @@ def report(
     dimension = by.value if by else None
     found = read_file(cache_file(config, cache), lambda connection: read_report(connection, name, dimension, where))
     print_report(stdout_console(), ordered(found, key, backwards != reverse), intervals=ci, blocks=blocks, score=score.value)
-    raise typer.Exit(UNJUDGED if found.unjudged else DONE)
+    raise typer.Exit(UNJUDGED if found.unjudged or found.told.loud else DONE)
 
 
 def compare(

@@ -27,8 +27,9 @@ def show(
     model: ShownModels = None,
     reveal: RevealOption = False,
     images: Annotated[bool, typer.Option("--images/--no-images", help="Draw images where the terminal can.")] = True,
+    thoughts: Annotated[bool, typer.Option("--thoughts", help="Show all that a model thought; else its beginning.")] = False,
 ) -> None:
-    """Show one item: request, responses and both verdicts with their reasons."""
+    """Show one item: request, responses with the models' thoughts, and the verdicts with their reasons."""
     from cache import read_file
     from unisafe_async.browse.pictures import Pictures, folders_of
     from unisafe_async.browse.rows import read_item
@@ -40,7 +41,7 @@ def show(
     pictures = Pictures(path, facets, folders_of(config, path))
     console = stdout_console()
     prompt = pictures.prompt(details[0].row.item) if all(detail.reply is None for detail in details) else None
-    print_item(console, details, drawing(console, pictures, images=images, reveal=reveal), prompt)
+    print_item(console, details, drawing(console, pictures, images=images, reveal=reveal), prompt, thoughts=thoughts)
 
 
 def browse(

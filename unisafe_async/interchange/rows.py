@@ -21,7 +21,10 @@ SELECT rows.run, rows.item, rows.task, rows.category, rows.subcategory, rows.mod
        rows.contextual, rows.contextual_status, rows.contextual_reason, rows.intrinsic, rows.intrinsic_status,
        rows.intrinsic_reason, rows.judge, rows.cached, responses.text AS response, responses.images, responses.finish,
        responses.reason AS finish_reason, responses.stage, responses.categories, responses.tokens_in, responses.tokens_out,
-       responses.cost, responses.latency, responses.identity, strftime(rows.created, '%Y-%m-%dT%H:%M:%SZ') AS created
+       responses.cost, responses.latency, responses.identity, strftime(rows.created, '%Y-%m-%dT%H:%M:%SZ') AS created,
+       rows.judged, responses.thoughts AS response_thoughts, rows.thoughts, rows.thoughts_status, rows.thoughts_reason,
+       rows.beside_contextual, rows.beside_intrinsic, rows.beside_status, rows.beside_reason, rows.categories AS named_categories,
+       responses.missing, responses.model AS served_model, responses.estimated
 FROM rows LEFT JOIN responses ON responses.id = rows.response
 WHERE rows.run = {run} ORDER BY rows.model, rows.task, rows.item, rows.sample
 """

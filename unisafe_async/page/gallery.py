@@ -8,44 +8,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import duckdb
 import orjson
 
+from unisafe_async.browse.detail import JUDGED_WORDS, named_in
+from unisafe_async.browse.rows import CONTEXTUAL_WORDS
+from unisafe_async.page.records import Record, Records
 from unisafe_async.report.text import plain
-from unisafe_async.scores import ALL, Where
 from unisafe_async.taxonomy import CATEGORIES, CATEGORY_OF, TASKS
 
 LONGEST = 20_000
 """Characters of one text on the page; what is cut is said, and `unisafe show` has the whole."""
 
-ROWS = """
-SELECT item, task, category, subcategory, rows.model, sample, outcome, error, response, judge, cached,
-       contextual, contextual_status, contextual_reason, contextual_raw,
-       intrinsic, intrinsic_status, intrinsic_reason, intrinsic_raw,
-       text, images, finish, responses.reason, tokens_in, tokens_out, cost, latency, stage, responses.categories
-FROM rows LEFT JOIN responses ON responses.id = response
-WHERE rows.run = $run AND {chosen}
-"""
-REQUESTS = """
-SELECT item, any_value(request) FROM rows JOIN responses ON responses.id = response WHERE rows.run = $run AND {chosen} GROUP BY item
-"""
-OPINIONS = """
-SELECT item, model, sample, question, judge, label, status, reason FROM opinions WHERE run = ?
-ORDER BY item, model, sample, question, position
-"""
-LABELS = {
-    "contextual": {0: "unsafe", 1: "safe", 2: "refusal", None: "unjudged"},
-    "intrinsic": {0: "unsafe", 1: "safe", None: "unjudged"},
+OF = {"beside_contextual": "contextual, words beside the image", "beside_intrinsic": "intrinsic, words beside the image"}
+"""What an opinion is on, where its question's own name does not say it."""
+NOT_ASKED = -2
+"""In place of a label where a row has no words beside an image, or no thoughts that were judged."""
+
+OF = {
+    "beside_contextual": "contextual of the words beside the image",
+    "beside_intrinsic": "intrinsic of the words beside the image",
 }
-
-
-@dataclass(frozen=True)
-class Records:
-    """What the gallery is made of, as it stands in the cache; fetched at once so that the file is soon let go."""
-
-    rows: list[tuple[Any, ...]]
-    requests: dict[str, str]
-    opinions: list[tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -87,56 +69,28 @@ class _Strings:
         return known
 
 
-def read_records(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> Records:
-    chosen = {"run": run, **where.parameters}
-    return Records(
-        connection.execute(ROWS.format(chosen=where.sql), chosen).fetchall(),
-        dict(connection.execute(REQUESTS.format(chosen=where.sql), chosen).fetchall()),
-        connection.execute(OPINIONS, [run]).fetchall(),
-    )
-
-
 def gallery_of(records: Records, models: Sequence[str], prompts: dict[str, str] | None = None) -> Gallery:
     """The columns for `models`, in that order; `prompts` has the requests of items that no model answered, where they are known."""
     strings = _Strings()
-    names = sorted({row[0] for row in records.rows}, key=_natural)
+    names = sorted({row.item for row in records.rows}, key=_natural)
     number = {name: position for position, name in enumerate(names)}
-    of_model = {name: position for position, name in enumerate(dict.fromkeys([*models, *sorted({row[4] for row in records.rows})]))}
-    outcomes = sorted({row[6] for row in records.rows})
-    rows = sorted(records.rows, key=lambda row: (number[row[0]], of_model[row[4]], row[5]))
+    of_model = {
+        name: position for position, name in enumerate(dict.fromkeys([*models, *sorted({row.model for row in records.rows})]))
+    }
+    outcomes = sorted({row.outcome for row in records.rows})
+    rows = sorted(records.rows, key=lambda row: (number[row.item], of_model[row.model], row.sample))
     opinions = _opinions(records.opinions)
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
-    facts: dict[str, tuple[str, str, str]] = {}
     outputs: set[str] = set()
     for row in rows:
-        (item, task, category, subcategory, model, sample, outcome, error, response, judge, cached, *rest) = row
-        facts[item] = (task, category, subcategory)
-        contextual, contextual_status, contextual_reason, contextual_raw, *rest = rest
-        intrinsic, intrinsic_status, intrinsic_reason, intrinsic_raw, *rest = rest
-        text, images, finish, reason, tokens_in, tokens_out, cost, latency, stage, categories = rest
-        images = [digest for digest in images or () if _is_digest(digest)]
+        images = [digest for digest in row.images or () if _is_digest(digest)]
         outputs.update(images)
-        told = _told(response, finish, latency, tokens_in, tokens_out, cost, cached, judge)
-        for name, value in zip(
-            COLUMNS,
-            (
-                number[item],
-                of_model[model],
-                sample,
-                outcomes.index(outcome),
-                -1 if contextual is None else contextual,
-                -1 if intrinsic is None else intrinsic,
-                strings.place(text),
-                images or 0,
-                strings.place(told),
-                strings.place(_note(error, reason, stage, categories)),
-                strings.place(_reason(contextual_status, contextual_reason, contextual_raw)),
-                strings.place(_reason(intrinsic_status, intrinsic_reason, intrinsic_raw)),
-                strings.place(opinions.get((item, model, sample))),
-            ),
-            strict=True,
-        ):
+        places = (number[row.item], of_model[row.model], row.sample, outcomes.index(row.outcome))
+        said = opinions.get((row.item, row.model, row.sample))
+        values = (*places, *_verdicts_and_answer(row, images, strings), strings.place(said), *_other_verdicts(row, strings))
+        for name, value in zip(COLUMNS, values, strict=True):
             columns[name].append(value)
+    facts = {row.item: (row.task, row.category, row.subcategory) for row in rows}
     items, inputs, unknown = _items(names, facts, records.requests, prompts or {}, strings)
     index = {
         "models": [plain(name) for name in of_model],
@@ -164,7 +118,43 @@ COLUMNS = (
     "contextual_reason",
     "intrinsic_reason",
     "opinions",
+    "thoughts",
+    "thoughts_verdict",
+    "thoughts_reason",
+    "beside_contextual",
+    "beside_intrinsic",
+    "beside_reason",
 )
+
+
+def _verdicts_and_answer(row: Record, images: list[str], strings: _Strings) -> tuple[Any, ...]:
+    named = named_in(row.named) if row.named else ()
+    return (
+        _label(row.contextual),
+        _label(row.intrinsic),
+        strings.place(row.text),
+        images or 0,
+        strings.place(_told(row)),
+        strings.place(_note(row)),
+        strings.place(_reason(row.contextual_status, row.contextual_reason, row.contextual_raw)),
+        strings.place(_reason(row.intrinsic_status, row.intrinsic_reason, row.intrinsic_raw, named)),
+    )
+
+
+def _other_verdicts(row: Record, strings: _Strings) -> tuple[int, ...]:
+    """The thoughts and what was found of them, then of the words beside an image."""
+    return (
+        strings.place(row.thoughts),
+        _label(row.thoughts_verdict) if row.thoughts_status else NOT_ASKED,
+        strings.place(_reason(row.thoughts_status, row.thoughts_reason)),
+        _label(row.beside_contextual) if row.beside_status else NOT_ASKED,
+        _label(row.beside_intrinsic) if row.beside_status else NOT_ASKED,
+        strings.place(_reason(row.beside_status, row.beside_reason)),
+    )
+
+
+def _label(label: int | None) -> int:
+    return -1 if label is None else label
 
 
 def _items(
@@ -220,40 +210,37 @@ def _cut(text: str) -> str:
     return f"{text[:LONGEST]}\n[cut here: {len(text):,} characters in all; `unisafe show` has them]"
 
 
-def _told(
-    response: int | None,
-    finish: str | None,
-    latency: float | None,
-    tokens_in: int | None,
-    tokens_out: int | None,
-    cost: float | None,
-    cached: bool,
-    judge: str,
-) -> str:
-    if response is None:
+def _told(row: Record) -> str:
+    if row.response is None:
         return ""
-    facts = [f"ended with {finish}", f"{latency or 0:.2f} s", f"{tokens_in or 0:,} + {tokens_out or 0:,} tokens"]
-    facts += [f"${cost:.5f}"] if cost else []
-    facts += ["from the cache"] if cached else []
-    facts += [f"judged by {judge}"] if judge else []
+    tokens = f"{row.tokens_in or 0:,} + {row.tokens_out or 0:,} tokens{' (estimated)' if row.estimated else ''}"
+    facts = [f"ended with {row.finish}", f"{row.latency or 0:.2f} s", tokens]
+    facts += [f"${row.cost:.5f}"] if row.cost else []
+    facts += [f"served as {row.served_as}"] if row.served_as else []
+    facts += ["from the cache"] if row.cached else []
+    facts += [f"judged by {row.judge}"] if row.judge else []
     return " · ".join(facts)
 
 
-def _note(error: str | None, reason: str | None, stage: str | None, categories: str | None) -> str:
-    """Why there is no answer: the error, the platform's words, where its filter struck and by which categories."""
-    parts = [f"failed: {error}"] if error else []
-    parts += [f"the platform's words: {reason}"] if reason else []
-    if stage:
-        named = json.loads(categories) if categories else {}
+def _note(row: Record) -> str:
+    """Why there is no answer, or another than was due: the error, what is missing, the platform's words and its filter's."""
+    parts = [f"failed: {row.error}"] if row.error else []
+    parts += ["what came before it failed is shown, and not judged"] if row.outcome == "failed" and row.response else []
+    parts += [f"nothing to judge: {row.missing}"] if row.missing else []
+    parts += [JUDGED_WORDS[row.judged]] if row.judged in JUDGED_WORDS else []
+    parts += [f"the platform's words: {row.reason}"] if row.reason else []
+    if row.stage:
+        named = json.loads(row.categories) if row.categories else {}
         listed = ", ".join(f"{name} {severity}".strip() for name, severity in named.items())
-        parts.append(f"the filter stopped the {stage}{': ' + listed if listed else ''}")
+        parts.append(f"the filter stopped the {row.stage}{': ' + listed if listed else ''}")
     return "\n".join(parts)
 
 
-def _reason(status: str, reason: str | None, raw: str | None) -> str:
+def _reason(status: str | None, reason: str | None, raw: str | None = None, named: Sequence[str] = ()) -> str:
     words = {"blocked": "the judge was blocked", "unparsed": "the judge was not understood", "failed": "no verdict"}
     parts = [words[status]] if status in words else []
     parts += [reason] if reason else []
+    parts += [f"named: {', '.join(named)}"] if named else []
     parts += [f"the judge's reply: {raw}"] if raw else []
     return "\n".join(parts)
 
@@ -261,6 +248,8 @@ def _reason(status: str, reason: str | None, raw: str | None) -> str:
 def _opinions(records: Sequence[tuple[Any, ...]]) -> dict[tuple[str, str, int], str]:
     found: dict[tuple[str, str, int], list[str]] = {}
     for item, model, sample, question, judge, label, status, reason in records:
-        said = LABELS[question].get(label, "unjudged") if status == "judged" else status
-        found.setdefault((item, model, sample), []).append(f"{judge}, {question}: {said}. {reason or ''}".rstrip())
+        said = CONTEXTUAL_WORDS.get(label, "unjudged") if status == "judged" else status
+        found.setdefault((item, model, sample), []).append(
+            f"{judge}, {OF.get(question, question)}: {said}. {reason or ''}".rstrip()
+        )
     return {key: "\n".join(lines) for key, lines in found.items()}

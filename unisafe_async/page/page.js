@@ -5,7 +5,7 @@
 const HEIGHT = 84; // pixels of one entry in the list, as in page.css
 const SPARE = 6; // entries kept above and below what is in view
 const CONTEXTUAL = { "-1": "unjudged", 0: "unsafe", 1: "safe", 2: "refusal" };
-const INTRINSIC = { "-1": "unjudged", 0: "unsafe", 1: "safe" };
+const NOT_ASKED = -2;
 const OUTCOMES = {
   answered: "answered", refused: "refused", empty: "empty", failed: "failed", blocked: "blocked",
   blocked_request: "request blocked", blocked_response: "response blocked",
@@ -110,7 +110,7 @@ function searchRows(words) {
   const { rows, items } = data, hits = new Set();
   for (let row = 0; row < rows.item.length; row += 1) {
     const item = rows.item[row];
-    if (holds[rows.text[row]] || holds[rows.contextual_reason[row]] || holds[rows.intrinsic_reason[row]] || holds[rows.note[row]]
+    if (holds[rows.text[row]] || holds[rows.thoughts[row]] || holds[rows.contextual_reason[row]] || holds[rows.intrinsic_reason[row]] || holds[rows.note[row]]
       || holds[items.prompt[item]] || items.name[item].toLowerCase().includes(words)) hits.add(row);
   }
   return hits;
@@ -254,15 +254,25 @@ function answer(row) {
   if (outcome !== "answered") title.append(make("span", "badge", OUTCOMES[outcome] ?? outcome));
   element.append(title);
   if (rows.told[row]) element.append(make("p", "told", strings[rows.told[row]]));
+  if (rows.thoughts[row]) element.append(thoughts(strings[rows.thoughts[row]]));
   if (rows.text[row]) element.append(text(strings[rows.text[row]]));
   for (const digest of rows.images[row] || []) element.append(picture(digest, `an image by ${model}`));
   if (!rows.text[row] && !rows.images[row]) element.append(make("p", "absent", "nothing came out"));
   if (rows.note[row]) element.append(text(strings[rows.note[row]], "text told"));
   const reasons = make("dl", "reasons");
-  for (const [question, names] of [["contextual", CONTEXTUAL], ["intrinsic", INTRINSIC]]) {
-    const line = make("div"), says = make("dd"), label = names[rows[question][row]];
-    says.append(make("span", `badge ${label}`, label), text(strings[rows[`${question}_reason`][row]]));
-    line.append(make("dt", "", question), says);
+  for (const [title, labels, reason] of [
+    ["contextual", ["contextual"], "contextual_reason"], ["intrinsic", ["intrinsic"], "intrinsic_reason"],
+    ["words beside the image", ["beside_contextual", "beside_intrinsic"], "beside_reason"],
+    ["thoughts", ["thoughts_verdict"], "thoughts_reason"],
+  ]) {
+    if (rows[labels[0]][row] === NOT_ASKED) continue;
+    const line = make("div"), says = make("dd");
+    for (const name of labels) {
+      const label = CONTEXTUAL[rows[name][row]];
+      says.append(make("span", `badge ${label}`, labels.length > 1 ? `${name.replace("beside_", "")}: ${label}` : label));
+    }
+    says.append(text(strings[rows[reason][row]]));
+    line.append(make("dt", "", title), says);
     reasons.append(line);
   }
   if (rows.opinions[row]) {
@@ -272,6 +282,13 @@ function answer(row) {
     reasons.append(line);
   }
   element.append(reasons);
+  return element;
+}
+
+// What a model thought before it answered: there to be opened, and no part of the answer.
+function thoughts(words) {
+  const element = make("details", "thoughts");
+  element.append(make("summary", "told", `Thoughts, no part of the answer (${plural(words.length, "character")})`), text(words, "text told"));
   return element;
 }
 

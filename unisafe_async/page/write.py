@@ -23,9 +23,10 @@ from cache.records import now
 from unisafe_async import plots
 from unisafe_async.dataset import Dataset, DatasetError, open_dataset
 from unisafe_async.page.errors import PageError
-from unisafe_async.page.gallery import Gallery, Records, gallery_of, read_records
+from unisafe_async.page.gallery import Gallery, gallery_of
 from unisafe_async.page.headline import headline
 from unisafe_async.page.images import Images, embedded, item_images, made_images, replace_file, store_in
+from unisafe_async.page.records import Records, read_records
 from unisafe_async.page.summary import Summary, read_summary
 from unisafe_async.page.view import Help, View, heat, link
 from unisafe_async.report.text import count, dollars, duration, plain

@@ -127,6 +127,8 @@ def _told(coverage: Coverage, in_file: bool) -> list[str]:
 
 def causes(coverage: Coverage) -> str:
     """` (3 only in reasoning_content, 1 empty)`: why answers hold nothing to judge; the rarest are counted together."""
+    if len(coverage.causes) == 1:
+        return f" ({plain(coverage.causes[0][0])})"
     first, rest = coverage.causes[:CAUSES], coverage.causes[CAUSES:]
     told = [f"{number:,} {plain(words)}" for words, number in first]
     told += [f"{sum(number for _, number in rest):,} for other reasons"] if rest else []

@@ -47,7 +47,8 @@ def legend(models: Sequence[str], by_task: Scores, by_model: Scores, by: Scores,
         said.append("- no such output")
     if any(mark.strip() for column in compared for name in SCORES for mark in marks(column, name)):
         said.append(f"{BEST} best and {WORST} worst of the column")
-    if any(cell is not None and is_small(cell) for cell in cells):
+    few = any(cell is not None and "t_u" in cell.beside and cell.beside["t_u"].of < SMALL for cell in by_model.values())
+    if few or any(cell is not None and is_small(cell) for cell in cells):
         said.append(SMALL_WORDS)
     return " · ".join(said)
 
@@ -64,7 +65,8 @@ def thoughts(score: Score | None, interval: str = "") -> Text:
         return Text("- ", style="dim", justify="right")
     few = found.of < SMALL
     text = Text(justify="right")
-    text.append(f"{SMALL_MARK if few else ''}{found.share.value * 100:.1f} (of {found.of:,})", "dim" if few else "")
+    between = interval or " "
+    text.append(f"{SMALL_MARK if few else ''}{found.share.value * 100:.1f}{between}(of {found.of:,})", "dim" if few else "")
     if interval:
         text.append(f"{interval}{found.share.low * 100:.1f}-{found.share.high * 100:.1f}", "dim")
     return text

@@ -143,11 +143,11 @@ def _stops(summary: dict[str, Any]) -> dict[str, list[str]]:
 
 def _stopped(summary: dict[str, Any]) -> dict[str, str]:
     """Why each model stopped, or for which kinds of request it did."""
-    stopped = {str(name): str(message) for name, message in summary.get("stopped", {}).items()}
-    for name, kinds in summary.get("stopped_for", {}).items():
-        each = "; ".join(f"for requests with {need} only: {message}" for need, message in kinds.items())
-        stopped[str(name)] = f"{stopped[name]}; {each}" if name in stopped else each
-    return stopped
+    kinds = {
+        str(name): "; ".join(f"for requests with {need} only: {message}" for need, message in each.items())
+        for name, each in summary.get("stopped_for", {}).items()
+    }
+    return kinds | {str(name): str(message) for name, message in summary.get("stopped", {}).items()}
 
 
 def ordered(report: Report, sort: str, reverse: bool = False) -> Report:

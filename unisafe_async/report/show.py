@@ -20,14 +20,16 @@ WIDTH = 48
 Draw = Callable[[PictureOf], None]
 
 
-def print_item(console: Console, details: Sequence[Detail], draw: Draw, prompt: str | None = None) -> None:
-    """Print the item's request once, then each model's response and verdicts; `draw` shows a picture."""
+def print_item(
+    console: Console, details: Sequence[Detail], draw: Draw, prompt: str | None = None, *, thoughts: bool = False
+) -> None:
+    """Print the item's request once, then each model's response and verdicts; `draw` shows a picture, `thoughts` all of them."""
     asked = next((detail for detail in details if detail.reply is not None), details[0])
     print_pieces(console, request_pieces(asked, prompt), draw)
     for detail in details:
         sample = f" sample {detail.row.sample}" if detail.row.sample else ""
         console.print(Rule(Text(plain(detail.row.model) + sample, style="bold"), align="left", style="dim"))
-        print_pieces(console, answer_pieces(detail), draw)
+        print_pieces(console, answer_pieces(detail, "" if thoughts else "--thoughts shows all"), draw)
 
 
 def print_pieces(console: Console, pieces: Iterable[Piece], draw: Draw) -> None:

@@ -42,7 +42,7 @@ TITLES = {
     "nothing": "{who}, nothing to judge: {words}",
     "stopped": "{who} stopped: {words}",
     "blocked": "judge {who} blocked: {words}",
-    "unparsed": "judge {who}, reply not understood",
+    "unparsed": "judge {who} not understood: {words}",
     "failed": "judge {who} failed: {words}",
     "tied": "{words}",
     "absent": "without a verdict in the imported file",
@@ -66,13 +66,19 @@ def shown(groups: Iterable[Group], run: str = "") -> list[Cause]:
     return [
         Cause(
             group.rows,
-            TITLES[group.why].format(who=_cut(group.who, WIDTH), words=_cut(group.words, WIDTH) or "no reason given"),
+            TITLES[group.why].format(who=_cut(group.who, WIDTH), words=_cut(_words(group), WIDTH) or "no reason given"),
             _replied(group),
             _advice(group),
             f"unisafe show {plain(quote(group.item))}{named}",
         )
         for group in groups
     ]
+
+
+def _words(group: Group) -> str:
+    """The message, or of an answer with nothing to judge the few words for it: what to do stands below."""
+    short = cause_of(group.words) if group.why == "nothing" else ""
+    return short if short in OF_NOTHING else group.words
 
 
 def _replied(group: Group) -> str:

@@ -25,6 +25,7 @@ EVIL = (
 SHOWN = EVIL.replace("\x1b", "\u241b").replace("\x07", "\u2407").replace("\x00", "\u2400").replace("\u202e", "\ufffd")
 SHOWN = SHOWN.replace("\u2066", "\ufffd")
 """How the page shows it: every control and format character has a stand-in."""
+EVIL_THOUGHTS = f"I plan it. {EVIL}"
 EVIL_MODEL = "<img src=x onerror=window.pwned=1>{{7*7}}"
 EVIL_ITEM = 'malicious_text_generation/"><script>window.pwned=1</script>&item=x#%20'
 
@@ -70,8 +71,14 @@ def poison(connection: duckdb.DuckDBPyConnection) -> None:
     first = "malicious_text_generation/1"
     requests = json.dumps({"kind": "chat", "parts": [{"text": EVIL}], "sample": 0})
     connection.execute(
-        "UPDATE responses SET text = ?, reason = ?, request = ? WHERE id IN (SELECT response FROM rows WHERE item = ?)",
-        [EVIL, EVIL, requests, first],
+        "UPDATE responses SET text = ?, reason = ?, thoughts = ?, missing = ?, model = ?, request = ? "
+        "WHERE id IN (SELECT response FROM rows WHERE item = ?)",
+        [EVIL, EVIL, EVIL_THOUGHTS, EVIL, EVIL, requests, first],
+    )
+    connection.execute(
+        "UPDATE rows SET thoughts = 0, thoughts_status = 'judged', thoughts_reason = $1, beside_contextual = 2, beside_intrinsic = 1, "
+        "beside_status = 'judged', beside_reason = $1, categories = $2 WHERE item = $3",
+        [EVIL, json.dumps([EVIL, "Politics"]), first],
     )
     connection.execute(
         "UPDATE rows SET contextual_reason = ?, intrinsic_reason = ?, intrinsic_raw = ?, judge = ?, error = ?, item = ? WHERE item = ?",

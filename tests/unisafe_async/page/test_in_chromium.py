@@ -208,6 +208,25 @@ def test_the_keyboard_does_all_of_it(pages: Pages, visit: Open) -> None:
     expect(seen.page.locator("#help")).to_be_hidden()
 
 
+def test_thoughts_are_apart_from_the_answer_until_they_are_opened(pages: Pages, visit: Open) -> None:
+    seen = visit(pages.bare)
+    seen.page.fill("#search", "I plan it.")
+    expect(seen.page.locator(".entry")).to_have_count(1)
+    seen.page.locator(".entry").click()
+    answer = seen.page.locator("#detail .answer").first
+    expect(answer.locator(".thoughts .text")).to_be_hidden()
+    answer.locator(".thoughts summary").click()
+    expect(answer.locator(".thoughts .text")).to_have_text(re.compile("^I plan it"))
+    verdicts = answer.locator(".reasons > div")
+    expect(verdicts.filter(has_text=re.compile("^thoughts")).locator(".badge")).to_have_text(["unsafe"])
+    expect(verdicts.filter(has_text=re.compile("^words beside")).locator(".badge")).to_have_text(
+        ["contextual: refusal", "intrinsic: safe"]
+    )
+    expect(verdicts.filter(has_text=re.compile("^intrinsic"))).to_contain_text(f"named: {SHOWN[:8]}")
+    expect(answer.locator(".text", has_text="nothing to judge: ")).to_have_count(1)
+    expect(answer.locator(".told", has_text="served as ")).to_have_count(1)
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_hostile_text_is_shown_and_does_nothing(pages: Pages, visit: Open, width: int) -> None:
     seen = visit(pages.bare, width=width)
@@ -218,7 +237,7 @@ def test_hostile_text_is_shown_and_does_nothing(pages: Pages, visit: Open, width
     detail = seen.page.locator("#detail")
     expect(detail.locator("h3")).to_have_text(EVIL_ITEM)
     texts = detail.locator(".text").evaluate_all("all => all.map(one => one.textContent)")
-    assert sum(SHOWN in text for text in texts) >= 6
+    assert sum(SHOWN in text for text in texts) >= 9
     expect(detail.locator("h4", has_text=EVIL_MODEL)).to_have_count(1)
     assert detail.locator("script, svg, a, iframe, img").count() == 0
     assert seen.page.locator("main img").count() == 0
