@@ -154,11 +154,9 @@ def batch_words(lane: Lane) -> str:
 
 
 def outage_words(endpoint: Endpoint) -> str:
-    """What is wrong with an endpoint that fails for everybody, and how long it is waited for."""
-    words = plain(endpoint.outage.words)
-    return (
-        f"fails for everybody ({words[:100]}); it is tried again and again, for {duration(endpoint.max_wait)} at most (max_wait_s)"
-    )
+    """What is wrong with an endpoint that fails for everybody, and what is done about it."""
+    words = plain(" ".join(endpoint.outage.words.split()))
+    return f"fails for everybody: held, and tried again now and then ({words[:120]})"
 
 
 def local_words(provider: Provider) -> str:
