@@ -127,6 +127,8 @@ class Progress:
         blocked = endpoint.rates.blocked_for
         if endpoint.stopped is not None:
             at_once = "stopped"
+        elif endpoint.outage.down:
+            at_once = "down"
         elif blocked > 1:
             at_once = f"waits {blocked:.0f} s"
         tokens = [f"{(counts.tokens_in + counts.tokens_out) / 1000:,.0f}k"] if wide else []
