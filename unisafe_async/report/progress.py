@@ -111,6 +111,7 @@ class Progress:
         run = self._run
         notes = [f"{plain(lane.endpoint.name)}: {said}" for lane in run.lanes if (said := batch_words(lane))]
         notes += [f"{plain(endpoint.name)}: {said}" for endpoint in run.endpoints if (said := local_words(endpoint.provider))]
+        notes += [f"{plain(endpoint.name)}: {outage_words(endpoint)}" for endpoint in run.endpoints if endpoint.outage.down]
         if not run.pipeline.judging_now:
             generated = sum(lane.generated for lane in run.lanes)
             notes.append(f"{generated:,} of {run.total:,} answered; the judge needs the same device and comes after")
@@ -150,6 +151,14 @@ def batch_words(lane: Lane) -> str:
     if lane.jobs_sought:
         words += f"; {lane.jobs_sought:,} of the jobs may not have reached it: looked for there"
     return words
+
+
+def outage_words(endpoint: Endpoint) -> str:
+    """What is wrong with an endpoint that fails for everybody, and how long it is waited for."""
+    words = plain(endpoint.outage.words)
+    return (
+        f"fails for everybody ({words[:100]}); it is tried again and again, for {duration(endpoint.max_wait)} at most (max_wait_s)"
+    )
 
 
 def local_words(provider: Provider) -> str:
