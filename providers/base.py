@@ -214,11 +214,13 @@ class ProviderError(Exception):
     Attributes:
         usage: what the failed call used, where its body said so: it is paid for all the same.
         partial: what came before the failure, kept to be looked at and never judged.
+        answered: whether the endpoint answered in full all the same: such a failure is no sign that it is out of order.
         kept: the id under which `partial` is stored; set by whoever stores it.
     """
 
     usage: Usage | None = None
     partial: Response | None = None
+    answered: bool = False
     kept: int | None = None
 
 

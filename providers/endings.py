@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-from providers.base import Block, Finish, Misconfigured, Response, Stage, Transient
+from providers.base import Block, Finish, Malformed, Misconfigured, Response, Stage, Transient
 from providers.blocks import Categories, filtered, worded
 from providers.failure_row import names_in
 from providers.failures import read_error
@@ -92,7 +92,7 @@ def of_choice(choice: Json, message: Json, *, nothing: bool = False) -> Ending:
 
 
 def of_word(word: str, *, nothing: bool, about: str = "") -> Ending:
-    """The ending that a word stands for by itself. Raises Transient where it is a failure's, or not known and `nothing` came."""
+    """The ending that a word stands for by itself. Raises Transient where it is a failure's, Malformed where it is not known and `nothing` came."""
     match WORDS.get(word.lower()):
         case "stop":
             return STOP
@@ -105,7 +105,7 @@ def of_word(word: str, *, nothing: bool, about: str = "") -> Ending:
         case _:
             shown = word[:80]
             if nothing:
-                raise Transient(worded(f"nothing came, and it ended in a word that is not known ({shown})", (), about))
+                raise Malformed(worded(f"nothing came, and it ended in a word that is not known ({shown})", (), about))
             return Ending("stop", worded(shown, (), about))
 
 
@@ -219,7 +219,7 @@ def of_candidate(candidate: Json, *, nothing: bool) -> Ending:
     if word == "STOP":
         return EMPTY if nothing else STOP
     if word in BROKEN or nothing or WORDS.get(word.lower()) == "failed":
-        raise Transient(worded(f"nothing came out: finishReason {word[:80]}", (), message))
+        raise Malformed(worded(f"nothing came out: finishReason {word[:80]}", (), message))
     return of_word(word, nothing=False, about=message)._replace(reason=worded(f"finishReason {word[:80]}", (), message))
 
 

@@ -225,8 +225,12 @@ class HostedProvider:
         body = parsed(answer.content)
         wrong = error_in(body)
         if wrong is None:
-            with reading():
-                return read(body)
+            try:
+                with reading():
+                    return read(body)
+            except ProviderError as error:
+                error.answered = True
+                raise
         with keeping(_came(body, read)):
             return self._told(200, wrong, answer.headers, request, wire)
 

@@ -36,7 +36,7 @@ class Preset:
         edit_body: how it takes images to edit: `form` (an upload, as OpenAI does) or `json` (data URLs).
         names: what it calls parameters, where that differs.
         image_leaves_out: fields of a request for images that it refuses.
-        requests_per: the window of the requests in its rate headers.
+        limits_per: the window of the limits in its rate headers, where they do not say it.
         max_concurrency: calls at once that such a server takes well; None leaves it to the default.
         images: what images it takes in requests.
         safety_categories, safety_thresholds: what `safety` may say; empty where the vendor has no such settings.
@@ -52,7 +52,7 @@ class Preset:
     edit_body: Literal["form", "json"] = "form"
     names: dict[str, str] = field(default_factory=dict)
     image_leaves_out: tuple[Literal["seed", "size"], ...] = ()
-    requests_per: Literal["minute", "day"] = "minute"
+    limits_per: Literal["minute", "requests a day", "unknown"] = "minute"
     max_concurrency: int | None = None
     images: ImageLimits = field(default_factory=ImageLimits)
     safety_categories: tuple[str, ...] = ()

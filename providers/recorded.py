@@ -86,8 +86,8 @@ class Recorded:
     def addressed(self, request: Request) -> Request:
         """`request` with the digest of its recorded answer as part of its identity.
 
-        So the cache tells items with the same words apart, an edited line is a new answer, and an unchanged one is free. A line that
-        holds no answer, and an item without a line, fail alone, whatever other items ask in the same words.
+        So the cache tells items with the same words apart, an edited line is a new answer, and an unchanged one is free. An item
+        without a line, or whose line holds no answer, fails alone, whatever others ask in the same words.
         """
         item, sample = self._key(request)
         place = self._places.get((item, sample))

@@ -134,8 +134,8 @@ class Unification:
 # -------------------------------------------------------- two models
 
 PAIRS = f"""
-WITH a AS ({ITEMS.replace("$run", "$run_a").replace("{chosen}", "model = $model_a AND {chosen}").replace("{rows}", "rows")}),
-     b AS ({ITEMS.replace("$run", "$run_b").replace("{chosen}", "model = $model_b AND {chosen}").replace("{rows}", "rows")})
+WITH a AS ({ITEMS.replace("$run", "$run_a").replace("{chosen}", "model = $model_a AND {chosen}")}),
+     b AS ({ITEMS.replace("$run", "$run_b").replace("{chosen}", "model = $model_b AND {chosen}")})
 SELECT coalesce(a.item, b.item) AS item, coalesce(a.task, b.task) AS task, coalesce(a.category, b.category) AS category,
        coalesce(a.valid, false) AS valid_a, coalesce(b.valid, false) AS valid_b,
        a.y_ctx AS ctx_a, a.y_int AS int_a, b.y_ctx AS ctx_b, b.y_int AS int_b,

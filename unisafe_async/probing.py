@@ -226,20 +226,24 @@ def _quoted(text: str) -> str:
 
 
 def _compare_limits(patient: Patient, reported: Limits) -> None:
-    """The limits that headers report, brought to a minute, beside those in bench.toml; a day's requests are none of those."""
+    """The limits that headers report, brought to a minute, beside those in bench.toml; one of an unknown window is left out."""
     section, vendor = patient.section, patient.section.dialect
-    daily = vendor is not None and vendor.requests_per == "day"
+    custom = "minute" if vendor is None else vendor.limits_per
     told = [
-        (key, round(limit * A_MINUTE / (window or A_MINUTE)), getattr(section, key))
+        (key, round(limit * A_MINUTE / window), getattr(section, key))
         for key, limit, window in (
-            ("rpm", None if daily else reported.limit_requests, reported.window_requests),
-            ("tpm", reported.limit_tokens, reported.window_tokens),
+            ("rpm", reported.limit_requests, reported.window_requests or (A_MINUTE if custom == "minute" else None)),
+            ("tpm", reported.limit_tokens, reported.window_tokens or (None if custom == "unknown" else A_MINUTE)),
         )
-        if limit is not None
+        if limit is not None and window is not None
     ]
     if not told:
         if patient.endpoint is not None and isinstance(patient.endpoint.provider, Listing):
-            patient.say("limits", "skipped", "the endpoint reports none in its headers; put your tier's rpm and tpm in bench.toml")
+            patient.say(
+                "limits",
+                "skipped",
+                "the endpoint reports none per minute in its headers; put your tier's rpm and tpm in bench.toml",
+            )
         return
     said = ", ".join(f"{key} {limit:,}" for key, limit, _ in told)
     too_high = [f"{key} = {limit}" for key, limit, ours in told if ours is not None and ours > limit * LOOSE]

@@ -85,7 +85,7 @@ def test_how_long_an_endpoint_asks_to_wait(headers: dict[str, str], seconds: flo
                 "x-ratelimit-remaining-tokens-minute": "59000",
                 "x-ratelimit-reset-tokens-minute": "11.3",
             },
-            Limits(remaining_tokens=59000, reset_tokens=11.3, limit_tokens=60000),
+            Limits(remaining_tokens=59000, reset_tokens=11.3, limit_tokens=60000, window_tokens=60),
         ),
         (  # Mistral, by requests and tokens
             {
@@ -96,11 +96,18 @@ def test_how_long_an_endpoint_asks_to_wait(headers: dict[str, str], seconds: flo
                 "x-ratelimit-remaining-tokens-month": "5",
                 "x-ratelimit-tokens-query-cost": "9",
             },
-            Limits(remaining_requests=59, limit_requests=60, remaining_tokens=499000, limit_tokens=500000),
+            Limits(
+                remaining_requests=59,
+                limit_requests=60,
+                remaining_tokens=499000,
+                limit_tokens=500000,
+                window_requests=60,
+                window_tokens=60,
+            ),
         ),
         (  # Mistral, by size
             {"x-ratelimitbysize-limit-minute": "500000", "x-ratelimitbysize-remaining-minute": "400000"},
-            Limits(remaining_tokens=400000, limit_tokens=500000),
+            Limits(remaining_tokens=400000, limit_tokens=500000, window_tokens=60),
         ),
         (  # Together
             {

@@ -93,6 +93,8 @@ class Planted:
             return _says("", reasoning_content="The user greets me. I say: red.")
         if name == "gateway" and request.headers.get("x-gateway-key") != GATEWAY_KEY:
             return _error(401, "invalid_api_key", "unknown gateway key")
+        if name == "groq":
+            return _says("red", {"x-ratelimit-limit-requests": "90"})
         if name == "azure-limits":
             windows = {"x-ratelimit-limit-requests": "10", "x-ratelimit-renewalperiod-requests": "10"}
             return _says("red", windows)
@@ -210,6 +212,8 @@ async def test_no_right_configuration_is_called_wrong(tmp_path: Path) -> None:
         entries = [ENTRY.format(name=name, model="m", url=url, key="PLANTED_KEY", more=more) for name, (more, _) in RIGHT.items()]
         deployment = ENTRY.format(name="azure", model="mine", url=url, key="PLANTED_KEY", more="")
         entries.append(deployment.replace('provider = "openai"', 'provider = "azure"'))
+        daily = ENTRY.format(name="groq", model="m", url=url, key="PLANTED_KEY", more="rpm = 100")
+        entries.append(daily.replace('provider = "openai"', 'provider = "groq"'))
         judge = ENTRY.format(name="judge-again", model="m", url=url, key="PLANTED_KEY", more='takes = ["text"]')
         judge = "\n".join(line for line in judge.replace("[[models]]", "[judge]").splitlines() if not line.startswith("name"))
         (tmp_path / "bench.toml").write_text('[dataset]\ntasks = ["malicious_text_generation"]\n' + judge + "".join(entries))
@@ -219,6 +223,7 @@ async def test_no_right_configuration_is_called_wrong(tmp_path: Path) -> None:
     assert GATEWAY_KEY not in done.stdout + done.stderr
     for name, (_, words) in RIGHT.items():
         assert words in of(done.stdout, name), f"{name}: {of(done.stdout, name)}"
+    assert "none per minute in its headers" in of(done.stdout, "groq")
     assert "not your deployments" in of(done.stdout, "azure")
     assert "when it is asked again" in of(done.stdout, "judge m")
 

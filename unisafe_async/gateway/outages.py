@@ -24,12 +24,14 @@ class Outage:
         answers: how often the endpoint answered anybody so far.
         since: when the first of the failures came that no answer followed.
         probes: probes sent since it is down.
+        words: what the last failure said.
     """
 
     def __init__(self) -> None:
         self.answers = 0
         self.since = 0.0
         self.probes = 0
+        self.words = ""
         self._failed: set[object] = set()
         self._over = anyio.Event()
         self._probing = anyio.Lock()
@@ -38,8 +40,9 @@ class Outage:
     def down(self) -> bool:
         return len(self._failed) > 1
 
-    def failed(self, caller: object, now: float, *, suspect: bool) -> bool:
+    def failed(self, caller: object, now: float, words: str, *, suspect: bool) -> bool:
         """Note a failure and return whether the endpoint is down. A `suspect` is a caller that is the cause itself, perhaps."""
+        self.words = words
         if not suspect:
             self.since = self.since if self._failed else now
             self._failed.add(caller)

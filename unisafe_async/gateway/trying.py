@@ -81,11 +81,11 @@ class Tries:
         self._suspect |= self._last is not None and outage.answers > self._last
         if isinstance(error, RateLimited):
             self._refusals += 1
-        elif isinstance(error, Malformed):
+        elif error.answered or isinstance(error, Malformed):
             outage.answered()
-            self._malformed += 1
+            self._malformed += isinstance(error, Malformed)
             self._failures += 1
-        elif outage.failed(self, now, suspect=self._suspect):
+        elif outage.failed(self, now, str(error), suspect=self._suspect):
             self._since = None
             self._stop_if_dead(error, now)
             return

@@ -3,8 +3,8 @@
 Rows name the answers of the models, but not those of the judge, and a run that was answered from the cache paid for none of them.
 So a judge's answer is recognised by what it was asked about: its request holds the response between fence lines whose code is a
 digest of that text, or the image by digest, or, for an intent, the instruction; a classifier's is the response itself. Taken are:
-answers that rows name, answers paid for in the run, and every judge's answers about those responses, their thoughts, their images and
-their instructions. Verdicts of another judge about the very same responses come along; that is cheaper than to lose one that was paid for.
+answers that rows name, answers paid for in the run, and every judge's answers about those responses, their thoughts, images and
+instructions. Verdicts of another judge about the very same responses come along; that is cheaper than to lose a paid one.
 """
 
 from __future__ import annotations

@@ -111,6 +111,7 @@ class Progress:
         run = self._run
         notes = [f"{plain(lane.endpoint.name)}: {said}" for lane in run.lanes if (said := batch_words(lane))]
         notes += [f"{plain(endpoint.name)}: {said}" for endpoint in run.endpoints if (said := local_words(endpoint.provider))]
+        notes += [f"{plain(endpoint.name)}: {outage_words(endpoint)}" for endpoint in run.endpoints if endpoint.outage.down]
         if not run.pipeline.judging_now:
             generated = sum(lane.generated for lane in run.lanes)
             notes.append(f"{generated:,} of {run.total:,} answered; the judge needs the same device and comes after")
@@ -126,6 +127,8 @@ class Progress:
         blocked = endpoint.rates.blocked_for
         if endpoint.stopped is not None:
             at_once = "stopped"
+        elif endpoint.outage.down:
+            at_once = "down"
         elif blocked > 1:
             at_once = f"waits {blocked:.0f} s"
         tokens = [f"{(counts.tokens_in + counts.tokens_out) / 1000:,.0f}k"] if wide else []
@@ -150,6 +153,12 @@ def batch_words(lane: Lane) -> str:
     if lane.jobs_sought:
         words += f"; {lane.jobs_sought:,} of the jobs may not have reached it: looked for there"
     return words
+
+
+def outage_words(endpoint: Endpoint) -> str:
+    """What is wrong with an endpoint that fails for everybody, and what is done about it."""
+    words = plain(" ".join(endpoint.outage.words.split()))
+    return f"fails for everybody: held, and tried again now and then ({words[:120]})"
 
 
 def local_words(provider: Provider) -> str:
