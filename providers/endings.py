@@ -92,7 +92,10 @@ def of_choice(choice: Json, message: Json, *, nothing: bool = False) -> Ending:
 
 
 def of_word(word: str, *, nothing: bool, about: str = "") -> Ending:
-    """The ending that a word stands for by itself. Raises Transient where it is a failure's, Malformed where it is not known and `nothing` came."""
+    """The ending that a word stands for by itself.
+
+    Raises Transient where it is a failure's, Malformed where it is not known and `nothing` came.
+    """
     match WORDS.get(word.lower()):
         case "stop":
             return STOP
