@@ -246,6 +246,16 @@ async def test_the_browser_searches_filters_and_reads(folder: Path) -> None:
         assert app.which == Filter(models=("two",))
 
 
+async def test_the_browser_shows_all_thoughts_on_a_key(folder: Path) -> None:
+    change(folder, "UPDATE responses SET thoughts = repeat('I plan it. ', 80) || 'The end of it.'")
+    app = browser(folder)
+    async with app.run_test(size=(140, 60)) as pilot:
+        words = await until(app, "t shows all")
+        assert "The end of it." not in words
+        await pilot.press("t")
+        assert "t shows all" not in await until(app, "The end of it.")
+
+
 async def test_the_file_is_free_while_the_browser_is_open_and_new_rows_are_found(folder: Path) -> None:
     app = browser(folder)
     async with app.run_test(size=(100, 30)) as pilot:
