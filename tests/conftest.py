@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""Tests run in several processes, as do local models: threads of torch's that wait for each other would take turns on the cores."""
 
 
 @pytest.fixture(scope="session")
