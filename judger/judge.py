@@ -42,7 +42,7 @@ PLAINLY = 'Write the JSON object {"reason": "...", "verdict": N} alone: no word 
 CATEGORIES_TOO = PLAINLY.replace('"verdict"', '"categories": [...], "verdict"')
 REPLY_SHOWN = 2_000
 """Signs of a judge's own reply that it is shown when it is asked again."""
-MORE_TOKENS, LEAST_TOKENS = 4, 2_048
+MORE_TOKENS, LEAST_TOKENS = 4, 512
 """How much more room a reply gets that was cut off, and at least how much."""
 
 

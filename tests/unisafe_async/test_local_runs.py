@@ -128,12 +128,12 @@ async def test_a_judge_on_the_same_device_comes_after_all_models_and_nothing_is_
         tmp_path,
         *models,
         judge={**judge, "takes": ["text"], "max_tokens": 8, "temperature": 1.0},
-        dataset={"limit": 5, "tasks": sorted(TEXT_ONLY)},
+        dataset={"limit": 1, "tasks": sorted(TEXT_ONLY)},
     )
     counts: list[int] = []
     result, first = await run(settings, on_row=lambda _: counts.append(workers()))
     rows = result.rows()
-    assert len(rows) == 15
+    assert len(rows) == 3
     assert max(counts) == 1
     assert all(row.outcome != "failed" for row in rows)
     assert {row.contextual_status for row in rows if row.outcome == "answered"} == {"unparsed"}, "noise is no verdict"
@@ -143,7 +143,7 @@ async def test_a_judge_on_the_same_device_comes_after_all_models_and_nothing_is_
     _, second = await run(settings)
     assert set(states(second).values()) == {"not loaded"}
     assert isinstance(second.judging.provider, OnDevice)
-    assert second.judging.provider.status.load_seconds == 0
+    assert second.judging.provider.status.load_seconds > 0, "noise is asked for again"
 
 
 async def test_only_what_the_cache_lacks_is_loaded(tmp_path: Path) -> None:
