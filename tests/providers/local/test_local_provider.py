@@ -11,12 +11,13 @@ from typing import Any
 import anyio
 import psutil
 import pytest
-from tiny_models.language import build_llama
+from tiny_models import LLAMA
 
 from providers.base import Capabilities, Misconfigured, OnDevice, Rejected, Request, Response, Text, Transient, Withdrawn
 from providers.local import LocalProvider, LocalSettings
 from providers.local.process import WorkerProcess
 
+forked = pytest.mark.usefixtures("forked_models")
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 TOPICS = [
     "the sea",
@@ -33,7 +34,7 @@ def question(topic: str, **options: object) -> Request:
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny Llama, for what does not depend on what a model says."""
-    return build_llama(tmp_path_factory.mktemp("llama"))
+    return LLAMA.build(tmp_path_factory.mktemp("llama"))
 
 
 def of(folder: Path, **options: object) -> LocalProvider:
@@ -127,6 +128,7 @@ async def test_memory_that_runs_out_halves_the_batch_and_loses_nobody(llama: Pat
         assert provider.status.halved >= 1
 
 
+@forked
 async def test_two_devices_hold_a_copy_each_and_both_are_fed(llama: Path) -> None:
     provider = LocalProvider(LocalSettings("transformers", str(llama), batch_size=2), Capabilities(), ["cpu", "cpu"])
     busy: Counter[int] = Counter()
@@ -150,6 +152,7 @@ async def test_two_devices_hold_a_copy_each_and_both_are_fed(llama: Path) -> Non
         assert [answer.text for answer in await all_of(alone, requests) if isinstance(answer, Response)] == texts
 
 
+@forked
 async def test_what_no_batch_has_begun_is_given_up_when_the_run_stops(llama: Path) -> None:
     async with of(llama, batch_size=2) as provider, anyio.create_task_group() as group:
         first = begun(provider)
@@ -166,6 +169,7 @@ async def test_what_no_batch_has_begun_is_given_up_when_the_run_stops(llama: Pat
             await provider.call(question("rain"))
 
 
+@forked
 async def test_a_request_that_does_not_fit_the_model_fails_alone(llama: Path) -> None:
     async with of(llama) as provider:
         answers = await all_of(provider, [question("sand " * 9_000), question("rain", max_tokens=4)])
@@ -174,6 +178,7 @@ async def test_a_request_that_does_not_fit_the_model_fails_alone(llama: Path) ->
         assert isinstance(answers[1], Response)
 
 
+@forked
 @pytest.mark.parametrize(
     ("device", "options", "words"),
     [
@@ -192,6 +197,7 @@ async def test_a_model_that_cannot_be_loaded_says_why(smollm2: Path, device: str
     assert not processes()
 
 
+@forked
 async def test_a_broken_gguf_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.gguf").write_bytes(b"GGUF" + bytes(100))
     async with LocalProvider(LocalSettings("transformers", str(tmp_path / "broken.gguf")), Capabilities(), ["cpu"]) as provider:
