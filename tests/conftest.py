@@ -18,9 +18,23 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One server of forked processes for all of pytest's workers; it ends when this process does."""
+    """What pytest's first process sets up for its workers and for every process that tests start."""
     if forked_worker.SOCKET in os.environ:
         return
+    if sys.dont_write_bytecode:
+        keep_bytecode(config)
+    serve_forks(config)
+
+
+def keep_bytecode(config: pytest.Config) -> None:
+    """Where Python is told to write no bytecode, each of some hundred processes would compile all it imports: keep it elsewhere."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(config.rootpath / ".pytest_cache" / "bytecode")
+
+
+def serve_forks(config: pytest.Config) -> None:
+    """One server of forked processes for all of pytest's workers; it ends when this process does."""
     folder = tempfile.TemporaryDirectory(prefix="unisafe-tests-")
     os.environ[forked_worker.SOCKET] = path = str(Path(folder.name) / "socket")
     with socket.socket(socket.AF_UNIX) as listener:

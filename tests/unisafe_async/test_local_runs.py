@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import command_with_forked_models
 import psutil
 import pytest
 from test_fire import finished, unisafe, until
@@ -38,6 +39,7 @@ from unisafe_async.simulate import Simulator, serving
 from unisafe_async.taxonomy import TASKS
 
 pytestmark = pytest.mark.usefixtures("forked_models")
+FORKING = (command_with_forked_models.__file__,)
 GUESSING = {**SIM, "model": "judge", "simulation": {"guess": 0.3}}
 TEXT_ONLY = {"malicious_text_generation"}
 READS = {key for key, task in TASKS.items() if task.kind == "chat"}
@@ -229,13 +231,13 @@ async def test_hosted_and_local_models_in_one_command_interrupted_and_resumed(tm
             "max_concurrency": 2,
         }
         bench.write_text(toml_of(table(tmp_path, *models, hosted, limit=35, cache={"path": "run.duckdb"})))
-        with unisafe("run", folder=tmp_path) as process:
+        with unisafe("run", folder=tmp_path, program=FORKING) as process:
             await until(simulator, 8, process)
             process.send_signal(signal.SIGINT)
             output, _ = await anyio.to_thread.run_sync(process.communicate)
         assert process.returncode == 130, output
         before = simulator.seen.answers.total()
-        code, output = await finished("run", folder=tmp_path)
+        code, output = await finished("run", folder=tmp_path, program=FORKING)
         assert code == 0, output
         assert simulator.seen.answers.total() == 35, f"{before} before, and no item of the hosted model was asked for twice"
         for name in ("llama", "emu3", "stable_diffusion", "hosted"):
@@ -243,7 +245,7 @@ async def test_hosted_and_local_models_in_one_command_interrupted_and_resumed(tm
         whole = re.search(r"All 4 models: (\d+) items: (\d+) judged", output)
         assert whole is not None, output
         assert whole[1] == whole[2], "one table over all"
-        code, output = await finished("run", folder=tmp_path)
+        code, output = await finished("run", folder=tmp_path, program=FORKING)
         assert f"{whole[1]} from cache" in output
         assert code == 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,13 @@ def of(folder: Path, **options: object) -> LocalProvider:
 
 
 def processes() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children(recursive=True) if "providers.local.worker" in child.cmdline()]
+    """Processes that hold a model; one that has ended holds none."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.ZombieProcess, psutil.NoSuchProcess):
+            if "providers.local.worker" in child.cmdline():
+                found.append(child)
+    return found
 
 
 async def all_of(provider: LocalProvider, requests: list[Request]) -> list[Response | Exception]:
@@ -74,7 +81,7 @@ def begun(provider: LocalProvider) -> anyio.Event:
     return event
 
 
-async def test_a_real_model_answers_in_sentences_and_gives_its_memory_back(smollm2: Path) -> None:
+async def test_a_real_model_answers_in_sentences_and_gives_its_memory_back(smollm2: Path, request: pytest.FixtureRequest) -> None:
     async with of(smollm2, gguf_file=GGUF) as provider:
         assert isinstance(provider, OnDevice)
         assert not processes(), "nothing is loaded before it is asked"
@@ -94,6 +101,7 @@ async def test_a_real_model_answers_in_sentences_and_gives_its_memory_back(smoll
         assert provider.status.state == "unloaded"
 
         # Another process, another order, other batches: the same answers.
+        request.getfixturevalue("forked_models")
         again = await all_of(provider, requests[::-1][:3]) + await all_of(provider, requests[:3])
         assert [answer.text for answer in again if isinstance(answer, Response)] == [*texts[::-1][:3], *texts[:3]]
     assert not processes()
@@ -118,6 +126,7 @@ async def test_a_process_that_dies_loses_only_the_batch_it_was_running(llama: Pa
     assert sum(isinstance(answer, Response) for answer in answers) == len(answers) - len(lost)
 
 
+@forked
 async def test_memory_that_runs_out_halves_the_batch_and_loses_nobody(llama: Path) -> None:
     async with of(llama, batch_size=64, batch_tokens=100_000, memory_gb=0.6, attn="eager") as provider:
         long = " ".join(["and then the boat went on along the quiet river"] * 25)
