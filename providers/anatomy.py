@@ -30,7 +30,10 @@ ONLY_THOUGHTS = (
 TOOL_CALL = "the answer is a tool call and holds no words"
 AUDIO = "the answer is audio and holds no words"
 EMPTY = "empty answer"
-DATA_URL = re.compile(r"data:(image/[a-z0-9.+-]+);base64,([A-Za-z0-9+/=\s]+)", re.I)
+BASE64 = r"[a-z0-9+/]++={0,2}"
+LINE = rf"(?<!=)[ \t\r]*+\n[ \t]*+{BASE64}(?:(?<==)|(?=[ \t]*(?:[\r\n)\"'\]>]|\Z)))"
+DATA_URL = re.compile(rf"data:image/[a-z0-9.+-]+;base64,\s*({BASE64}(?:{LINE})*+)", re.I)
+"""A picture in base64, also over several lines: a line of words after it is no part of it."""
 FRAME = re.compile(r"!\[[^\]\n]{0,200}\]\(\s*\)")
 """What Markdown leaves of a picture whose data URL was taken out."""
 DATA_PREFIX = re.compile(r"\A\s*data:[\w.+-]+/[\w.+-]+(?:;[\w=.+-]+)*,", re.I)
@@ -85,7 +88,7 @@ def _without_thoughts(response: Response) -> Response:
 def _with_pictures_of_text(response: Response) -> Response:
     """Data URLs in the text, as image models that answer in chats write them, as images."""
     images = [*response.images]
-    for _, data in DATA_URL.findall(response.text):
+    for data in DATA_URL.findall(response.text):
         images.append(image_from_base64(data))
     text = FRAME.sub("", DATA_URL.sub("", response.text))
     return replace(response, text=text, images=tuple(images))
