@@ -59,6 +59,8 @@ SETTINGS: tuple[tuple[str, tuple[str, ...], str], ...] = (
 Make = Callable[[Request], Awaitable[Json]]
 Read = Callable[[Json], Response]
 Files = Callable[[Request], Awaitable[list[File]]]
+LESSONS = 6
+"""Parameters that one request can be refused for and sent again without: an endpoint that takes neither of two names ends there."""
 DOWNLOADS = 3
 DOWNLOAD_PAUSE = 1.0
 """Tries of fetching a picture that was made and paid for, and seconds between them, more each time."""
@@ -66,7 +68,7 @@ DOWNLOAD_PAUSE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What an endpoint answered: its status, headers, and the whole body, unpacked, with the key cut out of it."""
+    """What an endpoint answered: its status, headers (of errors without the key), and the whole body, unpacked, without the key."""
 
     status: int
     headers: Mapping[str, str]
@@ -208,7 +210,7 @@ class HostedProvider:
             wire: the protocol, for words that only its vendor uses.
             files: builds what goes beside the body in a form.
         """
-        while True:
+        for number in range(LESSONS + 1):
             accepted = self._accepted
             sent = accepted.of(request)
             body_sent, files_sent = await make(sent), await files(sent) if files is not None else None
@@ -217,8 +219,9 @@ class HostedProvider:
                 return self._read(answer, sent, read, wire)
             with reading():
                 body = error_body(answer.content)
-            if not self._learns(answer.status, body, sent, accepted):
+            if number == LESSONS or not self._learns(answer.status, body, sent, accepted):
                 return self._told(answer.status, body, answer.headers, sent, wire)
+        raise AssertionError
 
     def _read(self, answer: Reply, request: Request, read: Read, wire: str) -> Response:
         """The answer in a body that came with status 200; an error in it counts, whatever stands beside it."""
@@ -230,6 +233,8 @@ class HostedProvider:
                     return read(body)
             except ProviderError as error:
                 error.answered = True
+                usage = usage_of(usage_in(body))
+                error.usage = error.usage or (usage if usage.reported else None)
                 raise
         with keeping(_came(body, read)):
             return self._told(200, wrong, answer.headers, request, wire)
@@ -335,7 +340,10 @@ class HostedProvider:
         """Send and read the whole answer. Raises Malformed for one of more than MAX_BYTES, which is not read to its end."""
         answer = await self._http.send(request, stream=True)
         content = await whole(answer)
-        return Reply(answer.status_code, answer.headers, self._keyless(content))
+        if answer.status_code == 200:
+            return Reply(200, answer.headers, self._keyless(content))
+        headers = {name: self._keyless(value.encode()).decode() for name, value in answer.headers.items()}
+        return Reply(answer.status_code, headers, self._keyless(content))
 
     def _picture(self, url: object) -> Image:
         """A picture by its address, which has no digest until it is fetched, or from base64 as it stands or in a data URL."""
