@@ -89,7 +89,7 @@ WORDS_403 = re.compile(
 )
 """A 403 that speaks of content is one of the request's, in whatever words."""
 ACCOUNT = re.compile(
-    r"\b((your|this|the) (account|organi[sz]ation|resource|project|workspace|subscription)|your (team|api key|key|user)|(your|this|the) ip)\b"
+    r"\b((your|this|the) (account|organi[sz]ation|resource|project|workspace|subscription|ip)|your (team|api key|key|user))\b"
     r"[^.;]{0,60}\b(block|suspend|flag|disabl|restrict|deactivat|bann|terminat|lock|limited|on hold)"
     r"|organi[sz]ation'?s? polic|service control|(identity|resource)-based policy|terms of service",
     re.I,
