@@ -201,10 +201,11 @@ async def test_an_outage_that_goes_on_in_refusals_is_over_after_the_longest_wait
 
     def says(_: Request) -> Response | ProviderError:
         number = next(asked)
-        return HI if not number else Transient("503") if number < 20 else RateLimited("429")
+        return HI if not number else Transient("503") if number < 6 else RateLimited("429")
 
     gateway = gateway_of(store, time=time)
     endpoint = endpoint_of(gateway, Told(says), most=8, max_wait=60)
-    await all_of(gateway, endpoint, REQUESTS)
+    await gateway.ask(endpoint, chat("first"))
+    await all_of(gateway, endpoint, REQUESTS[:4])
     assert endpoint.stopped is not None
     assert time.passed <= 60 + 31
