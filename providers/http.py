@@ -235,9 +235,17 @@ class HostedProvider:
                 error.answered = True
                 usage = usage_of(usage_in(body))
                 error.usage = error.usage or (usage if usage.reported else None)
-                raise
+                if not isinstance(error, Malformed) or not self._names_failure(body, answer.headers, request):
+                    raise
+                wrong = body
         with keeping(_came(body, read)):
             return self._told(200, wrong, answer.headers, request, wire)
+
+    def _names_failure(self, body: Json, headers: Mapping[str, str], request: Request) -> bool:
+        """Whether a body that holds no answer says what is wrong in the place of one, as `base_resp` or `code` and `message`."""
+        with reading():
+            found = read_error(self.title, 200, body, headers, self.model, sent=(request.system, request.text))
+        return not isinstance(found, Transient)
 
     def _learns(self, status: int, body: object, sent: Request, by: Accepted) -> bool:
         """Take note of a parameter that was refused; whether `sent`, which was put `by`, is now put in another way."""

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from providers.base import (
+    Block,
     Capabilities,
     Image,
     Misconfigured,
@@ -321,3 +322,29 @@ async def test_a_refusal_in_a_part_of_the_content_is_text() -> None:
     message = {"role": "assistant", "content": [{"type": "refusal", "refusal": "I won't."}]}
     async with endpoint(says({"choices": [{"finish_reason": "stop", "message": message}]})) as (provider, _):
         assert (await provider.call(HELLO)).text == "I won't."
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}, "no credit"),
+        ({"code": 402, "message": "Payment required"}, "no credit"),
+        ({"object": "error", "message": "The model `m` does not exist.", "code": 404}, "check `model`"),
+    ],
+)
+async def test_an_error_in_the_place_of_an_answer_says_what_to_do(body: object, words: str) -> None:
+    async with endpoint(says(body)) as (provider, _):
+        with pytest.raises(Misconfigured, match=words):
+            await provider.call(HELLO)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"choices": None, "input_sensitive": True, "base_resp": {"status_code": 1026, "status_msg": "input new_sensitive"}},
+        {"code": "DataInspectionFailed", "message": "Input data may contain inappropriate content."},
+    ],
+)
+async def test_a_block_in_the_place_of_an_answer_is_one(body: object) -> None:
+    async with endpoint(says(body)) as (provider, _):
+        assert (await provider.call(HELLO)).block == Block("request")
