@@ -59,12 +59,17 @@ async def examined(response: Response, *, image_due: bool, recorded: bool = Fals
 
 @contextmanager
 def keeping(response: Response) -> Iterator[None]:
-    """Errors inside carry what came (`partial`) and what it used: it was paid for."""
+    """Errors inside carry what came (`partial`) and what it used: it was paid for.
+
+    Where nothing came and nothing is said of usage, nothing was used.
+    """
+    came = bool(response.text or response.thoughts or response.images)
     try:
         yield
     except ProviderError as error:
-        error.usage = error.usage or response.usage
-        if error.partial is None and (response.text or response.thoughts or response.images):
+        if came or response.usage.reported or response.usage.images:
+            error.usage = error.usage or response.usage
+        if error.partial is None and came:
             error.partial = response
         raise
 

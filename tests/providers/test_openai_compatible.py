@@ -348,3 +348,10 @@ async def test_an_error_in_the_place_of_an_answer_says_what_to_do(body: object, 
 async def test_a_block_in_the_place_of_an_answer_is_one(body: object) -> None:
     async with endpoint(says(body)) as (provider, _):
         assert (await provider.call(HELLO)).block == Block("request")
+
+
+async def test_a_limit_told_within_a_200_used_nothing() -> None:
+    async with endpoint(says({"error": {"code": 429, "message": "Rate limit exceeded"}})) as (provider, _):
+        with pytest.raises(RateLimited) as caught:
+            await provider.call(HELLO)
+    assert caught.value.usage is None
