@@ -254,7 +254,7 @@ class HostedProvider:
             return False
         before = self._accepted
         self._accepted = before.without(refusal, sent)
-        self._told_of += told(self.model, self._accepted, before, sent)
+        self._told_of += [note for note in told(self.model, self._accepted, before, sent) if note not in self._told_of]
         return self._accepted != by and by.without(refusal, sent) != by
 
     async def models(self) -> list[str]:

@@ -267,6 +267,7 @@ async def test_an_endpoint_that_knows_no_schema_and_no_max_tokens_is_asked_witho
         assert (await provider.call(asked)).text == "hi"
     assert len(bodies) == 4
     assert bodies[-1]["max_completion_tokens"] == 9
+    assert provider.notes == ["m takes max_tokens as max_completion_tokens: it was renamed"]
 
 
 async def test_the_key_is_in_no_error_even_when_the_server_repeats_it() -> None:
