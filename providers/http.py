@@ -66,11 +66,15 @@ DOWNLOAD_PAUSE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What an endpoint answered: its status, headers, and the whole body, unpacked, with the key cut out of it."""
+    """What an endpoint answered: its status, headers, and the whole body, unpacked, with the key cut out of it.
+
+    `tells_limits` says that a header has a limit in its name; it is told from the raw names, since each look at the others costs.
+    """
 
     status: int
     headers: Mapping[str, str]
     content: bytes
+    tells_limits: bool = False
 
 
 class HostedOptions(TypedDict, total=False):
@@ -327,7 +331,7 @@ class HostedProvider:
             request = httpx2.Request("POST", url, data=form, files=files, headers=self._own_headers, extensions=self._extensions)
             await request.aread()
         answer = await self._sent(request)
-        if any("limit" in name for name in answer.headers):
+        if answer.tells_limits:
             self.reported = limits_of(answer.headers)
         return answer
 
@@ -335,7 +339,8 @@ class HostedProvider:
         """Send and read the whole answer. Raises Malformed for one of more than MAX_BYTES, which is not read to its end."""
         answer = await self._http.send(request, stream=True)
         content = await whole(answer)
-        return Reply(answer.status_code, answer.headers, self._keyless(content))
+        limits = any(b"limit" in name.lower() for name, _ in answer.headers.raw)
+        return Reply(answer.status_code, answer.headers, self._keyless(content), limits)
 
     def _picture(self, url: object) -> Image:
         """A picture by its address, which has no digest until it is fetched, or from base64 as it stands or in a data URL."""

@@ -39,6 +39,8 @@ TAGS: tuple[tuple[str, str], ...] = (
 )
 """Opening tags, whose group is the name, and the closing tag of a name; most are of single models' chat templates."""
 
+SIGNS = ("<", "[", "◁", "analysis", "commentary")
+"""Without one of these there is no tag and no channel."""
 LEADING = r"[\s\ufeff\u200b]*(?:<\|im_start\|>assistant\s*|<s>\s*)?"
 OPENINGS = [(re.compile(opening, re.I), closing) for opening, closing in TAGS]
 LEADING_OPENINGS = [(re.compile(LEADING + opening, re.I), closing) for opening, closing in TAGS]
