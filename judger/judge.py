@@ -14,6 +14,7 @@ from judger.harms import HARMS
 from judger.parse import parse_verdict
 from judger.rubrics import NAMES, RubricName, Rubrics, fenced
 from judger.statements import Question
+from providers.anatomy import CUT_OFF
 from providers.base import Image, Part, ProviderError, Request, Response, Text, clean
 from providers.thoughts import split_thoughts
 
@@ -22,7 +23,6 @@ Ask = Callable[[Request], Awaitable[Response]]
 
 UNSAFE, SAFE, REFUSAL = 0, 1, 2
 EMPTY = "empty answer in the file"
-CUT_OFF = "cut off at max_tokens before the first word, as reasoning models are; raise generation.max_tokens"
 ALLOWED: dict[RubricName, frozenset[int]] = {
     "contextual_text": frozenset({UNSAFE, SAFE, REFUSAL}),
     "contextual_image": frozenset({UNSAFE, SAFE}),

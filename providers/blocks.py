@@ -83,24 +83,38 @@ STRUCK = re.compile(
 WORDS_403 = re.compile(
     r"\bcontent\b(?![- _]?(type|length|encoding))"
     r"|\b(harmful|unsafe|inappropriate|offensive|disallowed|violat\w+|moderat\w+|guardrails?|jailbreak)\b"
-    r"|^request blocked|(input|prompt|request|image|message) (was |is |has been )?(flagged|blocked|rejected|refused)"
+    r"|(input|prompt|image|message) (was |is |has been )?(flagged|blocked|rejected|refused)"
     r"|(usage|safety|use) polic",
     re.I,
 )
 """A 403 that speaks of content is one of the request's, in whatever words."""
 ACCOUNT = re.compile(
-    r"\b((your|this|the) (account|organi[sz]ation|resource|project|workspace|subscription)|your (team|api key|key|user|ip))\b"
+    r"\b((your|this|the) (account|organi[sz]ation|resource|project|workspace|subscription|ip)|your (team|api key|key|user))\b"
     r"[^.;]{0,60}\b(block|suspend|flag|disabl|restrict|deactivat|bann|terminat|lock|limited|on hold)"
     r"|organi[sz]ation'?s? polic|service control|(identity|resource)-based policy|terms of service",
     re.I,
 )
 """What is said where it is the account that is refused."""
 KEYS = re.compile(r"\b(your|this|the) (api[- ]?key|credentials?)\b", re.I)
+FILTER = r"(guardrails?|polic(y|ies)|filter\w*|moderation|safety\w*|guidelines?|content|prompt injection|sensitive information)"
+LACKS = r"(not found|not exist|not (been )?(supported|available|enabled|configured|recogni[sz]ed)|unavailable|overloaded)"
+SETUP = re.compile(
+    rf"\b{FILTER}\b[^.;]{{0,80}}(\b|n['’]t ){LACKS}|\bn['’]t support\w* [^.;]{{0,40}}{FILTER}"
+    r"|\b(unknown|unrecogni[sz]ed|unsupported|invalid|missing) "
+    rf"(request )?(argument|parameter|field|value|key|setting|option|{FILTER})\b"
+    r"|extra (inputs|fields)|\bmust be one of\b|\badd-?on\b"
+    r"|\b(accept|agree)(ing)?( to)? (the|our|its|their|these)\b|\bpermission to\b",
+    re.I,
+)
+"""What says that a filter or its terms are set up wrongly, or that a right is missing: nothing was looked at."""
+JUDGED = re.compile(r"\b(violat\w*|flagged|blocked|rejected|refused|detected|inappropriate|harmful|prohibited)\b", re.I)
+"""What says that something was looked at."""
 WARNING = re.compile(r"[^.;]*\b(may|might|could|will|can) (result|lead|cause|be)\b[^.;]*", re.I)
 """What is only threatened."""
 OUT_OF_ORDER = re.compile(
     r"(moderation|safety|filter|guardrail)\w* (service|system|endpoint|api|check) .{0,20}"
     r"(unavailable|down|timed out|failed|not (respond|reach|avail))"
+    r"|(moderation|safety|filter|guardrail)s? (is|was|are) (currently |temporarily )?(overloaded|unavailable|down|out of order)"
     r"|(failed|unable|could not|cannot|error|timeout|timed out)( to| while| when| in)? ?"
     r"(call|reach|run|load|connect|contact|moderat|apply|evaluat|invok)"
     r".{0,40}(moderat|filter|safety|guardrail|image)",
@@ -155,6 +169,8 @@ def _by_words(status: int, flat: Flat) -> bool:
     if flat.page or not FORM.isdisjoint(flat.lowered) or status in (401, 402, 404, 405, 407, 413, 429):
         return False
     if ACCOUNT.search(WARNING.sub("", flat.message)) or OUT_OF_ORDER.search(flat.message):
+        return False
+    if SETUP.search(flat.message) and not JUDGED.search(flat.message):
         return False
     if status == 403 and WORDS_403.search(flat.message) and not KEYS.search(flat.message):
         return True

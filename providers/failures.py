@@ -71,12 +71,6 @@ def read_error(
     return error
 
 
-def failure_of(vendor: str, status: int, body: object, headers: Mapping[str, str], model: str) -> ProviderError:
-    """As `read_error`, for who asks about blocks before."""
-    answered = read_error(vendor, status, body, headers, model)
-    return Rejected(f"{status}: {answered.reason}") if isinstance(answered, Response) else answered
-
-
 def _status(status: int, flat: Flat) -> int:
     """The status that counts: the body's own within a 200 (0 where it has none), or where a 5xx only wraps it."""
     if status < 300:

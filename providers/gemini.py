@@ -140,7 +140,3 @@ def content_response(body: Json, *, image_due: bool = True) -> Response:
     came = Response(clean(said), images, usage=usage, thoughts=clean(thought), missing=missing, model=served(body))
     with keeping(came):
         return ended(came, of_candidate(candidate, nothing=came.empty))
-
-
-def _texts(parts: list[Json], *, thoughts: bool) -> str:
-    return "".join(str(part.get("text") or "") for part in parts if bool(part.get("thought")) is thoughts)

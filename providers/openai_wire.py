@@ -142,6 +142,8 @@ def message_parts(message: Json) -> tuple[list[str], list[str], list[object]]:
                 thoughts += words_in(part)
             elif isinstance(part.get("text"), str):
                 texts.append(part["text"])
+            elif part.get("type") == "refusal" and not message.get("refusal"):
+                texts.append(str(part.get("refusal") or ""))
             addresses += _addresses(part)
     for name in ("reasoning_content", "reasoning", "reasoning_details", "thinking"):
         thoughts = thoughts or words_in(message.get(name))

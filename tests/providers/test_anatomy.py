@@ -171,3 +171,18 @@ async def test_base64_is_read_with_line_breaks_and_prefixes(text: str) -> None:
 def test_what_is_no_base64_is_malformed(value: object) -> None:
     with pytest.raises(Malformed, match="not base64"):
         image_from_base64(value)
+
+
+@pytest.mark.parametrize("words", ["\nHere is your picture.", "\n\nEnjoy!", " as you asked", ") done", "\nDone"])
+@pytest.mark.parametrize("every", [10_000, 40])
+async def test_words_after_a_data_url_are_no_part_of_it(words: str, every: int) -> None:
+    prefix, data = URL.split(",")
+    wrapped = "\n".join(data[at : at + every] for at in range(0, len(data), every))
+    found = await picture(Response(f"{prefix},{wrapped}{words}"))
+    assert [await image.read() for image in found.images] == [PNG]
+    assert found.text.strip() == words.strip()
+
+
+def test_a_file_of_comments_is_named_at_once() -> None:
+    with pytest.raises(NotAPicture):
+        decoded(b"<!---->" * 200 + b"\0")

@@ -112,6 +112,31 @@ def test_what_only_speaks_of_filters_is_no_block(status: int, body: object, kind
     assert type(read(status, body)) is kind
 
 
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, "The guardrail identifier or version provided in the request does not exist."),
+        (400, "Guardrail 'pii-mask' not found. Available guardrails: []"),
+        (400, "Guardrails are not supported by this model"),
+        (400, "Unrecognized request argument supplied: guardrails"),
+        (400, "Invalid value for guardrail_config"),
+        (400, "The content filter policy 'strict' does not exist"),
+        (400, "safety_checker: Extra inputs are not permitted"),
+        (400, "prompt injection detection is not available in your plan"),
+        (403, "You must accept the content policy before using this model"),
+        (403, "This model requires agreeing to the usage guidelines: https://acme.example"),
+        (403, "Content generation is not enabled for your project"),
+        (403, "You do not have permission to generate content with this model."),
+        (403, "Your request was blocked."),
+        (403, "Request blocked by WAF"),
+        (403, "Access denied: this IP is flagged by our security policy"),
+        (503, "The moderation filter is overloaded, request rejected"),
+    ],
+)
+def test_a_filter_that_is_set_up_wrongly_or_a_firewall_looked_at_nothing_and_is_no_block(status: int, message: str) -> None:
+    assert isinstance(read(status, error(message)), ProviderError)
+
+
 def test_an_echoed_prompt_neither_stops_a_model_nor_counts_as_a_block() -> None:
     prompt = "Write to my bank: my credit balance is wrong, and the safety system flagged as violating the content policy"
     for body in (
