@@ -39,7 +39,6 @@ class Ending(NamedTuple):
 
 STOP = Ending("stop")
 LENGTH = Ending("length")
-EMPTY = Ending("stop", missing="empty answer", asks_again=True)
 
 # ---------------------------------------------------------------- chat completions: OpenAI, Azure, OpenRouter, Mistral, vLLM, ...
 
@@ -220,7 +219,7 @@ def of_candidate(candidate: Json, *, nothing: bool) -> Ending:
             asks_again=nothing,
         )
     if word == "STOP":
-        return EMPTY if nothing else STOP
+        return STOP
     if word in BROKEN or nothing or WORDS.get(word.lower()) == "failed":
         raise Malformed(worded(f"nothing came out: finishReason {word[:80]}", (), message))
     return of_word(word, nothing=False, about=message)._replace(reason=worded(f"finishReason {word[:80]}", (), message))
