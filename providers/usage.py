@@ -23,7 +23,8 @@ BESIDE_OUT = ("thoughtsTokenCount",)
 def usage_of(usage: object, images: int = 0) -> Usage:
     """What a body's `usage` (Gemini: `usageMetadata`) says; `reported` is False where it says nothing, or something absurd.
 
-    Tokens of thought that a vendor leaves out of its completion tokens are in its total, so the larger figure counts.
+    Nothing but zeros is no report: no request is without a token. Tokens of thought that a vendor leaves out of its completion
+    tokens are in its total, so the larger figure counts.
     """
     if not isinstance(usage, Mapping):
         return Usage(images=images, reported=False)
@@ -35,6 +36,8 @@ def usage_of(usage: object, images: int = 0) -> Usage:
     tokens_in = next((given[name] for name in IN if given[name]), 0) + sum(given[name] for name in BESIDE_IN)
     written = next((given[name] for name in OUT if given[name]), 0) + sum(given[name] for name in BESIDE_OUT)
     total = next((given[name] for name in TOTAL if given[name]), 0)
+    if cost is None and not tokens_in and not written and not total:
+        return Usage(images=images, reported=False)
     return Usage(min(tokens_in, MOST_TOKENS), min(max(written, total - tokens_in), MOST_TOKENS), images, cost)
 
 
