@@ -33,6 +33,7 @@ EMPTY = "empty answer"
 DATA_URL = re.compile(r"data:(image/[a-z0-9.+-]+);base64,([A-Za-z0-9+/=\s]+)", re.I)
 FRAME = re.compile(r"!\[[^\]\n]{0,200}\]\(\s*\)")
 """What Markdown leaves of a picture whose data URL was taken out."""
+URL_SAFE = str.maketrans("-_", "+/")
 DATA_PREFIX = re.compile(r"\A\s*data:[\w.+-]+/[\w.+-]+(?:;[\w=.+-]+)*,", re.I)
 
 
@@ -92,11 +93,15 @@ def _with_pictures_of_text(response: Response) -> Response:
 
 
 def image_from_base64(data: object) -> Image:
-    """The image in a base64 text, which may have line breaks or be a data URL. Raises Malformed where it is no base64."""
+    """The image in a base64 text, which may have line breaks, be a data URL, or of the URL-safe alphabet without padding.
+
+    Raises Malformed where it is no base64.
+    """
     text = "".join(DATA_PREFIX.sub("", data).split()) if isinstance(data, str) else ""
     try:
         if not text:
             raise ValueError("nothing")
+        text = text.translate(URL_SAFE) + "=" * (-len(text) % 4)
         return Image.from_bytes(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError):
         raise Malformed("the endpoint answered with an image that is not base64") from None
