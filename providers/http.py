@@ -230,6 +230,7 @@ class HostedProvider:
                     return read(body)
             except ProviderError as error:
                 error.answered = True
+                error.usage = error.usage or usage_of(usage_in(body))
                 raise
         with keeping(_came(body, read)):
             return self._told(200, wrong, answer.headers, request, wire)
