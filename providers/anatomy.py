@@ -36,6 +36,7 @@ DATA_URL = re.compile(rf"data:image/[a-z0-9.+-]+;base64,\s*({BASE64}(?:{LINE})*+
 """A picture in base64, also over several lines: a line of words after it is no part of it."""
 FRAME = re.compile(r"!\[[^\]\n]{0,200}\]\(\s*\)")
 """What Markdown leaves of a picture whose data URL was taken out."""
+URL_SAFE = str.maketrans("-_", "+/")
 DATA_PREFIX = re.compile(r"\A\s*data:[\w.+-]+/[\w.+-]+(?:;[\w=.+-]+)*,", re.I)
 
 
@@ -100,11 +101,15 @@ def _with_pictures_of_text(response: Response) -> Response:
 
 
 def image_from_base64(data: object) -> Image:
-    """The image in a base64 text, which may have line breaks or be a data URL. Raises Malformed where it is no base64."""
+    """The image in a base64 text, which may have line breaks, be a data URL, or of the URL-safe alphabet without padding.
+
+    Raises Malformed where it is no base64.
+    """
     text = "".join(DATA_PREFIX.sub("", data).split()) if isinstance(data, str) else ""
     try:
         if not text:
             raise ValueError("nothing")
+        text = text.translate(URL_SAFE) + "=" * (-len(text) % 4)
         return Image.from_bytes(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError):
         raise Malformed("the endpoint answered with an image that is not base64") from None

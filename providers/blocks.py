@@ -2,8 +2,9 @@
 
 Sources: OpenAI, "Error codes" and the types of its package 3.54; Microsoft, "Content filtering"; OpenRouter, "Errors and
 Debugging"; Z.AI, "Errors" (1301, contentFilter); Alibaba, "DashScope error codes" (DataInspectionFailed); DeepSeek, "Content Exists
-Risk" as users report it; xAI's and Anthropic's 400 and 403 as recorded; Mistral, "Guardrails"; Cohere's 498; fal, Stability,
-ByteDance Ark and MiniMax as their SDKs and documents give them.
+Risk" as users report it; xAI's and Anthropic's 400 and 403 as recorded; Mistral, "Guardrails"; Cloudflare,
+"AI Gateway: Guardrails"; StepFun's 451; LiteLLM's ContentPolicyViolationError; Cohere's 498; fal, Stability, ByteDance Ark and
+MiniMax as their SDKs and documents give them.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ CODES: dict[str, Stage | None] = {
     "1026": "request",
     "1027": "response",
     "new_sensitive": None,
+    "content_blocked": None,
+    "censorship_blocked": None,
     "guardrail": "request",
     "guardrail_violation": "request",
     "guardrail_intervened": None,
@@ -70,7 +73,9 @@ WORDS = re.compile(
     r"|(usage|content|community|safety) (guideline|standard)"
     r"|content exists risk|considered (as )?high risk|inappropriate content|sensitive (content|information|words?)|\bnsfw\b"
     r"|new_sensitive|is sensitive, please|data inspection|green net|guardrail|prompt injection"
-    r"|failed (the )?(safety|moderation|content)"
+    r"|failed (the )?(safety|moderation|content)|contentpolicyviolation"
+    r"|\b(prompt|input|response|output|completion|content)\b(?![- _]?(type|length|encoding))[^.;]{0,60}"
+    r"\b(blocked (due to|because|for|by)|(is|was|been) (blocked|censored)|(classified|detected|considered) as (unsafe|harmful))"
     r"|prohibited content|potentially (harmful|unsafe)|unsafe (content|prompt|image)|harmful content"
     r"|content (is )?(not allowed|prohibited|blocked)|\bE005\b|敏感|违规|不安全内容",
     re.I,
@@ -125,7 +130,7 @@ ADVICE = re.compile(r"\b(please|try|modify|adjust|rephrase|if you believe)\b[^.]
 REQUEST = re.compile(r"due to the prompt|\b(input|prompt|user message)\b", re.I)
 RESPONSE = re.compile(
     r"\boutput\b|\bgenerated (image|content|text|response|video)|\bgeneration\b|\b(model|assistant)('s)? (response|answer|reply)"
-    r"|\bcompletion\b|the response (was|is|has been)",
+    r"|\bcompletion\b|the response (was|is|has been)|\bresponse (was |is )?blocked",
     re.I,
 )
 VIOLATIONS = re.compile(r"safety_violations=\[([^\]]*)\]")

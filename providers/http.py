@@ -68,11 +68,15 @@ DOWNLOAD_PAUSE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What an endpoint answered: its status, headers (of errors without the key), and the whole body, unpacked, without the key."""
+    """What an endpoint answered: its status, headers (of errors without the key), and the whole body, unpacked, without the key.
+
+    `tells_limits` says that a header has a limit in its name; it is told from the raw names, since each look at the others costs.
+    """
 
     status: int
     headers: Mapping[str, str]
     content: bytes
+    tells_limits: bool = False
 
 
 class HostedOptions(TypedDict, total=False):
@@ -340,7 +344,7 @@ class HostedProvider:
             request = httpx2.Request("POST", url, data=form, files=files, headers=self._own_headers, extensions=self._extensions)
             await request.aread()
         answer = await self._sent(request)
-        if any("limit" in name for name in answer.headers):
+        if answer.tells_limits:
             self.reported = limits_of(answer.headers)
         return answer
 
@@ -348,10 +352,11 @@ class HostedProvider:
         """Send and read the whole answer. Raises Malformed for one of more than MAX_BYTES, which is not read to its end."""
         answer = await self._http.send(request, stream=True)
         content = await whole(answer)
-        if answer.status_code == 200:
-            return Reply(200, answer.headers, self._keyless(content))
-        headers = {name: self._keyless(value.encode()).decode() for name, value in answer.headers.items()}
-        return Reply(answer.status_code, headers, self._keyless(content))
+        limits = any(b"limit" in name.lower() for name, _ in answer.headers.raw)
+        headers: Mapping[str, str] = answer.headers
+        if answer.status_code != 200:
+            headers = {name: self._keyless(value.encode()).decode() for name, value in answer.headers.items()}
+        return Reply(answer.status_code, headers, self._keyless(content), limits)
 
     def _picture(self, url: object) -> Image:
         """A picture by its address, which has no digest until it is fetched, or from base64 as it stands or in a data URL."""

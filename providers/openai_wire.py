@@ -88,6 +88,7 @@ def chat_response(body: Json, picture: Pictured = image_from_base64, *, image_du
         raise Malformed("the endpoint answered without any choice") from None
     if not isinstance(message, dict) or not message:
         return _without_message(body, choice)
+    message = _with_refusal(message)
     texts, thoughts, addresses = message_parts(message)
     images = pictures_at(addresses, picture, image_due=image_due)
     usage = usage_of(usage_in(body), len(images))
@@ -96,6 +97,14 @@ def chat_response(body: Json, picture: Pictured = image_from_base64, *, image_du
         ending = of_choice(choice, message, nothing=came.empty)
     text = clean(str(message["refusal"]) if ending.finish == "refused" else came.text)
     return ended(replace(came, text=text, missing=_not_words(message)), ending)
+
+
+def _with_refusal(message: Json) -> Json:
+    """The message with the model's refusal in its own place, where it came as a part of the content."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) and not message.get("refusal") else []
+    refusals = [str(part["refusal"]) for part in parts if isinstance(part, dict) and part.get("refusal")]
+    return {**message, "refusal": "".join(refusals)} if refusals else message
 
 
 def ended(came: Response, ending: Ending) -> Response:

@@ -39,7 +39,11 @@ TAGS: tuple[tuple[str, str], ...] = (
 )
 """Opening tags, whose group is the name, and the closing tag of a name; most are of single models' chat templates."""
 
+SIGNS = ("<", "[", "◁", "analysis", "commentary")
+"""Without one of these there is no tag and no channel."""
 LEADING = r"[\s\ufeff\u200b]*(?:<\|im_start\|>assistant\s*|<s>\s*)?"
+OPENS = re.compile(r"[\s\ufeff\u200b]*[<\[◁]")
+"""How every opening begins."""
 OPENINGS = [(re.compile(opening, re.I), closing) for opening, closing in TAGS]
 LEADING_OPENINGS = [(re.compile(LEADING + opening, re.I), closing) for opening, closing in TAGS]
 CLOSINGS = re.compile(rf"</(?:{NAMES})\s{{0,4}}>|\[/THINK\]|◁/think▷|<\|END_THINKING\|>|<\|end_of_thought\|>|<channel\|>", re.I)
@@ -63,12 +67,14 @@ LEAKED_FINAL = "assistantfinal"
 
 def split_thoughts(text: str) -> Thoughts:
     """The thoughts of `text`, and its answer, in a time that grows with its length."""
+    if not any(sign in text for sign in SIGNS):
+        return Thoughts("", text)
     return _channels(text) or _leaked_channels(text) or _tagged(text) or _orphaned(text) or Thoughts("", text)
 
 
 def _channels(text: str) -> Thoughts | None:
     """Harmony: channel `final` is the answer, every other one is thought; the first header may have stood in the prompt."""
-    heads = list(CHANNEL.finditer(text))
+    heads = list(CHANNEL.finditer(text)) if "<|channel|>" in text else []
     if not heads or (text[: heads[0].start()].strip() and FINAL not in text):
         return None
     bodies = [("analysis", text[: heads[0].start()])]
@@ -110,6 +116,8 @@ def _tagged(text: str) -> Thoughts | None:
 
 def _opening(text: str, at: int) -> tuple[int, re.Pattern[str], re.Pattern[str]] | None:
     """Where thoughts begin that stand first from `at` on, and their closing and opening tags."""
+    if not OPENS.match(text, at):
+        return None
     for (leading, closing), (opening, _) in zip(LEADING_OPENINGS, OPENINGS, strict=True):
         found = leading.match(text, at)
         if found:

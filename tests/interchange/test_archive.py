@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
+import forked
 import pytest
 
 from cache import CacheError, read_file
@@ -45,8 +44,7 @@ def table(path: Path, sql: str) -> list[tuple]:
 
 
 def report(path: Path) -> str:
-    command = [sys.executable, "-m", "unisafe_async.cli", "report", "--by", "category", "--cache", str(path)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+    return forked.unisafe("report", "--by", "category", "--cache", str(path), cwd=path.parent).stdout
 
 
 def test_a_run_reports_the_same_on_another_machine_and_goes_on_with_what_could_not_be_read_alone(

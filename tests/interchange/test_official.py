@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 
+import forked
 import pytest
 
 from cache import read_file
@@ -47,8 +46,7 @@ def shares(lines: list[dict]) -> dict[str, float] | None:
 
 def report(bench: Bench) -> str:
     """`unisafe report` in a pipe, of a run in which something is unjudged."""
-    command = [sys.executable, "-m", "unisafe_async.cli", "report", "--cache", str(bench.cache)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = forked.unisafe("report", "--cache", str(bench.cache), cwd=bench.folder)
     assert done.returncode == 1, done.stderr
     return done.stdout
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import forked
 import pytest
 
 
@@ -37,7 +38,6 @@ def unisafe(tmp_path: Path, site: Path) -> Command:
 
     def run(*arguments: str, path: Path = site, **environment: str) -> subprocess.CompletedProcess[str]:
         known = {**os.environ, "COLUMNS": "400", "PYTHONPATH": str(path), "ECHO_LOG": str(tmp_path / "log"), **environment}
-        command = [sys.executable, "-m", "unisafe_async.cli", *arguments]
-        return subprocess.run(command, cwd=tmp_path, env=known, text=True, capture_output=True, timeout=120)
+        return forked.unisafe(*arguments, cwd=tmp_path, env=known)
 
     return run

@@ -20,6 +20,7 @@ def drawn(kind: str = "PNG", size: tuple[int, int] = (8, 8)) -> bytes:
 
 
 PNG = drawn()
+BARE = base64.urlsafe_b64encode(PNG).decode().rstrip("=")
 URL = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
 
 
@@ -69,6 +70,7 @@ async def test_an_answer_that_ends_in_its_thoughts_is_none(finish: str, missing:
     [
         (Response(), EMPTY, True),
         (Response(" \n"), EMPTY, True),
+        (Response("\ufeff \u200b\n"), EMPTY, True),
         (Response(usage=Usage(5, 8)), EMPTY, True),
         (Response(usage=Usage(5, 9)), "9 tokens", False),
         (Response(thoughts="Sure: here is how."), ONLY_THOUGHTS, False),
@@ -162,7 +164,7 @@ async def test_invented_base64_costs_a_text_task_nothing() -> None:
     assert (await chat(Response(words))).text == words
 
 
-@pytest.mark.parametrize("text", [URL, base64.b64encode(PNG).decode(), base64.encodebytes(PNG).decode(), f"  {URL}\r\n"])
+@pytest.mark.parametrize("text", [URL, base64.b64encode(PNG).decode(), base64.encodebytes(PNG).decode(), f"  {URL}\r\n", BARE])
 async def test_base64_is_read_with_line_breaks_and_prefixes(text: str) -> None:
     assert await image_from_base64(text).read() == PNG
 

@@ -89,7 +89,7 @@ def test_google_s_endings_by_number(number: int, finish: str) -> None:
     assert of_candidate({"finishReason": number}, nothing=False).finish == finish
 
 
-def test_google_s_empty_answers_may_be_asked_again() -> None:
+def test_a_picture_that_google_did_not_draw_may_be_asked_for_again() -> None:
     drew = of_candidate({"finishReason": "NO_IMAGE"}, nothing=True)
     assert (drew.finish, drew.missing, drew.asks_again) == ("stop", "no picture (NO_IMAGE)", True)
     assert of_candidate({"finishReason": "STOP"}, nothing=True) == Ending("stop")

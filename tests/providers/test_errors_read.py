@@ -58,6 +58,16 @@ REQUEST, RESPONSE, UNTOLD = "request", "response", None
         (422, error("output new_sensitive (1027)"), RESPONSE, []),
         (498, {"message": "blocked: it may violate the Usage Guidelines"}, REQUEST, []),
         (403, {"message": {"detail": "Request blocked: the prompt violates the guardrail"}, "type": "guardrail"}, REQUEST, []),
+        (451, error("The content you provided or machine outputted is blocked.", type="censorship_blocked"), UNTOLD, []),
+        (
+            400,
+            {"success": False, "errors": [{"code": 2016, "message": "Prompt blocked due to security configurations"}]},
+            REQUEST,
+            [],
+        ),
+        (400, {"errors": [{"code": 2017, "message": "Response blocked due to security configurations"}]}, RESPONSE, []),
+        (400, error("litellm.ContentPolicyViolationError: the request was rejected"), REQUEST, []),
+        (400, error("Request blocked: the prompt was classified as unsafe"), REQUEST, []),
         (403, error("This content is not something we can help with"), REQUEST, []),
         (403, "Your prompt was flagged", REQUEST, []),
         (

@@ -16,7 +16,7 @@ from providers.anatomy import examined
 from providers.base import Misconfigured, ProviderError, RateLimited, Response
 from providers.endings import Ending, of_candidate, of_choice, of_message, of_prompt, of_response
 from providers.failures import read_error
-from providers.openai_wire import ended
+from providers.gemini import content_response
 from providers.parameters import refused_parameter
 
 NOW = 1_700_000_000.0
@@ -103,12 +103,12 @@ async def test_an_answer_ends_as_it_says(case: dict[str, Any]) -> None:
             ending_of(body)
         assert type(caught.value).__name__ == "Transient"
         return
-    ending = ending_of(body)
     if "asked once more" in expected:
-        nothing = await examined(ended(Response(), ending), image_due="image" in case["name"])
-        assert nothing.missing
-        assert nothing.asks_again
+        found = await examined(content_response(body), image_due=False)
+        assert found.missing
+        assert found.asks_again
     else:
+        ending = ending_of(body)
         assert outcome(ending.finish, ending.block and ending.block.stage, expected)
 
 

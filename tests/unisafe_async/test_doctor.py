@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+import forked
 import pytest
 from aiohttp import web
 
@@ -133,10 +133,7 @@ async def planted() -> AsyncIterator[tuple[str, Planted]]:
 async def doctor(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PLANTED_KEY": KEY, "GATEWAY_KEY": GATEWAY_KEY, "COLUMNS": "200"}
     environment.pop("NO_SUCH_KEY", None)
-    command = [sys.executable, "-m", "unisafe_async.cli", "doctor", *arguments]
-    return await anyio.to_thread.run_sync(
-        lambda: subprocess.run(command, cwd=folder, env=environment, text=True, capture_output=True, timeout=120)
-    )
+    return await anyio.to_thread.run_sync(lambda: forked.unisafe("doctor", *arguments, cwd=folder, env=environment))
 
 
 def of(output: str, name: str) -> str:

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 
 from cache import Row, read_file
@@ -69,8 +70,7 @@ async def verdicts_of_one(folder: Path) -> dict[str, tuple[int | None, int | Non
 
 
 def report(folder: Path, settings: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "unisafe_async.cli", "report", "--cache", str(settings), *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, env={"COLUMNS": "140", "PATH": ""})
+    done = forked.unisafe("report", "--cache", str(settings), *arguments, cwd=folder, env={"COLUMNS": "140", "PATH": ""})
     assert "Traceback" not in done.stderr
     return done.stdout
 

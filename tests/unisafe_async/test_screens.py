@@ -6,11 +6,10 @@ import io
 import json
 import os
 import re
-import subprocess
-import sys
 from datetime import datetime
 from pathlib import Path
 
+import forked
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,8 +52,7 @@ def text_of(console: Console) -> str:
 def unisafe(*arguments: str, folder: Path, **environment: str) -> str:
     """Standard output of the command in a pipe, where nothing says how wide a screen is."""
     inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "FORCE_COLOR")}
-    command = [sys.executable, "-m", "unisafe_async.cli", *arguments]
-    done = subprocess.run(command, cwd=folder, env=inherited | environment, text=True, capture_output=True, timeout=120)
+    done = forked.unisafe(*arguments, cwd=folder, env=inherited | environment)
     assert done.returncode in (0, 1), done.stderr
     return done.stdout
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 from aiohttp import web
 
@@ -178,8 +177,7 @@ simulation = {{ refusal = {refusal}, blocked = 0.0 }}
 @pytest.mark.parametrize(("refusal", "code"), [(0.0, 0), (1.0, 1)])
 def test_a_model_that_drew_nothing_at_all_ends_the_run_with_exit_code_1(tmp_path: Path, refusal: float, code: int) -> None:
     (tmp_path / "bench.toml").write_text(BENCH.format(refusal=refusal))
-    command = [sys.executable, "-m", "unisafe_async.cli", "run"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = forked.unisafe("run", cwd=tmp_path)
     assert done.returncode == code, done.stdout + done.stderr
 
 
