@@ -30,6 +30,7 @@ ONLY_THOUGHTS = (
 TOOL_CALL = "the answer is a tool call and holds no words"
 AUDIO = "the answer is audio and holds no words"
 EMPTY = "empty answer"
+NO_PICTURE = "no picture in the answer (an empty list)"
 DATA_URL = re.compile(r"data:(image/[a-z0-9.+-]+);base64,([A-Za-z0-9+/=\s]+)", re.I)
 FRAME = re.compile(r"!\[[^\]\n]{0,200}\]\(\s*\)")
 """What Markdown leaves of a picture whose data URL was taken out."""
