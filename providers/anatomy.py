@@ -30,6 +30,7 @@ ONLY_THOUGHTS = (
 TOOL_CALL = "the answer is a tool call and holds no words"
 AUDIO = "the answer is audio and holds no words"
 EMPTY = "empty answer"
+NO_PICTURE = "no picture in the answer (an empty list)"
 BASE64 = r"[a-z0-9+/]++={0,2}"
 LINE = rf"(?<!=)[ \t\r]*+\n[ \t]*+{BASE64}(?:(?<==)|(?=[ \t]*(?:[\r\n)\"'\]>]|\Z)))"
 DATA_URL = re.compile(rf"data:image/[a-z0-9.+-]+;base64,\s*({BASE64}(?:{LINE})*+)", re.I)

@@ -172,8 +172,9 @@ def oversized(flat: Flat) -> bool:
 
 
 def _asked(flat: Flat) -> float | None:
-    """Seconds of a RetryInfo's `retryDelay`."""
-    return next((duration(str(delay)) for delay in flat.entries("retryDelay")), None)
+    """Seconds of a RetryInfo's `retryDelay`, of a `retry_after`, or until a model is loaded (Hugging Face's `estimated_time`)."""
+    delays = (duration(str(delay)) for key in ("retryDelay", "retry_after", "estimated_time") for delay in flat.entries(key))
+    return next((seconds for seconds in delays if seconds is not None), None)
 
 
 def _daily(flat: Flat) -> frozenset[str]:

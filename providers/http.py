@@ -21,7 +21,7 @@ import httpx2
 import openai
 import orjson
 
-from providers.accepted import Accepted, told
+from providers.accepted import LEAVABLE, Accepted, told
 from providers.additions import Additions, Cutter, form_fields
 from providers.anatomy import image_from_base64, is_data_url, keeping
 from providers.base import (
@@ -253,7 +253,8 @@ class HostedProvider:
 
     def _learns(self, status: int, body: object, sent: Request, by: Accepted) -> bool:
         """Take note of a parameter that was refused; whether `sent`, which was put `by`, is now put in another way."""
-        refusal = refused_parameter(status, flattened(body, (sent.system, sent.text)))
+        unset = [name for name in LEAVABLE if getattr(sent, name) is None]
+        refusal = refused_parameter(status, flattened(body, (sent.system, sent.text)), unset=unset)
         if refusal is None:
             return False
         before = self._accepted

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from providers.accepted import Accepted
-from providers.anatomy import AUDIO, TOOL_CALL, image_from_base64, keeping
+from providers.anatomy import AUDIO, NO_PICTURE, TOOL_CALL, image_from_base64, keeping
 from providers.base import Image, Malformed, Request, Response, Text, clean
 from providers.bodies import Json, usage_in
 from providers.endings import Ending, of_choice
@@ -214,8 +214,10 @@ def images_response(body: Json, picture: Pictured = image_from_base64) -> Respon
     stopped = withheld(body)
     if stopped is not None:
         return ended(Response(usage=replace(usage, images=0), model=served(body)), stopped)
+    if not entries:  # tokens of pictures are no words that were lost
+        return Response(usage=usage, missing=NO_PICTURE, asks_again=True, model=served(body))
     addresses = [entry.get("b64_json") or entry.get("url") for entry in entries]
-    if entries and not any(addresses):
+    if not any(addresses):
         raise Malformed("the endpoint answered without any image data")
     usage = usage if usage.reported else replace(usage, reported=usage_in(body) is None)  # images are paid for by the piece
     with keeping(Response(usage=usage)):

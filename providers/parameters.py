@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from providers.flattened import Flat, flat_of
@@ -68,19 +68,28 @@ VALUE = re.compile(r"\d+ ?x ?\d+|\bvalues?\b", re.I)
 CODES = frozenset({"extra_forbidden", "unknown_parameter", "unsupported_parameter", "unsupported_value", "value_error.extra"})
 
 
-def refused_parameter(status: int, body: object, *, sent: Sequence[str] = (), seed_name: str | None = None) -> Refusal | None:
+def refused_parameter(
+    status: int,
+    body: object,
+    *,
+    sent: Sequence[str] = (),
+    seed_name: str | None = None,
+    unset: Collection[str] = (),
+) -> Refusal | None:
     """The parameter that an error says the endpoint does not take; None where it says another thing.
 
     Args:
         status: its HTTP status.
         body: its body, or what was flattened of it; only the vendor's own words are looked at.
         sent: the texts of the request.
+        unset: parameters that the request does not set, so that of several which are named it is another one.
         seed_name: what a seed is called there (`random_seed` at Mistral), where that is known.
     """
     if status not in STATUSES:
         return None
     flat = flat_of(body, sent)
     names = _names(flat)
+    names = [name for name in names if ALIASES[name] not in unset] or names
     meant = [ALIASES[name] for name in names]
     if "response_format" in meant:
         return Refusal("response_format")

@@ -370,6 +370,20 @@ def test_a_wait_is_read_from_words(message: str, seconds: float | None) -> None:
     assert answered.retry_after == pytest.approx(seconds)
 
 
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (429, {"message": "You are being rate limited.", "retry_after": 2.5}),
+        (429, error("Slow down.", retry_after="2.5s")),
+        (503, {"error": "Model m-1 is currently loading", "estimated_time": 2.5}),
+    ],
+)
+def test_a_wait_in_a_field_of_the_body_is_read(status: int, body: object) -> None:
+    answered = read(status, body)
+    assert isinstance(answered, RateLimited | Transient)
+    assert answered.retry_after == 2.5
+
+
 def test_a_wait_in_headers_within_the_body_is_read() -> None:
     body = error(
         "slow", code=429, metadata={"headers": {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int((NOW + 25) * 1000))}}

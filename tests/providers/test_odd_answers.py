@@ -31,6 +31,7 @@ from providers import (
     Transient,
     Usage,
 )
+from providers.anatomy import examined
 from providers.bodies import MAX_BYTES
 from providers.openai_compatible import OpenAICompatible
 from unisafe_async.simulate import Faults, Simulator, serving
@@ -223,6 +224,12 @@ async def test_a_200_without_an_answer_fails_in_its_own_words() -> None:
 async def test_what_a_body_without_an_answer_used_is_billed(body: dict[str, Any]) -> None:
     caught = await failure(Reply(body | {"usage": {"prompt_tokens": 7, "completion_tokens": 3}}))
     assert caught.usage == Usage(7, 3)
+
+
+async def test_an_empty_list_of_pictures_may_be_asked_for_again_whatever_tokens_were_counted() -> None:
+    async with endpoint(Reply({"data": [], "usage": {"input_tokens": 5, "output_tokens": 50}})) as (provider, _):
+        answer = await examined(await provider.call(DRAW), image_due=True)
+    assert (answer.missing, answer.asks_again) == ("no picture in the answer (an empty list)", True)
 
 
 async def test_a_refusal_among_the_parts_of_the_content_is_the_model_s() -> None:

@@ -64,3 +64,11 @@ def test_a_seed_has_another_name_where_that_is_known() -> None:
 def test_what_was_sent_is_not_looked_at() -> None:
     prompt = "Explain why the temperature parameter is not supported"
     assert refused_parameter(400, error(f"cannot parse: {prompt}"), sent=(prompt,)) is None
+
+
+@pytest.mark.parametrize(
+    "words", ["temperature and top_p are not supported with reasoning models", "Unsupported parameter(s): `temperature`, `top_p`"]
+)
+def test_of_several_that_are_refused_at_once_each_is_left_out_in_turn(words: str) -> None:
+    assert refused_parameter(400, error(words)) == Refusal("top_p")
+    assert refused_parameter(400, error(words), unset=("top_p", "seed")) == Refusal("temperature")
