@@ -79,9 +79,9 @@ def of_choice(choice: Json, message: Json, *, nothing: bool = False) -> Ending:
     """
     word, native = _word(choice.get("finish_reason")), _word(choice.get("native_finish_reason"))
     struck = [name for name in (word, native) if WORDS.get(name.lower()) == "blocked"]
-    if struck:
-        hits = filtered(choice.get("content_filter_results") or choice.get("content_filter_result"))
-        name = word or "content_filter" if hits else struck[-1].lower()
+    hits = filtered(choice.get("content_filter_results") or choice.get("content_filter_result"))
+    if struck or (nothing and hits and not message.get("refusal")):
+        name = (word if struck else "") or "content_filter" if hits else struck[-1].lower()
         return Ending("blocked", worded(name, hits), Block("response", hits))
     if choice.get("error"):
         return of_error(choice)

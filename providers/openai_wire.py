@@ -13,7 +13,7 @@ from typing import Any
 
 from providers.accepted import Accepted
 from providers.anatomy import AUDIO, NO_PICTURE, TOOL_CALL, image_from_base64, keeping
-from providers.base import Image, Malformed, Request, Response, Text, clean
+from providers.base import Image, Malformed, ProviderError, Request, Response, Text, clean
 from providers.bodies import Json, usage_in
 from providers.endings import Ending, of_choice
 from providers.usage import usage_of
@@ -92,11 +92,27 @@ def chat_response(body: Json, picture: Pictured = image_from_base64, *, image_du
     texts, thoughts, addresses = message_parts(message)
     images = pictures_at(addresses, picture, image_due=image_due)
     usage = usage_of(usage_in(body), len(images))
-    came = Response("".join(texts), images, usage=usage, thoughts=clean("".join(thoughts)), model=served(body))
-    with keeping(came):
-        ending = of_choice(choice, message, nothing=came.empty)
-    text = clean(str(message["refusal"]) if ending.finish == "refused" else came.text)
-    return ended(replace(came, text=text, missing=_not_words(message)), ending)
+    text, thought, model = clean("".join(texts)), clean("".join(thoughts)), served(body)
+    try:
+        ending = of_choice(choice, message, nothing=not images and not text.strip())
+    except ProviderError:
+        with keeping(Response(text, images, usage=usage, thoughts=thought, model=model)):
+            raise
+    if ending.finish == "refused":
+        text = clean(str(message["refusal"]))
+    missing = ending.missing or _not_words(message)
+    return Response(
+        text,
+        images,
+        ending.finish,
+        ending.reason,
+        usage,
+        block=ending.block,
+        thoughts=thought,
+        missing=missing,
+        model=model,
+        asks_again=ending.asks_again,
+    )
 
 
 def _with_refusal(message: Json) -> Json:

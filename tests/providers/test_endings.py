@@ -115,3 +115,10 @@ async def test_nothing_of_gemini_s_is_named_by_what_stands_beside_it(parts: list
     candidate = {"content": {"parts": parts}, "finishReason": "STOP"}
     found = await examined(content_response({"candidates": [candidate]}, image_due=False), image_due=False)
     assert (found.missing, found.asks_again) == (missing, missing == EMPTY)
+
+
+def test_what_azure_s_filter_took_is_a_block_whatever_the_ending_is_called() -> None:
+    taken = {"violence": {"filtered": True, "severity": "high"}, "hate": {"filtered": False, "severity": "safe"}}
+    choice = {"finish_reason": "stop", "content_filter_results": taken}
+    assert of_choice(choice, {"content": ""}, nothing=True).reason == "content_filter (violence: high)"
+    assert of_choice(choice, {"content": "Hi."}, nothing=False).finish == "stop"
