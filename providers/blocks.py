@@ -68,16 +68,18 @@ RULES = r"(usage|use|content|safety|community|acceptable use|moderation)\b.{0,20
 WORDS = re.compile(
     r"content (management |moderation |safety |filtering |usage )?polic|safety system|safety[ _]check|content filter|responsible ai"
     r"|flagged (as|by|for|because)\b|moderation (system|filter|polic|check)"
-    r"|(blocked|flagged|rejected|refused|stopped) by .{0,30}(moderation|filter)"
+    r"|(blocked|flagged|rejected|refused|stopped) by .{0,30}(moderation|filter|llama.?guard|safeguard)"
     rf"|violat\w* .{{0,40}}{RULES}|violates? (our|the|its) (usage|use|acceptable|content)"
     r"|(usage|content|community|safety) (guideline|standard)"
     r"|content exists risk|considered (as )?high risk|inappropriate content|sensitive (content|information|words?)|\bnsfw\b"
     r"|new_sensitive|is sensitive, please|data inspection|green net|guardrail|prompt injection"
     r"|failed (the )?(safety|moderation|content)|contentpolicyviolation"
     r"|\b(prompt|input|response|output|completion|content)\b(?![- _]?(type|length|encoding))[^.;]{0,60}"
-    r"\b(blocked (due to|because|for|by)|(is|was|been) (blocked|censored)|(classified|detected|considered) as (unsafe|harmful))"
-    r"|prohibited content|potentially (harmful|unsafe)|unsafe (content|prompt|image)|harmful content"
-    r"|content (is )?(not allowed|prohibited|blocked)|\bE005\b|敏感|违规|不安全内容",
+    r"\b(blocked (due to|because of|for|by)[^.;]{0,40}(secur|safe|polic|guard|filter|moderat|harm)"
+    r"|(is|was|been) (blocked|censored|filtered)(?=[.;]|$)|(classified|detected|considered) as (unsafe|harmful))"
+    r"|(violat\w*|against) (our|its|their) (\w+ ){0,2}(polic|guideline)|due to safety (concern|reason)"
+    r"|prohibited (content|terms?|words?)|potentially (harmful|unsafe)|unsafe (content|prompt|image)|harmful content"
+    r"|content (is )?(not allowed|prohibited|blocked)|\bE005\b|敏感|违规|不安全内容|内容安全|内容审核",
     re.I,
 )
 """What says at any status that a filter stopped something."""
@@ -100,6 +102,8 @@ ACCOUNT = re.compile(
     re.I,
 )
 """What is said where it is the account that is refused."""
+FIREWALL = re.compile(r"\b(ip|ip address|firewall|waf|bot|vpn|proxy|network|(deny|allow|block|black|white)[- ]?list(ed)?)\b", re.I)
+"""What is said where it is the way there that is closed, to any request."""
 KEYS = re.compile(r"\b(your|this|the) (api[- ]?key|credentials?)\b", re.I)
 FILTER = r"(guardrails?|polic(y|ies)|filter\w*|moderation|safety\w*|guidelines?|content|prompt injection|sensitive information)"
 LACKS = r"(not found|not exist|not (been )?(supported|available|enabled|configured|recogni[sz]ed)|unavailable|overloaded)"
@@ -177,7 +181,7 @@ def _by_words(status: int, flat: Flat) -> bool:
         return False
     if SETUP.search(flat.message) and not JUDGED.search(flat.message):
         return False
-    if status == 403 and WORDS_403.search(flat.message) and not KEYS.search(flat.message):
+    if status == 403 and WORDS_403.search(flat.message) and not any(row.search(flat.message) for row in (KEYS, FIREWALL)):
         return True
     return WORDS.search(flat.message) is not None and (status < 500 or STRUCK.search(flat.message) is not None)
 

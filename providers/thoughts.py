@@ -30,7 +30,8 @@ class Thoughts:
 
 NAMES = r"think|thinking|thoughts?|reasoning|seed:think|longcat_think"
 TAGS: tuple[tuple[str, str], ...] = (
-    (rf"<({NAMES})\s{{0,4}}>", r"</{0}\s{{0,4}}>"),
+    (rf"<({NAMES})(?:\s[^<>\n]{{0,200}})?>", r"</{0}\s{{0,4}}>"),
+    (r"<(details)\s+type=[\"']reasoning[\"'][^<>]{0,200}>", r"</{0}\s{{0,4}}>"),  # Open WebUI
     (r"\[(THINK)\]", r"\[/{0}\]"),  # Magistral
     (r"◁(think)▷", r"◁/{0}▷"),  # Kimi
     (r"<\|START_(THINKING)\|>", r"<\|END_{0}\|>"),  # Cohere
