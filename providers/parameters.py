@@ -65,6 +65,8 @@ RANGE = re.compile(
 )
 VALUE = re.compile(r"\d+ ?x ?\d+|\bvalues?\b", re.I)
 """What shows that a size was refused for what it is: another one may be taken, and the user is to choose it."""
+TOGETHER = re.compile(r"\bboth\b|at the same time|together|only one of", re.I)
+"""What says that two parameters are refused beside each other, and not each for itself."""
 CODES = frozenset({"extra_forbidden", "unknown_parameter", "unsupported_parameter", "unsupported_value", "value_error.extra"})
 
 
@@ -88,8 +90,10 @@ def refused_parameter(
     if status not in STATUSES:
         return None
     flat = flat_of(body, sent)
-    names = _names(flat)
-    names = [name for name in names if ALIASES[name] not in unset] or names
+    named = _names(flat)
+    names = [name for name in named if ALIASES[name] not in unset] or named
+    if len(names) < len(named) and TOGETHER.search(flat.message):
+        return None  # one of them is left out already, so that is not what is wrong
     meant = [ALIASES[name] for name in names]
     if "response_format" in meant:
         return Refusal("response_format")

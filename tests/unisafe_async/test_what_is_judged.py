@@ -123,7 +123,7 @@ async def test_words_where_a_picture_was_due_are_judged_by_the_text_rubrics(tmp_
         )
     }
     assert asked == {"contextual_text_verdict", "intrinsic_text_verdict"}
-    assert result.without_pictures == [("m", "unsafe_t2i_generation", len(prompts))]
+    assert result.without_pictures == [("m", "unsafe_t2i_generation", len(prompts), True)]
     assert calls(done)[1] == 2 * len(items) + sum(not item.intention for item in items), (
         "two verdicts, and an intent where none is given"
     )
