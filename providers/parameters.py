@@ -65,6 +65,8 @@ RANGE = re.compile(
 )
 VALUE = re.compile(r"\d+ ?x ?\d+|\bvalues?\b", re.I)
 """What shows that a size was refused for what it is: another one may be taken, and the user is to choose it."""
+TOGETHER = re.compile(r"\bboth\b|only one", re.I)
+"""What refuses two parameters beside each other, and either of them alone is taken."""
 CODES = frozenset({"extra_forbidden", "unknown_parameter", "unsupported_parameter", "unsupported_value", "value_error.extra"})
 
 
@@ -89,7 +91,8 @@ def refused_parameter(
         return None
     flat = flat_of(body, sent)
     names = _names(flat)
-    names = [name for name in names if ALIASES[name] not in unset] or names
+    if not TOGETHER.search(flat.message):
+        names = [name for name in names if ALIASES[name] not in unset] or names
     meant = [ALIASES[name] for name in names]
     if "response_format" in meant:
         return Refusal("response_format")

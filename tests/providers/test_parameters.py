@@ -72,3 +72,8 @@ def test_what_was_sent_is_not_looked_at() -> None:
 def test_of_several_that_are_refused_at_once_each_is_left_out_in_turn(words: str) -> None:
     assert refused_parameter(400, error(words)) == Refusal("top_p")
     assert refused_parameter(400, error(words), unset=("top_p", "seed")) == Refusal("temperature")
+
+
+def test_of_two_that_are_refused_beside_each_other_one_stays() -> None:
+    words = "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
+    assert refused_parameter(400, error(words), unset=("top_p",)) == Refusal("top_p")
