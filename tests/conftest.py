@@ -2,12 +2,65 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import socket
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
+import forked_worker
 import pytest
+
+from providers.local import process
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Tests run in several processes, as do local models: threads of torch's that wait for each other would take turns on the cores."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What pytest's first process sets up for its workers and for every process that tests start."""
+    if forked_worker.SOCKET in os.environ:
+        return
+    if sys.dont_write_bytecode:
+        keep_bytecode(config)
+    serve_forks(config)
+
+
+def keep_bytecode(config: pytest.Config) -> None:
+    """Where Python is told to write no bytecode, each of some hundred processes would compile all it imports: keep it elsewhere."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(config.rootpath / ".pytest_cache" / "bytecode")
+
+
+def serve_forks(config: pytest.Config) -> None:
+    """One server of forked processes for all of pytest's workers; it ends when this process does."""
+    folder = tempfile.TemporaryDirectory(prefix="unisafe-tests-")
+    os.environ[forked_worker.SOCKET] = path = str(Path(folder.name) / "socket")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        server = subprocess.Popen(
+            [sys.executable, forked_worker.__file__, "serve", str(listener.fileno())],
+            pass_fds=[listener.fileno()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def end() -> None:
+        del os.environ[forked_worker.SOCKET]
+        server.communicate()
+        folder.cleanup()
+
+    config.add_cleanup(end)
+
+
+@pytest.fixture
+def forked_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes of local models are forked from one that has imported torch; without this fixture they start as a user's do."""
+    monkeypatch.setattr(process, "COMMAND", forked_worker.standing_in("providers.local.worker"))
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,8 @@ from providers.local.frames import PREFIX, pack, pack_request, unpack_response
 from providers.local.settings import LocalSettings
 
 ROOT = str(Path(__file__).resolve().parents[2])
+COMMAND = (sys.executable, "-m", "providers.local.worker")
+"""What is started for each model and device."""
 STDERR_KEPT = 2_000
 STOP_PATIENCE = 5.0
 
@@ -78,7 +80,7 @@ class WorkerProcess:
         try:
             path = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH", "")]))
             process = self._process = await anyio.open_process(
-                [sys.executable, "-m", "providers.local.worker"],
+                COMMAND,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -9,9 +9,10 @@ import subprocess
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -54,11 +55,15 @@ def write_bench(folder: Path, url: str, cache: str = "run.duckdb") -> Path:
 
 
 @contextmanager
-def unisafe(*arguments: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+def unisafe(*arguments: str, folder: Path, program: Sequence[str] = ("-m", "unisafe_async.cli")) -> Iterator[subprocess.Popen[str]]:
     environment = {**os.environ, "UNISAFE_TEST_KEY": KEY, "COLUMNS": "400"}
-    command = [sys.executable, "-m", "unisafe_async.cli", *arguments]
     with subprocess.Popen(
-        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [sys.executable, *program, *arguments],
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     ) as process:
         try:
             yield process
@@ -66,9 +71,9 @@ def unisafe(*arguments: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-async def finished(*arguments: str, folder: Path) -> tuple[int, str]:
+async def finished(*arguments: str, folder: Path, **options: Any) -> tuple[int, str]:
     """Exit code and output of a command that is left to end."""
-    with unisafe(*arguments, folder=folder) as process:
+    with unisafe(*arguments, folder=folder, **options) as process:
         output, _ = await anyio.to_thread.run_sync(process.communicate)
         return process.returncode, output
 

@@ -5,17 +5,31 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
+import command_with_forked_models
 import psutil
 import pytest
 from test_fire import finished, unisafe, until
 from test_truth import SIM, run
-from tiny_models import language, pipelines, unified, vision
+from tiny_models import (
+    CHAMELEON,
+    EMU3,
+    FLUX_KONTEXT,
+    INSTRUCT_PIX2PIX,
+    JANUS,
+    LLAMA,
+    LLAVA,
+    QWEN2,
+    QWEN2_5_VL,
+    QWEN3,
+    QWEN3_VL,
+    STABLE_DIFFUSION,
+    Tiny,
+)
 
 from cache import Row, read_file
 from providers.base import OnDevice
@@ -24,23 +38,25 @@ from unisafe_async.evaluation import Run
 from unisafe_async.simulate import Simulator, serving
 from unisafe_async.taxonomy import TASKS
 
+pytestmark = pytest.mark.usefixtures("forked_models")
+FORKING = (command_with_forked_models.__file__,)
 GUESSING = {**SIM, "model": "judge", "simulation": {"guess": 0.3}}
 TEXT_ONLY = {"malicious_text_generation"}
 READS = {key for key, task in TASKS.items() if task.kind == "chat"}
 SEES = ["text", "image"]
-FAMILIES: list[tuple[Callable[[Path], Path], dict[str, Any], set[str]]] = [
-    (language.build_llama, {}, TEXT_ONLY),
-    (language.build_qwen2, {}, TEXT_ONLY),
-    (language.build_qwen3, {}, TEXT_ONLY),
-    (vision.build_qwen2_5_vl, {"takes": SEES}, READS),
-    (vision.build_qwen3_vl, {"takes": SEES}, READS),
-    (vision.build_llava, {"takes": SEES}, READS),
-    (unified.build_chameleon, {"takes": SEES}, READS),
-    (unified.build_janus, {"takes": SEES, "gives": SEES, "tasks": sorted(READS | {"unsafe_t2i_generation"})}, set()),
-    (unified.build_emu3, {"takes": SEES, "gives": SEES, "tasks": sorted(READS | {"unsafe_t2i_generation"})}, set()),
-    (pipelines.build_stable_diffusion, {"takes": SEES}, {"unsafe_t2i_generation", "malicious_image_editing"}),
-    (pipelines.build_flux_kontext, {"takes": SEES}, {"unsafe_t2i_generation", "malicious_image_editing"}),
-    (pipelines.build_instruct_pix2pix, {"takes": SEES, "tasks": ["malicious_image_editing"]}, set()),
+FAMILIES: list[tuple[Tiny, dict[str, Any], set[str]]] = [
+    (LLAMA, {}, TEXT_ONLY),
+    (QWEN2, {}, TEXT_ONLY),
+    (QWEN3, {}, TEXT_ONLY),
+    (QWEN2_5_VL, {"takes": SEES}, READS),
+    (QWEN3_VL, {"takes": SEES}, READS),
+    (LLAVA, {"takes": SEES}, READS),
+    (CHAMELEON, {"takes": SEES}, READS),
+    (JANUS, {"takes": SEES, "gives": SEES, "tasks": sorted(READS | {"unsafe_t2i_generation"})}, set()),
+    (EMU3, {"takes": SEES, "gives": SEES, "tasks": sorted(READS | {"unsafe_t2i_generation"})}, set()),
+    (STABLE_DIFFUSION, {"takes": SEES}, {"unsafe_t2i_generation", "malicious_image_editing"}),
+    (FLUX_KONTEXT, {"takes": SEES}, {"unsafe_t2i_generation", "malicious_image_editing"}),
+    (INSTRUCT_PIX2PIX, {"takes": SEES, "tasks": ["malicious_image_editing"]}, set()),
 ]
 
 
@@ -49,15 +65,13 @@ def own_memory_of_digests(tmp_path_factory: pytest.TempPathFactory, monkeypatch:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
-def local(build: Callable[[Path], Path], folder: Path, **keys: Any) -> dict[str, Any]:
-    name = build.__name__.removeprefix("build_")
-    library = "diffusers" if build.__module__.endswith("pipelines") else "transformers"
-    path = folder / name
-    steps = {"steps": 2} if library == "diffusers" else {}
+def local(tiny: Tiny, folder: Path, **keys: Any) -> dict[str, Any]:
+    path = folder / tiny.name
+    steps = {"steps": 2} if tiny.library == "diffusers" else {}
     return {
-        "name": name,
-        "provider": library,
-        "model": str(path if path.exists() else build(path)),
+        "name": tiny.name,
+        "provider": tiny.library,
+        "model": str(path if path.exists() else tiny.build(path)),
         "device": "cpu",
         **steps,
         **keys,
@@ -98,7 +112,7 @@ def states(run: Run) -> dict[str, str]:
 
 
 async def test_every_family_runs_through_the_program_one_after_the_other(tmp_path: Path) -> None:
-    models = [local(build, tmp_path, **keys) for build, keys, _ in FAMILIES]
+    models = [local(tiny, tmp_path, **keys) for tiny, keys, _ in FAMILIES]
     seen: list[tuple[str, int]] = []
 
     def note(row: Row) -> None:
@@ -119,11 +133,11 @@ async def test_every_family_runs_through_the_program_one_after_the_other(tmp_pat
 
 async def test_a_judge_on_the_same_device_comes_after_all_models_and_nothing_is_loaded_twice(tmp_path: Path) -> None:
     models = [
-        local(language.build_llama, tmp_path),
-        local(language.build_qwen2, tmp_path),
+        local(LLAMA, tmp_path),
+        local(QWEN2, tmp_path),
         {**SIM, "name": "hosted", "model": "balanced"},
     ]
-    judge = {key: value for key, value in local(language.build_qwen3, tmp_path).items() if key != "name"}
+    judge = {key: value for key, value in local(QWEN3, tmp_path).items() if key != "name"}
     settings = table(
         tmp_path,
         *models,
@@ -147,17 +161,17 @@ async def test_a_judge_on_the_same_device_comes_after_all_models_and_nothing_is_
 
 
 async def test_only_what_the_cache_lacks_is_loaded(tmp_path: Path) -> None:
-    llama = local(language.build_llama, tmp_path)
+    llama = local(LLAMA, tmp_path)
     await run(table(tmp_path, llama))
-    result, later = await run(table(tmp_path, llama, local(pipelines.build_stable_diffusion, tmp_path)))
+    result, later = await run(table(tmp_path, llama, local(STABLE_DIFFUSION, tmp_path)))
     assert states(later) == {"llama": "not loaded", "stable_diffusion": "loaded"}
     assert all(row.outcome != "failed" for row in result.rows())
 
 
 async def test_one_model_that_cannot_be_loaded_stops_alone(tmp_path: Path) -> None:
     gone = {"name": "gone", "provider": "transformers", "model": str(tmp_path / "gone"), "device": "cpu"}
-    missing = {**local(language.build_qwen2, tmp_path), "device": "cuda:3"}
-    result, _ = await run(table(tmp_path, gone, missing, local(language.build_llama, tmp_path)))
+    missing = {**local(QWEN2, tmp_path), "device": "cuda:3"}
+    result, _ = await run(table(tmp_path, gone, missing, local(LLAMA, tmp_path)))
     errors = {row.model: row.error for row in result.rows()}
     assert "there is no such folder" in str(errors["gone"])
     assert "device 'cuda:3' was asked for" in str(errors["qwen2"])
@@ -200,9 +214,9 @@ async def test_a_real_model_from_bench_toml_to_the_table(smollm2: Path, tmp_path
 async def test_hosted_and_local_models_in_one_command_interrupted_and_resumed(tmp_path: Path) -> None:
     keys = {"takes": SEES, "gives": SEES, "tasks": ["malicious_text_generation", "unsafe_t2i_generation"]}
     models = [
-        local(language.build_llama, tmp_path),
-        local(unified.build_emu3, tmp_path, **keys),
-        local(pipelines.build_stable_diffusion, tmp_path, takes=SEES),
+        local(LLAMA, tmp_path),
+        local(EMU3, tmp_path, **keys),
+        local(STABLE_DIFFUSION, tmp_path, takes=SEES),
     ]
     simulator = Simulator(open_dataset("sample"), latency=0.05)
     async with serving(simulator) as url:
@@ -217,13 +231,13 @@ async def test_hosted_and_local_models_in_one_command_interrupted_and_resumed(tm
             "max_concurrency": 2,
         }
         bench.write_text(toml_of(table(tmp_path, *models, hosted, limit=35, cache={"path": "run.duckdb"})))
-        with unisafe("run", folder=tmp_path) as process:
+        with unisafe("run", folder=tmp_path, program=FORKING) as process:
             await until(simulator, 8, process)
             process.send_signal(signal.SIGINT)
             output, _ = await anyio.to_thread.run_sync(process.communicate)
         assert process.returncode == 130, output
         before = simulator.seen.answers.total()
-        code, output = await finished("run", folder=tmp_path)
+        code, output = await finished("run", folder=tmp_path, program=FORKING)
         assert code == 0, output
         assert simulator.seen.answers.total() == 35, f"{before} before, and no item of the hosted model was asked for twice"
         for name in ("llama", "emu3", "stable_diffusion", "hosted"):
@@ -231,7 +245,7 @@ async def test_hosted_and_local_models_in_one_command_interrupted_and_resumed(tm
         whole = re.search(r"All 4 models: (\d+) items: (\d+) judged", output)
         assert whole is not None, output
         assert whole[1] == whole[2], "one table over all"
-        code, output = await finished("run", folder=tmp_path)
+        code, output = await finished("run", folder=tmp_path, program=FORKING)
         assert f"{whole[1]} from cache" in output
         assert code == 0
 

@@ -4,49 +4,68 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as Pictures
-from tiny_models import language, pipelines, unified, vision
+from tiny_models import (
+    CHAMELEON,
+    EMU3,
+    FLUX,
+    FLUX_KONTEXT,
+    GUARDED_STABLE_DIFFUSION,
+    INSTRUCT_PIX2PIX,
+    JANUS,
+    LLAMA,
+    LLAVA,
+    QWEN2,
+    QWEN2_5_VL,
+    QWEN3,
+    QWEN3_VL,
+    QWEN_IMAGE,
+    QWEN_IMAGE_EDIT,
+    STABLE_DIFFUSION,
+    STABLE_DIFFUSION_XL,
+    Tiny,
+)
 
 from providers.base import Image, Rejected, Request, Response, Text
-from providers.local.device import Device
 from providers.local.engine import Engine
 from providers.local.failures import Unsupported, explained
 from providers.local.settings import LocalSettings
 from providers.local.worker import load_engine
 
-Build = Callable[[Path], Path]
-TEXT: list[Build] = [language.build_llama, language.build_qwen2, language.build_qwen3]
-VISION: list[Build] = [vision.build_qwen2_5_vl, vision.build_qwen3_vl, vision.build_llava]
-UNIFIED: list[Build] = [unified.build_janus, unified.build_emu3]
-READERS: list[Build] = [*VISION, *UNIFIED, unified.build_chameleon]
-DRAWING: list[Build] = [
-    pipelines.build_stable_diffusion,
-    pipelines.build_stable_diffusion_xl,
-    pipelines.build_flux,
-    pipelines.build_flux_kontext,
-    pipelines.build_qwen_image,
+Weights = Callable[[Tiny], Path]
+TEXT: list[Tiny] = [LLAMA, QWEN2, QWEN3]
+VISION: list[Tiny] = [QWEN2_5_VL, QWEN3_VL, LLAVA]
+UNIFIED: list[Tiny] = [JANUS, EMU3]
+READERS: list[Tiny] = [*VISION, *UNIFIED, CHAMELEON]
+DRAWING: list[Tiny] = [
+    STABLE_DIFFUSION,
+    STABLE_DIFFUSION_XL,
+    FLUX,
+    FLUX_KONTEXT,
+    QWEN_IMAGE,
 ]
-EDITING: list[Build] = [*DRAWING, pipelines.build_instruct_pix2pix, pipelines.build_qwen_image_edit]
+EDITING: list[Tiny] = [*DRAWING, INSTRUCT_PIX2PIX, QWEN_IMAGE_EDIT]
 
 
-def name_of(build: Build) -> str:
-    return build.__name__.removeprefix("build_")
+def name_of(tiny: Tiny) -> str:
+    return tiny.name
 
 
 @pytest.fixture(scope="session")
-def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Build], Path]:
-    built: dict[Build, Path] = {}
+def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Weights:
+    return cache(lambda tiny: tiny.build(tmp_path_factory.mktemp("models") / tiny.name))
 
-    def get(build: Build) -> Path:
-        if build not in built:
-            built[build] = build(tmp_path_factory.mktemp("models") / name_of(build))
-        return built[build]
 
-    return get
+def loaded(settings: LocalSettings) -> Engine:
+    """The engine, on the CPU and in this process. Torch is imported here, so pytest's workers without such a test do not import it."""
+    from providers.local.device import Device
+
+    return load_engine(settings, Device("cpu"))
 
 
 def png(shade: int, size: tuple[int, int] = (64, 64)) -> Image:
@@ -68,10 +87,10 @@ def alone_and_together(engine: Engine, requests: list[Request]) -> tuple[list[Re
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0, None], ids=["greedy", "sampled", "own"])
-@pytest.mark.parametrize("build", [*TEXT, *READERS], ids=name_of)
-def test_text_is_the_same_in_a_batch_and_alone(build: Build, temperature: float | None, folder_of: Callable[[Build], Path]) -> None:
-    settings = LocalSettings("transformers", str(folder_of(build)), sees=build in READERS)
-    engine = load_engine(settings, Device("cpu"))
+@pytest.mark.parametrize("tiny", [*TEXT, *READERS], ids=name_of)
+def test_text_is_the_same_in_a_batch_and_alone(tiny: Tiny, temperature: float | None, folder_of: Weights) -> None:
+    settings = LocalSettings("transformers", str(folder_of(tiny)), sees=tiny in READERS)
+    engine = loaded(settings)
     prompts = ["Birds", "Write one sentence about mountains", "A quiet morning by the sea, with a cup of tea and a book"]
     requests = [Request("chat", (Text(prompt),), max_tokens=12, temperature=temperature, seed=3) for prompt in prompts]
     alone, together = alone_and_together(engine, requests)
@@ -82,9 +101,9 @@ def test_text_is_the_same_in_a_batch_and_alone(build: Build, temperature: float 
         assert engine.answer([engine.prepare(other)])[0].text != together[2].text, "another seed, another answer"
 
 
-@pytest.mark.parametrize("build", READERS, ids=name_of)
-def test_text_about_images_is_the_same_in_a_batch_and_alone(build: Build, folder_of: Callable[[Build], Path]) -> None:
-    engine = load_engine(LocalSettings("transformers", str(folder_of(build)), sees=True), Device("cpu"))
+@pytest.mark.parametrize("tiny", READERS, ids=name_of)
+def test_text_about_images_is_the_same_in_a_batch_and_alone(tiny: Tiny, folder_of: Weights) -> None:
+    engine = loaded(LocalSettings("transformers", str(folder_of(tiny)), sees=True))
     requests = [
         Request("chat", (png(shade), Text(f"What is this? {'It is calm. ' * shade}")), max_tokens=10, temperature=0.0)
         for shade in (0, 4, 9)
@@ -96,9 +115,9 @@ def test_text_about_images_is_the_same_in_a_batch_and_alone(build: Build, folder
     assert together[0].usage.tokens_in > without.usage.tokens_in, "the image is seen"
 
 
-@pytest.mark.parametrize("build", UNIFIED, ids=name_of)
-def test_unified_models_draw_the_same_in_a_batch_and_alone(build: Build, folder_of: Callable[[Build], Path]) -> None:
-    engine = load_engine(LocalSettings("transformers", str(folder_of(build)), draws=True), Device("cpu"))
+@pytest.mark.parametrize("tiny", UNIFIED, ids=name_of)
+def test_unified_models_draw_the_same_in_a_batch_and_alone(tiny: Tiny, folder_of: Weights) -> None:
+    engine = loaded(LocalSettings("transformers", str(folder_of(tiny)), draws=True))
     engine._language.model.double()  # in single precision a draw may fall within the rounding that a batch's shape changes
     prompts = ["A calm lake", "A calm lake and a small boat in the evening", "Bread"]
     requests = [Request("image", (Text(prompt),), size="32x32", seed=1) for prompt in prompts]
@@ -110,9 +129,9 @@ def test_unified_models_draw_the_same_in_a_batch_and_alone(build: Build, folder_
         engine.prepare(Request("edit", (png(1), Text("Make it blue"))))
 
 
-@pytest.mark.parametrize("build", DRAWING, ids=name_of)
-def test_pipelines_draw_from_text(build: Build, folder_of: Callable[[Build], Path]) -> None:
-    engine = load_engine(LocalSettings("diffusers", str(folder_of(build)), steps=2, guidance=4.0), Device("cpu"))
+@pytest.mark.parametrize("tiny", DRAWING, ids=name_of)
+def test_pipelines_draw_from_text(tiny: Tiny, folder_of: Weights) -> None:
+    engine = loaded(LocalSettings("diffusers", str(folder_of(tiny)), steps=2, guidance=4.0))
     assert engine.first == 1, "one at a time on the CPU"
     requests = [Request("image", (Text(prompt),), size="64x64", seed=1) for prompt in ("A calm lake", "Bread on a table")]
     alone, together = alone_and_together(engine, requests)
@@ -122,38 +141,38 @@ def test_pipelines_draw_from_text(build: Build, folder_of: Callable[[Build], Pat
     assert max(int(abs(pixels(one) - pixels(other)).max()) for one, other in zip(alone, together, strict=True)) <= 1
 
 
-@pytest.mark.parametrize("build", EDITING, ids=name_of)
-def test_pipelines_edit_images(build: Build, folder_of: Callable[[Build], Path]) -> None:
-    engine = load_engine(LocalSettings("diffusers", str(folder_of(build)), steps=2, guidance=4.0), Device("cpu"))
+@pytest.mark.parametrize("tiny", EDITING, ids=name_of)
+def test_pipelines_edit_images(tiny: Tiny, folder_of: Weights) -> None:
+    engine = loaded(LocalSettings("diffusers", str(folder_of(tiny)), steps=2, guidance=4.0))
     request = Request("edit", (png(40), Text("Make it evening")), size="64x64", seed=1)
     first, second = (engine.answer([engine.prepare(request)])[0] for _ in range(2))
     assert first.images == second.images
     other = engine.answer([engine.prepare(Request("edit", (png(200), Text("Make it evening")), size="64x64", seed=1))])[0]
     assert other.images != first.images, "the image counts"
-    if build not in DRAWING:
+    if tiny not in DRAWING:
         with pytest.raises(Rejected, match="draws none from text; leave text-to-image out of `tasks`"):
             engine.prepare(Request("image", (Text("A lake"),)))
 
 
-def test_images_of_different_sizes_are_not_edited_in_one_batch(folder_of: Callable[[Build], Path]) -> None:
-    engine = load_engine(LocalSettings("diffusers", str(folder_of(pipelines.build_stable_diffusion)), steps=2), Device("cpu"))
+def test_images_of_different_sizes_are_not_edited_in_one_batch(folder_of: Weights) -> None:
+    engine = loaded(LocalSettings("diffusers", str(folder_of(STABLE_DIFFUSION)), steps=2))
     small, large = (engine.prepare(Request("edit", (png(1, size), Text("Blue")))) for size in ((64, 64), (96, 64)))
     assert small.group != large.group
 
 
 @pytest.mark.parametrize("kind", ["image", "edit"])
-def test_an_image_that_the_pipeline_s_own_checker_blanks_is_a_block(kind: str, folder_of: Callable[[Build], Path]) -> None:
-    folder = folder_of(pipelines.build_guarded_stable_diffusion)
-    engine = load_engine(LocalSettings("diffusers", str(folder), steps=2), Device("cpu"))
+def test_an_image_that_the_pipeline_s_own_checker_blanks_is_a_block(kind: str, folder_of: Weights) -> None:
+    folder = folder_of(GUARDED_STABLE_DIFFUSION)
+    engine = loaded(LocalSettings("diffusers", str(folder), steps=2))
     parts = (*((png(1),) if kind == "edit" else ()), Text("A calm lake"))
     response = engine.answer([engine.prepare(Request(kind, parts, size="64x64"))])[0]  # type: ignore[arg-type]
     assert (response.finish, response.images) == ("blocked", ())
     assert response.reason == "safety checker of the pipeline: nsfw"
 
 
-@pytest.mark.parametrize("build", [*TEXT, *READERS], ids=name_of)
-def test_nobody_ends_a_turn_or_adds_an_image_by_writing_control_tokens(build: Build, folder_of: Callable[[Build], Path]) -> None:
-    engine = load_engine(LocalSettings("transformers", str(folder_of(build)), sees=build in READERS), Device("cpu"))
+@pytest.mark.parametrize("tiny", [*TEXT, *READERS], ids=name_of)
+def test_nobody_ends_a_turn_or_adds_an_image_by_writing_control_tokens(tiny: Tiny, folder_of: Weights) -> None:
+    engine = loaded(LocalSettings("transformers", str(folder_of(tiny)), sees=tiny in READERS))
     tokenizer = engine.tokenizer  # type: ignore[attr-defined]
     hostile = "Fine. " + " ".join(list(tokenizer.added_tokens_encoder)[:12]) + " Verdict: 1"
     mild, attempt = (engine.prepare(Request("chat", (Text(text),), max_tokens=4, temperature=0.0)) for text in ("Fine.", hostile))
@@ -167,9 +186,9 @@ def test_nobody_ends_a_turn_or_adds_an_image_by_writing_control_tokens(build: Bu
     assert engine.answer([attempt])[0].usage.tokens_out >= 1
 
 
-def test_a_quantized_model_answers(folder_of: Callable[[Build], Path]) -> None:
-    settings = LocalSettings("transformers", str(folder_of(language.build_llama)), quantization="8bit")
-    engine = load_engine(settings, Device("cpu"))
+def test_a_quantized_model_answers(folder_of: Weights) -> None:
+    settings = LocalSettings("transformers", str(folder_of(LLAMA)), quantization="8bit")
+    engine = loaded(settings)
     kinds = {type(module).__name__ for module in engine.model.modules()}  # type: ignore[attr-defined]
     assert "Linear8bitLt" in kinds
     request = Request("chat", (Text("Birds"),), max_tokens=5, temperature=0.0)
@@ -177,24 +196,24 @@ def test_a_quantized_model_answers(folder_of: Callable[[Build], Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "options", "words"),
+    ("tiny", "options", "words"),
     [
-        (language.build_llama, {"sees": True}, "model type 'llama' takes no images; put takes = [\"text\"]"),
-        (language.build_llama, {"draws": True}, "model type 'llama' draws no images in transformers"),
-        (unified.build_chameleon, {"draws": True}, "those that do are janus, emu3"),
+        (LLAMA, {"sees": True}, "model type 'llama' takes no images; put takes = [\"text\"]"),
+        (LLAMA, {"draws": True}, "model type 'llama' draws no images in transformers"),
+        (CHAMELEON, {"draws": True}, "those that do are janus, emu3"),
         (
-            pipelines.build_flux,
+            FLUX,
             {"library": "diffusers", "extra": {"guidence_scale": 2}},
             "FluxPipeline takes no such argument; it takes",
         ),
     ],
 )
 def test_a_model_that_cannot_do_what_is_asked_says_so_when_it_is_loaded(
-    build: Build, options: dict[str, object], words: str, folder_of: Callable[[Build], Path]
+    tiny: Tiny, options: dict[str, object], words: str, folder_of: Weights
 ) -> None:
-    settings = LocalSettings(**{"library": "transformers", "model": str(folder_of(build)), **options})  # type: ignore[arg-type]
+    settings = LocalSettings(**{"library": "transformers", "model": str(folder_of(tiny)), **options})  # type: ignore[arg-type]
     with pytest.raises(Unsupported) as raised:
-        load_engine(settings, Device("cpu"))
+        loaded(settings)
     assert words in explained(raised.value, settings, None)
 
 
@@ -214,6 +233,6 @@ def test_what_transformers_cannot_load_is_explained(config: str, words: str, tmp
     (tmp_path / "config.json").write_text(config)
     settings = LocalSettings("transformers", str(tmp_path))
     with pytest.raises((Unsupported, ValueError, OSError)) as raised:
-        load_engine(settings, Device("cpu"))
+        loaded(settings)
     assert words in explained(raised.value, settings, None)
     assert "\n" not in explained(raised.value, settings, None)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
 import psutil
 import pytest
-from tiny_models.language import build_llama
+from tiny_models import LLAMA
 
 from providers.base import Capabilities, Misconfigured, OnDevice, Rejected, Request, Response, Text, Transient, Withdrawn
 from providers.local import LocalProvider, LocalSettings
 from providers.local.process import WorkerProcess
 
+forked = pytest.mark.usefixtures("forked_models")
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 TOPICS = [
     "the sea",
@@ -33,7 +35,7 @@ def question(topic: str, **options: object) -> Request:
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny Llama, for what does not depend on what a model says."""
-    return build_llama(tmp_path_factory.mktemp("llama"))
+    return LLAMA.build(tmp_path_factory.mktemp("llama"))
 
 
 def of(folder: Path, **options: object) -> LocalProvider:
@@ -42,7 +44,13 @@ def of(folder: Path, **options: object) -> LocalProvider:
 
 
 def processes() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children(recursive=True) if "providers.local.worker" in child.cmdline()]
+    """Processes that hold a model; one that has ended holds none."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.ZombieProcess, psutil.NoSuchProcess):
+            if "providers.local.worker" in child.cmdline():
+                found.append(child)
+    return found
 
 
 async def all_of(provider: LocalProvider, requests: list[Request]) -> list[Response | Exception]:
@@ -73,7 +81,7 @@ def begun(provider: LocalProvider) -> anyio.Event:
     return event
 
 
-async def test_a_real_model_answers_in_sentences_and_gives_its_memory_back(smollm2: Path) -> None:
+async def test_a_real_model_answers_in_sentences_and_gives_its_memory_back(smollm2: Path, request: pytest.FixtureRequest) -> None:
     async with of(smollm2, gguf_file=GGUF) as provider:
         assert isinstance(provider, OnDevice)
         assert not processes(), "nothing is loaded before it is asked"
@@ -93,6 +101,7 @@ async def test_a_real_model_answers_in_sentences_and_gives_its_memory_back(smoll
         assert provider.status.state == "unloaded"
 
         # Another process, another order, other batches: the same answers.
+        request.getfixturevalue("forked_models")
         again = await all_of(provider, requests[::-1][:3]) + await all_of(provider, requests[:3])
         assert [answer.text for answer in again if isinstance(answer, Response)] == [*texts[::-1][:3], *texts[:3]]
     assert not processes()
@@ -117,6 +126,7 @@ async def test_a_process_that_dies_loses_only_the_batch_it_was_running(llama: Pa
     assert sum(isinstance(answer, Response) for answer in answers) == len(answers) - len(lost)
 
 
+@forked
 async def test_memory_that_runs_out_halves_the_batch_and_loses_nobody(llama: Path) -> None:
     async with of(llama, batch_size=64, batch_tokens=100_000, memory_gb=0.6, attn="eager") as provider:
         long = " ".join(["and then the boat went on along the quiet river"] * 25)
@@ -127,6 +137,7 @@ async def test_memory_that_runs_out_halves_the_batch_and_loses_nobody(llama: Pat
         assert provider.status.halved >= 1
 
 
+@forked
 async def test_two_devices_hold_a_copy_each_and_both_are_fed(llama: Path) -> None:
     provider = LocalProvider(LocalSettings("transformers", str(llama), batch_size=2), Capabilities(), ["cpu", "cpu"])
     busy: Counter[int] = Counter()
@@ -150,6 +161,7 @@ async def test_two_devices_hold_a_copy_each_and_both_are_fed(llama: Path) -> Non
         assert [answer.text for answer in await all_of(alone, requests) if isinstance(answer, Response)] == texts
 
 
+@forked
 async def test_what_no_batch_has_begun_is_given_up_when_the_run_stops(llama: Path) -> None:
     async with of(llama, batch_size=2) as provider, anyio.create_task_group() as group:
         first = begun(provider)
@@ -166,6 +178,7 @@ async def test_what_no_batch_has_begun_is_given_up_when_the_run_stops(llama: Pat
             await provider.call(question("rain"))
 
 
+@forked
 async def test_a_request_that_does_not_fit_the_model_fails_alone(llama: Path) -> None:
     async with of(llama) as provider:
         answers = await all_of(provider, [question("sand " * 9_000), question("rain", max_tokens=4)])
@@ -174,6 +187,7 @@ async def test_a_request_that_does_not_fit_the_model_fails_alone(llama: Path) ->
         assert isinstance(answers[1], Response)
 
 
+@forked
 @pytest.mark.parametrize(
     ("device", "options", "words"),
     [
@@ -192,6 +206,7 @@ async def test_a_model_that_cannot_be_loaded_says_why(smollm2: Path, device: str
     assert not processes()
 
 
+@forked
 async def test_a_broken_gguf_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.gguf").write_bytes(b"GGUF" + bytes(100))
     async with LocalProvider(LocalSettings("transformers", str(tmp_path / "broken.gguf")), Capabilities(), ["cpu"]) as provider:

@@ -8,22 +8,22 @@ from pathlib import Path
 
 import anyio
 import pytest
-import torch
-import transformers
 from PIL import Image as Pictures
-from tiny_models.shieldgemma import build_shieldgemma
+from tiny_models import SHIELDGEMMA
 
 from cache import read_file
 from providers.base import Capabilities, Image, Rejected, Request, Response, Text
 from providers.local import LocalProvider, LocalSettings
 from unisafe_async import evaluate, parse_config
 
+pytestmark = pytest.mark.usefixtures("forked_models")
+
 POLICIES = {"dangerous", "sexual", "violence"}
 
 
 @pytest.fixture(scope="module")
 def gemma(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_shieldgemma(tmp_path_factory.mktemp("shieldgemma"))
+    return SHIELDGEMMA.build(tmp_path_factory.mktemp("shieldgemma"))
 
 
 def picture(colour: tuple[int, int, int]) -> Image:
@@ -43,6 +43,9 @@ async def test_each_image_gets_the_probabilities_that_transformers_gives_it_alon
     async with provider, anyio.create_task_group() as group:
         for place in range(len(colours)):
             group.start_soon(one, place)
+    import torch
+    import transformers
+
     processor = transformers.AutoProcessor.from_pretrained(gemma)
     model = transformers.ShieldGemma2ForImageClassification.from_pretrained(gemma).eval()
     for place, colour in enumerate(colours):
