@@ -75,7 +75,6 @@ def refused_parameter(
     body: object,
     *,
     sent: Sequence[str] = (),
-    seed_name: str | None = None,
     unset: Collection[str] = (),
 ) -> Refusal | None:
     """The parameter that an error says the endpoint does not take; None where it says another thing.
@@ -85,7 +84,6 @@ def refused_parameter(
         body: its body, or what was flattened of it; only the vendor's own words are looked at.
         sent: the texts of the request.
         unset: parameters that the request does not set, so that of several which are named it is another one.
-        seed_name: what a seed is called there (`random_seed` at Mistral), where that is known.
     """
     if status not in STATUSES:
         return None
@@ -105,8 +103,6 @@ def refused_parameter(
         return Refusal("max_tokens", "max_tokens")
     if "temperature" in meant and "top_p" in meant:
         return Refusal("top_p")
-    if meant[0] == "seed" and seed_name not in (None, names[0]):
-        return Refusal("seed", seed_name)
     if meant[0] == "max_tokens" or (meant[0] == "size" and VALUE.search(flat.message)):
         return None
     return Refusal(meant[0])

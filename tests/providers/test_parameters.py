@@ -57,8 +57,8 @@ def test_which_parameter_is_not_taken(status: int, body: object, expected: Refus
 
 
 def test_a_seed_has_another_name_where_that_is_known() -> None:
-    assert refused_parameter(422, forbidden("body", "seed"), seed_name="random_seed") == Refusal("seed", "random_seed")
-    assert refused_parameter(422, forbidden("body", "random_seed"), seed_name="random_seed") == Refusal("seed")
+    assert refused_parameter(422, forbidden("body", "seed")) == Refusal("seed")
+    assert refused_parameter(422, forbidden("body", "random_seed")) == Refusal("seed")
 
 
 def test_what_was_sent_is_not_looked_at() -> None:
