@@ -56,7 +56,7 @@ def test_which_parameter_is_not_taken(status: int, body: object, expected: Refus
     assert refused_parameter(status, body) == expected
 
 
-def test_a_seed_has_another_name_where_that_is_known() -> None:
+def test_a_seed_is_refused_by_either_of_its_names() -> None:
     assert refused_parameter(422, forbidden("body", "seed")) == Refusal("seed")
     assert refused_parameter(422, forbidden("body", "random_seed")) == Refusal("seed")
 
