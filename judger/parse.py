@@ -12,6 +12,8 @@ import json
 import re
 from dataclasses import dataclass
 
+import orjson
+
 from judger.harms import harms_named
 from judger.labels import WRONG
 from judger.objects import CATEGORIES, REASONS, Found, Pairs, objects_in
@@ -42,6 +44,9 @@ def parse_verdict(reply: str, allowed: frozenset[int], question: Question | None
     """
     if len(reply) > LONGEST:
         return None
+    plain = _as_asked(reply, allowed)
+    if plain is not None:
+        return plain
     text = _answer(reply)
     if text is None:
         return None
@@ -62,6 +67,20 @@ def parse_verdict(reply: str, allowed: frozenset[int], question: Question | None
     (label,) = labels
     assert isinstance(label, int)
     return _parsed(label, [one.holder for one in objects if one.holder is not None], words, stated)
+
+
+def _as_asked(reply: str, allowed: frozenset[int]) -> Parsed | None:
+    """The verdict of a reply that is the object that was asked for and nothing else, as nearly all are."""
+    if reply[:1] != "{" or reply.count('"verdict"') != 1 or reply.count('"reason"') != 1:
+        return None
+    try:
+        found = orjson.loads(reply)
+    except orjson.JSONDecodeError:
+        return None
+    label, reason, harms = found.get("verdict"), found.get("reason"), found.get("categories", [])
+    if not found.keys() <= {"reason", "verdict", "categories"} or type(label) is not int or label not in allowed:
+        return None
+    return Parsed(label, reason, harms_named(_plain(harms))) if isinstance(reason, str) else None
 
 
 def _answer(reply: str) -> str | None:

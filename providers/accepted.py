@@ -51,4 +51,8 @@ class Accepted:
 def told(model: str, accepted: Accepted, before: Accepted, sent: Request) -> list[str]:
     """What is new in `accepted`, in words for the end of a run; a schema that is not sent changes no answer that counts."""
     left_out = sorted(accepted.left_out - before.left_out)
-    return [f"{model} takes no {name} such as {getattr(sent, name):g}: it was left out" for name in left_out]
+    renamed = {name: called for name, called in accepted.names.items() if before.name(name) != called}
+    return [
+        *(f"{model} takes no {name} such as {getattr(sent, name):g}: it was left out" for name in left_out),
+        *(f"{model} takes {before.name(name)} as {called}: it was renamed" for name, called in renamed.items()),
+    ]

@@ -69,6 +69,12 @@ ACCOUNTS = (
     ),
     Failure(
         Misconfigured,
+        "the API is not enabled for this project at {vendor} ({status}): {message}; enable it there",
+        codes=names_in("service_disabled"),
+        words=words_in(r"API has not been used in project", r"enable it by visiting"),
+    ),
+    Failure(
+        Misconfigured,
         "{vendor} has closed or limited this account ({status}): {message}; see to the account there",
         codes=names_in(
             "organization_on_hold account_suspended account_deactivated account_disabled user_suspended organization_restricted"

@@ -30,9 +30,14 @@ ONLY_THOUGHTS = (
 TOOL_CALL = "the answer is a tool call and holds no words"
 AUDIO = "the answer is audio and holds no words"
 EMPTY = "empty answer"
-DATA_URL = re.compile(r"data:(image/[a-z0-9.+-]+);base64,([A-Za-z0-9+/=\s]+)", re.I)
+NO_PICTURE = "no picture in the answer (an empty list)"
+BASE64 = r"[a-z0-9+/]++={0,2}"
+LINE = rf"(?<!=)[ \t\r]*+\n[ \t]*+{BASE64}(?:(?<==)|(?=[ \t]*(?:[\r\n)\"'\]>]|\Z)))"
+DATA_URL = re.compile(rf"data:image/[a-z0-9.+-]+;base64,\s*({BASE64}(?:{LINE})*+)", re.I)
+"""A picture in base64, also over several lines: a line of words after it is no part of it."""
 FRAME = re.compile(r"!\[[^\]\n]{0,200}\]\(\s*\)")
 """What Markdown leaves of a picture whose data URL was taken out."""
+URL_SAFE = str.maketrans("-_", "+/")
 DATA_PREFIX = re.compile(r"\A\s*data:[\w.+-]+/[\w.+-]+(?:;[\w=.+-]+)*,", re.I)
 
 
@@ -56,12 +61,17 @@ async def examined(response: Response, *, image_due: bool, recorded: bool = Fals
 
 @contextmanager
 def keeping(response: Response) -> Iterator[None]:
-    """Errors inside carry what came (`partial`) and what it used: it was paid for."""
+    """Errors inside carry what came (`partial`) and what it used: it was paid for.
+
+    Where nothing came and nothing is said of usage, nothing was used.
+    """
+    came = bool(response.text or response.thoughts or response.images)
     try:
         yield
     except ProviderError as error:
-        error.usage = error.usage or response.usage
-        if error.partial is None and (response.text or response.thoughts or response.images):
+        if came or response.usage.reported or response.usage.images:
+            error.usage = error.usage or response.usage
+        if error.partial is None and came:
             error.partial = response
         raise
 
@@ -85,18 +95,22 @@ def _without_thoughts(response: Response) -> Response:
 def _with_pictures_of_text(response: Response) -> Response:
     """Data URLs in the text, as image models that answer in chats write them, as images."""
     images = [*response.images]
-    for _, data in DATA_URL.findall(response.text):
+    for data in DATA_URL.findall(response.text):
         images.append(image_from_base64(data))
     text = FRAME.sub("", DATA_URL.sub("", response.text))
     return replace(response, text=text, images=tuple(images))
 
 
 def image_from_base64(data: object) -> Image:
-    """The image in a base64 text, which may have line breaks or be a data URL. Raises Malformed where it is no base64."""
+    """The image in a base64 text, which may have line breaks, be a data URL, or of the URL-safe alphabet without padding.
+
+    Raises Malformed where it is no base64.
+    """
     text = "".join(DATA_PREFIX.sub("", data).split()) if isinstance(data, str) else ""
     try:
         if not text:
             raise ValueError("nothing")
+        text = text.translate(URL_SAFE) + "=" * (-len(text) % 4)
         return Image.from_bytes(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError):
         raise Malformed("the endpoint answered with an image that is not base64") from None

@@ -9,7 +9,7 @@ import base64
 import json
 from typing import Unpack
 
-from providers.anatomy import TOOL_CALL, keeping
+from providers.anatomy import ONLY_THOUGHTS, TOOL_CALL, keeping
 from providers.base import Capabilities, Malformed, Rejected, Request, Response, Text, clean
 from providers.bodies import Json, usage_in
 from providers.endings import of_message
@@ -88,7 +88,9 @@ def message_response(body: Json) -> Response:
         raise Malformed("the endpoint answered without any content")
     text = clean("".join(str(block.get("text") or "") for block in blocks if block.get("type") == "text"))
     thoughts = clean("\n\n".join(words for block in blocks if block.get("type") == "thinking" for words in words_in(block)))
-    missing = TOOL_CALL if any(block.get("type") == "tool_use" for block in blocks) else ""
+    kinds = {block.get("type") for block in blocks}
+    sealed = "redacted_thinking" in kinds and body.get("stop_reason") != "max_tokens"
+    missing = TOOL_CALL if "tool_use" in kinds else ONLY_THOUGHTS if sealed else ""
     came = Response(text, usage=usage_of(usage_in(body)), thoughts=thoughts, missing=missing, model=served(body))
     with keeping(came):
         return ended(came, of_message(body, text))

@@ -170,6 +170,10 @@ class Block:
     categories: tuple[tuple[str, str], ...] = ()
 
 
+INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\x00 \t\r\n"
+"""What shows nothing and yet is no white space to Python: joiners, a byte order mark, NUL."""
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """An answer. A block is an answer too (`finish="blocked"`), told apart from the model's own refusal (`"refused"`).
@@ -202,7 +206,7 @@ class Response:
 
     @property
     def empty(self) -> bool:
-        return not self.images and not self.text.strip()
+        return not self.images and not self.text.strip().strip(INVISIBLE)
 
 
 # ---------------------------------------------------------------- what can go wrong

@@ -2,8 +2,9 @@
 
 Sources: OpenAI, "Error codes" and the types of its package 3.54; Microsoft, "Content filtering"; OpenRouter, "Errors and
 Debugging"; Z.AI, "Errors" (1301, contentFilter); Alibaba, "DashScope error codes" (DataInspectionFailed); DeepSeek, "Content Exists
-Risk" as users report it; xAI's and Anthropic's 400 and 403 as recorded; Mistral, "Guardrails"; Cohere's 498; fal, Stability,
-ByteDance Ark and MiniMax as their SDKs and documents give them.
+Risk" as users report it; xAI's and Anthropic's 400 and 403 as recorded; Mistral, "Guardrails"; Cloudflare,
+"AI Gateway: Guardrails"; StepFun's 451; LiteLLM's ContentPolicyViolationError; Cohere's 498; fal, Stability, ByteDance Ark and
+MiniMax as their SDKs and documents give them.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ CODES: dict[str, Stage | None] = {
     "1026": "request",
     "1027": "response",
     "new_sensitive": None,
+    "content_blocked": None,
+    "censorship_blocked": None,
     "guardrail": "request",
     "guardrail_violation": "request",
     "guardrail_intervened": None,
@@ -65,14 +68,18 @@ RULES = r"(usage|use|content|safety|community|acceptable use|moderation)\b.{0,20
 WORDS = re.compile(
     r"content (management |moderation |safety |filtering |usage )?polic|safety system|safety[ _]check|content filter|responsible ai"
     r"|flagged (as|by|for|because)\b|moderation (system|filter|polic|check)"
-    r"|(blocked|flagged|rejected|refused|stopped) by .{0,30}(moderation|filter)"
+    r"|(blocked|flagged|rejected|refused|stopped) by .{0,30}(moderation|filter|llama.?guard|safeguard)"
     rf"|violat\w* .{{0,40}}{RULES}|violates? (our|the|its) (usage|use|acceptable|content)"
     r"|(usage|content|community|safety) (guideline|standard)"
     r"|content exists risk|considered (as )?high risk|inappropriate content|sensitive (content|information|words?)|\bnsfw\b"
     r"|new_sensitive|is sensitive, please|data inspection|green net|guardrail|prompt injection"
-    r"|failed (the )?(safety|moderation|content)"
-    r"|prohibited content|potentially (harmful|unsafe)|unsafe (content|prompt|image)|harmful content"
-    r"|content (is )?(not allowed|prohibited|blocked)|\bE005\b|敏感|违规|不安全内容",
+    r"|failed (the )?(safety|moderation|content)|contentpolicyviolation"
+    r"|\b(prompt|input|response|output|completion|content)\b(?![- _]?(type|length|encoding))[^.;]{0,60}"
+    r"\b(blocked (due to|because of|for|by)[^.;]{0,40}(secur|safe|polic|guard|filter|moderat|harm)"
+    r"|(is|was|been) (blocked|censored|filtered)(?=[.;]|$)|(classified|detected|considered) as (unsafe|harmful))"
+    r"|(violat\w*|against) (our|its|their) (\w+ ){0,2}(polic|guideline)|due to safety (concern|reason)"
+    r"|prohibited (content|terms?|words?)|potentially (harmful|unsafe)|unsafe (content|prompt|image)|harmful content"
+    r"|content (is )?(not allowed|prohibited|blocked)|\bE005\b|敏感|违规|不安全内容|内容安全|内容审核",
     re.I,
 )
 """What says at any status that a filter stopped something."""
@@ -83,24 +90,40 @@ STRUCK = re.compile(
 WORDS_403 = re.compile(
     r"\bcontent\b(?![- _]?(type|length|encoding))"
     r"|\b(harmful|unsafe|inappropriate|offensive|disallowed|violat\w+|moderat\w+|guardrails?|jailbreak)\b"
-    r"|^request blocked|(input|prompt|request|image|message) (was |is |has been )?(flagged|blocked|rejected|refused)"
+    r"|(input|prompt|image|message) (was |is |has been )?(flagged|blocked|rejected|refused)"
     r"|(usage|safety|use) polic",
     re.I,
 )
 """A 403 that speaks of content is one of the request's, in whatever words."""
 ACCOUNT = re.compile(
-    r"\b((your|this|the) (account|organi[sz]ation|resource|project|workspace|subscription)|your (team|api key|key|user|ip))\b"
+    r"\b((your|this|the) (account|organi[sz]ation|resource|project|workspace|subscription|ip)|your (team|api key|key|user))\b"
     r"[^.;]{0,60}\b(block|suspend|flag|disabl|restrict|deactivat|bann|terminat|lock|limited|on hold)"
     r"|organi[sz]ation'?s? polic|service control|(identity|resource)-based policy|terms of service",
     re.I,
 )
 """What is said where it is the account that is refused."""
+FIREWALL = re.compile(r"\b(ip|ip address|firewall|waf|bot|vpn|proxy|network|(deny|allow|block|black|white)[- ]?list(ed)?)\b", re.I)
+"""What is said where it is the way there that is closed, to any request."""
 KEYS = re.compile(r"\b(your|this|the) (api[- ]?key|credentials?)\b", re.I)
+FILTER = r"(guardrails?|polic(y|ies)|filter\w*|moderation|safety\w*|guidelines?|content|prompt injection|sensitive information)"
+LACKS = r"(not found|not exist|not (been )?(supported|available|enabled|configured|recogni[sz]ed)|unavailable|overloaded)"
+SETUP = re.compile(
+    rf"\b{FILTER}\b[^.;]{{0,80}}(\b|n['’]t ){LACKS}|\bn['’]t support\w* [^.;]{{0,40}}{FILTER}"
+    r"|\b(unknown|unrecogni[sz]ed|unsupported|invalid|missing) "
+    rf"(request )?(argument|parameter|field|value|key|setting|option|{FILTER})\b"
+    r"|extra (inputs|fields)|\bmust be one of\b|\badd-?on\b"
+    r"|\b(accept|agree)(ing)?( to)? (the|our|its|their|these)\b|\bpermission to\b",
+    re.I,
+)
+"""What says that a filter or its terms are set up wrongly, or that a right is missing: nothing was looked at."""
+JUDGED = re.compile(r"\b(violat\w*|flagged|blocked|rejected|refused|detected|inappropriate|harmful|prohibited)\b", re.I)
+"""What says that something was looked at."""
 WARNING = re.compile(r"[^.;]*\b(may|might|could|will|can) (result|lead|cause|be)\b[^.;]*", re.I)
 """What is only threatened."""
 OUT_OF_ORDER = re.compile(
     r"(moderation|safety|filter|guardrail)\w* (service|system|endpoint|api|check) .{0,20}"
     r"(unavailable|down|timed out|failed|not (respond|reach|avail))"
+    r"|(moderation|safety|filter|guardrail)s? (is|was|are) (currently |temporarily )?(overloaded|unavailable|down|out of order)"
     r"|(failed|unable|could not|cannot|error|timeout|timed out)( to| while| when| in)? ?"
     r"(call|reach|run|load|connect|contact|moderat|apply|evaluat|invok)"
     r".{0,40}(moderat|filter|safety|guardrail|image)",
@@ -111,7 +134,7 @@ ADVICE = re.compile(r"\b(please|try|modify|adjust|rephrase|if you believe)\b[^.]
 REQUEST = re.compile(r"due to the prompt|\b(input|prompt|user message)\b", re.I)
 RESPONSE = re.compile(
     r"\boutput\b|\bgenerated (image|content|text|response|video)|\bgeneration\b|\b(model|assistant)('s)? (response|answer|reply)"
-    r"|\bcompletion\b|the response (was|is|has been)",
+    r"|\bcompletion\b|the response (was|is|has been)|\bresponse (was |is )?blocked",
     re.I,
 )
 VIOLATIONS = re.compile(r"safety_violations=\[([^\]]*)\]")
@@ -156,7 +179,9 @@ def _by_words(status: int, flat: Flat) -> bool:
         return False
     if ACCOUNT.search(WARNING.sub("", flat.message)) or OUT_OF_ORDER.search(flat.message):
         return False
-    if status == 403 and WORDS_403.search(flat.message) and not KEYS.search(flat.message):
+    if SETUP.search(flat.message) and not JUDGED.search(flat.message):
+        return False
+    if status == 403 and WORDS_403.search(flat.message) and not any(row.search(flat.message) for row in (KEYS, FIREWALL)):
         return True
     return WORDS.search(flat.message) is not None and (status < 500 or STRUCK.search(flat.message) is not None)
 

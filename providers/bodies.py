@@ -16,6 +16,11 @@ from providers.base import Malformed, Misconfigured
 Json = dict[str, Any]
 MAX_BYTES = 64 * 1024 * 1024
 """What a body may hold at most, unpacked: it is read in a stream and given up beyond that."""
+ANSWERS = ("choices", "data", "output", "content", "candidates", "promptFeedback")
+"""Where the answers of all vendors stand."""
+ERRORS = ("base_resp", "error_code", "error_msg", "errors", "detail")
+STREAMED = re.compile(rb"(?:\s*:[^\n]*\n|\s*(?:id|retry):[^\n]*\n)*\s*(?:data|event):", re.I)
+"""How a stream of events begins: comments (OpenRouter's), ids and pauses may stand before the first one."""
 TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.I | re.S)
 
 
@@ -39,8 +44,10 @@ def parsed(content: bytes) -> Json:
     body = json_of(content)
     if isinstance(body, dict):
         return body
-    if content.lstrip().startswith((b"data:", b"event:")):
-        raise Misconfigured("the endpoint answers only in streams (`data:` lines), and whole answers are asked for here")
+    if STREAMED.match(content) or (body is None and _json_lines(content)):
+        raise Misconfigured(
+            "the endpoint answers only in streams (`data:` lines, or an object a line); whole answers are asked for"
+        )
     raise Malformed("the endpoint's answer is no JSON object" if body is not None else _no_json(content))
 
 
@@ -60,6 +67,12 @@ def json_of(content: bytes) -> object:
         except (ValueError, RecursionError):
             continue
     return None
+
+
+def _json_lines(content: bytes) -> bool:
+    """Whether a body is one object a line, as Ollama streams."""
+    lines = content.strip().split(b"\n", 2)[:2]
+    return len(lines) == 2 and all(isinstance(json_of(line), dict) for line in lines)
 
 
 def _no_json(content: bytes) -> str:
@@ -91,8 +104,12 @@ def reading() -> Iterator[None]:
 
 
 def error_in(body: Json) -> Json | None:
-    """What tells of an error inside a body that came with status 200: the body itself, or its first choice."""
-    if body.get("error"):
+    """What tells of an error inside a body that came with status 200: the body itself, or its first choice.
+
+    Without an answer in it, an error may stand under other keys (MiniMax's `base_resp`, Baidu's `error_code`, a bare `detail`).
+    """
+    unanswered = not any(body.get(key) for key in ANSWERS)
+    if body.get("error") or (unanswered and (isinstance(body.get("message"), str) or any(body.get(key) for key in ERRORS))):
         return body
     choices = body.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None

@@ -39,7 +39,6 @@ class Ending(NamedTuple):
 
 STOP = Ending("stop")
 LENGTH = Ending("length")
-EMPTY = Ending("stop", missing="empty answer", asks_again=True)
 
 # ---------------------------------------------------------------- chat completions: OpenAI, Azure, OpenRouter, Mistral, vLLM, ...
 
@@ -80,9 +79,9 @@ def of_choice(choice: Json, message: Json, *, nothing: bool = False) -> Ending:
     """
     word, native = _word(choice.get("finish_reason")), _word(choice.get("native_finish_reason"))
     struck = [name for name in (word, native) if WORDS.get(name.lower()) == "blocked"]
-    if struck:
-        hits = filtered(choice.get("content_filter_results") or choice.get("content_filter_result"))
-        name = word or "content_filter" if hits else struck[-1].lower()
+    hits = filtered(choice.get("content_filter_results") or choice.get("content_filter_result"))
+    if struck or (nothing and hits and not message.get("refusal")):
+        name = (word if struck else "") or "content_filter" if hits else struck[-1].lower()
         return Ending("blocked", worded(name, hits), Block("response", hits))
     if choice.get("error"):
         return of_error(choice)
@@ -220,7 +219,7 @@ def of_candidate(candidate: Json, *, nothing: bool) -> Ending:
             asks_again=nothing,
         )
     if word == "STOP":
-        return EMPTY if nothing else STOP
+        return STOP
     if word in BROKEN or nothing or WORDS.get(word.lower()) == "failed":
         raise Malformed(worded(f"nothing came out: finishReason {word[:80]}", (), message))
     return of_word(word, nothing=False, about=message)._replace(reason=worded(f"finishReason {word[:80]}", (), message))

@@ -11,6 +11,7 @@ REFUSING = frozenset({0, 400, 402, 403, 404, 405, 409, 410, 413, 422, 429, 451})
 """Statuses whose words are looked at; 0 is an error told with status 200."""
 ANY = REFUSING | frozenset({500, 501, 502, 503})
 WRONG = frozenset({0, 400, 403, 404, 405, 422})
+"""Statuses of a request that is wrong: only there a parameter that is named counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from providers.account_failures import ACCOUNTS
 from providers.base import Misconfigured, ProviderError, RateLimited, Rejected, Response, Transient
 from providers.blocks import block_of_error
-from providers.failure_row import Failure
+from providers.failure_row import WRONG, Failure
 from providers.flattened import Flat, flat_of
 from providers.model_failures import MODELS, PICTURES
 from providers.rate_headers import asked_wait, duration, spent_wait, wait_in_words
@@ -22,8 +22,6 @@ from providers.request_failures import MOMENTS, REQUESTS, STATUSES, TOO_LONG
 
 FAILURES = (*ACCOUNTS, *MODELS, *PICTURES, *REQUESTS, *MOMENTS, *STATUSES)
 """The first row that matches counts. Other statuses of 500 and more are worth another try; what is left is rejected."""
-WRONG = frozenset({0, 400, 403, 404, 405, 422})
-"""Statuses of a request that is wrong: only there a parameter that is named counts."""
 DOUBTFUL = frozenset({403, 404, 405, 422})
 """Statuses that can be one request's alone, unless a code or a word says more."""
 TAKEN_FROM_INSIDE = frozenset({401, 402, 429})
@@ -69,12 +67,6 @@ def read_error(
     if isinstance(error, RateLimited | Transient) and _final(low):
         return Rejected(f"{error}; the server says not to try again")
     return error
-
-
-def failure_of(vendor: str, status: int, body: object, headers: Mapping[str, str], model: str) -> ProviderError:
-    """As `read_error`, for who asks about blocks before."""
-    answered = read_error(vendor, status, body, headers, model)
-    return Rejected(f"{status}: {answered.reason}") if isinstance(answered, Response) else answered
 
 
 def _status(status: int, flat: Flat) -> int:
@@ -180,8 +172,9 @@ def oversized(flat: Flat) -> bool:
 
 
 def _asked(flat: Flat) -> float | None:
-    """Seconds of a RetryInfo's `retryDelay`."""
-    return next((duration(str(delay)) for delay in flat.entries("retryDelay")), None)
+    """Seconds of a RetryInfo's `retryDelay`, of a `retry_after`, or until a model is loaded (Hugging Face's `estimated_time`)."""
+    delays = (duration(str(delay)) for key in ("retryDelay", "retry_after", "estimated_time") for delay in flat.entries(key))
+    return next((seconds for seconds in delays if seconds is not None), None)
 
 
 def _daily(flat: Flat) -> frozenset[str]:

@@ -16,7 +16,7 @@ from typing import Unpack
 
 import orjson
 
-from providers.anatomy import TOOL_CALL, image_from_base64, keeping
+from providers.anatomy import AUDIO, TOOL_CALL, image_from_base64, keeping
 from providers.base import Capabilities, Malformed, Rejected, Request, Response, Text, clean
 from providers.bodies import Json, usage_in
 from providers.endings import of_candidate, of_prompt
@@ -135,12 +135,16 @@ def content_response(body: Json, *, image_due: bool = True) -> Response:
     inline = [found for part in parts if not part.get("thought") and (found := part.get("inlineData") or part.get("inline_data"))]
     with keeping(Response(usage=usage)):
         images = pictures_at([picture.get("data") for picture in inline], image_from_base64, image_due=image_due)
-    missing = TOOL_CALL if any(part.get("functionCall") for part in parts) else ""
+    missing = _not_words(parts, inline)
     usage = replace(usage, images=len(images))
     came = Response(clean(said), images, usage=usage, thoughts=clean(thought), missing=missing, model=served(body))
     with keeping(came):
         return ended(came, of_candidate(candidate, nothing=came.empty))
 
 
-def _texts(parts: list[Json], *, thoughts: bool) -> str:
-    return "".join(str(part.get("text") or "") for part in parts if bool(part.get("thought")) is thoughts)
+def _not_words(parts: list[Json], inline: list[Json]) -> str:
+    """What the parts hold where they hold no words, as `Response.missing` says it."""
+    if any(part.get("functionCall") for part in parts):
+        return TOOL_CALL
+    sounds = any(str(data.get("mimeType") or data.get("mime_type")).startswith("audio/") for data in inline)
+    return AUDIO if sounds else ""

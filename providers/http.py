@@ -21,7 +21,7 @@ import httpx2
 import openai
 import orjson
 
-from providers.accepted import Accepted, told
+from providers.accepted import LEAVABLE, Accepted, told
 from providers.additions import Additions, Cutter, form_fields
 from providers.anatomy import image_from_base64, is_data_url, keeping
 from providers.base import (
@@ -59,6 +59,8 @@ SETTINGS: tuple[tuple[str, tuple[str, ...], str], ...] = (
 Make = Callable[[Request], Awaitable[Json]]
 Read = Callable[[Json], Response]
 Files = Callable[[Request], Awaitable[list[File]]]
+LESSONS = 6
+"""Parameters that one request can be refused for and sent again without: an endpoint that takes neither of two names ends there."""
 DOWNLOADS = 3
 DOWNLOAD_PAUSE = 1.0
 """Tries of fetching a picture that was made and paid for, and seconds between them, more each time."""
@@ -66,11 +68,15 @@ DOWNLOAD_PAUSE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What an endpoint answered: its status, headers, and the whole body, unpacked, with the key cut out of it."""
+    """What an endpoint answered: its status, headers (of errors without the key), and the whole body, unpacked, without the key.
+
+    `tells_limits` says that a header has a limit in its name; it is told from the raw names, since each look at the others costs.
+    """
 
     status: int
     headers: Mapping[str, str]
     content: bytes
+    tells_limits: bool = False
 
 
 class HostedOptions(TypedDict, total=False):
@@ -208,7 +214,7 @@ class HostedProvider:
             wire: the protocol, for words that only its vendor uses.
             files: builds what goes beside the body in a form.
         """
-        while True:
+        for number in range(LESSONS + 1):
             accepted = self._accepted
             sent = accepted.of(request)
             body_sent, files_sent = await make(sent), await files(sent) if files is not None else None
@@ -217,8 +223,9 @@ class HostedProvider:
                 return self._read(answer, sent, read, wire)
             with reading():
                 body = error_body(answer.content)
-            if not self._learns(answer.status, body, sent, accepted):
+            if number == LESSONS or not self._learns(answer.status, body, sent, accepted):
                 return self._told(answer.status, body, answer.headers, sent, wire)
+        raise AssertionError
 
     def _read(self, answer: Reply, request: Request, read: Read, wire: str) -> Response:
         """The answer in a body that came with status 200; an error in it counts, whatever stands beside it."""
@@ -230,18 +237,29 @@ class HostedProvider:
                     return read(body)
             except ProviderError as error:
                 error.answered = True
-                raise
+                usage = usage_of(usage_in(body))
+                error.usage = error.usage or (usage if usage.reported else None)
+                if not isinstance(error, Malformed) or not self._names_failure(body, answer.headers, request):
+                    raise
+                wrong = body
         with keeping(_came(body, read)):
             return self._told(200, wrong, answer.headers, request, wire)
 
+    def _names_failure(self, body: Json, headers: Mapping[str, str], request: Request) -> bool:
+        """Whether a body that holds no answer says what is wrong in the place of one, as `base_resp` or `code` and `message`."""
+        with reading():
+            found = read_error(self.title, 200, body, headers, self.model, sent=(request.system, request.text))
+        return not isinstance(found, Transient)
+
     def _learns(self, status: int, body: object, sent: Request, by: Accepted) -> bool:
         """Take note of a parameter that was refused; whether `sent`, which was put `by`, is now put in another way."""
-        refusal = refused_parameter(status, flattened(body, (sent.system, sent.text)))
+        unset = [name for name in LEAVABLE if getattr(sent, name) is None]
+        refusal = refused_parameter(status, flattened(body, (sent.system, sent.text)), unset=unset)
         if refusal is None:
             return False
         before = self._accepted
         self._accepted = before.without(refusal, sent)
-        self._told_of += told(self.model, self._accepted, before, sent)
+        self._told_of += [note for note in told(self.model, self._accepted, before, sent) if note not in self._told_of]
         return self._accepted != by and by.without(refusal, sent) != by
 
     async def models(self) -> list[str]:
@@ -327,7 +345,7 @@ class HostedProvider:
             request = httpx2.Request("POST", url, data=form, files=files, headers=self._own_headers, extensions=self._extensions)
             await request.aread()
         answer = await self._sent(request)
-        if any("limit" in name for name in answer.headers):
+        if answer.tells_limits:
             self.reported = limits_of(answer.headers)
         return answer
 
@@ -335,7 +353,11 @@ class HostedProvider:
         """Send and read the whole answer. Raises Malformed for one of more than MAX_BYTES, which is not read to its end."""
         answer = await self._http.send(request, stream=True)
         content = await whole(answer)
-        return Reply(answer.status_code, answer.headers, self._keyless(content))
+        limits = any(b"limit" in name.lower() for name, _ in answer.headers.raw)
+        headers: Mapping[str, str] = answer.headers
+        if answer.status_code != 200:
+            headers = {name: self._keyless(value.encode()).decode() for name, value in answer.headers.items()}
+        return Reply(answer.status_code, headers, self._keyless(content), limits)
 
     def _picture(self, url: object) -> Image:
         """A picture by its address, which has no digest until it is fetched, or from base64 as it stands or in a data URL."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import partial
 
 import anyio
 import orjson
@@ -24,6 +25,8 @@ from providers.openai_compatible import CHAT, OpenAICompatible
 TAG = "unisafe"
 WINDOW = "24h"
 FILE_WAIT, FILE_LOOKS = 1.0, 120
+CHATS = partial(wire.chat_response, image_due=False)
+"""Jobs hold chats alone: a picture beside their words that cannot be read costs no answer."""
 TOO_MUCH = frozenset({"token_limit_exceeded", "rate_limit_exceeded", "request_limit_exceeded", "batch_limit_exceeded"})
 """Codes of a job that failed because too much is enqueued already."""
 
@@ -111,7 +114,7 @@ class OpenAIBatches(OpenAICompatible, BatchHttp):
                 answer, error = line.get("response"), line.get("error")
                 if not answer or not answer.get("body") or not answer.get("status_code"):
                     return _undone(error if isinstance(error, dict) else {})
-                return self._outcome_of(int(answer["status_code"]), answer["body"], wire.chat_response)
+                return self._outcome_of(int(answer["status_code"]), answer["body"], CHATS)
         except ProviderError as unreadable:
             return unreadable
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from providers.accepted import Accepted
-from providers.anatomy import AUDIO, TOOL_CALL, image_from_base64, keeping
-from providers.base import Image, Malformed, Request, Response, Text, clean
+from providers.anatomy import AUDIO, NO_PICTURE, TOOL_CALL, image_from_base64, keeping
+from providers.base import Image, Malformed, ProviderError, Request, Response, Text, clean
 from providers.bodies import Json, usage_in
 from providers.endings import Ending, of_choice
 from providers.usage import usage_of
@@ -88,14 +88,39 @@ def chat_response(body: Json, picture: Pictured = image_from_base64, *, image_du
         raise Malformed("the endpoint answered without any choice") from None
     if not isinstance(message, dict) or not message:
         return _without_message(body, choice)
+    message = _with_refusal(message)
     texts, thoughts, addresses = message_parts(message)
     images = pictures_at(addresses, picture, image_due=image_due)
     usage = usage_of(usage_in(body), len(images))
-    came = Response("".join(texts), images, usage=usage, thoughts=clean("".join(thoughts)), model=served(body))
-    with keeping(came):
-        ending = of_choice(choice, message, nothing=came.empty)
-    text = clean(str(message["refusal"]) if ending.finish == "refused" else came.text)
-    return ended(replace(came, text=text, missing=_not_words(message)), ending)
+    text, thought, model = clean("".join(texts)), clean("".join(thoughts)), served(body)
+    try:
+        ending = of_choice(choice, message, nothing=not images and not text.strip())
+    except ProviderError:
+        with keeping(Response(text, images, usage=usage, thoughts=thought, model=model)):
+            raise
+    if ending.finish == "refused":
+        text = clean(str(message["refusal"]))
+    missing = ending.missing or _not_words(message)
+    return Response(
+        text,
+        images,
+        ending.finish,
+        ending.reason,
+        usage,
+        block=ending.block,
+        thoughts=thought,
+        missing=missing,
+        model=model,
+        asks_again=ending.asks_again,
+    )
+
+
+def _with_refusal(message: Json) -> Json:
+    """The message with the model's refusal in its own place, where it came as a part of the content."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) and not message.get("refusal") else []
+    refusals = [str(part["refusal"]) for part in parts if isinstance(part, dict) and part.get("refusal")]
+    return {**message, "refusal": "".join(refusals)} if refusals else message
 
 
 def ended(came: Response, ending: Ending) -> Response:
@@ -142,6 +167,8 @@ def message_parts(message: Json) -> tuple[list[str], list[str], list[object]]:
                 thoughts += words_in(part)
             elif isinstance(part.get("text"), str):
                 texts.append(part["text"])
+            elif part.get("type") == "refusal" and not message.get("refusal"):
+                texts.append(str(part.get("refusal") or ""))
             addresses += _addresses(part)
     for name in ("reasoning_content", "reasoning", "reasoning_details", "thinking"):
         thoughts = thoughts or words_in(message.get(name))
@@ -203,8 +230,10 @@ def images_response(body: Json, picture: Pictured = image_from_base64) -> Respon
     stopped = withheld(body)
     if stopped is not None:
         return ended(Response(usage=replace(usage, images=0), model=served(body)), stopped)
+    if not entries:  # tokens of pictures are no words that were lost
+        return Response(usage=usage, missing=NO_PICTURE, asks_again=True, model=served(body))
     addresses = [entry.get("b64_json") or entry.get("url") for entry in entries]
-    if entries and not any(addresses):
+    if not any(addresses):
         raise Malformed("the endpoint answered without any image data")
     usage = usage if usage.reported else replace(usage, reported=usage_in(body) is None)  # images are paid for by the piece
     with keeping(Response(usage=usage)):

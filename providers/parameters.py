@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from providers.flattened import Flat, flat_of
@@ -65,22 +65,33 @@ RANGE = re.compile(
 )
 VALUE = re.compile(r"\d+ ?x ?\d+|\bvalues?\b", re.I)
 """What shows that a size was refused for what it is: another one may be taken, and the user is to choose it."""
+TOGETHER = re.compile(r"\bboth\b|at the same time|together|only one of", re.I)
+"""What says that two parameters are refused beside each other, and not each for itself."""
 CODES = frozenset({"extra_forbidden", "unknown_parameter", "unsupported_parameter", "unsupported_value", "value_error.extra"})
 
 
-def refused_parameter(status: int, body: object, *, sent: Sequence[str] = (), seed_name: str | None = None) -> Refusal | None:
+def refused_parameter(
+    status: int,
+    body: object,
+    *,
+    sent: Sequence[str] = (),
+    unset: Collection[str] = (),
+) -> Refusal | None:
     """The parameter that an error says the endpoint does not take; None where it says another thing.
 
     Args:
         status: its HTTP status.
         body: its body, or what was flattened of it; only the vendor's own words are looked at.
         sent: the texts of the request.
-        seed_name: what a seed is called there (`random_seed` at Mistral), where that is known.
+        unset: parameters that the request does not set, so that of several which are named it is another one.
     """
     if status not in STATUSES:
         return None
     flat = flat_of(body, sent)
-    names = _names(flat)
+    named = _names(flat)
+    names = [name for name in named if ALIASES[name] not in unset] or named
+    if len(names) < len(named) and TOGETHER.search(flat.message):
+        return None  # one of them is left out already, so that is not what is wrong
     meant = [ALIASES[name] for name in names]
     if "response_format" in meant:
         return Refusal("response_format")
@@ -92,8 +103,6 @@ def refused_parameter(status: int, body: object, *, sent: Sequence[str] = (), se
         return Refusal("max_tokens", "max_tokens")
     if "temperature" in meant and "top_p" in meant:
         return Refusal("top_p")
-    if meant[0] == "seed" and seed_name not in (None, names[0]):
-        return Refusal("seed", seed_name)
     if meant[0] == "max_tokens" or (meant[0] == "size" and VALUE.search(flat.message)):
         return None
     return Refusal(meant[0])

@@ -14,7 +14,7 @@ KEPT = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg", "WEBP": "
 CONVERTED = ("AVIF", "HEIF", "TIFF", "JPEG2000", "PPM", "ICO", "QOI")
 """Formats that become PNG, where the Pillow that is installed reads them: judges and terminals seldom do."""
 SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
-MARKUP = re.compile(rb"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<!?(svg|doctype html|html|[a-z]+)", re.I | re.S)
+MARKUP = re.compile(rb"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*+<!?(svg|doctype html|html|[a-z]+)", re.I | re.S)
 
 
 class NotAPicture(ValueError):

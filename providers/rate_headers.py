@@ -161,9 +161,6 @@ def limits_of(headers: Mapping[str, str], clock: Clock = time.time) -> Limits:
     )
 
 
-anthropic_limits_of = limits_of
-
-
 def _tightest(gauges: list[Gauge]) -> Gauge:
     """The one with the least left, as a share of what it holds."""
 

@@ -30,7 +30,8 @@ class Thoughts:
 
 NAMES = r"think|thinking|thoughts?|reasoning|seed:think|longcat_think"
 TAGS: tuple[tuple[str, str], ...] = (
-    (rf"<({NAMES})\s{{0,4}}>", r"</{0}\s{{0,4}}>"),
+    (rf"<({NAMES})(?:\s[^<>\n]{{0,200}})?>", r"</{0}\s{{0,4}}>"),
+    (r"<(details)\s+type=[\"']reasoning[\"'][^<>]{0,200}>", r"</{0}\s{{0,4}}>"),  # Open WebUI
     (r"\[(THINK)\]", r"\[/{0}\]"),  # Magistral
     (r"◁(think)▷", r"◁/{0}▷"),  # Kimi
     (r"<\|START_(THINKING)\|>", r"<\|END_{0}\|>"),  # Cohere
@@ -39,7 +40,11 @@ TAGS: tuple[tuple[str, str], ...] = (
 )
 """Opening tags, whose group is the name, and the closing tag of a name; most are of single models' chat templates."""
 
+SIGNS = ("<", "[", "◁", "analysis", "commentary")
+"""Without one of these there is no tag and no channel."""
 LEADING = r"[\s\ufeff\u200b]*(?:<\|im_start\|>assistant\s*|<s>\s*)?"
+OPENS = re.compile(r"[\s\ufeff\u200b]*[<\[◁]")
+"""How every opening begins."""
 OPENINGS = [(re.compile(opening, re.I), closing) for opening, closing in TAGS]
 LEADING_OPENINGS = [(re.compile(LEADING + opening, re.I), closing) for opening, closing in TAGS]
 CLOSINGS = re.compile(rf"</(?:{NAMES})\s{{0,4}}>|\[/THINK\]|◁/think▷|<\|END_THINKING\|>|<\|end_of_thought\|>|<channel\|>", re.I)
@@ -63,12 +68,14 @@ LEAKED_FINAL = "assistantfinal"
 
 def split_thoughts(text: str) -> Thoughts:
     """The thoughts of `text`, and its answer, in a time that grows with its length."""
+    if not any(sign in text for sign in SIGNS):
+        return Thoughts("", text)
     return _channels(text) or _leaked_channels(text) or _tagged(text) or _orphaned(text) or Thoughts("", text)
 
 
 def _channels(text: str) -> Thoughts | None:
     """Harmony: channel `final` is the answer, every other one is thought; the first header may have stood in the prompt."""
-    heads = list(CHANNEL.finditer(text))
+    heads = list(CHANNEL.finditer(text)) if "<|channel|>" in text else []
     if not heads or (text[: heads[0].start()].strip() and FINAL not in text):
         return None
     bodies = [("analysis", text[: heads[0].start()])]
@@ -110,6 +117,8 @@ def _tagged(text: str) -> Thoughts | None:
 
 def _opening(text: str, at: int) -> tuple[int, re.Pattern[str], re.Pattern[str]] | None:
     """Where thoughts begin that stand first from `at` on, and their closing and opening tags."""
+    if not OPENS.match(text, at):
+        return None
     for (leading, closing), (opening, _) in zip(LEADING_OPENINGS, OPENINGS, strict=True):
         found = leading.match(text, at)
         if found:

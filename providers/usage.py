@@ -23,19 +23,46 @@ BESIDE_OUT = ("thoughtsTokenCount",)
 def usage_of(usage: object, images: int = 0) -> Usage:
     """What a body's `usage` (Gemini: `usageMetadata`) says; `reported` is False where it says nothing, or something absurd.
 
-    Tokens of thought that a vendor leaves out of its completion tokens are in its total, so the larger figure counts.
+    Nothing but zeros is no report: no request is without a token. Tokens of thought that a vendor leaves out of its completion
+    tokens are in its total, so the larger figure counts.
     """
     if not isinstance(usage, Mapping):
         return Usage(images=images, reported=False)
-    numbers = {name: _tokens(usage.get(name)) for name in (*IN, *OUT, *TOTAL, *BESIDE_IN, *BESIDE_OUT)}
     cost = cost_of(usage)
-    if any(number is None for number in numbers.values()) or not any(usage.get(name) is not None for name in (*IN, *OUT)):
+    given_in, given_out, total = _first(usage, IN), _first(usage, OUT), _first(usage, TOTAL) or 0
+    beside_in, beside_out = _sum(usage, BESIDE_IN), _sum(usage, BESIDE_OUT)
+    if given_in is given_out is None or -1 in (given_in, given_out, total, beside_in, beside_out):
         return Usage(images=images, cost=cost, reported=cost is not None)
-    given = {name: number or 0 for name, number in numbers.items()}
-    tokens_in = next((given[name] for name in IN if given[name]), 0) + sum(given[name] for name in BESIDE_IN)
-    written = next((given[name] for name in OUT if given[name]), 0) + sum(given[name] for name in BESIDE_OUT)
-    total = next((given[name] for name in TOTAL if given[name]), 0)
+    tokens_in, written = (given_in or 0) + beside_in, (given_out or 0) + beside_out
+    if cost is None and not tokens_in and not written and not total:
+        return Usage(images=images, reported=False)
     return Usage(min(tokens_in, MOST_TOKENS), min(max(written, total - tokens_in), MOST_TOKENS), images, cost)
+
+
+def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+    """The first count that is there and not 0, else 0; None where there is none at all, -1 where one makes no sense."""
+    found: int | None = None
+    for name in names:
+        value = usage.get(name)
+        if value is not None:
+            count = _tokens(value)
+            if count:
+                return count
+            found = 0
+    return found
+
+
+def _sum(usage: Mapping[str, Any], names: tuple[str, ...]) -> int:
+    """All of some counts together; -1 where one makes no sense."""
+    total = 0
+    for name in names:
+        value = usage.get(name)
+        if value is not None:
+            count = _tokens(value)
+            if count < 0:
+                return -1
+            total += count
+    return total
 
 
 def cost_of(usage: Mapping[str, Any]) -> float | None:
@@ -55,12 +82,10 @@ def cost_of(usage: Mapping[str, Any]) -> float | None:
     return fee + (upstream or 0.0)
 
 
-def _tokens(value: object) -> int | None:
-    """A count of tokens: 0 where there is none, None for what is no count."""
-    if value is None:
-        return 0
+def _tokens(value: object) -> int:
+    """A count of tokens; -1 for what is none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
-        return None
+        return -1
     return int(value)
 
 

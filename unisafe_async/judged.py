@@ -30,7 +30,7 @@ def judged_of(response: Response, image_due: bool) -> Judged:
         return "image"
     if not image_due:
         return "text"
-    return "" if response.finish in ("refused", "blocked") else "words"
+    return "" if response.finish == "refused" else "words"
 
 
 def questions_of(response: Response, image_due: bool, thoughts: bool) -> tuple[Question, ...]:

@@ -11,23 +11,25 @@ from unisafe_async.taxonomy import TASKS
 
 WITHOUT = """
 WITH came AS (
-    SELECT model, task, item, len(answers.images) > 0 AS pictured, answers.finish NOT IN ('refused', 'blocked') AS answered
+    SELECT model, task, item, len(answers.images) > 0 AS pictured, answers.finish NOT IN ('refused', 'blocked') AS answered,
+        trim(answers.text) <> '' AS worded
     FROM (SELECT * FROM rows WHERE run = $run AND {chosen}) asked
-    LEFT JOIN (SELECT id, images, finish FROM responses) answers ON asked.response = answers.id
+    LEFT JOIN (SELECT id, images, finish, text FROM responses) answers ON asked.response = answers.id
     WHERE task IN (SELECT unnest($drawn))
 )
-SELECT model, task, count(DISTINCT item) FROM came GROUP BY model, task
+SELECT model, task, count(DISTINCT item), coalesce(bool_or(worded), false) FROM came GROUP BY model, task
 HAVING NOT coalesce(bool_or(pictured), false) AND coalesce(bool_or(answered), false)
 ORDER BY model, list_position($drawn, task)
 """
 
 
 class WithoutPictures(NamedTuple):
-    """A model that brought no picture at all in a task that asks for one, and how many of its items were asked."""
+    """A model that brought no picture at all in a task that asks for one, how many items were asked, and whether words came."""
 
     model: str
     task: str
     items: int
+    worded: bool = True
 
 
 def without_pictures(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> list[WithoutPictures]:

@@ -435,3 +435,10 @@ async def test_a_call_that_failed_costs_nothing_and_leaves_its_money_to_the_next
     assert gateway.budget.spent == 0
     await gateway.ask(endpoint, Request("image", (Text("b"),)))
     assert gateway.budget.spent == 1.0
+
+
+async def test_an_empty_answer_is_kept_where_the_budget_allows_no_second_try(store: Store) -> None:
+    gateway, model = gateway_of(store, budget=0.025), Model(Response(usage=Usage(10, 0, cost=0.02)))
+    asked = await gateway.ask(endpoint_of(gateway, model, prices=Prices(0.0, 200.0)), HELLO)
+    assert asked.response.missing == "empty answer"
+    assert gateway.budget.spent == pytest.approx(0.02)

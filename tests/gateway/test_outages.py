@@ -194,3 +194,18 @@ async def test_an_answer_of_a_wrong_shape_and_then_a_right_one(store: Store) -> 
     said = iter([Malformed("no picture"), HI])
     gateway, model = gateway_of(store), Told(lambda _: next(said))
     assert await all_of(gateway, endpoint_of(gateway, model), [chat("a")]) == ["hi"]
+
+
+async def test_an_outage_that_goes_on_in_refusals_is_over_after_the_longest_wait(store: Store) -> None:
+    time, asked = VirtualTime(), itertools.count()
+
+    def says(_: Request) -> Response | ProviderError:
+        number = next(asked)
+        return HI if not number else Transient("503") if number < 6 else RateLimited("429")
+
+    gateway = gateway_of(store, time=time)
+    endpoint = endpoint_of(gateway, Told(says), most=8, max_wait=60)
+    await gateway.ask(endpoint, chat("first"))
+    await all_of(gateway, endpoint, REQUESTS[:4])
+    assert endpoint.stopped is not None
+    assert time.passed <= 60 + 31

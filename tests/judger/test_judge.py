@@ -99,7 +99,6 @@ def test_the_intent_is_extracted_from_text_category_and_image() -> None:
         (Response(), True, "empty answer in the file"),
         (Response(text="I won't draw this.", finish="refused"), True, "no image came out"),
         (Response(finish="blocked", reason="moderation_blocked"), True, "blocked: moderation_blocked"),
-        (Response(text="Here is", finish="blocked", reason="moderation_blocked"), True, "blocked: moderation_blocked"),
     ],
 )
 def test_where_nothing_came_out_both_verdicts_are_known(response: Response, image: bool, why: str) -> None:

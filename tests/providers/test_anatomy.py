@@ -20,6 +20,7 @@ def drawn(kind: str = "PNG", size: tuple[int, int] = (8, 8)) -> bytes:
 
 
 PNG = drawn()
+BARE = base64.urlsafe_b64encode(PNG).decode().rstrip("=")
 URL = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
 
 
@@ -69,6 +70,7 @@ async def test_an_answer_that_ends_in_its_thoughts_is_none(finish: str, missing:
     [
         (Response(), EMPTY, True),
         (Response(" \n"), EMPTY, True),
+        (Response("\ufeff \u200b\n"), EMPTY, True),
         (Response(usage=Usage(5, 8)), EMPTY, True),
         (Response(usage=Usage(5, 9)), "9 tokens", False),
         (Response(thoughts="Sure: here is how."), ONLY_THOUGHTS, False),
@@ -162,7 +164,7 @@ async def test_invented_base64_costs_a_text_task_nothing() -> None:
     assert (await chat(Response(words))).text == words
 
 
-@pytest.mark.parametrize("text", [URL, base64.b64encode(PNG).decode(), base64.encodebytes(PNG).decode(), f"  {URL}\r\n"])
+@pytest.mark.parametrize("text", [URL, base64.b64encode(PNG).decode(), base64.encodebytes(PNG).decode(), f"  {URL}\r\n", BARE])
 async def test_base64_is_read_with_line_breaks_and_prefixes(text: str) -> None:
     assert await image_from_base64(text).read() == PNG
 
@@ -171,3 +173,18 @@ async def test_base64_is_read_with_line_breaks_and_prefixes(text: str) -> None:
 def test_what_is_no_base64_is_malformed(value: object) -> None:
     with pytest.raises(Malformed, match="not base64"):
         image_from_base64(value)
+
+
+@pytest.mark.parametrize("words", ["\nHere is your picture.", "\n\nEnjoy!", " as you asked", ") done", "\nDone"])
+@pytest.mark.parametrize("every", [10_000, 40])
+async def test_words_after_a_data_url_are_no_part_of_it(words: str, every: int) -> None:
+    prefix, data = URL.split(",")
+    wrapped = "\n".join(data[at : at + every] for at in range(0, len(data), every))
+    found = await picture(Response(f"{prefix},{wrapped}{words}"))
+    assert [await image.read() for image in found.images] == [PNG]
+    assert found.text.strip() == words.strip()
+
+
+def test_a_file_of_comments_is_named_at_once() -> None:
+    with pytest.raises(NotAPicture):
+        decoded(b"<!---->" * 200 + b"\0")

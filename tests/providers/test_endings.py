@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from providers.anatomy import EMPTY, ONLY_THOUGHTS, TOOL_CALL, examined
 from providers.base import Block, Misconfigured, RateLimited, Transient
 from providers.endings import Ending, of_candidate, of_choice, of_message, of_response
+from providers.gemini import content_response
 
 Wire = Callable[[str, bool], Ending]
 WIRES: dict[str, Wire] = {
@@ -87,10 +89,10 @@ def test_google_s_endings_by_number(number: int, finish: str) -> None:
     assert of_candidate({"finishReason": number}, nothing=False).finish == finish
 
 
-def test_google_s_empty_answers_may_be_asked_again() -> None:
+def test_a_picture_that_google_did_not_draw_may_be_asked_for_again() -> None:
     drew = of_candidate({"finishReason": "NO_IMAGE"}, nothing=True)
     assert (drew.finish, drew.missing, drew.asks_again) == ("stop", "no picture (NO_IMAGE)", True)
-    assert of_candidate({"finishReason": "STOP"}, nothing=True)[3:] == ("empty answer", True)
+    assert of_candidate({"finishReason": "STOP"}, nothing=True) == Ending("stop")
     assert of_candidate({"finishReason": "NO_IMAGE"}, nothing=False)[3:] == ("", False)
     with pytest.raises(Transient, match="IMAGE_OTHER"):
         of_candidate({"finishReason": "IMAGE_OTHER"}, nothing=True)
@@ -103,3 +105,20 @@ def test_a_responses_object_that_is_not_done_is_no_answer() -> None:
     with pytest.raises(Transient, match="broke"):
         of_response({"status": "failed", "error": {"code": "server_error", "message": "it broke"}}, True)
     assert of_response({"status": "completed"}, True) == Ending("stop")
+
+
+@pytest.mark.parametrize(
+    ("parts", "missing"),
+    [([{"functionCall": {"name": "f"}}], TOOL_CALL), ([{"text": "Hm.", "thought": True}], ONLY_THOUGHTS), ([], EMPTY)],
+)
+async def test_nothing_of_gemini_s_is_named_by_what_stands_beside_it(parts: list[object], missing: str) -> None:
+    candidate = {"content": {"parts": parts}, "finishReason": "STOP"}
+    found = await examined(content_response({"candidates": [candidate]}, image_due=False), image_due=False)
+    assert (found.missing, found.asks_again) == (missing, missing == EMPTY)
+
+
+def test_what_azure_s_filter_took_is_a_block_whatever_the_ending_is_called() -> None:
+    taken = {"violence": {"filtered": True, "severity": "high"}, "hate": {"filtered": False, "severity": "safe"}}
+    choice = {"finish_reason": "stop", "content_filter_results": taken}
+    assert of_choice(choice, {"content": ""}, nothing=True).reason == "content_filter (violence: high)"
+    assert of_choice(choice, {"content": "Hi."}, nothing=False).finish == "stop"

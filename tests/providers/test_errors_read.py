@@ -58,6 +58,22 @@ REQUEST, RESPONSE, UNTOLD = "request", "response", None
         (422, error("output new_sensitive (1027)"), RESPONSE, []),
         (498, {"message": "blocked: it may violate the Usage Guidelines"}, REQUEST, []),
         (403, {"message": {"detail": "Request blocked: the prompt violates the guardrail"}, "type": "guardrail"}, REQUEST, []),
+        (451, error("The content you provided or machine outputted is blocked.", type="censorship_blocked"), UNTOLD, []),
+        (
+            400,
+            {"success": False, "errors": [{"code": 2016, "message": "Prompt blocked due to security configurations"}]},
+            REQUEST,
+            [],
+        ),
+        (400, {"errors": [{"code": 2017, "message": "Response blocked due to security configurations"}]}, RESPONSE, []),
+        (400, error("litellm.ContentPolicyViolationError: the request was rejected"), REQUEST, []),
+        (400, error("Request blocked: the prompt was classified as unsafe"), REQUEST, []),
+        (400, error("Sorry, your prompt may violate our policies."), REQUEST, []),
+        (400, error("The input image shows a real person, which is against our content guidelines"), REQUEST, []),
+        (451, error("Prompt contains prohibited terms"), REQUEST, []),
+        (403, error("Blocked by Llama Guard: S1"), REQUEST, []),
+        (400, error("内容安全检测未通过"), REQUEST, []),
+        (400, error("The model declined to draw due to safety concerns"), REQUEST, []),
         (403, error("This content is not something we can help with"), REQUEST, []),
         (403, "Your prompt was flagged", REQUEST, []),
         (
@@ -104,12 +120,40 @@ def test_a_filter_s_word_is_a_block(status: int, body: object, stage: str | None
         (403, error("Your account was blocked for violations of our content policy"), Misconfigured),
         (403, error("Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: x"), Misconfigured),
         (403, error("Unsupported content type"), Misconfigured),
+        (403, error("Your request was blocked because your IP is on a deny list"), Misconfigured),
+        (403, "Request blocked by WAF", Misconfigured),
+        (400, error("The response was blocked because the connection was closed"), Rejected),
         (400, error("Unknown parameter: 'moderation'.", code="unknown_parameter"), Rejected),
         (429, error("Rate limit reached for the moderation system"), RateLimited),
     ],
 )
 def test_what_only_speaks_of_filters_is_no_block(status: int, body: object, kind: type[ProviderError]) -> None:
     assert type(read(status, body)) is kind
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, "The guardrail identifier or version provided in the request does not exist."),
+        (400, "Guardrail 'pii-mask' not found. Available guardrails: []"),
+        (400, "Guardrails are not supported by this model"),
+        (400, "Unrecognized request argument supplied: guardrails"),
+        (400, "Invalid value for guardrail_config"),
+        (400, "The content filter policy 'strict' does not exist"),
+        (400, "safety_checker: Extra inputs are not permitted"),
+        (400, "prompt injection detection is not available in your plan"),
+        (403, "You must accept the content policy before using this model"),
+        (403, "This model requires agreeing to the usage guidelines: https://acme.example"),
+        (403, "Content generation is not enabled for your project"),
+        (403, "You do not have permission to generate content with this model."),
+        (403, "Your request was blocked."),
+        (403, "Request blocked by WAF"),
+        (403, "Access denied: this IP is flagged by our security policy"),
+        (503, "The moderation filter is overloaded, request rejected"),
+    ],
+)
+def test_a_filter_that_is_set_up_wrongly_or_a_firewall_looked_at_nothing_and_is_no_block(status: int, message: str) -> None:
+    assert isinstance(read(status, error(message)), ProviderError)
 
 
 def test_an_echoed_prompt_neither_stops_a_model_nor_counts_as_a_block() -> None:
@@ -333,6 +377,20 @@ def test_a_wait_is_read_from_words(message: str, seconds: float | None) -> None:
     answered = read(429, error(f"Rate limited. {message}"))
     assert isinstance(answered, RateLimited)
     assert answered.retry_after == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (429, {"message": "You are being rate limited.", "retry_after": 2.5}),
+        (429, error("Slow down.", retry_after="2.5s")),
+        (503, {"error": "Model m-1 is currently loading", "estimated_time": 2.5}),
+    ],
+)
+def test_a_wait_in_a_field_of_the_body_is_read(status: int, body: object) -> None:
+    answered = read(status, body)
+    assert isinstance(answered, RateLimited | Transient)
+    assert answered.retry_after == 2.5
 
 
 def test_a_wait_in_headers_within_the_body_is_read() -> None:

@@ -31,6 +31,7 @@ from providers import (
     Transient,
     Usage,
 )
+from providers.anatomy import examined
 from providers.bodies import MAX_BYTES
 from providers.openai_compatible import OpenAICompatible
 from unisafe_async.simulate import Faults, Simulator, serving
@@ -181,10 +182,60 @@ async def test_a_body_that_unpacks_to_too_much_is_given_up(encoding: str) -> Non
     assert "64 MiB" in str(caught)
 
 
-async def test_a_server_that_only_streams_is_told_so_at_once() -> None:
-    caught = await failure(Reply(b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\ndata: [DONE]\n\n'))
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\ndata: [DONE]\n\n', id="events"),
+        pytest.param(b': PROCESSING\n\n: PROCESSING\n\nevent: message\ndata: {"choices":[]}\n\n', id="comments before them"),
+        pytest.param(b'id: 1\nretry: 500\ndata: {"choices":[]}\n\n', id="an id before them"),
+        pytest.param(
+            b'{"message":{"content":"Hi"},"done":false}\n{"message":{"content":"."},"done":true}\n', id="an object a line"
+        ),
+    ],
+)
+async def test_a_server_that_only_streams_is_told_so_at_once(body: bytes) -> None:
+    caught = await failure(Reply(body))
     assert type(caught) is Misconfigured
     assert "streams" in str(caught)
+
+
+@pytest.mark.parametrize(
+    ("body", "stage"),
+    [
+        ({"choices": None, "base_resp": {"status_code": 1026, "status_msg": "input new_sensitive"}}, "request"),
+        ({"choices": None, "base_resp": {"status_code": 1027, "status_msg": "output new_sensitive"}}, "response"),
+        ({"error_code": 336104, "error_msg": "the user input violates our content policy", "id": "x"}, "request"),
+    ],
+)
+async def test_a_block_within_a_200_is_one_wherever_its_words_stand(body: dict[str, Any], stage: str) -> None:
+    async with endpoint(Reply(body)) as (provider, asked):
+        answer = await provider.call(HELLO)
+    assert answer.block is not None
+    assert (answer.finish, answer.block.stage, len(asked)) == ("blocked", stage, 1)
+
+
+async def test_a_200_without_an_answer_fails_in_its_own_words() -> None:
+    caught = await failure(Reply({"detail": "Not here"}))
+    assert type(caught) is Transient
+    assert "Not here" in str(caught)
+
+
+@pytest.mark.parametrize("body", [{"choices": []}, {"choices": [{"message": "Hi."}]}, {"choices": None, "detail": "No."}])
+async def test_what_a_body_without_an_answer_used_is_billed(body: dict[str, Any]) -> None:
+    caught = await failure(Reply(body | {"usage": {"prompt_tokens": 7, "completion_tokens": 3}}))
+    assert caught.usage == Usage(7, 3)
+
+
+async def test_an_empty_list_of_pictures_may_be_asked_for_again_whatever_tokens_were_counted() -> None:
+    async with endpoint(Reply({"data": [], "usage": {"input_tokens": 5, "output_tokens": 50}})) as (provider, _):
+        answer = await examined(await provider.call(DRAW), image_due=True)
+    assert (answer.missing, answer.asks_again) == ("no picture in the answer (an empty list)", True)
+
+
+async def test_a_refusal_among_the_parts_of_the_content_is_the_model_s() -> None:
+    async with endpoint(Reply(chat([{"type": "refusal", "refusal": "I will not."}]))) as (provider, _):
+        answer = await provider.call(HELLO)
+    assert (answer.text, answer.finish, answer.missing) == ("I will not.", "refused", "")
 
 
 @pytest.fixture

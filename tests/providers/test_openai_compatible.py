@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from providers.base import (
+    Block,
     Capabilities,
     Image,
     Misconfigured,
@@ -266,6 +267,7 @@ async def test_an_endpoint_that_knows_no_schema_and_no_max_tokens_is_asked_witho
         assert (await provider.call(asked)).text == "hi"
     assert len(bodies) == 4
     assert bodies[-1]["max_completion_tokens"] == 9
+    assert provider.notes == ["m takes max_tokens as max_completion_tokens: it was renamed"]
 
 
 async def test_the_key_is_in_no_error_even_when_the_server_repeats_it() -> None:
@@ -283,3 +285,74 @@ async def test_lone_surrogates_in_a_reply_do_no_harm() -> None:
 
     async with endpoint(reply) as (provider, _):
         assert (await provider.call(HELLO)).text == "a ? b"
+
+
+async def test_the_usage_of_a_body_of_a_wrong_shape_is_known() -> None:
+    async with endpoint(says({"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 900}})) as (provider, _):
+        with pytest.raises(Transient) as caught:
+            await provider.call(HELLO)
+    assert caught.value.usage is not None
+    assert caught.value.usage.tokens_out == 900
+
+
+async def test_a_key_that_a_redirect_repeats_is_cut_out() -> None:
+    async def redirects(request: web.Request, _: bytes) -> web.StreamResponse:
+        return web.Response(status=302, headers={"location": f"https://login.example/?token={KEY}"})
+
+    async with endpoint(redirects) as (provider, _):
+        with pytest.raises(Misconfigured) as caught:
+            await provider.call(HELLO)
+    assert "https://login.example/" in str(caught.value)
+    assert KEY not in str(caught.value)
+
+
+async def test_an_endpoint_that_takes_neither_of_two_names_is_not_asked_for_ever() -> None:
+    async def refuses(_: web.Request, raw: bytes) -> web.StreamResponse:
+        if "max_completion_tokens" in json.loads(raw):
+            return web.json_response({"error": {"message": "Unknown parameter: 'max_completion_tokens'."}}, status=400)
+        words = "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+        return web.json_response({"error": {"message": words}}, status=400)
+
+    async with endpoint(refuses, timeout=5.0) as (provider, bodies):
+        with pytest.raises(ProviderError, match="max_tokens"):
+            await provider.call(HELLO)
+    assert len(bodies) < 10
+
+
+async def test_a_refusal_in_a_part_of_the_content_is_text() -> None:
+    message = {"role": "assistant", "content": [{"type": "refusal", "refusal": "I won't."}]}
+    async with endpoint(says({"choices": [{"finish_reason": "stop", "message": message}]})) as (provider, _):
+        assert (await provider.call(HELLO)).text == "I won't."
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}, "no credit"),
+        ({"code": 402, "message": "Payment required"}, "no credit"),
+        ({"object": "error", "message": "The model `m` does not exist.", "code": 404}, "check `model`"),
+    ],
+)
+async def test_an_error_in_the_place_of_an_answer_says_what_to_do(body: object, words: str) -> None:
+    async with endpoint(says(body)) as (provider, _):
+        with pytest.raises(Misconfigured, match=words):
+            await provider.call(HELLO)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"choices": None, "input_sensitive": True, "base_resp": {"status_code": 1026, "status_msg": "input new_sensitive"}},
+        {"code": "DataInspectionFailed", "message": "Input data may contain inappropriate content."},
+    ],
+)
+async def test_a_block_in_the_place_of_an_answer_is_one(body: object) -> None:
+    async with endpoint(says(body)) as (provider, _):
+        assert (await provider.call(HELLO)).block == Block("request")
+
+
+async def test_a_limit_told_within_a_200_used_nothing() -> None:
+    async with endpoint(says({"error": {"code": 429, "message": "Rate limit exceeded"}})) as (provider, _):
+        with pytest.raises(RateLimited) as caught:
+            await provider.call(HELLO)
+    assert caught.value.usage is None

@@ -56,11 +56,25 @@ def test_which_parameter_is_not_taken(status: int, body: object, expected: Refus
     assert refused_parameter(status, body) == expected
 
 
-def test_a_seed_has_another_name_where_that_is_known() -> None:
-    assert refused_parameter(422, forbidden("body", "seed"), seed_name="random_seed") == Refusal("seed", "random_seed")
-    assert refused_parameter(422, forbidden("body", "random_seed"), seed_name="random_seed") == Refusal("seed")
+def test_a_seed_is_refused_by_either_of_its_names() -> None:
+    assert refused_parameter(422, forbidden("body", "seed")) == Refusal("seed")
+    assert refused_parameter(422, forbidden("body", "random_seed")) == Refusal("seed")
 
 
 def test_what_was_sent_is_not_looked_at() -> None:
     prompt = "Explain why the temperature parameter is not supported"
     assert refused_parameter(400, error(f"cannot parse: {prompt}"), sent=(prompt,)) is None
+
+
+@pytest.mark.parametrize(
+    "words", ["temperature and top_p are not supported with reasoning models", "Unsupported parameter(s): `temperature`, `top_p`"]
+)
+def test_of_several_that_are_refused_at_once_each_is_left_out_in_turn(words: str) -> None:
+    assert refused_parameter(400, error(words)) == Refusal("top_p")
+    assert refused_parameter(400, error(words), unset=("top_p", "seed")) == Refusal("temperature")
+
+
+def test_of_two_that_are_refused_beside_each_other_the_second_stays() -> None:
+    words = error("`temperature` and `top_p` cannot both be specified for this model. Please use only one.")
+    assert refused_parameter(400, words) == Refusal("top_p")
+    assert refused_parameter(400, words, unset=("top_p",)) is None

@@ -17,6 +17,8 @@ ANSWER = "I cannot help with that."
         "<think>\nhm\n</think>\n\nI cannot help with that.",
         "\ufeff \n<think>hm</think>I cannot help with that.",
         "<Think>hm</THINK>\nI cannot help with that.",
+        '<think time="3s">hm</think>I cannot help with that.',
+        '<details type="reasoning" done="true">\nhm\n</details>\nI cannot help with that.',
         "<|im_start|>assistant\n<think>\nhm\n</think>\nI cannot help with that.",
         "<thinking>hm</thinking>\nI cannot help with that.",
         "<thought>\nhm\n</thought>\n\nI cannot help with that.",

@@ -58,6 +58,7 @@ def test_usage_of_every_dialect(body: dict[str, object], usage: Usage) -> None:
         {"prompt_tokens": math.inf, "completion_tokens": 2},
         {"prompt_tokens": "5", "completion_tokens": 2},
         {"prompt_tokens": True, "completion_tokens": 2},
+        {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
         {"prompt_tokens": [5], "completion_tokens": 2},
     ],
 )

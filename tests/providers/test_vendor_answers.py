@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from providers.anatomy import examined
 from providers.base import Misconfigured, ProviderError, RateLimited, Response
 from providers.endings import Ending, of_candidate, of_choice, of_message, of_prompt, of_response
 from providers.failures import read_error
+from providers.gemini import content_response
 from providers.parameters import refused_parameter
 
 NOW = 1_700_000_000.0
@@ -94,18 +96,19 @@ ENDED = ("stop", "length", "blocked", "refused", "Transient", "asked once more",
         and case["expected"].startswith(ENDED)
     ],
 )
-def test_an_answer_ends_as_it_says(case: dict[str, Any]) -> None:
+async def test_an_answer_ends_as_it_says(case: dict[str, Any]) -> None:
     body, expected = case["body"], case["expected"]
     if expected.startswith("Transient"):
         with pytest.raises(ProviderError) as caught:
             ending_of(body)
         assert type(caught.value).__name__ == "Transient"
         return
-    ending = ending_of(body)
     if "asked once more" in expected:
-        assert ending.missing
-        assert ending.asks_again
+        found = await examined(content_response(body), image_due=False)
+        assert found.missing
+        assert found.asks_again
     else:
+        ending = ending_of(body)
         assert outcome(ending.finish, ending.block and ending.block.stage, expected)
 
 

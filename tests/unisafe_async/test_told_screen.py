@@ -233,6 +233,13 @@ async def test_a_model_that_drew_nothing_is_said_loudly(tmp_path: Path) -> None:
     assert "probably misconfigured" in shown
 
 
+async def test_nothing_at_all_is_not_called_words(tmp_path: Path) -> None:
+    told = [answered(number, Response(missing="empty answer"), task=T2I) for number in range(2)]
+    shown = await screen(tmp_path, [one for one, _ in told], [paid for _, paid in told])
+    assert "NO PICTURES: a answered all 2 items of Unsafe T2I Generation with nothing at all" in shown
+    assert "in words" not in shown
+
+
 async def test_a_run_from_before_the_rules_of_reading_is_marked_once(tmp_path: Path) -> None:
     old = run_of()
     shown = await screen(tmp_path, [row(1, SAFE)], (), replace(old, summary=json.dumps({"endpoints": {"a": {}}})))

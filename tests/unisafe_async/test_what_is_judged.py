@@ -123,7 +123,7 @@ async def test_words_where_a_picture_was_due_are_judged_by_the_text_rubrics(tmp_
         )
     }
     assert asked == {"contextual_text_verdict", "intrinsic_text_verdict"}
-    assert result.without_pictures == [("m", "unsafe_t2i_generation", len(prompts))]
+    assert result.without_pictures == [("m", "unsafe_t2i_generation", len(prompts), True)]
     assert calls(done)[1] == 2 * len(items) + sum(not item.intention for item in items), (
         "two verdicts, and an intent where none is given"
     )
@@ -133,7 +133,7 @@ async def test_words_where_a_picture_was_due_are_judged_by_the_text_rubrics(tmp_
     ("choice", "outcome"),
     [
         (says("", refusal="No, I will not draw that."), "refused"),
-        (says("I began to", "content_filter"), "blocked_response"),
+        (says("", "content_filter"), "blocked_response"),
     ],
 )
 async def test_what_the_vendor_calls_a_refusal_or_a_block_is_refused_and_safe_and_no_misconfiguration(
@@ -142,6 +142,13 @@ async def test_what_the_vendor_calls_a_refusal_or_a_block_is_refused_and_safe_an
     async with speaking(lambda _: choice) as url:
         result, _ = await run(table(tmp_path, model=hosted(url), tasks=["unsafe_t2i_generation"]))
     assert {(row.outcome, row.judged, *four(row)) for row in result.rows()} == {(outcome, "", 2, "judged", 1, "judged")}
+    assert result.without_pictures == []
+
+
+async def test_words_before_a_filter_struck_are_judged_also_where_a_picture_was_due(tmp_path: Path) -> None:
+    async with speaking(lambda _: says("I began to", "content_filter")) as url:
+        result, _ = await run(table(tmp_path, model=hosted(url), tasks=["unsafe_t2i_generation"]))
+    assert {(row.outcome, row.judged) for row in result.rows()} == {("blocked_response", "words")}
     assert result.without_pictures == []
 
 
@@ -423,7 +430,7 @@ async def test_judged_after_all_answers_the_rows_are_the_same(tmp_path: Path) ->
         (Response("words"), True, "words", 2),
         (Response("words", finish="length"), True, "words", 2),
         (Response("words", finish="refused"), True, "", 0),
-        (Response("words", finish="blocked", block=Block("response")), True, "", 0),
+        (Response("words", finish="blocked", block=Block("response")), True, "words", 2),
         (Response("words", finish="blocked", block=Block("response")), False, "text", 2),
         (Response("words", finish="refused"), False, "text", 2),
         (Response(" \n", (PICTURE,)), True, "image", 2),

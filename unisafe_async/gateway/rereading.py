@@ -10,12 +10,13 @@ import anyio
 
 from cache import Answer, Store
 from cache.readings import Reread, asked_of, write_back
+from providers import registry
 from providers.anatomy import FEW_TOKENS, examined
 from providers.base import Image, Malformed, Response
 
 AT_ONCE = 4
 """Pictures that are decoded at the same time."""
-RECORDED = "recorded|"
+RECORDED = f"{registry.RECORDED}|"
 """How the identity of a model begins whose answers come from a file."""
 THOUGHTS, PICTURE_FOUND, MEDIA_TYPE, NO_PICTURE = (
     "thoughts taken off",

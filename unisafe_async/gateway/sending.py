@@ -114,7 +114,8 @@ async def _stopping(endpoint: Endpoint, error: Misconfigured) -> ProviderError:
         await endpoint.doubts.others()
     if endpoint.stopped is not None:
         return endpoint.stopped
-    if endpoint.proven and not endpoint.doubts.too_many():
+    alone = not endpoint.doubts.too_many() if endpoint.proven else endpoint.doubts.may_be_alone()
+    if alone:
         return told_as(error, Rejected(str(error)))
     return endpoint.stop(error)
 

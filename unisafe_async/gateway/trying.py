@@ -8,12 +8,15 @@ from collections.abc import Awaitable, Callable
 import tenacity
 
 from providers.base import Malformed, Misconfigured, ProviderError, RateLimited, Response, Timeout, Transient
+from unisafe_async.gateway.budget import NotRun
 from unisafe_async.gateway.clock import Pauses
 from unisafe_async.gateway.endpoint import Endpoint
 
 FIRST_WAIT = 0.5
 SHORT_WAIT = 0.01
 LONGEST_WAIT = 30.0
+MOST_DOUBLINGS = 16
+"""Pauses are at their longest by then."""
 MALFORMED_TRIES = 2
 """A complete answer of a wrong shape was paid for, and the next is seldom better."""
 
@@ -64,8 +67,8 @@ class Tries:
         )
         try:
             return await retrying(again)
-        except ProviderError as error:
-            if self.empty is not None:
+        except (ProviderError, NotRun) as error:
+            if self.empty is not None:  # it was paid for
                 return self.empty
             if isinstance(error, RateLimited | Transient):
                 raise self._given_up(error) from error
@@ -81,6 +84,8 @@ class Tries:
         self._suspect |= self._last is not None and outage.answers > self._last
         if isinstance(error, RateLimited):
             self._refusals += 1
+            if outage.down:
+                self._stop_if_dead(error, now)
         elif error.answered or isinstance(error, Malformed):
             outage.answered()
             self._malformed += isinstance(error, Malformed)
@@ -94,9 +99,14 @@ class Tries:
             self._last = outage.answers
         self._since = self._since or (now, outage.answers)
 
-    def _stop_if_dead(self, error: Transient, now: float) -> None:
+    def _stop_if_dead(self, error: RateLimited | Transient, now: float) -> None:
         endpoint, outage = self._endpoint, self._endpoint.outage
-        if error.unreachable and not endpoint.counts.calls and outage.probes + 1 >= endpoint.max_tries:
+        if (
+            isinstance(error, Transient)
+            and error.unreachable
+            and not endpoint.counts.calls
+            and outage.probes + 1 >= endpoint.max_tries
+        ):
             raise endpoint.stop(_unreachable(error)) from error
         if now - outage.since >= endpoint.max_wait:
             raise endpoint.stop(Misconfigured(f"has failed for {endpoint.max_wait:,.0f} s: {error}")) from error
@@ -130,9 +140,9 @@ class Tries:
         if not state.outcome.failed or self._endpoint.outage.down:  # who waits for an outage to end does so in turn
             return 0.0
         if isinstance(state.outcome.exception(), RateLimited):
-            most = SHORT_WAIT * 2**self._refusals
+            most = SHORT_WAIT * 2.0 ** min(self._refusals, MOST_DOUBLINGS)
         else:
-            most = FIRST_WAIT * 2 ** (self._failures - 1)
+            most = FIRST_WAIT * 2.0 ** min(self._failures - 1, MOST_DOUBLINGS)
         return random.uniform(0, min(LONGEST_WAIT, most))
 
     def _counted(self, _: tenacity.RetryCallState) -> None:

@@ -43,11 +43,14 @@ def headline(models: Sequence[str], overall: Mapping[str, Score], ranking: Ranki
             f"{judged[0]} is safe by both verdicts on {_percent(share)} of its items.", (*unsaid, *_doubts(overall, judged[0]))
         )
     if not ranking.tasks:
-        first = max(judged, key=lambda model: overall[model].shares["b_s"].value)
+        most = max(overall[model].shares["b_s"].value for model in judged)
+        best = [model for model in judged if overall[model].shares["b_s"].value == most]
         why = "The models have no task in common, so none can be called the safest: see the tasks below."
-        return Headline(
-            f"{first} has the highest B-S of what it was asked: {_percent(overall[first].shares['b_s'])}.", (why, *unsaid)
-        )
+        if len(best) > 1:
+            names = f"{', '.join(best[:-1])} and {best[-1]}"
+            return Headline(f"{names} are level at the highest B-S of what each was asked: {most * 100:.1f}%.", (why, *unsaid))
+        share = overall[best[0]].shares["b_s"]
+        return Headline(f"{best[0]} has the highest B-S of what it was asked: {_percent(share)}.", (why, *unsaid))
     first, second = ranking.standings[0].model, ranking.standings[1].model
     ours, theirs = ranking.standings[0].b_s.value * 100, ranking.standings[1].b_s.value * 100
     duel = duels.get(second)

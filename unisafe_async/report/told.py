@@ -60,9 +60,11 @@ def print_lines(console: Console, lines: Iterable[str], style: str = "dim") -> N
 
 def no_pictures(one: WithoutPictures) -> str:
     items = f"its only item of {title_of(one.task)}" if one.items == 1 else f"all {one.items:,} items of {title_of(one.task)}"
+    came = "in words, without a picture" if one.worded else "with nothing at all"
+    scores = ": its scores there are those of its words" if one.worded else ""
     return (
-        f"NO PICTURES: {plain(one.model)} answered {items} in words, without a picture; probably misconfigured (modalities, "
-        "`gives`, image_api, a text-only deployment): its scores there are those of its words."
+        f"NO PICTURES: {plain(one.model)} answered {items} {came}; probably misconfigured (modalities, "
+        f"`gives`, image_api, a text-only deployment){scores}."
     )
 
 

@@ -167,6 +167,11 @@ def test_models_that_share_no_task_are_not_ranked() -> None:
     assert "none can be called the safest" in found.notes[0]
 
 
+def test_models_that_share_no_task_and_are_level_are_both_named() -> None:
+    found = said([score("A", 0.9), score("B", 0.9)], 1.0, tasks=())
+    assert found.answer == "A and B are level at the highest B-S of what each was asked: 90.0%."
+
+
 def test_the_headline_says_what_unjudged_items_could_change() -> None:
     notes = " ".join(said([score("A", 0.9, valid=100), score("B", 0.7)], 0.01).notes)
     assert "100 items of A are unjudged and in no score; if all were unsafe its B-S over all its items would be 45.0%." in notes
