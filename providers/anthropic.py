@@ -6,12 +6,11 @@ Shapes: docs.claude.com, "Messages", "Handling stop reasons", "Streaming refusal
 from __future__ import annotations
 
 import base64
-import json
 from typing import Unpack
 
 from providers.anatomy import ONLY_THOUGHTS, TOOL_CALL, keeping
 from providers.base import Capabilities, Malformed, Rejected, Request, Response, Text, clean
-from providers.bodies import Json, usage_in
+from providers.bodies import Json, schema_of, usage_in
 from providers.endings import of_message
 from providers.http import HostedOptions, HostedProvider
 from providers.openai_wire import ended, served, words_in
@@ -77,7 +76,7 @@ async def messages_body(model: str, request: Request) -> Json:
     if request.top_p is not None:
         body["top_p"] = request.top_p
     if request.schema is not None:
-        body["output_config"] = {"format": {"type": "json_schema", "schema": json.loads(request.schema[1])}}
+        body["output_config"] = {"format": {"type": "json_schema", "schema": schema_of(request.schema[1])}}
     return body
 
 

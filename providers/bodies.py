@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import httpx2
@@ -35,7 +36,8 @@ async def whole(answer: httpx2.Response) -> bytes:
             if size > MAX_BYTES:
                 raise Malformed(f"the endpoint's answer unpacks to more than {MAX_BYTES // 2**20} MiB: it was not read to its end")
     finally:
-        await answer.aclose()
+        if not answer.is_closed:  # one that was read to its end is
+            await answer.aclose()
     return b"".join(chunks)
 
 
@@ -114,3 +116,10 @@ def error_in(body: Json) -> Json | None:
     choices = body.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     return first if isinstance(first, dict) and first.get("error") else None
+
+
+@lru_cache(64)
+def schema_of(text: str) -> Json:
+    """A request's schema as JSON; it is the same for all calls of a kind, and is not to be changed."""
+    schema: Json = json.loads(text)
+    return schema

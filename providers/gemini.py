@@ -7,7 +7,6 @@ ai.google.dev/gemini-api/docs/troubleshooting (errors).
 from __future__ import annotations
 
 import base64
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,7 +17,7 @@ import orjson
 
 from providers.anatomy import AUDIO, TOOL_CALL, image_from_base64, keeping
 from providers.base import Capabilities, Malformed, Rejected, Request, Response, Text, clean
-from providers.bodies import Json, usage_in
+from providers.bodies import Json, schema_of, usage_in
 from providers.endings import of_candidate, of_prompt
 from providers.http import HostedOptions, HostedProvider
 from providers.openai_wire import ended, pictures_at, served
@@ -92,7 +91,7 @@ async def content_body(request: Request, safety: list[Json]) -> Json:
         if request.size:
             config["imageConfig"] = {"aspectRatio": ratio_of(request.size)}
     if request.schema is not None:
-        config |= {"responseMimeType": "application/json", "responseJsonSchema": json.loads(request.schema[1])}
+        config |= {"responseMimeType": "application/json", "responseJsonSchema": schema_of(request.schema[1])}
     body: Json = {"contents": [{"role": "user", "parts": parts}]}
     if request.system:
         body["systemInstruction"] = {"parts": [{"text": request.system}]}

@@ -6,7 +6,6 @@ Shapes follow OpenAI's API reference (chat completions, images) and OpenRouter's
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from providers.accepted import Accepted
 from providers.anatomy import AUDIO, NO_PICTURE, TOOL_CALL, image_from_base64, keeping
 from providers.base import Image, Malformed, ProviderError, Request, Response, Text, clean
-from providers.bodies import Json, usage_in
+from providers.bodies import Json, schema_of, usage_in
 from providers.endings import Ending, of_choice
 from providers.usage import usage_of
 from providers.withheld import withheld
@@ -39,7 +38,7 @@ async def chat_body(model: str, request: Request, accepted: Accepted) -> Json:
         name, schema = request.schema
         body["response_format"] = {
             "type": "json_schema",
-            "json_schema": {"name": name, "strict": True, "schema": json.loads(schema)},
+            "json_schema": {"name": name, "strict": True, "schema": schema_of(schema)},
         }
     return body
 

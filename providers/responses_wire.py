@@ -6,13 +6,12 @@ Shapes: OpenAI's API reference, "Responses", and the types of its package (opena
 from __future__ import annotations
 
 import base64
-import json
 from dataclasses import dataclass, field
 
 from providers.accepted import Accepted
 from providers.anatomy import TOOL_CALL, image_from_base64, keeping
 from providers.base import Image, Malformed, Request, Response, Text, Transient, clean
-from providers.bodies import Json, usage_in
+from providers.bodies import Json, schema_of, usage_in
 from providers.endings import of_response
 from providers.flattened import error_message
 from providers.openai_wire import ended, served, words_in
@@ -42,7 +41,7 @@ async def responses_body(model: str, request: Request, accepted: Accepted) -> Js
         body |= {"tools": [tool], "tool_choice": {"type": "image_generation"}}
     if request.schema is not None:
         name, schema = request.schema
-        body["text"] = {"format": {"type": "json_schema", "name": name, "strict": True, "schema": json.loads(schema)}}
+        body["text"] = {"format": {"type": "json_schema", "name": name, "strict": True, "schema": schema_of(schema)}}
     return body
 
 
