@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 MAX_BYTES = 50 * 1024 * 1024
 MAX_PIXELS = 64_000_000
-KEPT = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp"}
-"""Formats that are kept as they are, by Pillow's names, and their media types."""
+MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp"}
+"""Formats that datasets and files of answers may hold, by Pillow's names, and their media types."""
+KEPT = {**MEDIA_TYPES, "MPO": "image/jpeg"}
+"""Formats that are kept as they are where a model drew them."""
 CONVERTED = ("AVIF", "HEIF", "TIFF", "JPEG2000", "PPM", "ICO", "QOI")
 """Formats that become PNG, where the Pillow that is installed reads them: judges and terminals seldom do."""
 SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")

@@ -19,10 +19,8 @@ from typing import Any, Self, get_args
 from anyio import to_thread
 
 from providers.base import Capabilities, Finish, Image, Limits, Misconfigured, Rejected, Request, Response, clean, digest_of
+from providers.pictures import MAX_BYTES, MAX_PIXELS, MEDIA_TYPES
 
-MAX_BYTES = 50 * 1024 * 1024
-MAX_PIXELS = 64_000_000
-FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp"}
 FIELDS = "id, generated_text or output_image"
 
 
@@ -215,11 +213,11 @@ def _verified(data: bytes, named: str) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Picture.DecompressionBombWarning)
-            with Picture.open(io.BytesIO(data), formats=tuple(FORMATS)) as picture:
+            with Picture.open(io.BytesIO(data), formats=tuple(MEDIA_TYPES)) as picture:
                 width, height = picture.size
                 if width * height > MAX_PIXELS:
                     raise BadLine(f"output_image: {_shown(named)} unpacks to {width} x {height} pixels, more than {MAX_PIXELS:,}")
-                kind = FORMATS[str(picture.format)]
+                kind = MEDIA_TYPES[str(picture.format)]
                 picture.load()
     except BadLine:
         raise

@@ -18,9 +18,9 @@ from PIL import ImageFilter, UnidentifiedImageError
 
 from cache import read_file
 from providers.base import digest_of
+from providers.pictures import MAX_BYTES, MAX_PIXELS, MEDIA_TYPES
 from unisafe_async.browse.rows import Facets
 from unisafe_async.dataset import Dataset, DatasetError, open_dataset
-from unisafe_async.dataset.images import MAX_BYTES, MAX_PIXELS, MEDIA_TYPES
 from unisafe_async.dataset.item import Item, ItemError
 
 LARGEST = 1024

@@ -12,12 +12,10 @@ from PIL import Image as Picture
 from PIL import UnidentifiedImageError
 
 from providers.base import Image, digest_of
+from providers.pictures import MAX_BYTES, MAX_PIXELS, MEDIA_TYPES
 from unisafe_async.dataset.item import ItemError
 
 KEPT_BYTES = 16 * 1024 * 1024
-MAX_BYTES = 50 * 1024 * 1024
-MAX_PIXELS = 64_000_000
-MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp"}
 SIGNATURES = {
     b"\x89PNG": "image/png",
     b"\xff\xd8\xff": "image/jpeg",

@@ -17,8 +17,8 @@ from PIL import Image as Picture
 from PIL import UnidentifiedImageError
 
 from cache import read_file
+from providers.pictures import MAX_PIXELS
 from unisafe_async.dataset import Dataset, ItemError
-from unisafe_async.dataset.images import MAX_PIXELS
 from unisafe_async.page.errors import PageError
 
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp"}
