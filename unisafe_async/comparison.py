@@ -16,7 +16,7 @@ import duckdb
 
 from unisafe_async.paired_tests import holm, mcnemar_exact, paired_interval
 from unisafe_async.paper import OVERALL, folded
-from unisafe_async.provenance import judge_sections, judge_title
+from unisafe_async.provenance import IS_IMPORTED, judge_sections, judge_title
 from unisafe_async.scores import ALL, ITEMS, SCORES, Where
 from unisafe_async.taxonomy import TASKS
 
@@ -285,6 +285,8 @@ def _tasks(connection: duckdb.DuckDBPyConnection, run: str, model: str, where: W
 def _runs_with(connection: duckdb.DuckDBPyConnection, model: str, besides: str) -> tuple[str, str] | None:
     """The newest other run that has rows of `model`, and what it is called there."""
     found = connection.execute(
-        "SELECT run, model FROM rows WHERE run <> ? GROUP BY ALL ORDER BY max(created) DESC, run DESC", [besides]
+        "SELECT run, model FROM rows JOIN runs USING (run) WHERE run <> ? "
+        f"GROUP BY ALL ORDER BY bool_or({IS_IMPORTED}), max(created) DESC, run DESC",
+        [besides],
     ).fetchall()
     return next(((str(run), str(name)) for run, name in found if folded(str(name)) == folded(model)), None)

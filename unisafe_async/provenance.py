@@ -28,6 +28,9 @@ MARKED_MODELS = (
 )
 MARKED_JUDGE = "SELECT 1 FROM rows WHERE run = ? AND starts_with(contextual_reason, ?) LIMIT 1"
 """Simulated models may stand behind HTTP (`unisafe simulate`): what they wrote says so."""
+IMPORTED = "imported"
+"""What stands for the provider of models and judge whose verdicts were imported (`import-verdicts`): nobody was asked here."""
+IS_IMPORTED = f"coalesce(config::JSON ->> '$.judge.provider', '') = '{IMPORTED}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +246,7 @@ def coverage_words(record: Provenance) -> str:
 
 
 def commented(record: Provenance, prefix: str) -> str:
-    """The record as comment lines, each beginning with `prefix` (`# ` in CSV, `% ` in LaTeX) and ending with a newline."""
+    """The record as comment lines, each beginning with `prefix` (`% ` in LaTeX) and ending with a newline."""
     return "".join(f"{prefix}{line}\n" for line in as_lines(record))
 
 

@@ -44,3 +44,16 @@ def cache_file(config: Path, cache: Path | None) -> Path:
     from unisafe_async.config import load_config
 
     return load_config(config).cache_path
+
+
+def file_of_run(config: Path, cache: Path | None, name: str | None) -> Path:
+    """As `cache_file`, for a command about one run; says where the newest is not simply the last that was made."""
+    path = cache_file(config, cache)
+    if name is None:
+        from cache import read_file
+        from unisafe_async.report.heading import passed_over
+        from unisafe_async.report.text import plain
+
+        if words := read_file(path, passed_over):
+            typer.echo(plain(words), err=True)
+    return path

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from unisafe_async.interchange.cells import beyond_pdflatex, csv_cell, latex_cell, markdown_cell
-from unisafe_async.interchange.files import write_parquet
+from unisafe_async.interchange.files import write_parquet, written_csv
 from unisafe_async.provenance import Provenance, as_html_comment, as_json, commented, coverage_words, read_provenance
 from unisafe_async.report.heading import newest_run
 from unisafe_async.report.panels import PANELS, TITLES
@@ -95,13 +95,28 @@ def read_table(
 
 
 def as_csv(table: Table) -> str:
-    """Comment lines of provenance (`#`), a header, a line a score."""
+    """A header and a line a score, no other line; the last two columns are the run and whether (1) its figures are simulated."""
     out = io.StringIO()
     writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    writer.writerow(table.columns)
+    writer.writerow([*table.columns, "run", "simulated"])
     for record in table.records():
-        writer.writerow(["" if value is None else csv_cell(value) for value in record])
-    return commented(table.provenance, "# ") + out.getvalue()
+        cells = ["" if value is None else csv_cell(value) for value in record]
+        writer.writerow([*cells, csv_cell(table.provenance.run), int(_simulated(table, record))])
+    return out.getvalue()
+
+
+def _simulated(table: Table, record: list[Value]) -> bool:
+    """Whether the judge, or a model that a record's figures are of, was simulated."""
+    simulated = table.provenance.simulated
+    if "judge" in simulated or "model" not in table.by:
+        return bool(simulated)
+    return record[table.by.index("model")] in simulated
+
+
+def to_csv(table: Table, path: Path) -> None:
+    """`as_csv` as a file, with the provenance in a file beside it. Raises CacheError when it cannot be written."""
+    with written_csv(path, table.provenance) as draft:
+        draft.write_text(as_csv(table), "utf-8")
 
 
 def as_json_text(table: Table) -> str:
