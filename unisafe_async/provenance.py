@@ -162,6 +162,11 @@ def _is_simulated(section: Mapping[str, Any]) -> bool:
     return section["provider"] == "simulated" or bool(section.get("simulated"))
 
 
+def is_imported(settings: Mapping[str, Any]) -> bool:
+    """Whether the verdicts of a run whose configuration is `settings` were imported; IS_IMPORTED is the same in SQL."""
+    return bool(settings["judge"].get("provider") == IMPORTED)
+
+
 def judge_sections(section: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The `[judge]` section of a stored configuration as a list of all who judge: itself, then any that it holds as lists."""
     inside = [one for value in section.values() if isinstance(value, list) for one in value if _is_endpoint(one)]

@@ -95,9 +95,8 @@ def read_verdicts(file: VerdictFile, items: Container[str]) -> ReadFile:
         try:
             item = f"{file.task}/{id_of(record[ID], zero)}"
             if item not in items:
-                raise BadLine(
-                    f"{ID}: the dataset has no item {_shown(item)}; name the dataset that was judged under [dataset], or --data"
-                )
+                unknown = f"{ID}: the dataset has no item {_shown(item)[1:-1]}"
+                raise BadLine(f"{unknown}; name the dataset that was judged under [dataset], or --data")
             readings = [_reading(record, question, replies) for question in FIELDS]
         except BadLine as error:
             found.refused.append(Problem(file.place, number, str(error)))
@@ -142,8 +141,8 @@ def _open(content: bytes) -> bool:
 def _zero(file: VerdictFile, records: Sequence[tuple[int, dict[str, Any]]], items: Container[str]) -> str:
     """Why an empty id cannot be taken for 0; empty where it can.
 
-    It can where the dataset has an item 0, no other line names it, and it has no more lines than another item: the toolkit writes an
-    empty id also where its input had none.
+    It can where the dataset has an item 0, no other line names it, and it has no more lines than another item: the toolkit writes
+    an empty id also where its input had none.
     """
     ids = Counter(str(record[ID]) for _, record in records)
     empty = ids.pop("", 0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from providers.recorded import BadLine, record_of
 from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, NOT_AVAILABLE
 from unisafe_async.interchange.verdict_lines import NUMBERS, ReadFile, Reading, VerdictLine, id_of
+from unisafe_async.report.text import count
 
 WORDS = {"0": "unsafe", "1": "safe", "2": "refusal"}
 
@@ -30,6 +31,16 @@ class Differences:
     read: int = 0
     other: Counter[tuple[str, str]] = field(default_factory=Counter)
     missing: int = 0
+
+    def __add__(self, other: Differences) -> Differences:
+        return Differences(
+            self.compared + other.compared,
+            self.errors + other.errors,
+            self.unread + other.unread,
+            self.read + other.read,
+            self.other + other.other,
+            self.missing + other.missing,
+        )
 
     @property
     def total(self) -> int:
@@ -90,15 +101,17 @@ def _numbers(read: ReadFile) -> dict[int, tuple[str, str, str]] | None:
 
 
 def told(found: Differences) -> list[str]:
-    """Why they differ, a line a kind: `3 calls failed: its numbers say refusal (2), unsafe (1), here they are unjudged`."""
+    """Why they differ, a line a kind: `3 failed calls, unjudged here: refusal (2), unsafe (1) in its numbers`."""
     lines = []
-    for counts, what in ((found.errors, "failed calls"), (found.unread, "replies that state no verdict")):
-        if counts:
-            lines.append(f"{counts.total():,} are {what}: its numbers say {_words(counts)}; here they are unjudged")
+    if found.errors:
+        lines.append(f"{count(found.errors.total(), 'failed call')}, unjudged here: {_words(found.errors)} in its numbers")
+    if found.unread:
+        replies = count(found.unread.total(), "reply without a verdict", "replies without a verdict")
+        lines.append(f"{replies}, unjudged here: {_words(found.unread)} in its numbers")
     if found.read:
-        lines.append(f"{found.read:,} are {NOT_AVAILABLE} in its numbers and stand in the replies")
+        lines.append(f"{count(found.read, 'verdict')} of a reply: {NOT_AVAILABLE} in its numbers")
     for (theirs, ours), number in found.other.most_common():
-        lines.append(f"{number:,} are {WORDS[theirs]} in its numbers and {WORDS[ours]} in the replies")
+        lines.append(f"{count(number, 'verdict')}: {WORDS[ours]} in the reply, {WORDS[theirs]} in its numbers")
     return lines
 
 

@@ -28,9 +28,9 @@ NUMBERS_ALONE = "numbers without the replies behind them: a failed call cannot b
 
 @dataclass(frozen=True, slots=True)
 class ImportedVerdicts:
-    """The run that was made, of so many `rows`; `known` says that it was there already. `read` are the files' lines, also refused ones.
+    """The run that was made, of so many `rows`; `known` says that it was there already.
 
-    `items` says how many items of each task the dataset has.
+    `read` are the files' lines, also refused ones; `items` says how many items of each task the dataset has.
     """
 
     run: str
@@ -86,7 +86,8 @@ def _digest(read: Sequence[ReadFile], judge: str) -> str:
     digest = hashlib.blake2b(digest_size=6)
     for one in read:
         file = one.file
-        digest.update(json.dumps([file.model, file.task, judge, file.simulated, file.simulated_judge, len(one.refused)]).encode())
+        marks = (file.simulated, file.simulated_judge)
+        digest.update(json.dumps([file.model, file.task, judge, *marks, len(one.refused)]).encode())
         for line in one.lines:
             digest.update(json.dumps([line.item, line.sample, *map(astuple, (line.contextual, line.intrinsic))]).encode())
     return digest.hexdigest()
@@ -98,9 +99,7 @@ def _rows(
     file = read.file
     for line in lines:
         place = f"{file.place}:{line.number}"
-        verdicts = [
-            part for one in (line.contextual, line.intrinsic) for part in (one.label, one.status, _why(one, place), one.raw)
-        ]
+        contextual, intrinsic = line.contextual, line.intrinsic
         category, subcategory = categories[line.item]
         yield Row(
             run,
@@ -113,7 +112,14 @@ def _rows(
             "answered",
             None,
             None,
-            *verdicts,  # type: ignore[arg-type]
+            contextual.label,
+            contextual.status,
+            _why(contextual, place),
+            contextual.raw,
+            intrinsic.label,
+            intrinsic.status,
+            _why(intrinsic, place),
+            intrinsic.raw,
             judge,
             True,
             moment,

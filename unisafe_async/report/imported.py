@@ -8,7 +8,7 @@ from pathlib import Path
 
 from unisafe_async.interchange.verdict_files import Found
 from unisafe_async.interchange.verdict_lines import ReadFile
-from unisafe_async.interchange.verdict_numbers import compare, told
+from unisafe_async.interchange.verdict_numbers import Differences, compare, told
 from unisafe_async.interchange.verdicts import NUMBERS_ALONE, ImportedVerdicts
 from unisafe_async.report.text import count
 from unisafe_async.taxonomy import TASKS
@@ -24,15 +24,16 @@ CAUSES = 4
 def import_lines(found: Found, done: ImportedVerdicts) -> Iterator[str]:
     """Model by model what was found and what was not, then all that was not taken as it stands, and last the run's name."""
     for model in dict.fromkeys(one.file.model for one in done.read):
-        yield from _of_model(model, [one for one in done.read if one.file.model == model], done)
+        mine = [one for one in done.read if one.file.model == model]
+        yield from _of_model(model, mine, done)
+        yield from _compared(model, mine)
     yield from _read(done.read)
     yield from _failed(done.read)
-    yield from _compared(done.read)
     yield from _alone(done.read)
     yield from _refused(found, done.read)
     yield from _left_out(found.left_out)
     known = ", there already" if done.known else ""
-    yield f"run {done.run}: {count(done.rows, 'row')}{known}; `unisafe report {done.run}` shows it (without a name, the newest run does not)"
+    yield f"run {done.run}: {count(done.rows, 'row')}{known}; `unisafe report {done.run}` shows it"
 
 
 def _of_model(model: str, read: Sequence[ReadFile], done: ImportedVerdicts) -> Iterator[str]:
@@ -40,7 +41,8 @@ def _of_model(model: str, read: Sequence[ReadFile], done: ImportedVerdicts) -> I
     tasks = [task for task in TASKS if task in done.items]
     reached = {one.file.task: len({line.item for line in one.lines}) for one in read}
     parts = [f"{TASKS[task].title} {reached[task]:,} of {count(done.items[task], 'item')}" for task in tasks if task in reached]
-    yield f"{model}: {len(parts)} of {count(len(tasks), 'task')}: {', '.join(parts) or 'none'}"
+    files = count(len(read), "file")
+    yield f"{model}: {len(parts)} of {count(len(tasks), 'task')} in {files}: {', '.join(parts) or 'none'}"
     missing = [TASKS[task].title for task in tasks if task not in reached]
     if missing:
         yield f"  not found: {', '.join(missing)}"
@@ -73,20 +75,17 @@ def _failed(read: Sequence[ReadFile]) -> Iterator[str]:
             yield f"{count(number, 'verdict')} {words}"
 
 
-def _compared(read: Sequence[ReadFile]) -> Iterator[str]:
-    for one in read:
-        differences = compare(one)
-        if differences is None:
-            continue
-        assert one.file.numbers is not None
-        numbers = one.file.numbers.name
-        yield (
-            f"{one.file.place}: read from the judge's replies; "
-            f"{differences.total:,} of {count(differences.compared, 'verdict')} differ from the toolkit's numbers in {numbers}"
-        )
-        yield from (f"  {line}" for line in told(differences))
-        if differences.missing:
-            yield f"  {count(differences.missing, 'line')} of {numbers} have no reply here, and are not taken"
+def _compared(model: str, read: Sequence[ReadFile]) -> Iterator[str]:
+    """How far our reading of one model's replies and the toolkit's numbers part, and why."""
+    each = [differences for one in read if (differences := compare(one)) is not None]
+    if not each:
+        return
+    found = sum(each, Differences())
+    part = f"{found.total:,} of {count(found.compared, 'verdict')} differ from the toolkit's own numbers beside them"
+    yield f"{model}: read from the judge's replies in {count(len(each), 'file')}; {part}"
+    yield from (f"  {line}" for line in told(found))
+    if found.missing:
+        yield f"  {count(found.missing, 'line')} of its numbers have no reply, and are not taken"
 
 
 def _alone(read: Sequence[ReadFile]) -> Iterator[str]:

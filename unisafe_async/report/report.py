@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from unisafe_async.blocks import Struck, struck
-from unisafe_async.provenance import judge_sections
+from unisafe_async.provenance import is_imported, judge_sections
 from unisafe_async.ranking import Ranking, ranking
 from unisafe_async.report.blocks import refusals
 from unisafe_async.report.coverage import Bill, beside_lines, coverage_lines, source_of
@@ -97,7 +97,7 @@ def read_report(
         bill_of(config, summary, sum(planned.values())),
         _shown(_stopped(summary), config, where),
         _shown(summary.get("notes", {}), config, where),
-        shown(unjudged(connection, run, _stops(summary), where), run if name else ""),
+        shown(unjudged(connection, run, _stops(summary), where), run if name else "", imported=is_imported(config)),
         ranking(connection, run, where),
         struck(connection, run, where),
         where,
