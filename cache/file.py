@@ -6,17 +6,21 @@ has the file open looks at that lock after each piece of work and closes the fil
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 import duckdb
 import filelock
 
 from cache.errors import CacheError, explained, is_locked
 from cache.schema import CREATE, UPGRADES, VERSION
+from cache.turns import Turns
 
 T = TypeVar("T")
 POLL = 0.005
@@ -30,7 +34,7 @@ class _Older(Exception):
 
 
 class CacheFile:
-    """Opens and closes the file as needed. Not thread-safe: one thread works on it at a time.
+    """Opens and closes the file as needed. All who work on one file in a process, in any thread, take turns.
 
     Args:
         path: the file; it is made, with its tables, when it does not exist (unless `read_only`).
@@ -45,9 +49,14 @@ class CacheFile:
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._since = 0.0
         self._prepared = False
+        self._turns = Turns.at(path)
 
     def work(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Run `job` with the file open. Raises CacheError; an error inside `job` rolls back what it began."""
+        with self._turns.of(self):
+            return self._work(job)
+
+    def _work(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         try:
             try:
                 connection = self._connection or self._open()
@@ -70,10 +79,11 @@ class CacheFile:
 
     def close(self) -> None:
         """Let go of the file; the next `work` opens it again."""
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            with suppress(duckdb.Error):
-                connection.close()
+        with self._turns.lock:
+            if self._connection is not None:
+                connection, self._connection = self._connection, None
+                with suppress(duckdb.Error):
+                    connection.close()
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         if self._read_only and not self.path.exists():
@@ -168,3 +178,17 @@ class CacheFile:
             return True
         lock.release()
         return False
+
+
+_WRITERS: WeakValueDictionary[str, CacheFile] = WeakValueDictionary()
+_SHARING = Lock()
+
+
+def shared_file(path: Path, patience: float = PATIENCE) -> CacheFile:
+    """The file to write as all share it who keep it open in this process: one connection, and no opening at every turn."""
+    with _SHARING:
+        place = os.path.realpath(path)
+        file = _WRITERS.get(place)
+        if file is None:
+            file = _WRITERS[place] = CacheFile(path, patience=patience)
+        return file

@@ -13,8 +13,9 @@ import anyio
 import duckdb
 from anyio import to_thread
 
-from cache.errors import CacheError, Unstorable, storing
-from cache.file import PATIENCE, CacheFile
+from cache.claims import Claims
+from cache.errors import CacheError, Unstorable, explained, storing
+from cache.file import PATIENCE, CacheFile, shared_file
 from cache.records import Answer, Ids, Opinion, Paid, Row, RunRecord, add_answers, add_opinions, add_rows, look_up, save_run
 from providers.base import ImageSource
 
@@ -66,7 +67,9 @@ class Store:
         self.path = path
         self.read_only = read_only
         self.ids = Ids()
-        self._file = CacheFile(path, patience=patience, read_only=read_only)
+        self._file = CacheFile(path, patience=patience, read_only=True) if read_only else shared_file(path, patience)
+        self._claims: Claims | None = None
+        self._own_commits = 0
         self._stack = AsyncExitStack()
         self._serving = anyio.CancelScope(shield=True)
         self._wake = anyio.Event()
@@ -81,6 +84,11 @@ class Store:
     async def __aenter__(self) -> Self:
         self._limiter = anyio.CapacityLimiter(1)
         await to_thread.run_sync(lambda: self._file.work(lambda _: None), limiter=self._limiter)
+        if not self.read_only:
+            try:
+                self._claims = Claims.of(self.path)
+            except OSError as error:
+                raise explained(error, self.path) from error
         group = await self._stack.enter_async_context(anyio.create_task_group())
         group.start_soon(self._serve)
         return self
@@ -95,6 +103,44 @@ class Store:
         finally:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(self._file.close, limiter=self._limiter)
+            if self._claims is not None:
+                self._claims.let_go()
+
+    # -------------------------------------------------------- beside others
+
+    def claim(self, question: str) -> bool:
+        """Be the one on this cache, in any process, who asks `question` (a digest in hexadecimal): False while another is."""
+        return self._claims is None or self._claims.take(_place(question))
+
+    def release(self, question: str) -> None:
+        """Give up what `claim` took; it ends with this process in any case."""
+        if self._claims is not None:
+            self._claims.release(_place(question))
+
+    @property
+    def unclaimable(self) -> str:
+        """Why nothing can be claimed at this file; empty where it can."""
+        return self._claims.unsupported if self._claims is not None else ""
+
+    @property
+    def others_commits(self) -> int:
+        """What others on this cache committed, counted: where it has grown since a look-up, they may have brought the answer."""
+        return self._claims.commits - self._own_commits if self._claims is not None else 0
+
+    def _commits(self) -> None:
+        """Count a commit, for others to see, while the file is held and before it is made."""
+        if self._claims is not None:
+            self._claims.committing()
+            self._own_commits += 1
+
+    async def change(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """As `query`, for a change of what is still to be asked: others look up again before they ask."""
+
+        def noticed(connection: duckdb.DuckDBPyConnection) -> T:
+            self._commits()
+            return job(connection)
+
+        return await self.query(noticed)
 
     # -------------------------------------------------------- asked for
 
@@ -214,6 +260,8 @@ class Store:
 
         def write(connection: duckdb.DuckDBPyConnection) -> None:
             with storing(self.path):
+                if paid:
+                    self._commits()
                 connection.begin()
                 pictures = {digest: picture for _, some, _ in paid for digest, picture in some.items()}
                 add_answers(connection, [one for one, _, _ in paid], pictures)
@@ -239,6 +287,10 @@ class Store:
         except CacheError as error:
             self._failure = error
             return None, error
+
+
+def _place(question: str) -> int:
+    return int(question[:15], 16)
 
 
 def read_file(path: Path, job: Callable[[duckdb.DuckDBPyConnection], T], *, patience: float = PATIENCE) -> T:

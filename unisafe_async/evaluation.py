@@ -124,7 +124,8 @@ class Run:
 
 def _notes(endpoint: Endpoint) -> list[str]:
     """What was changed in its requests and answers, a line each."""
-    return [*(endpoint.provider.notes if isinstance(endpoint.provider, Noting) else ()), *endpoint.notes.values()]
+    shared = [f"{endpoint.shared:,} answers came from another run that asked for the same just then"] if endpoint.shared else []
+    return [*(endpoint.provider.notes if isinstance(endpoint.provider, Noting) else ()), *endpoint.notes.values(), *shared]
 
 
 @dataclass(frozen=True)
