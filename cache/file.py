@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
-from typing import TypeVar
+from typing import Literal, TypeVar
 from weakref import WeakValueDictionary
 
 import duckdb
@@ -23,6 +23,7 @@ from cache.schema import CREATE, UPGRADES, VERSION
 from cache.turns import Turns
 
 T = TypeVar("T")
+Then = Literal["look", "keep", "close"]
 POLL = 0.005
 PATIENCE = 30.0
 HOLD = 2.0
@@ -51,12 +52,15 @@ class CacheFile:
         self._prepared = False
         self._turns = Turns.at(path)
 
-    def work(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
-        """Run `job` with the file open. Raises CacheError; an error inside `job` rolls back what it began."""
-        with self._turns.of(self):
-            return self._work(job)
+    def work(self, job: Callable[[duckdb.DuckDBPyConnection], T], then: Then = "look") -> T:
+        """Run `job` with the file open. Raises CacheError; an error inside `job` rolls back what it began.
 
-    def _work(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        Afterwards the file is kept open where more follows at once, closed, or (`look`) closed where another process waits.
+        """
+        with self._turns.of(self):
+            return self._work(job, then)
+
+    def _work(self, job: Callable[[duckdb.DuckDBPyConnection], T], then: Then) -> T:
         try:
             try:
                 connection = self._connection or self._open()
@@ -73,7 +77,7 @@ class CacheFile:
         except CacheError:
             self.close()
             raise
-        if time.monotonic() - self._since > HOLD or self._somebody_waits():
+        if then == "close" or (then == "look" and (time.monotonic() - self._since > HOLD or self._somebody_waits())):
             self.close()
         return result
 
