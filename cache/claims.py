@@ -36,6 +36,7 @@ class Claims:
     Locks of this kind belong to a process, so that it keeps its own in mind too, and opens the file once.
 
     Attributes:
+        made: how many commits and batch jobs of `counts` are this process's own.
         unsupported: why nothing can be claimed here, as on a network file system without locks; empty where it can.
     """
 
@@ -43,6 +44,7 @@ class Claims:
     _sharing = Lock()
 
     def __init__(self, path: Path) -> None:
+        self.made = (0, 0)
         self.unsupported = ""
         self._path = path
         self._users = 0
@@ -129,10 +131,12 @@ class Claims:
     def committing(self) -> None:
         """Count one more commit, before it is made and while the database is held: who sees the number waits for what it counts."""
         self._write(self.counts[0] + 1, 0)
+        self.made = self.made[0] + 1, self.made[1]
 
     def beginning(self) -> None:
         """Count one more batch job, likewise."""
         self._write(self.counts[1] + 1, COUNTER)
+        self.made = self.made[0], self.made[1] + 1
 
     if sys.platform == "win32":
 

@@ -93,7 +93,7 @@ class Store:
                 self._claims = Claims.of(self.path)
             except OSError as error:
                 raise explained(error, self.path) from error
-        self._company = self.others, 0.0
+        self._company = self._outside, 0.0
         group = await self._stack.enter_async_context(anyio.create_task_group())
         group.start_soon(self._serve)
         return self
@@ -137,6 +137,14 @@ class Store:
             return 0, 0
         commits, jobs = self._claims.counts
         return commits - self._own_commits, jobs - self._own_jobs
+
+    @property
+    def _outside(self) -> tuple[int, int]:
+        """As `others`, of other processes alone."""
+        if self._claims is None:
+            return 0, 0
+        (commits, jobs), made = self._claims.counts, self._claims.made
+        return commits - made[0], jobs - made[1]
 
     def _commits(self) -> None:
         """Count a commit, for others to see, while the file is held and before it is made."""
@@ -267,10 +275,10 @@ class Store:
             done.settle(value, error)
 
     def _then(self, more: bool) -> Then:
-        """What to do with the file after a piece of work: beside others who work on it, let it go after every batch."""
-        others, at = self.others, time.monotonic()
-        if others != self._company[0]:
-            self._company = others, at + COMPANY
+        """What to do with the file after a piece of work: beside other processes at work on it, let it go after every batch."""
+        outside, at = self._outside, time.monotonic()
+        if outside != self._company[0]:
+            self._company = outside, at + COMPANY
         return "keep" if more else "close" if at < self._company[1] else "look"
 
     async def _write(self, paid: Sequence[_PaidWait], rows: Sequence[_RowsWait], then: Then) -> None:
