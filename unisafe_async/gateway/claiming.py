@@ -27,6 +27,11 @@ class Claiming:
         self._pauses = pauses
         self._held: set[str] = set()
 
+    @property
+    def unsupported(self) -> str:
+        """Why nothing can be claimed on this cache; empty where it can."""
+        return self._store.unclaimable
+
     def question(self, key: str) -> str:
         """What is claimed for a cache key."""
         return digest_of(f"{key} {self._since}".encode()) if self._since else key
