@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -184,6 +186,19 @@ async def test_what_another_run_handed_over_in_a_batch_job_meanwhile_is_not_aske
         with pytest.raises(Rejected, match="is in the batch job job-1"):
             await gateway.ask(endpoint_of(gateway, model), ASK, looked_up=moment)
     assert model.calls == []
+
+
+async def test_where_the_file_system_has_no_locks_the_run_says_so_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "lockf", no_locks)
+    model = Told(lambda _: ANSWER)
+    async with run_on(tmp_path) as gateway:
+        assert not (await gateway.ask(endpoint_of(gateway, model), ASK)).cached
+        assert gateway.claiming.unsupported == f"{tmp_path} has no locks (No locks available)"
 
 
 def test_threads_of_one_process_exclude_one_another_too(tmp_path: Path) -> None:
