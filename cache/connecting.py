@@ -21,35 +21,39 @@ NO_ACCESS = "enable_external_access"
 """False: no file but the database's own, and no network, whatever a view or a function in a stranger's file asks for."""
 BESIDE = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
 """What DuckDB writes for a database file, besides its folder for overflow."""
+NAME = "cache"
+"""What the database file is called in its connection."""
 Setting = str | bool | int | float | list[str]
 
 
-def connected(
-    path: Path | None = None,
-    *,
-    read_only: bool = False,
-    files: Sequence[Path] = (),
-    settings: Mapping[str, Setting] | None = None,
-) -> duckdb.DuckDBPyConnection:
-    """A connection to the database file at `path`, or to an empty database in memory; its configuration is locked.
+def connected(*, files: Sequence[Path] = (), settings: Mapping[str, Setting] | None = None) -> duckdb.DuckDBPyConnection:
+    """A connection to an empty database in memory; its configuration is locked.
 
     Args:
-        files: files, or folders with all that is in them, that it may read and write besides. Then the connection begins empty and
-            takes the database file in once no other file can be reached.
+        files: files, or folders with all that is in them, that it may read and write besides.
         settings: DuckDB's own settings, such as `threads` and `memory_limit`.
     """
-    where = os.path.abspath(path) if path is not None else ""  # so that `md:x` is a file like others
-    config: dict[str, Setting] = {**SHUT, NO_ACCESS: bool(files), **(settings or {})}
-    if files and where:
-        config["temp_directory"] = f"{where}.tmp"
-    connection = duckdb.connect("" if files else where, read_only=read_only and not files, config=config)
+    return _connected([str(file.absolute()) for file in files], {**SHUT, **(settings or {})})
+
+
+def engine_of(
+    path: Path, *, files: Sequence[Path] = (), settings: Mapping[str, Setting] | None = None
+) -> duckdb.DuckDBPyConnection:
+    """As `connected`, and the database file at `path` can be taken in and let out again, in a tenth of a connection's time."""
+    where = os.path.abspath(path)  # so that `md:x` is a file like others
+    paths = [*(str(file.absolute()) for file in files), *(f"{where}{ending}" for ending in BESIDE)]
+    return _connected(paths, {**SHUT, **(settings or {}), "temp_directory": f"{where}.tmp"})
+
+
+def _connected(paths: Sequence[str], config: Mapping[str, Setting]) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(config={**config, NO_ACCESS: bool(paths)})
     try:
         with suppress(duckdb.InvalidInputException):  # in a notebook without ipywidgets there is no bar, and no way to say so
             connection.execute("SET enable_progress_bar = false")  # it would be printed between a command's own lines
-        if files:
-            _restrict(connection, files, where)
-        if files and where:
-            _take_in(connection, where, read_only)
+        if paths:
+            connection.execute("SET allowed_directories = $1", [[path for path in paths if os.path.isdir(path)]])
+            connection.execute("SET allowed_paths = $1", [[path for path in paths if not os.path.isdir(path)]])
+            connection.execute(f"SET {NO_ACCESS} = false")
         connection.execute("SET lock_configuration = true")
     except BaseException:
         connection.close()
@@ -57,18 +61,15 @@ def connected(
     return connection
 
 
-def _restrict(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], database: str) -> None:
-    folders = [str(file.absolute()) for file in files if file.is_dir()]
-    paths = [str(file.absolute()) for file in files if not file.is_dir()]
-    if database:
-        paths += [f"{database}{ending}" for ending in BESIDE]
-    connection.execute("SET allowed_directories = $1", [folders])
-    connection.execute("SET allowed_paths = $1", [paths])
-    connection.execute(f"SET {NO_ACCESS} = false")
+def take_in(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
+    """Open the file, as the database in which names are looked up."""
+    quoted = os.path.abspath(path).replace("'", "''")
+    connection.execute(f"ATTACH '{quoted}' AS {NAME} ({'READ_ONLY' if read_only else 'READ_WRITE'})")
+    connection.execute(f"USE {NAME}.main")
 
 
-def _take_in(connection: duckdb.DuckDBPyConnection, database: str, read_only: bool) -> None:
-    """Make the file the database in which names are looked up."""
-    quoted = database.replace("'", "''")
-    connection.execute(f"ATTACH '{quoted}' AS cache ({'READ_ONLY' if read_only else 'READ_WRITE'})")
-    connection.execute("USE cache")
+def let_out(connection: duckdb.DuckDBPyConnection) -> None:
+    """Close the file; what was begun and not committed is rolled back. Raises duckdb.Error where that cannot be."""
+    with suppress(duckdb.TransactionException):  # there was none
+        connection.rollback()
+    connection.execute(f"USE memory.main; DETACH {NAME}")

@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 import duckdb
 import filelock
 
-from cache.connecting import BESIDE, Setting, connected
+from cache.connecting import BESIDE, Setting, engine_of, let_out, take_in
 from cache.contents import create, format_of, mend_view, upgrade
 from cache.errors import CacheError, explained, is_locked, misplaced
 from cache.identity import Identity, identity, refuse_other_kinds, remember_checked, stamp, was_checked
@@ -52,6 +52,7 @@ class CacheFile:
         self._patience = patience
         self._read_only = read_only
         self._files = files
+        self._engine: duckdb.DuckDBPyConnection | None = None
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._since = 0.0
         self._opened: Identity | None = None
@@ -62,7 +63,9 @@ class CacheFile:
 
         Afterwards the file is kept open where more follows at once, closed, or (`look`) closed where another process waits.
         """
-        with self._turns.of(self):
+        with self._turns.of(self) as user:
+            if user is not self and isinstance(user, CacheFile) and user._connection is not None:
+                return job(user._connection)
             return self._work(job, then)
 
     def _work(self, job: Callable[[duckdb.DuckDBPyConnection], T], then: Then) -> T:
@@ -93,8 +96,20 @@ class CacheFile:
         with self._turns.lock:
             if self._connection is not None:
                 connection, self._connection = self._connection, None
-                with suppress(duckdb.Error):
-                    connection.close()
+                self._close(connection)
+
+    def _close(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Close the file; DuckDB itself stays for the next opening, unless it cannot let go, as of a file on a full disk."""
+        try:
+            let_out(connection)
+        except duckdb.Error:
+            self._engine = None
+            with suppress(duckdb.Error):
+                connection.close()
+
+    @property
+    def is_open(self) -> bool:
+        return self._connection is not None
 
     @property
     def usable(self) -> bool:
@@ -131,7 +146,7 @@ class CacheFile:
                         self._prepare(connection)
                         remember_checked(self.path, seen, self._read_only)
                 except BaseException:
-                    connection.close()
+                    self._close(connection)
                     raise
             except BaseException:
                 if made:  # an empty file would pass for a cache
@@ -157,9 +172,12 @@ class CacheFile:
 
     def _connect(self, deadline: float) -> duckdb.DuckDBPyConnection:
         settings: Mapping[str, Setting] = {"threads": 2} if self._read_only else {"threads": 1, "memory_limit": MEMORY}
+        if self._engine is None:
+            self._engine = engine_of(self.path, files=self._files, settings=settings)
         while True:
             try:
-                return connected(self.path, read_only=self._read_only, files=self._files, settings=settings)
+                take_in(self._engine, self.path, read_only=self._read_only)
+                return self._engine
             except duckdb.Error as error:
                 if not is_locked(error) or time.monotonic() > deadline:
                     raise

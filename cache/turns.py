@@ -11,8 +11,11 @@ from typing import ClassVar, Protocol
 from weakref import WeakValueDictionary, ref
 
 
-class Closable(Protocol):
+class User(Protocol):
     """Whatever may have the file open."""
+
+    @property
+    def is_open(self) -> bool: ...
 
     def close(self) -> None: ...
 
@@ -29,7 +32,8 @@ class Turns:
 
     def __init__(self) -> None:
         self.lock = RLock()
-        self._last: ref[Closable] | None = None
+        self._last: ref[User] | None = None
+        self._working: User | None = None
 
     @classmethod
     def at(cls, path: Path) -> Turns:
@@ -37,12 +41,22 @@ class Turns:
             return cls._shared.setdefault(os.path.realpath(path), cls())
 
     @contextmanager
-    def of(self, user: Closable) -> Iterator[None]:
-        """Work on the file as the only one; who had it before has let go of it."""
+    def of(self, user: User) -> Iterator[User]:
+        """Work on the file as the only one, who had it before having let go of it; yields whose connection is to be used.
+
+        That is the user's own, except for work that is begun within another's on the same thread: it uses that one's.
+        """
         with self.lock:
+            if self._working is not None and self._working.is_open:
+                yield self._working
+                return
             last = self._last() if self._last is not None else None
             if last is not user:
                 self._last = ref(user)
                 if last is not None:
                     last.close()
-            yield
+            before, self._working = self._working, user
+            try:
+                yield user
+            finally:
+                self._working = before
