@@ -17,6 +17,7 @@ def png(width=8, height=8, rgb=(120, 160, 200)):
 ARGS = None
 STATS = {"calls": 0, "distinct": 0, "inflight": 0, "max_inflight": 0, "s429": 0, "s500": 0, "dropped": 0, "by_path": {}}
 SEEN = {}
+SENT = collections.deque()     # when answers were sent, within --recent seconds
 WINDOW = collections.deque()   # arrival times within --window seconds, for --rpm
 RNG = random.Random(0)
 
@@ -40,7 +41,8 @@ class Http(asyncio.Protocol):
         if not self.t.is_closing(): self.t.write(head.encode() + payload)
     async def answer(self, method, path, body):
         if path.startswith("/stats"):
-            return self.send(200, {**STATS, "repeats": sum(v - 1 for v in SEEN.values() if v > 1)})
+            while SENT and SENT[0] < time.monotonic() - ARGS.recent: SENT.popleft()
+            return self.send(200, {**STATS, "recent": len(SENT), "repeats": sum(v - 1 for v in SEEN.values() if v > 1)})
         if path.startswith("/reset"):
             SEEN.clear(); STATS.update(calls=0, distinct=0, max_inflight=0, s429=0, s500=0, dropped=0, by_path={}); return self.send(200, {})
         if path.startswith("/v1/models"):
@@ -73,6 +75,7 @@ class Http(asyncio.Protocol):
             self.send(200, {"id": "c", "object": "chat.completion", "created": 1, "model": "mock", "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}], "usage": {"prompt_tokens": 200, "completion_tokens": 60, "total_tokens": 260}})
         finally:
             STATS["inflight"] -= 1
+            if ARGS.recent: SENT.append(time.monotonic())
 
 
 async def main():
@@ -87,5 +90,6 @@ if __name__ == "__main__":
     p.add_argument("--p429", type=float, default=0); p.add_argument("--p500", type=float, default=0); p.add_argument("--pdrop", type=float, default=0)
     p.add_argument("--rpm", type=int, default=0); p.add_argument("--window", type=float, default=10, help="seconds over which --rpm is enforced"); p.add_argument("--side", type=int, default=64)
     p.add_argument("--text", default="I cannot help with that request. " * 6); p.add_argument("--judge-text", default="Reason: the response declines. Result: 2")
+    p.add_argument("--recent", type=float, default=0, help="seconds for which an answer counts as sent just now")
     p.add_argument("--distinct", action="store_true", help="another text for every request")
     ARGS = p.parse_args(); uvloop.run(main())

@@ -2,8 +2,8 @@
 
 A question that is being asked is claimed by a lock on one byte of `FILE.claims`, at a place that its key gives. The operating
 system keeps such a lock in memory and drops it when its process ends, however it ends: nothing is renewed, and nothing is written.
-The first bytes of the file count the commits of answers, so that a look into the database is repeated only where somebody else
-has committed since.
+The first bytes of the file count the commits of answers and the batch jobs begun, so that a look into the database is repeated
+only where somebody else has brought something since.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ else:
     import fcntl
 
 COUNTER = 8
-"""Bytes at the start of the file: commits so far."""
+"""Bytes of a count."""
+HEAD = 2 * COUNTER
+"""Bytes at the start of the file: the counts of commits and of batch jobs."""
 PLACES = 2**31 - 16 if sys.platform == "win32" else 2**62
-"""Places for claims behind the counter; Windows' call takes 32 bits. Two questions at one place wait for one another, no more."""
+"""Places for claims behind the counts; Windows' call takes 32 bits. Two questions at one place wait for one another, no more."""
 TAKEN = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
 """What the operating system says of a byte that another process has locked."""
 
@@ -34,6 +36,7 @@ class Claims:
     Locks of this kind belong to a process, so that it keeps its own in mind too, and opens the file once.
 
     Attributes:
+        made: how many commits and batch jobs of `counts` are this process's own.
         unsupported: why nothing can be claimed here, as on a network file system without locks; empty where it can.
     """
 
@@ -41,6 +44,7 @@ class Claims:
     _sharing = Lock()
 
     def __init__(self, path: Path) -> None:
+        self.made = (0, 0)
         self.unsupported = ""
         self._path = path
         self._users = 0
@@ -71,7 +75,7 @@ class Claims:
 
     def take(self, place: int) -> bool:
         """Claim `place` (any whole number): False while somebody else, in this process or another, has it."""
-        place = COUNTER + place % PLACES
+        place = HEAD + place % PLACES
         with self._guard:
             if place in self._held or not self._locked(place):
                 return False
@@ -80,7 +84,7 @@ class Claims:
 
     def release(self, place: int) -> None:
         """Give up what `take` claimed."""
-        place = COUNTER + place % PLACES
+        place = HEAD + place % PLACES
         with self._guard:
             self._held.discard(place)
             if not self.unsupported:
@@ -116,33 +120,40 @@ class Claims:
         def _unlock(self, place: int) -> None:
             fcntl.lockf(self._file, fcntl.LOCK_UN, 1, place)
 
-    # -------------------------------------------------------- commits
+    # -------------------------------------------------------- counts
 
     @property
-    def commits(self) -> int:
-        """How many commits of answers there were, of whomever."""
-        return int.from_bytes(self._read(), "little")
+    def counts(self) -> tuple[int, int]:
+        """How many commits of answers there were and how many batch jobs were begun, by whomever."""
+        data = self._read()
+        return int.from_bytes(data[:COUNTER], "little"), int.from_bytes(data[COUNTER:], "little")
 
     def committing(self) -> None:
-        """Count one more, before it is made and while the database is held: who sees the number waits for what it counts."""
-        self._write((self.commits + 1).to_bytes(COUNTER, "little"))
+        """Count one more commit, before it is made and while the database is held: who sees the number waits for what it counts."""
+        self._write(self.counts[0] + 1, 0)
+        self.made = self.made[0] + 1, self.made[1]
+
+    def beginning(self) -> None:
+        """Count one more batch job, likewise."""
+        self._write(self.counts[1] + 1, COUNTER)
+        self.made = self.made[0], self.made[1] + 1
 
     if sys.platform == "win32":
 
         def _read(self) -> bytes:
             with self._guard:
                 os.lseek(self._file, 0, os.SEEK_SET)
-                return os.read(self._file, COUNTER)
+                return os.read(self._file, HEAD)
 
-        def _write(self, data: bytes) -> None:
+        def _write(self, count: int, place: int) -> None:
             with self._guard:
-                os.lseek(self._file, 0, os.SEEK_SET)
-                os.write(self._file, data)
+                os.lseek(self._file, place, os.SEEK_SET)
+                os.write(self._file, count.to_bytes(COUNTER, "little"))
 
     else:
 
         def _read(self) -> bytes:
-            return os.pread(self._file, COUNTER, 0)
+            return os.pread(self._file, HEAD, 0)
 
-        def _write(self, data: bytes) -> None:
-            os.pwrite(self._file, data, 0)
+        def _write(self, count: int, place: int) -> None:
+            os.pwrite(self._file, count.to_bytes(COUNTER, "little"), place)

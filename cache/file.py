@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
-from typing import TypeVar
+from typing import Literal, TypeVar
 from weakref import WeakValueDictionary
 
 import duckdb
@@ -26,6 +26,7 @@ from cache.schema import VERSION
 from cache.turns import Turns
 
 T = TypeVar("T")
+Then = Literal["look", "keep", "close"]
 POLL = 0.005
 PATIENCE = 30.0
 HOLD = 2.0
@@ -56,12 +57,15 @@ class CacheFile:
         self._opened: Identity | None = None
         self._turns = Turns.at(path)
 
-    def work(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
-        """Run `job` with the file open. Raises CacheError; an error inside `job` rolls back what it began."""
-        with self._turns.of(self):
-            return self._work(job)
+    def work(self, job: Callable[[duckdb.DuckDBPyConnection], T], then: Then = "look") -> T:
+        """Run `job` with the file open. Raises CacheError; an error inside `job` rolls back what it began.
 
-    def _work(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        Afterwards the file is kept open where more follows at once, closed, or (`look`) closed where another process waits.
+        """
+        with self._turns.of(self):
+            return self._work(job, then)
+
+    def _work(self, job: Callable[[duckdb.DuckDBPyConnection], T], then: Then) -> T:
         try:
             try:
                 connection = self._connection or self._open()
@@ -80,7 +84,7 @@ class CacheFile:
         if not self._read_only and (lost := self._lost()):
             self.close()
             raise lost
-        if time.monotonic() - self._since > HOLD or self._somebody_waits():
+        if then == "close" or (then == "look" and (time.monotonic() - self._since > HOLD or self._somebody_waits())):
             self.close()
         return result
 
@@ -152,7 +156,9 @@ class CacheFile:
             raise explained(error, self.path) from error
 
     def _connect(self, deadline: float) -> duckdb.DuckDBPyConnection:
-        settings: Mapping[str, Setting] = {"threads": 2} if self._read_only else {"threads": 1, "memory_limit": MEMORY}
+        settings: Mapping[str, Setting] = (
+            {"threads": 2, "arrow_large_buffer_size": True} if self._read_only else {"threads": 1, "memory_limit": MEMORY}
+        )
         while True:
             try:
                 return connected(self.path, read_only=self._read_only, files=self._files, settings=settings)

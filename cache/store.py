@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -15,7 +16,7 @@ from anyio import to_thread
 
 from cache.claims import Claims
 from cache.errors import CacheError, Unstorable, explained, storing
-from cache.file import PATIENCE, CacheFile, shared_file
+from cache.file import PATIENCE, CacheFile, Then, shared_file
 from cache.records import Answer, Ids, Opinion, Paid, Row, RunRecord, add_answers, add_opinions, add_rows, look_up, save_run
 from providers.base import ImageSource
 
@@ -24,6 +25,8 @@ GATHER = 0.003
 GATHER_BUSY = 0.025
 BUSY = 16
 LINGER = 0.1
+COMPANY = 5.0
+"""Seconds for which others count as at work on the file after they have brought something."""
 IMAGE_MEMORY = 64 * 1024 * 1024
 
 
@@ -69,7 +72,8 @@ class Store:
         self.ids = Ids()
         self._file = CacheFile(path, patience=patience, read_only=True) if read_only else shared_file(path, patience)
         self._claims: Claims | None = None
-        self._own_commits = 0
+        self._own_commits = self._own_jobs = 0
+        self._company = (0, 0), 0.0
         self._stack = AsyncExitStack()
         self._serving = anyio.CancelScope(shield=True)
         self._wake = anyio.Event()
@@ -89,6 +93,7 @@ class Store:
                 self._claims = Claims.of(self.path)
             except OSError as error:
                 raise explained(error, self.path) from error
+        self._company = self._outside, 0.0
         group = await self._stack.enter_async_context(anyio.create_task_group())
         group.start_soon(self._serve)
         return self
@@ -123,9 +128,23 @@ class Store:
         return self._claims.unsupported if self._claims is not None else ""
 
     @property
-    def others_commits(self) -> int:
-        """What others on this cache committed, counted: where it has grown since a look-up, they may have brought the answer."""
-        return self._claims.commits - self._own_commits if self._claims is not None else 0
+    def others(self) -> tuple[int, int]:
+        """What others on this cache brought, counted: commits of answers, and batch jobs begun.
+
+        Where a count has grown since a look-up, the look-up may be out of date.
+        """
+        if self._claims is None:
+            return 0, 0
+        commits, jobs = self._claims.counts
+        return commits - self._own_commits, jobs - self._own_jobs
+
+    @property
+    def _outside(self) -> tuple[int, int]:
+        """As `others`, of other processes alone."""
+        if self._claims is None:
+            return 0, 0
+        (commits, jobs), made = self._claims.counts, self._claims.made
+        return commits - made[0], jobs - made[1]
 
     def _commits(self) -> None:
         """Count a commit, for others to see, while the file is held and before it is made."""
@@ -133,12 +152,14 @@ class Store:
             self._claims.committing()
             self._own_commits += 1
 
-    async def change(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
-        """As `query`, for a change of what is still to be asked: others look up again before they ask."""
+    async def begin_job(self, begin: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """As `query`, for what hands requests over in a batch job: others look before they ask the same."""
 
         def noticed(connection: duckdb.DuckDBPyConnection) -> T:
-            self._commits()
-            return job(connection)
+            if self._claims is not None:
+                self._claims.beginning()
+                self._own_jobs += 1
+            return begin(connection)
 
         return await self.query(noticed)
 
@@ -244,16 +265,23 @@ class Store:
                 found[who] = look_up(connection, keys, since, self, run)
             return [{key: found[who][key] for key in keys if key in found[who]} for keys, who, _ in lookups]
 
-        await self._write(paid, rows)
+        await self._write(paid, rows, self._then(bool(lookups or jobs)))
         if lookups:
-            answers, error = await self._try(read)
+            answers, error = await self._try(read, self._then(bool(jobs)))
             for index, (_, _, looked_up) in enumerate(lookups):
                 looked_up.settle(answers[index] if answers is not None else None, error)
-        for job, done in jobs:
-            value, error = await self._try(job)
+        for number, (job, done) in enumerate(jobs, 1):
+            value, error = await self._try(job, self._then(number < len(jobs)))
             done.settle(value, error)
 
-    async def _write(self, paid: Sequence[_PaidWait], rows: Sequence[_RowsWait]) -> None:
+    def _then(self, more: bool) -> Then:
+        """What to do with the file after a piece of work: beside other processes at work on it, let it go after every batch."""
+        outside, at = self._outside, time.monotonic()
+        if outside != self._company[0]:
+            self._company = outside, at + COMPANY
+        return "keep" if more else "close" if at < self._company[1] else "look"
+
+    async def _write(self, paid: Sequence[_PaidWait], rows: Sequence[_RowsWait], then: Then) -> None:
         """All in one transaction; where one of them cannot be stored, one by one, so that it fails alone."""
         if not paid and not rows:
             return
@@ -269,19 +297,19 @@ class Store:
                 add_opinions(connection, [opinion for _, some, _ in rows for opinion in some])
                 connection.commit()
 
-        _, error = await self._try(write)
+        _, error = await self._try(write, then)
         if isinstance(error, Unstorable) and len(paid) + len(rows) > 1:
             for one in paid:
-                await self._write([one], [])
+                await self._write([one], [], "look")
             for some in rows:
-                await self._write([], [some])
+                await self._write([], [some], "look")
             return
         for *_, wait in [*paid, *rows]:
             wait.settle(None, error)
 
-    async def _try(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> tuple[T | None, CacheError | None]:
+    async def _try(self, job: Callable[[duckdb.DuckDBPyConnection], T], then: Then) -> tuple[T | None, CacheError | None]:
         try:
-            return await to_thread.run_sync(self._file.work, job, limiter=self._limiter), None
+            return await to_thread.run_sync(self._file.work, job, then, limiter=self._limiter), None
         except Unstorable as error:
             return None, error
         except CacheError as error:

@@ -30,6 +30,7 @@ class Turns:
     def __init__(self) -> None:
         self.lock = RLock()
         self._last: ref[Closable] | None = None
+        self._depth = 0
 
     @classmethod
     def at(cls, path: Path) -> Turns:
@@ -38,11 +39,15 @@ class Turns:
 
     @contextmanager
     def of(self, user: Closable) -> Iterator[None]:
-        """Work on the file as the only one; who had it before has let go of it."""
+        """Work on the file as the only one; who had it before has let go of it, unless this is a part of what he does with it."""
         with self.lock:
             last = self._last() if self._last is not None else None
-            if last is not user:
+            if last is not user and not self._depth:
                 self._last = ref(user)
                 if last is not None:
                     last.close()
-            yield
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1

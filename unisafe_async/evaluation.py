@@ -110,7 +110,8 @@ class Run:
             | {f"judge: {endpoint.name}": asdict(endpoint.counts) for endpoint in self.jury.endpoints},
             "identities": {lane.endpoint.name: lane.endpoint.provider.identity for lane in self.lanes}
             | {f"judge: {endpoint.name}": endpoint.provider.identity for endpoint in self.jury.endpoints},
-            "notes": {endpoint.name: notes for endpoint in self.endpoints if (notes := _notes(endpoint))},
+            "notes": {endpoint.name: notes for endpoint in self.endpoints if (notes := _notes(endpoint))}
+            | ({"cache": [f"{why}: two runs on it may pay for the same"]} if (why := self.gateway.claiming.unsupported) else {}),
             "stopped": {endpoint.name: words for endpoint in self.endpoints if (words := endpoint.stopped_words)},
             "stopped_for": {
                 endpoint.name: {need: str(error) for need, error in endpoint.stopped_for.items()}

@@ -107,7 +107,7 @@ class JobsUnderWay:
         record = BatchRecord(cut.tag, self._identity, tuple(cut.keys), "submitting", cut.most, self.run, now())
         since = self.gateway.since
         try:
-            overtaken = await self.store.change(lambda connection: begin_batch(connection, record, cut.requests, since))
+            overtaken = await self.store.begin_job(lambda connection: begin_batch(connection, record, cut.requests, since))
         finally:
             self.gateway.claiming.release_all(cut.keys)
         if overtaken is not None:

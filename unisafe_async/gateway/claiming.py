@@ -10,7 +10,7 @@ from providers.base import digest_of
 from unisafe_async.gateway.clock import Pauses
 
 FIRST_PAUSE = 0.02
-LONGEST_PAUSE = 1.0
+LONGEST_PAUSE = 0.25
 GROWTH = 1.5
 
 
@@ -26,6 +26,11 @@ class Claiming:
         self._since = since
         self._pauses = pauses
         self._held: set[str] = set()
+
+    @property
+    def unsupported(self) -> str:
+        """Why nothing can be claimed on this cache; empty where it can."""
+        return self._store.unclaimable
 
     def question(self, key: str) -> str:
         """What is claimed for a cache key."""
@@ -49,16 +54,16 @@ class Claiming:
         for key in keys:
             self.release(key)
 
-    async def wait(self, key: str, patience: float) -> bool:
-        """Have the claim once who has it answered, failed or ended; False after `patience` seconds.
+    async def wait(self, key: str, until: float) -> bool:
+        """Return True once nobody has the claim any more, who had it having answered, failed or ended; False at the time `until`.
 
-        Who has waited so long asks without it: a call that hangs elsewhere holds nobody up for good. Raises Draining when the run
-        is asked to stop meanwhile.
+        Raises Draining when the run is asked to stop meanwhile.
         """
-        pause, until = FIRST_PAUSE, self._pauses.now() + patience
+        pause = FIRST_PAUSE
         while (left := until - self._pauses.now()) > 0:
             await self._pauses.sleep(min(left, pause * random.uniform(0.5, 1.0)))
             if self.take(key):
+                self.release(key)
                 return True
             pause = min(LONGEST_PAUSE, pause * GROWTH)
         return False

@@ -85,6 +85,8 @@ class Gateway:
         self._run = run
         self.since = since
         self._began = store.ids.next()
+        self._jobs_at_start = store.others[1]
+        self._in_jobs: dict[str, tuple[int, dict[str, str]]] = {}
         self._flights: dict[str, _Flight] = {}
         self._recent: OrderedDict[str, Answer] = OrderedDict()
         self._made: set[int] = set()
@@ -116,7 +118,7 @@ class Gateway:
     @property
     def moment(self) -> int:
         """The state of the cache as far as others change it: a look-up from before it changed may be out of date."""
-        return self._store.others_commits
+        return self._store.others[0]
 
     async def ask(
         self,
@@ -171,24 +173,30 @@ class Gateway:
         usable: Callable[[Response], bool] | None,
     ) -> Asked:
         """From the cache, or paid for by the one who has the claim; what another run committed meanwhile is looked up first."""
-        if looked_up is None or int(key[:16], 16) in self._made:
-            looked_up = self.moment
+        moment = looked_up
+        if moment is None or int(key[:16], 16) in self._made:
+            moment = self.moment
             found = await self._found(endpoint, key, usable)
             if found is not None:
                 return found
-        waited = not self.claiming.take(key)
-        claimed = not waited or await self.claiming.wait(key, endpoint.max_wait)
+        until = self.now() + endpoint.max_wait
+        while not self.claiming.take(key):
+            if not await self.claiming.wait(key, until):
+                break  # a call that hangs elsewhere holds nobody up for good
+            moment = self.moment
+            found = await self._found(endpoint, key, usable)
+            if found is not None:
+                endpoint.shared += 1
+                return found
         try:
-            if self.moment != looked_up:
+            if self.moment != moment:
                 found = await self._found(endpoint, key, usable)
                 if found is not None:
-                    endpoint.shared += waited
                     return found
-                await self._check_batches(endpoint, key)
+            await self._check_batches(endpoint, key)
             return Asked(await self._paid(endpoint, request, key), False)
         finally:
-            if claimed:
-                self.claiming.release(key)
+            self.claiming.release(key)
 
     async def _found(self, endpoint: Endpoint, key: str, usable: Callable[[Response], bool] | None) -> Asked | None:
         answer = (await self._stored([key])).get(key)
@@ -198,9 +206,13 @@ class Gateway:
         return Asked(answer, True)
 
     async def _check_batches(self, endpoint: Endpoint, key: str) -> None:
-        """Raises Rejected for what another run has handed over in a batch job meanwhile, and paid for."""
-        identity = endpoint.provider.identity
-        job = await self._store.query(lambda connection: under_way(connection, identity).get(key))
+        """Raises Rejected for what another run has handed over in a batch job since this run began, and paid for."""
+        jobs, identity = self._store.others[1], endpoint.provider.identity
+        if jobs == self._jobs_at_start:
+            return
+        if identity not in self._in_jobs or self._in_jobs[identity][0] != jobs:
+            self._in_jobs[identity] = jobs, await self._store.query(lambda connection: under_way(connection, identity))
+        job = self._in_jobs[identity][1].get(key)
         if job is not None:
             raise Rejected(in_batch(job))
 
