@@ -50,7 +50,8 @@ def connected(
             _restrict(connection, files, where)
         if files and where:
             _take_in(connection, where, read_only)
-        connection.execute("SET lock_configuration = true")
+        with suppress(duckdb.InvalidInputException):  # it is locked where this process has the same file open in the same way
+            connection.execute("SET lock_configuration = true")
     except BaseException:
         connection.close()
         raise
