@@ -79,6 +79,15 @@ def explained(error: Exception, path: Path) -> CacheError:
     return CacheError(_of_file(error, path, words, first))
 
 
+def unwritable(error: Exception, target: Path) -> CacheError:
+    """`error` of writing `target`, a file that is no cache, in a user's words."""
+    words = str(error)
+    reasons = ((FULL, "the disk is full"), (READ_ONLY_DISK, "its file system is mounted read-only"), (REFUSED, "permission denied"))
+    known = next((reason for pattern, reason in reasons if pattern.search(words)), "")
+    first = words.splitlines()[0] if words else type(error).__name__
+    return CacheError(f"{target} cannot be written: {known or getattr(error, 'strerror', None) or first}")
+
+
 def _of_file(error: Exception, path: Path, words: str, first: str) -> str:
     """What is wrong with the file itself."""
     if why := misplaced(path):

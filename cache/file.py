@@ -171,7 +171,9 @@ class CacheFile:
             raise explained(error, self.path) from error
 
     def _connect(self, deadline: float) -> duckdb.DuckDBPyConnection:
-        settings: Mapping[str, Setting] = {"threads": 2} if self._read_only else {"threads": 1, "memory_limit": MEMORY}
+        settings: Mapping[str, Setting] = (
+            {"threads": 2, "arrow_large_buffer_size": True} if self._read_only else {"threads": 1, "memory_limit": MEMORY}
+        )
         if self._engine is None:
             self._engine = engine_of(self.path, files=self._files, settings=settings)
         while True:
