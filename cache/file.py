@@ -94,7 +94,8 @@ class CacheFile:
                     if not is_locked(error) or time.monotonic() > deadline:
                         raise
                 time.sleep(POLL)
-        connection.execute("SET enable_progress_bar = false")  # it would be printed between a command's own lines
+        with suppress(duckdb.InvalidInputException):  # refused in a notebook without ipywidgets, where there is no bar anyway
+            connection.execute("SET enable_progress_bar = false")  # it would be printed between a command's own lines
         self._connection, self._since = connection, time.monotonic()
         if not self._prepared:
             self._prepare(connection)
