@@ -23,6 +23,8 @@ POLL = 0.005
 PATIENCE = 30.0
 HOLD = 2.0
 MEMORY = "128MB"
+WRITERS: dict[Path, duckdb.DuckDBPyConnection] = {}
+"""The files that this process has open for writing: a reader goes in beside the writer, since DuckDB opens no file twice."""
 
 
 class _Older(Exception):
@@ -40,6 +42,7 @@ class CacheFile:
 
     def __init__(self, path: Path, *, patience: float = PATIENCE, read_only: bool = False) -> None:
         self.path = path
+        self._place = path.absolute()
         self._patience = patience
         self._read_only = read_only
         self._connection: duckdb.DuckDBPyConnection | None = None
@@ -72,10 +75,15 @@ class CacheFile:
         """Let go of the file; the next `work` opens it again."""
         if self._connection is not None:
             connection, self._connection = self._connection, None
+            if WRITERS.get(self._place) is connection:
+                del WRITERS[self._place]
             with suppress(duckdb.Error):
                 connection.close()
 
     def _open(self) -> duckdb.DuckDBPyConnection:
+        if self._read_only and (beside := self._beside_the_writer()) is not None:
+            self._connection, self._since = beside, time.monotonic()
+            return beside
         if self._read_only and not self.path.exists():
             raise CacheError(f"{self.path} does not exist yet: there is nothing to read; `unisafe run` makes it")
         if not self._read_only:
@@ -100,7 +108,17 @@ class CacheFile:
         if not self._prepared:
             self._prepare(connection)
             self._prepared = True
+        if not self._read_only:
+            WRITERS[self._place] = connection
         return connection
+
+    def _beside_the_writer(self) -> duckdb.DuckDBPyConnection | None:
+        """A second connection to a file that this process has open for writing: who waited for that might wait for himself."""
+        writer = WRITERS.get(self._place)
+        try:
+            return writer.cursor() if writer is not None else None
+        except duckdb.Error:
+            return None  # it was closed just now
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Make the tables of a new file; refuse a file of another program or a newer version."""
