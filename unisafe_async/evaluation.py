@@ -11,10 +11,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypeVar
 
 import anyio
-import duckdb
 from anyio import to_thread
 
 from cache import CacheError, Row, RunRecord, Store
@@ -28,12 +26,11 @@ from unisafe_async.endpoints import endpoint_of
 from unisafe_async.gateway import Budget, Clock, Endpoint, Gateway
 from unisafe_async.jobs import Sampling
 from unisafe_async.jury import Jury, Seat
+from unisafe_async.notebook import check_asyncio, says_to_await, showing
 from unisafe_async.opening import check_apart, opened, placed
-from unisafe_async.pictures_due import WithoutPictures, without_pictures
+from unisafe_async.results import Result
 from unisafe_async.scheduler import Lane, Pipeline
-from unisafe_async.scores import Coverage, Score, coverage, scores
 
-T = TypeVar("T")
 PACKAGES = ("unisafe-async", "openai", "duckdb", "anyio", "pillow")
 LOCAL_PACKAGES = ("torch", "transformers", "diffusers")
 
@@ -129,48 +126,7 @@ def _notes(endpoint: Endpoint) -> list[str]:
     return [*(endpoint.provider.notes if isinstance(endpoint.provider, Noting) else ()), *endpoint.notes.values(), *shared]
 
 
-@dataclass(frozen=True)
-class Result:
-    """A finished run and the way to its rows.
-
-    Attributes:
-        run: its name, for `unisafe report RUN`.
-        status: `done`, `interrupted` or `stopped`.
-        cache: the file its rows are in.
-        waiting: requests in batch jobs that are still under way; the next run collects them.
-    """
-
-    run: str
-    status: str
-    cache: Path
-    unjudged: int
-    waiting: int = 0
-
-    def query(self, job: Callable[[duckdb.DuckDBPyConnection], list[T]]) -> list[T]:
-        """Run `job` on the cache, read-only."""
-        from cache import read_file
-
-        return read_file(self.cache, job)
-
-    def rows(self) -> list[Row]:
-        """Every row, in the order of item, model and sample."""
-        sql = "SELECT * FROM rows WHERE run = ? ORDER BY item, model, sample"
-        return self.query(lambda connection: [Row(*row) for row in connection.execute(sql, [self.run]).fetchall()])
-
-    def scores(self, *by: str) -> list[Score]:
-        """The scores by any of model, task, category and subcategory (default: model and task)."""
-        return self.query(lambda connection: scores(connection, self.run, by or ("model", "task")))
-
-    def coverage(self) -> list[Coverage]:
-        """What became of every row, model by model."""
-        return self.query(lambda connection: coverage(connection, self.run))
-
-    @property
-    def without_pictures(self) -> list[WithoutPictures]:
-        """Models that brought no picture at all in a task that asks for one, though they answered: probably misconfigured."""
-        return self.query(lambda connection: without_pictures(connection, self.run))
-
-
+@says_to_await
 async def evaluate(
     config: Config | Path | str,
     *,
@@ -179,6 +135,7 @@ async def evaluate(
     on_start: Callable[[Run], None] | None = None,
     on_row: Callable[[Row], None] | None = None,
     clock: Clock | None = None,
+    progress: bool | None = None,
 ) -> Result:
     """Evaluate the models of `config` and return when every row is on disk.
 
@@ -189,11 +146,15 @@ async def evaluate(
         on_start: called with the Run before anything is sent; its `drain()` ends the run early without losing anything.
         on_row: called with each row once it is on disk.
         clock: the time that waits between calls go by; None for the machine's.
+        progress: whether to show how far the run is, in a notebook or on standard error; None shows it in a notebook alone.
 
-    Raises ConfigError, DatasetError or CacheError with what to change. What a provider cannot do is in the rows, not raised.
+    Raises ConfigError, DatasetError or CacheError with what to change, and RuntimeError where the loop is not asyncio's. What a
+    provider cannot do is in the rows, not raised.
     """
+    check_asyncio()
     if not isinstance(config, Config):
         config = load_config(Path(config))
+    config = config.model_copy(update={"base": config.base.absolute()})  # the caller may change folders meanwhile
     async with prepared(config, dataset=dataset, fresh=fresh, clock=clock) as (run, pipeline, store):
         pipeline.on_row = on_row
         if on_start is not None:
@@ -202,7 +163,8 @@ async def evaluate(
         record = record_of(run, started)
         await store.save_run(record)
         try:
-            await pipeline.execute()
+            async with showing(run, progress):
+                await pipeline.execute()
             drained = run.gateway.draining and run.done < run.total
             run.status = "interrupted" if drained else "stopped" if run.gateway.budget.exhausted else "done"
         except BaseException as error:

@@ -18,13 +18,14 @@ from rich.text import Text
 from cache import CacheError, read_file
 from unisafe_async.config import Config
 from unisafe_async.dataset import Dataset
-from unisafe_async.evaluation import Result, Run, evaluate, only_error
+from unisafe_async.evaluation import Run, evaluate, only_error
 from unisafe_async.judged_before import Before, judged_before
 from unisafe_async.report.console import stdout_console
 from unisafe_async.report.coverage import source_of
 from unisafe_async.report.progress import Progress
 from unisafe_async.report.report import print_report, read_report
 from unisafe_async.report.text import count, plain
+from unisafe_async.results import Result
 
 if TYPE_CHECKING:
     from unisafe_async.diagnosis import Diagnosis, Patient

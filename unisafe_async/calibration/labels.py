@@ -132,6 +132,8 @@ def _label(line: bytes) -> Label:
         raise LabelError(f"is not UTF-8 (byte {error.start})") from None
     except ValueError as error:
         raise LabelError(f"is not JSON: {error}; a line that was cut off can be deleted") from None
+    except RecursionError:
+        raise LabelError("is nested too deeply; should be a JSON object such as those that `unisafe label` writes") from None
     if not isinstance(record, dict):
         raise LabelError("should be a JSON object such as those that `unisafe label` writes")
     sample = record.get("sample", 0)
