@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import select
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +16,8 @@ from rich.text import Text
 
 from cache import read_file
 from unisafe_async.browse.detail import PictureOf, request_pieces, response_pieces
+from unisafe_async.browse.drawing import begin
+from unisafe_async.browse.keys import ESCAPE, drain, read_sent, terminal_mode
 from unisafe_async.browse.pictures import NoPicture, Pictures, opened
 from unisafe_async.browse.rows import Detail, read_detail
 from unisafe_async.calibration.labels import CONTEXTUAL, Label, append_label, response_digest
@@ -56,29 +55,6 @@ class Session:
     named: bool
 
 
-@contextmanager
-def terminal_mode(*, keys: bool) -> Iterator[None]:
-    """While inside, single keys come at once and unechoed, or whole lines (`keys=False`); keys typed ahead are not lost."""
-    if not sys.stdin.isatty() or sys.platform == "win32":
-        yield
-        return
-    import termios
-    import tty
-
-    descriptor = sys.stdin.fileno()
-    before = termios.tcgetattr(descriptor)
-    lines = list(before)
-    lines[3] |= termios.ICANON | termios.ECHO
-    try:
-        if keys:
-            tty.setcbreak(descriptor, termios.TCSADRAIN)
-        else:
-            termios.tcsetattr(descriptor, termios.TCSADRAIN, lines)
-        yield
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
-
-
 def read_key() -> str:
     """One key from a terminal, else the first letter of a typed line; Leave at the end of the input."""
     if not sys.stdin.isatty():
@@ -91,12 +67,10 @@ def read_key() -> str:
 
         key = click.getchar()
     else:
-        while not select.select([sys.stdin], [], [], 1.0)[0]:
-            pass  # a Ctrl-C that comes right before a wait without end would not end it
-        key = os.read(sys.stdin.fileno(), 1).decode("utf-8", "replace")
-        if key == "\x1b":
-            while select.select([sys.stdin], [], [], 0)[0]:
-                os.read(sys.stdin.fileno(), 16)
+        sent = read_sent(sys.stdin.fileno())
+        while sent.startswith(ESCAPE):
+            sent = read_sent(sys.stdin.fileno())
+        key = sent.decode("utf-8", "replace")
     if key in ("", "\x04", "\x1a"):
         raise Leave
     return key.lower()
@@ -111,12 +85,19 @@ def read_note() -> str:
     return plain(line.strip())
 
 
+def _drop_typed() -> None:
+    if sys.stdin.isatty() and sys.platform != "win32":
+        drain(sys.stdin.fileno())
+
+
 def label_rows(console: Console, session: Session, numbers: Sequence[int], done: set[Place], pictures: Pictures, draw: Draw) -> int:
     """Ask for both verdicts of each row that is not in `done`; how many labels were written."""
     written, index, again = 0, 0, False
     visited: list[int] = []
     with tempfile.TemporaryDirectory(prefix="unisafe-label-") as folder, terminal_mode(keys=True):
         viewer = partial(_view, console, pictures, Path(folder))
+        begin()
+        asked = False
         while index < len(numbers):
             detail = read_file(session.cache, partial(read_detail, number=numbers[index]))
             if detail is None or detail.reply is None or (place_of(detail) in done and not again):
@@ -124,6 +105,9 @@ def label_rows(console: Console, session: Session, numbers: Sequence[int], done:
                 continue
             again = False
             _present(console, session, detail, f"{index + 1} of {count(len(numbers), 'response')}", draw)
+            if not asked:
+                _drop_typed()  # what was typed at no question answers none
+            asked = True
             try:
                 answer = _ask(console, detail, viewer)
             except Leave:
