@@ -16,7 +16,7 @@ from rich.text import Text
 
 from cache import read_file
 from unisafe_async.browse.detail import PictureOf, request_pieces, response_pieces
-from unisafe_async.browse.drawing import begin
+from unisafe_async.browse.drawing import ANSWER, begin
 from unisafe_async.browse.keys import ESCAPE, drain, read_sent, terminal_mode
 from unisafe_async.browse.pictures import NoPicture, Pictures, opened
 from unisafe_async.browse.rows import Detail, read_detail
@@ -82,12 +82,7 @@ def read_note() -> str:
         line = sys.stdin.readline()
     if not line:
         raise Leave
-    return plain(line.strip())
-
-
-def _drop_typed() -> None:
-    if sys.stdin.isatty() and sys.platform != "win32":
-        drain(sys.stdin.fileno())
+    return plain(ANSWER.sub("", line).strip())
 
 
 def label_rows(console: Console, session: Session, numbers: Sequence[int], done: set[Place], pictures: Pictures, draw: Draw) -> int:
@@ -104,9 +99,11 @@ def label_rows(console: Console, session: Session, numbers: Sequence[int], done:
                 index += 1
                 continue
             again = False
-            _present(console, session, detail, f"{index + 1} of {count(len(numbers), 'response')}", draw)
-            if not asked:
-                _drop_typed()  # what was typed at no question answers none
+            where = f"{index + 1} of {count(len(numbers), 'response')}"
+            if asked:
+                _present(console, session, detail, where, draw)
+            else:
+                _present_first(console, partial(_present, console, session, detail, where, draw))
             asked = True
             try:
                 answer = _ask(console, detail, viewer)
@@ -138,6 +135,15 @@ def place_of(detail: Detail) -> Place:
 def _label(session: Session, detail: Detail, contextual: int, intrinsic: int, note: str) -> Label:
     item, model, sample, digest = place_of(detail)
     return Label(item, model, sample, session.run, digest, contextual, intrinsic, session.labeller, note)
+
+
+def _present_first(console: Console, present: Callable[[], None]) -> None:
+    """Show the first response at once, and drop what was typed until then: no key answers for what nobody has seen."""
+    with console.capture() as shown:
+        present()
+    if sys.stdin.isatty() and sys.platform != "win32":
+        drain(sys.stdin.fileno())
+    console.file.write(shown.get())
 
 
 def _present(console: Console, session: Session, detail: Detail, where: str, draw: Draw) -> None:
