@@ -15,6 +15,7 @@ import typer
 
 from unisafe_async.commands import batches, caches, calibration, data, doctoring, interchange, plugging, results, running, viewing
 from unisafe_async.commands.options import BAD, FAULT, INTERRUPTED
+from unisafe_async.signals import end_like_interrupts
 from unisafe_async.streams import end_streams, settle_streams
 
 app = typer.Typer(
@@ -75,6 +76,7 @@ def main() -> None:
     """Entry point of `unisafe`."""
     _forget_odd_sizes()
     settle_streams()
+    end_like_interrupts()
     try:
         app()
     except KeyboardInterrupt:
