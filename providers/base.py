@@ -278,6 +278,10 @@ class Misconfigured(ProviderError):
         self.doubtful = doubtful
 
 
+class BadEnvironment(Misconfigured):
+    """A variable of the environment keeps every request from this model: the message names it, and no key of bench.toml."""
+
+
 # ---------------------------------------------------------------- who answers
 
 

@@ -19,7 +19,7 @@ from cache import CacheError, Row, RunRecord, Store
 from cache.records import READING, now
 from judger import Classifier, ClassifierError, Judge, RubricError, load_rubrics
 from judger.kinds import classifier_of
-from providers.base import Noting, OnDevice
+from providers.base import BadEnvironment, Noting, OnDevice
 from unisafe_async.config import Config, ConfigError, load_config
 from unisafe_async.dataset import Dataset, open_dataset
 from unisafe_async.endpoints import endpoint_of
@@ -222,7 +222,9 @@ async def prepared(
         unable = [seat.endpoint.stopped for seat in seats if seat.extracts]
         if None not in unable:
             place = next(place for (place, _), seat in zip(config.judge.seats, seats, strict=True) if seat.extracts)
-            raise ConfigError(f"{config.file}: {place}.provider: {unable[0]}")
+            raise ConfigError(
+                str(unable[0]) if isinstance(unable[0], BadEnvironment) else f"{config.file}: {place}.provider: {unable[0]}"
+            )
         asked = [*zip(config.models, (lane.endpoint for lane in lanes), strict=True), *zip(sections, jury.endpoints, strict=True)]
         check_apart(config, asked)
         generation = config.generation

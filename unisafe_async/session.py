@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import signal
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -26,6 +25,7 @@ from unisafe_async.report.progress import Progress
 from unisafe_async.report.report import print_report, read_report
 from unisafe_async.report.text import count, plain
 from unisafe_async.results import Result
+from unisafe_async.signals import HANGUP, stop_signals
 
 if TYPE_CHECKING:
     from unisafe_async.diagnosis import Diagnosis, Patient
@@ -105,10 +105,12 @@ async def _watched(console: Console, config: Config, fresh: bool, dataset: Datas
 
 
 async def _stop_on_signal(console: Console, run: Run, scope: anyio.CancelScope) -> None:
-    """First Ctrl-C or SIGTERM drains, the second stops at once."""
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
+    """The first signal drains, the second stops at once, unless it is SIGHUP: a terminal that is closed sends several."""
+    with anyio.open_signal_receiver(*stop_signals()) as signals:
+        async for number in signals:
             if run.gateway.draining:
+                if number == HANGUP:
+                    continue
                 scope.cancel()
                 return
             run.drain()
@@ -123,7 +125,7 @@ def simulate_session(simulator: Simulator, host: str, port: int) -> None:
     from unisafe_async.simulate import serving
 
     async def serve() -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with anyio.open_signal_receiver(*stop_signals()) as signals:
             async with serving(simulator, host, port) as url:
                 root = url.removesuffix("/v1")
                 print(f"simulated models at {url}: {', '.join(simulator.models)}; counts at {root}/stats", flush=True)
