@@ -169,14 +169,14 @@ def test_bad_lines_are_named_and_a_platforms_block_is_told_apart(tmp_path: Path)
     write(
         tmp_path,
         "{",
-        {"id": 1, "generated_text": SAFE, **TEXT, "category": "Weather"},
+        {"id": 1, "generated_text": SAFE, **TEXT, "task": "chess"},
         {"id": 2, "generated_text": "", "finish": "blocked", "reason": "content_filter", **TEXT},
         {"id": 3, "generated_text": SAFE, "finish": "exploded", **TEXT},
     )
     code, output = judge(tmp_path)
     assert code == 1
     assert "responses.jsonl:1: is not JSON" in output
-    assert "responses.jsonl:2: category" in output
+    assert "responses.jsonl:2: task" in output
     found = rows(tmp_path)
     assert found["2", 0][:3] == ("blocked", 2, 1)
     assert "finish: should be one of" in found["3", 0][3]

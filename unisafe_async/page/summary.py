@@ -13,7 +13,7 @@ from unisafe_async.provenance import Provenance, read_provenance
 from unisafe_async.report.panels import has_thoughts
 from unisafe_async.report.report import Report, read_report
 from unisafe_async.scores import ALL, Coverage, Score, Where, scores
-from unisafe_async.taxonomy import CATEGORIES, TASKS, Task
+from unisafe_async.taxonomy import SHOWN_CATEGORIES, TASKS, Task
 
 PAID = """
 SELECT rows.model, coalesce(sum(cost), 0), count(*) FILTER (cost IS NULL), avg(latency), avg(tokens_out)
@@ -77,7 +77,7 @@ class Summary:
 
     @property
     def categories(self) -> list[str]:
-        return [name for name in CATEGORIES if any(key[1] == name for key in self.by_category)]
+        return [name for name in SHOWN_CATEGORIES if any(key[1] == name for key in self.by_category)]
 
     def tasks(self, panel: str) -> list[Task]:
         """The tasks of one of the paper's panels that any model was asked."""

@@ -112,7 +112,7 @@ def check_target(file: Path) -> None:
 
 def _dataset(summary: Summary, base: Path) -> tuple[Dataset | None, str | None]:
     try:
-        return open_dataset(summary.source, base), None
+        return open_dataset(summary.source, base, here=True), None
     except DatasetError as error:
         return None, f"the dataset cannot be opened, so its images and unanswered requests are not on the page: {error}"
 
