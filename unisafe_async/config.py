@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -35,7 +35,8 @@ from unisafe_async.toml_values import NotToml, mistakes_in, parsed
 DEFAULT_FILE = Path("bench.toml")
 LARGEST = 16 * 1024 * 1024
 """Bytes of a configuration."""
-MOST_MISTAKES = 20
+MOST_MISTAKES, LONGEST_LINE = 100, 2_000
+"""What is said of a configuration: so many mistakes, of so many characters each."""
 
 
 class ConfigError(ValueError):
@@ -158,7 +159,7 @@ def parse_config(
     models: Sequence[str] = (),
 ) -> Config:
     """A Config from a table such as `tomllib` returns. Raises ConfigError."""
-    if mistakes := list(islice(mistakes_in({**table, **(overrides or {})}), MOST_MISTAKES)):
+    if mistakes := list(islice(chain(mistakes_in(table), mistakes_in(overrides or {})), MOST_MISTAKES)):
         raise ConfigError("\n".join(f"{name}: {mistake}" for mistake in mistakes))
     for key in table.keys() & {"base", "file"}:
         raise ConfigError(f"{name}: {key}: unknown key; keys are {', '.join(_keys_at((key,)))}")
@@ -180,7 +181,11 @@ def parse_config(
     try:
         return Config.model_validate({**table, "base": base or Path(), "file": name})
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{name}: {line}" for line in _lines(error))) from None
+        raise ConfigError("\n".join(f"{name}: {_short(line)}" for line in _lines(error)[:MOST_MISTAKES])) from None
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..."
 
 
 def _lines(error: ValidationError) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Iterator
+from datetime import date, time
 from typing import Any
 
 DEEPEST = 64
@@ -26,12 +27,14 @@ def parsed(text: str) -> dict[str, Any]:
         raise NotToml(f"is not TOML: {error}") from None
     except RecursionError:
         raise NotToml(f"is nested too deeply; {DEEPEST} levels are read") from None
+    except ValueError:
+        raise NotToml("holds a number of too many digits") from None
     except Exception as error:
         raise NotToml(f"cannot be read as TOML: {str(error)[:200]}") from None
 
 
 def mistakes_in(table: dict[str, Any]) -> Iterator[str]:
-    """Each value that cannot be taken, with its place, such as `judge.extra.seed: 1e999 is no finite number`."""
+    """Each value that cannot be taken, with its place, such as `judge.extra.seed: inf is no finite number`."""
     waiting: list[tuple[str, object, int]] = [("", table, 0)]
     while waiting:
         place, value, depth = waiting.pop()
@@ -54,6 +57,8 @@ def _wrong(value: object) -> str:
         return "is no whole number of 64 bits"
     if isinstance(value, float) and not math.isfinite(value):
         return f"{value} is no finite number"
+    if isinstance(value, date | time):
+        return f"{value} is a date or a time, which no key takes; in quotes it is a text"
     if isinstance(value, str):
         if "\0" in value:
             return "holds a NUL"

@@ -20,8 +20,9 @@ from cache import read_file
 from providers.base import digest_of
 from providers.pictures import MAX_BYTES, MAX_PIXELS, MEDIA_TYPES
 from unisafe_async.browse.rows import Facets
-from unisafe_async.dataset import Dataset, DatasetError, open_dataset
+from unisafe_async.dataset import Dataset, DatasetError
 from unisafe_async.dataset.item import Item
+from unisafe_async.interchange.reopening import reopened
 
 LARGEST = 1024
 """Pixels: the longer side of what is drawn."""
@@ -96,7 +97,7 @@ class Pictures:
         self._missing = ""
         for folder in self._folders:
             try:
-                dataset = open_dataset(self._facets.source, folder, here=True)
+                dataset = reopened(self._facets.config, folder)
                 index = {item.name: index for index, item in enumerate(dataset.items())}
             except DatasetError as error:
                 self._missing = self._missing or str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,7 +48,7 @@ class Summary:
         utility: what bench.toml says of the models, 0 to 100.
         unifications: each unified model against its backbone.
         provenance: how the figures came about.
-        source: where the dataset lies, as bench.toml says.
+        config: as table `runs` keeps it.
     """
 
     report: Report
@@ -57,7 +58,7 @@ class Summary:
     unifications: tuple[Unification, ...]
     paid: dict[str, Paid]
     provenance: Provenance
-    source: str
+    config: Mapping[str, Any]
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -135,7 +136,7 @@ def read_summary(connection: duckdb.DuckDBPyConnection, name: str | None, where:
         backbones(connection, run, where),
         {row[0]: Paid(*row[1:]) for row in paid},
         read_provenance(connection, run, chosen),
-        str(config["dataset"]["source"]),
+        config,
     )
 
 
