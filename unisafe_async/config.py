@@ -185,7 +185,8 @@ def parse_config(
 
 
 def _short(line: str) -> str:
-    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..."
+    half = LONGEST_LINE // 2
+    return line if len(line) <= LONGEST_LINE else f"{line[:half]}...{line[-half:]}"
 
 
 def _lines(error: ValidationError) -> list[str]:

@@ -285,7 +285,7 @@ def check_asked(config: Config, dataset: Dataset) -> None:
     listed = ", ".join(task for task in TASKS if task in selected)
     names = ", ".join(model.name for model in config.models)
     raise ConfigError(
-        f"{config.file}: models: none of {names} is asked any of the {len(dataset):,} items that are selected ({listed}); "
+        f"{config.file}: models: none of {names} is asked any selected item ({listed}); "
         "change takes, gives or tasks of a model, or select other tasks"
     )
 
