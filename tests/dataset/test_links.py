@@ -11,10 +11,17 @@ import pytest
 from forked import unisafe
 from hub_cache import SAMPLE, Hub
 
-from providers.base import Capabilities, Rejected, Request, Text
+from cache import read_file
+from providers.base import Capabilities, Rejected, Request, Text, digest_of
 from providers.named_files import Folder, NoSuchFile
 from providers.recorded import Recorded
+from unisafe_async import parse_config
+from unisafe_async.browse.pictures import Pictures
+from unisafe_async.browse.rows import read_facets
 from unisafe_async.dataset import DatasetError, open_dataset
+from unisafe_async.endpoints import provider_of
+from unisafe_async.interchange.official import recorded_in
+from unisafe_async.interchange.reopening import reopened
 
 BENCH = """
 [dataset]
@@ -171,3 +178,44 @@ def test_a_file_of_responses_in_the_hubs_cache_is_judged_by_its_own_folder(hub: 
     assert "there is no file" not in judged.stdout
     assert "names no task" not in judged.stderr
     assert "uni_bagel" not in judged.stderr
+
+
+def test_an_export_in_the_hubs_cache_is_known_for_what_it_is(hub: Hub) -> None:
+    hub.add("provenance.json", json.dumps({"simulated": ["Sim B"], "models": [{"name": "Sim B"}]}).encode())
+    hub.add("eval/T2I/uni_sim-b_numeric.jsonl", b"{}")
+    assert recorded_in(hub.snapshot / "eval" / "T2I" / "uni_sim-b_numeric.jsonl") == ("Sim B", True, False)
+    hub.add("provenance.json", b"[" * 200_000)
+    assert recorded_in(hub.snapshot / "eval" / "T2I" / "uni_sim-b_numeric.jsonl") == ("", False, False)
+
+
+def test_a_local_model_in_the_hubs_cache_keeps_its_files_name(hub: Hub) -> None:
+    hub.add("tiny.gguf", b"GGUF")
+    named = {"name": "Tiny", "provider": "transformers", "model": str(hub.snapshot / "tiny.gguf")}
+    config = parse_config({"judge": {"provider": "simulated", "model": "judge"}, "models": [named]})
+    assert provider_of(config.models[0], Path()).identity.endswith("/tiny.gguf")
+
+
+def test_who_looks_at_judged_responses_sees_the_images_that_were_asked_about(tmp_path: Path) -> None:
+    folder = tmp_path / "VQA" / "safety_I_safety_T"
+    folder.mkdir(parents=True)
+    (folder / "asked.png").write_bytes(PICTURE)
+    answer = "Fine. [simulated: contextual=1 intrinsic=1]"
+    line = {"id": 1, "prompt": "", "category": "Weather", "image": "asked.png", "generated_text": answer}
+    (folder / "uni_m.jsonl").write_text(json.dumps(line))
+    (tmp_path / "bench.toml").write_text(BENCH.format(source="sample"))
+    judged = unisafe("judge", "VQA/safety_I_safety_T/uni_m.jsonl", cwd=tmp_path)
+    assert judged.returncode == 0, judged
+    page = unisafe("report", "--html", "p.html", "--images", "img", cwd=tmp_path)
+    assert [file.read_bytes() for file in (tmp_path / "img").iterdir()] == [PICTURE], page
+    facets = read_file(tmp_path / "unisafe.duckdb", lambda connection: read_facets(connection, None))
+    pictures = Pictures(tmp_path / "unisafe.duckdb", facets, [tmp_path])
+    assert pictures.sent("composite_unsafe_vqa/1", digest_of(PICTURE)) == PICTURE
+
+
+def test_looking_at_a_run_downloads_nothing_and_waits_for_no_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    for source in ("hf:owner/name", "pipe.jsonl", "/dev/zero"):
+        config = {"dataset": {"source": source}, "models": [{"name": "m", "provider": "recorded", "model": source}]}
+        for asked in (config, {**config, "models": []}):
+            with pytest.raises(DatasetError):
+                reopened(asked, tmp_path)
