@@ -82,6 +82,8 @@ class Config(Section):
                     f"models[{index}].tasks: the model can do none of them with takes={model.takes} and gives={model.gives}"
                 )
         with_images = (model.name for model in self.models for task in self.tasks_of(model) if task.image_in or task.image_out)
+        if os.path.expanduser(self.cache.path).startswith("~"):
+            mistakes.append(f"cache.path: nobody here has the home folder of {self.cache.path!r}")
         mistakes += mistakes_of_judges(self.judge, next(with_images, None))
         if mistakes:
             raise ValueError("\n".join(mistakes))
