@@ -21,7 +21,7 @@ from judger import Classifier, ClassifierError, Judge, RubricError, load_rubrics
 from judger.kinds import classifier_of
 from providers.base import BadEnvironment, Noting, OnDevice
 from unisafe_async.config import Config, ConfigError, load_config
-from unisafe_async.dataset import Dataset, open_dataset
+from unisafe_async.dataset import Dataset, DatasetError, open_dataset
 from unisafe_async.endpoints import endpoint_of
 from unisafe_async.gateway import Budget, Clock, Endpoint, Gateway
 from unisafe_async.jobs import Sampling
@@ -30,6 +30,7 @@ from unisafe_async.notebook import check_asyncio, says_to_await, showing
 from unisafe_async.opening import check_apart, opened, placed
 from unisafe_async.results import Result
 from unisafe_async.scheduler import Lane, Pipeline
+from unisafe_async.taxonomy import TASKS
 
 PACKAGES = ("unisafe-async", "openai", "duckdb", "anyio", "pillow")
 LOCAL_PACKAGES = ("torch", "transformers", "diffusers")
@@ -170,7 +171,7 @@ async def evaluate(
         except BaseException as error:
             run.status = "interrupted"
             cause = only_error(error)
-            if isinstance(cause, CacheError):
+            if isinstance(cause, CacheError | DatasetError):
                 raise cause from None
             raise
         finally:
@@ -204,6 +205,7 @@ async def prepared(
     if dataset is None:
         dataset = await to_thread.run_sync(open_dataset, section.source, config.base)
     dataset = dataset.select(section.tasks, section.categories, section.limit)
+    check_asked(config, dataset)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(Store(config.cache_path, patience=config.cache.patience_s))
         name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
@@ -239,6 +241,19 @@ async def prepared(
             Sampling(generation.max_tokens, generation.temperature, generation.top_p, generation.seed, generation.image_size),
         )
         yield Run(name, config, dataset, lanes, jury, gateway, pipeline), pipeline, store
+
+
+def check_asked(config: Config, dataset: Dataset) -> None:
+    """Raises ConfigError where no model is asked any of the selected items: such a run would end with nothing, and look whole."""
+    selected = {task for task, _ in dataset.counts()}
+    if any(task.key in selected for model in config.models for task in config.tasks_of(model)):
+        return
+    listed = ", ".join(task for task in TASKS if task in selected)
+    names = ", ".join(model.name for model in config.models)
+    raise ConfigError(
+        f"{config.file}: models: none of {names} is asked any selected item ({listed}); "
+        "change takes, gives or tasks of a model, or select other tasks"
+    )
 
 
 def judges_of(config: Config) -> list[Judge | Classifier]:

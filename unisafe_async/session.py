@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -69,7 +70,7 @@ def run_session(config: Config, *, fresh: bool = False, dataset: Dataset | None 
 
 def last_judged(config: Config) -> Before | None:
     """The run in the cache that the judges of `config` judged last; None where there is no cache yet, or none that can be read."""
-    if not config.cache_path.exists():
+    if not os.path.exists(config.cache_path):
         return None
     judge = json.loads(config.judge.model_dump_json())
     try:

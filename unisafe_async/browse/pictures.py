@@ -20,8 +20,9 @@ from cache import read_file
 from providers.base import digest_of
 from providers.pictures import MAX_BYTES, MAX_PIXELS, MEDIA_TYPES
 from unisafe_async.browse.rows import Facets
-from unisafe_async.dataset import Dataset, DatasetError, open_dataset
-from unisafe_async.dataset.item import Item, ItemError
+from unisafe_async.dataset import Dataset, DatasetError
+from unisafe_async.dataset.item import Item
+from unisafe_async.interchange.reopening import reopened
 
 LARGEST = 1024
 """Pixels: the longer side of what is drawn."""
@@ -86,40 +87,25 @@ class Pictures:
     def _item(dataset: Dataset, index: dict[str, int], name: str) -> Item | None:
         try:
             return dataset.at(index[name]) if name in index else None
-        except (ItemError, OSError):
+        except DatasetError:
             return None
 
     @cached_property
     def _dataset(self) -> tuple[Dataset | None, dict[str, int]]:
-        """The dataset with the run's digest, else the first that opens; and where each item stands in it."""
-        opened: list[Dataset] = []
+        """The dataset with the run's digest, else the first that opens; and where each item stands in it. Nothing is sent."""
+        opened: list[tuple[Dataset, dict[str, int]]] = []
         self._missing = ""
         for folder in self._folders:
             try:
-                dataset = open_dataset(_on_this_machine(self._facets.source), folder)
+                dataset = reopened(self._facets.config, folder)
+                index = {item.name: index for index, item in enumerate(dataset.items())}
             except DatasetError as error:
                 self._missing = self._missing or str(error)
                 continue
-            opened.append(dataset)
+            opened.append((dataset, index))
             if dataset.digest == self._facets.dataset_digest:
-                break
-        if not opened:
-            return None, {}
-        chosen = opened[-1] if opened[-1].digest == self._facets.dataset_digest else opened[0]
-        return chosen, {item.name: index for index, item in enumerate(chosen.items())}
-
-
-def _on_this_machine(source: str) -> str:
-    """`source`, a repository of the hub as the folder it was downloaded to: looking at a run sends nothing. Raises DatasetError."""
-    if not source.startswith("hf:"):
-        return source
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return str(snapshot_download(source.removeprefix("hf:"), repo_type="dataset", local_files_only=True))
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError):
-        raise DatasetError(f"{source} is not on this machine; `unisafe data check {source}` downloads it") from None
+                return opened[-1]
+        return opened[0] if opened else (None, {})
 
 
 def _stored(connection: duckdb.DuckDBPyConnection, digest: str) -> bytes | None:
