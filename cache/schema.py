@@ -1,6 +1,6 @@
 """The tables. Every figure that is ever printed is a query over them; open the file with DuckDB and ask anything."""
 
-VERSION = 3
+VERSION = 4
 
 NEW_IN_2 = """
 -- where several judges were asked: what each of them said of a row
@@ -49,8 +49,11 @@ IN_ROWS_3 = {
     "beside_reason VARCHAR": "",
     "categories VARCHAR": "JSON list of the subcategories that the intrinsic judge named",
 }
+IN_IMAGES_4 = {
+    "mended VARCHAR": "what is done to it before it is judged (providers/mending.py); empty: nothing; NULL: not looked at",
+}
 ADDED: dict[int, dict[str, dict[str, str]]] = {3: {"responses": IN_RESPONSES_3, "rows": IN_ROWS_3}}
-"""The columns that a format added to tables of the one before, by format and table."""
+"""The columns that a format added to tables of the one before, by format and table; an archive's images have none of them."""
 
 
 def _columns(new: dict[str, str]) -> str:
@@ -106,7 +109,13 @@ CREATE TABLE responses (
     {_columns(IN_RESPONSES_3)}
 );
 
-CREATE TABLE images (digest VARCHAR, media_type VARCHAR, data BLOB);
+-- what models drew, as it came
+CREATE TABLE images (
+    digest VARCHAR,
+    media_type VARCHAR,
+    data BLOB
+    {_columns(IN_IMAGES_4)}
+);
 
 -- one row for each item x model x sample of a run
 CREATE TABLE rows (
@@ -153,5 +162,6 @@ CREATE TABLE runs (
 UPGRADES = {
     2: f"ALTER TABLE responses ADD COLUMN stage VARCHAR; ALTER TABLE responses ADD COLUMN categories VARCHAR; {NEW_IN_2}",
     3: f"{_added('responses', IN_RESPONSES_3)} {_added('rows', IN_ROWS_3)} {VERDICTS}",
+    4: _added("images", IN_IMAGES_4),
 }
 """What turns a file of the version before into one of this version; nothing that was paid for is lost."""

@@ -7,9 +7,7 @@ lines of one id are its samples, in order.
 
 from __future__ import annotations
 
-import io
 import json
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +17,7 @@ from typing import Any, Self, get_args
 from anyio import to_thread
 
 from providers.base import Capabilities, Finish, Image, Limits, Misconfigured, Rejected, Request, Response, clean, digest_of
-from providers.pictures import MAX_BYTES, MAX_PIXELS, MEDIA_TYPES
+from providers.pictures import MAX_BYTES, NotAPicture, TooManyPixels, decoded
 
 FIELDS = "id, generated_text or output_image"
 
@@ -151,7 +149,7 @@ class Recorded:
         response = self._response(record, self._item(record))
         if _digest(response) != place.digest:
             raise BadLine("the line changed while it was being judged; run again")
-        return response
+        return replace(response, images=tuple(_decoded(image, record["output_image"]) for image in response.images))
 
     def _response(self, record: dict[str, Any], item: str) -> Response:
         text = _text(record, "generated_text") or _text(record, "response")
@@ -183,7 +181,7 @@ class Recorded:
         if path.stat().st_size > MAX_BYTES:
             raise BadLine(f"output_image: {_shown(named)} is larger than {MAX_BYTES // 2**20} MiB")
         data = path.read_bytes()
-        return Image.from_bytes(data, _verified(data, named))
+        return Image.from_bytes(data)
 
 
 def record_of(line: bytes) -> dict[str, Any]:
@@ -206,24 +204,16 @@ def _text(record: dict[str, Any], field: str) -> str:
     return clean(value)
 
 
-def _verified(data: bytes, named: str) -> str:
-    """The media type of an image that can be decoded. Raises BadLine."""
-    from PIL import Image as Picture
-
+def _decoded(image: Image, named: str) -> Image:
+    """The image as `examined` takes it, decoded once. Raises BadLine."""
+    assert isinstance(image.source, bytes)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Picture.DecompressionBombWarning)
-            with Picture.open(io.BytesIO(data), formats=tuple(MEDIA_TYPES)) as picture:
-                width, height = picture.size
-                if width * height > MAX_PIXELS:
-                    raise BadLine(f"output_image: {_shown(named)} unpacks to {width} x {height} pixels, more than {MAX_PIXELS:,}")
-                kind = MEDIA_TYPES[str(picture.format)]
-                picture.load()
-    except BadLine:
-        raise
-    except Exception as error:
+        picture = decoded(image.source)
+    except TooManyPixels as error:
+        raise BadLine(f"output_image: {_shown(named)} unpacks to {error.size}") from None
+    except NotAPicture as error:
         raise BadLine(f"output_image: {_shown(named)} is no image that can be read: {error}") from None
-    return kind
+    return replace(Image.from_bytes(picture.data, picture.media_type), mended=picture.mended)
 
 
 def _digest(response: Response) -> str:
