@@ -53,10 +53,13 @@ class Picture(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What a file's header says: media type, and what is to be done to it. `decoded` says that it took more than the header."""
+    """What a file's header says: media type, and what is to be done to it.
+
+    `decoded` says that its pixels were needed too; `mended` is None where they are, and were not to be looked at.
+    """
 
     media_type: str
-    mended: str
+    mended: str | None
     decoded: bool
 
 
@@ -73,11 +76,11 @@ def opened(data: bytes, formats: Iterable[str] = (*KEPT, *CONVERTED)) -> Iterato
 
     if len(data) > MAX_BYTES:
         raise NotAPicture(f"a file of {len(data) // 2**20} MiB, more than {MAX_BYTES // 2**20} MiB")
-    Pillow.init()
+    readable = _readers(formats)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Pillow.open(BytesIO(data), formats=[name for name in formats if name in Pillow.OPEN]) as picture:
+            with Pillow.open(BytesIO(data), formats=readable) as picture:
                 width, height = picture.size
                 if width * height > MAX_PIXELS:
                     raise TooManyPixels(f"{width} x {height} pixels, more than {MAX_PIXELS:,}")
@@ -90,14 +93,27 @@ def opened(data: bytes, formats: Iterable[str] = (*KEPT, *CONVERTED)) -> Iterato
         raise NotAPicture(_named(data, error)) from None
 
 
-def look(data: bytes, formats: Iterable[str] = tuple(KEPT)) -> Look:
-    """What a picture's header says. Raises NotAPicture."""
+def _readers(formats: Iterable[str]) -> list[str]:
+    """Those of `formats` that the Pillow that is installed reads; the usual ones without loading all of its readers."""
+    from PIL import Image as Pillow
+    from PIL import WebPImagePlugin  # noqa: F401 the only usual one that `preinit` leaves out
+
+    Pillow.preinit()
+    if not KEPT.keys() >= set(formats):
+        Pillow.init()
+    return [name for name in formats if name in Pillow.OPEN]
+
+
+def look(data: bytes, formats: Iterable[str] = tuple(KEPT), *, pixels: bool = True) -> Look:
+    """What a picture's header says, and with `pixels` also what only those tell. Raises NotAPicture."""
     with opened(data, formats) as picture:
-        kind, pixels = str(picture.format), needs_pixels(picture, data)
+        media_type, needed = KEPT.get(str(picture.format), PNG), needs_pixels(picture, data)
+        if needed and not pixels:
+            return Look(media_type, None, False)
         faults = faults_of(picture, data)
-        if pixels:
+        if needed:
             picture.load()
-        return Look(KEPT.get(kind, PNG), ", ".join(faults), pixels)
+        return Look(media_type, ", ".join(faults), needed)
 
 
 def check(data: bytes, formats: Iterable[str] = tuple(KEPT)) -> None:

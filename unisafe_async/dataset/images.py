@@ -18,8 +18,6 @@ from providers.pictures import MAX_BYTES, MEDIA_TYPES, PNG, NotAPicture, TooMany
 from unisafe_async.dataset.item import ItemError
 
 KEPT_BYTES = 16 * 1024 * 1024
-FEW = 8
-"""Pictures that are looked at one after the other; more share some threads."""
 SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM")
 
 
@@ -54,12 +52,12 @@ class Images:
 
     def identify_all(self, paths: Iterable[Path]) -> dict[Path, Image | ItemError]:
         """What `identify` returns or raises for each of `paths`."""
-        found: dict[Path, Image | ItemError] = {path: self._known[path].image for path in paths if path in self._known}
-        new = [path for path in dict.fromkeys(paths) if path not in found]
-        if len(new) <= FEW:
-            return found | {path: self._image_or_error(path) for path in new}
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            return found | dict(zip(new, pool.map(self._image_or_error, new), strict=True))
+        found = {path: self._image_or_error(path, pixels=False) for path in dict.fromkeys(paths)}
+        unknown = [path for path, image in found.items() if image is None]
+        if unknown:
+            with ThreadPoolExecutor(min(8, os.cpu_count() or 1, len(unknown))) as pool:
+                found |= zip(unknown, pool.map(self._image_or_error, unknown), strict=True)
+        return {path: image for path, image in found.items() if image is not None}
 
     def digests(self, path: Path) -> tuple[str, ...]:
         """By what the picture may be named in requests: as it is sent now, and as it was before pictures were mended."""
@@ -70,17 +68,17 @@ class Images:
         """How many of the pictures identified so far are mended, by what is done to them."""
         return Counter(known.mended for known in list(self._known.values()) if known.mended)
 
-    def _image_or_error(self, path: Path) -> Image | ItemError:
+    def _image_or_error(self, path: Path, *, pixels: bool = True) -> Image | ItemError | None:
+        """None where the header does not tell all, and `pixels` are not to be looked at."""
         try:
-            return self.identify(path)
+            known = self._known.get(path) or self._looked_at(path, self._file(path), pixels=pixels)
+            return known.image if known is not None else None
         except ItemError as error:
             return error
 
     def _identified(self, path: Path) -> Identified:
-        known = self._known.get(path)
-        if known is None:
-            data = self._file(path)
-            known = self._known[path] = self._looked_at(path, data)
+        known = self._known.get(path) or self._looked_at(path, self._file(path), pixels=True)
+        assert known is not None
         return known
 
     def _file(self, path: Path) -> bytes:
@@ -91,20 +89,25 @@ class Images:
         except OSError as error:
             raise ItemError(f"image: {path.name} cannot be read: {error.strerror}") from None
 
-    def _looked_at(self, path: Path, data: bytes) -> Identified:
+    def _looked_at(self, path: Path, data: bytes, *, pixels: bool) -> Identified | None:
         if not data.startswith(SIGNATURES):
             raise ItemError(f"image: {path.name} is no image of a kind that can be sent ({', '.join(MEDIA_TYPES)})")
         try:
-            found = look(data, MEDIA_TYPES)
+            found = look(data, MEDIA_TYPES, pixels=pixels)
         except NotAPicture as error:
             raise _unusable(path, error) from None
+        if found.mended is None:
+            return None
         digest, read = digest_of(data), partial(self._read, path)
         if found.mended:
-            return Identified(Image(mended_digest(digest), PNG, read), digest, found.mended)
-        self._keep(path, data)
-        if found.decoded:
+            image = Image(mended_digest(digest), PNG, read)
+        else:
+            image = Image(digest, found.media_type, read)
+            self._keep(path, data)
+        if found.decoded and not found.mended:
             self._sound.add(path)
-        return Identified(Image(digest, found.media_type, read), digest, "")
+        known = self._known[path] = Identified(image, digest, found.mended)
+        return known
 
     # -------------------------------------------------------- their bytes
 

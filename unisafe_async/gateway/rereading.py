@@ -89,7 +89,7 @@ class Rereading:
         async def one(image: Image) -> None:
             async with places:
                 try:
-                    mended[image.digest] = (await to_thread.run_sync(look, await image.read())).mended
+                    mended[image.digest] = (await to_thread.run_sync(look, await image.read())).mended or ""
                 except NotAPicture:
                     mended[image.digest] = ""
 
