@@ -45,4 +45,4 @@ def _steps(mended: Mapping[str, int]) -> str:
     for words, number in mended.items():
         for step in words.split(", "):
             steps[step] += number
-    return ", ".join(f"{number:,} {plain(step)}" for step, number in steps.most_common())
+    return ", ".join(f"{number:,} {plain(step)}" for step, number in sorted(steps.items(), key=lambda one: (-one[1], one[0])))
