@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 RULES = 1
 """Counts up when the rules give other pixels; a cache of older rules has to forget its column `images.mended` then."""
 STILL, SCALED, WHITE, RGB, UPRIGHT = "made still", "scaled to 8 bits", "laid on white", "converted to RGB", "turned upright"
+STEPS = frozenset({STILL, SCALED, WHITE, RGB, UPRIGHT})
 PLAIN = frozenset({"1", "L", "P", "RGB", "LA", "PA", "RGBA"})
 """Modes whose colours every reader gets alike, transparency apart."""
 MAY_MOVE = frozenset({"GIF", "PNG", "WEBP"})

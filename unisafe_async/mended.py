@@ -8,7 +8,8 @@ from typing import Any
 
 import duckdb
 
-from unisafe_async.report.text import count, plain
+from providers.mending import STEPS
+from unisafe_async.report.text import count
 from unisafe_async.scores import ALL, Where
 
 DRAWN = """
@@ -27,8 +28,9 @@ def planned_words(sent: Mapping[str, int], drawn: Mapping[str, int]) -> list[str
 
 def told_words(connection: duckdb.DuckDBPyConnection, run: str, summary: Mapping[str, Any], where: Where = ALL) -> list[str]:
     """What a report says of a run; nothing of one from before pictures were mended."""
-    if not isinstance(sent := summary.get("mended"), dict):
+    if not isinstance(found := summary.get("mended"), dict):
         return []
+    sent = {words: number for words, number in found.items() if isinstance(number, int)}
     drawn = dict(connection.execute(DRAWN.format(chosen=where.sql), {"run": run, **where.parameters}).fetchall())
     lines = [f"{_pictures(sent, 'was', 'were')} sent mended: {_steps(sent)}"] if sent else []
     return [*lines, *([f"{_pictures(drawn, 'was', 'were', ' that models drew')} judged mended: {_steps(drawn)}"] if drawn else [])]
@@ -40,9 +42,9 @@ def _pictures(mended: Mapping[str, int], one: str = "is", several: str = "are", 
 
 
 def _steps(mended: Mapping[str, int]) -> str:
-    """Each thing that is done, and to how many pictures; to one picture several may be."""
+    """Each thing that is done, and to how many pictures; to one picture several may be. A stranger's cache may say anything."""
     steps: Counter[str] = Counter()
     for words, number in mended.items():
         for step in words.split(", "):
-            steps[step] += number
-    return ", ".join(f"{number:,} {plain(step)}" for step, number in sorted(steps.items(), key=lambda one: (-one[1], one[0])))
+            steps[step if step in STEPS else "otherwise"] += number
+    return ", ".join(f"{number:,} {step}" for step, number in sorted(steps.items(), key=lambda one: (-one[1], one[0])))
