@@ -33,7 +33,23 @@ MARKUP = re.compile(rb"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*+<!?(svg|docty
 
 
 class NotAPicture(ValueError):
-    """Bytes that hold no picture that can be read; the message says what they are."""
+    """Bytes that hold no picture that can be read; the message says what they are, and `why` goes behind `is broken:`."""
+
+    @property
+    def why(self) -> str:
+        return str(self)
+
+
+class Broken(NotAPicture):
+    """A picture file that cannot be decoded."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"a picture that is cut off or broken{f' ({why})' if why else ''}"[:200])
+        self._why = why
+
+    @property
+    def why(self) -> str:
+        return self._why[:200] or "it cannot be identified"
 
 
 class TooManyPixels(NotAPicture):
@@ -90,7 +106,9 @@ def opened(data: bytes, formats: Iterable[str] = (*KEPT, *CONVERTED)) -> Iterato
     except Pillow.DecompressionBombError:
         raise TooManyPixels(f"more than {MAX_PIXELS:,} pixels") from None
     except Exception as error:  # Pillow's readers raise many kinds on hostile files
-        raise NotAPicture(_named(data, error)) from None
+        if data.startswith(SIGNATURES):
+            raise Broken("" if "cannot identify" in str(error) else str(error)) from None
+        raise NotAPicture(_named(data)) from None
 
 
 def _readers(formats: Iterable[str]) -> list[str]:
@@ -211,13 +229,10 @@ def _png(picture: Pillow) -> bytes:
 # ---------------------------------------------------------------- what is none
 
 
-def _named(data: bytes, error: Exception) -> str:
+def _named(data: bytes) -> str:
     """What bytes that are no picture seem to be."""
     if not data.strip():
         return f"{len(data)} blank bytes" if data else "nothing"
-    if data.startswith(SIGNATURES):
-        why = "" if "cannot identify" in str(error) else f" ({error})"
-        return f"a picture that is cut off or broken{why}"[:200]
     markup = MARKUP.match(data[:2_000])
     if markup is not None:
         name = markup[1].lower()

@@ -132,7 +132,7 @@ def opened(read: Callable[[], bytes], *, reveal: bool) -> Picture.Image:
     except TooManyPixels as error:
         raise NoPicture(f"unpacks to {error.size}") from None
     except NotAPicture as error:
-        raise NoPicture(f"is broken: {error}") from None
+        raise NoPicture(f"is broken: {error.why}") from None
     shown.thumbnail((LARGEST, LARGEST))
     return shown if reveal else blurred(shown)
 

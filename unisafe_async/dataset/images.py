@@ -170,4 +170,4 @@ class Images:
 def _unusable(path: Path, error: NotAPicture) -> ItemError:
     if isinstance(error, TooManyPixels):
         return ItemError(f"image: {path.name} unpacks to {error.size}")
-    return ItemError(f"image: {path.name} is broken: {error}")
+    return ItemError(f"image: {path.name} is broken: {error.why}")
