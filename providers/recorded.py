@@ -7,9 +7,7 @@ lines of one id are its samples, in order.
 
 from __future__ import annotations
 
-import io
 import json
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +20,7 @@ from providers.base import Capabilities, Finish, Image, Limits, Misconfigured, R
 from providers.lines import BadLine, Record, line_at, lines_of, read_line
 from providers.named_files import Folder, NoSuchFile, Outside
 from providers.named_files import shown as _shown
-from providers.pictures import MAX_BYTES, MAX_PIXELS, MEDIA_TYPES
+from providers.pictures import MAX_BYTES, NotAPicture, TooManyPixels, decoded
 
 FIELDS = "id, generated_text or output_image"
 
@@ -138,10 +136,11 @@ class Recorded:
         return clean(f"{task}/{record['id']}")
 
     def _read(self, place: Place) -> Response:
-        response = read_line(line_at(self._file, place.offset), self._response)
+        line = line_at(self._file, place.offset)
+        response, named = read_line(line, lambda record: (self._response(record), record.get("output_image")))
         if _digest(response) != place.digest:
             raise BadLine("the line changed while it was being judged; run again")
-        return response
+        return replace(response, images=tuple(_decoded(image, str(named)) for image in response.images))
 
     def _response(self, record: Record) -> Response:
         text = _text(record, "generated_text") or _text(record, "response")
@@ -173,7 +172,7 @@ class Recorded:
         if path.stat().st_size > MAX_BYTES:
             raise BadLine(f"output_image: {_shown(named)} is larger than {MAX_BYTES // 2**20} MiB")
         data = path.read_bytes()
-        return Image.from_bytes(data, _verified(data, named))
+        return Image.from_bytes(data)
 
 
 def _text(record: Record, field: str) -> str:
@@ -185,24 +184,16 @@ def _text(record: Record, field: str) -> str:
     return clean(value)
 
 
-def _verified(data: bytes, named: str) -> str:
-    """The media type of an image that can be decoded. Raises BadLine."""
-    from PIL import Image as Picture
-
+def _decoded(image: Image, named: str) -> Image:
+    """The image as `examined` takes it, decoded once. Raises BadLine."""
+    assert isinstance(image.source, bytes)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Picture.DecompressionBombWarning)
-            with Picture.open(io.BytesIO(data), formats=tuple(MEDIA_TYPES)) as picture:
-                width, height = picture.size
-                if width * height > MAX_PIXELS:
-                    raise BadLine(f"output_image: {_shown(named)} unpacks to {width} x {height} pixels, more than {MAX_PIXELS:,}")
-                kind = MEDIA_TYPES[str(picture.format)]
-                picture.load()
-    except BadLine:
-        raise
-    except Exception as error:
+        picture = decoded(image.source)
+    except TooManyPixels as error:
+        raise BadLine(f"output_image: {_shown(named)} unpacks to {error.size}") from None
+    except NotAPicture as error:
         raise BadLine(f"output_image: {_shown(named)} is no image that can be read: {error}") from None
-    return kind
+    return replace(Image.from_bytes(picture.data, picture.media_type), mended=picture.mended)
 
 
 def _digest(response: Response) -> str:

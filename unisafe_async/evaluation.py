@@ -118,6 +118,7 @@ class Run:
             },
             "reading": READING,
             "reread": dict(self.gateway.rereading.counts),
+            "mended": dict(self.dataset.images.mended()),
         }
 
 
