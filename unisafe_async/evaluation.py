@@ -107,7 +107,8 @@ class Run:
             | {f"judge: {endpoint.name}": asdict(endpoint.counts) for endpoint in self.jury.endpoints},
             "identities": {lane.endpoint.name: lane.endpoint.provider.identity for lane in self.lanes}
             | {f"judge: {endpoint.name}": endpoint.provider.identity for endpoint in self.jury.endpoints},
-            "notes": {endpoint.name: notes for endpoint in self.endpoints if (notes := _notes(endpoint))},
+            "notes": {endpoint.name: notes for endpoint in self.endpoints if (notes := _notes(endpoint))}
+            | ({"cache": [f"{why}: two runs on it may pay for the same"]} if (why := self.gateway.claiming.unsupported) else {}),
             "stopped": {endpoint.name: words for endpoint in self.endpoints if (words := endpoint.stopped_words)},
             "stopped_for": {
                 endpoint.name: {need: str(error) for need, error in endpoint.stopped_for.items()}
@@ -121,7 +122,8 @@ class Run:
 
 def _notes(endpoint: Endpoint) -> list[str]:
     """What was changed in its requests and answers, a line each."""
-    return [*(endpoint.provider.notes if isinstance(endpoint.provider, Noting) else ()), *endpoint.notes.values()]
+    shared = [f"{endpoint.shared:,} answers came from another run that asked for the same just then"] if endpoint.shared else []
+    return [*(endpoint.provider.notes if isinstance(endpoint.provider, Noting) else ()), *endpoint.notes.values(), *shared]
 
 
 @says_to_await

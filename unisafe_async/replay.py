@@ -54,9 +54,10 @@ def _identified(images: Images, paths: Sequence[object]) -> dict[object, Image |
 async def replay_answers(jobs: Sequence[Job], gateway: Gateway) -> None:
     """Fill in the answers that the cache holds, and no verdicts."""
     wanted = [(key_of(job.endpoint.provider.identity, job.request), job) for job in jobs if job.error is None]
+    moment = gateway.moment
     found = await gateway.look_up([key for key, _ in wanted])
     for key, job in wanted:
-        job.answer = found.get(key)
+        job.answer, job.looked_up = found.get(key), moment
 
 
 async def replay(jobs: Sequence[Job], gateway: Gateway, jury: Jury) -> None:
@@ -64,9 +65,10 @@ async def replay(jobs: Sequence[Job], gateway: Gateway, jury: Jury) -> None:
     open_jobs = [job for job in jobs if job.error is None]
     wanted = [(key_of(job.endpoint.provider.identity, job.request), job) for job in open_jobs]
     extraction = _Extraction(gateway, jury, [job for job in open_jobs if job.intent is None])
+    moment = gateway.moment
     found = await gateway.look_up([*(key for key, _ in wanted), *extraction.keys])
     for key, job in wanted:
-        job.answer = found.get(key)
+        job.answer, job.looked_up = found.get(key), moment
     extraction.read(found)
     while extraction.keys:
         extraction.read(await gateway.look_up(extraction.keys))
