@@ -47,18 +47,44 @@ def _layout(root: Path) -> list[Source]:
 
 def _download(repository: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.constants import ENDPOINT
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    from providers.base import BadEnvironment
+    from providers.environment import check_environment
 
     token = "is set" if os.environ.get(TOKEN_VARIABLE) else "is not set"
+    if not ENDPOINT.startswith(("http://", "https://")):
+        raise DatasetError(f"HF_ENDPOINT={ENDPOINT}: should be an address, such as https://huggingface.co, or unset")
     try:
+        check_environment(ENDPOINT)
         return Path(snapshot_download(repository, repo_type="dataset"))
+    except BadEnvironment as error:
+        raise DatasetError(f"hf:{repository} cannot be downloaded: {error}") from None
+    except HFValidationError:
+        raise DatasetError(f"hf:{repository} names no repository; should be hf:OWNER/NAME") from None
     except (GatedRepoError, RepositoryNotFoundError):
         raise DatasetError(
             f"hf:{repository} is gated: ask for access at https://huggingface.co/datasets/{repository}, then put a token of that "
             f"account in the variable {TOKEN_VARIABLE} (it {token})"
         ) from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise DatasetError(
-            f"hf:{repository} cannot be downloaded: {str(error).splitlines()[0]}; "
-            f"check the network and {TOKEN_VARIABLE} (it {token}), or name a folder that already holds the dataset"
-        ) from None
+        raise DatasetError(f"hf:{repository} cannot be downloaded: {_why(error, ENDPOINT, token)}") from None
+
+
+def _why(error: Exception, address: str, token: str) -> str:
+    """What kept a repository from this machine, and what to change."""
+    from providers.environment import proxy_of
+
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} cannot be used ({error.strerror}); name a folder that can be written in HF_HOME"
+    proxy = proxy_of(address)
+    way = f"the network, the proxy ({proxy})" if proxy is not None else "the network"
+    words = str(error).splitlines()[0]
+    return f"{words}; check {way} and {TOKEN_VARIABLE} (it {token}), or name a folder that already holds the dataset"
