@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -17,13 +18,14 @@ from rich.text import Text
 from cache import CacheError, read_file
 from unisafe_async.config import Config
 from unisafe_async.dataset import Dataset
-from unisafe_async.evaluation import Result, Run, evaluate, only_error
+from unisafe_async.evaluation import Run, evaluate, only_error
 from unisafe_async.judged_before import Before, judged_before
 from unisafe_async.report.console import stdout_console
 from unisafe_async.report.coverage import source_of
 from unisafe_async.report.progress import Progress
 from unisafe_async.report.report import print_report, read_report
 from unisafe_async.report.text import count, plain
+from unisafe_async.results import Result
 from unisafe_async.signals import HANGUP, stop_signals
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ def run_session(config: Config, *, fresh: bool = False, dataset: Dataset | None 
 
 def last_judged(config: Config) -> Before | None:
     """The run in the cache that the judges of `config` judged last; None where there is no cache yet, or none that can be read."""
-    if not config.cache_path.exists():
+    if not os.path.exists(config.cache_path):
         return None
     judge = json.loads(config.judge.model_dump_json())
     try:

@@ -268,6 +268,7 @@ async def test_labels_of_what_has_changed_since_are_told_so(folder: Path) -> Non
     ("line", "message"),
     [
         ("{not json", "l.jsonl:1: is not JSON"),
+        ("[" * 100_000, "l.jsonl:1: is nested too deeply"),
         (
             '{"item": "a/1", "model": "m", "contextual": "bad"}',
             "l.jsonl:1: contextual: should be unsafe (0), safe (1), refusal (2)",

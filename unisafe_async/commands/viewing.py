@@ -99,7 +99,7 @@ def filter_of(
 ) -> Filter:
     """The filter that options name. Raises typer.BadParameter with what there is."""
     from unisafe_async.browse.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, OUTCOMES, Filter
-    from unisafe_async.taxonomy import CATEGORIES, TASKS, match_category, match_subcategory, match_task
+    from unisafe_async.taxonomy import SHOWN_CATEGORIES, TASKS, match_category, match_subcategory, match_task
 
     def known(
         option: str, names: Sequence[str] | None, match: Callable[[str], str | None], among: Sequence[str]
@@ -119,7 +119,7 @@ def filter_of(
     return Filter(
         tuple(models or ()),
         known("task", tasks, match_task, tuple(TASKS)),
-        known("category", categories, lambda name: match_category(name) or match_subcategory(name), tuple(CATEGORIES)),
+        known("category", categories, lambda name: match_category(name) or match_subcategory(name), SHOWN_CATEGORIES),
         known("contextual", contextual, one_of(first), first),
         known("intrinsic", intrinsic, one_of(second), second),
         known("outcome", outcomes, one_of(OUTCOMES), OUTCOMES),
