@@ -32,9 +32,10 @@ class Variable(NamedTuple):
 
 def shown(value: str) -> str:
     """An address without credentials, path and query, on one line."""
-    scheme, mark, rest = value.rpartition("://")
-    host = re.split(r"[/?#]", rest.rpartition("@")[2])[0]
-    return " ".join(f"{scheme}{mark}{host}".split())[:200]
+    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|", value)
+    beginning = scheme[0] if scheme else ""
+    host = re.split(r"[/?#]", value[len(beginning) :].rpartition("@")[2])[0]
+    return " ".join(f"{beginning}{host}".split())[:200]
 
 
 def proxy_of(url: str) -> Variable | None:

@@ -72,6 +72,7 @@ def _download(source: str) -> Path:
     """The repository as it lies in the hub's cache, once what is missing was downloaded."""
     import httpx2
     from huggingface_hub import snapshot_download
+    from huggingface_hub.constants import ENDPOINT
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -80,10 +81,18 @@ def _download(source: str) -> Path:
         RepositoryNotFoundError,
     )
 
+    from providers.base import BadEnvironment
+    from providers.environment import check_environment
+
     repository = source.removeprefix(HUB)
     token = "is set" if os.environ.get(TOKEN_VARIABLE) else "is not set"
+    if not ENDPOINT.startswith(("http://", "https://")):
+        raise DatasetError(f"HF_ENDPOINT={ENDPOINT}: should be an address, such as https://huggingface.co, or unset")
     try:
+        check_environment(ENDPOINT)
         return Path(snapshot_download(repository, repo_type="dataset"))
+    except BadEnvironment as error:
+        raise DatasetError(f"hf:{repository} cannot be downloaded: {error}") from None
     except HFValidationError as error:
         raise DatasetError(f"{source} should be hf:OWNER/NAME: {_first_line(error)}") from None
     except (GatedRepoError, RepositoryNotFoundError):
@@ -92,10 +101,18 @@ def _download(source: str) -> Path:
             f"account in the variable {TOKEN_VARIABLE} (it {token})"
         ) from None
     except (LocalEntryNotFoundError, HfHubHTTPError, httpx2.HTTPError, OSError) as error:
-        raise DatasetError(
-            f"hf:{repository} cannot be downloaded: {_first_line(error)}; "
-            f"check the network and {TOKEN_VARIABLE} (it {token}), or name a folder that already holds the dataset"
-        ) from None
+        raise DatasetError(f"hf:{repository} cannot be downloaded: {_why(error, ENDPOINT, token)}") from None
+
+
+def _why(error: Exception, address: str, token: str) -> str:
+    """What kept a repository from this machine, and what to change."""
+    from providers.environment import proxy_of
+
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} cannot be used ({error.strerror}); name a folder that can be written in HF_HOME"
+    proxy = proxy_of(address)
+    way = f"the network, the proxy ({proxy})" if proxy is not None else "the network"
+    return f"{_first_line(error)}; check {way} and {TOKEN_VARIABLE} (it {token}), or name a folder that already holds the dataset"
 
 
 def _first_line(error: Exception) -> str:
