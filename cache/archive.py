@@ -162,8 +162,12 @@ def _file_digest(path: Path) -> str:
 
 
 def table_of(folder: Path, table: str, cache_format: int) -> str:
-    """SQL of an archive's table with today's columns: those that its version did not know are empty, as in its cache."""
-    new = [column.split() for newer, tables in ADDED.items() if newer > cache_format for column in tables.get(table, ())]
+    """SQL of an archive's table with today's columns: those that its version did not know are empty, as in its cache.
+
+    How its images are mended no archive says: whoever imports them looks at them anew.
+    """
+    missing = [tables.get(table, {}) for newer, tables in ADDED.items() if newer > cache_format or table == "images"]
+    new = [column.split() for columns in missing for column in columns]
     empty = "".join(f", NULL::{kind} AS {name}" for name, kind in new)
     return f"(SELECT *{empty} FROM read_parquet({quoted(str(folder / f'{table}.parquet'))}))"
 

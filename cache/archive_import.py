@@ -53,9 +53,9 @@ def _add_images(file: CacheFile, source: Path, archive: zipfile.ZipFile, images:
     known = "SELECT digest FROM images WHERE digest IN (SELECT unnest($1::VARCHAR[]))"
     added = 0
     for some in _some(sorted(images), IMAGES_A_TURN):
-        new = [(digest, images[digest][1], archive.read(images[digest][0])) for digest in some]
+        new = [(digest, images[digest][1], archive.read(images[digest][0]), None) for digest in some]
 
-        def add(connection: Connection, new: list[tuple[str, str, bytes]] = new) -> int:
+        def add(connection: Connection, new: list[tuple[str, str, bytes, None]] = new) -> int:
             there = {row[0] for row in connection.execute(known, [[one[0] for one in new]]).fetchall()}
             missing = [one for one in new if one[0] not in there]
             if missing:

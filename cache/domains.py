@@ -188,7 +188,7 @@ COLUMNS: Mapping[str, Mapping[str, Domain]] = {
         "created": MOMENT,
         "most": _within(0, 1_000_000_000),
     },
-    "images": {"digest": _like(DIGEST), "media_type": _like(r"image/[a-z0-9][a-z0-9.+-]{0,60}")},
+    "images": {"digest": _like(DIGEST), "media_type": _like(r"image/[a-z0-9][a-z0-9.+-]{0,60}"), "mended": TEXT_OR_EMPTY},
 }
 """Every column of every table but requests of batch jobs, and the bytes of images, which their digest checks."""
 NAMED_BY = {"runs": "run", "rows": "item", "opinions": "item", "responses": "id", "batches": "id", "images": "digest"}

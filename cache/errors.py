@@ -110,6 +110,9 @@ def misplaced(path: Path) -> str:
     text = str(path)
     if "\0" in text:
         return f"{text!r} is no name of a file; {ELSEWHERE}"
+    for part in path.parts:  # before the system is asked, which may refuse to look at such a name
+        if len(os.fsencode(part)) > 250:
+            return f"{part[:40]}... is too long for a file's name; {ELSEWHERE}"
     if path.is_dir():
         return f"{path} is a folder; name a file in it under [cache] path"
     if path.exists() and not path.is_file():
@@ -117,8 +120,6 @@ def misplaced(path: Path) -> str:
     for folder in path.parents:
         if folder.exists() and not folder.is_dir():
             return f"{path} cannot be there: {folder} is a file, not a folder; {ELSEWHERE}"
-    if len(os.fsencode(path.name)) > 250:
-        return f"{path.name[:40]}... is too long for a file's name; {ELSEWHERE}"
     return ""
 
 

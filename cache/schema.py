@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-VERSION = 3
+VERSION = 4
 
 NEW_IN_2 = """
 -- where several judges were asked: what each of them said of a row
@@ -57,9 +57,13 @@ IN_ROWS_3 = {
     "beside_reason VARCHAR": "",
     "categories VARCHAR": "JSON list of the subcategories that the intrinsic judge named",
 }
+IN_IMAGES_4 = {
+    "mended VARCHAR": "what is done to it before it is judged (providers/mending.py); empty: nothing; NULL: not looked at",
+}
 ADDED: dict[int, dict[str, dict[str, str]]] = {
     2: {"responses": IN_RESPONSES_2},
     3: {"responses": IN_RESPONSES_3, "rows": IN_ROWS_3},
+    4: {"images": IN_IMAGES_4},
 }
 """The columns that a format added to tables of the one before, by format and table."""
 
@@ -114,7 +118,12 @@ CREATE TABLE responses (
     created TIMESTAMP        -- UTC{_columns(IN_RESPONSES_2)}{_columns(IN_RESPONSES_3)}
 );
 
-CREATE TABLE images (digest VARCHAR, media_type VARCHAR, data BLOB);
+-- what models drew, as it came
+CREATE TABLE images (
+    digest VARCHAR,
+    media_type VARCHAR,
+    data BLOB{_columns(IN_IMAGES_4)}
+);
 
 -- one row for each item x model x sample of a run
 CREATE TABLE rows (
@@ -161,6 +170,7 @@ CREATE TABLE runs (
 UPGRADES = {
     2: f"{_added('responses', IN_RESPONSES_2)} {NEW_IN_2}",
     3: f"{_added('responses', IN_RESPONSES_3)} {_added('rows', IN_ROWS_3)} {VERDICTS}",
+    4: _added("images", IN_IMAGES_4),
 }
 """What turns a file of the version before into one of this version; nothing that was paid for is lost."""
 

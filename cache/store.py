@@ -17,7 +17,7 @@ from anyio import to_thread
 from cache.claims import Claims
 from cache.errors import CacheError, Unstorable, explained, storing
 from cache.file import PATIENCE, CacheFile, Then, shared_file
-from cache.records import Answer, Ids, Opinion, Paid, Row, RunRecord, add_answers, add_opinions, add_rows, look_up, save_run
+from cache.records import Answer, Ids, Opinion, Paid, Row, RunRecord, Stored, add_answers, add_opinions, add_rows, look_up, save_run
 from providers.base import ImageSource
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class _Wait(Generic[T]):
         return self._value  # type: ignore[return-value]
 
 
-_PaidWait = tuple[Paid, dict[str, tuple[str, bytes]], _Wait[None]]
+_PaidWait = tuple[Paid, dict[str, Stored], _Wait[None]]
 _RowsWait = tuple[Sequence[Row], Sequence[Opinion], _Wait[None]]
 
 
@@ -174,9 +174,9 @@ class Store:
 
     async def commit(self, paid: Paid) -> None:
         """Return when the answer is on disk. Raises Unstorable for one that the tables cannot hold, CacheError for all else."""
-        pictures = {image.digest: (image.media_type, await image.read()) for image in paid.answer.response.images}
-        for digest, (_, data) in pictures.items():
-            self._remember(digest, data)
+        pictures = {image.digest: await Stored.of(image) for image in paid.answer.response.images}
+        for digest, picture in pictures.items():
+            self._remember(digest, picture.data)
         wait: _Wait[None] = _Wait()
         self._paid.append((paid, pictures, wait))
         self._wake.set()

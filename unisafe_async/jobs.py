@@ -79,6 +79,11 @@ class Job:
         return TASKS[self.item.task].image_out
 
     @property
+    def drawn(self) -> tuple[Image, ...]:
+        """The pictures that the model drew, as it sent them."""
+        return self.answer.response.images if self.answer is not None else ()
+
+    @property
     def judged(self) -> Judged:
         """What the two verdicts are of."""
         return judged_of(self.answer.response, self.image_due) if self.answer is not None else ""

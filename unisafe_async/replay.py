@@ -23,7 +23,7 @@ async def jobs_of(
 ) -> list[Job]:
     """The jobs of some items for one model. A job whose image cannot be read carries its error."""
     with_image = [item.image for item in items if item.image is not None]
-    known = await to_thread.run_sync(_identified, images, with_image) if with_image else {}
+    known = await to_thread.run_sync(images.identify_all, with_image) if with_image else {}
     jobs = []
     for item in items:
         image = known.get(item.image) if item.image is not None else None
@@ -39,16 +39,6 @@ async def jobs_of(
                 job.error = str(image)
             jobs.append(job)
     return jobs
-
-
-def _identified(images: Images, paths: Sequence[object]) -> dict[object, Image | ItemError]:
-    found: dict[object, Image | ItemError] = {}
-    for path in paths:
-        try:
-            found[path] = images.identify(path)  # type: ignore[arg-type]
-        except ItemError as error:
-            found[path] = error
-    return found
 
 
 async def replay_answers(jobs: Sequence[Job], gateway: Gateway) -> None:
