@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -171,12 +172,13 @@ def export(
 
     path = cache_file(config, cache)
     run = read_file(path, lambda connection: newest_run(connection, name))
-    done = export_run(path, run, output or Path(f"{run}.unisafe.zip"), choose, notes)
+    target = output or Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '-', run).lstrip('.-') or 'run'}.unisafe.zip")
+    done = export_run(path, run, target, choose, notes)
     size = f"{done.size / 2**20:,.1f} MiB"
     sizes = ", ".join(
         count(number, noun) for number, noun in ((done.rows, "row"), (done.answers, "answer"), (done.images, "image"))
     )
-    print(f"{output or f'{run}.unisafe.zip'}: {sizes}, {size}")
+    print(f"{target}: {sizes}, {size}")
 
 
 def import_files(

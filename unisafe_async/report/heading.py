@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
-from cache import CacheError
+from cache import CacheError, check_run
 from unisafe_async.provenance import judge_title, read_simulated
 from unisafe_async.report.text import plain
 from unisafe_async.scores import Where
@@ -56,7 +56,10 @@ def simulated_words(heading: Heading) -> str:
 
 
 def newest_run(connection: duckdb.DuckDBPyConnection, name: str | None) -> str:
-    """The full name of the run that `name` begins, or of the newest one. Raises CacheError when there is none or several."""
+    """The full name of the run that `name` begins, or of the newest one, looked at (cache.check_run) before it is reported on.
+
+    Raises CacheError when there is none, or several, or when it holds what no run writes.
+    """
     found = connection.execute(
         "SELECT run FROM runs WHERE starts_with(run, ?) ORDER BY started DESC, run DESC", [name or ""]
     ).fetchall()
@@ -67,7 +70,9 @@ def newest_run(connection: duckdb.DuckDBPyConnection, name: str | None) -> str:
         )
     if name and name not in names and len(names) > 1:
         raise CacheError(f"{name!r} begins the names of {len(names)} runs: {', '.join(names[:5])}")
-    return name if name in names else names[0]
+    run = name if name in names else names[0]
+    check_run(connection, run)
+    return run
 
 
 def model_named(connection: duckdb.DuckDBPyConnection, run: str, name: str) -> str:
