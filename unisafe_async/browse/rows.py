@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import duckdb
 
-from cache import CacheError, Row
+from cache import CacheError, Row, parts_of
 from unisafe_async.report.heading import newest_run
 
 CONTEXTUAL_WORDS: dict[int | None, str] = {0: "unsafe", 1: "safe", 2: "refusal", None: "unjudged"}
@@ -164,7 +164,7 @@ class Detail:
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """What there is to filter by in a run, and how many rows it has so far."""
+    """What there is to filter by in a run, how many rows it has so far, and its configuration as table `runs` keeps it."""
 
     run: str
     dataset: str
@@ -174,6 +174,7 @@ class Facets:
     tasks: tuple[str, ...]
     categories: tuple[str, ...]
     rows: int
+    config: Mapping[str, Any]
 
 
 def read_facets(connection: duckdb.DuckDBPyConnection, name: str | None) -> Facets:
@@ -188,8 +189,9 @@ def read_facets(connection: duckdb.DuckDBPyConnection, name: str | None) -> Face
     ).fetchone()
     assert found is not None
     models, tasks, categories = (tuple(map(str, values or ())) for values in found[:3])
-    source = str(json.loads(record[2]).get("dataset", {}).get("source", record[0]))
-    return Facets(run, record[0], record[1], source, models, tasks, categories, int(found[3]))
+    config = json.loads(record[2])
+    source = str(config.get("dataset", {}).get("source", record[0]))
+    return Facets(run, record[0], record[1], source, models, tasks, categories, int(found[3]), config)
 
 
 MATCHING = """
@@ -286,4 +288,4 @@ def _reply(record: Sequence[Any]) -> Reply | None:
     if request is None:
         return None
     hit = tuple((str(name), str(severity)) for name, severity in json.loads(categories).items()) if categories else ()
-    return Reply(tuple(json.loads(request)["parts"]), text or "", tuple(images or ()), finish, reason or "", stage, hit, *used)
+    return Reply(parts_of(request), text or "", tuple(images or ()), finish, reason or "", stage, hit, *used)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -77,15 +79,15 @@ def tables(
         to_parquet(table, output)
     elif output is None:
         if form is TableFormat.csv:  # a pipe carries the data alone
-            typer.echo("\n".join(as_lines(table.provenance)), err=True)
-        typer.echo(TEXTS[form.value](table), nl=False)
+            print("\n".join(as_lines(table.provenance)), file=sys.stderr)
+        print(TEXTS[form.value](table), end="")
         return
     elif form is TableFormat.csv:
         to_csv(table, output)
     else:
         write_text(output, TEXTS[form.value](table))
     where = f"; how they came about: {beside(output)}" if form is TableFormat.csv else ""
-    typer.echo(f"{output}: {len(table.scores)} scores of run {table.provenance.run}{where}")
+    print(f"{output}: {len(table.scores)} scores of run {table.provenance.run}{where}")
 
 
 def rows(
@@ -109,7 +111,7 @@ def rows(
         lambda connection: WRITERS[ending](connection, newest_run(connection, name), output),
     )
     where = f"; how they came about: {beside(output)}" if ending == "csv" else ""
-    typer.echo(f"{output}: {total:,} rows{where}")
+    print(f"{output}: {total:,} rows{where}")
 
 
 def export_official(
@@ -125,7 +127,7 @@ def export_official(
 
     path = file_of_run(config, cache, name)
     for file in read_file(path, lambda connection: write(connection, newest_run(connection, name), folder)):
-        typer.echo(file)
+        print(file)
 
 
 def judge(
@@ -189,12 +191,13 @@ def export(
 
     path = file_of_run(config, cache, name)
     run = read_file(path, lambda connection: newest_run(connection, name))
-    done = export_run(path, run, output or Path(f"{run}.unisafe.zip"), choose, notes)
+    target = output or Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '-', run).lstrip('.-') or 'run'}.unisafe.zip")
+    done = export_run(path, run, target, choose, notes)
     size = f"{done.size / 2**20:,.1f} MiB"
     sizes = ", ".join(
         count(number, noun) for number, noun in ((done.rows, "row"), (done.answers, "answer"), (done.images, "image"))
     )
-    typer.echo(f"{output or f'{run}.unisafe.zip'}: {sizes}, {size}")
+    print(f"{target}: {sizes}, {size}")
 
 
 def import_files(
@@ -211,9 +214,9 @@ def import_files(
     for file in files:
         done = import_archive(path, file)
         added = f"{done.rows:,} rows, {done.answers:,} answers, {done.images:,} images are new"
-        typer.echo(f"{plain(str(file))}: run {plain(done.run)}: {added}")
+        print(f"{plain(str(file))}: run {plain(done.run)}: {added}")
         for conflict in done.conflicts:
-            typer.echo(f"  conflict: {plain(conflict)}")
+            print(f"  conflict: {plain(conflict)}")
         conflicts += len(done.conflicts)
     raise typer.Exit(UNJUDGED if conflicts else DONE)
 
@@ -245,5 +248,5 @@ def import_verdicts(
         dataset = open_dataset(data)
     done = add(cache_file(config, cache), found.files, dataset, judge_name)
     for words in import_lines(found, done):
-        typer.echo(plain(words))
+        print(plain(words))
     raise typer.Exit(UNJUDGED if found.refused or any(one.refused for one in done.read) else DONE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from unisafe_async.config import Config
 
-DONE, UNJUDGED, BAD, INTERRUPTED = 0, 1, 2, 130
+DONE, UNJUDGED, BAD, FAULT, INTERRUPTED = 0, 1, 2, 70, 130
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.", dir_okay=False)]
 CacheOption = Annotated[Path | None, typer.Option("--cache", help="The cache file; else the one that the configuration names.")]
@@ -55,5 +56,5 @@ def file_of_run(config: Path, cache: Path | None, name: str | None) -> Path:
         from unisafe_async.report.text import plain
 
         if words := read_file(path, passed_over):
-            typer.echo(plain(words), err=True)
+            print(plain(words), file=sys.stderr)
     return path

@@ -11,9 +11,10 @@ import glob
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
-from providers.recorded import BadLine, record_of
+from providers.lines import BadLine, lines_of, record_of
 from unisafe_async.config import ConfigError
 from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, SUFFIX, recorded_in
 from unisafe_async.interchange.responses import model_of_path, path_in_task, task_of_path
@@ -88,13 +89,13 @@ def verdict_files(given: Sequence[Path], name: str | None = None, task: str | No
 def _paths(given: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
     """Every file that is meant, each once, and whether it was named itself. Raises ConfigError for a name of nothing."""
     for one in given:
-        if one.is_dir():
+        if os.path.isdir(one):
             yield from ((path, False) for path in _below(one))
-        elif one.exists():
+        elif os.path.exists(one):
             yield one, True
         elif glob.has_magic(str(one)) and (matches := sorted(glob.glob(str(one), recursive=True))):
             for match in map(Path, matches):
-                yield from ((path, False) for path in (_below(match) if match.is_dir() else [match]))
+                yield from ((path, False) for path in (_below(match) if os.path.isdir(match) else [match]))
         else:
             raise ConfigError(f"{one}: there is no such file or folder")
 
@@ -120,14 +121,13 @@ def _no_verdicts(path: Path, named: bool) -> str:
         return "samples of another file, put together"
     begun = False
     try:
-        with path.open("rb") as lines:
-            for _, line in zip(range(LOOKED_AT), lines, strict=False):
-                begun = begun or bool(line.strip())
-                try:
-                    if {CONTEXTUAL, INTRINSIC} <= record_of(line).keys():
-                        return ""
-                except BadLine:
-                    continue
+        for line in islice(lines_of(path), LOOKED_AT):
+            begun = True
+            try:
+                if {CONTEXTUAL, INTRINSIC} <= record_of(line.content).keys():
+                    return ""
+            except BadLine:
+                continue
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     if not begun:
@@ -144,7 +144,7 @@ def _paired(chosen: dict[Path, VerdictFile]) -> Iterator[VerdictFile]:
             continue
         replies = path.with_name(f"{path.stem.removesuffix(SUFFIX)}{path.suffix}")
         if replies not in chosen:
-            unread = replies.is_file() and not _no_verdicts(replies, named=True)
+            unread = os.path.isfile(replies) and not _no_verdicts(replies, named=True)
             yield replace(file, unread=replies if unread else None)
 
 

@@ -6,15 +6,15 @@ returns the error's text) is no reply: it stays unjudged. Facts of `safety_check
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from judger.parse import parse_verdict
-from providers.recorded import BadLine, record_of
+from providers.lines import BadLine, Record, lines_of, record_of
+from providers.named_files import shown
 from unisafe_async.dataset import DatasetError
 from unisafe_async.dataset.dataset import Problem
 from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, NOT_AVAILABLE, SUFFIX
@@ -95,7 +95,7 @@ def read_verdicts(file: VerdictFile, items: Container[str]) -> ReadFile:
         try:
             item = f"{file.task}/{id_of(record[ID], zero)}"
             if item not in items:
-                unknown = f"{ID}: the dataset has no item {_shown(item)[1:-1]}"
+                unknown = f"{ID}: the dataset has no item {shown(item)[1:-1]}"
                 raise BadLine(f"{unknown}; name the dataset that was judged under [dataset], or --data")
             readings = [_reading(record, question, replies) for question in FIELDS]
         except BadLine as error:
@@ -108,37 +108,29 @@ def read_verdicts(file: VerdictFile, items: Container[str]) -> ReadFile:
     return found
 
 
-def _records(file: VerdictFile, found: ReadFile) -> list[tuple[int, dict[str, Any]]]:
+def _records(file: VerdictFile, found: ReadFile) -> list[tuple[int, Record]]:
     """The lines that are records, with their numbers; the others are refused."""
+    records = []
     try:
-        content = file.path.read_bytes()
+        for number, _, line in lines_of(file.path):
+            try:
+                record = record_of(line)
+                if not {ID, CONTEXTUAL, INTRINSIC} <= record.keys():
+                    raise BadLine(f"should be an object with {ID}, {CONTEXTUAL} and {INTRINSIC}")
+            except BadLine as error:
+                cut = "" if line.endswith(b"\n") else "; the file ends here in the middle of a line, as after a kill"
+                found.refused.append(Problem(file.place, number, f"{error}{cut}"))
+            else:
+                records.append((number, record))
     except OSError as error:
         raise DatasetError(f"{file.path} cannot be read: {error.strerror}") from None
-    records = []
-    lines = content.splitlines()
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            record = record_of(line)
-            if not {ID, CONTEXTUAL, INTRINSIC} <= record.keys():
-                raise BadLine(f"should be an object with {ID}, {CONTEXTUAL} and {INTRINSIC}")
-        except BadLine as error:
-            cut = "; the file ends here in the middle of a line, as after a kill" if number == len(lines) and _open(content) else ""
-            found.refused.append(Problem(file.place, number, f"{error}{cut}"))
-        else:
-            records.append((number, record))
     return records
-
-
-def _open(content: bytes) -> bool:
-    return not content.endswith((b"\n", b"\r"))
 
 
 # ---------------------------------------------------------------- ids
 
 
-def _zero(file: VerdictFile, records: Sequence[tuple[int, dict[str, Any]]], items: Container[str]) -> str:
+def _zero(file: VerdictFile, records: Sequence[tuple[int, Record]], items: Container[str]) -> str:
     """Why an empty id cannot be taken for 0; empty where it can.
 
     It can where the dataset has an item 0, no other line names it, and it has no more lines than another item: the toolkit writes
@@ -163,14 +155,14 @@ def id_of(value: object, zero: str) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise BadLine(f"{ID}: should be a number or a string, found {_shown(value)}")
+        raise BadLine(f"{ID}: should be a number or a string, found {shown(value)}")
     return str(value)
 
 
 # ---------------------------------------------------------------- verdicts
 
 
-def _reading(record: dict[str, Any], question: Question, replies: bool) -> Reading:
+def _reading(record: Record, question: Question, replies: bool) -> Reading:
     """What `record` says on `question`, in numbers or, with `replies`, in a judge's words. Raises BadLine for what is neither.
 
     An intrinsic 2 is no verdict: the toolkit's own counts leave it out of safe and of unsafe.
@@ -185,8 +177,8 @@ def _reading(record: dict[str, Any], question: Question, replies: bool) -> Readi
         return Reading(None, ABSENT, f"{FIELDS[question]} {text} is no verdict")
     if replies and isinstance(value, str):
         return _read(value, question)
-    shown = "a judge's reply" if replies else '"0", "1", "2"'
-    raise BadLine(f'{FIELDS[question]}: should be {shown} or "{NOT_AVAILABLE}", found {_shown(value)}')
+    right = "a judge's reply" if replies else '"0", "1", "2"'
+    raise BadLine(f'{FIELDS[question]}: should be {right} or "{NOT_AVAILABLE}", found {shown(value)}')
 
 
 def _read(reply: str, question: Question) -> Reading:
@@ -205,8 +197,3 @@ def _kind(error: str) -> str:
     """What went wrong, in few words: `429`, `Connection error`."""
     code = CODE.match(error)
     return code[1] if code else " ".join(error.split())[:KIND].rstrip(" .:")
-
-
-def _shown(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."

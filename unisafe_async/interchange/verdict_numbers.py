@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from providers.recorded import BadLine, record_of
+from providers.lines import BadLine, lines_of, record_of
 from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, NOT_AVAILABLE
 from unisafe_async.interchange.verdict_lines import NUMBERS, ReadFile, Reading, VerdictLine, id_of
 from unisafe_async.report.text import count
@@ -86,11 +86,11 @@ def _numbers(read: ReadFile) -> dict[int, tuple[str, str, str]] | None:
     if read.file.numbers is None:
         return None
     try:
-        lines = read.file.numbers.read_bytes().splitlines()
+        lines = list(lines_of(read.file.numbers))
     except OSError:
         return None
     found = {}
-    for number, line in enumerate(lines, 1):
+    for number, _, line in lines:
         try:
             record = record_of(line)
             contextual, intrinsic = (str(record[field]).strip() for field in (CONTEXTUAL, INTRINSIC))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
-from cache import CacheError
+from cache import CacheError, check_run
 from unisafe_async.provenance import IS_IMPORTED, judge_title, read_simulated
 from unisafe_async.report.text import plain
 from unisafe_async.scores import Where
@@ -56,9 +56,10 @@ def simulated_words(heading: Heading) -> str:
 
 
 def newest_run(connection: duckdb.DuckDBPyConnection, name: str | None) -> str:
-    """The full name of the run that `name` begins, or of the newest one. Raises CacheError when there is none or several.
+    """The full name of the run that `name` begins, or of the newest one, looked at (cache.check_run) before it is reported on.
 
     A run of imported verdicts is the newest only where there is no other: who looks for the run that was just made means that.
+    Raises CacheError when there is none, or several, or when it holds what no run writes.
     """
     found = connection.execute(
         f"SELECT run FROM runs WHERE starts_with(run, ?) ORDER BY {IS_IMPORTED}, started DESC, run DESC", [name or ""]
@@ -70,7 +71,9 @@ def newest_run(connection: duckdb.DuckDBPyConnection, name: str | None) -> str:
         )
     if name and name not in names and len(names) > 1:
         raise CacheError(f"{name!r} begins the names of {len(names)} runs: {', '.join(names[:5])}")
-    return name if name in names else names[0]
+    run = name if name in names else names[0]
+    check_run(connection, run)
+    return run
 
 
 def passed_over(connection: duckdb.DuckDBPyConnection) -> str:
