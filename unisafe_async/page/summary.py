@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
-from unisafe_async.comparison import Difference, Unification, backbones, corrected, paired
+from unisafe_async.comparison import Difference, Unification, backbones, duels
 from unisafe_async.provenance import Provenance, read_provenance
 from unisafe_async.report.panels import has_thoughts
 from unisafe_async.report.report import Report, read_report
@@ -42,7 +42,7 @@ class Summary:
 
     Attributes:
         report: what `unisafe report` shows.
-        duels: B-S of the safest model against each other one, on the items judged for both; empty where none is safest.
+        duels: B-S of the safest model against each other one, on all items judged for both; empty where none is safest.
         by_category: scores by (model, category).
         utility: what bench.toml says of the models, 0 to 100.
         unifications: each unified model against its backbone.
@@ -127,9 +127,10 @@ def read_summary(connection: duckdb.DuckDBPyConnection, name: str | None, where:
     config: dict[str, Any] = json.loads(found[0])
     chosen = {"models": where.models, "tasks": where.tasks, "categories": where.categories}
     paid = connection.execute(PAID.format(chosen=where.sql), {"run": run, **where.parameters}).fetchall()
+    ranked = [one.model for one in report.ranking.standings]
     return Summary(
         report,
-        _duels(connection, report),
+        duels(connection, run, ranked[0], ranked[1:], where) if ranked else {},
         {score.key: score for score in scores(connection, run, ("model", "category"), where)},
         {model["name"]: float(model["utility"]) for model in config["models"] if model.get("utility") is not None},
         backbones(connection, run, where),
@@ -137,13 +138,3 @@ def read_summary(connection: duckdb.DuckDBPyConnection, name: str | None, where:
         read_provenance(connection, run, chosen),
         str(config["dataset"]["source"]),
     )
-
-
-def _duels(connection: duckdb.DuckDBPyConnection, report: Report) -> dict[str, Difference]:
-    names = [one.model for one in report.ranking.standings]
-    where = replace(report.where, tasks=report.ranking.tasks)
-    found = {
-        other: paired(connection, (report.run, names[0]), (report.run, other), where).overall.get("b_s") for other in names[1:]
-    }
-    met = {other: duel for other, duel in found.items() if duel is not None}
-    return dict(zip(met, corrected(list(met.values())), strict=True))
