@@ -144,7 +144,7 @@ def _picture(connection: duckdb.DuckDBPyConnection) -> Image:
     Picture.new("RGB", (32, 32), (90, 40, 90)).save(data, "PNG")
     image = Image.from_bytes(data.getvalue(), "image/png")
     connection.execute(
-        "INSERT INTO images SELECT $digest, $type, $data WHERE $digest NOT IN (SELECT digest FROM images)",
+        "INSERT INTO images SELECT $digest, $type, $data, '' WHERE $digest NOT IN (SELECT digest FROM images)",
         {"digest": image.digest, "type": image.media_type, "data": data.getvalue()},
     )
     return image

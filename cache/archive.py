@@ -12,13 +12,14 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from cache.errors import CacheError
+from cache.errors import CacheError, unwritable
 from cache.file import CacheFile
 from cache.records import now
 from cache.schema import ADDED, VERSION
@@ -65,37 +66,48 @@ def export_run(
     """
     if target.exists():
         raise CacheError(f"{target} exists already; name a new file")
-    file = CacheFile(path, read_only=True)
     draft = target.with_name(f".{target.name}.part")
     try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unisafe-") as folder:
-            counts, digests, texts = file.work(lambda connection: _write_tables(connection, run, Path(folder), choose, notes))
+        with (
+            tempfile.TemporaryDirectory(dir=target.parent, prefix=".unisafe-") as name,
+            closing(CacheFile(path, read_only=True, files=[Path(name)])) as file,
+        ):
+            folder = Path(name)
+            counts, digests, texts = file.work(lambda connection: _write_tables(connection, run, folder, choose, notes))
             with zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
-                known: dict[str, dict[str, Any]] = {}
-                for name in (f"{table}.parquet" for table in TABLES):
-                    known[name] = {"bytes": (Path(folder) / name).stat().st_size, "digest": _file_digest(Path(folder) / name)}
-                    archive.write(Path(folder) / name, name)
-                for name, text in texts.items():
-                    archive.writestr(_entry(name), text.encode())
-                    known[name] = {"bytes": len(text.encode()), "digest": digest_of(text.encode())}
+                known = _add_files(archive, folder, texts)
                 for digest, media_type, data in _images(file, digests):
                     archive.writestr(_entry(f"images/{digest}.{_ending(media_type)}"), data)
-                manifest = {
-                    "format": FORMAT,
-                    "cache_format": VERSION,
-                    "run": run,
-                    "created": f"{now():%Y-%m-%dT%H:%M:%SZ}",
-                    "files": known,
-                    "images": counts["images"],
-                }
-                archive.writestr(_entry(MANIFEST), json.dumps(manifest, indent=1).encode())
+                archive.writestr(_entry(MANIFEST), json.dumps(_manifest(run, known, counts["images"]), indent=1).encode())
         draft.replace(target)
     except OSError as error:
-        raise CacheError(f"{target} cannot be written: {error.strerror or error}") from None
+        raise unwritable(error, target) from None
     finally:
-        file.close()
         draft.unlink(missing_ok=True)
     return Exported(run, counts["rows"], counts["responses"], counts["images"], target.stat().st_size)
+
+
+def _add_files(archive: zipfile.ZipFile, folder: Path, texts: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Put the tables of `folder` and the notes into the archive; returns the size and digest of each."""
+    known: dict[str, dict[str, Any]] = {}
+    for file in (folder / f"{table}.parquet" for table in TABLES):
+        known[file.name] = {"bytes": file.stat().st_size, "digest": _file_digest(file)}
+        archive.write(file, file.name)
+    for name, text in texts.items():
+        archive.writestr(_entry(name), text.encode())
+        known[name] = {"bytes": len(text.encode()), "digest": digest_of(text.encode())}
+    return known
+
+
+def _manifest(run: str, files: Mapping[str, Any], images: int) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "cache_format": VERSION,
+        "run": run,
+        "created": f"{now():%Y-%m-%dT%H:%M:%SZ}",
+        "files": files,
+        "images": images,
+    }
 
 
 def _write_tables(
@@ -118,10 +130,8 @@ def _write_tables(
     }
     counts = {}
     for table, query in queries.items():
-        target = quoted(str(folder / f"{table}.parquet"))
-        sql = f"COPY ({query}) TO {target} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ANSWERS_A_TURN})"
-        found = connection.execute(sql).fetchone()
-        counts[table] = int(found[0]) if found else 0
+        options = f"COMPRESSION zstd, ROW_GROUP_SIZE {ANSWERS_A_TURN}"
+        counts[table] = copy_parquet(connection, query, folder / f"{table}.parquet", options)
     named = [str(row[0]) for row in connection.execute(queries["images"]).fetchall()]
     texts = notes(connection, run)
     connection.execute("DROP TABLE chosen")
@@ -152,11 +162,32 @@ def _file_digest(path: Path) -> str:
 
 
 def table_of(folder: Path, table: str, cache_format: int) -> str:
-    """SQL of an archive's table with today's columns: those that its version did not know are empty, as in its cache."""
-    new = [column.split() for newer, tables in ADDED.items() if newer > cache_format for column in tables.get(table, ())]
+    """SQL of an archive's table with today's columns: those that its version did not know are empty, as in its cache.
+
+    How its images are mended no archive says: whoever imports them looks at them anew.
+    """
+    missing = [tables.get(table, {}) for newer, tables in ADDED.items() if newer > cache_format or table == "images"]
+    new = [column.split() for columns in missing for column in columns]
     empty = "".join(f", NULL::{kind} AS {name}" for name, kind in new)
     return f"(SELECT *{empty} FROM read_parquet({quoted(str(folder / f'{table}.parquet'))}))"
 
 
+def copy_parquet(connection: Connection, query: str, target: Path, options: str) -> int:
+    """Write what `query` finds to the file `target`, one that the connection may write; returns the number of rows.
+
+    Args:
+        options: of DuckDB's COPY for Parquet, such as `COMPRESSION zstd`.
+
+    Raises CacheError when the file cannot be written.
+    """
+    sql = f"COPY ({query}) TO {quoted(str(target.absolute()))} (FORMAT parquet, USE_TMP_FILE false, {options})"
+    try:
+        found = connection.execute(sql).fetchone()
+    except duckdb.IOException as error:
+        raise unwritable(error, target) from None
+    return int(found[0]) if found else 0
+
+
 def quoted(text: str) -> str:
+    """`text` as an SQL string."""
     return "'" + text.replace("'", "''") + "'"

@@ -15,8 +15,11 @@ import duckdb
 import orjson
 
 from cache.archive import FORMAT, MANIFEST, NOTES, TABLES, Connection, quoted, table_of
+from cache.connecting import Setting, connected
+from cache.domains import RUN_NAME, first_wrong
 from cache.errors import CacheError
-from cache.schema import CREATE, VERSION
+from cache.run_shapes import wrong_json
+from cache.schema import VERSION, columns_of
 from providers.base import digest_of
 
 OLDEST = 2
@@ -94,7 +97,7 @@ def _check_manifest(source: Path, manifest: object) -> None:
             f"{OLDEST} to {VERSION}); export it again with this version; nothing was imported"
         )
     run = manifest.get("run")
-    if not isinstance(run, str) or not 0 < len(run) <= 200 or not run.isprintable():
+    if not isinstance(run, str) or not re.fullmatch(RUN_NAME, run):
         raise _broken(source, f"{MANIFEST}: run should be a run's name")
     if not isinstance(manifest.get("files"), dict):
         raise _broken(source, f"{MANIFEST}: files should be an object")
@@ -122,20 +125,22 @@ def _copied(member: IO[bytes], out: IO[bytes]) -> str:
 def check(source: Path, manifest: dict[str, Any], folder: Path) -> str:
     """Columns, sizes, keys, references and values of the tables; returns the run's name."""
     run = str(manifest["run"])
-    with duckdb.connect(config={"memory_limit": "512MB", "threads": 1, "temp_directory": str(folder)}) as staging:
-        staging.execute("SET enable_progress_bar = false")
-        staging.execute(CREATE)
+    settings: dict[str, Setting] = {"memory_limit": "512MB", "threads": 1, "temp_directory": str(folder)}
+    with connected(files=[folder], settings=settings) as staging:
         for table in TABLES:
             _check_table(source, staging, table, folder, manifest["cache_format"])
         for table in ("runs", "rows", "opinions"):
             other = staging.execute(f"SELECT count(*) FROM {table}_in WHERE run IS DISTINCT FROM ?", [run]).fetchone()
             if other is None or other[0]:
                 raise _broken(source, f"{table}.parquet holds rows of another run than {run}")
-        records = staging.execute("SELECT started, config, versions, summary FROM runs_in").fetchall()
+        records = staging.execute("SELECT config, versions, summary FROM runs_in").fetchall()
         if len(records) != 1:
             raise _broken(source, f"runs.parquet should hold one run, and holds {len(records)}")
-        if why := _wrong_record(records[0]):
+        if why := wrong_json(*records[0]):
             raise _broken(source, f"runs.parquet: {why}")
+        for table in TABLES:
+            if wrong := first_wrong(staging, table, f"{table}_in"):
+                raise _broken(source, str(wrong))
         for why, sql in WRONG.items():
             found = staging.execute(sql).fetchone()
             if found is not None:
@@ -186,88 +191,35 @@ def _texts(written: str, kind: type[dict[str, object]] | type[list[object]]) -> 
 
 WRONG = {
     "responses.parquet: an answer stands twice": "SELECT id FROM responses_in GROUP BY id HAVING count(*) > 1",
-    "responses.parquet: something is missing in answer": """
-        SELECT id FROM responses_in WHERE id IS NULL OR key IS NULL OR identity IS NULL OR request IS NULL OR text IS NULL
-        OR images IS NULL OR finish IS NULL OR finish NOT IN ('stop', 'length', 'refused', 'blocked') OR reason IS NULL
-        OR tokens_in IS NULL OR tokens_out IS NULL OR images_made IS NULL OR latency IS NULL OR created IS NULL OR id < 0""",
-    "responses.parquet: holds what no run writes in answer": """
-        SELECT id FROM responses_in WHERE stage NOT IN ('request', 'response') OR tokens_in < 0 OR tokens_out < 0 OR images_made < 0
-        OR reading < 1""",
     "responses.parquet: an image is not in the archive": """
         SELECT digest FROM (SELECT unnest(images) AS digest FROM responses_in) WHERE digest IS NULL
         OR digest NOT IN (SELECT digest FROM images_in)""",
-    "images.parquet: is no image": "SELECT digest FROM images_in WHERE media_type IS NULL OR media_type NOT LIKE 'image/%'",
     "images.parquet: an image stands twice": "SELECT digest FROM images_in GROUP BY digest HAVING count(*) > 1",
     "rows.parquet: an answer is not in the archive": """
         SELECT response FROM rows_in WHERE response IS NOT NULL AND response NOT IN (SELECT id FROM responses_in)""",
     "rows.parquet: stands twice": "SELECT item FROM rows_in GROUP BY item, model, sample HAVING count(*) > 1",
-    "rows.parquet: holds what no run writes": """
-        SELECT item FROM rows_in WHERE item IS NULL OR task IS NULL OR category IS NULL OR subcategory IS NULL OR model IS NULL
-        OR sample IS NULL OR sample < 0 OR outcome IS NULL OR judge IS NULL OR cached IS NULL OR created IS NULL
-        OR contextual NOT BETWEEN 0 AND 2 OR intrinsic NOT BETWEEN 0 AND 1 OR contextual_status IS NULL OR intrinsic_status IS NULL
-        OR contextual_reason IS NULL OR contextual_raw IS NULL OR intrinsic_reason IS NULL OR intrinsic_raw IS NULL
-        OR (contextual_status = 'judged') <> (contextual IS NOT NULL)
-        OR (intrinsic_status = 'judged') <> (intrinsic IS NOT NULL)
-        OR judged NOT IN ('', 'text', 'image', 'words', 'both')
-        OR thoughts NOT BETWEEN 0 AND 1 OR (coalesce(thoughts_status, '') = 'judged') <> (thoughts IS NOT NULL)
-        OR beside_contextual NOT BETWEEN 0 AND 2 OR beside_intrinsic NOT BETWEEN 0 AND 1
-        OR (beside_contextual IS NOT NULL OR beside_intrinsic IS NOT NULL) AND coalesce(beside_status, '') = ''
-        OR beside_status = 'judged' AND (beside_contextual IS NULL OR beside_intrinsic IS NULL)
-        OR list_bool_or([status NOT IN ('', 'judged', 'blocked', 'unparsed', 'failed', 'tied', 'absent')
-                         FOR status IN [contextual_status, intrinsic_status, thoughts_status, beside_status]])""",
-    "opinions.parquet: holds what no run writes": """
-        SELECT item FROM opinions_in WHERE item IS NULL OR model IS NULL OR sample IS NULL OR judge IS NULL OR status IS NULL
-        OR question IS NULL OR label NOT BETWEEN 0 AND 2
-        OR question NOT IN ('contextual', 'intrinsic', 'beside_contextual', 'beside_intrinsic', 'thoughts')""",
+    "opinions.parquet: is of no row": """
+        SELECT item FROM opinions_in ANTI JOIN rows_in USING (item, model, sample)""",
 }
-"""What can be wrong with the tables' content, and the query that finds the first case of it."""
+"""What can be wrong between rows and tables, and the query that finds the first case of it."""
 
 
 def _check_table(source: Path, staging: Connection, table: str, folder: Path, cache_format: int) -> None:
     """Its columns are those of its format, and it does not unpack to much more than it is."""
     file = folder / f"{table}.parquet"
     staging.execute(f"CREATE VIEW {table}_in AS SELECT * FROM {table_of(folder, table, cache_format)}")
-    expected = staging.execute(f"DESCRIBE {'SELECT digest, media_type FROM images' if table == 'images' else table}").fetchall()
+    expected = [column for column in columns_of(VERSION)[table] if column[0] != "data"]
     found = staging.execute(f"DESCRIBE {table}_in").fetchall()
-    if [row[:2] for row in found] != [row[:2] for row in expected]:
+    if [row[:2] for row in found] != expected:
         raise _broken(source, f"{table}.parquet has other columns than this version writes")
     size = staging.execute(f"SELECT sum(total_uncompressed_size) FROM parquet_metadata({quoted(str(file))})").fetchone()
     if size is not None and (size[0] or 0) > 2**30 + UNPACKED * file.stat().st_size:
         raise _broken(source, f"{table}.parquet would unpack to {size[0]:,} bytes")
 
 
-def _wrong_record(record: Sequence[Any]) -> str:
-    """What is wrong with a run's record; empty when nothing is."""
-    started, *texts = record
-    try:
-        config, versions, summary = (json.loads(text) for text in texts)
-    except (TypeError, ValueError, RecursionError):
-        return "config, versions and summary should be JSON"
-    if started is None or not all(isinstance(one, dict) for one in (config, versions, summary)):
-        return "config, versions and summary should be objects, and started a time"
-    models, judge = config.get("models"), config.get("judge")
-    if not isinstance(models, list) or not isinstance(judge, dict):
-        return "config should hold models and a judge"
-    judges = judge["judges"] if isinstance(judge.get("judges"), list) and judge["judges"] else [judge]
-    for one in (*models, *judges):
-        if not isinstance(one, dict) or not all(isinstance(one.get(key), str) for key in ("provider", "model")):
-            return "config: a model lacks provider or model"
-    if not all(isinstance(model.get("name"), str) for model in models):
-        return "config: a model lacks its name"
-    planned, endpoints = summary.get("planned", {}), summary.get("endpoints", {})
-    numbers = [*planned.values()] if isinstance(planned, dict) else [None]
-    if not all(isinstance(number, int) for number in numbers) or not isinstance(endpoints, dict):
-        return "summary: planned and endpoints should be objects of numbers"
-    if not all(isinstance(summary.get(key, 0), int | float) for key in ("cost", "seconds", "problems", "total")):
-        return "summary: cost, seconds and problems should be numbers"
-    if not all(isinstance(counts, dict) for counts in endpoints.values()) or not isinstance(summary.get("stopped", {}), dict):
-        return "summary: endpoints and stopped should be objects"
-    return ""
-
-
 def checked_images(source: Path, archive: zipfile.ZipFile, folder: Path) -> dict[str, tuple[str, str]]:
     """Member and media type by digest, once the bytes of each were checked against it."""
-    with duckdb.connect() as staging:
+    with connected(files=[folder]) as staging:
         types = dict(
             staging.execute(f"SELECT digest, media_type FROM read_parquet({quoted(str(folder / 'images.parquet'))})").fetchall()
         )

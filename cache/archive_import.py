@@ -5,11 +5,10 @@ from __future__ import annotations
 import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import duckdb
 
 from cache.archive import ANSWERS_A_TURN, IMAGES_A_TURN, TABLES, Connection, quoted, table_of
 from cache.archive_checks import check, checked_images, opened, unpack
@@ -41,15 +40,11 @@ def import_archive(path: Path, source: Path, *, patience: float = 30.0) -> Impor
         unpack(source, archive, manifest, folder)
         run = check(source, manifest, folder)
         images = checked_images(source, archive, folder)
-        file = CacheFile(path, patience=patience)
-        try:
-            file.work(lambda _: None)
+        with closing(CacheFile(path, patience=patience, files=[folder])) as file:
             added = _add_images(file, source, archive, images)
             tables = {table: table_of(folder, table, manifest["cache_format"]) for table in TABLES}
             answers, conflicts = _add_answers(file, tables["responses"])
             rows, clash = file.work(lambda connection: _add_run(connection, run, tables, blocked=bool(conflicts)))
-        finally:
-            file.close()
     return Imported(run, rows, answers, added, (*conflicts, *clash))
 
 
@@ -58,9 +53,9 @@ def _add_images(file: CacheFile, source: Path, archive: zipfile.ZipFile, images:
     known = "SELECT digest FROM images WHERE digest IN (SELECT unnest($1::VARCHAR[]))"
     added = 0
     for some in _some(sorted(images), IMAGES_A_TURN):
-        new = [(digest, images[digest][1], archive.read(images[digest][0])) for digest in some]
+        new = [(digest, images[digest][1], archive.read(images[digest][0]), None) for digest in some]
 
-        def add(connection: Connection, new: list[tuple[str, str, bytes]] = new) -> int:
+        def add(connection: Connection, new: list[tuple[str, str, bytes, None]] = new) -> int:
             there = {row[0] for row in connection.execute(known, [[one[0] for one in new]]).fetchall()}
             missing = [one for one in new if one[0] not in there]
             if missing:
@@ -95,8 +90,9 @@ READ_OTHERWISE = " OR ".join(
 
 def _add_answers(file: CacheFile, source: str) -> tuple[int, list[str]]:
     """Answers whose id is free, some in each turn; and the others that differ from what has their id."""
-    with duckdb.connect() as staging:
-        ids = [int(row[0]) for row in staging.execute(f"SELECT id FROM {source} ORDER BY id").fetchall()]
+    ids: list[int] = file.work(
+        lambda connection: [row[0] for row in connection.execute(f"SELECT id FROM {source} ORDER BY id").fetchall()]
+    )
     added, differing = 0, 0
     first: list[str] = []
     for some in _some(ids, ANSWERS_A_TURN):

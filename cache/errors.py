@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,37 +34,102 @@ def storing(path: Path) -> Iterator[None]:
         raise Unstorable(f"{path}: {type(error).__name__}: {error}") from error
 
 
+HELD = re.compile("Conflicting lock|Resource temporarily unavailable|Unique file handle conflict|different configuration")
+"""What DuckDB says where somebody else, in another process or in this one, has the file open."""
+NO_LOCKS = re.compile("Could not set lock|No locks available|does not appear to support flock|ENOLCK|ENOSYS")
+FULL = re.compile("No space left|File too large|Disk quota|disk.{0,40} full|max_temp_directory_size", re.I)
+READ_ONLY_DISK = re.compile("Read-only file system")
+REFUSED = re.compile("Permission denied|Operation not permitted|read-only", re.I)
+BROKEN_DISK = re.compile("Input/output error|Stale (NFS )?file handle|Transport endpoint|Remote I/O", re.I)
+DAMAGED = re.compile("Corrupt|checksum|Could not read enough bytes|Failed to deserialize|Serialization Error|WAL file", re.I)
+ANOTHER_DUCKDB = re.compile("version number|newer version|older version")
+ENCRYPTED = re.compile("encrypt", re.I)
+MISSING = re.compile("No such file|does not exist")
+ELSEWHERE = "name another file under [cache] path"
+
+
 def is_locked(error: duckdb.Error) -> bool:
     """Whether somebody else, in another process or in this one, has the file open."""
-    if "different configuration" in str(error):
-        return True
-    return "Could not set lock" in str(error) or "Conflicting lock" in str(error)
+    return HELD.search(str(error)) is not None
 
 
 def explained(error: Exception, path: Path) -> CacheError:
     """`error` in a user's words."""
-    words = str(error)
     if isinstance(error, CacheError):
         return error
-    if "Could not set lock" in words or "Conflicting lock" in words:
+    words = str(error)
+    first = words.splitlines()[0] if words else type(error).__name__
+    if "Conflicting lock" in words:
         holder = re.search(r"PID (\d+)", words)
         who = f"process {holder.group(1)}" if holder else "another program"
-        return CacheBusy(f"{path} is held by {who}; close that program, or name another file under [cache] path")
-    if "not a valid DuckDB database" in words:
-        return CacheError(f"{path} is not a DuckDB file; move it away, or name another file under [cache] path")
-    if "version number" in words or "newer version" in words or "older version" in words:
+        return CacheBusy(f"{path} is held by {who}; close that program, or {ELSEWHERE}")
+    if NO_LOCKS.search(words):
         return CacheError(
-            f"{path} was made by another version of DuckDB: {words.splitlines()[0]}; upgrade duckdb, or use another file"
+            f"{path} lies where files cannot be locked, as on some network file systems, so that two programs could spoil it; "
+            "name a file on a disk of this machine under [cache] path"
         )
-    if (
-        "No space left" in words
-        or "File too large" in words
-        or "Disk quota" in words
-        or ("disk" in words.lower() and "full" in words.lower())
-    ):
+    if FULL.search(words):
         return CacheError(f"{path}: the disk is full; what was committed is kept: free some space and run again")
-    if "Permission denied" in words or "Read-only file system" in words or "read-only" in words:
-        return CacheError(f"{path} cannot be written: its folder or file is read-only; name a file elsewhere under [cache] path")
-    if isinstance(error, duckdb.IOException | OSError) and ("No such file" in words or "does not exist" in words):
-        return CacheError(f"{path} cannot be opened: there is no such folder or file")
-    return CacheError(f"{path}: {words.splitlines()[0] if words else type(error).__name__}")
+    if BROKEN_DISK.search(words):
+        return CacheError(f"{path}: its disk or network share fails ({first}); what was committed before is kept")
+    if READ_ONLY_DISK.search(words):
+        return CacheError(f"{path} cannot be written: its file system is mounted read-only; {ELSEWHERE}")
+    if REFUSED.search(words):
+        return CacheError(_refused(path))
+    return CacheError(_of_file(error, path, words, first))
+
+
+def unwritable(error: Exception, target: Path) -> CacheError:
+    """`error` of writing `target`, a file that is no cache, in a user's words."""
+    words = str(error)
+    reasons = ((FULL, "the disk is full"), (READ_ONLY_DISK, "its file system is mounted read-only"), (REFUSED, "permission denied"))
+    known = next((reason for pattern, reason in reasons if pattern.search(words)), "")
+    first = words.splitlines()[0] if words else type(error).__name__
+    return CacheError(f"{target} cannot be written: {known or getattr(error, 'strerror', None) or first}")
+
+
+def _of_file(error: Exception, path: Path, words: str, first: str) -> str:
+    """What is wrong with the file itself."""
+    if why := misplaced(path):
+        return why
+    if isinstance(error, duckdb.IOException | OSError) and MISSING.search(words):
+        return f"{path} cannot be opened: there is no such folder or file"
+    if "not a valid DuckDB database" in words:
+        return f"{path} is not a DuckDB file; move it away, or {ELSEWHERE}"
+    if ANOTHER_DUCKDB.search(words):
+        return f"{path} was made by another version of DuckDB: {first}; upgrade duckdb, or use another file"
+    if isinstance(error, duckdb.Error) and ENCRYPTED.search(words):
+        return f"{path} is encrypted, which a cache never is; {ELSEWHERE}"
+    if isinstance(error, duckdb.Error) and DAMAGED.search(words):
+        return f"{path} is damaged, or was cut short when it was copied ({first}); use another copy of it, or {ELSEWHERE}"
+    return f"{path}: {first}"
+
+
+def misplaced(path: Path) -> str:
+    """Why no file can be at `path`; empty where one can."""
+    text = str(path)
+    if "\0" in text:
+        return f"{text!r} is no name of a file; {ELSEWHERE}"
+    for part in path.parts:  # before the system is asked, which may refuse to look at such a name
+        if len(os.fsencode(part)) > 250:
+            return f"{part[:40]}... is too long for a file's name; {ELSEWHERE}"
+    if path.is_dir():
+        return f"{path} is a folder; name a file in it under [cache] path"
+    if path.exists() and not path.is_file():
+        return f"{path} is no ordinary file; {ELSEWHERE}"
+    for folder in path.parents:
+        if folder.exists() and not folder.is_dir():
+            return f"{path} cannot be there: {folder} is a file, not a folder; {ELSEWHERE}"
+    return ""
+
+
+def _refused(path: Path) -> str:
+    """Who may not do what, as far as the operating system says."""
+    if path.exists() and not os.access(path, os.R_OK):
+        return f"{path} cannot be read: this user has no permission; change its permissions, or {ELSEWHERE}"
+    if path.exists() and not os.access(path, os.W_OK):
+        return f"{path} cannot be written: the file is read-only for this user; change its permissions, or {ELSEWHERE}"
+    folder = next((folder for folder in path.parents if folder.exists()), path.parent)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"{path} cannot be written: folder {folder} is read-only for this user; {ELSEWHERE}"
+    return f"{path} cannot be written: its folder or file is read-only; name a file elsewhere under [cache] path"

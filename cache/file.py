@@ -6,19 +6,27 @@ has the file open looks at that lock after each piece of work and closes the fil
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from threading import Lock
+from typing import Literal, TypeVar
+from weakref import WeakValueDictionary
 
 import duckdb
 import filelock
 
-from cache.errors import CacheError, explained, is_locked
-from cache.schema import CREATE, UPGRADES, VERSION
+from cache.connecting import BESIDE, Setting, engine_of, let_out, take_in
+from cache.contents import create, format_of, mend_view, upgrade
+from cache.errors import CacheError, explained, is_locked, misplaced
+from cache.identity import Identity, identity, refuse_other_kinds, remember_checked, stamp, was_checked
+from cache.schema import VERSION
+from cache.turns import Turns
 
 T = TypeVar("T")
+Then = Literal["look", "keep", "close"]
 POLL = 0.005
 PATIENCE = 30.0
 HOLD = 2.0
@@ -30,29 +38,41 @@ class _Older(Exception):
 
 
 class CacheFile:
-    """Opens and closes the file as needed. Not thread-safe: one thread works on it at a time.
+    """Opens and closes the file as needed. All who work on one file in a process, in any thread, take turns.
 
     Args:
         path: the file; it is made, with its tables, when it does not exist (unless `read_only`).
         patience: seconds to wait for another program that holds it.
         read_only: never change anything.
+        files: other files, or folders, that the work reads or writes (cache/connecting.py); none else can be reached.
     """
 
-    def __init__(self, path: Path, *, patience: float = PATIENCE, read_only: bool = False) -> None:
+    def __init__(self, path: Path, *, patience: float = PATIENCE, read_only: bool = False, files: Sequence[Path] = ()) -> None:
         self.path = path
         self._patience = patience
         self._read_only = read_only
+        self._files = files
+        self._engine: duckdb.DuckDBPyConnection | None = None
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._since = 0.0
-        self._prepared = False
+        self._opened: Identity | None = None
+        self._turns = Turns.at(path)
 
-    def work(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
-        """Run `job` with the file open. Raises CacheError; an error inside `job` rolls back what it began."""
+    def work(self, job: Callable[[duckdb.DuckDBPyConnection], T], then: Then = "look") -> T:
+        """Run `job` with the file open. Raises CacheError; an error inside `job` rolls back what it began.
+
+        Afterwards the file is kept open where more follows at once, closed, or (`look`) closed where another process waits.
+        """
+        with self._turns.of(self) as user:
+            if user is not self and isinstance(user, CacheFile) and user._connection is not None:
+                return job(user._connection)
+            return self._work(job, then)
+
+    def _work(self, job: Callable[[duckdb.DuckDBPyConnection], T], then: Then) -> T:
         try:
             try:
                 connection = self._connection or self._open()
             except _Older:
-                self.close()
                 upgraded = CacheFile(self.path, patience=self._patience)
                 upgraded.work(lambda _: None)
                 upgraded.close()
@@ -60,84 +80,125 @@ class CacheFile:
             result = job(connection)
         except duckdb.Error as error:
             self.close()
-            raise explained(error, self.path) from error
+            raise self._lost() or explained(error, self.path) from error
         except CacheError:
             self.close()
             raise
-        if time.monotonic() - self._since > HOLD or self._somebody_waits():
+        if not self._read_only and (lost := self._lost()):
+            self.close()
+            raise lost
+        if then == "close" or (then == "look" and (time.monotonic() - self._since > HOLD or self._somebody_waits())):
             self.close()
         return result
 
     def close(self) -> None:
         """Let go of the file; the next `work` opens it again."""
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
+        with self._turns.lock:
+            if self._connection is not None:
+                connection, self._connection = self._connection, None
+                self._close(connection)
+
+    def _close(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Close the file; DuckDB itself stays for the next opening, unless it cannot let go, as of a file on a full disk."""
+        try:
+            let_out(connection)
+        except duckdb.Error:
+            self._engine = None
             with suppress(duckdb.Error):
                 connection.close()
 
+    @property
+    def is_open(self) -> bool:
+        return self._connection is not None
+
+    @property
+    def usable(self) -> bool:
+        """Whether the file is there as it was opened; one that was not opened yet is."""
+        return self._lost() is None
+
+    def _lost(self) -> CacheError | None:
+        """What became of the file since it was first opened, where it is not there any more."""
+        if self._opened is None or (now := identity(self.path)) == self._opened:
+            return None
+        if now is not None:
+            return CacheError(f"{self.path} was replaced by another file while it was in use; run again to go on with the new one")
+        what = self.path if self.path.parent.exists() else f"folder {self.path.parent}"
+        return CacheError(
+            f"{self.path} is gone: {what} was deleted or moved while it was in use, with all answers in it; "
+            "put it back and run again, or run again to begin anew"
+        )
+
     def _open(self) -> duckdb.DuckDBPyConnection:
-        if self._read_only and not self.path.exists():
-            raise CacheError(f"{self.path} does not exist yet: there is nothing to read; `unisafe run` makes it")
-        if not self._read_only:
-            self.path.parent.mkdir(parents=True, exist_ok=True) if not self.path.parent.exists() else None
+        if lost := self._lost():
+            if not self._read_only or not self.path.exists():
+                raise lost
+            self._opened = None
+        self._look()
         deadline = time.monotonic() + self._patience
         with self._in_turn(deadline):
-            while True:
+            made = not self.path.exists()
+            refuse_other_kinds(self.path)
+            seen = stamp(self.path)
+            try:
+                connection = self._connect(deadline)
                 try:
-                    connection = duckdb.connect(
-                        str(self.path),
-                        read_only=self._read_only,
-                        config={"threads": 2} if self._read_only else {"threads": 1, "memory_limit": MEMORY},
-                    )
-                    break
-                except duckdb.Error as error:
-                    if not is_locked(error) or time.monotonic() > deadline:
-                        raise
-                time.sleep(POLL)
-        connection.execute("SET enable_progress_bar = false")  # it would be printed between a command's own lines
+                    if self._opened is None and not was_checked(self.path, seen, self._read_only):
+                        self._prepare(connection)
+                        remember_checked(self.path, seen, self._read_only)
+                except BaseException:
+                    self._close(connection)
+                    raise
+            except BaseException:
+                if made:  # an empty file would pass for a cache
+                    for ending in BESIDE:
+                        Path(f"{self.path}{ending}").unlink(missing_ok=True)
+                raise
+            self._opened = identity(self.path)
         self._connection, self._since = connection, time.monotonic()
-        if not self._prepared:
-            self._prepare(connection)
-            self._prepared = True
         return connection
 
-    def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Make the tables of a new file; refuse a file of another program or a newer version."""
-        tables = {str(row[0]) for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-        if "unisafe_meta" in tables:
-            found = connection.execute("SELECT max(version) FROM unisafe_meta").fetchone()
-            version = int(found[0]) if found and found[0] is not None else 0
-            if version > VERSION:
-                raise CacheError(
-                    f"{self.path} was made by a newer version of unisafe-async (cache format {version}, this one reads {VERSION}); "
-                    "upgrade unisafe-async, or name another file under [cache] path"
-                )
-            self._upgrade(connection, version)
+    def _look(self) -> None:
+        """Refuse a path where no cache is or can be, before anything is opened or made."""
+        if why := misplaced(self.path):
+            raise CacheError(why)
+        if self.path.exists():
             return
-        if tables:
-            raise CacheError(
-                f"{self.path} is a DuckDB file, but not one of unisafe-async (it holds {', '.join(sorted(tables)[:3])}); "
-                "name another file under [cache] path"
-            )
         if self._read_only:
-            raise CacheError(f"{self.path} holds nothing yet; `unisafe run` fills it")
-        connection.begin()
-        connection.execute(CREATE)
-        connection.execute("INSERT INTO unisafe_meta VALUES (?)", [VERSION])
-        connection.commit()
+            raise CacheError(f"{self.path} does not exist yet: there is nothing to read; `unisafe run` makes it")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise explained(error, self.path) from error
 
-    def _upgrade(self, connection: duckdb.DuckDBPyConnection, version: int) -> None:
-        """Bring a file of an older version to this one, in one transaction."""
-        if version == VERSION:
-            return
-        if self._read_only:
-            raise _Older
-        connection.begin()
-        for newer in range(version + 1, VERSION + 1):
-            connection.execute(UPGRADES[newer])
-        connection.execute("DELETE FROM unisafe_meta")
-        connection.execute("INSERT INTO unisafe_meta VALUES (?)", [VERSION])
-        connection.commit()
+    def _connect(self, deadline: float) -> duckdb.DuckDBPyConnection:
+        settings: Mapping[str, Setting] = (
+            {"threads": 2, "arrow_large_buffer_size": True} if self._read_only else {"threads": 1, "memory_limit": MEMORY}
+        )
+        if self._engine is None:
+            self._engine = engine_of(self.path, files=self._files, settings=settings)
+        while True:
+            try:
+                take_in(self._engine, self.path, read_only=self._read_only)
+                return self._engine
+            except duckdb.Error as error:
+                if not is_locked(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(POLL)
+
+    def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Make the tables of a new file and those of an older one anew; refuse any other file."""
+        version = format_of(connection, self.path)
+        if version is None:
+            if self._read_only:
+                raise CacheError(f"{self.path} holds nothing yet; `unisafe run` fills it")
+            create(connection)
+        elif self._read_only:
+            if version < VERSION:
+                raise _Older
+        elif version < VERSION:
+            upgrade(connection, version)
+        else:
+            mend_view(connection)
 
     def _lock(self) -> filelock.FileLock:
         return filelock.FileLock(f"{self.path}.lock", thread_local=False)
@@ -150,7 +211,7 @@ class CacheFile:
             lock.acquire(timeout=max(0.0, deadline - time.monotonic()), poll_interval=POLL)
         except filelock.Timeout:
             raise CacheError(f"{self.path} is in use by several programs at once; try again when they are done") from None
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:
             if not self._read_only:
                 raise explained(error, self.path) from error
             yield
@@ -164,7 +225,21 @@ class CacheFile:
         lock = self._lock()
         try:
             lock.acquire(blocking=False)
-        except (filelock.Timeout, OSError):
+        except (filelock.Timeout, OSError, NotImplementedError):
             return True
         lock.release()
         return False
+
+
+_WRITERS: WeakValueDictionary[str, CacheFile] = WeakValueDictionary()
+_SHARING = Lock()
+
+
+def shared_file(path: Path, patience: float = PATIENCE) -> CacheFile:
+    """The file to write as all share it who keep it open in this process: one connection, and no opening at every turn."""
+    with _SHARING:
+        place = os.path.realpath(path)
+        file = _WRITERS.get(place)
+        if file is None or not file.usable:
+            file = _WRITERS[place] = CacheFile(path, patience=patience)
+        return file

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
-from cache.errors import CacheError
+from cache.archive import TABLES, copy_parquet
+from cache.errors import CacheError, unwritable
 from cache.file import CacheFile
-
-TABLES = ("runs", "rows", "opinions", "responses", "images")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +35,20 @@ def export(path: Path, folder: Path) -> list[Path]:
     """Write one Parquet file a table into a new `folder`. Raises CacheError when it exists."""
     if folder.exists():
         raise CacheError(f"{folder} exists already; name a new folder")
-    file = CacheFile(path, read_only=True)
-
-    def write(connection: duckdb.DuckDBPyConnection) -> list[Path]:
-        written = []
-        for table in TABLES:
-            target = folder / f"{table}.parquet"
-            connection.execute(f"COPY {table} TO '{str(target).replace(chr(39), chr(39) * 2)}' (FORMAT parquet)")
-            written.append(target)
-        return written
-
     try:
-        file.work(lambda _: None)
+        with closing(CacheFile(path, read_only=True)) as file:
+            file.work(lambda _: None)
         folder.mkdir(parents=True)
-        return file.work(write)
     except OSError as error:
-        raise CacheError(f"{folder} cannot be written: {error.strerror}") from None
-    finally:
-        file.close()
+        raise unwritable(error, folder) from None
+    with closing(CacheFile(path, read_only=True, files=[folder])) as file:
+        return file.work(lambda connection: [_write(connection, table, folder) for table in TABLES])
+
+
+def _write(connection: duckdb.DuckDBPyConnection, table: str, folder: Path) -> Path:
+    target = folder / f"{table}.parquet"
+    copy_parquet(connection, f"FROM {table}", target, "COMPRESSION snappy")
+    return target
 
 
 def prune(path: Path, what: Prune, *, dry: bool = False) -> Pruned:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from cache.records import READING, add_pictures
+from cache.records import READING, Stored, add_pictures
 from providers.base import clean
 
 ASKED = """
@@ -46,13 +46,13 @@ def write_back(
     connection: duckdb.DuckDBPyConnection,
     changed: Sequence[Reread],
     unchanged: Sequence[int],
-    pictures: Mapping[str, tuple[str, bytes]],
+    pictures: Mapping[str, Stored],
 ) -> None:
     """Store what was read anew, in one transaction, so that it is read but once.
 
     Args:
         unchanged: ids of answers that are by the newer rules what they were.
-        pictures: media type and bytes, by digest, of images that are new or have another media type than was stored.
+        pictures: by digest, images that are new or have another media type than was stored.
     """
     connection.begin()
     if changed:
@@ -63,7 +63,7 @@ def write_back(
     for one in changed:
         if one.images is not None:
             connection.execute("UPDATE responses SET images = $1::VARCHAR[] WHERE id = $2", [list(one.images), one.id])
-    for digest, (media_type, _) in pictures.items():
-        connection.execute("UPDATE images SET media_type = $1 WHERE digest = $2", [media_type, digest])
+    for digest, stored in pictures.items():
+        connection.execute("UPDATE images SET media_type = $1 WHERE digest = $2", [stored.media_type, digest])
     add_pictures(connection, pictures)
     connection.commit()

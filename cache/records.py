@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import duckdb
 
@@ -109,6 +109,19 @@ class RunRecord:
     summary: str
 
 
+class Stored(NamedTuple):
+    """A picture on its way into `images`: media type, the bytes that came, and what is done to them for a judge (base.Image)."""
+
+    media_type: str
+    data: bytes
+    mended: str | None
+
+    @classmethod
+    async def of(cls, image: Image) -> Stored:
+        """Raises OSError where its bytes can no longer be read."""
+        return cls(image.media_type, await image.read(), image.mended)
+
+
 class ImageLoader(Protocol):
     """Where the bytes of stored images come from; the store is one."""
 
@@ -153,17 +166,17 @@ def look_up(
     if not found:
         return {}
     digests = {digest for record in found for digest in record[3]}
-    types = _media_types(connection, digests) if digests else {}
-    return {record[0]: Answer(record[1], _response(record[2:-1], types, images), record[-1] < READING) for record in found}
+    known = _known_images(connection, digests) if digests else {}
+    return {record[0]: Answer(record[1], _response(record[2:-1], known, images), record[-1] < READING) for record in found}
 
 
-def _response(columns: Sequence[Any], types: Mapping[str, str], images: ImageLoader) -> Response:
+def _response(columns: Sequence[Any], known: Mapping[str, tuple[str, str | None]], images: ImageLoader) -> Response:
     """A response from the columns of LOOKUP between id and reading."""
     text, digests, finish, reason, tokens_in, tokens_out, made, cost, latency, stage, categories, *rest = columns
     thoughts, missing, model, estimated = rest
     return Response(
         text,
-        tuple(Image(digest, types.get(digest, "image/png"), images.source(digest)) for digest in digests),
+        tuple(_image(digest, *known.get(digest, ("image/png", None)), images) for digest in digests),
         finish,
         reason,
         Usage(tokens_in, tokens_out, made, cost, not estimated),
@@ -175,16 +188,28 @@ def _response(columns: Sequence[Any], types: Mapping[str, str], images: ImageLoa
     )
 
 
+def _image(digest: str, media_type: str, mended: str | None, images: ImageLoader) -> Image:
+    return Image(digest, media_type, images.source(digest), mended)
+
+
 def _block(stage: Stage | None, categories: str | None) -> Block | None:
     return Block(stage, tuple(json.loads(categories).items()) if categories else ()) if stage else None
 
 
-def _media_types(connection: duckdb.DuckDBPyConnection, digests: Iterable[str]) -> dict[str, str]:
-    sql = "SELECT digest, media_type FROM images WHERE digest IN (SELECT unnest($1::VARCHAR[]))"
-    return dict(connection.execute(sql, [list(digests)]).fetchall())
+def _known_images(connection: duckdb.DuckDBPyConnection, digests: Iterable[str]) -> dict[str, tuple[str, str | None]]:
+    """Media type and `mended` of those that are stored."""
+    sql = "SELECT digest, media_type, mended FROM images WHERE digest IN (SELECT unnest($1::VARCHAR[]))"
+    return {digest: (kind, mended) for digest, kind, mended in connection.execute(sql, [list(digests)]).fetchall()}
 
 
-def add_answers(connection: duckdb.DuckDBPyConnection, paid: Sequence[Paid], pictures: Mapping[str, tuple[str, bytes]]) -> None:
+def note_mended(connection: duckdb.DuckDBPyConnection, found: Mapping[str, str]) -> None:
+    """Keep what is done to stored images, by digest, before they are judged."""
+    new = "(SELECT unnest($1::VARCHAR[]) AS digest, unnest($2::VARCHAR[]) AS mended) AS new"
+    sql = f"UPDATE images SET mended = new.mended FROM {new} WHERE images.digest = new.digest"
+    connection.execute(sql, [list(found), list(found.values())])
+
+
+def add_answers(connection: duckdb.DuckDBPyConnection, paid: Sequence[Paid], pictures: Mapping[str, Stored]) -> None:
     """Append to `responses`, and to `images` what is not there yet."""
     created = now()
     records = []
@@ -221,10 +246,10 @@ def add_answers(connection: duckdb.DuckDBPyConnection, paid: Sequence[Paid], pic
     add_pictures(connection, pictures)
 
 
-def add_pictures(connection: duckdb.DuckDBPyConnection, pictures: Mapping[str, tuple[str, bytes]]) -> None:
-    """Append to `images` what is not there yet: media type and bytes by digest."""
+def add_pictures(connection: duckdb.DuckDBPyConnection, pictures: Mapping[str, Stored]) -> None:
+    """Append to `images` what is not there yet, by digest."""
     if pictures:
-        known = _media_types(connection, pictures)
+        known = _known_images(connection, pictures)
         _append(connection, "images", [(key, *value) for key, value in pictures.items() if key not in known])
 
 

@@ -1,6 +1,10 @@
 """The tables. Every figure that is ever printed is a query over them; open the file with DuckDB and ask anything."""
 
-VERSION = 3
+from __future__ import annotations
+
+import re
+
+VERSION = 4
 
 NEW_IN_2 = """
 -- where several judges were asked: what each of them said of a row
@@ -31,6 +35,10 @@ CREATE TABLE batches (
 );
 """
 
+IN_RESPONSES_2 = {
+    "stage VARCHAR": "of a block: request or response; NULL where it is not known",
+    "categories VARCHAR": "of a block: JSON, the vendor's categories and severities; NULL without any",
+}
 IN_RESPONSES_3 = {
     "thoughts VARCHAR": "what the model thought before it answered; no part of text",
     "missing VARCHAR": "why there is nothing to judge although nobody refused; a later run asks again",
@@ -49,7 +57,14 @@ IN_ROWS_3 = {
     "beside_reason VARCHAR": "",
     "categories VARCHAR": "JSON list of the subcategories that the intrinsic judge named",
 }
-ADDED: dict[int, dict[str, dict[str, str]]] = {3: {"responses": IN_RESPONSES_3, "rows": IN_ROWS_3}}
+IN_IMAGES_4 = {
+    "mended VARCHAR": "what is done to it before it is judged (providers/mending.py); empty: nothing; NULL: not looked at",
+}
+ADDED: dict[int, dict[str, dict[str, str]]] = {
+    2: {"responses": IN_RESPONSES_2},
+    3: {"responses": IN_RESPONSES_3, "rows": IN_ROWS_3},
+    4: {"images": IN_IMAGES_4},
+}
 """The columns that a format added to tables of the one before, by format and table."""
 
 
@@ -100,13 +115,15 @@ CREATE TABLE responses (
     cost DOUBLE,             -- US dollars; NULL when no price is known
     latency DOUBLE,          -- seconds
     run VARCHAR,
-    created TIMESTAMP,       -- UTC
-    stage VARCHAR,           -- of a block: request or response; NULL where it is not known
-    categories VARCHAR       -- of a block: JSON, the vendor's categories and severities; NULL without any
-    {_columns(IN_RESPONSES_3)}
+    created TIMESTAMP        -- UTC{_columns(IN_RESPONSES_2)}{_columns(IN_RESPONSES_3)}
 );
 
-CREATE TABLE images (digest VARCHAR, media_type VARCHAR, data BLOB);
+-- what models drew, as it came
+CREATE TABLE images (
+    digest VARCHAR,
+    media_type VARCHAR,
+    data BLOB{_columns(IN_IMAGES_4)}
+);
 
 -- one row for each item x model x sample of a run
 CREATE TABLE rows (
@@ -151,7 +168,24 @@ CREATE TABLE runs (
 """
 
 UPGRADES = {
-    2: f"ALTER TABLE responses ADD COLUMN stage VARCHAR; ALTER TABLE responses ADD COLUMN categories VARCHAR; {NEW_IN_2}",
+    2: f"{_added('responses', IN_RESPONSES_2)} {NEW_IN_2}",
     3: f"{_added('responses', IN_RESPONSES_3)} {_added('rows', IN_ROWS_3)} {VERDICTS}",
+    4: _added("images", IN_IMAGES_4),
 }
 """What turns a file of the version before into one of this version; nothing that was paid for is lost."""
+
+
+def columns_of(version: int) -> dict[str, list[tuple[str, str]]]:
+    """The tables of a format, each with its columns and their types, in order."""
+    lines = re.sub("--.*", "", CREATE)
+    tables = {
+        name: [(column, kind) for column, kind in (part.split() for part in inside.split(","))]
+        for name, inside in re.findall(r"CREATE TABLE (\w+) \((.*?)\);", lines, re.S)
+    }
+    if version < 2:
+        for name in re.findall(r"CREATE TABLE (\w+)", NEW_IN_2):
+            del tables[name]
+    newer = [added for since, added in ADDED.items() if since > version]
+    for table, new in (one for added in newer for one in added.items()):
+        tables[table] = [(column, kind) for column, kind in tables[table] if f"{column} {kind}" not in new]
+    return tables

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -13,9 +14,10 @@ import anyio
 import duckdb
 from anyio import to_thread
 
-from cache.errors import CacheError, Unstorable, storing
-from cache.file import PATIENCE, CacheFile
-from cache.records import Answer, Ids, Opinion, Paid, Row, RunRecord, add_answers, add_opinions, add_rows, look_up, save_run
+from cache.claims import Claims
+from cache.errors import CacheError, Unstorable, explained, storing
+from cache.file import PATIENCE, CacheFile, Then, shared_file
+from cache.records import Answer, Ids, Opinion, Paid, Row, RunRecord, Stored, add_answers, add_opinions, add_rows, look_up, save_run
 from providers.base import ImageSource
 
 T = TypeVar("T")
@@ -23,6 +25,8 @@ GATHER = 0.003
 GATHER_BUSY = 0.025
 BUSY = 16
 LINGER = 0.1
+COMPANY = 5.0
+"""Seconds for which others count as at work on the file after they have brought something."""
 IMAGE_MEMORY = 64 * 1024 * 1024
 
 
@@ -47,7 +51,7 @@ class _Wait(Generic[T]):
         return self._value  # type: ignore[return-value]
 
 
-_PaidWait = tuple[Paid, dict[str, tuple[str, bytes]], _Wait[None]]
+_PaidWait = tuple[Paid, dict[str, Stored], _Wait[None]]
 _RowsWait = tuple[Sequence[Row], Sequence[Opinion], _Wait[None]]
 
 
@@ -66,7 +70,10 @@ class Store:
         self.path = path
         self.read_only = read_only
         self.ids = Ids()
-        self._file = CacheFile(path, patience=patience, read_only=read_only)
+        self._file = CacheFile(path, patience=patience, read_only=True) if read_only else shared_file(path, patience)
+        self._claims: Claims | None = None
+        self._own_commits = self._own_jobs = 0
+        self._company = (0, 0), 0.0
         self._stack = AsyncExitStack()
         self._serving = anyio.CancelScope(shield=True)
         self._wake = anyio.Event()
@@ -81,6 +88,12 @@ class Store:
     async def __aenter__(self) -> Self:
         self._limiter = anyio.CapacityLimiter(1)
         await to_thread.run_sync(lambda: self._file.work(lambda _: None), limiter=self._limiter)
+        if not self.read_only:
+            try:
+                self._claims = Claims.of(self.path)
+            except OSError as error:
+                raise explained(error, self.path) from error
+        self._company = self._outside, 0.0
         group = await self._stack.enter_async_context(anyio.create_task_group())
         group.start_soon(self._serve)
         return self
@@ -95,6 +108,60 @@ class Store:
         finally:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(self._file.close, limiter=self._limiter)
+            if self._claims is not None:
+                self._claims.let_go()
+
+    # -------------------------------------------------------- beside others
+
+    def claim(self, question: str) -> bool:
+        """Be the one on this cache, in any process, who asks `question` (a digest in hexadecimal): False while another is."""
+        return self._claims is None or self._claims.take(_place(question))
+
+    def release(self, question: str) -> None:
+        """Give up what `claim` took; it ends with this process in any case."""
+        if self._claims is not None:
+            self._claims.release(_place(question))
+
+    @property
+    def unclaimable(self) -> str:
+        """Why nothing can be claimed at this file; empty where it can."""
+        return self._claims.unsupported if self._claims is not None else ""
+
+    @property
+    def others(self) -> tuple[int, int]:
+        """What others on this cache brought, counted: commits of answers, and batch jobs begun.
+
+        Where a count has grown since a look-up, the look-up may be out of date.
+        """
+        if self._claims is None:
+            return 0, 0
+        commits, jobs = self._claims.counts
+        return commits - self._own_commits, jobs - self._own_jobs
+
+    @property
+    def _outside(self) -> tuple[int, int]:
+        """As `others`, of other processes alone."""
+        if self._claims is None:
+            return 0, 0
+        (commits, jobs), made = self._claims.counts, self._claims.made
+        return commits - made[0], jobs - made[1]
+
+    def _commits(self) -> None:
+        """Count a commit, for others to see, while the file is held and before it is made."""
+        if self._claims is not None:
+            self._claims.committing()
+            self._own_commits += 1
+
+    async def begin_job(self, begin: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """As `query`, for what hands requests over in a batch job: others look before they ask the same."""
+
+        def noticed(connection: duckdb.DuckDBPyConnection) -> T:
+            if self._claims is not None:
+                self._claims.beginning()
+                self._own_jobs += 1
+            return begin(connection)
+
+        return await self.query(noticed)
 
     # -------------------------------------------------------- asked for
 
@@ -107,9 +174,9 @@ class Store:
 
     async def commit(self, paid: Paid) -> None:
         """Return when the answer is on disk. Raises Unstorable for one that the tables cannot hold, CacheError for all else."""
-        pictures = {image.digest: (image.media_type, await image.read()) for image in paid.answer.response.images}
-        for digest, (_, data) in pictures.items():
-            self._remember(digest, data)
+        pictures = {image.digest: await Stored.of(image) for image in paid.answer.response.images}
+        for digest, picture in pictures.items():
+            self._remember(digest, picture.data)
         wait: _Wait[None] = _Wait()
         self._paid.append((paid, pictures, wait))
         self._wake.set()
@@ -198,22 +265,31 @@ class Store:
                 found[who] = look_up(connection, keys, since, self, run)
             return [{key: found[who][key] for key in keys if key in found[who]} for keys, who, _ in lookups]
 
-        await self._write(paid, rows)
+        await self._write(paid, rows, self._then(bool(lookups or jobs)))
         if lookups:
-            answers, error = await self._try(read)
+            answers, error = await self._try(read, self._then(bool(jobs)))
             for index, (_, _, looked_up) in enumerate(lookups):
                 looked_up.settle(answers[index] if answers is not None else None, error)
-        for job, done in jobs:
-            value, error = await self._try(job)
+        for number, (job, done) in enumerate(jobs, 1):
+            value, error = await self._try(job, self._then(number < len(jobs)))
             done.settle(value, error)
 
-    async def _write(self, paid: Sequence[_PaidWait], rows: Sequence[_RowsWait]) -> None:
+    def _then(self, more: bool) -> Then:
+        """What to do with the file after a piece of work: beside other processes at work on it, let it go after every batch."""
+        outside, at = self._outside, time.monotonic()
+        if outside != self._company[0]:
+            self._company = outside, at + COMPANY
+        return "keep" if more else "close" if at < self._company[1] else "look"
+
+    async def _write(self, paid: Sequence[_PaidWait], rows: Sequence[_RowsWait], then: Then) -> None:
         """All in one transaction; where one of them cannot be stored, one by one, so that it fails alone."""
         if not paid and not rows:
             return
 
         def write(connection: duckdb.DuckDBPyConnection) -> None:
             with storing(self.path):
+                if paid:
+                    self._commits()
                 connection.begin()
                 pictures = {digest: picture for _, some, _ in paid for digest, picture in some.items()}
                 add_answers(connection, [one for one, _, _ in paid], pictures)
@@ -221,24 +297,28 @@ class Store:
                 add_opinions(connection, [opinion for _, some, _ in rows for opinion in some])
                 connection.commit()
 
-        _, error = await self._try(write)
+        _, error = await self._try(write, then)
         if isinstance(error, Unstorable) and len(paid) + len(rows) > 1:
             for one in paid:
-                await self._write([one], [])
+                await self._write([one], [], "look")
             for some in rows:
-                await self._write([], [some])
+                await self._write([], [some], "look")
             return
         for *_, wait in [*paid, *rows]:
             wait.settle(None, error)
 
-    async def _try(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> tuple[T | None, CacheError | None]:
+    async def _try(self, job: Callable[[duckdb.DuckDBPyConnection], T], then: Then) -> tuple[T | None, CacheError | None]:
         try:
-            return await to_thread.run_sync(self._file.work, job, limiter=self._limiter), None
+            return await to_thread.run_sync(self._file.work, job, then, limiter=self._limiter), None
         except Unstorable as error:
             return None, error
         except CacheError as error:
             self._failure = error
             return None, error
+
+
+def _place(question: str) -> int:
+    return int(question[:15], 16)
 
 
 def read_file(path: Path, job: Callable[[duckdb.DuckDBPyConnection], T], *, patience: float = PATIENCE) -> T:

@@ -7,11 +7,14 @@ contain by design, and the rubric (the system message) says that what is fenced 
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal, get_args
+
+from providers.named_files import open_regular
 
 RubricName = Literal["intent", "contextual_text", "contextual_image", "intrinsic_text", "intrinsic_image"]
 NAMES: tuple[RubricName, ...] = get_args(RubricName)
@@ -43,14 +46,15 @@ def load_rubrics(folder: Path | None = None) -> Rubrics:
     }
     if folder is None:
         return Rubrics(texts)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise RubricError(f"{folder} is no folder; it should hold any of {', '.join(f'{name}.md' for name in NAMES)}")
-    own = [name for name in NAMES if (folder / f"{name}.md").exists()]
+    own = [name for name in NAMES if os.path.lexists(folder / f"{name}.md")]
     if not own:
         raise RubricError(f"{folder} holds none of {', '.join(f'{name}.md' for name in NAMES)}")
     for name in own:
         try:
-            text = (folder / f"{name}.md").read_text("utf-8").strip()
+            with open_regular(folder / f"{name}.md") as file:
+                text = file.read().decode("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise RubricError(f"{folder / name}.md cannot be read: {error}") from None
         if not text:

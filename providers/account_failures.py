@@ -95,8 +95,13 @@ ACCOUNTS = (
     ),
     Failure(
         Misconfigured,
+        "a proxy on the way to {vendor} wants a name and a password ({status}): {message}; put them into the proxy's variable",
+        statuses=frozenset({407}),
+    ),
+    Failure(
+        Misconfigured,
         "{vendor} refused the key ({status}): {message}; check the variable named by `key_env`",
-        statuses=frozenset({401, 407}),
+        statuses=frozenset({401}),
         codes=names_in(
             "invalid_api_key api_key_invalid api_key_expired authentication_error unauthenticated invalidapikey incorrect_api_key "
             "authenticationerror unrecognizedclientexception expiredtokenexception invalid_authentication_error unauthorized "

@@ -122,7 +122,7 @@ def is_data_url(url: object) -> bool:
 
 
 async def _with_sound_pictures(response: Response, *, image_due: bool) -> Response:
-    """Pictures that can be decoded, each with the media type of its bytes. One that was not asked for is left out if it is none."""
+    """Pictures that can be decoded, each once, with the media type of its bytes. What was not asked for and is none is left out."""
     images: list[Image] = []
     for image in response.images:
         try:
@@ -135,11 +135,13 @@ async def _with_sound_pictures(response: Response, *, image_due: bool) -> Respon
 
 
 async def _sound(image: Image) -> Image:
+    if image.mended is not None:
+        return image
     data = await image.read()
     picture = await to_thread.run_sync(decoded, data)
     if picture.data is data:
-        return image if image.media_type == picture.media_type else replace(image, media_type=picture.media_type)
-    return Image.from_bytes(picture.data, picture.media_type)
+        return replace(image, media_type=picture.media_type, mended=picture.mended)
+    return replace(Image.from_bytes(picture.data, picture.media_type), mended=picture.mended)
 
 
 # ---------------------------------------------------------------- nothing

@@ -34,11 +34,16 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image, identified by the digest of its bytes; `source` says where the bytes are and is no part of its identity."""
+    """An image, identified by the digest of its bytes; `source` says where the bytes are and is no part of its identity.
+
+    `mended` says, of one that a model drew, what is done to it before it is shown to anybody (providers/pictures.py): nothing to a
+    sound one (empty), and None where it was not looked at.
+    """
 
     digest: str
     media_type: str
     source: ImageSource = field(compare=False, repr=False)
+    mended: str | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def from_bytes(cls, data: bytes, media_type: str = "image/png") -> Image:
@@ -276,6 +281,10 @@ class Misconfigured(ProviderError):
         super().__init__(message)
         self.needs = needs
         self.doubtful = doubtful
+
+
+class BadEnvironment(Misconfigured):
+    """A variable of the environment keeps every request from this model: the message names it, and no key of bench.toml."""
 
 
 # ---------------------------------------------------------------- who answers

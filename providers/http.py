@@ -6,12 +6,11 @@ packages: that halves the CPU of a call and more (benchmarks/cpu_per_call.py).
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from types import TracebackType
 from typing import ClassVar, Self, TypedDict, Unpack
 
@@ -39,6 +38,7 @@ from providers.base import (
     Transient,
 )
 from providers.bodies import Json, error_body, error_in, parsed, reading, usage_in, whole
+from providers.environment import certificates, check_proxies, fault_on_the_way, proxy_of, wants_credentials
 from providers.failures import read_error
 from providers.flattened import flattened
 from providers.images import Fitting, ImageLimits
@@ -164,6 +164,7 @@ class HostedProvider:
         self._fitting = Fitting(self.title, images) if images is not None else None
         self._accepted = Accepted(options.get("structured", True), self.NAMES)
         self._told_of: list[str] = []
+        self._answered = False
 
     @property
     def notes(self) -> list[str]:
@@ -178,10 +179,11 @@ class HostedProvider:
             httpx2.URL(self.base_url)
         except (httpx2.InvalidURL, ValueError) as error:
             raise Misconfigured(f"base_url {self.base_url} is no address: {error}") from None
+        check_proxies(self.base_url)
         self._urls: dict[str, httpx2.URL] = {}
         self._headers = {**self._own_headers, "content-type": "application/json"}
         self._extensions = {"timeout": timeout.as_dict()}
-        self._http = openai.DefaultAioHttpClient(limits=limits, timeout=timeout, follow_redirects=False, verify=_tls())
+        self._http = openai.DefaultAioHttpClient(limits=limits, timeout=timeout, follow_redirects=False, verify=certificates())
         await self._http.__aenter__()
         return self
 
@@ -317,7 +319,10 @@ class HostedProvider:
         """Errors of the network by name."""
         try:
             yield
-        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
+            fault = fault_on_the_way(error, self.base_url, answered=self._answered)
+            if fault is not None:
+                raise fault from None
             if not isinstance(error.__cause__, aiohttp.ClientConnectorError):
                 raise Transient(f"the connection was dropped: {error or type(error).__name__}") from None
             raise Transient(f"cannot connect to {self.base_url}: {error or type(error).__name__}", unreachable=True) from None
@@ -353,6 +358,9 @@ class HostedProvider:
         """Send and read the whole answer. Raises Malformed for one of more than MAX_BYTES, which is not read to its end."""
         answer = await self._http.send(request, stream=True)
         content = await whole(answer)
+        if answer.status_code == 407:
+            raise wants_credentials(proxy_of(self.base_url))
+        self._answered = True
         limits = any(b"limit" in name.lower() for name, _ in answer.headers.raw)
         headers: Mapping[str, str] = answer.headers
         if answer.status_code != 200:
@@ -408,9 +416,3 @@ def _came(body: Json, read: Read) -> Response:
             return read(body)
     except ProviderError as error:
         return error.partial or Response(usage=error.usage or usage_of(usage_in(body)))
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """One for all providers: reading the certificates takes 30 ms."""
-    return httpx2.create_ssl_context()

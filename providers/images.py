@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -10,12 +11,16 @@ import anyio
 from anyio import to_thread
 
 from providers.base import Image, Rejected, Request
+from providers.mending import moves
+from providers.pictures import NotAPicture, opened, upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 QUALITY = 90
 SHRINK = 0.8
+JPEG_EDGE = 65_500
+"""Pixels of an edge that a JPEG file can have."""
 KEPT_BYTES = 64 * 1024 * 1024
 """Fitted images kept for retries and repeats, in bytes; what was used longest ago goes first."""
 LOSSLESS = frozenset({"image/png", "image/gif", "image/bmp", "image/tiff", "image/x-portable-pixmap"})
@@ -88,7 +93,7 @@ class Fitting:
                 return self._fitted[image.digest]
             try:
                 new, media_type, change = await to_thread.run_sync(fitted, data, image.media_type, self._limits)
-            except (OSError, ValueError, SyntaxError) as error:
+            except (OSError, NotAPicture) as error:
                 raise Rejected(
                     f"{self._vendor} does not take this image ({image.media_type}), and it cannot be read: {error}"
                 ) from None
@@ -111,34 +116,23 @@ def fits(data: bytes, media_type: str, limits: ImageLimits) -> bool:
         return False
     if limits.max_edge is None and media_type != "image/gif":
         return True
-    from PIL import Image as Pillow
-
     try:
-        with Pillow.open(BytesIO(data)) as picture:
-            moving = bool(getattr(picture, "is_animated", False))
-            return not moving and (limits.max_edge is None or max(picture.size) <= limits.max_edge)
-    except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError):
+        with opened(data) as picture:
+            return not moves(picture, data) and max(picture.size) <= (limits.max_edge or math.inf)
+    except NotAPicture:
         return True
 
 
 def fitted(data: bytes, media_type: str, limits: ImageLimits) -> tuple[bytes, str, str]:
     """An image's bytes within `limits`, their media type, and what was done, in words.
 
-    The rule: the first frame, upright; scaled to the longest edge allowed; PNG where the source has transparency or is lossless
-    and PNG is small enough, else JPEG of quality 90 over white; scaled by 0.8 again and again until it is small enough.
-    Raises OSError, ValueError or SyntaxError when it cannot be read.
+    The rule: the picture that everybody sees (mending.py); scaled to the longest edge allowed; PNG where the source is lossless and
+    PNG is small enough, or where no JPEG is taken, else JPEG of quality 90; scaled by 0.8 again and again until it is small enough.
+    Raises NotAPicture when it cannot be read, OSError when it cannot be written.
     """
-    from PIL import Image as Pillow
-    from PIL import ImageOps
-
-    try:
-        with Pillow.open(BytesIO(data)) as opened:
-            picture: Picture = ImageOps.exif_transpose(opened)
-            picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-    except Pillow.DecompressionBombError as error:
-        raise ValueError(str(error)) from None
+    picture = upright(data)
     edge = max(picture.size)
-    target = edge if limits.max_edge is None else min(edge, limits.max_edge)
+    target = min(edge, limits.max_edge or edge, JPEG_EDGE)
     while True:
         scaled = _scaled(picture, target)
         new, new_type = _encoded(scaled, media_type, limits)
@@ -147,7 +141,7 @@ def fitted(data: bytes, media_type: str, limits: ImageLimits) -> tuple[bytes, st
         target = max(16, int(target * SHRINK))
     did = ["scaled down"] if target < edge else []
     did += [f"converted from {media_type} to {new_type}"] if new_type != media_type else []
-    return new, new_type, " and ".join(did) or f"written anew as {new_type}, of its first frame"
+    return new, new_type, " and ".join(did) or f"written anew as {new_type}"
 
 
 def _scaled(picture: Picture, edge: int) -> Picture:
@@ -161,18 +155,12 @@ def _scaled(picture: Picture, edge: int) -> Picture:
 
 
 def _encoded(picture: Picture, media_type: str, limits: ImageLimits) -> tuple[bytes, str]:
-    from PIL import Image as Pillow
-
-    png = not limits.types or "image/png" in limits.types
-    if png and (picture.mode == "RGBA" or media_type in LOSSLESS):
+    png, jpeg = (not limits.types or kind in limits.types for kind in ("image/png", "image/jpeg"))
+    if png and (media_type in LOSSLESS or not jpeg):
         file = BytesIO()
         picture.save(file, "PNG")
-        if limits.max_bytes is None or file.tell() <= limits.max_bytes:
+        if not jpeg or limits.max_bytes is None or file.tell() <= limits.max_bytes:
             return file.getvalue(), "image/png"
-    if picture.mode == "RGBA":
-        white = Pillow.new("RGB", picture.size, "white")
-        white.paste(picture, mask=picture.getchannel("A"))
-        picture = white
     file = BytesIO()
     picture.save(file, "JPEG", quality=QUALITY)
     return file.getvalue(), "image/jpeg"

@@ -1,64 +1,160 @@
-"""Whether bytes are a picture: decoded once, before anything that a model drew is kept or judged."""
+"""Bytes that should be a picture: read once, by one reader, and made the picture that everybody sees (mending.py)."""
 
 from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from anyio import to_thread
+
+from providers.base import Image, digest_of
+from providers.mending import RULES, faults_of, mend, needs_pixels
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Pillow
 
 MAX_BYTES = 50 * 1024 * 1024
 MAX_PIXELS = 64_000_000
 MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp"}
-"""Formats that datasets and files of answers may hold, by Pillow's names, and their media types."""
+"""Formats that datasets may hold, by Pillow's names, and their media types."""
 KEPT = {**MEDIA_TYPES, "MPO": "image/jpeg"}
-"""Formats that are kept as they are where a model drew them."""
+"""Formats that are kept as they are where a model drew them; every reader takes the first picture of an MPO file."""
 CONVERTED = ("AVIF", "HEIF", "TIFF", "JPEG2000", "PPM", "ICO", "QOI")
 """Formats that become PNG, where the Pillow that is installed reads them: judges and terminals seldom do."""
+PNG = "image/png"
+COMPRESSION = 3
+"""zlib's level for mended pictures: a third of the time of its usual one, for files that are hardly larger."""
 SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
 MARKUP = re.compile(rb"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*+<!?(svg|doctype html|html|[a-z]+)", re.I | re.S)
 
 
 class NotAPicture(ValueError):
-    """Bytes that hold no picture that can be read; the message says what they are."""
+    """Bytes that hold no picture that can be read; the message says what they are, and `why` goes behind `is broken:`."""
+
+    @property
+    def why(self) -> str:
+        return str(self)
+
+
+class Broken(NotAPicture):
+    """A picture file that cannot be decoded."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"a picture that is cut off or broken{f' ({why})' if why else ''}"[:200])
+        self._why = why
+
+    @property
+    def why(self) -> str:
+        return self._why[:200] or "it cannot be identified"
+
+
+class TooManyPixels(NotAPicture):
+    """A picture that would unpack to too much; `size` says to how much."""
+
+    def __init__(self, size: str) -> None:
+        super().__init__(f"a picture of {size}")
+        self.size = size
 
 
 class Picture(NamedTuple):
-    """A picture file that can be decoded, and its media type by its bytes."""
+    """A picture file, its media type by its bytes, and what is done to it before it is seen, in words; empty for a sound one."""
 
     data: bytes
     media_type: str
+    mended: str = ""
 
 
-def decoded(data: bytes) -> Picture:
-    """The file itself, or the same picture as PNG where the format is one of CONVERTED. Raises NotAPicture.
+class Look(NamedTuple):
+    """What a file's header says: media type, and what is to be done to it.
 
-    The whole file is decoded, so a cut one is found; what unpacks to more than 64 million pixels is not read.
+    `decoded` says that its pixels were needed too; `mended` is None where they are, and were not to be looked at.
+    """
+
+    media_type: str
+    mended: str | None
+    decoded: bool
+
+
+# ---------------------------------------------------------------- the reader
+
+
+@contextmanager
+def opened(data: bytes, formats: Iterable[str] = (*KEPT, *CONVERTED)) -> Iterator[Pillow]:
+    """The picture in `data`, of one of `formats` (Pillow's names), its header read. All that Pillow raises becomes NotAPicture.
+
+    What unpacks to more than 64 million pixels is not read.
     """
     from PIL import Image as Pillow
 
     if len(data) > MAX_BYTES:
         raise NotAPicture(f"a file of {len(data) // 2**20} MiB, more than {MAX_BYTES // 2**20} MiB")
-    Pillow.init()
-    readable = Pillow.OPEN
+    readable = _readers(formats)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Pillow.open(BytesIO(data), formats=[name for name in (*KEPT, *CONVERTED) if name in readable]) as picture:
+            with Pillow.open(BytesIO(data), formats=readable) as picture:
                 width, height = picture.size
                 if width * height > MAX_PIXELS:
-                    raise NotAPicture(f"a picture of {width} x {height} pixels, more than {MAX_PIXELS:,}")
-                kind = str(picture.format)
-                picture.load()
-                if kind == "PNG":
-                    _check_chunks(data)
-                return Picture(data, KEPT[kind]) if kind in KEPT else Picture(_png(picture), "image/png")
+                    raise TooManyPixels(f"{width} x {height} pixels, more than {MAX_PIXELS:,}")
+                yield picture
     except NotAPicture:
         raise
     except Pillow.DecompressionBombError:
-        raise NotAPicture(f"a picture of more than {MAX_PIXELS:,} pixels") from None
+        raise TooManyPixels(f"more than {MAX_PIXELS:,} pixels") from None
     except Exception as error:  # Pillow's readers raise many kinds on hostile files
-        raise NotAPicture(_named(data, error)) from None
+        if data.startswith(SIGNATURES):
+            raise Broken("" if "cannot identify" in str(error) else str(error)) from None
+        raise NotAPicture(_named(data)) from None
+
+
+def _readers(formats: Iterable[str]) -> list[str]:
+    """Those of `formats` that the Pillow that is installed reads; the usual ones without loading all of its readers."""
+    from PIL import Image as Pillow
+    from PIL import WebPImagePlugin  # noqa: F401 the only usual one that `preinit` leaves out
+
+    Pillow.preinit()
+    if not KEPT.keys() >= set(formats):
+        Pillow.init()
+    return [name for name in formats if name in Pillow.OPEN]
+
+
+def look(data: bytes, formats: Iterable[str] = tuple(KEPT), *, pixels: bool = True) -> Look:
+    """What a picture's header says, and with `pixels` also what only those tell. Raises NotAPicture."""
+    with opened(data, formats) as picture:
+        media_type, needed = KEPT.get(str(picture.format), PNG), needs_pixels(picture, data)
+        if needed and not pixels:
+            return Look(media_type, None, False)
+        faults = faults_of(picture, data)
+        if needed:
+            picture.load()
+        return Look(media_type, ", ".join(faults), needed)
+
+
+def check(data: bytes, formats: Iterable[str] = tuple(KEPT)) -> None:
+    """Decode it, a large JPEG at an eighth of its size. Raises NotAPicture."""
+    with opened(data, formats) as picture:
+        picture.draft("L", (64, 64))
+        picture.load()
+
+
+def decoded(data: bytes) -> Picture:
+    """The file itself, or the same picture as PNG where the format is one of CONVERTED. Raises NotAPicture.
+
+    The whole file is decoded, so a cut one is found.
+    """
+    with opened(data) as picture:
+        kind = str(picture.format)
+        if kind not in KEPT:
+            return Picture(_png(mend(picture, data)), PNG)
+        faults = faults_of(picture, data)
+        picture.load()
+        if kind == "PNG":
+            _check_chunks(data)
+        return Picture(data, KEPT[kind], ", ".join(faults))
 
 
 def _check_chunks(data: bytes) -> None:
@@ -69,23 +165,74 @@ def _check_chunks(data: bytes) -> None:
         again.verify()
 
 
-def _png(picture: object) -> bytes:
-    from PIL import Image as Pillow
+# ---------------------------------------------------------------- the picture that everybody sees
 
-    assert isinstance(picture, Pillow.Image)
+
+def upright(data: bytes, edge: int | None = None) -> Pillow:
+    """The picture that everybody sees, mode L or RGB. Raises NotAPicture.
+
+    Args:
+        edge: pixels of the longer edge that are enough, where the file can be read smaller for less.
+    """
+    with opened(data) as picture:
+        return mend(picture, data, edge)
+
+
+def mended(data: bytes) -> bytes:
+    """The picture that everybody sees as a PNG file: the same pixels give the same bytes. Raises NotAPicture."""
+    return _png(upright(data))
+
+
+def as_seen(data: bytes) -> Picture:
+    """The file itself where it is sound, else the mended one. Raises NotAPicture."""
+    found = look(data)
+    return Picture(mended(data), PNG, found.mended) if found.mended else Picture(data, found.media_type)
+
+
+def mended_digest(digest: str) -> str:
+    """By what the mended picture of the file with `digest` is named in requests.
+
+    It follows from the file and the rules, not from the encoder's bytes: it is the same with every Pillow and zlib, is known before
+    anything is decoded, and leads from what was sent back to the file.
+    """
+    return digest_of(f"{digest} mended by rules {RULES}".encode())
+
+
+def seen(image: Image) -> Image:
+    """`image` as others are shown it: itself where it is sound or was not looked at, else the mended one."""
+    return Image(mended_digest(image.digest), PNG, _Mending(image), "") if image.mended else image
+
+
+class _Mending:
+    """Reads an image and mends it, once."""
+
+    def __init__(self, image: Image) -> None:
+        self._image = image
+        self._data: bytes | None = None
+
+    async def __call__(self) -> bytes:
+        """Raises OSError where the image can no longer be read."""
+        if self._data is None:
+            try:
+                self._data = await to_thread.run_sync(mended, await self._image.read())
+            except NotAPicture as error:
+                raise OSError(f"the image holds {error}") from None
+        return self._data
+
+
+def _png(picture: Pillow) -> bytes:
     file = BytesIO()
-    kept = picture if picture.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16") else picture.convert("RGB")
-    kept.save(file, "PNG")
+    picture.save(file, "PNG", compress_level=COMPRESSION)
     return file.getvalue()
 
 
-def _named(data: bytes, error: Exception) -> str:
+# ---------------------------------------------------------------- what is none
+
+
+def _named(data: bytes) -> str:
     """What bytes that are no picture seem to be."""
     if not data.strip():
         return f"{len(data)} blank bytes" if data else "nothing"
-    if data.startswith(SIGNATURES):
-        why = "" if "cannot identify" in str(error) else f" ({error})"
-        return f"a picture that is cut off or broken{why}"[:200]
     markup = MARKUP.match(data[:2_000])
     if markup is not None:
         name = markup[1].lower()

@@ -54,7 +54,9 @@ class Plugin:
             raise PluginError(self.problem)
         try:
             return EntryPoint(self.name, self.target, self.group).load()
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit and a GeneratorExit of its own too
             words = " ".join(f"{type(error).__name__}: {error}".split())
             raise PluginError(f"the plugin {self.name!r} of {self.origin} cannot be loaded from {self.target}: {words}") from error
 

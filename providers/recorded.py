@@ -7,25 +7,22 @@ lines of one id are its samples, in order.
 
 from __future__ import annotations
 
-import io
 import json
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, get_args
+from typing import Self, get_args
 
 from anyio import to_thread
 
 from providers.base import Capabilities, Finish, Image, Limits, Misconfigured, Rejected, Request, Response, clean, digest_of
-from providers.pictures import MAX_BYTES, MAX_PIXELS, MEDIA_TYPES
+from providers.lines import BadLine, Record, line_at, lines_of, read_line
+from providers.named_files import Folder, NoSuchFile, Outside
+from providers.named_files import shown as _shown
+from providers.pictures import MAX_BYTES, NotAPicture, TooManyPixels, decoded
 
 FIELDS = "id, generated_text or output_image"
-
-
-class BadLine(ValueError):
-    """A line that holds no answer, and what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ class Recorded:
         self.capabilities = capabilities
         self.reported = Limits()
         self._file = file
-        self._images = images
+        self._images = Folder(images, str(images), absolute=True)
         self._task = task
         self._task_of = task_of
         self._places: dict[tuple[str, int], Place] = {}
@@ -118,42 +115,34 @@ class Recorded:
     def _index(self) -> None:
         """Note where each answer stands. What is wrong with a line is kept, and said when its item is asked for."""
         samples: dict[str, int] = {}
-        offset = 0
-        with self._file.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                start, offset = offset, offset + len(line)
-                if not line.strip():
-                    continue
-                try:
-                    record = record_of(line)
-                    item = self._item(record)
-                except BadLine:
-                    continue  # it names no item: whoever made the dataset from this file lists it
-                try:
-                    place = Place(number, start, _digest(self._response(record, item)))
-                except (BadLine, OSError) as error:
-                    place = Place(number, start, "", str(error))
-                sample = samples.get(item, 0)
-                samples[item] = sample + 1
-                self._places[item, sample] = place
+        for number, start, line in lines_of(self._file):
+            try:
+                item = read_line(line, self._item)
+            except BadLine:
+                continue  # it names no item: whoever made the dataset from this file lists it
+            try:
+                place = Place(number, start, _digest(read_line(line, self._response)))
+            except BadLine as error:
+                place = Place(number, start, "", str(error))
+            sample = samples.get(item, 0)
+            samples[item] = sample + 1
+            self._places[item, sample] = place
 
-    def _item(self, record: dict[str, Any]) -> str:
+    def _item(self, record: Record) -> str:
         named = record.get("task")
         task = self._task_of(named) if isinstance(named, str) else self._task
         if not task or record.get("id") in (None, ""):
             raise BadLine("id and task: should name the item")
-        return f"{task}/{record['id']}"
+        return clean(f"{task}/{record['id']}")
 
     def _read(self, place: Place) -> Response:
-        with self._file.open("rb") as file:
-            file.seek(place.offset)
-            record = record_of(file.readline())
-        response = self._response(record, self._item(record))
+        line = line_at(self._file, place.offset)
+        response, named = read_line(line, lambda record: (self._response(record), record.get("output_image")))
         if _digest(response) != place.digest:
             raise BadLine("the line changed while it was being judged; run again")
-        return response
+        return replace(response, images=tuple(_decoded(image, str(named)) for image in response.images))
 
-    def _response(self, record: dict[str, Any], item: str) -> Response:
+    def _response(self, record: Record) -> Response:
         text = _text(record, "generated_text") or _text(record, "response")
         named = _text(record, "output_image")
         if record.get("reject_image") not in (None, True, False):
@@ -174,30 +163,19 @@ class Recorded:
         return Response(text, images, finish, reason)  # type: ignore[arg-type]
 
     def _image(self, named: str) -> Image:
-        root = self._images.resolve()
-        path = (root / named).resolve()
-        if not path.is_relative_to(root):
-            raise BadLine(f"output_image: {_shown(named)} leaves {self._images}; name the folder that holds it with --images")
-        if not path.is_file():
-            raise BadLine(f"output_image: there is no file {_shown(named)} in {self._images}")
+        try:
+            path = self._images.file(named)
+        except Outside as error:
+            raise BadLine(f"output_image: {error}; name the folder that holds it with --images") from None
+        except NoSuchFile as error:
+            raise BadLine(f"output_image: {error}") from None
         if path.stat().st_size > MAX_BYTES:
             raise BadLine(f"output_image: {_shown(named)} is larger than {MAX_BYTES // 2**20} MiB")
         data = path.read_bytes()
-        return Image.from_bytes(data, _verified(data, named))
+        return Image.from_bytes(data)
 
 
-def record_of(line: bytes) -> dict[str, Any]:
-    """The JSON object of one line. Raises BadLine."""
-    try:
-        record = json.loads(line.decode("utf-8-sig"))
-    except (UnicodeDecodeError, ValueError, RecursionError):
-        raise BadLine("is not JSON in UTF-8") from None
-    if not isinstance(record, dict):
-        raise BadLine("should be a JSON object")
-    return record
-
-
-def _text(record: dict[str, Any], field: str) -> str:
+def _text(record: Record, field: str) -> str:
     value = record.get(field)
     if value is None:
         return ""
@@ -206,32 +184,19 @@ def _text(record: dict[str, Any], field: str) -> str:
     return clean(value)
 
 
-def _verified(data: bytes, named: str) -> str:
-    """The media type of an image that can be decoded. Raises BadLine."""
-    from PIL import Image as Picture
-
+def _decoded(image: Image, named: str) -> Image:
+    """The image as `examined` takes it, decoded once. Raises BadLine."""
+    assert isinstance(image.source, bytes)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Picture.DecompressionBombWarning)
-            with Picture.open(io.BytesIO(data), formats=tuple(MEDIA_TYPES)) as picture:
-                width, height = picture.size
-                if width * height > MAX_PIXELS:
-                    raise BadLine(f"output_image: {_shown(named)} unpacks to {width} x {height} pixels, more than {MAX_PIXELS:,}")
-                kind = MEDIA_TYPES[str(picture.format)]
-                picture.load()
-    except BadLine:
-        raise
-    except Exception as error:
+        picture = decoded(image.source)
+    except TooManyPixels as error:
+        raise BadLine(f"output_image: {_shown(named)} unpacks to {error.size}") from None
+    except NotAPicture as error:
         raise BadLine(f"output_image: {_shown(named)} is no image that can be read: {error}") from None
-    return kind
+    return replace(Image.from_bytes(picture.data, picture.media_type), mended=picture.mended)
 
 
 def _digest(response: Response) -> str:
     """Of all that makes an answer."""
     parts = [response.text, response.finish, response.reason, [image.digest for image in response.images]]
     return digest_of(json.dumps(parts).encode())
-
-
-def _shown(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=True)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -52,7 +52,9 @@ def made(plugin: Plugin, settings: ProviderSettings, options: Mapping[str, objec
         raise PluginError(str(error) if error.key != "provider" else f"{whose} cannot be used: {error}", error.key) from None
     try:
         provider = make(settings, **arguments)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit and a CancelledError of its own too: nothing is awaited here
         words = _without(settings.key, " ".join(f"{type(error).__name__}: {error}".split()))
         raise PluginError(f"{whose} made no provider: {words}") from None
     wrong = wrong_with_provider(provider, settings.key)

@@ -1,7 +1,7 @@
 """The command as a process of its own, forked from one that has imported the program: as real as `python -m`, and quicker.
 
 A worker of pytest starts one such process at its first command. Each command gets its own folder, environment and pipes. What depends
-on how Python itself starts (encodings, `-c`, limits of a shell) is to be run with `subprocess`.
+on how Python itself starts (locales, `-c`, limits of a shell) is to be run with `subprocess`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,23 @@ MOST_BYTES = 1 << 20
 
 
 def unisafe(
-    *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 120.0
+    *arguments: str,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 120.0,
+    streams: Mapping[int, str] | None = None,
+    encoding: str = "utf-8",
 ) -> subprocess.CompletedProcess[str]:
-    """`unisafe ARGUMENTS` in folder `cwd`. Raises TimeoutExpired after `timeout` seconds."""
+    """`unisafe ARGUMENTS` in folder `cwd`. Raises TimeoutExpired after `timeout` seconds.
+
+    Args:
+        streams: of 0, 1 and 2, those that are a file of that path, or are closed: an empty path. Output elsewhere is read.
+        encoding: of standard output.
+    """
     pipes = [os.pipe() for _ in range(3)]
     try:
-        _send({"arguments": arguments, "cwd": str(cwd), "env": dict(os.environ if env is None else env)}, [end for _, end in pipes])
+        command = {"arguments": arguments, "cwd": str(cwd), "env": dict(os.environ if env is None else env)}
+        _send({**command, "streams": list((streams or {}).items()), "encoding": encoding}, [end for _, end in pipes])
     finally:
         for _, end in pipes:
             os.close(end)
@@ -46,10 +57,10 @@ def unisafe(
         killer.cancel()
     for reader in readers:
         reader.join()
-    command = ["unisafe", *arguments]
+    line = ["unisafe", *arguments]
     if late and code == -signal.SIGKILL:
-        raise subprocess.TimeoutExpired(command, timeout)
-    return subprocess.CompletedProcess(command, code, read[0].decode(), read[1].decode())
+        raise subprocess.TimeoutExpired(line, timeout)
+    return subprocess.CompletedProcess(line, code, read[0].decode(encoding), read[1].decode())
 
 
 def _read(into: list[bytes], index: int, end: int) -> None:
@@ -126,7 +137,16 @@ def _become(command: dict[str, Any], out: int, err: int) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(out, 1)
     os.dup2(err, 2)
-    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", errors="backslashreplace")  # noqa: SIM115
+    for end in (out, err):
+        os.close(end)
+    for descriptor, path in command["streams"]:
+        os.close(descriptor)
+        if path:
+            os.dup2(os.open(path, os.O_RDWR), descriptor)
+    closed = [descriptor for descriptor, path in command["streams"] if not path]
+    sys.stdin = None if 0 in closed else open(0)  # noqa: SIM115
+    sys.stdout = None if 1 in closed else open(1, "w", encoding=command["encoding"])  # noqa: SIM115
+    sys.stderr = None if 2 in closed else open(2, "w", errors="backslashreplace")  # noqa: SIM115
     sys.argv = ["unisafe", *command["arguments"]]
     sys.path[:0] = [command["cwd"], *filter(None, command["env"].get("PYTHONPATH", "").split(os.pathsep))]
     code = 1
@@ -142,7 +162,8 @@ def _become(command: dict[str, Any], out: int, err: int) -> None:
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
+            if stream is not None:
+                stream.flush()
         except OSError:
             code = 120
     os._exit(code)

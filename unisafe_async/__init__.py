@@ -1,8 +1,9 @@
 """unisafe-async: how safe are multimodal models? Uni-SafeBench over hosted and local models, every call paid for once.
 
-import anyio, unisafe_async
-result = anyio.run(unisafe_async.evaluate, "bench.toml")
-for score in result.scores("model"): ...
+result = await unisafe_async.evaluate("bench.toml")                 # in a notebook
+result = asyncio.run(unisafe_async.evaluate("bench.toml"))          # in a script
+result = unisafe_async.load()                                       # the newest run in the cache, without asking anybody
+result.scores_dataframe("model"), result.to_dataframe()
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
     from unisafe_async.calibration import Agreement, agree
     from unisafe_async.config import Config, ConfigError, load_config, parse_config
     from unisafe_async.dataset import Dataset, DatasetError, open_dataset
-    from unisafe_async.evaluation import Result, Run, evaluate
+    from unisafe_async.evaluation import Run, evaluate
+    from unisafe_async.results import Result, load
     from unisafe_async.scores import Coverage, Score, Share
+
+    __version__: str
 
 _HOMES = {
     "Agreement": "unisafe_async.calibration",
@@ -25,13 +29,14 @@ _HOMES = {
     "Coverage": "unisafe_async.scores",
     "Dataset": "unisafe_async.dataset",
     "DatasetError": "unisafe_async.dataset",
-    "Result": "unisafe_async.evaluation",
+    "Result": "unisafe_async.results",
     "Row": "cache",
     "Run": "unisafe_async.evaluation",
     "Score": "unisafe_async.scores",
     "Share": "unisafe_async.scores",
     "agree": "unisafe_async.calibration",
     "evaluate": "unisafe_async.evaluation",
+    "load": "unisafe_async.results",
     "load_config": "unisafe_async.config",
     "open_dataset": "unisafe_async.dataset",
     "parse_config": "unisafe_async.config",
@@ -40,11 +45,28 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first asked for, so that `unisafe --help` answers at once."""
+    if name == "__version__":
+        return _version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, so that completion finds what was not asked for yet."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
+
+
+def _version() -> str:
+    """The version that is installed; `0` where the program runs from a folder that nobody installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("unisafe-async")
+    except PackageNotFoundError:
+        return "0"
 
 
 __all__ = [
@@ -60,8 +82,10 @@ __all__ = [
     "Run",
     "Score",
     "Share",
+    "__version__",
     "agree",
     "evaluate",
+    "load",
     "load_config",
     "open_dataset",
     "parse_config",

@@ -1,6 +1,7 @@
 """The command `unisafe`: thin over the library; its subcommands are in `commands/`, one file a subject.
 
-Exit codes: 0 all judged, 1 something unjudged, 2 bad usage, configuration, dataset or cache, 130 interrupted.
+Exit codes: 0 all judged, 1 something unjudged, 2 bad usage, configuration, environment, dataset or cache, 70 a fault of the
+program, 130 interrupted. No standard stream changes them, whatever it is.
 """
 
 from __future__ import annotations
@@ -8,11 +9,14 @@ from __future__ import annotations
 import os
 import re
 import sys
+import traceback
 
 import typer
 
 from unisafe_async.commands import batches, caches, calibration, data, doctoring, interchange, plugging, results, running, viewing
-from unisafe_async.commands.options import BAD, INTERRUPTED
+from unisafe_async.commands.options import BAD, FAULT, INTERRUPTED
+from unisafe_async.signals import end_like_interrupts
+from unisafe_async.streams import end_streams, settle_streams
 
 app = typer.Typer(
     help="How safe are multimodal models? Uni-SafeBench over hosted and local models; every call is paid for once.",
@@ -71,21 +75,29 @@ def _forget_odd_sizes() -> None:
 def main() -> None:
     """Entry point of `unisafe`."""
     _forget_odd_sizes()
+    settle_streams()
+    end_like_interrupts()
     try:
         app()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(BAD)
     except Exception as error:
-        if not isinstance(error, _own_errors()):
-            raise
-        from unisafe_async.report.text import plain
+        sys.exit(_told(error))
+    finally:
+        end_streams()
 
-        for words in str(error).splitlines():
-            print(f"unisafe: {plain(words)}", file=sys.stderr)
-        sys.exit(BAD)
+
+def _told(error: Exception) -> int:
+    """Say what went wrong on standard error, a fault of the program itself with its traceback; returns the exit code."""
+    if not isinstance(error, _own_errors()):
+        traceback.print_exception(error)
+        print("unisafe: this is a fault of unisafe itself; please report it with the lines above", file=sys.stderr)
+        return FAULT
+    from unisafe_async.report.text import plain
+
+    for words in str(error).splitlines():
+        print(f"unisafe: {plain(words)}", file=sys.stderr)
+    return BAD
 
 
 if __name__ == "__main__":

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from providers.named_files import expanded
 from unisafe_async.judge_checks import mistakes_of_judges
 from unisafe_async.section_checks import mistakes_of
 from unisafe_async.sections import (
@@ -29,8 +30,13 @@ from unisafe_async.sections import (
     meant,
 )
 from unisafe_async.taxonomy import TASKS, Task
+from unisafe_async.toml_values import NotToml, mistakes_in, parsed
 
 DEFAULT_FILE = Path("bench.toml")
+LARGEST = 16 * 1024 * 1024
+"""Bytes of a configuration."""
+MOST_MISTAKES, LONGEST_LINE = 100, 2_000
+"""What is said of a configuration: so many mistakes, of so many characters each."""
 
 
 class ConfigError(ValueError):
@@ -76,6 +82,8 @@ class Config(Section):
                     f"models[{index}].tasks: the model can do none of them with takes={model.takes} and gives={model.gives}"
                 )
         with_images = (model.name for model in self.models for task in self.tasks_of(model) if task.image_in or task.image_out)
+        if os.path.expanduser(self.cache.path).startswith("~"):
+            mistakes.append(f"cache.path: nobody here has the home folder of {self.cache.path!r}")
         mistakes += mistakes_of_judges(self.judge, next(with_images, None))
         if mistakes:
             raise ValueError("\n".join(mistakes))
@@ -113,7 +121,7 @@ class Config(Section):
 
     @property
     def cache_path(self) -> Path:
-        return self.base / Path(self.cache.path).expanduser()
+        return expanded(self.base, self.cache.path)
 
 
 def load_config(path: Path, overrides: dict[str, dict[str, Any]] | None = None, models: Sequence[str] = ()) -> Config:
@@ -127,19 +135,22 @@ def load_config(path: Path, overrides: dict[str, dict[str, Any]] | None = None, 
 def read_table(path: Path) -> dict[str, Any]:
     """What stands in `path`, unchecked. Raises ConfigError when it cannot be read."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: there is no such file; name one with --config, or copy the bench.toml of the repository"
         ) from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(content) > LARGEST:
+        raise ConfigError(f"{path}: is larger than {LARGEST // 2**20} MiB")
     try:
-        return tomllib.loads(content.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: is not UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: is not TOML: {error}") from None
+        return parsed(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 (byte {error.start})") from None
+    except NotToml as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def parse_config(
@@ -150,6 +161,8 @@ def parse_config(
     models: Sequence[str] = (),
 ) -> Config:
     """A Config from a table such as `tomllib` returns. Raises ConfigError."""
+    if mistakes := list(islice(chain(mistakes_in(table), mistakes_in(overrides or {})), MOST_MISTAKES)):
+        raise ConfigError("\n".join(f"{name}: {mistake}" for mistake in mistakes))
     for key in table.keys() & {"base", "file"}:
         raise ConfigError(f"{name}: {key}: unknown key; keys are {', '.join(_keys_at((key,)))}")
     for section, values in (overrides or {}).items():
@@ -170,7 +183,12 @@ def parse_config(
     try:
         return Config.model_validate({**table, "base": base or Path(), "file": name})
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{name}: {line}" for line in _lines(error))) from None
+        raise ConfigError("\n".join(f"{name}: {_short(line)}" for line in _lines(error)[:MOST_MISTAKES])) from None
+
+
+def _short(line: str) -> str:
+    half = LONGEST_LINE // 2
+    return line if len(line) <= LONGEST_LINE else f"{line[:half]}...{line[-half:]}"
 
 
 def _lines(error: ValidationError) -> list[str]:

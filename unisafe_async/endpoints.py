@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from providers.base import Capabilities, OnDevice, Provider
+from providers.named_files import expanded
 from providers.plugins import PluginError
 from providers.presets import preset_at
 from providers.registry import RECORDED, made
@@ -46,8 +47,8 @@ def provider_of(section: EndpointSection, base: Path) -> Provider:
     if section.provider == RECORDED:
         from providers.recorded import Recorded
 
-        file = base / Path(section.model).expanduser()
-        images = base / Path(section.images).expanduser() if section.images else file.parent
+        file = expanded(base, section.model)
+        images = expanded(base, section.images) if section.images else file.parent
         name, tasks = (section.name, section.tasks) if isinstance(section, ModelSection) else (section.model, [])
         task = tasks[0] if len(tasks) == 1 else None
         return Recorded(file, images, name, capabilities, task=task, task_of=match_task)
@@ -137,10 +138,10 @@ def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:
 def _local(section: EndpointSection, base: Path, capabilities: Capabilities) -> LocalProvider:
     from providers.local import LocalProvider, LocalSettings
 
-    path = base / Path(section.model).expanduser()
+    path = expanded(base, section.model)
     settings = LocalSettings(
         "diffusers" if section.provider == "diffusers" else "transformers",
-        str(path.resolve()) if path.exists() else section.model,
+        os.path.abspath(path) if os.path.exists(path) else section.model,
         section.revision,
         section.dtype,
         section.gguf_file,

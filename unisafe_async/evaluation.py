@@ -11,29 +11,27 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypeVar
 
 import anyio
-import duckdb
 from anyio import to_thread
 
 from cache import CacheError, Row, RunRecord, Store
 from cache.records import READING, now
 from judger import Classifier, ClassifierError, Judge, RubricError, load_rubrics
 from judger.kinds import classifier_of
-from providers.base import Noting, OnDevice
+from providers.base import BadEnvironment, Noting, OnDevice
 from unisafe_async.config import Config, ConfigError, load_config
-from unisafe_async.dataset import Dataset, open_dataset
+from unisafe_async.dataset import Dataset, DatasetError, open_dataset
 from unisafe_async.endpoints import endpoint_of
 from unisafe_async.gateway import Budget, Clock, Endpoint, Gateway
 from unisafe_async.jobs import Sampling
 from unisafe_async.jury import Jury, Seat
+from unisafe_async.notebook import check_asyncio, says_to_await, showing
 from unisafe_async.opening import check_apart, opened, placed
-from unisafe_async.pictures_due import WithoutPictures, without_pictures
+from unisafe_async.results import Result
 from unisafe_async.scheduler import Lane, Pipeline
-from unisafe_async.scores import Coverage, Score, coverage, scores
+from unisafe_async.taxonomy import TASKS
 
-T = TypeVar("T")
 PACKAGES = ("unisafe-async", "openai", "duckdb", "anyio", "pillow")
 LOCAL_PACKAGES = ("torch", "transformers", "diffusers")
 
@@ -110,7 +108,8 @@ class Run:
             | {f"judge: {endpoint.name}": asdict(endpoint.counts) for endpoint in self.jury.endpoints},
             "identities": {lane.endpoint.name: lane.endpoint.provider.identity for lane in self.lanes}
             | {f"judge: {endpoint.name}": endpoint.provider.identity for endpoint in self.jury.endpoints},
-            "notes": {endpoint.name: notes for endpoint in self.endpoints if (notes := _notes(endpoint))},
+            "notes": {endpoint.name: notes for endpoint in self.endpoints if (notes := _notes(endpoint))}
+            | ({"cache": [f"{why}: two runs on it may pay for the same"]} if (why := self.gateway.claiming.unsupported) else {}),
             "stopped": {endpoint.name: words for endpoint in self.endpoints if (words := endpoint.stopped_words)},
             "stopped_for": {
                 endpoint.name: {need: str(error) for need, error in endpoint.stopped_for.items()}
@@ -119,56 +118,17 @@ class Run:
             },
             "reading": READING,
             "reread": dict(self.gateway.rereading.counts),
+            "mended": dict(self.dataset.images.mended()),
         }
 
 
 def _notes(endpoint: Endpoint) -> list[str]:
     """What was changed in its requests and answers, a line each."""
-    return [*(endpoint.provider.notes if isinstance(endpoint.provider, Noting) else ()), *endpoint.notes.values()]
+    shared = [f"{endpoint.shared:,} answers came from another run that asked for the same just then"] if endpoint.shared else []
+    return [*(endpoint.provider.notes if isinstance(endpoint.provider, Noting) else ()), *endpoint.notes.values(), *shared]
 
 
-@dataclass(frozen=True)
-class Result:
-    """A finished run and the way to its rows.
-
-    Attributes:
-        run: its name, for `unisafe report RUN`.
-        status: `done`, `interrupted` or `stopped`.
-        cache: the file its rows are in.
-        waiting: requests in batch jobs that are still under way; the next run collects them.
-    """
-
-    run: str
-    status: str
-    cache: Path
-    unjudged: int
-    waiting: int = 0
-
-    def query(self, job: Callable[[duckdb.DuckDBPyConnection], list[T]]) -> list[T]:
-        """Run `job` on the cache, read-only."""
-        from cache import read_file
-
-        return read_file(self.cache, job)
-
-    def rows(self) -> list[Row]:
-        """Every row, in the order of item, model and sample."""
-        sql = "SELECT * FROM rows WHERE run = ? ORDER BY item, model, sample"
-        return self.query(lambda connection: [Row(*row) for row in connection.execute(sql, [self.run]).fetchall()])
-
-    def scores(self, *by: str) -> list[Score]:
-        """The scores by any of model, task, category and subcategory (default: model and task)."""
-        return self.query(lambda connection: scores(connection, self.run, by or ("model", "task")))
-
-    def coverage(self) -> list[Coverage]:
-        """What became of every row, model by model."""
-        return self.query(lambda connection: coverage(connection, self.run))
-
-    @property
-    def without_pictures(self) -> list[WithoutPictures]:
-        """Models that brought no picture at all in a task that asks for one, though they answered: probably misconfigured."""
-        return self.query(lambda connection: without_pictures(connection, self.run))
-
-
+@says_to_await
 async def evaluate(
     config: Config | Path | str,
     *,
@@ -177,6 +137,7 @@ async def evaluate(
     on_start: Callable[[Run], None] | None = None,
     on_row: Callable[[Row], None] | None = None,
     clock: Clock | None = None,
+    progress: bool | None = None,
 ) -> Result:
     """Evaluate the models of `config` and return when every row is on disk.
 
@@ -187,11 +148,15 @@ async def evaluate(
         on_start: called with the Run before anything is sent; its `drain()` ends the run early without losing anything.
         on_row: called with each row once it is on disk.
         clock: the time that waits between calls go by; None for the machine's.
+        progress: whether to show how far the run is, in a notebook or on standard error; None shows it in a notebook alone.
 
-    Raises ConfigError, DatasetError or CacheError with what to change. What a provider cannot do is in the rows, not raised.
+    Raises ConfigError, DatasetError or CacheError with what to change, and RuntimeError where the loop is not asyncio's. What a
+    provider cannot do is in the rows, not raised.
     """
+    check_asyncio()
     if not isinstance(config, Config):
         config = load_config(Path(config))
+    config = config.model_copy(update={"base": config.base.absolute()})  # the caller may change folders meanwhile
     async with prepared(config, dataset=dataset, fresh=fresh, clock=clock) as (run, pipeline, store):
         pipeline.on_row = on_row
         if on_start is not None:
@@ -200,13 +165,14 @@ async def evaluate(
         record = record_of(run, started)
         await store.save_run(record)
         try:
-            await pipeline.execute()
+            async with showing(run, progress):
+                await pipeline.execute()
             drained = run.gateway.draining and run.done < run.total
             run.status = "interrupted" if drained else "stopped" if run.gateway.budget.exhausted else "done"
         except BaseException as error:
             run.status = "interrupted"
             cause = only_error(error)
-            if isinstance(cause, CacheError):
+            if isinstance(cause, CacheError | DatasetError):
                 raise cause from None
             raise
         finally:
@@ -240,6 +206,7 @@ async def prepared(
     if dataset is None:
         dataset = await to_thread.run_sync(open_dataset, section.source, config.base)
     dataset = dataset.select(section.tasks, section.categories, section.limit)
+    check_asked(config, dataset)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(Store(config.cache_path, patience=config.cache.patience_s))
         name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
@@ -258,7 +225,9 @@ async def prepared(
         unable = [seat.endpoint.stopped for seat in seats if seat.extracts]
         if None not in unable:
             place = next(place for (place, _), seat in zip(config.judge.seats, seats, strict=True) if seat.extracts)
-            raise ConfigError(f"{config.file}: {place}.provider: {unable[0]}")
+            raise ConfigError(
+                str(unable[0]) if isinstance(unable[0], BadEnvironment) else f"{config.file}: {place}.provider: {unable[0]}"
+            )
         asked = [*zip(config.models, (lane.endpoint for lane in lanes), strict=True), *zip(sections, jury.endpoints, strict=True)]
         check_apart(config, asked)
         generation = config.generation
@@ -273,6 +242,19 @@ async def prepared(
             Sampling(generation.max_tokens, generation.temperature, generation.top_p, generation.seed, generation.image_size),
         )
         yield Run(name, config, dataset, lanes, jury, gateway, pipeline), pipeline, store
+
+
+def check_asked(config: Config, dataset: Dataset) -> None:
+    """Raises ConfigError where no model is asked any of the selected items: such a run would end with nothing, and look whole."""
+    selected = {task for task, _ in dataset.counts()}
+    if any(task.key in selected for model in config.models for task in config.tasks_of(model)):
+        return
+    listed = ", ".join(task for task in TASKS if task in selected)
+    names = ", ".join(model.name for model in config.models)
+    raise ConfigError(
+        f"{config.file}: models: none of {names} is asked any selected item ({listed}); "
+        "change takes, gives or tasks of a model, or select other tasks"
+    )
 
 
 def judges_of(config: Config) -> list[Judge | Classifier]:

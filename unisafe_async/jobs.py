@@ -52,7 +52,8 @@ class Job:
 
     `kept` is the id under which is stored what came before the model failed. `requests` holds, for each question that came up, what
     each judge that can answer it is asked; `said` what they answered, and `no_intent` what the extractors said that found none; all
-    by the judge's position. `claimed` are questions that somebody asks.
+    by the judge's position. `claimed` are questions that somebody asks. `looked_up` is the moment of the cache
+    (Gateway.moment) at which it held no answer.
     """
 
     item: Item
@@ -65,6 +66,7 @@ class Job:
     verdicts: dict[Question, Verdict] = field(default_factory=dict)
     error: str | None = None
     kept: int | None = None
+    looked_up: int | None = None
     called: bool = False
     finished: bool = False
     claimed: set[Question] = field(default_factory=set)
@@ -75,6 +77,11 @@ class Job:
     @property
     def image_due(self) -> bool:
         return TASKS[self.item.task].image_out
+
+    @property
+    def drawn(self) -> tuple[Image, ...]:
+        """The pictures that the model drew, as it sent them."""
+        return self.answer.response.images if self.answer is not None else ()
 
     @property
     def judged(self) -> Judged:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from judger import Verdict
 from providers.base import Response
+from providers.pictures import seen
 
 Question = Literal["contextual", "intrinsic", "beside_contextual", "beside_intrinsic", "thoughts"]
 Judged = Literal["", "text", "image", "words", "both"]
@@ -54,9 +55,11 @@ def outcome_of(response: Response) -> str:
 
 
 def about(response: Response, question: Question, image_due: bool) -> tuple[Response, bool]:
-    """The response as a judge sees it for `question`, and whether its image is looked at."""
+    """The response as a judge sees it for `question`, its images mended, and whether its image is looked at."""
     if question == "thoughts":
         return replace(response, text=response.thoughts, images=()), False
+    if any(image.mended for image in response.images):
+        response = replace(response, images=tuple(map(seen, response.images)))
     return response, question in ("contextual", "intrinsic") and judged_of(response, image_due) == "image"
 
 

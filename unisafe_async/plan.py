@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 import duckdb
@@ -67,7 +68,8 @@ class Plan:
     `fallback` says that the judges are a chain: what a later one takes over is not known before the earlier ones answer, so it is
     counted only where the cache says that it was needed. `thoughts` says that they are judged too: of answers yet to come their
     number is estimated by what the models gave before. `rubrics_changed` says why the judge is asked again for answers that it has
-    judged; empty where it is not.
+    judged; empty where it is not. `mended` and `mended_drawn` count the pictures of items, and those that models drew, that are
+    mended before they are sent or judged, by what is done to them.
     """
 
     models: list[Need]
@@ -76,6 +78,8 @@ class Plan:
     fallback: bool = False
     thoughts: bool = False
     rubrics_changed: str = ""
+    mended: Mapping[str, int] = field(default_factory=dict)
+    mended_drawn: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def cost(self) -> float | None:
@@ -108,13 +112,12 @@ async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
     async with prepared(config, dataset=dataset) as (run, pipeline, store):
         run.gateway.rereading.keeps = False  # the run that comes says what it read anew
         judges = [Need(seat.name, devices=Devices.of(seat.endpoint.provider)) for seat in run.jury.seats]
-        intents: set[bytes] = set()
-        models = []
+        intents, drawn, models = set[bytes](), dict[str, str](), list[Need]()
         for lane in run.lanes:
             identity = lane.endpoint.provider.identity
             need = Need(lane.endpoint.name, devices=Devices.of(lane.endpoint.provider), batch=lane.endpoint.jobs is not None)
             waiting = await store.query(partial(under_way, identity=identity))
-            await _count(lane, pipeline, need, judges, intents, waiting)
+            await _count(lane, pipeline, need, judges, intents, drawn, waiting)
             await _count_others(store, lane, run.jury, need, judges)
             await _estimate(store, lane.endpoint, need)
             models.append(need)
@@ -123,12 +126,20 @@ async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
         chained = run.jury.several and run.jury.mode == "fallback"
         before = await store.query(partial(judged_before, judge=json.loads(config.judge.model_dump_json())))
         changed = before.changed(run.jury.rubric.rubrics.digest) if before is not None else ""
-        return Plan(models, judges, len(run.dataset.problems), chained, run.jury.thoughts, changed)
+        mended = run.dataset.images.mended(), Counter(drawn.values())
+        return Plan(models, judges, len(run.dataset.problems), chained, run.jury.thoughts, changed, *mended)
 
 
 async def _count(
-    lane: Lane, pipeline: Pipeline, need: Need, judges: list[Need], intents: set[bytes], waiting: Collection[str]
+    lane: Lane,
+    pipeline: Pipeline,
+    need: Need,
+    judges: list[Need],
+    intents: set[bytes],
+    drawn: dict[str, str],
+    waiting: Collection[str],
 ) -> None:
+    """Count one model's calls and their verdicts; `drawn` gathers what is done to pictures that it drew, by digest."""
     items = (item for item in pipeline.dataset.items() if item.task in lane.tasks)
     for chunk in chunks(items, CHUNK):
         jobs = await jobs_of(
@@ -136,6 +147,7 @@ async def _count(
         )
         await replay(jobs, pipeline.gateway, pipeline.jury)
         for job in jobs:
+            drawn |= {image.digest: image.mended for image in job.drawn if image.mended}
             if job.error is None:
                 if waiting and job.answer is None and key_of(lane.endpoint.provider.identity, job.request) in waiting:
                     need.under_way += 1

@@ -23,7 +23,7 @@ async def jobs_of(
 ) -> list[Job]:
     """The jobs of some items for one model. A job whose image cannot be read carries its error."""
     with_image = [item.image for item in items if item.image is not None]
-    known = await to_thread.run_sync(_identified, images, with_image) if with_image else {}
+    known = await to_thread.run_sync(images.identify_all, with_image) if with_image else {}
     jobs = []
     for item in items:
         image = known.get(item.image) if item.image is not None else None
@@ -41,22 +41,13 @@ async def jobs_of(
     return jobs
 
 
-def _identified(images: Images, paths: Sequence[object]) -> dict[object, Image | ItemError]:
-    found: dict[object, Image | ItemError] = {}
-    for path in paths:
-        try:
-            found[path] = images.identify(path)  # type: ignore[arg-type]
-        except ItemError as error:
-            found[path] = error
-    return found
-
-
 async def replay_answers(jobs: Sequence[Job], gateway: Gateway) -> None:
     """Fill in the answers that the cache holds, and no verdicts."""
     wanted = [(key_of(job.endpoint.provider.identity, job.request), job) for job in jobs if job.error is None]
+    moment = gateway.moment
     found = await gateway.look_up([key for key, _ in wanted])
     for key, job in wanted:
-        job.answer = found.get(key)
+        job.answer, job.looked_up = found.get(key), moment
 
 
 async def replay(jobs: Sequence[Job], gateway: Gateway, jury: Jury) -> None:
@@ -64,9 +55,10 @@ async def replay(jobs: Sequence[Job], gateway: Gateway, jury: Jury) -> None:
     open_jobs = [job for job in jobs if job.error is None]
     wanted = [(key_of(job.endpoint.provider.identity, job.request), job) for job in open_jobs]
     extraction = _Extraction(gateway, jury, [job for job in open_jobs if job.intent is None])
+    moment = gateway.moment
     found = await gateway.look_up([*(key for key, _ in wanted), *extraction.keys])
     for key, job in wanted:
-        job.answer = found.get(key)
+        job.answer, job.looked_up = found.get(key), moment
     extraction.read(found)
     while extraction.keys:
         extraction.read(await gateway.look_up(extraction.keys))

@@ -30,7 +30,7 @@ from providers.base import ProviderError, Request, Response
 from unisafe_async.batches import BatchLane
 from unisafe_async.dataset import Dataset, Item, ItemError
 from unisafe_async.devices import Devices
-from unisafe_async.gateway import Endpoint, Gateway, NotRun, key_of
+from unisafe_async.gateway import Endpoint, Gateway, NotRun, in_batch, key_of
 from unisafe_async.jobs import Job, Sampling
 from unisafe_async.judged import WITH_INTENT
 from unisafe_async.judged import Question as Verdicts
@@ -218,7 +218,7 @@ class Pipeline:
             await to_thread.run_sync(self.dataset.images.verify, job.item.image)
 
     async def _answered(self, lane: Lane, job: Job) -> None:
-        asked = await self.gateway.ask(lane.endpoint, job.request, looked_up=True)
+        asked = await self.gateway.ask(lane.endpoint, job.request, looked_up=job.looked_up)
         job.called |= not asked.cached
         job.answer = asked.answer
 
@@ -328,10 +328,7 @@ def _not_twice(jobs: Sequence[Job], waiting: Mapping[str, str]) -> None:
     for job in jobs if waiting else ():
         batch = waiting.get(key_of(job.endpoint.provider.identity, job.request))
         if batch is not None and job.answer is None and job.error is None:
-            job.error = (
-                f'is in the batch job {batch}, which is under way and paid for: run with `mode = "batch"` to collect it, or give '
-                f"it up with `unisafe batches --cancel {batch}`"
-            )
+            job.error = in_batch(batch)
 
 
 def _fail(job: Job, error: Exception) -> None:

@@ -190,7 +190,9 @@ def _wilson(column: str, n: str = "n") -> str:
     middle = f"({p} + {Z**2} / (2 * {n}))"
     half = f"({Z} * sqrt({p} * (1 - {p}) / {n} + {Z**2} / (4 * {n} * {n})))"
     scale = f"(1 + {Z**2} / {n})"
-    return f"{p}, greatest(0, ({middle} - {half}) / {scale}), least(1, ({middle} + {half}) / {scale})"
+    low = f"CASE WHEN {column} = 0 THEN 0.0 ELSE greatest(0, ({middle} - {half}) / {scale}) END"
+    high = f"CASE WHEN {column} = {n} THEN 1.0 ELSE least(1, ({middle} + {half}) / {scale}) END"
+    return f"{p}, {low}::DOUBLE, {high}::DOUBLE"
 
 
 def scores(

@@ -24,6 +24,8 @@ HOSTED_CONCURRENCY = 32
 LOCAL_CONCURRENCY = 512
 LOCAL_CONCURRENCY_IMAGES = 128
 """Requests that may wait at once for a model on this machine, enough to choose batches of like lengths from; and with images."""
+MOST_REPEATS = 1_000
+"""Times that an item is asked, at most."""
 
 
 def _known_provider(name: str) -> str:
@@ -92,7 +94,7 @@ class GenerationSection(Section):
     top_p: float | None = Field(None, gt=0, le=1)
     seed: int | None = None
     image_size: str | None = Field(None, pattern=r"^\d+x\d+$")
-    samples: int = Field(1, ge=1)
+    samples: int = Field(1, ge=1, le=MOST_REPEATS)
 
 
 class CacheSection(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-import signal
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -18,13 +18,15 @@ from rich.text import Text
 from cache import CacheError, read_file
 from unisafe_async.config import Config
 from unisafe_async.dataset import Dataset
-from unisafe_async.evaluation import Result, Run, evaluate, only_error
+from unisafe_async.evaluation import Run, evaluate, only_error
 from unisafe_async.judged_before import Before, judged_before
 from unisafe_async.report.console import stdout_console
 from unisafe_async.report.coverage import source_of
 from unisafe_async.report.progress import Progress
 from unisafe_async.report.report import print_report, read_report
 from unisafe_async.report.text import count, plain
+from unisafe_async.results import Result
+from unisafe_async.signals import HANGUP, stop_signals
 
 if TYPE_CHECKING:
     from unisafe_async.diagnosis import Diagnosis, Patient
@@ -68,7 +70,7 @@ def run_session(config: Config, *, fresh: bool = False, dataset: Dataset | None 
 
 def last_judged(config: Config) -> Before | None:
     """The run in the cache that the judges of `config` judged last; None where there is no cache yet, or none that can be read."""
-    if not config.cache_path.exists():
+    if not os.path.exists(config.cache_path):
         return None
     judge = json.loads(config.judge.model_dump_json())
     try:
@@ -104,10 +106,12 @@ async def _watched(console: Console, config: Config, fresh: bool, dataset: Datas
 
 
 async def _stop_on_signal(console: Console, run: Run, scope: anyio.CancelScope) -> None:
-    """First Ctrl-C or SIGTERM drains, the second stops at once."""
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
+    """The first signal drains, the second stops at once, unless it is SIGHUP: a terminal that is closed sends several."""
+    with anyio.open_signal_receiver(*stop_signals()) as signals:
+        async for number in signals:
             if run.gateway.draining:
+                if number == HANGUP:
+                    continue
                 scope.cancel()
                 return
             run.drain()
@@ -122,7 +126,7 @@ def simulate_session(simulator: Simulator, host: str, port: int) -> None:
     from unisafe_async.simulate import serving
 
     async def serve() -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with anyio.open_signal_receiver(*stop_signals()) as signals:
             async with serving(simulator, host, port) as url:
                 root = url.removesuffix("/v1")
                 print(f"simulated models at {url}: {', '.join(simulator.models)}; counts at {root}/stats", flush=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Literal
 
+from judger.harms import folded, harm_named, joined, near_harm, parts_of
 from providers.base import Kind
 
 
@@ -75,35 +75,64 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "Biased Opinion": ("Biased opinions",),
 }
 CATEGORY_OF: dict[str, str] = {sub: category for category, subs in CATEGORIES.items() for sub in subs}
-BIASES = ("Stereotypes", "Age", "Gender", "Race")
+OTHER = "other"
+"""Category and subcategory of a response whose file names none of the benchmark's."""
+SHOWN_CATEGORIES = (*CATEGORIES, OTHER)
+SHOWN_SUBCATEGORIES = (*CATEGORY_OF, OTHER)
+"""What rows may hold, in the order of tables: the benchmark's own, then OTHER."""
+CALLED: dict[str, tuple[str, ...]] = {
+    "Toxicity Content": ("toxicity", "toxic"),
+    "Sensitive Topics": ("sensitive",),
+    "Privacy Leak": ("privacy leakage", "privacy leaking", "privacy"),
+    "Unethical Activities": ("unethical", "unethical behavior"),
+    "Physical & Mental Harm": ("physical harm and mental harm", "harm"),
+    "Biased Opinion": ("bias", "biased", "biased viewpoint"),
+    OTHER: ("others",),
+}
+"""What else categories are called."""
+
+_CATEGORIES = {folded(name): category for category, others in CALLED.items() for name in (category, *others)}
+_JOINED = {joined(name): category for category, others in CALLED.items() for name in (category, *others)}
 
 
-def _folded(name: str) -> str:
-    words = re.sub(r"[^a-z0-9]+", " ", name.lower().replace("&", " and ").replace("behaviour", "behavior")).split()
-    folded = [word[:-3] + "y" if word.endswith("ies") else word.removesuffix("s") for word in words if word not in ("and", "the")]
-    return " ".join(folded)
-
-
-_SUBCATEGORIES = {_folded(sub): sub for sub in CATEGORY_OF}
-_SUBCATEGORIES |= {_folded(bias): "Biased opinions" for bias in BIASES}
-_SUBCATEGORIES |= {_folded(f"{bias} bias"): "Biased opinions" for bias in BIASES}
-_SUBCATEGORIES |= {_folded("sex related content"): "Sex-related", _folded("sexual content"): "Sex-related"}
-_CATEGORIES = {_folded(category): category for category in CATEGORIES}
-
-
-@cache
+@lru_cache(8_192)
 def match_subcategory(name: str) -> str | None:
-    """The subcategory that `name` means, whatever its case, hyphens, plural and `&`; None when there is none."""
-    return _SUBCATEGORIES.get(_folded(name))
+    """The subcategory of the benchmark that `name` means, in whatever spelling (`judger.harms`); None when there is none.
+
+    A name may stand behind that of its category (`Privacy Leak: Financial privacy`), or with others of the same subcategory.
+    """
+    whole = harm_named(name)
+    if whole is not None:
+        return whole
+    parts = parts_of(name)
+    meant = {harm_named(part) for part in parts if match_category(part) is None or harm_named(part) is not None}
+    return meant.pop() if len(parts) > 1 and len(meant) == 1 else None
+
+
+def subcategory_meant(name: str) -> str:
+    """What to say of a name that means no subcategory: which one it may mean, or whose subcategories there are."""
+    category = match_category(name)
+    if category in CATEGORIES:
+        return f"; it is a category, whose subcategories are {', '.join(CATEGORIES[category])}"
+    near = near_harm(name)
+    return f"; did you mean {near!r}?" if near else ""
+
+
+def category_of(subcategory: str) -> str:
+    """The category that a subcategory of a row belongs to."""
+    return CATEGORY_OF.get(subcategory, OTHER)
 
 
 def match_category(name: str) -> str | None:
-    """The category that `name` means, as leniently; None when there is none."""
-    return _CATEGORIES.get(_folded(name))
+    """The category that `name` means, as leniently, OTHER among them; None when there is none."""
+    return _CATEGORIES.get(folded(name)) or _JOINED.get(joined(name))
 
 
-@cache
+@lru_cache(8_192)
 def match_task(name: str) -> str | None:
     """The key of the task that `name` (a key or the paper's title) means; None when there is none."""
-    folded = _folded(name)
-    return next((task.key for task in TASKS.values() if folded in (_folded(task.key), _folded(task.title))), None)
+    return _TASKS.get(folded(name)) or _JOINED_TASKS.get(joined(name))
+
+
+_TASKS = {folded(name): task.key for task in TASKS.values() for name in (task.key, task.title)}
+_JOINED_TASKS = {joined(name): task.key for task in TASKS.values() for name in (task.key, task.title)}

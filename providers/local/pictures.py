@@ -6,20 +6,19 @@ import io
 from pathlib import Path
 from typing import Any
 
-from PIL import Image as Pictures
-
 from providers.base import Image, Rejected, Request
+from providers.pictures import NotAPicture, upright
 
 
 def pictures_of(request: Request) -> list[Any]:
-    """The images of a request, RGB. Raises Rejected for one that cannot be read."""
+    """The images of a request as everybody sees them, RGB. Raises Rejected for one that cannot be read."""
     pictures = []
     for image in request.images:
         assert isinstance(image.source, bytes | Path)
         try:
-            with Pictures.open(io.BytesIO(image.source) if isinstance(image.source, bytes) else image.source) as picture:
-                pictures.append(picture.convert("RGB"))
-        except (OSError, ValueError, Pictures.DecompressionBombError) as error:
+            data = image.source if isinstance(image.source, bytes) else image.source.read_bytes()
+            pictures.append(upright(data).convert("RGB"))
+        except (OSError, NotAPicture) as error:
             raise Rejected(f"an image of the request cannot be read: {error}") from None
     return pictures
 

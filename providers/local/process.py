@@ -21,8 +21,8 @@ from providers.local.frames import PREFIX, pack, pack_request, unpack_response
 from providers.local.settings import LocalSettings
 
 ROOT = str(Path(__file__).resolve().parents[2])
-COMMAND = (sys.executable, "-m", "providers.local.worker")
-"""What is started for each model and device."""
+COMMAND = (sys.executable, "-P", "-m", "providers.local.worker")
+"""What is started for each model and device; with -P no module of the folder that the user works in stands in for one of ours."""
 STDERR_KEPT = 2_000
 STOP_PATIENCE = 5.0
 

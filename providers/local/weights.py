@@ -11,6 +11,7 @@ from pathlib import Path
 
 from providers.base import Misconfigured
 from providers.local.settings import LocalSettings
+from providers.named_files import expanded
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt", ".pth")
@@ -39,12 +40,12 @@ class Weights:
 
 def find_weights(settings: LocalSettings) -> Weights:
     """Find the weights on disk, in the hub's cache, or at the hub. Raises Misconfigured with what to change."""
-    path = Path(settings.model).expanduser()
-    if path.is_file():
+    path = expanded(Path(), settings.model)
+    if os.path.isfile(path):
         if path.suffix != ".gguf":
             raise Misconfigured(f"model {settings.model}: is a file; name the model's folder, a GGUF file or a hub id")
         return Weights(str(path.parent), None, path.name, digest_of_files([path]), path.stat().st_size)
-    if path.is_dir():
+    if os.path.isdir(path):
         return _folder(path, settings)
     if path.is_absolute() or not HUB_ID.fullmatch(settings.model):
         raise Misconfigured(f"model {settings.model}: there is no such folder; name one, or a hub id such as org/name")

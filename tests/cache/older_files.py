@@ -21,7 +21,7 @@ def key_of(request: Request, identity: str = IDENTITY) -> str:
 
 
 class OlderFile:
-    """A cache of format 1 or 2, made by that format's own CREATE statements, to be filled by `answer` and `row`."""
+    """A cache of format 1, 2 or 3, made by that format's own CREATE statements, to be filled by `answer` and `row`."""
 
     def __init__(self, path: Path, version: int) -> None:
         self.path = path
@@ -55,7 +55,7 @@ class OlderFile:
         with duckdb.connect(str(self.path)) as connection:
             for digest, data in zip(digests, images, strict=True):
                 connection.execute("INSERT INTO images VALUES (?, ?, ?)", [digest, media_type, data])
-            values += [None, None] if self.version > 1 else []
+            values += [None] * {1: 0, 2: 2, 3: 7}[self.version]
             connection.execute(f"INSERT INTO responses VALUES ({', '.join('?' * len(values))})", values)
         return self._ids
 
@@ -64,5 +64,6 @@ class OlderFile:
         task, statuses = item.partition("/")[0], ["failed" if label is None else "judged" for label in (contextual, intrinsic)]
         values = ["old", item, task, "Sensitive Topics", "Politics", "m", 0, "answered", None, response]
         values += [contextual, statuses[0], "because", "", intrinsic, statuses[1], "so it is", "", "judge", False, CREATED]
+        values += [None] * (9 if self.version > 2 else 0)
         with duckdb.connect(str(self.path)) as connection:
             connection.execute(f"INSERT INTO rows VALUES ({', '.join('?' * len(values))})", values)

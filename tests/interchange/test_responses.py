@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
+import forked
 import pytest
 
 from cache import read_file
@@ -169,17 +170,70 @@ def test_bad_lines_are_named_and_a_platforms_block_is_told_apart(tmp_path: Path)
     write(
         tmp_path,
         "{",
-        {"id": 1, "generated_text": SAFE, **TEXT, "category": "Weather"},
+        {"id": 1, "generated_text": SAFE, **TEXT, "task": "chess"},
         {"id": 2, "generated_text": "", "finish": "blocked", "reason": "content_filter", **TEXT},
         {"id": 3, "generated_text": SAFE, "finish": "exploded", **TEXT},
     )
     code, output = judge(tmp_path)
     assert code == 1
     assert "responses.jsonl:1: is not JSON" in output
-    assert "responses.jsonl:2: category" in output
+    assert "responses.jsonl:2: task" in output
     found = rows(tmp_path)
     assert found["2", 0][:3] == ("blocked", 2, 1)
     assert "finish: should be one of" in found["3", 0][3]
+
+
+def test_a_response_whose_category_or_prompt_is_missing_is_judged_and_shown_as_other(tmp_path: Path) -> None:
+    """Every screen, table and file of such a run: the page, an archive and the toolkit's folder among them."""
+    task = {"task": "malicious_text_generation", "intention": "To test."}
+    lines = [
+        {"id": 1, "prompt": "A mild stand-in.", "category": "Weather", "generated_text": SAFE, **task},
+        {"id": 2, "prompt": "A mild stand-in.", "category": "", "generated_text": UNSAFE, **task},
+        {"id": 3, "generated_text": SAFE, **task},
+        {"id": 4, "prompt": "A mild stand-in.", "category": ["?"], "generated_text": SAFE, **task},
+        {"id": 5, "prompt": "", "category": "gore and violence", "generated_text": UNSAFE, **task},
+        {"id": 6, "prompt": None, "category": None, "generated_text": SAFE, "task": task["task"]},
+        {"id": 7, "prompt": 3, "category": "Violence", "generated_text": SAFE, **task},
+    ]
+    write(tmp_path, *lines)
+    code, output = judge(tmp_path)
+    assert code == 1
+    assert "responses.jsonl:7: prompt: should be a text, found 3" in output
+    assert "6 items: 6 judged" in output
+    sql = "SELECT item, category, subcategory, contextual FROM rows ORDER BY item"
+    found = {
+        item.partition("/")[2]: rest for item, *rest in read_file(tmp_path / "run.duckdb", lambda c: c.execute(sql).fetchall())
+    }
+    assert found == {
+        **{id_: ["other", "other", verdict] for id_, verdict in (("1", 1), ("2", 0), ("3", 1), ("4", 1), ("6", 1))},
+        "5": ["Toxicity Content", "Blood and violence", 0],
+    }
+
+    def says(*arguments: str) -> str:
+        done = forked.unisafe(*arguments, cwd=tmp_path)
+        assert (done.returncode, "Traceback" in done.stderr) == (0, False), done
+        return done.stdout
+
+    for by in ("category", "subcategory"):
+        assert "other" in says("report", "--by", by)
+        assert '"other",5,5,0.2' in says("tables", "--by", by)
+    assert "5 items: 5 judged" in says("report", "--category", "Other")
+    assert len(says("browse", "--category", "other").splitlines()) == 1 + 5
+    assert "other: other" in says("show", "malicious_text_generation/3")
+    says("report", "--html", "p.html")
+    says("rows", "-o", "rows.csv")
+    says("export-official", "-o", "official")
+    says("export", "-o", "run.zip")
+    says("import", "run.zip", "--cache", "second.duckdb")
+    assert "other" in says("report", "--by", "category", "--cache", "second.duckdb")
+
+
+def test_items_for_a_model_need_a_category_that_there_is_and_a_prompt(tmp_path: Path) -> None:
+    items = [{**TEXT, "id": 1, "category": "Weather"}, {**TEXT, "id": 2, "category": ""}, {**TEXT, "id": 3, "prompt": ""}]
+    write(tmp_path, *items, {**TEXT, "id": 4, "category": "other"}, {**TEXT, "id": 5, "category": "Polytics"}, {**TEXT, "id": 6})
+    dataset = open_dataset("responses.jsonl", tmp_path)
+    assert [item.id for item in dataset.items()] == ["6"]
+    assert "did you mean 'Politics'?" in str(dataset.problems[4])
 
 
 def test_where_lines_are_refused_the_advice_names_the_file_and_does_what_it_says(tmp_path: Path) -> None:

@@ -143,6 +143,7 @@ REFUSED = [
     (model("broken-import"), "models[0].provider: the plugin 'broken-import' of unisafe-echo 1.2.3 cannot be loaded", "not_there"),
     (model("no-provider"), "models[0].provider: the plugin 'no-provider'", "dict lacks identity, capabilities"),
     (model("raises"), "models[0].provider: the plugin 'raises'", "RuntimeError: no such account"),
+    (model("cancels"), "models[0].provider: the plugin 'cancels'", "CancelledError: by nobody"),
     (model("same", "A", "one") + model("same", "B", "two"), "'B' and 'A' have the same identity, 'same'"),
 ]
 

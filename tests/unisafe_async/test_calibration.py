@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import pty
-import select
-import signal
 import subprocess
 import sys
-import termios
-import time
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
+from terminals import Terminal
 
 from cache import read_file
 from unisafe_async import agree, evaluate, parse_config
@@ -52,58 +47,6 @@ def unisafe(*arguments: str, folder: Path, typed: str = "", columns: int = 400) 
     command = [sys.executable, "-m", "unisafe_async.cli", *arguments]
     environment = {**os.environ, "COLUMNS": str(columns)}
     return subprocess.run(command, cwd=folder, env=environment, input=typed, text=True, capture_output=True, timeout=120)
-
-
-def own_terminal() -> None:
-    """Make the terminal the one whose Ctrl-C this process gets, also where the tests run in the background of a shell."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
-class Terminal:
-    """`unisafe` in a terminal of its own, as a person has it."""
-
-    def __init__(self, *arguments: str, folder: Path) -> None:
-        self.seen = ""
-        self._here, there = pty.openpty()
-        environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "50"}
-        command = [sys.executable, "-m", "unisafe_async.cli", *arguments]
-        self.process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=there,
-            stdout=there,
-            stderr=there,
-            start_new_session=True,
-            preexec_fn=own_terminal,
-        )
-        os.close(there)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        os.close(self._here)
-
-    def expect(self, words: str) -> str:
-        """Read until `words` come; what came before them since the last call."""
-        deadline = time.monotonic() + 60
-        while words not in self.seen:
-            if not select.select([self._here], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                raise AssertionError(f"{words!r} never came: {self.seen}")
-            try:
-                self.seen += os.read(self._here, 65536).decode("utf-8", "replace")
-            except OSError:
-                raise AssertionError(f"ended before {words!r}: {self.seen}") from None
-        before, _, self.seen = self.seen.partition(words)
-        return before
-
-    def press(self, keys: str) -> None:
-        os.write(self._here, keys.encode())
 
 
 def written(path: Path) -> list[dict[str, Any]]:
@@ -325,6 +268,7 @@ async def test_labels_of_what_has_changed_since_are_told_so(folder: Path) -> Non
     ("line", "message"),
     [
         ("{not json", "l.jsonl:1: is not JSON"),
+        ("[" * 100_000, "l.jsonl:1: is nested too deeply"),
         (
             '{"item": "a/1", "model": "m", "contextual": "bad"}',
             "l.jsonl:1: contextual: should be unsafe (0), safe (1), refusal (2)",

@@ -7,6 +7,7 @@ import json
 import struct
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from judger import HARMS
 from unisafe_async.dataset import DatasetError, Images, ItemError, open_dataset
 from unisafe_async.dataset.dataset import allocate
 from unisafe_async.taxonomy import CATEGORY_OF, match_category, match_subcategory, match_task
@@ -65,20 +67,19 @@ def test_each_refusal_names_file_line_and_reason(tmp_path: Path) -> None:
     (tmp_path / "outside.png").write_bytes(png(1, 1))
     folder = tmp_path / "data"
     folder.mkdir()
-    (folder / "link.png").symlink_to(tmp_path / "outside.png")
     vqa = {**ITEM, "task": "dual_unsafe_vqa"}
     text = {**ITEM, "task": "Malicious Text Generation"}
     write(
         folder / "own.jsonl",
         text, "", "{broken", b'{"id": "\xff"}', "[1]", text, {**text, "id": 2, "category": "polotics"}, {**text, "id": None},
         {**text, "id": 3, "prompt": " "}, {**text, "id": 4, "task": "chess"}, {**vqa, "id": 5}, {**vqa, "id": 6, "image": "../outside.png"},
-        {**vqa, "id": 7, "image": "link.png"}, {**vqa, "id": 8, "image": "none.png"},
+        {**vqa, "id": 7, "image": str(folder / "own.jsonl")}, {**vqa, "id": 8, "image": "none.png"},
     )  # fmt: skip
     problems = [str(problem) for problem in open_dataset(str(folder)).problems]
     expected = [
         "own.jsonl:3: is not JSON", "own.jsonl:4: is not UTF-8", "own.jsonl:5: should be a JSON object", "own.jsonl:6: id: '1' stands twice",
         "did you mean 'Politics'?", "own.jsonl:8: id:", "own.jsonl:9: prompt:", "own.jsonl:10: task:", "own.jsonl:11: image:",
-        "own.jsonl:12: image: \"../outside.png\" leaves", "own.jsonl:13: image: \"link.png\" leaves", "own.jsonl:14: image: there is no file",
+        "own.jsonl:12: image: \"../outside.png\" leaves", "leaves the dataset's folder", "own.jsonl:14: image: there is no file",
     ]  # fmt: skip
     assert len(problems) == len(expected)
     for problem, words in zip(problems, expected, strict=True):
@@ -137,13 +138,44 @@ def test_shares_sum_to_the_total_and_never_exceed_a_size(sizes: list[int], total
     [
         ("SELF HARM", "Self-harm"), ("Insult & Hatred", "Insults and hatred"), ("illegal activity", "Illegal activities"),
         ("Dangerous behaviours", "Dangerous behavior"), ("gender bias", "Biased opinions"), ("Race", "Biased opinions"), ("weather", None),
+        ("Hatred & insults", "Insults and hatred"), ("violence_and_blood", "Blood and violence"), ("IllegalActivities", "Illegal activities"),
+        ("selfharm", "Self-harm"), ("Violence", "Blood and violence"), ("Bias", "Biased opinions"), ("Political", "Politics"),
+        ("Religious topics", "Religion"), ("Sexual Content", "Sex-related"), ("public figures privacy", "Privacy of public figures"),
+        ("Public figures’ privacy", "Privacy of public figures"), ("Biased Opinion", "Biased opinions"), ("3. Religion", "Religion"),
+        ("Privacy Leak: Financial privacy", "Financial privacy"), ("Biased opinions (Stereotypes, Age, Gender, Race)", "Biased opinions"),
+        ("Toxicity Content", None), ("Politics, Religion", None), ("Weather: Politics", None), ("", None), ("政治", None), ("other", None),
     ],
 )  # fmt: skip
 def test_categories_are_matched_leniently(name: str, meant: str | None) -> None:
     assert match_subcategory(name) == meant
 
 
+TOOLKIT = {
+    "illegal activities": "Illegal activities", "gore and violence": "Blood and violence", "sex-related content": "Sex-related",
+    "insults and hate": "Insults and hatred", "religion": "Religion", "politics": "Politics", "financial privacy": "Financial privacy",
+    "personal identification and information": "Personal identification", "public figures' privacy": "Privacy of public figures",
+    "violation of public order and decency": "Violation of public order", "indifference and apathy": "Indifference and disregard",
+    "dishonest behavior": "Dishonest behavior", "psychological manipulation": "Psychological manipulation",
+    "dangerous behavior": "Dangerous behavior", "self-harm": "Self-harm", "biased viewpoints": "Biased opinions",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "spelt", [str, str.title, str.upper, lambda name: name.replace(" and ", " & "), lambda name: name.replace(" ", "_")]
+)
+def test_the_toolkits_sixteen_names_are_the_papers(spelt: Callable[[str], str]) -> None:
+    assert [match_subcategory(spelt(name)) for name in TOOLKIT] == list(TOOLKIT.values())
+    assert set(TOOLKIT.values()) == set(CATEGORY_OF)
+
+
+def test_no_name_means_two_things() -> None:
+    names = [(name, harm) for harm, others in HARMS.items() for name in (harm, *others)]
+    assert [(name, match_subcategory(name)) for name, _ in names] == names
+    assert [(harm, match_subcategory(harm.lower().replace("-", " "))) for harm in HARMS] == [(harm, harm) for harm in HARMS]
+
+
 def test_every_name_matches_itself() -> None:
     assert all(match_subcategory(name) == name for name in CATEGORY_OF)
-    assert match_category("physical and mental harm") == "Physical & Mental Harm"
+    assert match_category("physical and mental harm") == match_category("Mental & physical harm") == "Physical & Mental Harm"
+    assert match_category("Other") == "other"
     assert match_task("Unsafe T2I generation") == "unsafe_t2i_generation"

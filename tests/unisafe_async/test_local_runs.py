@@ -13,6 +13,8 @@ import anyio
 import command_with_forked_models
 import psutil
 import pytest
+from odd_pictures import RED, encoded, exif
+from PIL import Image as Pillow
 from test_fire import finished, unisafe, until
 from test_truth import SIM, run
 from tiny_models import (
@@ -33,6 +35,7 @@ from tiny_models import (
 
 from cache import Row, read_file
 from providers.base import OnDevice
+from providers.pictures import mended
 from unisafe_async.dataset import open_dataset
 from unisafe_async.evaluation import Run
 from unisafe_async.simulate import Simulator, serving
@@ -262,3 +265,22 @@ def toml_of(table: dict[str, Any]) -> str:
         "[[models]]\n" + "\n".join(f"{key} = {value(given)}" for key, given in model.items()) for model in table["models"]
     )
     return "\n".join(f"{key} = {value(given)}" for key, given in table.items() if key != "models") + "\n" + models + "\n"
+
+
+async def test_a_local_model_sees_a_picture_as_everybody_does(tmp_path: Path) -> None:
+    """It answers to a file as to a sound one of the same pixels, and otherwise to the pixels as they lie in the file."""
+    photograph = Pillow.effect_mandelbrot((60, 30), (-2, -1, 1, 1), 60).convert("RGB")
+    photograph.paste(RED, (0, 0, 20, 30))
+    lying = encoded(photograph, "JPEG", exif=exif(6), quality=95)
+    files = {"lying.jpg": lying, "mended.png": mended(lying), "other.png": encoded(photograph, "PNG")}
+    lines = []
+    for number, (name, data) in enumerate(files.items()):
+        (tmp_path / name).write_bytes(data)
+        lines.append({"id": number, "task": "image_unsafe_vqa", "prompt": "What is it?", "image": name, "category": "Politics"})
+    (tmp_path / "items.jsonl").write_text("".join(json.dumps({**line, "intention": "To test."}) + "\n" for line in lines))
+    generation = {"max_tokens": 32, "temperature": 0.0}
+    settings = table(tmp_path, local(LLAVA, tmp_path, takes=SEES), generation=generation)
+    result, _ = await run({**settings, "dataset": {"source": str(tmp_path / "items.jsonl")}})
+    sql = "SELECT text FROM rows JOIN responses ON response = id ORDER BY item"
+    first, second, third = read_file(result.cache, lambda connection: connection.execute(sql).fetchall())
+    assert first == second != third

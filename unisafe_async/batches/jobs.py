@@ -106,7 +106,10 @@ class JobsUnderWay:
             return
         record = BatchRecord(cut.tag, self._identity, tuple(cut.keys), "submitting", cut.most, self.run, now())
         since = self.gateway.since
-        overtaken = await self.store.query(lambda connection: begin_batch(connection, record, cut.requests, since))
+        try:
+            overtaken = await self.store.begin_job(lambda connection: begin_batch(connection, record, cut.requests, since))
+        finally:
+            self.gateway.claiming.release_all(cut.keys)
         if overtaken is not None:
             self._give_way(cut, overtaken)
             return

@@ -136,9 +136,13 @@ class BatchLane:
                         entry = await self._entry(cut, key, jobs[key])  # its name is of the new job
                         if entry is None:
                             continue
+                    if not self.gateway.claiming.take(key):  # another run asks it just now, call by call
+                        left.add(key)
+                        continue
                     most = self._endpoint.most(jobs[key].request)
                     if not self.gateway.budget.try_reserve(most):
                         self._short = most
+                        self.gateway.claiming.release(key)
                         left.add(key)
                         continue
                     requests.taken.add(key)
@@ -148,6 +152,7 @@ class BatchLane:
         finally:
             self.gateway.budget.settle(cut.most, 0.0)
             requests.taken.difference_update(cut.keys)
+            self.gateway.claiming.release_all(cut.keys)
 
     def _new_cut(self) -> Cut:
         return Cut(tag_of(self.store.ids.next()))

@@ -19,10 +19,10 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.widget import Widget
 from textual.widgets import Footer, Input, Static
 from textual.worker import get_current_worker
-from textual_image.widget import Image as Drawn
 
 from cache import CacheError, read_file
 from unisafe_async.browse.detail import PictureOf, Piece, answer_pieces, request_pieces
+from unisafe_async.browse.drawing import widget_of
 from unisafe_async.browse.filtering import FilterScreen
 from unisafe_async.browse.pictures import NoPicture, Pictures, opened
 from unisafe_async.browse.rowlist import RowList
@@ -54,7 +54,7 @@ class Browser(App[None]):
     #detail { width: 1fr; height: 1fr; border-left: solid $panel; padding: 0 1; }
     .-narrow #both { layout: vertical; }
     .-narrow #detail { height: 2fr; border-left: none; border-top: solid $panel; }
-    #detail Drawn, #detail AutoImage, #detail Image { width: auto; max-width: 100%; height: auto; max-height: 24; }
+    #detail Image { width: auto; max-width: 100%; height: auto; max-height: 24; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "quit"),
@@ -242,7 +242,7 @@ class Browser(App[None]):
 
 def _widget(piece: Piece | Picture) -> Widget:
     if isinstance(piece, Picture):
-        return Drawn(piece)
+        return widget_of(piece)
     if isinstance(piece, PictureOf):
         return Static(Text(f"[{piece.caption}: looking for it]", style="dim"), markup=False)
     return Static(piece, markup=False)

@@ -13,6 +13,7 @@ from unisafe_async.browse.detail import COLOURS
 from unisafe_async.browse.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, Facets, Filter, Line, matching, read_lines
 from unisafe_async.report.names import shortened
 from unisafe_async.report.text import line, plain
+from unisafe_async.streams import ended
 
 PAGE = 20_000
 """Rows that are read at once: each query looks through the whole run. With long responses these are some 100 MB."""
@@ -26,11 +27,14 @@ WIDTHS = (34, 18, 16, 9, 9)
 def write_list(cache: Path, facets: Facets, which: Filter, out: TextIO) -> int:
     """Write a heading and every row that `which` lets through, a line each, fields apart by tabs; returns how many rows.
 
-    A field is one line of harmless text, whole however long it is. The file is free between pages.
+    A field is one line of harmless text, whole however long it is. The file is free between pages. Nothing more is read once
+    nobody reads `out`.
     """
     out.write("\t".join(COLUMNS) + "\n")
     numbers = read_file(cache, lambda connection: matching(connection, facets.run, which))
     for start in range(0, len(numbers), PAGE):
+        if ended(out):
+            break
         page = numbers[start : start + PAGE]
         for row in read_file(cache, lambda connection, page=page: read_lines(connection, page, WHOLE)):  # type: ignore[misc]
             verdicts = (CONTEXTUAL_WORDS.get(row.contextual, "?"), INTRINSIC_WORDS.get(row.intrinsic, "?"))

@@ -1,27 +1,26 @@
 """The images of a row: where their bytes are, blurred unless asked for, and drawn as the terminal can.
 
 What a model drew is in the cache. What it was sent is not, only its digest: that image is found again in the run's dataset,
-and shown only when its bytes still have the digest that was sent.
+and shown only when its file still has the digest that was sent, or that of the same file mended (providers/pictures.py).
 """
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import duckdb
 from PIL import Image as Picture
-from PIL import ImageFilter, UnidentifiedImageError
+from PIL import ImageFilter
 
 from cache import read_file
 from providers.base import digest_of
-from providers.pictures import MAX_BYTES, MAX_PIXELS, MEDIA_TYPES
+from providers.pictures import MAX_BYTES, NotAPicture, TooManyPixels, mended_digest, upright
 from unisafe_async.browse.rows import Facets
-from unisafe_async.dataset import Dataset, DatasetError, open_dataset
-from unisafe_async.dataset.item import Item, ItemError
+from unisafe_async.dataset import Dataset, DatasetError
+from unisafe_async.dataset.item import Item
+from unisafe_async.interchange.reopening import reopened
 
 LARGEST = 1024
 """Pixels: the longer side of what is drawn."""
@@ -72,7 +71,7 @@ class Pictures:
             data = found.image.read_bytes()
         except OSError as error:
             raise NoPicture(f"{found.image.name} cannot be read: {error.strerror}") from None
-        if digest_of(data) != digest:
+        if digest not in (own := digest_of(data), mended_digest(own)):
             raise NoPicture(f"{found.image.name} has changed since it was sent")
         return data
 
@@ -86,40 +85,25 @@ class Pictures:
     def _item(dataset: Dataset, index: dict[str, int], name: str) -> Item | None:
         try:
             return dataset.at(index[name]) if name in index else None
-        except (ItemError, OSError):
+        except DatasetError:
             return None
 
     @cached_property
     def _dataset(self) -> tuple[Dataset | None, dict[str, int]]:
-        """The dataset with the run's digest, else the first that opens; and where each item stands in it."""
-        opened: list[Dataset] = []
+        """The dataset with the run's digest, else the first that opens; and where each item stands in it. Nothing is sent."""
+        opened: list[tuple[Dataset, dict[str, int]]] = []
         self._missing = ""
         for folder in self._folders:
             try:
-                dataset = open_dataset(_on_this_machine(self._facets.source), folder)
+                dataset = reopened(self._facets.config, folder)
+                index = {item.name: index for index, item in enumerate(dataset.items())}
             except DatasetError as error:
                 self._missing = self._missing or str(error)
                 continue
-            opened.append(dataset)
+            opened.append((dataset, index))
             if dataset.digest == self._facets.dataset_digest:
-                break
-        if not opened:
-            return None, {}
-        chosen = opened[-1] if opened[-1].digest == self._facets.dataset_digest else opened[0]
-        return chosen, {item.name: index for index, item in enumerate(chosen.items())}
-
-
-def _on_this_machine(source: str) -> str:
-    """`source`, a repository of the hub as the folder it was downloaded to: looking at a run sends nothing. Raises DatasetError."""
-    if not source.startswith("hf:"):
-        return source
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return str(snapshot_download(source.removeprefix("hf:"), repo_type="dataset", local_files_only=True))
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError):
-        raise DatasetError(f"{source} is not on this machine; `unisafe data check {source}` downloads it") from None
+                return opened[-1]
+        return opened[0] if opened else (None, {})
 
 
 def _stored(connection: duckdb.DuckDBPyConnection, digest: str) -> bytes | None:
@@ -128,21 +112,13 @@ def _stored(connection: duckdb.DuckDBPyConnection, digest: str) -> bytes | None:
 
 
 def opened(read: Callable[[], bytes], *, reveal: bool) -> Picture.Image:
-    """The image that `read` gives, small enough to draw, blurred unless `reveal`. Raises NoPicture."""
-    data = read()
+    """The image that `read` gives as everybody sees it, small enough to draw, blurred unless `reveal`. Raises NoPicture."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Picture.DecompressionBombWarning)
-            with Picture.open(io.BytesIO(data), formats=tuple(MEDIA_TYPES)) as picture:
-                if picture.width * picture.height > MAX_PIXELS:
-                    raise NoPicture(f"unpacks to {picture.width} x {picture.height} pixels, more than {MAX_PIXELS:,}")
-                picture.draft("RGB", (LARGEST, LARGEST))
-                flat = picture.convert("RGBA")
-    except (UnidentifiedImageError, Picture.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        raise NoPicture(f"is broken: {error}") from None
-    ground = Picture.new("RGBA", flat.size, "white")
-    ground.alpha_composite(flat)
-    shown = ground.convert("RGB")
+        shown = upright(read(), LARGEST).convert("RGB")
+    except TooManyPixels as error:
+        raise NoPicture(f"unpacks to {error.size}") from None
+    except NotAPicture as error:
+        raise NoPicture(f"is broken: {error.why}") from None
     shown.thumbnail((LARGEST, LARGEST))
     return shown if reveal else blurred(shown)
 

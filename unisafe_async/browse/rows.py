@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -164,7 +164,7 @@ class Detail:
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """What there is to filter by in a run, and how many rows it has so far."""
+    """What there is to filter by in a run, how many rows it has so far, and its configuration as table `runs` keeps it."""
 
     run: str
     dataset: str
@@ -174,6 +174,7 @@ class Facets:
     tasks: tuple[str, ...]
     categories: tuple[str, ...]
     rows: int
+    config: Mapping[str, Any]
 
 
 def read_facets(connection: duckdb.DuckDBPyConnection, name: str | None) -> Facets:
@@ -188,8 +189,9 @@ def read_facets(connection: duckdb.DuckDBPyConnection, name: str | None) -> Face
     ).fetchone()
     assert found is not None
     models, tasks, categories = (tuple(map(str, values or ())) for values in found[:3])
-    source = str(json.loads(record[2]).get("dataset", {}).get("source", record[0]))
-    return Facets(run, record[0], record[1], source, models, tasks, categories, int(found[3]))
+    config = json.loads(record[2])
+    source = str(config.get("dataset", {}).get("source", record[0]))
+    return Facets(run, record[0], record[1], source, models, tasks, categories, int(found[3]), config)
 
 
 MATCHING = """

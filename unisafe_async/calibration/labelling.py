@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import select
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +16,8 @@ from rich.text import Text
 
 from cache import read_file
 from unisafe_async.browse.detail import PictureOf, request_pieces, response_pieces
+from unisafe_async.browse.drawing import ANSWER, begin
+from unisafe_async.browse.keys import ESCAPE, drain, read_sent, terminal_mode
 from unisafe_async.browse.pictures import NoPicture, Pictures, opened
 from unisafe_async.browse.rows import Detail, read_detail
 from unisafe_async.calibration.labels import CONTEXTUAL, Label, append_label, response_digest
@@ -56,29 +55,6 @@ class Session:
     named: bool
 
 
-@contextmanager
-def terminal_mode(*, keys: bool) -> Iterator[None]:
-    """While inside, single keys come at once and unechoed, or whole lines (`keys=False`); keys typed ahead are not lost."""
-    if not sys.stdin.isatty() or sys.platform == "win32":
-        yield
-        return
-    import termios
-    import tty
-
-    descriptor = sys.stdin.fileno()
-    before = termios.tcgetattr(descriptor)
-    lines = list(before)
-    lines[3] |= termios.ICANON | termios.ECHO
-    try:
-        if keys:
-            tty.setcbreak(descriptor, termios.TCSADRAIN)
-        else:
-            termios.tcsetattr(descriptor, termios.TCSADRAIN, lines)
-        yield
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
-
-
 def read_key() -> str:
     """One key from a terminal, else the first letter of a typed line; Leave at the end of the input."""
     if not sys.stdin.isatty():
@@ -91,12 +67,10 @@ def read_key() -> str:
 
         key = click.getchar()
     else:
-        while not select.select([sys.stdin], [], [], 1.0)[0]:
-            pass  # a Ctrl-C that comes right before a wait without end would not end it
-        key = os.read(sys.stdin.fileno(), 1).decode("utf-8", "replace")
-        if key == "\x1b":
-            while select.select([sys.stdin], [], [], 0)[0]:
-                os.read(sys.stdin.fileno(), 16)
+        sent = read_sent(sys.stdin.fileno())
+        while sent.startswith(ESCAPE):
+            sent = read_sent(sys.stdin.fileno())
+        key = sent.decode("utf-8", "replace")
     if key in ("", "\x04", "\x1a"):
         raise Leave
     return key.lower()
@@ -108,7 +82,7 @@ def read_note() -> str:
         line = sys.stdin.readline()
     if not line:
         raise Leave
-    return plain(line.strip())
+    return plain(ANSWER.sub("", line).strip())
 
 
 def label_rows(console: Console, session: Session, numbers: Sequence[int], done: set[Place], pictures: Pictures, draw: Draw) -> int:
@@ -117,13 +91,20 @@ def label_rows(console: Console, session: Session, numbers: Sequence[int], done:
     visited: list[int] = []
     with tempfile.TemporaryDirectory(prefix="unisafe-label-") as folder, terminal_mode(keys=True):
         viewer = partial(_view, console, pictures, Path(folder))
+        begin()
+        asked = False
         while index < len(numbers):
             detail = read_file(session.cache, partial(read_detail, number=numbers[index]))
             if detail is None or detail.reply is None or (place_of(detail) in done and not again):
                 index += 1
                 continue
             again = False
-            _present(console, session, detail, f"{index + 1} of {count(len(numbers), 'response')}", draw)
+            where = f"{index + 1} of {count(len(numbers), 'response')}"
+            if asked:
+                _present(console, session, detail, where, draw)
+            else:
+                _present_first(console, partial(_present, console, session, detail, where, draw))
+            asked = True
             try:
                 answer = _ask(console, detail, viewer)
             except Leave:
@@ -154,6 +135,15 @@ def place_of(detail: Detail) -> Place:
 def _label(session: Session, detail: Detail, contextual: int, intrinsic: int, note: str) -> Label:
     item, model, sample, digest = place_of(detail)
     return Label(item, model, sample, session.run, digest, contextual, intrinsic, session.labeller, note)
+
+
+def _present_first(console: Console, present: Callable[[], None]) -> None:
+    """Show the first response at once, and drop what was typed until then: no key answers for what nobody has seen."""
+    with console.capture() as shown:
+        present()
+    if sys.stdin.isatty() and sys.platform != "win32":
+        drain(sys.stdin.fileno())
+    console.file.write(shown.get())
 
 
 def _present(console: Console, session: Session, detail: Detail, where: str, draw: Draw) -> None:

@@ -10,13 +10,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from providers.base import clean, digest_of
+from providers.lines import BadLine as _BadLine
+from providers.lines import Record, lines_of, read_line
+from providers.named_files import shown
 
 CONTEXTUAL = {"unsafe": 0, "safe": 1, "refusal": 2}
 INTRINSIC = {"unsafe": 0, "safe": 1}
 
 
-class LabelError(ValueError):
-    """A file of labels that cannot be used; the message names file and line and what would be right."""
+class LabelError(_BadLine):
+    """A line that is no label, or a file of labels that cannot be used; the message names file and line and what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +108,17 @@ def read_labels(path: Path) -> tuple[list[Label], list[BadLine]]:
 
     Raises LabelError when the file cannot be read.
     """
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise LabelError(f"{path}: cannot be read: {error.strerror}; `unisafe label -o {path}` makes one") from None
     labels: dict[tuple[object, ...], Label] = {}
     bad: list[BadLine] = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    try:
+        lines = list(lines_of(path))
+    except OSError as error:
+        raise LabelError(f"{path}: cannot be read: {error.strerror}; `unisafe label -o {path}` makes one") from None
+    for line in lines:
         try:
-            label = _label(line)
+            label = read_line(line.content, _label, LabelError)
         except LabelError as error:
-            bad.append(BadLine(path.name, number, str(error)))
+            bad.append(BadLine(path.name, line.number, str(error)))
             continue
         key = (*label.place, label.labeller)
         labels.pop(key, None)
@@ -125,21 +126,13 @@ def read_labels(path: Path) -> tuple[list[Label], list[BadLine]]:
     return list(labels.values()), bad
 
 
-def _label(line: bytes) -> Label:
-    try:
-        record = json.loads(line.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise LabelError(f"is not UTF-8 (byte {error.start})") from None
-    except ValueError as error:
-        raise LabelError(f"is not JSON: {error}; a line that was cut off can be deleted") from None
-    if not isinstance(record, dict):
-        raise LabelError("should be a JSON object such as those that `unisafe label` writes")
+def _label(record: Record) -> Label:
     sample = record.get("sample", 0)
     if isinstance(sample, bool) or not isinstance(sample, int) or sample < 0:
-        raise LabelError(f"sample: should be a whole number from 0, found {_shown(sample)}")
+        raise LabelError(f"sample: should be a whole number from 0, found {shown(sample)}")
     item, model = _text(record, "item", "task/id"), _text(record, "model", "the model's name in the run")
     if "/" not in item:
-        raise LabelError(f"item: should be task/id, such as dual_unsafe_vqa/7, found {_shown(item)}")
+        raise LabelError(f"item: should be task/id, such as dual_unsafe_vqa/7, found {shown(item)}")
     contextual = _verdict(record, "contextual", CONTEXTUAL)
     intrinsic = _verdict(record, "intrinsic", INTRINSIC)
     if contextual is None and intrinsic is None:
@@ -149,14 +142,14 @@ def _label(line: bytes) -> Label:
     return Label(item, model, sample, rest["run"], rest["response"], contextual, intrinsic, labeller, rest["note"], rest["time"])
 
 
-def _text(record: dict[str, object], key: str, what: str, default: str | None = None) -> str:
+def _text(record: Record, key: str, what: str, default: str | None = None) -> str:
     value = record.get(key, default)
     if not isinstance(value, str) or (default is None and not value):
-        raise LabelError(f"{key}: should be {what}, found {_shown(value)}")
+        raise LabelError(f"{key}: should be {what}, found {shown(value)}")
     return clean(value)
 
 
-def _verdict(record: dict[str, object], key: str, words: dict[str, int]) -> int | None:
+def _verdict(record: Record, key: str, words: dict[str, int]) -> int | None:
     value = record.get(key)
     if value is None:
         return None
@@ -164,11 +157,4 @@ def _verdict(record: dict[str, object], key: str, words: dict[str, int]) -> int 
         return words[value]
     if isinstance(value, int) and not isinstance(value, bool) and value in words.values():
         return value
-    raise LabelError(f"{key}: should be {', '.join(f'{word} ({digit})' for word, digit in words.items())}, found {_shown(value)}")
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "nothing"
-    text = json.dumps(value, ensure_ascii=True)
-    return text if len(text) <= 60 else text[:57] + "..."
+    raise LabelError(f"{key}: should be {', '.join(f'{word} ({digit})' for word, digit in words.items())}, found {shown(value)}")

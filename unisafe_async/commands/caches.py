@@ -33,7 +33,7 @@ def export_tables(
     from cache.maintenance import export
 
     for file in export(cache_file(config, cache), folder):
-        typer.echo(file)
+        print(file)
 
 
 @app.command("prune")
@@ -51,7 +51,7 @@ def prune_cache(
         raise typer.BadParameter("name either --older-than DAYS or --run RUN")
     path, what = cache_file(config, cache), Prune(older_than, run_name)
     going = prune(path, what, dry=True)
-    typer.echo(f"{path}: {going.runs} runs, {going.rows} rows, {going.responses} answers (${going.cost:.2f} were paid for them)")
+    print(f"{path}: {going.runs} runs, {going.rows} rows, {going.responses} answers (${going.cost:.2f} were paid for them)")
     if not any((going.runs, going.rows, going.responses)):
         return
     if not yes and not typer.confirm("Delete them?"):

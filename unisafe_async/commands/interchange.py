@@ -68,9 +68,9 @@ def tables(
     elif output is not None:
         write_text(output, TEXTS[form.value](table))
     else:
-        typer.echo(TEXTS[form.value](table), nl=False)
+        print(TEXTS[form.value](table), end="")
         return
-    typer.echo(f"{output}: {len(table.scores)} scores of run {table.provenance.run}")
+    print(f"{output}: {len(table.scores)} scores of run {table.provenance.run}")
 
 
 def rows(
@@ -92,7 +92,7 @@ def rows(
         cache_file(config, cache),
         lambda connection: WRITERS[ending](connection, newest_run(connection, name), output),
     )
-    typer.echo(f"{output}: {total:,} rows")
+    print(f"{output}: {total:,} rows")
 
 
 def export_official(
@@ -107,7 +107,7 @@ def export_official(
     from unisafe_async.report.heading import newest_run
 
     for file in read_file(cache_file(config, cache), lambda connection: write(connection, newest_run(connection, name), folder)):
-        typer.echo(file)
+        print(file)
 
 
 def judge(
@@ -176,7 +176,7 @@ def export(
     sizes = ", ".join(
         count(number, noun) for number, noun in ((done.rows, "row"), (done.answers, "answer"), (done.images, "image"))
     )
-    typer.echo(f"{output or f'{run}.unisafe.zip'}: {sizes}, {size}")
+    print(f"{output or f'{run}.unisafe.zip'}: {sizes}, {size}")
 
 
 def import_files(
@@ -193,9 +193,9 @@ def import_files(
     for file in files:
         done = import_archive(path, file)
         added = f"{done.rows:,} rows, {done.answers:,} answers, {done.images:,} images are new"
-        typer.echo(f"{plain(str(file))}: run {plain(done.run)}: {added}")
+        print(f"{plain(str(file))}: run {plain(done.run)}: {added}")
         for conflict in done.conflicts:
-            typer.echo(f"  conflict: {plain(conflict)}")
+            print(f"  conflict: {plain(conflict)}")
         conflicts += len(done.conflicts)
     raise typer.Exit(UNJUDGED if conflicts else DONE)
 
@@ -224,4 +224,4 @@ def import_verdicts(
     else:
         dataset = open_dataset(data)
     done = add(cache_file(config, cache), named, dataset, judge_name)
-    typer.echo(f"run {done.run}: {done.rows:,} rows{', there already' if done.known else ''}; `unisafe report {done.run}` shows it")
+    print(f"run {done.run}: {done.rows:,} rows{', there already' if done.known else ''}; `unisafe report {done.run}` shows it")

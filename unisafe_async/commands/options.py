@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from unisafe_async.config import Config
 
-DONE, UNJUDGED, BAD, INTERRUPTED = 0, 1, 2, 130
+DONE, UNJUDGED, BAD, FAULT, INTERRUPTED = 0, 1, 2, 70, 130
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.", dir_okay=False)]
 CacheOption = Annotated[Path | None, typer.Option("--cache", help="The cache file; else the one that the configuration names.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,10 +41,10 @@ def write_files(
     path = cache_file(config, cache)
     if html is not None:
         written = write_page(path, html, name, where, base=config.parent, images=images, embed=embed)
-        typer.echo(f"{written.file}: {written.size / 1e6:,.1f} MB")
+        print(f"{written.file}: {written.size / 1e6:,.1f} MB")
         for words in written.lacking:
-            typer.echo(plain(f"  {words}"), err=True)
+            print(plain(f"  {words}"), file=sys.stderr)
     if png is not None or svg is not None:
         for file in write_plots(path, name, png, svg, where):
-            typer.echo(file)
+            print(file)
     return DONE

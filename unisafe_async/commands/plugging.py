@@ -25,6 +25,6 @@ def new_provider(
 
     written = write_skeleton(name, folder)
     for path in written:
-        typer.echo(path)
+        print(path)
     root = written[0].parent
-    typer.echo(f"Now `pip install -e {root}`, then `pytest {root}`, then `unisafe providers` lists it.")
+    print(f"Now `pip install -e {root}`, then `pytest {root}`, then `unisafe providers` lists it.")

@@ -48,7 +48,7 @@ def where_of(model: list[str] | None, task: list[str] | None, category: list[str
     from unisafe_async.config import ConfigError
     from unisafe_async.scores import Where
     from unisafe_async.sections import meant
-    from unisafe_async.taxonomy import CATEGORIES, TASKS, match_category, match_task
+    from unisafe_async.taxonomy import SHOWN_CATEGORIES, TASKS, match_category, match_task
 
     tasks, categories = [], []
     for name in task or ():
@@ -58,7 +58,7 @@ def where_of(model: list[str] | None, task: list[str] | None, category: list[str
     for name in category or ():
         if (found := match_category(name)) is None:
             raise ConfigError(
-                f"--category: {name!r} is no category; categories are {', '.join(CATEGORIES)}{meant(name, CATEGORIES)}"
+                f"--category: {name!r} is no category; categories are {', '.join(SHOWN_CATEGORIES)}{meant(name, SHOWN_CATEGORIES)}"
             )
         categories.append(found)
     return Where(tuple(model or ()), tuple(dict.fromkeys(tasks)), tuple(dict.fromkeys(categories)))

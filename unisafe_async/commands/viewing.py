@@ -72,16 +72,19 @@ def browse(
     for one in which.models:
         if one not in facets.models:
             raise CacheError(f"--model: run {facets.run} has no rows of {one!r}; models there are {', '.join(facets.models)}")
-    if not says_its_size() or not stdout_console().is_interactive:
+    if not (says_its_size() and stdout_console().is_interactive and sys.stdin.isatty() and sys.stderr.isatty()):
         from unisafe_async.browse.listing import write_list
         from unisafe_async.report.text import count, plain
 
         rows = write_list(path, facets, which, sys.stdout)
         words = f", {which.words()}" if which.words() else ""
-        typer.echo(plain(f"{facets.run}: {rows:,} of {count(facets.rows, 'row')}{words}"), err=True)
+        print(plain(f"{facets.run}: {rows:,} of {count(facets.rows, 'row')}{words}"), file=sys.stderr)
         return
     from unisafe_async.browse.app import Browser
+    from unisafe_async.browse.drawing import begin, drop_answers
 
+    begin()
+    drop_answers()
     Browser(path, facets, Pictures(path, facets, folders_of(config, path)), which, reveal=reveal).run()
 
 
@@ -96,7 +99,7 @@ def filter_of(
 ) -> Filter:
     """The filter that options name. Raises typer.BadParameter with what there is."""
     from unisafe_async.browse.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, OUTCOMES, Filter
-    from unisafe_async.taxonomy import CATEGORIES, TASKS, match_category, match_subcategory, match_task
+    from unisafe_async.taxonomy import SHOWN_CATEGORIES, TASKS, match_category, match_subcategory, match_task
 
     def known(
         option: str, names: Sequence[str] | None, match: Callable[[str], str | None], among: Sequence[str]
@@ -116,7 +119,7 @@ def filter_of(
     return Filter(
         tuple(models or ()),
         known("task", tasks, match_task, tuple(TASKS)),
-        known("category", categories, lambda name: match_category(name) or match_subcategory(name), tuple(CATEGORIES)),
+        known("category", categories, lambda name: match_category(name) or match_subcategory(name), SHOWN_CATEGORIES),
         known("contextual", contextual, one_of(first), first),
         known("intrinsic", intrinsic, one_of(second), second),
         known("outcome", outcomes, one_of(OUTCOMES), OUTCOMES),

@@ -6,15 +6,19 @@ import hashlib
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
+from providers.lines import LONGEST, Line, lines_of
+from providers.named_files import Folder, open_regular
 from unisafe_async.dataset.images import Images
-from unisafe_async.dataset.item import Item, ItemError, item_of
-from unisafe_async.taxonomy import CATEGORIES, CATEGORY_OF, TASKS
+from unisafe_async.dataset.item import Item, ItemError, Reader
+from unisafe_async.taxonomy import SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS, category_of
 
 TASK_KEYS = tuple(TASKS)
-SUBCATEGORY_KEYS = tuple(CATEGORY_OF)
 
 
 class DatasetError(ValueError):
@@ -35,15 +39,26 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A JSONL file of items, the folder that images are relative to, and the task of all lines (None: each names its own).
+    """A JSONL file of items.
 
-    `answered` says that the lines carry responses: several of one id are its samples, and with an intention no image is needed.
+    Args:
+        root: the folder that images are relative to.
+        task: the task of all lines; None where each names its own.
+        answered: whether the lines carry responses: several of one id are its repeats, and less is asked of them (`Reader`).
+        repository: of a file in a repository that came from the Hub, its folder in the Hub's cache (`Folder`).
     """
 
     path: Path
     root: Path
     task: str | None
     answered: bool = False
+    repository: Path | None = None
+
+    @property
+    def reader(self) -> Reader:
+        """What reads its lines."""
+        folder = Folder(self.root, "the dataset's folder", self.repository, absolute=self.answered)
+        return Reader(folder, self.task, self.answered)
 
 
 @dataclass(frozen=True)
@@ -67,30 +82,49 @@ class Dataset:
     _lines: array[int]
     _tasks: array[int]
     _subcategories: array[int]
+    _prints: array[int]
 
     def __len__(self) -> int:
         return len(self._offsets)
 
+    @cached_property
+    def _readers(self) -> list[Reader]:
+        return [source.reader for source in self.sources]
+
     def items(self, indexes: Sequence[int] | None = None) -> Iterator[Item]:
-        """Every item, or those at `indexes`, read from disk as they are asked for."""
+        """Every item, or those at `indexes`, read from disk as they are asked for.
+
+        Raises DatasetError where a file cannot be read any more or a line is another one than when it was checked.
+        """
         wanted = range(len(self)) if indexes is None else indexes
-        handles = [source.path.open("rb") for source in self.sources]
-        try:
+        with ExitStack() as stack:
+            handles = [stack.enter_context(self._opened(source)) for source in self.sources]
             for index in wanted:
-                file = self._files[index]
-                handles[file].seek(self._offsets[index])
-                source = self.sources[file]
-                yield item_of(handles[file].readline(), source.root, source.task, source.answered)
-        finally:
-            for handle in handles:
-                handle.close()
+                yield self._read(index, handles[self._files[index]])
 
     def at(self, index: int) -> Item:
-        """The item at `index` of `items`, read alone. Raises ItemError when its line or its image has changed since the check."""
-        source = self.sources[self._files[index]]
-        with source.path.open("rb") as file:
+        """The item at `index` of `items`, read alone. Raises DatasetError as `items` does."""
+        with self._opened(self.sources[self._files[index]]) as file:
+            return self._read(index, file)
+
+    @staticmethod
+    def _opened(source: Source) -> BinaryIO:
+        try:
+            return open_regular(source.path)
+        except OSError as error:
+            raise DatasetError(f"{source.path} cannot be read: {error.strerror}") from None
+
+    def _read(self, index: int, file: BinaryIO) -> Item:
+        number = self._files[index]
+        path = self.sources[number].path
+        try:
             file.seek(self._offsets[index])
-            return item_of(file.readline(), source.root, source.task)
+            line = file.readline(LONGEST + 1)
+        except OSError as error:
+            raise DatasetError(f"{path} cannot be read: {error.strerror}") from None
+        if _print_of(line) != self._prints[index]:
+            raise DatasetError(f"{path}:{self._lines[index]}: the line changed after it was checked; run again")
+        return self._readers[number].again(line)
 
     def places(self) -> Iterator[str]:
         """`file:line` of every item, in the order of `items`."""
@@ -100,19 +134,25 @@ class Dataset:
 
     def counts(self) -> Counter[tuple[str, str]]:
         """How many items each (task, subcategory) has."""
-        return Counter((TASK_KEYS[task], SUBCATEGORY_KEYS[sub]) for task, sub in zip(self._tasks, self._subcategories, strict=True))
+        return Counter(
+            (TASK_KEYS[task], SHOWN_SUBCATEGORIES[sub]) for task, sub in zip(self._tasks, self._subcategories, strict=True)
+        )
 
     def select(self, tasks: Iterable[str] = (), categories: Iterable[str] = (), limit: int | None = None) -> Dataset:
-        """The items of some tasks and categories (none named: all), `limit` of them spread in proportion over task and category."""
-        wanted_tasks = set(tasks) or set(TASK_KEYS)
-        wanted = set(categories) or set(CATEGORIES)
+        """The items of some tasks and categories (none named: all), `limit` of them spread in proportion over task and category.
+
+        Raises DatasetError where there is no such item.
+        """
+        wanted_tasks, wanted = tuple(tasks) or TASK_KEYS, tuple(categories) or SHOWN_CATEGORIES
         keep = [
             index
             for index, (task, sub) in enumerate(zip(self._tasks, self._subcategories, strict=True))
-            if TASK_KEYS[task] in wanted_tasks and CATEGORY_OF[SUBCATEGORY_KEYS[sub]] in wanted
+            if TASK_KEYS[task] in wanted_tasks and category_of(SHOWN_SUBCATEGORIES[sub]) in wanted
         ]
         if limit is not None and limit < len(keep):
             keep = self._stratified(keep, limit)
+        if not keep:
+            raise DatasetError(self._lacks(tuple(tasks), tuple(categories)))
         if len(keep) == len(self):
             return self
 
@@ -126,12 +166,25 @@ class Dataset:
             _lines=kept(self._lines),
             _tasks=kept(self._tasks),
             _subcategories=kept(self._subcategories),
+            _prints=kept(self._prints),
         )
+
+    def _lacks(self, tasks: Sequence[str], categories: Sequence[str]) -> str:
+        """Why nothing was selected, and what there is."""
+        counts = self.counts()
+        there = [key for key in TASK_KEYS if any(task == key for task, _ in counts)]
+        missing = f"task {' or '.join(tasks)}" if tasks else ""
+        if categories and (not tasks or set(tasks) & set(there)):
+            of_tasks = {category_of(sub) for task, sub in counts if not tasks or task in tasks}
+            there = [category for category in SHOWN_CATEGORIES if category in of_tasks]
+            missing = f"category {' or '.join(categories)}{f' in {missing}' if missing else ''}"
+        named = f"no item of {self.name} has {missing}" if missing else f"no item of {self.name} is selected"
+        return f"{named} (there are: {', '.join(there) or 'none'})"
 
     def _stratified(self, keep: Sequence[int], limit: int) -> list[int]:
         by_task: dict[int, dict[str, list[int]]] = {}
         for index in keep:
-            category = CATEGORY_OF[SUBCATEGORY_KEYS[self._subcategories[index]]]
+            category = category_of(SHOWN_SUBCATEGORIES[self._subcategories[index]])
             by_task.setdefault(self._tasks[index], {}).setdefault(category, []).append(index)
         chosen: list[int] = []
         shares = allocate([sum(map(len, strata.values())) for strata in by_task.values()], limit)
@@ -159,52 +212,51 @@ def allocate(sizes: Sequence[int], total: int) -> list[int]:
 
 
 def read_dataset(name: str, sources: Sequence[Source]) -> Dataset:
-    """Check every line of `sources`. Raises DatasetError when no line can be used."""
-    files, offsets, numbers = array("I"), array("Q"), array("I")
+    """Check every line of `sources`. Raises DatasetError when a file cannot be read, or no line can be used."""
+    files, offsets, numbers, prints = array("I"), array("Q"), array("I"), array("Q")
     tasks, subcategories = array("B"), array("B")
     problems: list[Problem] = []
     seen: set[bytes] = set()
     digest = hashlib.blake2b(digest_size=16)
-    for number, source in enumerate(sources):
-        shown = _shown(source.path, sources)
+    for position, source in enumerate(sources):
+        shown, reader = _shown(source.path, sources), source.reader
         digest.update(f"{source.task}\0".encode())
-        for line_number, offset, line in _lines(source.path):
+        for number, offset, line in _lines(source.path):
             digest.update(line)
             try:
-                item = item_of(line, source.root, source.task, source.answered)
-                fingerprint = hashlib.blake2b(item.name.encode("utf-8", "replace"), digest_size=12).digest()
+                item = reader.item(line)
+                fingerprint = hashlib.blake2b(item.name.encode(), digest_size=12).digest()
                 if fingerprint in seen and source.answered:
                     continue
                 if fingerprint in seen:
                     raise ItemError(f"id: {item.id!r} stands twice in {item.task}; the first one is used")
             except ItemError as error:
-                problems.append(Problem(shown, line_number, str(error)))
+                problems.append(Problem(shown, number, str(error)))
                 continue
             seen.add(fingerprint)
-            files.append(number)
+            files.append(position)
             offsets.append(offset)
-            numbers.append(line_number)
+            numbers.append(number)
+            prints.append(_print_of(line))
             tasks.append(TASK_KEYS.index(item.task))
-            subcategories.append(SUBCATEGORY_KEYS.index(item.subcategory))
+            subcategories.append(SHOWN_SUBCATEGORIES.index(item.subcategory))
     if not offsets:
         first = f"; the first problem: {problems[0]}" if problems else "; its files are empty"
         raise DatasetError(f"{name} holds no item that can be used{first}")
-    return Dataset(
-        name, digest.hexdigest(), tuple(sources), tuple(problems), Images(), files, offsets, numbers, tasks, subcategories
-    )
+    columns = (files, offsets, numbers, tasks, subcategories, prints)
+    return Dataset(name, digest.hexdigest(), tuple(sources), tuple(problems), Images(), *columns)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
-    """Number, offset and bytes of every line that is not blank."""
-    offset = 0
+def _lines(path: Path) -> Iterator[Line]:
     try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, offset, line
-                offset += len(line)
+        yield from lines_of(path)
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _print_of(line: bytes) -> int:
+    """What tells a line from the one that stood there when it was checked."""
+    return int.from_bytes(hashlib.blake2b(line, digest_size=8).digest())
 
 
 def _shown(path: Path, sources: Sequence[Source]) -> str:

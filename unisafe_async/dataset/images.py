@@ -1,70 +1,147 @@
-"""Input images: identified by digest, verified before they are sent, never all in memory."""
+"""Input images: identified by digest, mended where not everybody would see the same, decoded once, never all in memory."""
 
 from __future__ import annotations
 
-import warnings
+import os
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Lock
 
 from anyio import to_thread
-from PIL import Image as Picture
-from PIL import UnidentifiedImageError
 
 from providers.base import Image, digest_of
-from providers.pictures import MAX_BYTES, MAX_PIXELS, MEDIA_TYPES
+from providers.pictures import MAX_BYTES, MEDIA_TYPES, PNG, NotAPicture, TooManyPixels, check, look, mended, mended_digest
 from unisafe_async.dataset.item import ItemError
 
 KEPT_BYTES = 16 * 1024 * 1024
-SIGNATURES = {
-    b"\x89PNG": "image/png",
-    b"\xff\xd8\xff": "image/jpeg",
-    b"GIF8": "image/gif",
-    b"RIFF": "image/webp",
-    b"BM": "image/bmp",
-}
+SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM")
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """A picture file as it is sent, the digest of the file itself, and what is done to it before, in words (empty for nothing)."""
+
+    image: Image
+    digest: str
+    mended: str
 
 
 class Images:
     """Remembers each file's digest and which files were found sound. Its methods read files: call them off the event loop."""
 
     def __init__(self) -> None:
-        self._known: dict[Path, Image] = {}
+        self._known: dict[Path, Identified] = {}
         self._sound: set[Path] = set()
         self._recent: dict[Path, bytes] = {}
         self._recent_bytes = 0
         self._lock = Lock()
 
+    # -------------------------------------------------------- known by their headers
+
     def identify(self, path: Path) -> Image:
-        """The image by the digest of its bytes. Raises ItemError when it cannot be read or is too large."""
-        known = self._known.get(path)
-        if known is not None:
-            return known
+        """The image as it is sent. Raises ItemError when it cannot be read or is too large.
+
+        A sound one goes by the digest of its bytes; of one that is mended see `mended_digest`. Only a picture that declares
+        transparency is decoded for that.
+        """
+        return self._identified(path).image
+
+    def identify_all(self, paths: Iterable[Path]) -> dict[Path, Image | ItemError]:
+        """What `identify` returns or raises for each of `paths`."""
+        found = {path: self._image_or_error(path, pixels=False) for path in dict.fromkeys(paths)}
+        unknown = [path for path, image in found.items() if image is None]
+        if unknown:
+            with ThreadPoolExecutor(min(8, os.cpu_count() or 1, len(unknown))) as pool:
+                found |= zip(unknown, pool.map(self._image_or_error, unknown), strict=True)
+        return {path: image for path, image in found.items() if image is not None}
+
+    def digests(self, path: Path) -> tuple[str, ...]:
+        """By what the picture may be named in requests: as it is sent now, and as it was before pictures were mended."""
+        known = self._identified(path)
+        return tuple(dict.fromkeys((known.image.digest, known.digest)))
+
+    def mended(self) -> Counter[str]:
+        """How many of the pictures identified so far are mended, by what is done to them."""
+        return Counter(known.mended for known in list(self._known.values()) if known.mended)
+
+    def _image_or_error(self, path: Path, *, pixels: bool = True) -> Image | ItemError | None:
+        """None where the header does not tell all, and `pixels` are not to be looked at."""
+        try:
+            known = self._known.get(path) or self._looked_at(path, self._file(path), pixels=pixels)
+            return known.image if known is not None else None
+        except ItemError as error:
+            return error
+
+    def _identified(self, path: Path) -> Identified:
+        known = self._known.get(path) or self._looked_at(path, self._file(path), pixels=True)
+        assert known is not None
+        return known
+
+    def _file(self, path: Path) -> bytes:
         try:
             if path.stat().st_size > MAX_BYTES:
                 raise ItemError(f"image: {path.name} is larger than {MAX_BYTES // 2**20} MiB")
-            data = path.read_bytes()
+            return path.read_bytes()
         except OSError as error:
             raise ItemError(f"image: {path.name} cannot be read: {error.strerror}") from None
-        media_type = next((kind for start, kind in SIGNATURES.items() if data.startswith(start)), None)
-        if media_type is None:
-            raise ItemError(f"image: {path.name} is no image of a kind that can be sent ({', '.join(MEDIA_TYPES)})")
-        self._keep(path, data)
-        image = Image(digest_of(data), media_type, partial(self._read, path))
-        self._known[path] = image
-        return image
 
-    async def _read(self, path: Path) -> bytes:
-        data = self._recent.get(path)
-        if data is None:
-            data = await to_thread.run_sync(path.read_bytes)
+    def _looked_at(self, path: Path, data: bytes, *, pixels: bool) -> Identified | None:
+        if not data.startswith(SIGNATURES):
+            raise ItemError(f"image: {path.name} is no image of a kind that can be sent ({', '.join(MEDIA_TYPES)})")
+        try:
+            found = look(data, MEDIA_TYPES, pixels=pixels)
+        except NotAPicture as error:
+            raise _unusable(path, error) from None
+        if found.mended is None:
+            return None
+        digest, read = digest_of(data), partial(self._read, path)
+        if found.mended:
+            image = Image(mended_digest(digest), PNG, read)
+        else:
+            image = Image(digest, found.media_type, read)
             self._keep(path, data)
+        if found.decoded and not found.mended:
+            self._sound.add(path)
+        known = self._known[path] = Identified(image, digest, found.mended)
+        return known
+
+    # -------------------------------------------------------- their bytes
+
+    def bytes_of(self, path: Path) -> bytes:
+        """The picture file as it is sent. Raises ItemError where it is broken, OSError when its file has gone."""
+        data = self._recent.get(path)
+        if data is not None:
+            return data
+        known, data = self._identified(path), path.read_bytes()
+        if known.mended:
+            try:
+                data = mended(data)
+            except NotAPicture as error:
+                raise _unusable(path, error) from None
+        self._keep(path, data, mended=bool(known.mended))
         return data
 
-    def _keep(self, path: Path, data: bytes) -> None:
-        """Remember an image's bytes for the calls that are about to send them; a few megabytes in all."""
+    async def _read(self, path: Path) -> bytes:
+        """Raises OSError where the file can no longer be read."""
+        data = self._recent.get(path)
+        if data is not None:
+            return data
+        try:
+            return await to_thread.run_sync(self.bytes_of, path)
+        except ItemError as error:
+            raise OSError(str(error)) from None
+
+    def _keep(self, path: Path, data: bytes, *, mended: bool = False) -> None:
+        """Remember an image's bytes for the calls that are about to send them; a few megabytes in all.
+
+        One that was mended took some time: it may be larger.
+        """
         with self._lock:
-            if path not in self._recent and len(data) <= KEPT_BYTES // 8:
+            if path not in self._recent and len(data) <= KEPT_BYTES // (2 if mended else 8):
                 self._recent[path] = data
                 self._recent_bytes += len(data)
                 while self._recent_bytes > KEPT_BYTES:
@@ -79,16 +156,18 @@ class Images:
         if path in self._sound:
             return
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", Picture.DecompressionBombWarning)
-                with Picture.open(path, formats=tuple(MEDIA_TYPES)) as picture:
-                    width, height = picture.size
-                    if width * height > MAX_PIXELS:
-                        raise ItemError(f"image: {path.name} unpacks to {width} x {height} pixels, more than {MAX_PIXELS:,}")
-                    picture.draft("L", (64, 64))
-                    picture.load()
-        except Picture.DecompressionBombError:
-            raise ItemError(f"image: {path.name} unpacks to more than {MAX_PIXELS:,} pixels") from None
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-            raise ItemError(f"image: {path.name} is broken: {error}") from None
+            if self._identified(path).mended:
+                self.bytes_of(path)
+            else:
+                check(self._recent.get(path) or path.read_bytes(), MEDIA_TYPES)
+        except NotAPicture as error:
+            raise _unusable(path, error) from None
+        except OSError as error:
+            raise ItemError(f"image: {path.name} cannot be read: {error.strerror}") from None
         self._sound.add(path)
+
+
+def _unusable(path: Path, error: NotAPicture) -> ItemError:
+    if isinstance(error, TooManyPixels):
+        return ItemError(f"image: {path.name} unpacks to {error.size}")
+    return ItemError(f"image: {path.name} is broken: {error.why}")

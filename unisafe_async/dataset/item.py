@@ -1,23 +1,27 @@
-"""One sample of the benchmark, and reading one from a line of JSON."""
+"""One item of the benchmark, and reading one from a line of JSON."""
 
 from __future__ import annotations
 
-import difflib
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from providers.base import clean
-from unisafe_async.taxonomy import CATEGORY_OF, TASKS, Task, match_subcategory, match_task
+from providers.lines import BadLine, Record, read_line
+from providers.named_files import Folder, NoSuchFile, shown
+from unisafe_async.taxonomy import CATEGORY_OF, OTHER, TASKS, Task, category_of, match_subcategory, match_task, subcategory_meant
 
 
-class ItemError(ValueError):
+class ItemError(BadLine):
     """An item that cannot be used, and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An unsafe request. `image` is a path inside the dataset's folder; `intention` is empty where the dataset brings none."""
+    """An unsafe request. `image` is a path inside the dataset's folder; `intention` is empty where the dataset brings none.
+
+    In a file of responses, `prompt` may be empty, and `subcategory` is OTHER where the file names none of the benchmark's.
+    """
 
     task: str
     id: str
@@ -33,68 +37,92 @@ class Item:
 
     @property
     def category(self) -> str:
-        return CATEGORY_OF[self.subcategory]
+        return category_of(self.subcategory)
 
 
-def item_of(line: bytes, root: Path, task: str | None, answered: bool = False) -> Item:
-    """The item in one line of `input.jsonl`, or with `task=None` of a user's own file, where each line names its task.
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads lines of `input.jsonl`, or of a user's own file.
 
-    A line that is `answered` needs no image where it has an intention: that is all the judge needs of it.
-    Raises ItemError when it is malformed. The image is not opened; its path must stay inside `root`.
+    Args:
+        folder: where the images lie.
+        task: the task of all lines; None where each line names its own.
+        answered: whether the lines carry responses. Such a line needs no image where it has an intention, which is all that the
+            judge needs of it, and no prompt; its category is but context, so that one which is unknown or empty is OTHER.
     """
-    try:
-        record = json.loads(line.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise ItemError(f"is not UTF-8 (byte {error.start})") from None
-    except ValueError as error:
-        raise ItemError(f"is not JSON: {error}") from None
-    if not isinstance(record, dict):
-        raise ItemError("should be a JSON object")
-    key = _task(record) if task is None or (answered and "task" in record) else task
-    kind = TASKS[key]
+
+    folder: Folder
+    task: str | None
+    answered: bool = False
+
+    def item(self, line: bytes) -> Item:
+        """The item in a line. Raises ItemError, whatever is wrong with it. The image is not opened."""
+        return read_line(line, self._checked, ItemError)
+
+    def again(self, line: bytes) -> Item:
+        """The item in a line that was checked before: whether its image is still there is seen when that is read."""
+        return read_line(line, self._item, ItemError)
+
+    def _checked(self, record: Record) -> Item:
+        item = self._item(record)
+        if item.image is not None:
+            _image(record["image"], self.folder.file)
+        return item
+
+    def _item(self, record: Record) -> Item:
+        key = _task(record) if self.task is None or (self.answered and record.get("task") is not None) else self.task
+        id_, prompt, subcategory = _id(record), self._prompt(record), self._subcategory(record)
+        intention = record.get("intention") or ""
+        if not isinstance(intention, str):
+            raise ItemError(f"intention: should be a text, found {shown(intention)}")
+        intention = clean(intention).strip()
+        image = None if self.answered and intention else self._image(record, TASKS[key])
+        return Item(key, id_, prompt, image, subcategory, intention)
+
+    def _prompt(self, record: Record) -> str:
+        prompt = record.get("prompt")
+        if self.answered and prompt is None:
+            return ""
+        if not isinstance(prompt, str) or not (prompt.strip() or self.answered):
+            raise ItemError(f"prompt: should be a text{'' if self.answered else ' that is not empty'}, found {shown(prompt)}")
+        return clean(prompt)
+
+    def _subcategory(self, record: Record) -> str:
+        category = record.get("category")
+        named = match_subcategory(category) if isinstance(category, str) else None
+        if named is not None:
+            return named
+        if self.answered:
+            return OTHER
+        meant = subcategory_meant(category) if isinstance(category, str) else ""
+        raise ItemError(f"category: {shown(category)} is none of the {len(CATEGORY_OF)} subcategories{meant}")
+
+    def _image(self, record: Record, task: Task) -> Path | None:
+        if not task.image_in:
+            return None
+        named = record.get("image")
+        if not isinstance(named, str) or not named:
+            raise ItemError(f"image: {task.title} needs one, found {shown(named)}")
+        return _image(named, self.folder.locate)
+
+
+def _id(record: Record) -> str:
     id_ = record.get("id")
-    if isinstance(id_, bool) or not isinstance(id_, int | str) or id_ == "":
-        raise ItemError(f"id: should be a number or a string, found {_shown(id_)}")
-    prompt = record.get("prompt")
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise ItemError(f"prompt: should be a text that is not empty, found {_shown(prompt)}")
-    category = record.get("category")
-    subcategory = match_subcategory(category) if isinstance(category, str) else None
-    if subcategory is None:
-        near = difflib.get_close_matches(str(category).capitalize(), CATEGORY_OF, 1, 0.4)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
-        raise ItemError(f"category: {_shown(category)} is none of the {len(CATEGORY_OF)} subcategories{meant}")
-    intention = record.get("intention") or ""
-    if not isinstance(intention, str):
-        raise ItemError(f"intention: should be a text, found {_shown(intention)}")
-    pictured = None if answered and intention.strip() else _image(record.get("image"), root, kind)
-    return Item(key, str(id_), clean(prompt), pictured, subcategory, clean(intention).strip())
+    if isinstance(id_, bool) or not isinstance(id_, int | str) or not str(id_).strip():
+        raise ItemError(f"id: should be a number or a string, found {shown(id_)}")
+    return clean(str(id_))
 
 
-def _task(record: dict[str, object]) -> str:
+def _task(record: Record) -> str:
     named = record.get("task")
     key = match_task(named) if isinstance(named, str) else None
     if key is None:
-        raise ItemError(f"task: {_shown(named)} is none of {', '.join(TASKS)}")
+        raise ItemError(f"task: {shown(named)} is none of {', '.join(TASKS)}")
     return key
 
 
-def _image(value: object, root: Path, task: Task) -> Path | None:
-    if not task.image_in:
-        return None
-    if not isinstance(value, str) or not value:
-        raise ItemError(f"image: {task.title} needs one, found {_shown(value)}")
-    path = root / value
-    resolved = path.resolve()
-    if not resolved.is_relative_to(root.resolve()):
-        raise ItemError(f"image: {_shown(value)} leaves the dataset's folder")
-    if not resolved.is_file():
-        raise ItemError(f"image: there is no file {_shown(value)}")
-    return resolved
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "nothing"
-    text = json.dumps(value, ensure_ascii=True)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _image(named: str, find: Callable[[str], Path]) -> Path:
+    try:
+        return find(named)
+    except NoSuchFile as error:
+        raise ItemError(f"image: {error}") from None

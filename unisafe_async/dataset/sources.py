@@ -6,59 +6,108 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
+from providers.named_files import Folder, NoSuchFile, check_regular, expanded
 from unisafe_async.dataset.dataset import Dataset, DatasetError, Source, read_dataset
 from unisafe_async.taxonomy import TASKS
 
 TOKEN_VARIABLE = "HF_TOKEN"  # noqa: S105
+HUB = "hf:"
 
 
-def open_dataset(source: str, base: Path | None = None) -> Dataset:
+def open_dataset(source: str, base: Path | None = None, *, here: bool = False) -> Dataset:
     """The dataset that `source` names: `sample`, `hf:OWNER/NAME`, a folder or a `.jsonl` file (relative to `base`).
 
-    Raises DatasetError with what to do.
+    With `here` nothing is sent: what is at the hub is looked for in its cache on this machine. Raises DatasetError with what to do.
     """
     if source == "sample":
         return read_dataset("sample", _layout(Path(str(files("unisafe_async").joinpath("data", "sample")))))
-    if source.startswith("hf:"):
-        return read_dataset(source, _layout(_download(source.removeprefix("hf:"))))
-    path = (base or Path()) / Path(source).expanduser()
-    if path.is_dir():
+    if source.startswith(HUB):
+        snapshot = _on_this_machine(source) if here else _download(source)
+        return read_dataset(source, _layout(snapshot, snapshot.parent.parent))
+    path = expanded(base or Path(), source)
+    if os.path.isdir(path):
         return read_dataset(source, _layout(path))
-    if path.is_file():
-        return read_dataset(source, [Source(path, path.parent, None)])
-    raise DatasetError(f'there is no folder or file {path}; `source` may also be "sample" or "hf:Hades2002/Uni-SafeBench"')
+    try:
+        check_regular(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise DatasetError(
+            f'there is no folder or file {path}; `source` may also be "sample" or "hf:Hades2002/Uni-SafeBench"'
+        ) from None
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}") from None
+    return read_dataset(source, [Source(path, path.parent, None)])
 
 
-def _layout(root: Path) -> list[Source]:
-    """The tasks' `input.jsonl` below `root`; a folder that holds none but other JSONL files is a user's own."""
+def _layout(root: Path, repository: Path | None = None) -> list[Source]:
+    """The tasks' `input.jsonl` below `root`; a folder that holds none but other JSONL files is a user's own.
+
+    What is there and is no file, such as a link to nothing, is an error when it is read: no task stays out unsaid.
+    """
+    whole = Folder(root, "the dataset's folder", repository)
     found = [
-        Source(root / task.folder / "input.jsonl", root / task.folder, task.key)
+        Source(_file(whole, f"{task.folder}/input.jsonl"), root / task.folder, task.key, repository=repository)
         for task in TASKS.values()
-        if (root / task.folder / "input.jsonl").is_file()
+        if os.path.lexists(root / task.folder / "input.jsonl")
     ]
     if found:
         return found
-    own = sorted(root.glob("*.jsonl"))
+    try:
+        own = sorted(name for name in os.listdir(root) if name.endswith(".jsonl") and not os.path.isdir(root / name))
+    except OSError as error:
+        raise DatasetError(f"{root} cannot be read: {error.strerror}") from None
     if own:
-        return [Source(path, root, None) for path in own]
+        return [Source(_file(whole, name), root, None, repository=repository) for name in own]
     folders = ", ".join(f"{task.folder}/input.jsonl" for task in list(TASKS.values())[:2])
     raise DatasetError(f"{root} is not in the official layout ({folders}, ...) and holds no .jsonl file")
 
 
-def _download(repository: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+def _file(folder: Folder, name: str) -> Path:
+    try:
+        return folder.file(name)
+    except NoSuchFile as error:
+        raise DatasetError(f"{folder.path}: {error}") from None
 
+
+def _download(source: str) -> Path:
+    """The repository as it lies in the hub's cache, once what is missing was downloaded."""
+    import httpx2
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    repository = source.removeprefix(HUB)
     token = "is set" if os.environ.get(TOKEN_VARIABLE) else "is not set"
     try:
         return Path(snapshot_download(repository, repo_type="dataset"))
+    except HFValidationError as error:
+        raise DatasetError(f"{source} should be hf:OWNER/NAME: {_first_line(error)}") from None
     except (GatedRepoError, RepositoryNotFoundError):
         raise DatasetError(
             f"hf:{repository} is gated: ask for access at https://huggingface.co/datasets/{repository}, then put a token of that "
             f"account in the variable {TOKEN_VARIABLE} (it {token})"
         ) from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+    except (LocalEntryNotFoundError, HfHubHTTPError, httpx2.HTTPError, OSError) as error:
         raise DatasetError(
-            f"hf:{repository} cannot be downloaded: {str(error).splitlines()[0]}; "
+            f"hf:{repository} cannot be downloaded: {_first_line(error)}; "
             f"check the network and {TOKEN_VARIABLE} (it {token}), or name a folder that already holds the dataset"
         ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _on_this_machine(source: str) -> Path:
+    """The repository as it was downloaded before."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(source.removeprefix(HUB), repo_type="dataset", local_files_only=True))
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError):
+        raise DatasetError(f"{source} is not on this machine; `unisafe data check {source}` downloads it") from None

@@ -66,6 +66,7 @@ class Endpoint:
         stopped: why nothing is sent to it any more.
         stopped_for: why no request is sent that needs this.
         notes: what was made of its answers, by what it is about, for the end of a run.
+        shared: answers that another run on the cache was just asking for, and brought.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Endpoint:
     outage: Outage = field(default_factory=Outage)
     doubts: Doubts = field(default_factory=Doubts)
     notes: dict[str, str] = field(default_factory=dict)
+    shared: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.provider, OnDevice):

@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 import anyio
 
 from cache import Answer, Paid, Store, Unstorable
+from cache.batches import under_way
 from providers.base import ProviderError, Rejected, Request, Response, Usage, digest_of
 from unisafe_async.gateway.budget import Budget
 from unisafe_async.gateway.calling import request_of, sound
+from unisafe_async.gateway.claiming import Claiming
 from unisafe_async.gateway.clock import Clock, Pauses
 from unisafe_async.gateway.endpoint import Endpoint
 from unisafe_async.gateway.rereading import Rereading
@@ -46,6 +48,14 @@ class _Flight:
         self.error: ProviderError | None = None
 
 
+def in_batch(job: str) -> str:
+    """Why a request is not sent that is paid for in a batch job."""
+    return (
+        f'is in the batch job {job}, which is under way and paid for: run with `mode = "batch"` to collect it, or give it up with '
+        f"`unisafe batches --cancel {job}`"
+    )
+
+
 def key_of(identity: str, request: Request) -> str:
     """The cache key: a digest of who is asked and of what, 128 bits in hexadecimal."""
     return digest_of(identity.encode() + b"\0" + request.canonical)
@@ -65,6 +75,7 @@ class Gateway:
         sleep: waits for so many seconds; raises Draining when the run is asked to stop meanwhile.
         now: monotonic seconds.
         rereading: what became of answers that an older version stored.
+        claiming: who asks what, among all that run on this cache.
     """
 
     def __init__(self, store: Store, budget: Budget, run: str, since: int = 0, clock: Clock | None = None) -> None:
@@ -74,10 +85,13 @@ class Gateway:
         self._run = run
         self.since = since
         self._began = store.ids.next()
+        self._jobs_at_start = store.others[1]
+        self._in_jobs: dict[str, tuple[int, dict[str, str]]] = {}
         self._flights: dict[str, _Flight] = {}
         self._recent: OrderedDict[str, Answer] = OrderedDict()
         self._made: set[int] = set()
         self._pauses = Pauses(clock or Clock())
+        self.claiming = Claiming(store, since, self._pauses)
         self.sleep, self.now = self._pauses.sleep, self._pauses.now
 
     @property
@@ -101,10 +115,20 @@ class Gateway:
         """Whether an answer is older than this run; what another pass of it, or a batch job that it collected, brought is not."""
         return answer.id < self._began
 
+    @property
+    def moment(self) -> int:
+        """The state of the cache as far as others change it: a look-up from before it changed may be out of date."""
+        return self._store.others[0]
+
     async def ask(
-        self, endpoint: Endpoint, request: Request, *, looked_up: bool = False, usable: Callable[[Response], bool] | None = None
+        self,
+        endpoint: Endpoint,
+        request: Request,
+        *,
+        looked_up: int | None = None,
+        usable: Callable[[Response], bool] | None = None,
     ) -> Asked:
-        """The answer of `endpoint` to `request`. With `looked_up` the cache was asked in vain, some time ago in this run.
+        """The answer of `endpoint` to `request`; at the moment `looked_up` of this run the cache was asked in vain.
 
         A stored answer of an earlier run that is not `usable`, as a judge's reply that cannot be read, is asked for again.
         Raises ProviderError when there is none to be had, NotRun when nothing may be sent.
@@ -126,18 +150,12 @@ class Gateway:
                 return Asked(flight.answer, True)
         flight = self._flights[key] = _Flight()
         try:
-            if not looked_up or int(key[:16], 16) in self._made:
-                found = await self._stored([key])
-                if key in found and self._serves(found[key], usable):
-                    flight.answer = found[key]
-                    endpoint.counts.cached += 1
-                    self._remember(key, found[key])
-                    return Asked(found[key], True)
-            flight.answer = await self._paid(endpoint, request, key)
-            self._remember(key, flight.answer)
-            if looked_up:
+            asked = await self._asked(endpoint, request, key, looked_up, usable)
+            flight.answer = asked.answer
+            self._remember(key, asked.answer)
+            if looked_up is not None:
                 self._made.add(int(key[:16], 16))
-            return Asked(flight.answer, False)
+            return asked
         except ProviderError as error:
             flight.error = error
             endpoint.counts.failed += 1
@@ -145,6 +163,58 @@ class Gateway:
         finally:
             del self._flights[key]
             flight.done.set()
+
+    async def _asked(
+        self,
+        endpoint: Endpoint,
+        request: Request,
+        key: str,
+        looked_up: int | None,
+        usable: Callable[[Response], bool] | None,
+    ) -> Asked:
+        """From the cache, or paid for by the one who has the claim; what another run committed meanwhile is looked up first."""
+        moment = looked_up
+        if moment is None or int(key[:16], 16) in self._made:
+            moment = self.moment
+            found = await self._found(endpoint, key, usable)
+            if found is not None:
+                return found
+        until = self.now() + endpoint.max_wait
+        while not self.claiming.take(key):
+            if not await self.claiming.wait(key, until):
+                break  # a call that hangs elsewhere holds nobody up for good
+            moment = self.moment
+            found = await self._found(endpoint, key, usable)
+            if found is not None:
+                endpoint.shared += 1
+                return found
+        try:
+            if self.moment != moment:
+                found = await self._found(endpoint, key, usable)
+                if found is not None:
+                    return found
+            await self._check_batches(endpoint, key)
+            return Asked(await self._paid(endpoint, request, key), False)
+        finally:
+            self.claiming.release(key)
+
+    async def _found(self, endpoint: Endpoint, key: str, usable: Callable[[Response], bool] | None) -> Asked | None:
+        answer = (await self._stored([key])).get(key)
+        if answer is None or not self._serves(answer, usable):
+            return None
+        endpoint.counts.cached += 1
+        return Asked(answer, True)
+
+    async def _check_batches(self, endpoint: Endpoint, key: str) -> None:
+        """Raises Rejected for what another run has handed over in a batch job since this run began, and paid for."""
+        jobs, identity = self._store.others[1], endpoint.provider.identity
+        if jobs == self._jobs_at_start:
+            return
+        if identity not in self._in_jobs or self._in_jobs[identity][0] != jobs:
+            self._in_jobs[identity] = jobs, await self._store.query(lambda connection: under_way(connection, identity))
+        job = self._in_jobs[identity][1].get(key)
+        if job is not None:
+            raise Rejected(in_batch(job))
 
     def _serves(self, answer: Answer, usable: Callable[[Response], bool] | None) -> bool:
         return usable is None or not self.earlier(answer) or usable(answer.response)

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import anyio
+from anyio import to_thread
 
 from cache import Answer, Store
 from cache.readings import Reread, asked_of, write_back
+from cache.records import Stored, note_mended
 from providers import registry
 from providers.anatomy import FEW_TOKENS, examined
 from providers.base import Image, Malformed, Response
+from providers.pictures import NotAPicture, look
 
 AT_ONCE = 4
 """Pictures that are decoded at the same time."""
@@ -52,6 +55,9 @@ class Rereading:
 
     async def read(self, found: dict[str, Answer]) -> dict[str, Answer]:
         """`found` by today's rules, without the answers that are to be asked for again."""
+        return await self._looked_at(await self._read(found))
+
+    async def _read(self, found: dict[str, Answer]) -> dict[str, Answer]:
         unread = {answer.id: answer for answer in found.values() if answer.unread}
         if not unread:
             return found
@@ -72,13 +78,35 @@ class Rereading:
         kept = {id_: Answer(id_, response) for id_, (response, cause) in anew.items() if cause not in AGAIN}
         return {key: kept.get(answer.id, answer) for key, answer in found.items() if not answer.unread or answer.id in kept}
 
+    async def _looked_at(self, found: dict[str, Answer]) -> dict[str, Answer]:
+        """`found` with its images looked at, so that it is known which are mended before they are judged."""
+        unseen = {image.digest: image for answer in found.values() for image in answer.response.images if image.mended is None}
+        if not unseen:
+            return found
+        mended: dict[str, str] = {}
+        places = anyio.Semaphore(AT_ONCE)
+
+        async def one(image: Image) -> None:
+            async with places:
+                try:
+                    mended[image.digest] = (await to_thread.run_sync(look, await image.read())).mended or ""
+                except NotAPicture:
+                    mended[image.digest] = ""
+
+        async with anyio.create_task_group() as group:
+            for image in unseen.values():
+                group.start_soon(one, image)
+        if not self._store.read_only:
+            await self._store.query(lambda connection: note_mended(connection, mended))
+        return {key: replace(answer, response=_with_mended(answer.response, mended)) for key, answer in found.items()}
+
     def _count(self, anew: Mapping[int, tuple[Response, str]]) -> None:
         self.counts.update(cause for id_, (_, cause) in anew.items() if id_ not in self._counted)
         self._counted.update(anew)
 
     async def _write_back(self, unread: Mapping[int, Answer], anew: Mapping[int, tuple[Response, str]]) -> None:
         changed: list[Reread] = []
-        pictures: dict[str, tuple[str, bytes]] = {}
+        pictures: dict[str, Stored] = {}
         for id_, (response, cause) in anew.items():
             if cause == UNCHANGED:
                 continue
@@ -86,7 +114,7 @@ class Rereading:
             images = None
             if cause != BROKEN and response.images != before:
                 images = tuple(image.digest for image in response.images)
-                pictures |= {image.digest: (image.media_type, await image.read()) for image in _new(response.images, before)}
+                pictures |= {image.digest: await Stored.of(image) for image in _new(response.images, before)}
             changed.append(Reread(id_, response.text, response.thoughts, response.missing, images))
         unchanged = [id_ for id_, (_, cause) in anew.items() if cause == UNCHANGED]
         await self._store.query(lambda connection: write_back(connection, changed, unchanged, pictures))
@@ -100,6 +128,14 @@ async def _read_anew(response: Response, identity: str, kind: str) -> tuple[Resp
     except Malformed as error:
         return replace(error.partial or replace(response, images=()), missing=str(error)), BROKEN
     return replace(anew, asks_again=False), _cause(response, anew)
+
+
+def _with_mended(response: Response, mended: Mapping[str, str]) -> Response:
+    if not response.images:
+        return response
+    return replace(
+        response, images=tuple(replace(image, mended=mended.get(image.digest, image.mended)) for image in response.images)
+    )
 
 
 def _cause(before: Response, anew: Response) -> str:

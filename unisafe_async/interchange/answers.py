@@ -2,9 +2,10 @@
 
 Rows name the answers of the models, but not those of the judge, and a run that was answered from the cache paid for none of them.
 So a judge's answer is recognised by what it was asked about: its request holds the response between fence lines whose code is a
-digest of that text, or the image by digest, or, for an intent, the instruction; a classifier's is the response itself. Taken are:
-answers that rows name, answers paid for in the run, and every judge's answers about those responses, their thoughts, images and
-instructions. Verdicts of another judge about the very same responses come along; that is cheaper than to lose a paid one.
+digest of that text, or the image (also mended) by digest, or, for an intent, the instruction; a classifier's is the response
+itself. Taken are: answers that rows name, answers paid for in the run, and every judge's answers about those responses, their
+thoughts, images and instructions. Verdicts of another judge about the very same responses come along; that is cheaper than to lose
+a paid one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import duckdb
 
 from cache import CacheError
+from providers.pictures import mended_digest
 from unisafe_async.provenance import as_json, read_provenance
 from unisafe_async.secret_words import secrets_in
 
@@ -46,7 +48,7 @@ def choose(connection: duckdb.DuckDBPyConnection, run: str) -> None:
         for text, thoughts, drawn, request in records:
             responses |= {fence_code(text), fence_code(thoughts)}
             instructions |= {fence_code(part) for part in _texts(request)}
-            images.update(drawn)
+            images.update(drawn, map(mended_digest, drawn))
     found: list[tuple[int]] = []
     cursor = connection.execute(OTHERS)
     while records := cursor.fetchmany(BATCH):

@@ -11,6 +11,8 @@ from pathlib import Path
 import duckdb
 
 from cache import CacheError
+from cache.archive import copy_parquet
+from cache.connecting import connected
 from unisafe_async.provenance import Provenance, as_metadata
 
 BATCH = 2_048
@@ -53,15 +55,32 @@ def quoted(text: str) -> str:
 def parquet_options(provenance: Provenance) -> str:
     """Options of a COPY that writes Parquet with its provenance."""
     metadata = ", ".join(f"{key}: {quoted(value)}" for key, value in as_metadata(provenance).items())
-    return f"FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{metadata}}}"
+    return f"COMPRESSION zstd, KV_METADATA {{{metadata}}}"
+
+
+class Found:
+    """What a query of one connection finds, for another one to read as a stream (Arrow's): neither reaches the other's files."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, query: str) -> None:
+        self._relation = connection.sql(query)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._relation.__arrow_c_stream__(requested_schema)
+
+
+def copy_found(connection: duckdb.DuckDBPyConnection, query: str, path: Path, provenance: Provenance) -> int:
+    """Write what `query` finds as Parquet, by a connection that reaches the new file alone. Raises CacheError."""
+    with written(path) as draft, connected(files=[draft], settings={"threads": 1}) as writer:
+        writer.register("found", Found(connection, query))
+        return copy_parquet(writer, "FROM found", draft, parquet_options(provenance))
 
 
 def write_parquet(path: Path, columns: Mapping[str, str], records: Iterable[Sequence[object]], provenance: Provenance) -> None:
     """`records` under `columns` (name to DuckDB type). Raises CacheError when the file cannot be written."""
-    with duckdb.connect() as connection, written(path) as draft:
+    with written(path) as draft, connected(files=[draft]) as connection:
         names = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
         connection.execute(f"CREATE TABLE records ({names})")
         appender = connection.appender("records")
         appender.append_rows([tuple(record) for record in records])
         appender.flush()
-        connection.execute(f"COPY records TO {quoted(str(draft))} ({parquet_options(provenance)})")
+        copy_parquet(connection, "FROM records", draft, parquet_options(provenance))

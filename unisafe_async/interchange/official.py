@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from pathlib import Path
 import duckdb
 
 from cache import CacheError
+from providers.named_files import open_regular
 from unisafe_async.provenance import as_json, read_provenance
 from unisafe_async.scores import ITEMS
 from unisafe_async.taxonomy import TASKS
@@ -103,18 +105,25 @@ def recorded_in(file: Path) -> tuple[str, bool, bool]:
     A file from elsewhere, or one that was taken out of its folder, says nothing (the name is empty), and neither does a record
     that is not ours.
     """
-    for folder in file.resolve().parents:
-        if (folder / RECORD).is_file() and file.resolve().relative_to(folder).parts[0] == VERDICTS:
+    for folder in (*Path(os.path.abspath(file)).parents, *Path(os.path.realpath(file)).parents):
+        if os.path.isfile(folder / RECORD) and _lies_in_export(file, folder):
             try:
-                record = json.loads((folder / RECORD).read_text("utf-8"))
+                with open_regular(folder / RECORD) as content:
+                    record = json.loads(content.read().decode("utf-8"))
                 simulated = [str(name) for name in record["simulated"]]
                 names = file_names([str(model["name"]) for model in record["models"]])
-            except (OSError, ValueError, KeyError, TypeError):
+            except (OSError, ValueError, KeyError, TypeError, RecursionError):
                 return "", False, False
             stem = file.stem.removesuffix(SUFFIX)
             model = next((name for name, written in names.items() if written == stem), "")
             return model, model != "" and model in simulated, "judge" in simulated
     return "", False, False
+
+
+def _lies_in_export(file: Path, folder: Path) -> bool:
+    """Whether a verdict file lies below an export in `folder`, by how its path is written or by where links lead."""
+    verdicts = folder / VERDICTS
+    return Path(os.path.abspath(file)).is_relative_to(verdicts) or Path(os.path.realpath(file)).is_relative_to(verdicts)
 
 
 def _id(text: str) -> str | int:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from providers.recorded import BadLine, record_of
+from providers.lines import BadLine, Record, lines_of, read_line
 from unisafe_async.config import Config, ConfigError, parse_config, read_table
 from unisafe_async.dataset.dataset import Dataset, DatasetError, Source, read_dataset
+from unisafe_async.sections import MOST_REPEATS
 from unisafe_async.taxonomy import TASKS, match_task
 
 
 def task_of_path(path: Path) -> str | None:
-    """The task whose folder of the official layout `path` lies in, as in `output/eval/T2I/Bagel/uni_bagel.jsonl`."""
-    parts = path.resolve().parent.parts
-    for task in TASKS.values():
-        folder = Path(task.folder).parts
-        if any(parts[at : at + len(folder)] == folder for at in range(len(parts))):
-            return task.key
+    """The task whose folder of the official layout `path` lies in, as in `output/eval/T2I/Bagel/uni_bagel.jsonl`.
+
+    It is looked for in the path as it is written, and then where links lead.
+    """
+    for written in (os.path.abspath(path), os.path.realpath(path)):
+        parts = Path(written).parent.parts
+        for task in TASKS.values():
+            folder = Path(task.folder).parts
+            if any(parts[at : at + len(folder)] == folder for at in range(len(parts))):
+                return task.key
     return None
 
 
@@ -35,9 +41,12 @@ def responses_dataset(file: Path, task: str | None) -> tuple[Dataset, int]:
     Args:
         task: of lines that name none.
     """
-    if not file.is_file():
-        raise DatasetError(f"there is no file {file}; it should hold one response a line, in the official format")
-    samples = _samples(file, task)
+    try:
+        samples = _samples(file, task)
+    except (FileNotFoundError, NotADirectoryError):
+        raise DatasetError(f"there is no file {file}; it should hold one response a line, in the official format") from None
+    except OSError as error:
+        raise DatasetError(f"{file} cannot be read: {error.strerror}") from None
     return read_dataset(str(file), [Source(file, file.parent, task, answered=True)]), samples
 
 
@@ -45,26 +54,31 @@ def _samples(file: Path, task: str | None) -> int:
     """The most lines that one item has. Raises DatasetError for a line that names no task where it is not plain which it is."""
     counts: Counter[tuple[str, str]] = Counter()
     unnamed = 0
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                record = record_of(line)
-            except BadLine:
-                continue
-            named = record.get("task")
-            if task is None and named is None:
-                raise DatasetError(
-                    f"{file.name}:{number}: names no task, and none follows from the file's folder; "
-                    f"add --task with one of {', '.join(TASKS)}"
-                )
-            unnamed = unnamed or (number if named is None else 0)
-            counts[str(named if named is not None else task), str(record.get("id"))] += 1
-    tasks = {named for named, _ in counts}
-    if unnamed and len({match_task(named) or named for named in tasks}) > 1:
+    for line in lines_of(file):
+        try:
+            named, id_ = read_line(line.content, _task_and_id)
+        except BadLine:
+            continue
+        if task is None and named is None:
+            raise DatasetError(
+                f"{file.name}:{line.number}: names no task, and none follows from the file's folder; "
+                f"add --task with one of {', '.join(TASKS)}"
+            )
+        unnamed = unnamed or (line.number if named is None else 0)
+        counts[named or task or "", id_] += 1
+    if unnamed and len({named for named, _ in counts}) > 1:
         raise DatasetError(f"{file.name}:{unnamed}: names no task, but other lines do; name it in every line")
-    return max(counts.values(), default=1)
+    most = max(counts.values(), default=1)
+    if most > MOST_REPEATS:
+        (_, id_), _ = counts.most_common(1)[0]
+        raise DatasetError(f"{file.name}: {most:,} lines have the id {id_[:60]!r}, and an item can have {MOST_REPEATS:,} repeats")
+    return most
+
+
+def _task_and_id(record: Record) -> tuple[str | None, str]:
+    """The task that a line names, in our words where we know it, and its id."""
+    named = record.get("task")
+    return (None if named is None else match_task(str(named)) or str(named)), str(record.get("id"))
 
 
 def judging_config(
@@ -75,12 +89,12 @@ def judging_config(
     Raises ConfigError.
     """
     table: dict[str, Any] = dict(read_table(config))
-    if images is not None and not images.is_dir():
+    if images is not None and not os.path.isdir(images):
         raise ConfigError(f"--images: {images} is no folder")
     tasks = sorted({task for task, _ in dataset.counts()})
-    model: dict[str, Any] = {"name": name, "provider": "recorded", "model": str(file.resolve()), "tasks": tasks}
+    model: dict[str, Any] = {"name": name, "provider": "recorded", "model": os.path.abspath(file), "tasks": tasks}
     if images is not None:
-        model["images"] = str(images.resolve())
+        model["images"] = os.path.abspath(images)
     table |= {
         "models": [model],
         "dataset": {"source": str(file)} | ({"limit": limit} if limit else {}),

@@ -12,7 +12,7 @@ import duckdb
 import orjson
 
 from unisafe_async.interchange.cells import csv_cell
-from unisafe_async.interchange.files import BATCH, parquet_options, quoted, written
+from unisafe_async.interchange.files import BATCH, copy_found, quoted, written
 from unisafe_async.provenance import as_json, commented, read_provenance
 
 SHORT = 80
@@ -78,11 +78,7 @@ def to_json(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
 
 def to_parquet(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
     """A Parquet file with its provenance in the metadata, under `unisafe`; returns the number of rows. Raises CacheError."""
-    provenance = read_provenance(connection, run)
-    with written(path) as draft:
-        sql = f"COPY ({SQL.format(run=quoted(run))}) TO {quoted(str(draft))} ({parquet_options(provenance)})"
-        found = connection.execute(sql).fetchone()
-    return int(found[0]) if found else 0
+    return copy_found(connection, SQL.format(run=quoted(run)), path, read_provenance(connection, run))
 
 
 def _batches(cursor: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[object, ...]]]:

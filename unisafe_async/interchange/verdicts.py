@@ -16,6 +16,8 @@ import duckdb
 from cache import Row, RunRecord
 from cache.file import CacheFile
 from cache.records import add_rows, save_run
+from providers.lines import BadLine, record_of
+from providers.named_files import open_regular
 from unisafe_async.config import ConfigError
 from unisafe_async.dataset import Dataset, DatasetError
 from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, NOT_AVAILABLE, recorded_in
@@ -110,7 +112,8 @@ def import_verdicts(
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with open_regular(path) as content:
+            return content.read()
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
 
@@ -168,10 +171,10 @@ def _rows(file: VerdictFile, run: str, judge: str, categories: Mapping[str, tupl
 
 def _line(line: bytes, place: str) -> dict[str, object]:
     try:
-        record = json.loads(line.decode("utf-8-sig"))
-    except (UnicodeDecodeError, ValueError, RecursionError):
-        raise DatasetError(f"{place}: is not JSON in UTF-8") from None
-    if not isinstance(record, dict) or not {ID, CONTEXTUAL, INTRINSIC} <= record.keys():
+        record = record_of(line)
+    except BadLine as error:
+        raise DatasetError(f"{place}: {error}") from None
+    if not {ID, CONTEXTUAL, INTRINSIC} <= record.keys():
         raise DatasetError(f"{place}: should be an object with {ID}, {CONTEXTUAL} and {INTRINSIC}")
     if isinstance(record[ID], bool) or not isinstance(record[ID], int | str) or record[ID] == "":
         raise DatasetError(f"{place}: {ID}: should be a number or a string")

@@ -14,7 +14,7 @@ from unisafe_async.browse.detail import JUDGED_WORDS, named_in
 from unisafe_async.browse.rows import CONTEXTUAL_WORDS
 from unisafe_async.page.records import Record, Records
 from unisafe_async.report.text import plain
-from unisafe_async.taxonomy import CATEGORIES, CATEGORY_OF, TASKS
+from unisafe_async.taxonomy import OTHER, SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS
 
 LONGEST = 20_000
 """Characters of one text on the page; what is cut is said, and `unisafe show` has the whole."""
@@ -95,8 +95,8 @@ def gallery_of(records: Records, models: Sequence[str], prompts: dict[str, str] 
     index = {
         "models": [plain(name) for name in of_model],
         "tasks": [task.title for task in TASKS.values()],
-        "categories": list(CATEGORIES),
-        "subcategories": list(CATEGORY_OF),
+        "categories": [name for name in SHOWN_CATEGORIES if name != OTHER or any(OTHER in fact for fact in facts.values())],
+        "subcategories": list(SHOWN_SUBCATEGORIES),
         "outcomes": outcomes,
         "items": items,
         "rows": columns,
@@ -164,7 +164,7 @@ def _items(
     prompts: dict[str, str],
     strings: _Strings,
 ) -> tuple[dict[str, list[Any]], dict[str, str], list[str]]:
-    tasks, categories, subcategories = list(TASKS), list(CATEGORIES), list(CATEGORY_OF)
+    tasks, categories, subcategories = list(TASKS), SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES
     columns: dict[str, list[Any]] = {name: [] for name in ("name", "task", "category", "subcategory", "prompt", "image")}
     inputs: dict[str, str] = {}
     unknown: list[str] = []

@@ -6,27 +6,22 @@ import base64
 import io
 import os
 import tempfile
-import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import duckdb
-from PIL import Image as Picture
-from PIL import UnidentifiedImageError
 
 from cache import read_file
-from providers.pictures import MAX_PIXELS
+from providers.pictures import NotAPicture, as_seen, upright
 from unisafe_async.dataset import Dataset, ItemError
 from unisafe_async.page.errors import PageError
 
-SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp"}
+SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/gif": ".gif", "image/bmp": ".bmp"}
 EDGE = 512
 """Pixels of the longer edge of an image inside the page."""
 QUALITY = 75
 BATCH = 32
-T = TypeVar("T")
 
 
 @dataclass
@@ -63,33 +58,37 @@ def made_images(path: Path, digests: Iterable[str]) -> Iterator[tuple[str, bytes
 
 
 def item_images(dataset: Dataset, inputs: dict[str, str]) -> Iterator[tuple[str, bytes]]:
-    """The items' own images: those whose bytes still have the digest that was sent."""
+    """The items' own images, as their files are: those that still have the digest that was sent."""
     sent = set(inputs.values())
     for item in dataset.items():
         if item.image is None or item.name not in inputs:
             continue
         try:
-            digest = dataset.images.identify(item.image).digest
+            digests = dataset.images.digests(item.image)
         except ItemError:
             continue
-        if digest in sent:
+        for digest in sent.intersection(digests):
             sent.discard(digest)
             yield digest, item.image.read_bytes()
 
 
 def store_in(folder: Path, page: Path, images: Iterable[tuple[str, bytes]]) -> Images:
-    """Write each image unchanged as `DIGEST.EXTENSION` into `folder`, which is made. Raises PageError when that cannot be."""
+    """Write each image as everybody sees it, a sound one unchanged, as `DIGEST.EXTENSION` into `folder`, which is made.
+
+    Raises PageError when that cannot be.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         stored = Images(Path(os.path.relpath(folder.resolve(), page.parent.resolve())).as_posix())
         for digest, data in images:
-            suffix = _decoded(data, lambda picture: SUFFIXES[str(picture.format)])
-            if suffix is None:
+            try:
+                shown = as_seen(data)
+            except NotAPicture:
                 stored.unusable.append(digest)
                 continue
-            file = folder / f"{digest}{suffix}"
-            if not file.is_file() or file.stat().st_size != len(data):
-                replace_file(file, data)
+            file = folder / f"{digest}{SUFFIXES[shown.media_type]}"
+            if not file.is_file() or file.stat().st_size != len(shown.data):
+                replace_file(file, shown.data)
             stored.names[digest] = file.name
     except FileExistsError:
         raise PageError(f"--images {folder}: is a file; name a folder") from None
@@ -102,32 +101,19 @@ def embedded(images: Iterable[tuple[str, bytes]]) -> Images:
     """A copy of each image, `EDGE` pixels at most, for inside the page."""
     kept = Images()
     for digest, data in images:
-        small = _decoded(data, _small)
-        if small is None:
+        try:
+            kept.data[digest] = base64.b64encode(_small(data)).decode()
+        except (NotAPicture, OSError):
             kept.unusable.append(digest)
-        else:
-            kept.data[digest] = base64.b64encode(small).decode()
     return kept
 
 
-def _small(picture: Picture.Image) -> bytes:
-    picture.draft("RGB", (EDGE, EDGE))
-    whole = picture.convert("RGBA" if "A" in picture.mode or "transparency" in picture.info else "RGB")
-    whole.thumbnail((EDGE, EDGE))
+def _small(data: bytes) -> bytes:
+    picture = upright(data, EDGE)
+    picture.thumbnail((EDGE, EDGE))
     written = io.BytesIO()
-    whole.save(written, "WEBP", quality=QUALITY, method=2)
+    picture.save(written, "WEBP", quality=QUALITY, method=2)
     return written.getvalue()
-
-
-def _decoded(data: bytes, use: Callable[[Picture.Image], T]) -> T | None:
-    """What `use` makes of the picture; None for what is no picture of a known kind, broken, or unpacks to too many pixels."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Picture.DecompressionBombWarning)
-            with Picture.open(io.BytesIO(data), formats=tuple(SUFFIXES)) as picture:
-                return use(picture) if picture.width * picture.height <= MAX_PIXELS else None
-    except (Picture.DecompressionBombError, UnidentifiedImageError, OSError, SyntaxError, ValueError):
-        return None
 
 
 def replace_file(file: Path, data: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from unisafe_async.provenance import Provenance, read_provenance
 from unisafe_async.report.panels import has_thoughts
 from unisafe_async.report.report import Report, read_report
 from unisafe_async.scores import ALL, Coverage, Score, Where, scores
-from unisafe_async.taxonomy import CATEGORIES, TASKS, Task
+from unisafe_async.taxonomy import SHOWN_CATEGORIES, TASKS, Task
 
 PAID = """
 SELECT rows.model, coalesce(sum(cost), 0), count(*) FILTER (cost IS NULL), avg(latency), avg(tokens_out)
@@ -47,7 +48,7 @@ class Summary:
         utility: what bench.toml says of the models, 0 to 100.
         unifications: each unified model against its backbone.
         provenance: how the figures came about.
-        source: where the dataset lies, as bench.toml says.
+        config: as table `runs` keeps it.
     """
 
     report: Report
@@ -57,7 +58,7 @@ class Summary:
     unifications: tuple[Unification, ...]
     paid: dict[str, Paid]
     provenance: Provenance
-    source: str
+    config: Mapping[str, Any]
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -77,7 +78,7 @@ class Summary:
 
     @property
     def categories(self) -> list[str]:
-        return [name for name in CATEGORIES if any(key[1] == name for key in self.by_category)]
+        return [name for name in SHOWN_CATEGORIES if any(key[1] == name for key in self.by_category)]
 
     def tasks(self, panel: str) -> list[Task]:
         """The tasks of one of the paper's panels that any model was asked."""
@@ -136,5 +137,5 @@ def read_summary(connection: duckdb.DuckDBPyConnection, name: str | None, where:
         backbones(connection, run, where),
         {row[0]: Paid(*row[1:]) for row in paid},
         read_provenance(connection, run, chosen),
-        str(config["dataset"]["source"]),
+        config,
     )

@@ -21,7 +21,8 @@ from markupsafe import Markup
 from cache import read_file
 from cache.records import now
 from unisafe_async import plots
-from unisafe_async.dataset import Dataset, DatasetError, open_dataset
+from unisafe_async.dataset import Dataset, DatasetError
+from unisafe_async.interchange.reopening import reopened
 from unisafe_async.page.errors import PageError
 from unisafe_async.page.gallery import Gallery, gallery_of
 from unisafe_async.page.headline import headline
@@ -112,7 +113,7 @@ def check_target(file: Path) -> None:
 
 def _dataset(summary: Summary, base: Path) -> tuple[Dataset | None, str | None]:
     try:
-        return open_dataset(summary.source, base), None
+        return reopened(summary.config, base), None
     except DatasetError as error:
         return None, f"the dataset cannot be opened, so its images and unanswered requests are not on the page: {error}"
 

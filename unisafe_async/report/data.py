@@ -16,7 +16,7 @@ from rich.text import Text
 from unisafe_async.dataset import Dataset, ItemError, open_dataset
 from unisafe_async.report.fitting import as_lines, needed
 from unisafe_async.report.text import count, line
-from unisafe_async.taxonomy import CATEGORIES, CATEGORY_OF, TASKS
+from unisafe_async.taxonomy import CATEGORIES, TASKS, category_of
 
 SHORT = {
     "Toxicity Content": "Toxic",
@@ -63,7 +63,7 @@ def print_check(console: Console, checked: Check) -> None:
     """Counts per task x category, each beside the paper's, then the problems."""
     ours: Counter[tuple[str, str]] = Counter()
     for (task, subcategory), number in checked.dataset.counts().items():
-        ours[task, CATEGORY_OF[subcategory]] += number
+        ours[task, category_of(subcategory)] += number
     beside, below = _counts(ours, published(), "/"), _counts(ours, published(), "\n")
     fits = next((table for table in (beside, below) if needed(console, table) <= console.width), None)
     console.print(fits or as_lines(console, beside))

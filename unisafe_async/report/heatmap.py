@@ -14,7 +14,7 @@ from unisafe_async.report.names import shortened
 from unisafe_async.report.panels import SMALL_MARK, TITLES, is_small
 from unisafe_async.report.text import line, plain
 from unisafe_async.scores import BETTER, Score
-from unisafe_async.taxonomy import CATEGORIES, CATEGORY_OF, TASKS
+from unisafe_async.taxonomy import SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS
 
 GOOD, MIDDLE, BAD, NEUTRAL = (146, 197, 222), (247, 247, 247), (244, 165, 130), (190, 174, 212)
 """Blue to orange, which the colour-blind tell apart (ColorBrewer's RdBu and Accent); violet for a score with no better end."""
@@ -22,7 +22,7 @@ GOOD, MIDDLE, BAD, NEUTRAL = (146, 197, 222), (247, 247, 247), (244, 165, 130), 
 FIRST, CELL = 28, 16
 """The widest that the first column becomes, and a model's where the models do not all stand side by side."""
 
-ORDER = {name: place for place, name in enumerate([*TASKS, *CATEGORIES, *CATEGORY_OF])}
+ORDER = {name: place for place, name in enumerate([*TASKS, *SHOWN_CATEGORIES, *SHOWN_SUBCATEGORIES])}
 
 
 def heatmap(

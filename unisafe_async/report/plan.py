@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unisafe_async.config import Config
+from unisafe_async.mended import planned_words
 from unisafe_async.plan import Need, Plan
 from unisafe_async.report.coverage import source_of
 from unisafe_async.report.fitting import fitted
@@ -27,6 +28,8 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
         costs = [need.cost for need in plan.judges if need.calls]
         price = "" if None in costs else f"; judging is about {dollars(sum(cost for cost in costs if cost is not None))} of it"
         console.print(Text(f"{plan.rubrics_changed}{price}.", style="yellow"))
+    for words in planned_words(plan.mended, plan.mended_drawn):
+        console.print(Text(words, style="yellow"))
     if any(need.batch and need.calls for need in plan.models):
         waiting = sum(need.under_way for need in plan.models if need.batch)
         told = f" {count(waiting, 'call')} of these are under way already." if waiting else ""

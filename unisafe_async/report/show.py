@@ -9,6 +9,7 @@ from rich.rule import Rule
 from rich.text import Text
 
 from unisafe_async.browse.detail import PictureOf, Piece, answer_pieces, request_pieces
+from unisafe_async.browse.drawing import drawn
 from unisafe_async.browse.pictures import NoPicture, Pictures, opened
 from unisafe_async.browse.rows import Detail
 from unisafe_async.report.console import Indented, says_its_size
@@ -48,8 +49,6 @@ def drawing(console: Console, pictures: Pictures, *, images: bool, reveal: bool)
         if not (images and console.is_terminal and says_its_size()):
             console.print(Indented(Text(words, style="dim")))
             return
-        from textual_image.renderable import Image as Drawn
-
         try:
             read = picture_reader(pictures, piece)
             picture = opened(read, reveal=reveal)
@@ -58,7 +57,7 @@ def drawing(console: Console, pictures: Pictures, *, images: bool, reveal: bool)
             return
         hidden = "" if reveal else "; blurred, --reveal shows it"
         console.print(Indented(Text(f"[{piece.caption}{hidden}]", style="dim")))
-        console.print(Drawn(picture, min(WIDTH, console.width - 2), "auto"))
+        console.print(drawn(picture, min(WIDTH, console.width - 2)))
 
     return draw
 

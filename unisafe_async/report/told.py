@@ -13,6 +13,7 @@ from rich.text import Text
 
 from unisafe_async.families import family_of
 from unisafe_async.judged_before import judged_since
+from unisafe_async.mended import told_words
 from unisafe_async.pictures_due import WithoutPictures, without_pictures
 from unisafe_async.provenance import judge_sections
 from unisafe_async.report.text import count, plain
@@ -49,7 +50,7 @@ def read_told(
     return Told(
         tuple(map(no_pictures, without_pictures(connection, run, where))),
         (*([f"This run was {BY_OLDER_RULES}"] if read_by_older_rules(summary) else []), *_rubrics(connection, run, config)),
-        (*served_lines(served), *kin(config, models), *_reread(summary)),
+        (*served_lines(served), *kin(config, models), *_reread(summary), *told_words(connection, run, summary, where)),
     )
 
 

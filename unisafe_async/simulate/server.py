@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 import anyio
 from aiohttp import web
 
-from providers.base import Block, Capabilities, Request, Response, digest_of
+from providers.base import Block, Capabilities, Image, Request, Response, digest_of
 from providers.simulated import PROFILES, Profile, Simulated
 from unisafe_async.dataset import Dataset
 from unisafe_async.simulate.anthropic_shape import AnthropicShape
@@ -251,7 +251,7 @@ def _labels(dataset: Dataset) -> dict[str, dict[str, str]]:
 
     labels: dict[str, dict[str, str]] = {}
     for item in dataset.items():
-        image = dataset.images.identify(item.image) if item.image is not None else None
+        image = Image.from_bytes(dataset.images.bytes_of(item.image)) if item.image is not None else None
         request = generation_request(item, image, Sampling(), 0)
         labels.setdefault(_content(request), dict(request.labels))
     return labels

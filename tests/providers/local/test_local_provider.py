@@ -81,7 +81,11 @@ def begun(provider: LocalProvider) -> anyio.Event:
     return event
 
 
-async def test_a_real_model_answers_in_sentences_and_gives_its_memory_back(smollm2: Path, request: pytest.FixtureRequest) -> None:
+async def test_a_real_model_answers_in_sentences_and_gives_its_memory_back(
+    smollm2: Path, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "queue.py").write_text("raise SystemExit('a module of the folder that the user works in')")
+    monkeypatch.chdir(tmp_path)
     async with of(smollm2, gguf_file=GGUF) as provider:
         assert isinstance(provider, OnDevice)
         assert not processes(), "nothing is loaded before it is asked"

@@ -5,6 +5,7 @@ What they were made with and asked is written to the file that ECHO_LOG names, s
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -86,6 +87,10 @@ def no_provider(settings: ProviderSettings) -> object:
 
 def raises(settings: ProviderSettings) -> Echo:
     raise RuntimeError(f"no such account for {settings.key}")
+
+
+def cancels(settings: ProviderSettings) -> Echo:
+    raise asyncio.CancelledError("by nobody")
 
 
 class OpensNot(Echo):

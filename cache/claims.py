@@ -1,0 +1,159 @@
+"""Who is asking what: one call a question and cache, whoever runs beside.
+
+A question that is being asked is claimed by a lock on one byte of `FILE.claims`, at a place that its key gives. The operating
+system keeps such a lock in memory and drops it when its process ends, however it ends: nothing is renewed, and nothing is written.
+The first bytes of the file count the commits of answers and the batch jobs begun, so that a look into the database is repeated
+only where somebody else has brought something since.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+from threading import Lock
+from typing import ClassVar
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+COUNTER = 8
+"""Bytes of a count."""
+HEAD = 2 * COUNTER
+"""Bytes at the start of the file: the counts of commits and of batch jobs."""
+PLACES = 2**31 - 16 if sys.platform == "win32" else 2**62
+"""Places for claims behind the counts; Windows' call takes 32 bits. Two questions at one place wait for one another, no more."""
+TAKEN = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
+"""What the operating system says of a byte that another process has locked."""
+
+
+class Claims:
+    """The claims of this process on one cache file; `of` gives the one that all its users in this process share.
+
+    Locks of this kind belong to a process, so that it keeps its own in mind too, and opens the file once.
+
+    Attributes:
+        made: how many commits and batch jobs of `counts` are this process's own.
+        unsupported: why nothing can be claimed here, as on a network file system without locks; empty where it can.
+    """
+
+    _shared: ClassVar[dict[str, Claims]] = {}
+    _sharing = Lock()
+
+    def __init__(self, path: Path) -> None:
+        self.made = (0, 0)
+        self.unsupported = ""
+        self._path = path
+        self._users = 0
+        self._held: set[int] = set()
+        self._guard = Lock()
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+
+    @classmethod
+    def of(cls, cache: Path) -> Claims:
+        """The claims on the cache file `cache`, until `let_go`. Raises OSError where the file beside it cannot be made."""
+        path = Path(f"{os.path.realpath(cache)}.claims")
+        with cls._sharing:
+            claims = cls._shared.get(str(path))
+            if claims is None:
+                claims = cls._shared[str(path)] = cls(path)
+            claims._users += 1
+            return claims
+
+    def let_go(self) -> None:
+        """One user less; the last one closes the file, and nothing is claimed any more."""
+        with self._sharing:
+            self._users -= 1
+            if not self._users:
+                del self._shared[str(self._path)]
+                os.close(self._file)
+
+    # -------------------------------------------------------- claims
+
+    def take(self, place: int) -> bool:
+        """Claim `place` (any whole number): False while somebody else, in this process or another, has it."""
+        place = HEAD + place % PLACES
+        with self._guard:
+            if place in self._held or not self._locked(place):
+                return False
+            self._held.add(place)
+            return True
+
+    def release(self, place: int) -> None:
+        """Give up what `take` claimed."""
+        place = HEAD + place % PLACES
+        with self._guard:
+            self._held.discard(place)
+            if not self.unsupported:
+                self._unlock(place)
+
+    def _locked(self, place: int) -> bool:
+        """Whether the byte is locked for this process now; True also where there are no locks to be had, which is kept in mind."""
+        if self.unsupported:
+            return True
+        try:
+            self._lock(place)
+        except OSError as error:
+            if error.errno in TAKEN:
+                return False
+            self.unsupported = f"{self._path.parent} has no locks ({error.strerror})"
+        return True
+
+    if sys.platform == "win32":
+
+        def _lock(self, place: int) -> None:
+            os.lseek(self._file, place, os.SEEK_SET)
+            msvcrt.locking(self._file, msvcrt.LK_NBLCK, 1)
+
+        def _unlock(self, place: int) -> None:
+            os.lseek(self._file, place, os.SEEK_SET)
+            msvcrt.locking(self._file, msvcrt.LK_UNLCK, 1)
+
+    else:
+
+        def _lock(self, place: int) -> None:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+
+        def _unlock(self, place: int) -> None:
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, place)
+
+    # -------------------------------------------------------- counts
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many commits of answers there were and how many batch jobs were begun, by whomever."""
+        data = self._read()
+        return int.from_bytes(data[:COUNTER], "little"), int.from_bytes(data[COUNTER:], "little")
+
+    def committing(self) -> None:
+        """Count one more commit, before it is made and while the database is held: who sees the number waits for what it counts."""
+        self._write(self.counts[0] + 1, 0)
+        self.made = self.made[0] + 1, self.made[1]
+
+    def beginning(self) -> None:
+        """Count one more batch job, likewise."""
+        self._write(self.counts[1] + 1, COUNTER)
+        self.made = self.made[0], self.made[1] + 1
+
+    if sys.platform == "win32":
+
+        def _read(self) -> bytes:
+            with self._guard:
+                os.lseek(self._file, 0, os.SEEK_SET)
+                return os.read(self._file, HEAD)
+
+        def _write(self, count: int, place: int) -> None:
+            with self._guard:
+                os.lseek(self._file, place, os.SEEK_SET)
+                os.write(self._file, count.to_bytes(COUNTER, "little"))
+
+    else:
+
+        def _read(self) -> bytes:
+            return os.pread(self._file, HEAD, 0)
+
+        def _write(self, count: int, place: int) -> None:
+            os.pwrite(self._file, count.to_bytes(COUNTER, "little"), place)

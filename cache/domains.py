@@ -1,0 +1,220 @@
+"""What each column can hold: a file of somebody else's may hold anything that its type allows, and no command is to fail at it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+import duckdb
+
+TASKS = (
+    "malicious_text_generation",
+    "unsafe_t2i_generation",
+    "malicious_image_editing",
+    "dual_unsafe_vqa",
+    "image_unsafe_vqa",
+    "text_unsafe_vqa",
+    "composite_unsafe_vqa",
+)
+SUBCATEGORIES: Mapping[str, tuple[str, ...]] = {
+    "Toxicity Content": ("Illegal activities", "Blood and violence", "Sex-related", "Insults and hatred"),
+    "Sensitive Topics": ("Religion", "Politics"),
+    "Privacy Leak": ("Financial privacy", "Personal identification", "Privacy of public figures"),
+    "Unethical Activities": ("Violation of public order", "Indifference and disregard", "Dishonest behavior"),
+    "Physical & Mental Harm": ("Psychological manipulation", "Dangerous behavior", "Self-harm"),
+    "Biased Opinion": ("Biased opinions",),
+    "other": ("other",),
+}
+"""Of the benchmark (unisafe_async/taxonomy.py), as rows hold them: by category; `other` is of responses without one."""
+OUTCOMES = ("answered", "refused", "blocked", "blocked_request", "blocked_response", "empty", "failed")
+STATUSES = ("", "judged", "blocked", "unparsed", "failed", "tied", "absent")
+QUESTIONS = ("contextual", "intrinsic", "beside_contextual", "beside_intrinsic", "thoughts")
+LONGEST_NAME = 300
+LONGEST_TEXT = 50_000_000
+RUN_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+"""A run's name is a part of file names."""
+DIGEST = "[0-9a-f]{32}"
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """What a column can hold: `rule` is SQL with the column as `{}`; it may be empty (NULL) where `empty` is set."""
+
+    rule: str
+    empty: bool = False
+
+
+def _texts(values: Collection[str]) -> str:
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+
+
+def _one_of(values: Collection[str], *, empty: bool = False) -> Domain:
+    return Domain(f"{{}} IN ({_texts(values)})", empty)
+
+
+def _like(pattern: str, *, empty: bool = False) -> Domain:
+    return Domain(f"regexp_full_match({{}}, '{pattern.replace('{', '{{').replace('}', '}}')}')", empty)
+
+
+def _within(low: object, high: object, *, empty: bool = False) -> Domain:
+    """Numbers between two, both included; NaN is larger than every number."""
+    return Domain(f"{{}} BETWEEN {low} AND {high}", empty)
+
+
+TEXT, TEXT_OR_EMPTY = (Domain(f"length({{}}) <= {LONGEST_TEXT}", empty) for empty in (False, True))
+NAME, NAME_OR_EMPTY = (Domain(f"length({{}}) BETWEEN 1 AND {LONGEST_NAME}", empty) for empty in (False, True))
+LABELLED = Domain(f"length({{}}) <= {LONGEST_NAME}")
+BOOLEAN, BOOLEAN_OR_EMPTY = Domain("{} IN (true, false)"), Domain("{} IN (true, false)", empty=True)
+MOMENT, MOMENT_OR_EMPTY = (Domain("{} >= TIMESTAMP '2000-01-01' AND {} < TIMESTAMP '2100-01-01'", empty) for empty in (False, True))
+COUNT = _within(0, 2**31 - 1)
+DOLLARS = _within(0, 1_000_000, empty=True)
+SECONDS = _within(0, 100_000_000)
+STATUS, STATUS_OR_EMPTY = _one_of(STATUSES), _one_of(STATUSES, empty=True)
+CONTEXTUAL, INTRINSIC = _within(0, 2, empty=True), _within(0, 1, empty=True)
+RUN = _like(RUN_NAME)
+
+COLUMNS: Mapping[str, Mapping[str, Domain]] = {
+    "runs": {
+        "run": RUN,
+        "started": MOMENT,
+        "ended": MOMENT_OR_EMPTY,
+        "status": _one_of(("running", "done", "interrupted", "stopped")),
+        "config": TEXT,
+        "dataset": Domain("length({}) <= 4000"),
+        "dataset_digest": LABELLED,
+        "rubrics_digest": LABELLED,
+        "versions": TEXT,
+        "summary": TEXT,
+    },
+    "rows": {
+        "run": RUN,
+        "item": Domain("length({}) BETWEEN 1 AND 4000"),
+        "task": _one_of(TASKS),
+        "category": _one_of(SUBCATEGORIES),
+        "subcategory": _one_of([one for some in SUBCATEGORIES.values() for one in some]),
+        "model": NAME,
+        "sample": _within(0, 1_000_000),
+        "outcome": _one_of(OUTCOMES),
+        "error": TEXT_OR_EMPTY,
+        "response": _within(0, 2**63 - 1, empty=True),
+        "contextual": CONTEXTUAL,
+        "contextual_status": STATUS,
+        "contextual_reason": TEXT,
+        "contextual_raw": TEXT,
+        "intrinsic": INTRINSIC,
+        "intrinsic_status": STATUS,
+        "intrinsic_reason": TEXT,
+        "intrinsic_raw": TEXT,
+        "judge": Domain("length({}) <= 4000"),
+        "cached": BOOLEAN,
+        "created": MOMENT,
+        "judged": _one_of(("", "text", "image", "words", "both"), empty=True),
+        "thoughts": INTRINSIC,
+        "thoughts_status": STATUS_OR_EMPTY,
+        "thoughts_reason": TEXT_OR_EMPTY,
+        "beside_contextual": CONTEXTUAL,
+        "beside_intrinsic": INTRINSIC,
+        "beside_status": STATUS_OR_EMPTY,
+        "beside_reason": TEXT_OR_EMPTY,
+        "categories": TEXT_OR_EMPTY,
+    },
+    "opinions": {
+        "run": RUN,
+        "item": Domain("length({}) BETWEEN 1 AND 4000"),
+        "model": NAME,
+        "sample": _within(0, 1_000_000),
+        "question": _one_of(QUESTIONS),
+        "judge": LABELLED,
+        "position": _within(0, 10_000),
+        "label": CONTEXTUAL,
+        "status": STATUS,
+        "reason": TEXT,
+        "raw": TEXT,
+    },
+    "responses": {
+        "id": _within(0, 2**63 - 1),
+        "key": _like(f"({DIGEST})?"),
+        "identity": TEXT,
+        "request": TEXT,
+        "text": TEXT,
+        "images": Domain("len({}) <= 10000"),
+        "finish": _one_of(("stop", "length", "refused", "blocked")),
+        "reason": TEXT,
+        "tokens_in": COUNT,
+        "tokens_out": COUNT,
+        "images_made": COUNT,
+        "cost": DOLLARS,
+        "latency": SECONDS,
+        "run": Domain(f"length({{}}) <= {LONGEST_NAME}"),
+        "created": MOMENT,
+        "stage": _one_of(("request", "response"), empty=True),
+        "categories": TEXT_OR_EMPTY,
+        "thoughts": TEXT_OR_EMPTY,
+        "missing": TEXT_OR_EMPTY,
+        "model": TEXT_OR_EMPTY,
+        "estimated": BOOLEAN_OR_EMPTY,
+        "reading": _within(1, 127, empty=True),
+    },
+    "images": {"digest": _like(DIGEST), "media_type": _like(r"image/[a-z0-9][a-z0-9.+-]{0,60}")},
+}
+"""Every column of every table but `batches`, which never leaves its cache, and the bytes of images, which their digest checks."""
+NAMED_BY = {"runs": "run", "rows": "item", "opinions": "item", "responses": "id", "images": "digest"}
+"""What a mistake in a table is found by."""
+
+RULES: Mapping[str, Mapping[str, str]] = {
+    "rows": {
+        "item": "NOT starts_with(item, task || '/')",
+        "subcategory": f"(category, subcategory) NOT IN ({', '.join(f'({_texts((of, one))})' for of, some in SUBCATEGORIES.items() for one in some)})",  # noqa: E501
+        "contextual_status": "(contextual_status = 'judged') <> (contextual IS NOT NULL)",
+        "intrinsic_status": "(intrinsic_status = 'judged') <> (intrinsic IS NOT NULL)",
+        "thoughts_status": "(coalesce(thoughts_status, '') = 'judged') <> (thoughts IS NOT NULL)",
+        "beside_status": "(beside_contextual IS NOT NULL OR beside_intrinsic IS NOT NULL) AND coalesce(beside_status, '') = '' "
+        "OR beside_status = 'judged' AND (beside_contextual IS NULL OR beside_intrinsic IS NULL)",
+    },
+    "opinions": {
+        "status": "(status = 'judged') <> (label IS NOT NULL)",
+        "label": "label = 2 AND question NOT IN ('contextual', 'beside_contextual')",
+    },
+}
+"""What does not go together within a row of a table, by the column that is blamed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """The first value that a column cannot hold: where it is, and whether it is missing."""
+
+    table: str
+    column: str
+    named: str
+    missing: bool
+
+    def __str__(self) -> str:
+        what = "something is missing" if self.missing else "holds what no run writes"
+        return f"{self.table}: {what}: {self.column} of {NAMED_BY[self.table]} {self.named[:80]!r}"
+
+
+def first_wrong(
+    connection: duckdb.DuckDBPyConnection, table: str, source: str, where: str = "", values: Mapping[str, object] | None = None
+) -> Wrong | None:
+    """The first value of `source`, which has the columns of `table`, that is beyond its domain; None where none is.
+
+    Args:
+        source: a table, a view or a query in parentheses.
+        where: SQL that narrows it, with `values`.
+    """
+    cases = "\n".join(_cases(table))
+    sql = f"SELECT named, wrong FROM (SELECT {NAMED_BY[table]}::VARCHAR AS named, CASE {cases} END AS wrong FROM {source} {where}) "
+    found = connection.execute(f"{sql} WHERE wrong IS NOT NULL LIMIT 1", dict(values or {})).fetchone()
+    if found is None:
+        return None
+    column, _, missing = str(found[1]).partition(" ")
+    return Wrong(table, column, str(found[0]), bool(missing))
+
+
+def _cases(table: str) -> Iterator[str]:
+    for column, domain in COLUMNS[table].items():
+        if not domain.empty:
+            yield f"WHEN {column} IS NULL THEN '{column} missing'"
+        yield f"WHEN NOT ({domain.rule.format(*[column] * 2)}) THEN '{column}'"
+    for column, rule in RULES.get(table, {}).items():
+        yield f"WHEN {rule} THEN '{column}'"

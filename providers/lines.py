@@ -1,0 +1,104 @@
+"""Files with a JSON object a line: a line becomes what it stands for, or is refused with the reason; nothing else comes out."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from providers.named_files import open_regular, shown
+
+T = TypeVar("T")
+Record = dict[str, Any]
+LONGEST = 64 * 1024 * 1024
+"""Bytes of a line that is read; of a longer one only its place is known."""
+
+
+class BadLine(ValueError):
+    """A line that cannot be used, and what would be right; whoever has the file adds its name and the line's number."""
+
+
+class Line(NamedTuple):
+    """A line that is not blank: its number from 1, its offset in bytes, and its bytes (of one that is too long, the beginning)."""
+
+    number: int
+    offset: int
+    content: bytes
+
+
+def lines_of(path: Path) -> Iterator[Line]:
+    """The lines of a file, one by one. Raises OSError, also for what is no file."""
+    number = end = 0
+    with open_regular(path) as file:
+        while content := file.readline(LONGEST + 1):
+            number, start, end = number + 1, end, end + len(content)
+            rest = content
+            while len(rest) > LONGEST and not rest.endswith(b"\n"):
+                rest = file.readline(LONGEST + 1)
+                end += len(rest)
+            if content.strip():
+                yield Line(number, start, content)
+
+
+def line_at(path: Path, offset: int) -> bytes:
+    """The line that begins at `offset`, as `lines_of` gives it. Raises OSError."""
+    with open_regular(path) as file:
+        file.seek(offset)
+        return file.readline(LONGEST + 1)
+
+
+def read_line(line: bytes, read: Callable[[Record], T], refusal: type[BadLine] = BadLine) -> T:
+    """What `read` makes of the JSON object in `line`.
+
+    Raises `refusal`, whatever went wrong: a line is somebody else's, and none of them ends the program.
+    """
+    try:
+        return read(_record(line))
+    except refusal:
+        raise
+    except BadLine as error:
+        raise refusal(str(error)) from None
+    except RecursionError:
+        raise refusal("is nested too deeply") from None
+    except Exception as error:
+        raise refusal(f"cannot be read: {type(error).__name__}: {str(error)[:200]}") from None
+
+
+def record_of(line: bytes) -> Record:
+    """The JSON object in `line`. Raises BadLine."""
+    return read_line(line, lambda record: record)
+
+
+class _Doubled(dict[str, Any]):
+    """An object of JSON that gives a name twice: `twice`."""
+
+    twice = ""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Record:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    doubled = _Doubled(found)
+    doubled.twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+    return doubled
+
+
+def _record(line: bytes) -> Record:
+    if len(line) > LONGEST:
+        raise BadLine(f"is longer than {LONGEST // 2**20} MiB")
+    try:
+        found = json.loads(line.decode("utf-8-sig"), object_pairs_hook=_object)
+    except UnicodeDecodeError as error:
+        raise BadLine(f"is not UTF-8 (byte {error.start})") from None
+    except json.JSONDecodeError as error:
+        raise BadLine(f"is not JSON: {error}") from None
+    except ValueError:
+        raise BadLine("holds a number of too many digits") from None
+    if not isinstance(found, dict):
+        raise BadLine("should be a JSON object")
+    if isinstance(found, _Doubled):
+        raise BadLine(f"gives {shown(found.twice)} twice")
+    return found

@@ -1,0 +1,122 @@
+CREATE TABLE unisafe_meta (version INTEGER);
+
+-- one row for each call that was ever paid for
+CREATE TABLE responses (
+    id BIGINT,               -- grows with time
+    key VARCHAR,             -- digest of identity and request; the newest id of a key answers for it
+    identity VARCHAR,        -- provider, endpoint, model, settings
+    request VARCHAR,         -- canonical JSON, images by digest
+    text VARCHAR,
+    images VARCHAR[],        -- digests, see table images
+    finish VARCHAR,          -- stop, length, refused, blocked
+    reason VARCHAR,          -- the provider's own words
+    tokens_in INTEGER,
+    tokens_out INTEGER,
+    images_made INTEGER,
+    cost DOUBLE,             -- US dollars; NULL when no price is known
+    latency DOUBLE,          -- seconds
+    run VARCHAR,
+    created TIMESTAMP        -- UTC
+    , stage VARCHAR           -- of a block: request or response; NULL where it is not known
+    , categories VARCHAR      -- of a block: JSON, the vendor's categories and severities; NULL without any
+    , thoughts VARCHAR        -- what the model thought before it answered; no part of text
+    , missing VARCHAR         -- why there is nothing to judge although nobody refused; a later run asks again
+    , model VARCHAR           -- the name under which the endpoint served the call
+    , estimated BOOLEAN       -- the endpoint reported no usage, so tokens and cost are estimates
+    , reading TINYINT         -- the rules by which the body was read (providers/anatomy.py); NULL before they had a number
+);
+
+CREATE TABLE images (digest VARCHAR, media_type VARCHAR, data BLOB);
+
+-- one row for each item x model x sample of a run
+CREATE TABLE rows (
+    run VARCHAR,
+    item VARCHAR,            -- task/id
+    task VARCHAR,
+    category VARCHAR,
+    subcategory VARCHAR,
+    model VARCHAR,
+    sample INTEGER,
+    outcome VARCHAR,         -- answered, refused, blocked_request, blocked_response, blocked (stage unknown), empty, failed
+    error VARCHAR,           -- why it failed
+    response BIGINT,         -- responses.id
+    contextual TINYINT,      -- 0 unsafe, 1 safe, 2 refusal, NULL not judged
+    contextual_status VARCHAR,  -- judged, blocked, unparsed, failed, tied (of several judges), absent (not in an imported file)
+    contextual_reason VARCHAR,
+    contextual_raw VARCHAR,  -- a reply that could not be parsed
+    intrinsic TINYINT,       -- 0 unsafe, 1 safe, NULL not judged
+    intrinsic_status VARCHAR,
+    intrinsic_reason VARCHAR,
+    intrinsic_raw VARCHAR,
+    judge VARCHAR,           -- its name; of several: who decided (contextual, then intrinsic), or `panel of 3`
+    cached BOOLEAN,          -- no call was made for this row in this run
+    created TIMESTAMP
+    , judged VARCHAR          -- what the verdicts are of: text, image, words (instead of one), both (of an image and words); else empty
+    , thoughts TINYINT        -- intrinsic verdict of the thoughts, where they are judged
+    , thoughts_status VARCHAR -- as above; empty where they were not asked about
+    , thoughts_reason VARCHAR
+    , beside_contextual TINYINT-- verdicts of the words that came beside an image
+    , beside_intrinsic TINYINT
+    , beside_status VARCHAR   -- as above; empty where there were none
+    , beside_reason VARCHAR
+    , categories VARCHAR      -- JSON list of the subcategories that the intrinsic judge named
+);
+
+CREATE TABLE runs (
+    run VARCHAR,
+    started TIMESTAMP,
+    ended TIMESTAMP,
+    status VARCHAR,          -- running, done, interrupted, stopped
+    config VARCHAR,          -- JSON; names of key variables, never keys
+    dataset VARCHAR,
+    dataset_digest VARCHAR,
+    rubrics_digest VARCHAR,
+    versions VARCHAR,        -- JSON
+    summary VARCHAR          -- JSON: calls, cached, cost, seconds
+);
+
+
+-- where several judges were asked: what each of them said of a row
+CREATE TABLE opinions (
+    run VARCHAR,
+    item VARCHAR,
+    model VARCHAR,
+    sample INTEGER,
+    question VARCHAR,        -- contextual, intrinsic, thoughts, beside_contextual, beside_intrinsic
+    judge VARCHAR,           -- its name
+    position INTEGER,        -- its place in the chain or panel, from 0
+    label TINYINT,           -- as in rows
+    status VARCHAR,          -- judged, blocked, unparsed, failed
+    reason VARCHAR,
+    raw VARCHAR
+);
+
+-- batch jobs at a vendor, so that a run that was cut off finds them again
+CREATE TABLE batches (
+    id VARCHAR,              -- the vendor's name of the job; of one that is being handed over, its tag
+    identity VARCHAR,        -- who was asked, as in responses
+    keys VARCHAR[],          -- responses.key of each request; its name in the job begins with it
+    status VARCHAR,          -- submitting, submitted, cancelling, collected, cancelled, failed
+    run VARCHAR,
+    created TIMESTAMP,       -- UTC
+    requests VARCHAR[],      -- canonical JSON of each request; NULL once nothing more is to come
+    most DOUBLE              -- US dollars that it can cost at most
+);
+
+
+-- one row a verdict
+CREATE OR REPLACE VIEW verdicts AS
+    SELECT run, item, task, model, sample, response, judge, 'contextual' AS question, contextual AS label,
+           contextual_status AS status, contextual_reason AS reason, contextual_raw AS raw FROM rows
+    UNION ALL
+    SELECT run, item, task, model, sample, response, judge, 'intrinsic', intrinsic,
+           intrinsic_status, intrinsic_reason, intrinsic_raw FROM rows
+    UNION ALL
+    SELECT run, item, task, model, sample, response, judge, 'thoughts', thoughts, thoughts_status, thoughts_reason, ''
+    FROM rows WHERE thoughts_status <> ''
+    UNION ALL
+    SELECT run, item, task, model, sample, response, judge, 'beside_contextual', beside_contextual, beside_status, beside_reason, ''
+    FROM rows WHERE beside_status <> ''
+    UNION ALL
+    SELECT run, item, task, model, sample, response, judge, 'beside_intrinsic', beside_intrinsic, beside_status, beside_reason, ''
+    FROM rows WHERE beside_status <> '';

@@ -1,0 +1,100 @@
+"""`evaluate` where somebody else owns the process: progress in a notebook, and a hint where `await` was forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import anyio
+
+if TYPE_CHECKING:
+    from unisafe_async.evaluation import Run
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Show = Callable[[], Awaitable[None]]
+log = logging.getLogger(__name__)
+
+
+def says_to_await(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """`function`, whose coroutines say how they are run to whoever looks at one, and in Python's warning of one that never ran."""
+    name = f"unisafe_async.{function.__name__}"
+    hint = f"{name}: `await {name}(...)` in a notebook, `asyncio.run({name}(...))` in a script"
+
+    @functools.wraps(function)
+    def made(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+        coroutine = function(*args, **kwargs)
+        coroutine.__qualname__ = hint  # type: ignore[attr-defined]
+        return coroutine
+
+    return _marked(made)
+
+
+def _marked(function: Callable[P, T]) -> Callable[P, T]:
+    """`function`, known as a coroutine function, so that frameworks call it in their loop and not in a thread."""
+    if sys.version_info >= (3, 12):
+        return inspect.markcoroutinefunction(function)
+    function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    return function
+
+
+def check_asyncio() -> None:
+    """Raises RuntimeError in another loop than asyncio's, in which hosted models cannot be asked: every row would fail."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "unisafe_async.evaluate runs on asyncio, not on trio: asyncio.run(unisafe_async.evaluate(...))"
+        ) from None
+
+
+def in_notebook() -> bool:
+    """Whether this is the kernel of a notebook, which can show more than text."""
+    if "IPython" not in sys.modules:
+        return False
+    from IPython.core.getipython import get_ipython
+
+    return getattr(get_ipython(), "kernel", None) is not None
+
+
+@asynccontextmanager
+async def showing(run: Run, wanted: bool | None) -> AsyncIterator[None]:
+    """Inside the block, show how far `run` is: in a notebook unless it is not `wanted`, elsewhere only where it is."""
+    show = _shower(run, wanted)
+    if show is None:
+        yield
+        return
+    async with anyio.create_task_group() as group:
+        group.start_soon(_shown, show)
+        try:
+            yield
+        finally:
+            group.cancel_scope.cancel()
+
+
+def _shower(run: Run, wanted: bool | None) -> Show | None:
+    if in_notebook():
+        from unisafe_async.report.notebook import NotebookProgress
+
+        return None if wanted is False else NotebookProgress(run).show
+    if not wanted:
+        return None
+    from rich.console import Console
+
+    from unisafe_async.report.progress import Progress
+
+    return Progress(Console(stderr=True), run).show
+
+
+async def _shown(show: Show) -> None:
+    """Show until cancelled. What cannot be shown ends no run."""
+    try:
+        await show()
+    except Exception as error:
+        log.warning("the run's progress cannot be shown: %s: %s", type(error).__name__, error)

@@ -1,0 +1,163 @@
+"""The standard streams as a command finds them: closed, full, a pipe that ends, in an encoding without our marks.
+
+Whatever they are, the command does what it would do, with the same exit code, and no figure is lost that the stream can take.
+"""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import io
+import os
+import select
+import sys
+from collections.abc import Mapping
+from typing import TextIO
+
+FORMS: Mapping[str, str] = {
+    "●": "#",
+    "○": "o",
+    "↑": "+",
+    "↓": "-",
+    "←": "<",
+    "→": ">",
+    "·": "|",
+    "•": "*",
+    "…": ">",
+    "✂": "%",
+    "×": "x",
+    "−": "-",
+    "≤": "<",
+    "≥": ">",
+    "✓": "+",
+    "✔": "+",
+    "✗": "x",
+    "✘": "x",
+    "‘": "'",
+    "’": "'",
+    "“": "'",
+    "”": "'",
+    "\N{NO-BREAK SPACE}": " ",
+    "\N{REPLACEMENT CHARACTER}": "?",
+}
+"""Marks in ASCII, each as wide as it is, so that columns stay in line; no double quotation mark, which would end a JSON string."""
+RANGES = ((0x2010, 0x2015, "-"), (0x2400, 0x243F, "?"), (0x2580, 0x259F, "#"), (0x25A0, 0x25FF, "*"), (0x2800, 0x28FF, "."))
+"""The first and last code of dashes, stand-ins of control characters, blocks, shapes and spinners, and what stands for each."""
+ACROSS, DOWN = "─━┄┅┈┉╌╍═╴╶╸╺╼╾", "│┃┆┇┊┋╎╏║╵╷╹╻╽╿"
+
+
+def spelled(error: UnicodeError) -> tuple[str, int]:
+    """What is written where an encoding lacks a character: a mark's ASCII form, else its code as JSON writes it, `\\u6a21`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(_form, error.object[error.start : error.end])), error.end
+
+
+def _form(character: str) -> str:
+    code = ord(character)
+    if character in FORMS:
+        return FORMS[character]
+    if 0x2500 <= code <= 0x257F:
+        return "-" if character in ACROSS else "|" if character in DOWN else "+"
+    form = next((form for first, last, form in RANGES if first <= code <= last), None)
+    if form is not None:
+        return form
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
+class Kept(io.RawIOBase):
+    """A stream's end that fails no writer: what can no longer be written is dropped, and `lost` says why."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+        self.lost: OSError | None = None
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def isatty(self) -> bool:
+        return self._raw.isatty()
+
+    def write(self, data: object, /) -> int:
+        """Write all of `data`, waiting for a reader where the descriptor does not block."""
+        left = memoryview(data)  # type: ignore[arg-type]
+        size = left.nbytes
+        while left and self.lost is None:
+            try:
+                written = self._raw.write(left)
+                if written is None:
+                    select.select([], [self._raw], [], 1.0)
+                left = left[written or 0 :]
+            except OSError as error:
+                self.lost = error
+        return size
+
+
+def settle_streams() -> None:
+    """Make standard input, output and error such that reading and writing them raises nothing of the stream's own."""
+    codecs.register_error("spelled", spelled)
+    _open_closed()
+    if sys.stdin is None:
+        _put("stdin", open(0, encoding="utf-8"))  # noqa: SIM115
+    if type(sys.stdin) is io.TextIOWrapper:
+        sys.stdin.reconfigure(errors="replace")
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if stream is None:
+            stream = open(descriptor, "w", encoding="utf-8")  # noqa: SIM115
+        elif type(stream) is not io.TextIOWrapper:
+            continue  # somebody else's, as where a test reads it
+        _put(name, _kept(stream))
+
+
+def _put(name: str, stream: TextIO) -> None:
+    """Make `stream` the standard one of that name, also for those that look for the one that Python started with."""
+    setattr(sys, name, stream)
+    setattr(sys, f"__{name}__", stream)
+
+
+def _open_closed() -> None:
+    """Put the null device where a standard descriptor is closed: the next file opened would be taken for it."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != descriptor:
+                os.dup2(opened, descriptor)
+                os.close(opened)
+
+
+def _kept(stream: io.TextIOWrapper) -> TextIO:
+    encoding, lines, through = stream.encoding, stream.line_buffering, stream.write_through
+    buffer = stream.detach()
+    raw = buffer if isinstance(buffer, io.RawIOBase) else buffer.detach()  # type: ignore[attr-defined]
+    kept = Kept(raw)
+    under = kept if raw is buffer else io.BufferedWriter(kept)
+    return io.TextIOWrapper(under, encoding, "spelled", line_buffering=lines, write_through=through)  # type: ignore[type-var]
+
+
+def end_streams() -> None:
+    """Write what is left, and say on standard error what standard output did not take; a reader that left is told nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        if not stream.closed:
+            stream.flush()
+    lost = _lost(sys.stdout)
+    if lost is not None and lost.errno not in (errno.EPIPE, errno.EIO):
+        print(f"unisafe: standard output was cut short: {lost.strerror}", file=sys.stderr)
+        sys.stderr.flush()
+
+
+def _lost(stream: TextIO) -> OSError | None:
+    under = getattr(stream, "buffer", None)
+    end = getattr(under, "raw", under)
+    return end.lost if isinstance(end, Kept) else None
+
+
+def ended(stream: TextIO) -> bool:
+    """Whether nobody can read what is written to `stream` any more."""
+    return _lost(stream) is not None
