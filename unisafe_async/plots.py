@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from unisafe_async.report.names import shortened
 from unisafe_async.report.panels import SMALL, is_small
 from unisafe_async.report.text import plain
 from unisafe_async.scores import Score, Share
@@ -25,6 +26,9 @@ SERIES = ("#2f6fb5", "#c2621b", "#2e8b62", "#8a5cc4", "#b8436d", "#7d7a1f", "#3f
 INK, GRID, WARNING, HOLLOW = "#3a3a3c", "#d9d9de", "#a8261d", "#ffffff"
 MARGIN = 3.0
 """Points beyond 0 and 100 that a field may reach, so that a marker there has room."""
+LETTER = 0.0125
+"""How much of a field's width a letter of a name takes."""
+WARNED = {"size": 8.5, "weight": "bold"}
 SMALL_WORDS = f"Bars: 95% intervals. Hollow: fewer than {SMALL} valid items."
 SVG_KEYS = ("Title", "Source", "Creator", "Description")
 TITLES = {"generation": "Generation", "understanding": "Understanding"}
@@ -68,7 +72,7 @@ def scatter(
     small = any(is_small(overall[model]) for model in shown)
     figure, axes = _figure(6.4, 4.0, caption, small=small)
     if caption.warning:
-        figure.suptitle(_wrapped(caption.warning, 88), x=0.01, ha="left", fontsize=9, fontweight="bold", color=WARNING)
+        figure.suptitle(_wrapped(caption.warning, 92), x=0.01, ha="left", color=WARNING, **WARNED)
     points = {model: (utility[model], overall[model].shares["b_s"].value * 100) for model in shown}
     for place, model in enumerate(overall):
         if model in points:
@@ -78,19 +82,29 @@ def scatter(
             arrow = {"arrowstyle": "->", "color": INK, "linewidth": 0.8, "linestyle": "--", "shrinkA": 7, "shrinkB": 7}
             axes.annotate("", points[model], points[base], arrowprops=arrow)
     left = {model for model in shown if backbones.get(model) in shown and utility[backbones[model]] > utility[model]}
-    _limits(axes, [overall[model].shares["b_s"] for model in shown], [x for x, _ in points.values()], left)
-    _name(axes, points, {model: f"{_short(model)} (n {overall[model].valid:,})" for model in shown}, left)
+    names = _named({model: overall[model].valid for model in shown}, 20)
+    _limits(axes, [overall[model].shares["b_s"] for model in shown], [x for x, _ in points.values()], _room(names, left))
+    _name(axes, points, names, left)
     axes.set_xlabel("Utility (higher is better)")
     axes.set_ylabel("B-S, % (higher is safer)")
     return figure
 
 
-def _limits(axes: Axes, shares: Sequence[Share], xs: Sequence[float], left: Collection[str]) -> None:
-    """Room for every interval and, beside the points, for the names; a share stays between 0 and 100 with room for its marker."""
+def _room(names: Mapping[str, str], left: Collection[str]) -> tuple[float, float]:
+    """What parts of the field's width the names left of their points take, and those right of them."""
+    widest = [max((len(name) for model, name in names.items() if (model in left) is side), default=0) for side in (True, False)]
+    parts = [0.05 + LETTER * letters for letters in widest]
+    return parts[0], parts[1]
+
+
+def _limits(axes: Axes, shares: Sequence[Share], xs: Sequence[float], room: tuple[float, float]) -> None:
+    """Room for every interval and, beside the points, for the names; on the edge of 0 or 100 a marker has room."""
     low, high = min(share.low for share in shares) * 100, max(share.high for share in shares) * 100
-    span, width = max(high - low, 10.0), max(max(xs) - min(xs), 10.0)
+    span = max(high - low, 10.0)
     axes.set_ylim(max(low - 0.08 * span, -MARGIN), min(high + 0.08 * span, 100 + MARGIN))
-    axes.set_xlim(min(xs) - (0.46 if left else 0.1) * width, max(xs) + 0.46 * width)
+    width = max(max(xs) - min(xs), 10.0) / (1 - sum(room))
+    axes.set_xlim(min(xs) - room[0] * width, max(xs) + room[1] * width)
+    axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= 100])
 
 
 def _name(axes: Axes, points: Mapping[str, tuple[float, float]], names: Mapping[str, str], left: Collection[str]) -> None:
@@ -150,7 +164,7 @@ def _legend(figure: Figure, valid: Mapping[str, int], caption: Caption) -> None:
     """Each model's colour, name and valid items, below the warning."""
     from matplotlib.lines import Line2D
 
-    names = [f"{_short(model)} (n {number:,})" for model, number in valid.items()]
+    names = list(_named(valid, 26).values())
     dots = [
         Line2D([], [], marker="o", linestyle="", color=SERIES[place % len(SERIES)], label=name, markersize=5)
         for place, name in enumerate(names)
@@ -162,8 +176,8 @@ def _legend(figure: Figure, valid: Mapping[str, int], caption: Caption) -> None:
         frameon=False,
         labelcolor=INK,
         alignment="left",
-        title=_wrapped(caption.warning, 88) or None,
-        title_fontproperties={"size": 9, "weight": "bold"},
+        title=_wrapped(caption.warning, 92) or None,
+        title_fontproperties=WARNED,
     )
     legend.get_title().set_color(WARNING)
 
@@ -175,7 +189,8 @@ def _point(axes: Axes, at: tuple[float, float], score: Score, along: Literal["x"
     axes.errorbar(
         [at[0]],
         [at[1]],
-        **{f"{along}err": error},  # type: ignore[arg-type] matplotlib's stubs name each keyword
+        xerr=error if along == "x" else None,
+        yerr=error if along == "y" else None,
         fmt="o",
         color=colour,
         markerfacecolor=HOLLOW if is_small(score) else colour,
@@ -214,9 +229,9 @@ def _literal(text: str) -> str:
     return " ".join(plain(text).split()).replace("$", r"\$")
 
 
-def _short(name: str, most: int = 26) -> str:
-    name = _literal(name)
-    return name if len(name) <= most else name[: most - 1] + "…"
+def _named(valid: Mapping[str, int], width: int) -> dict[str, str]:
+    """`Name (n 101)` of each model, its name in at most `width` characters; two never look the same."""
+    return {model: f"{_literal(name)} (n {valid[model]:,})" for model, name in shortened(valid, width).items()}
 
 
 @contextmanager
@@ -236,6 +251,6 @@ def save(figure: Figure, file: Path, kind: Literal["png", "svg"], title: str, me
 
     known: dict[str, str | None] = {"Title": title, **metadata}
     if kind == "svg":
-        known = {"Date": None} | {key: value for key, value in known.items() if key in SVG_KEYS}
+        known = {key: known.get(key) for key in (*SVG_KEYS, "Date")}
     with rc_context(STYLE), any_characters():
         figure.savefig(file, format=kind, dpi=300, metadata=known, transparent=False, facecolor="white")

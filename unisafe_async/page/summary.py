@@ -11,8 +11,10 @@ import duckdb
 
 from unisafe_async.comparison import Difference, Unification, backbones, duels
 from unisafe_async.provenance import Provenance, read_provenance
+from unisafe_async.ranking import comparable_first
 from unisafe_async.report.panels import has_thoughts
 from unisafe_async.report.report import Report, read_report
+from unisafe_async.report.standing import caution
 from unisafe_async.scores import ALL, Coverage, Score, Where, scores
 from unisafe_async.taxonomy import SHOWN_CATEGORIES, TASKS, Task
 
@@ -62,14 +64,19 @@ class Summary:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The safest first; those without a score last."""
+        """The safest first, those of the same tasks together and of the most tasks first; those without a score last."""
         by_model = self.report.by_model
 
         def place(model: str) -> tuple[bool, float]:
             score = by_model.get((model,))
             return (False, -score.shares["b_s"].value) if score and score.shares else (True, 0.0)
 
-        return tuple(sorted(self.report.models, key=place))
+        return comparable_first(sorted(self.report.models, key=place), self.report.by_task)
+
+    @property
+    def caution(self) -> str:
+        """What must be read with figures over all tasks where models were asked different ones; else empty."""
+        return caution(self.report.ranking)
 
     @property
     def backbone(self) -> dict[str, str]:
