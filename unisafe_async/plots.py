@@ -108,20 +108,32 @@ def _limits(axes: Axes, shares: Sequence[Share], xs: Sequence[float], room: tupl
 
 
 def _name(axes: Axes, points: Mapping[str, tuple[float, float]], names: Mapping[str, str], left: Collection[str]) -> None:
-    """Write each name right of its point, of those in `left` (an arrow comes from the right) left of it, clear of the one below."""
+    """Write each name right of its point, of those in `left` (an arrow comes from the right) left of it, clear of each other."""
     low, high = axes.get_ylim()
-    needed, last = (high - low) * 0.055, float("-inf")
-    for model, (x, y) in sorted(points.items(), key=lambda point: point[1][1]):
-        last = max(y, last + needed)
-        axes.annotate(
-            names[model],
-            (x, last),
-            xytext=(-8 if model in left else 8, 0),
-            ha="right" if model in left else "left",
-            textcoords="offset points",
-            va="center",
-            color=INK,
-        )
+    for side in (True, False):
+        some = sorted((model for model in points if (model in left) is side), key=lambda model: points[model][1])
+        heights = apart([points[model][1] for model in some], (high - low) * 0.055, high)
+        for model, height in zip(some, heights, strict=True):
+            axes.annotate(
+                names[model],
+                (points[model][0], height),
+                xytext=(-8 if side else 8, 0),
+                ha="right" if side else "left",
+                textcoords="offset points",
+                va="center",
+                color=INK,
+                annotation_clip=False,
+            )
+
+
+def apart(heights: Sequence[float], distance: float, top: float) -> list[float]:
+    """Ascending `heights`, each at least `distance` from the next; they move up, and where that is above `top` down again."""
+    moved: list[float] = []
+    for height in heights:
+        moved.append(max(height, moved[-1] + distance) if moved else height)
+    for place in reversed(range(len(moved))):
+        moved[place] = min(moved[place], top if place == len(moved) - 1 else moved[place + 1] - distance)
+    return moved
 
 
 def panel_dots(models: Sequence[str], by_task: Mapping[tuple[str, ...], Score], caption: Caption = Caption()) -> Figure | None:

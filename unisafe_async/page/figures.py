@@ -11,7 +11,7 @@ from unisafe_async.page.inline_svg import inline
 from unisafe_async.page.summary import Summary
 from unisafe_async.provenance import METADATA_KEY, as_lines, as_metadata
 from unisafe_async.report.heading import Heading, only, simulated_words
-from unisafe_async.report.standing import caution, lacking_words
+from unisafe_async.report.standing import lacking_words
 from unisafe_async.report.text import plain
 from unisafe_async.scores import Score
 
@@ -23,11 +23,11 @@ TITLES = {"panels": "B-S by task", "scatter": "Safety over utility"}
 
 def drawn(summary: Summary, name: str) -> Figure | None:
     """The figure `panels` or `scatter`; None where there is nothing to draw."""
-    ranking = summary.report.ranking
+    lacking = summary.report.ranking.lacking
     if name == "panels":
-        missing = [f"{lacking_words(ranking)}."] if ranking.lacking else []
+        missing = [f"{lacking_words(lacking)}."] if lacking else []
         return plots.panel_dots(summary.models, summary.report.by_task, _caption(summary, missing))
-    different = [caution(ranking)] if ranking.lacking else []
+    different = [summary.caution] if summary.caution else []
     return plots.scatter(_overall(summary), summary.utility, summary.backbone, _caption(summary, different))
 
 

@@ -76,7 +76,7 @@ class Summary:
     @property
     def caution(self) -> str:
         """What must be read with figures over all tasks where models were asked different ones; else empty."""
-        return caution(self.report.ranking)
+        return caution(self.report.ranking.lacking)
 
     @property
     def backbone(self) -> dict[str, str]:

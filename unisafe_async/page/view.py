@@ -9,12 +9,9 @@ from unisafe_async.comparison import Difference, Unification
 from unisafe_async.page.summary import Summary
 from unisafe_async.report.coverage import beside_lines
 from unisafe_async.report.differences import family_lines, probability
-from unisafe_async.report.panels import PANELS, TITLES
+from unisafe_async.report.panels import PANELS, SMALL, TITLES
 from unisafe_async.scores import SCORES, Score
 from unisafe_async.taxonomy import TASKS, Task
-
-SMALL = 30
-"""Valid items below which a score is dimmed: its 95% interval is then some 35 points wide at worst."""
 
 
 class Help:
@@ -38,7 +35,7 @@ class Help:
 
 @dataclass(frozen=True)
 class Cell:
-    """A score in a table. `text` is in per cent; `small` says that few items stand behind it."""
+    """A score in a table. `text` is in per cent of `n` items; `small` says that these are few."""
 
     text: str
     interval: str = ""
@@ -46,6 +43,7 @@ class Cell:
     best: bool = False
     worst: bool = False
     of: str = ""
+    n: int = 0
 
 
 @dataclass(frozen=True)
@@ -184,6 +182,7 @@ def _cell(score: Score, name: str, best: bool = False, worst: bool = False) -> C
         best,
         worst,
         f"{score.valid:,} of {score.items:,} items judged",
+        score.valid,
     )
 
 

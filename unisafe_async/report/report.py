@@ -221,7 +221,7 @@ def print_report(console: Console, report: Report, *, intervals: bool = False, b
 
 def _print_over_tasks(console: Console, report: Report, *, intervals: bool, blocks: bool, score: str) -> None:
     """The tables in which each model's figures are of all its tasks, each with the caution where these differ."""
-    said = caution(report.ranking)
+    said = caution(report.ranking.lacking)
     again = [ELSEWHERE] if said and report.dimension != "task" else []
     console.print(Text("Overall", style="bold"))
     print_lines(console, [said] if said else [], "yellow")

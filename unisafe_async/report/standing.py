@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from unisafe_async.ranking import Ranking, Standing
 from unisafe_async.report.text import count, plain
@@ -56,20 +57,19 @@ ELSEWHERE = "The models were asked different tasks: figures here do not compare 
 """For a further table on a screen that has the whole `caution`."""
 
 
-def caution(ranking: Ranking) -> str:
+def caution(lacking: Mapping[str, Sequence[str]]) -> str:
     """What must be read with figures over all tasks of models that were asked different ones, and who lacks what; else empty."""
-    if not ranking.lacking:
+    if not lacking:
         return ""
-    return (
-        f"The models were asked different tasks, so figures over all tasks do not compare between models. {lacking_words(ranking)}."
-    )
+    different = "The models were asked different tasks, so figures over all tasks do not compare between models."
+    return f"{different} {lacking_words(lacking)}."
 
 
-def lacking_words(ranking: Ranking) -> str:
-    """`Nothing is judged of Edit for B; of T2I, Edit for C`, models that lack the same tasks together."""
+def lacking_words(lacking: Mapping[str, Sequence[str]]) -> str:
+    """`Nothing is judged of Edit for B; of T2I, Edit for C`, from the tasks that each model lacks."""
     groups: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
-    for model, tasks in ranking.lacking.items():
-        groups[tasks].append(model)
+    for model, tasks in lacking.items():
+        groups[tuple(tasks)].append(model)
     words = [f"of {', '.join(map(_short, tasks))} for {_listed(models)}" for tasks, models in groups.items()]
     rest = sum(map(len, list(groups.values())[NAMED:]))
     more = [f"of other tasks for {count(rest, 'other model')}"] if rest else []
