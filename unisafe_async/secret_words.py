@@ -12,13 +12,16 @@ HEADER = re.compile(SECRET.pattern + r"|credential|cookie|passphrase|signature|(
 NO_SECRET = re.compile(r"(cache|idempotency)[-_]key$", re.I)
 TABLE = re.compile(r"headers$", re.I)
 """Tables whose keys are names of headers, such as `extra_headers`."""
-BEGINNINGS = (
-    *("sk-", "sk_", "pk-lf-", "hf_", "gsk_", "AIza", "xai-", "r8_", "nvapi-", "pplx-", "csk-", "fw_", "ghp_", "github_pat_"),
-    *("tgp_v1_", "AKIA", "eyJ"),
+BEGINNINGS = ("sk-", "sk_", "pk-lf-", "AIza", "xai-", "nvapi-", "pplx-", "csk-", "github_pat_", "tgp_v1_", "eyJ")
+"""How keys begin: of OpenAI, Anthropic and others, Langfuse, Google, xAI, NVIDIA, Perplexity, Cerebras, GitHub, Together; and
+signed tokens."""
+PLAIN_BEGINNINGS = ("hf_", "gsk_", "r8_", "fw_", "ghp_", "AKIA")
+"""The same of Hugging Face, Groq, Replicate, Fireworks, GitHub and AWS, whose keys go on with letters and digits alone: names of
+folders, such as `hf_cache_of_models`, do not."""
+VALUE = re.compile(
+    rf"\b(({'|'.join(BEGINNINGS)})[A-Za-z0-9_.+-]{{16,}}|({'|'.join(PLAIN_BEGINNINGS)})[A-Za-z0-9]{{16,}}"
+    r"|(?i:Bearer )[A-Za-z0-9_.+/-]{16,})"
 )
-"""How keys begin: of OpenAI, Anthropic and others, Langfuse, Hugging Face, Groq, Google, xAI, Replicate, NVIDIA, Perplexity,
-Cerebras, Fireworks, GitHub, Together, AWS; and signed tokens."""
-VALUE = re.compile(rf"\b({'|'.join(BEGINNINGS)}|(?i:Bearer ))[A-Za-z0-9_.+/-]{{16,}}")
 AUTHORIZATION = re.compile(r"^\s*(bearer|basic|digest|token)\s+\S", re.I)
 """How the value of a header begins that says who is asking."""
 
