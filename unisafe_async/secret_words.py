@@ -12,6 +12,8 @@ HEADER = re.compile(SECRET.pattern + r"|credential|cookie|passphrase|signature|(
 NO_SECRET = re.compile(r"(cache|idempotency)[-_]key$", re.I)
 TABLE = re.compile(r"headers$", re.I)
 """Tables whose keys are names of headers, such as `extra_headers`."""
+OF_VARIABLES = re.compile(r"(models\[\d+\]|judge(\.judges\[\d+\])?)\.headers_env")
+"""Tables of a whole configuration that name the variables in which secrets are."""
 BEGINNINGS = ("sk-", "sk_", "pk-lf-", "AIza", "xai-", "nvapi-", "pplx-", "csk-", "github_pat_", "tgp_v1_", "eyJ")
 """How keys begin: of OpenAI, Anthropic and others, Langfuse, Google, xAI, NVIDIA, Perplexity, Cerebras, GitHub, Together; and
 signed tokens."""
@@ -31,7 +33,9 @@ def secrets_in(value: object, place: str) -> Iterator[str]:
     if isinstance(value, dict):
         named = secret_header if TABLE.search(place) else OPTION.search
         for key, inner in value.items():
-            if named(str(key)) or (TABLE.search(place) and isinstance(inner, str) and AUTHORIZATION.search(inner)):
+            if (named(str(key)) and not OF_VARIABLES.fullmatch(place)) or (
+                TABLE.search(place) and isinstance(inner, str) and AUTHORIZATION.search(inner)
+            ):
                 yield f"{place}.{key}"
             else:
                 yield from secrets_in(inner, f"{place}.{key}")
