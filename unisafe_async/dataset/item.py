@@ -11,7 +11,6 @@ from providers.lines import BadLine, Record, read_line
 from providers.named_files import Folder, NoSuchFile, shown
 from unisafe_async.taxonomy import CATEGORY_OF, OTHER, TASKS, Task, category_of, match_subcategory, match_task, subcategory_meant
 
-
 LONGEST_ID = 1_000
 """Characters of an id: it names rows, and stands on every screen."""
 
