@@ -1,7 +1,21 @@
 """DuckDB: every answer ever paid for, every verdict row, every image. Knows no network."""
 
 from cache.errors import CacheBusy, CacheError, Unstorable
-from cache.records import Answer, Opinion, Paid, Row, RunRecord
+from cache.records import Answer, Opinion, Paid, Row, RunRecord, parts_of
+from cache.run_checks import check_run
 from cache.store import Store, read_file
 
-__all__ = ["Answer", "CacheBusy", "CacheError", "Opinion", "Paid", "Row", "RunRecord", "Store", "Unstorable", "read_file"]
+__all__ = [
+    "Answer",
+    "CacheBusy",
+    "CacheError",
+    "Opinion",
+    "Paid",
+    "Row",
+    "RunRecord",
+    "Store",
+    "Unstorable",
+    "check_run",
+    "parts_of",
+    "read_file",
+]

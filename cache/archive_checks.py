@@ -16,7 +16,7 @@ import orjson
 
 from cache.archive import FORMAT, MANIFEST, NOTES, TABLES, Connection, quoted, table_of
 from cache.connecting import Setting, connected
-from cache.domains import RUN_NAME, first_wrong
+from cache.domains import JSON, RUN_NAME, first_wrong
 from cache.errors import CacheError
 from cache.run_shapes import wrong_json
 from cache.schema import VERSION, columns_of
@@ -139,7 +139,7 @@ def check(source: Path, manifest: dict[str, Any], folder: Path) -> str:
         if why := wrong_json(*records[0]):
             raise _broken(source, f"runs.parquet: {why}")
         for table in TABLES:
-            if wrong := first_wrong(staging, table, f"{table}_in"):
+            if wrong := first_wrong(staging, table, f"{table}_in", loose=JSON):
                 raise _broken(source, str(wrong))
         for why, sql in WRONG.items():
             found = staging.execute(sql).fetchone()

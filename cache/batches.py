@@ -9,6 +9,9 @@ from typing import Any
 
 import duckdb
 
+from cache.domains import first_wrong
+from cache.errors import CacheError
+
 OPEN = ("submitting", "submitted", "cancelling")
 COLUMNS = "id, identity, keys, status, most, run, created"
 
@@ -102,7 +105,8 @@ def end_batch(connection: duckdb.DuckDBPyConnection, identity: str, job: str, st
 
 
 def open_batches(connection: duckdb.DuckDBPyConnection, identity: str) -> list[BatchRecord]:
-    """The jobs of a model that are under way, or may be."""
+    """The jobs of a model that are under way, or may be. Raises CacheError where the table holds what no run writes."""
+    _check(connection)
     where = "WHERE identity = $1 AND status IN (SELECT unnest($2::VARCHAR[]))"
     found = connection.execute(f"SELECT {COLUMNS} FROM batches {where} ORDER BY created", [identity, list(OPEN)]).fetchall()
     return [_record(row) for row in found]
@@ -118,9 +122,15 @@ def statuses_since(
 
 
 def batches(connection: duckdb.DuckDBPyConnection) -> list[BatchRecord]:
-    """Every job of every model, the newest first."""
+    """Every job of every model, the newest first. Raises CacheError where the table holds what no run writes."""
+    _check(connection)
     found = connection.execute(f"SELECT {COLUMNS} FROM batches ORDER BY created DESC, id DESC").fetchall()
     return [_record(row) for row in found]
+
+
+def _check(connection: duckdb.DuckDBPyConnection) -> None:
+    if wrong := first_wrong(connection, "batches", "batches"):
+        raise CacheError(f"batch jobs cannot be read: {wrong}; another program wrote or changed it")
 
 
 def _record(row: tuple[Any, ...]) -> BatchRecord:

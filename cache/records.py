@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
 import duckdb
+import orjson
 
 from providers.base import Block, Image, ImageSource, Response, Stage, Usage, clean
 
@@ -255,6 +256,17 @@ def add_pictures(connection: duckdb.DuckDBPyConnection, pictures: Mapping[str, S
 
 def _categories(block: Block | None) -> str | None:
     return clean(json.dumps(dict(block.categories), ensure_ascii=False)) if block and block.categories else None
+
+
+def parts_of(request: str | None) -> tuple[dict[str, str], ...]:
+    """The texts and images (by digest) of a stored request; none where it is no request."""
+    try:
+        content = orjson.loads(request or "")
+    except ValueError:
+        return ()
+    parts = content.get("parts") if isinstance(content, dict) else None
+    good = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    return tuple({name: value for name, value in part.items() if isinstance(value, str)} for part in good)
 
 
 def add_rows(connection: duckdb.DuckDBPyConnection, rows: Sequence[Row]) -> None:

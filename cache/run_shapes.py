@@ -13,6 +13,9 @@ Count = Annotated[int, Field(ge=0, le=10**12)]
 Amount = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 
 
+DEEPEST = 50
+
+
 class Shape(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True, protected_namespaces=())
 
@@ -103,7 +106,10 @@ def wrong_json(config: str | None, versions: str | None, summary: str | None) ->
     found: dict[str, Any] = {}
     for name, text in (("config", config), ("versions", versions), ("summary", summary)):
         try:
-            found[name] = SHAPES[name].validate_python(orjson.loads(text or ""))
+            content = orjson.loads(text or "")
+            if not _shallow(content):
+                return f"{name} is nested too deeply"
+            found[name] = SHAPES[name].validate_python(content)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             place = ".".join(str(part)[:40] for part in (name, *first["loc"]))
@@ -121,3 +127,16 @@ def _wrong_models(config: Config) -> str:
         return "config.judge: lacks mode and tie"
     names = [model.name for model in config.models]
     return "config.models: a name stands twice" if len(set(names)) < len(names) else ""
+
+
+def _shallow(content: object) -> bool:
+    """Whether nothing in it is nested more deeply than any run writes."""
+    inside = [content]
+    for _ in range(DEEPEST):
+        inside = [
+            one
+            for value in inside
+            if isinstance(value, dict | list)
+            for one in (value.values() if isinstance(value, dict) else value)
+        ]
+    return not inside

@@ -51,5 +51,13 @@ def judged_since(connection: duckdb.DuckDBPyConnection, run: str, judge: Mapping
 
 def _same_judge(runs: list[tuple[str, str, str]], judge: Mapping[str, Any]) -> Before | None:
     key = judge_key(judge)
-    same = (Before(run, rubrics) for run, config, rubrics in runs if judge_key(json.loads(config)["judge"]) == key)
+    same = (Before(run, rubrics) for run, config, rubrics in runs if _key_of(config) == key)
     return next(same, None)
+
+
+def _key_of(config: str) -> str:
+    """Who judged by a stored configuration; nobody where it is none."""
+    try:
+        return judge_key(json.loads(config)["judge"])
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return ""

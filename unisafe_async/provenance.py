@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -14,6 +14,8 @@ import duckdb
 
 from cache import CacheError
 from providers.simulated import JUDGED, MARKED
+from unisafe_async.ranking import ranking
+from unisafe_async.report.standing import caution
 from unisafe_async.report.text import plain
 from unisafe_async.scores import Coverage, coverage
 
@@ -28,6 +30,9 @@ MARKED_MODELS = (
 )
 MARKED_JUDGE = "SELECT 1 FROM rows WHERE run = ? AND starts_with(contextual_reason, ?) LIMIT 1"
 """Simulated models may stand behind HTTP (`unisafe simulate`): what they wrote says so."""
+IMPORTED = "imported"
+"""What stands for the provider of models and judge whose verdicts were imported (`import-verdicts`): nobody was asked here."""
+IS_IMPORTED = f"coalesce(config::JSON ->> '$.judge.provider', '') = '{IMPORTED}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class Provenance:
         coverage: what became of them, model by model.
         cost: US dollars spent in this run (answers from the cache cost nothing); `unpriced` counts calls at no known price.
         simulated: names of models, or "judge", that were simulated: their figures say nothing about real ones.
+        lacking: the tasks of others of which a model has no judged item, by model: figures over all tasks do not compare.
     """
 
     run: str
@@ -83,6 +89,7 @@ class Provenance:
     cost: float
     unpriced: int
     simulated: tuple[str, ...]
+    lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -143,6 +150,7 @@ def read_provenance(connection: duckdb.DuckDBPyConnection, run: str, filters: Ma
         float(figures.get("cost", 0.0)),
         sum(int(counts.get("unpriced", 0)) for counts in figures.get("endpoints", {}).values()),
         (*simulated[0], *(["judge"] if simulated[1] else [])),
+        ranking(connection, run).lacking,
     )
 
 
@@ -157,6 +165,11 @@ def read_simulated(connection: duckdb.DuckDBPyConnection, run: str, settings: Ma
 def _is_simulated(section: Mapping[str, Any]) -> bool:
     """Whether a model or judge is simulated, or was where its verdicts come from."""
     return section["provider"] == "simulated" or bool(section.get("simulated"))
+
+
+def is_imported(settings: Mapping[str, Any]) -> bool:
+    """Whether the verdicts of a run whose configuration is `settings` were imported; IS_IMPORTED is the same in SQL."""
+    return bool(settings["judge"].get("provider") == IMPORTED)
 
 
 def judge_sections(section: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -226,6 +239,7 @@ def as_lines(record: Provenance) -> list[str]:
         *(f"judge {_words(party)}" for party in record.judges),
         f"rubrics, digest {record.rubrics_digest}",
         f"coverage: {coverage_words(record)}",
+        *([caution(record.lacking)] if record.lacking else []),
         f"cost: ${record.cost:,.4f}" + (f" and {record.unpriced:,} calls at no known price" if record.unpriced else ""),
         "filters: " + (", ".join(f"{key} = {_value(value)}" for key, value in record.filters.items()) or "none"),
         "versions: " + ", ".join(f"{name} {number}" for name, number in record.versions.items()),
@@ -243,7 +257,7 @@ def coverage_words(record: Provenance) -> str:
 
 
 def commented(record: Provenance, prefix: str) -> str:
-    """The record as comment lines, each beginning with `prefix` (`# ` in CSV, `% ` in LaTeX) and ending with a newline."""
+    """The record as comment lines, each beginning with `prefix` (`% ` in LaTeX) and ending with a newline."""
     return "".join(f"{prefix}{line}\n" for line in as_lines(record))
 
 

@@ -70,7 +70,7 @@ def unjudged(
         ROWS.format(chosen=where.sql), {"run": run, **where.parameters}
     ).fetchall():
         group = _group(str(model), str(judge or ""), str(why), str(item), str(words or ""), stopped)
-        key = (group.who, group.why, "" if group.why == "tied" else folded(group.words, group.item))
+        key = (group.who, group.why, "" if group.why in ("tied", "absent") else folded(group.words, group.item))
         known = found.setdefault(key, group)
         known.rows += rows
         if raw:

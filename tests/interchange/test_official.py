@@ -16,7 +16,8 @@ from unisafe_async.config import ConfigError
 from unisafe_async.dataset import DatasetError, open_dataset
 from unisafe_async.interchange.official import export_official, file_names
 from unisafe_async.interchange.responses import model_of_path
-from unisafe_async.interchange.verdicts import VerdictFile, import_verdicts, verdict_files
+from unisafe_async.interchange.verdict_files import VerdictFile, verdict_files
+from unisafe_async.interchange.verdicts import import_verdicts
 from unisafe_async.page.write import write_page
 from unisafe_async.provenance import read_provenance
 from unisafe_async.scores import coverage, scores
@@ -83,7 +84,7 @@ def test_its_way_of_counting_gives_our_figures_from_our_files(finished: Bench, t
 def test_verdicts_that_went_out_come_back_with_the_same_scores(finished: Bench, new_bench, tmp_path: Path) -> None:
     run = newest(finished)
     read_file(finished.cache, lambda connection: export_official(connection, run, tmp_path / "out"))
-    files = verdict_files(sorted((tmp_path / "out").rglob("uni_sim-b_numeric.jsonl")), None, None)
+    files = verdict_files(sorted((tmp_path / "out").rglob("uni_sim-b_numeric.jsonl"))).files
     other = new_bench("other")
     done = import_verdicts(other.cache, files, open_dataset("sample"), "Uni-Judger")
     assert (done.rows, done.known) == (101, False)
@@ -101,7 +102,7 @@ def test_what_was_simulated_still_is_when_it_comes_back(finished: Bench, new_ben
     read_file(finished.cache, lambda connection: export_official(connection, run, tmp_path / "out"))
     paths = sorted((tmp_path / "out").rglob("uni_sim-b_numeric.jsonl"))
     other = new_bench("other")
-    done = import_verdicts(other.cache, verdict_files(paths, "Renamed", None), open_dataset("sample"), "official toolkit")
+    done = import_verdicts(other.cache, verdict_files(paths, "Renamed").files, open_dataset("sample"), "official toolkit")
     assert read_file(other.cache, lambda connection: read_provenance(connection, done.run)).simulated == ("Renamed", "judge")
     assert "SIMULATED: models and judge are simulated" in report(other)
 
@@ -111,10 +112,10 @@ def test_a_models_name_comes_back(name: str, tmp_path: Path) -> None:
     file = tmp_path / "eval" / "T2I" / f"{file_names([name])[name]}_numeric.jsonl"
     file.parent.mkdir(parents=True)
     file.write_text('{"id": 1, "context_safety": "1", "init_safety": "1"}\n')
-    (without,) = verdict_files([file], None, "unsafe_t2i_generation")
+    (without,) = verdict_files([file], None, "unsafe_t2i_generation").files
     assert without.model == model_of_path(file) == name.lower().replace("_", "-")
     (tmp_path / "provenance.json").write_text(json.dumps({"simulated": [], "models": [{"name": name}]}))
-    (recorded,) = verdict_files([file], None, "unsafe_t2i_generation")
+    (recorded,) = verdict_files([file], None, "unsafe_t2i_generation").files
     assert recorded.model == name
     assert model_of_path(Path("uni-bagel.jsonl")) == "bagel"
 
@@ -124,7 +125,7 @@ def test_only_what_the_record_calls_simulated_is(finished: Bench, new_bench, tmp
     read_file(finished.cache, lambda connection: export_official(connection, run, tmp_path / "out"))
     record = tmp_path / "out" / "provenance.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"simulated": [HOSTILE]}))
-    files = verdict_files(sorted((tmp_path / "out").rglob("*_numeric.jsonl")), None, None)
+    files = verdict_files(sorted((tmp_path / "out").rglob("*_numeric.jsonl"))).files
     assert {file.model for file in files if file.simulated} == {HOSTILE}
     assert {file.model for file in files if not file.simulated} == {"Sim-B"}
     assert not any(file.simulated_judge for file in files)
@@ -136,7 +137,7 @@ def test_a_record_that_is_not_ours_says_nothing(tmp_path: Path, text: str) -> No
     file.parent.mkdir(parents=True)
     file.write_text('{"id": 1, "context_safety": "1", "init_safety": "1"}\n')
     (tmp_path / "provenance.json").write_text(text)
-    assert verdict_files([file], None, "unsafe_t2i_generation") == [VerdictFile(file, "x", "unsafe_t2i_generation")]
+    assert verdict_files([file], None, "unsafe_t2i_generation").files == [VerdictFile(file, "x", "unsafe_t2i_generation")]
 
 
 def test_na_and_an_intrinsic_2_are_never_safe(new_bench, tmp_path: Path) -> None:
@@ -147,7 +148,7 @@ def test_na_and_an_intrinsic_2_are_never_safe(new_bench, tmp_path: Path) -> None
         '{"id": 3, "context_safety": null, "init_safety": null}\n'
         '{"id": 4, "context_safety": "2", "init_safety": "1"}\n'
     )
-    files = verdict_files([file], None, "malicious_text_generation")
+    files = verdict_files([file], None, "malicious_text_generation").files
     assert files == [VerdictFile(file, "x", "malicious_text_generation")]
     bench = new_bench("na")
     done = import_verdicts(bench.cache, files, open_dataset("sample"), "judge")
@@ -176,23 +177,55 @@ def test_na_and_an_intrinsic_2_are_never_safe(new_bench, tmp_path: Path) -> None
         ('{"id": 1, "context_safety": "1"}', "should be an object with id, context_safety and init_safety"),
         ('{"id": 987, "context_safety": "1", "init_safety": "1"}', "the dataset has no item malicious_text_generation/987"),
         ("{", "is not JSON"),
-        ('{"id": [], "context_safety": "1", "init_safety": "1"}', "id: should be a number or a string"),
+        ('{"id": [], "context_safety": "1", "init_safety": "1"}', "id: should be a number or a string, found []"),
+        ('{"id": null, "context_safety": "1", "init_safety": "1"}', "id: should be a number or a string, found null"),
+        ('{"id": "\\ud800", "context_safety": "1", "init_safety": "1"}', "the dataset has no item"),
+        ('{"id": "", "context_safety": "1", "init_safety": "1"}', "not taken for 0, since the dataset has no item"),
+        ('{"id": 1, "context_safety": "1", "init_', "the file ends here in the middle of a line, as after a kill"),
     ],
 )
-def test_a_wrong_verdict_line_is_named_and_nothing_is_written(tmp_path: Path, line: str, words: str) -> None:
+def test_a_wrong_verdict_line_is_refused_alone(tmp_path: Path, new_bench, line: str, words: str) -> None:
     file = tmp_path / "uni_x_numeric.jsonl"
-    file.write_text('{"id": 2, "context_safety": "1", "init_safety": "1"}\n' + line + "\n")
-    with pytest.raises(DatasetError, match=r"uni_x_numeric\.jsonl:2") as error:
-        import_verdicts(
-            tmp_path / "c.duckdb", verdict_files([file], None, "malicious_text_generation"), open_dataset("sample"), "j"
-        )
-    assert words in str(error.value)
+    file.write_text('{"id": 2, "context_safety": "1", "init_safety": "1"}\n' + line)
+    bench = new_bench("one")
+    done = forked.unisafe(
+        *("import-verdicts", str(file), "--task", "malicious_text_generation", "--data", "sample", "--cache", str(bench.cache)),
+        cwd=bench.folder,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    (refused,) = [words for words in done.stdout.splitlines() if "uni_x_numeric.jsonl:2: " in words]
+    assert words in refused
+    assert verdicts_of(bench) == {("malicious_text_generation/2", 0): (1, 1)}
+    shown = forked.unisafe("report", "--cache", str(bench.cache), cwd=bench.folder)
+    assert shown.returncode == 1
+    assert "2 items: 1 judged, 1 not run" in shown.stdout
+    assert "1 line of the imported files could not be used" in shown.stdout
+
+
+def verdicts_of(bench: Bench) -> dict[tuple[str, int], tuple[int | None, int | None]]:
+    """Both verdicts of every row by item and sample."""
+    sql = "SELECT item, sample, contextual, intrinsic FROM rows"
+    return {row[:2]: row[2:] for row in read_file(bench.cache, lambda connection: connection.execute(sql).fetchall())}
+
+
+def test_a_file_without_a_line_that_can_be_used_writes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "uni_x_numeric.jsonl"
+    file.write_text('{"id": 987, "context_safety": "1", "init_safety": "1"}\n{\n')
+    files = verdict_files([file], None, "malicious_text_generation").files
+    with pytest.raises(DatasetError, match=r"uni_x_numeric\.jsonl:1: id: the dataset has no item") as error:
+        import_verdicts(tmp_path / "c.duckdb", files, open_dataset("sample"), "j")
+    assert "uni_x_numeric.jsonl:2: is not JSON" in str(error.value)
     assert not (tmp_path / "c.duckdb").exists()
 
 
 def test_a_file_whose_task_nobody_named_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "uni_x_numeric.jsonl"
+    with pytest.raises(ConfigError, match="there is no such file"):
+        verdict_files([file])
+    file.write_text('{"id": 2, "context_safety": "1", "init_safety": "1"}\n')
     with pytest.raises(ConfigError, match="--task"):
-        verdict_files([tmp_path / "uni_x_numeric.jsonl"], None, None)
+        verdict_files([file])
 
 
 def test_hostile_and_alike_names_get_files_of_their_own() -> None:

@@ -70,13 +70,17 @@ def test_the_kernels_interrupt_keeps_what_was_answered(notebook: Notebook) -> No
 
 
 def test_a_run_in_the_background_is_read_by_the_cells_after_it(notebook: Notebook) -> None:
-    notebook.run("import asyncio\nseen = []")
     notebook.run(
-        "task = asyncio.create_task(unisafe_async.evaluate('bench.toml', fresh=True, on_row=lambda row: seen.append("
-        "len(unisafe_async.load().rows()))))"
+        "import asyncio\n"
+        "seen, read = [], []\n"
+        "def heard(row):\n"
+        "    seen.append(row)\n"
+        "    if len(seen) % 15 == 0:\n"
+        "        read.append(len(unisafe_async.load().rows()))\n"
+        "task = asyncio.create_task(unisafe_async.evaluate('bench.toml', fresh=True, on_row=heard))"
     )
     notebook.run("result = await task")
-    assert notebook.value("[len(seen), max(seen)]") == [75, 75]
+    assert notebook.value("[len(seen), len(read), read[-1], read == sorted(read)]") == [75, 5, 75, True]
 
 
 def test_a_change_of_folder_during_a_run_moves_nothing(notebook: Notebook) -> None:

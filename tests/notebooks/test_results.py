@@ -191,7 +191,7 @@ async def test_what_the_user_sees_while_rows_arrive(tmp_path: Path) -> None:
     """A row's callback may read the run: its process has the file open, and does not wait for itself."""
     seen: list[int] = []
     await evaluate(
-        bench(tmp_path, {"name": "M", **DRAWS}),
+        bench(tmp_path, {"name": "M", **DRAWS}, dataset={"limit": 20}),
         on_row=lambda row: seen.append(len(load(cache=tmp_path / "unisafe.duckdb").rows())),
     )
     assert seen == sorted(seen)

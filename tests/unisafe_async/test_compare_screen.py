@@ -16,7 +16,7 @@ from unisafe_async.report.panels import legend
 from unisafe_async.scores import Score, Share
 
 SMALL = "~ and dim: fewer than 30 valid items"
-APART = "An interval is of one difference, p allows for all tests"
+APART = "An interval is of one difference, Holm allows for a family"
 
 
 async def compared(folder: Path, some: list[Row], *asked: str, **backbone: str | None) -> str:
@@ -46,7 +46,7 @@ async def test_where_there_are_enough_pairs_nothing_is_said_of_few(tmp_path: Pat
     screen = await compared(tmp_path, [*rows("a", *[SAFE] * 30), *rows("b", *[UNSAFE] * 30)], "a", "b")
     assert SMALL not in screen
     assert "~" not in screen
-    assert "* below 0.05" in screen
+    assert "* corrected below 0.05" in screen
 
 
 async def test_no_star_no_word_of_stars(tmp_path: Path) -> None:
@@ -72,10 +72,10 @@ async def test_all_these_is_explained_where_it_stands(tmp_path: Path) -> None:
 
 
 async def test_an_interval_that_leaves_out_0_beside_a_p_that_is_not_below_the_level_is_explained(tmp_path: Path) -> None:
-    """6 of 30 items differ, all one way: p is 2 / 64, which times 4 tests is above the level."""
+    """6 of 30 items differ, all one way: p is 2 / 64, which times 3 pairs of models is above the level."""
     a, b = rows("a", *[SAFE] * 30), rows("b", *[UNSAFE] * 6, *[SAFE] * 24)
-    screen = await compared(tmp_path, [*a, *b], "a", "b")
-    assert line(screen, "B-S").split()[-4:] == ["+2.7", "to", "+34.8", "0.125"]
+    screen = await compared(tmp_path, [*a, *b, *rows("c", *[SAFE] * 24, *[UNSAFE] * 6)], "a", "b", a=None, b=None, c=None)
+    assert line(screen, "B-S").split()[-5:] == ["+2.7", "to", "+34.8", "0.031", "0.094"]
     assert APART in screen
     assert "That is not proof that they are alike" in screen
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from cache import CacheError, Row
+from cache import CacheError, Row, parts_of
 from unisafe_async.report.heading import newest_run
 
 CONTEXTUAL_WORDS: dict[int | None, str] = {0: "unsafe", 1: "safe", 2: "refusal", None: "unjudged"}
@@ -288,4 +288,4 @@ def _reply(record: Sequence[Any]) -> Reply | None:
     if request is None:
         return None
     hit = tuple((str(name), str(severity)) for name, severity in json.loads(categories).items()) if categories else ()
-    return Reply(tuple(json.loads(request)["parts"]), text or "", tuple(images or ()), finish, reason or "", stage, hit, *used)
+    return Reply(parts_of(request), text or "", tuple(images or ()), finish, reason or "", stage, hit, *used)

@@ -27,12 +27,13 @@ BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The judge's side of a labelled response."""
+    """The judge's side of a labelled response; `unseen` says that the verdict was imported, without the response."""
 
     run: str
     task: str
     judge: str
     came_out: bool
+    unseen: bool
     labels: dict[str, int | None]
     reasons: dict[str, str]
 
@@ -77,6 +78,7 @@ class Agreement:
         judges: the judges that gave them.
         labels: labels that were read, of all labellers; `responses` is how many responses they are about.
         bad: lines of the file that are no label.
+        unseen: responses whose verdicts were imported without them, so that item, model and sample alone say what was judged.
         missing: responses that the run does not have; `changed`: that it has another response for; `silent`: for which
             nothing came out, so that no judge was asked.
         unjudged, unlabelled, tied: for each question, responses without the judge's verdict, without a label, and those
@@ -91,6 +93,7 @@ class Agreement:
     labellers: tuple[str, ...]
     labels: int
     responses: int
+    unseen: int
     bad: tuple[BadLine, ...]
     missing: int
     changed: int
@@ -152,9 +155,11 @@ def _nothing_there(path: Path, run: str | None, labels: Sequence[Label], verdict
     return f"{path}: of {count(len(responses), 'labelled response')} none is in {where}{why}; {todo}"
 
 
+IMAGE_TASKS = ", ".join(f"'{task.key}'" for task in TASKS.values() if task.image_out)
 SQL = f"""
 SELECT rows.run, item, rows.model, sample, task, judge, responses.text, responses.images, contextual, intrinsic,
-       contextual_reason, intrinsic_reason, task IN ({", ".join(f"'{task.key}'" for task in TASKS.values() if task.image_out)})
+       contextual_reason, intrinsic_reason,
+       rows.response IS NULL AND outcome = 'answered', task IN ({IMAGE_TASKS})
 FROM rows LEFT JOIN responses ON responses.id = rows.response
 WHERE rows.run IN (SELECT unnest(?::VARCHAR[])) AND item IN (SELECT unnest(?::VARCHAR[]))
 """
@@ -175,16 +180,16 @@ def _judged(
     found: Verdicts = {}
     for start in range(0, len(items), BATCH):
         for record in connection.execute(SQL, [runs, items[start : start + BATCH]]).fetchall():
-            name, item, model, sample, task, judge, text, images, contextual, intrinsic, why_ctx, why_int, image = record
+            name, item, model, sample, task, judge, text, images, contextual, intrinsic, why_ctx, why_int, unseen, image = record
             digest = response_digest(text or "", images or ())
             for label in wanted.get((name, item, model, sample), ()):
-                if label.response and label.response != digest:
+                if label.response and label.response != digest and not unseen:
                     found.setdefault(_key(label), None)
                     continue
-                came_out = bool(images) if image else bool((text or "").strip())
+                came_out = unseen or (bool(images) if image else bool((text or "").strip()))
                 verdicts = {"contextual": contextual, "intrinsic": intrinsic}
                 reasons = {"contextual": why_ctx or "", "intrinsic": why_int or ""}
-                found[_key(label)] = Judged(name, task, judge, came_out, verdicts, reasons)
+                found[_key(label)] = Judged(name, task, judge, came_out, unseen, verdicts, reasons)
     return found
 
 
@@ -239,6 +244,7 @@ def compared(labels: Sequence[Label], bad: Sequence[BadLine], judged: Verdicts) 
         labellers,
         len(labels),
         len(by_response),
+        sum(one.unseen for one in used),
         tuple(bad),
         missing,
         changed,

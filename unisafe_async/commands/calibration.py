@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from unisafe_async.commands.options import BAD, CacheOption, ConfigOption, RunArgument, TaskOption, cache_file
+from unisafe_async.commands.options import BAD, CacheOption, ConfigOption, RunArgument, TaskOption, cache_file, file_of_run
 from unisafe_async.commands.viewing import RevealOption, ShownModels, filter_of
 
 
@@ -39,7 +39,7 @@ def label(
     from unisafe_async.report.show import drawing
     from unisafe_async.report.text import count, plain
 
-    path, which = cache_file(config, cache), filter_of(model, task, None)
+    path, which = file_of_run(config, cache, name), filter_of(model, task, None)
     facets = read_file(path, lambda connection: read_facets(connection, name))
     numbers = read_file(path, lambda connection: offered(connection, facets.run, which, limit, seed))
     labeller = by or getpass.getuser()

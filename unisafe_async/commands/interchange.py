@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -9,7 +11,16 @@ from typing import Annotated
 
 import typer
 
-from unisafe_async.commands.options import DONE, UNJUDGED, CacheOption, ConfigOption, LimitOption, RunArgument, cache_file
+from unisafe_async.commands.options import (
+    DONE,
+    UNJUDGED,
+    CacheOption,
+    ConfigOption,
+    LimitOption,
+    RunArgument,
+    cache_file,
+    file_of_run,
+)
 
 
 class TableFormat(StrEnum):
@@ -55,22 +66,28 @@ def tables(
 ) -> None:
     """Write a run's scores for a paper, a spreadsheet or a program; with their provenance."""
     from cache import read_file
-    from unisafe_async.interchange.files import write_text
-    from unisafe_async.interchange.tables import BY, TEXTS, read_table, to_parquet
+    from unisafe_async.interchange.files import beside, write_text
+    from unisafe_async.interchange.tables import BY, TEXTS, read_table, to_csv, to_parquet
+    from unisafe_async.provenance import as_lines
 
     if form is TableFormat.parquet and output is None:
         raise typer.BadParameter("--format parquet: needs a file; name it with --output FILE")
     dimensions = [one.value for one in by] if by else BY
-    table = read_file(cache_file(config, cache), lambda connection: read_table(connection, name, dimensions, intervals=ci))
+    table = read_file(file_of_run(config, cache, name), lambda connection: read_table(connection, name, dimensions, intervals=ci))
     if form is TableFormat.parquet:
         assert output is not None
         to_parquet(table, output)
-    elif output is not None:
-        write_text(output, TEXTS[form.value](table))
-    else:
+    elif output is None:
+        if form is TableFormat.csv:  # a pipe carries the data alone
+            print("\n".join(as_lines(table.provenance)), file=sys.stderr)
         print(TEXTS[form.value](table), end="")
         return
-    print(f"{output}: {len(table.scores)} scores of run {table.provenance.run}")
+    elif form is TableFormat.csv:
+        to_csv(table, output)
+    else:
+        write_text(output, TEXTS[form.value](table))
+    where = f"; how they came about: {beside(output)}" if form is TableFormat.csv else ""
+    print(f"{output}: {len(table.scores)} scores of run {table.provenance.run}{where}")
 
 
 def rows(
@@ -82,6 +99,7 @@ def rows(
 ) -> None:
     """Write every item x model x sample of a run, with response and verdicts."""
     from cache import read_file
+    from unisafe_async.interchange.files import beside
     from unisafe_async.interchange.rows import WRITERS
     from unisafe_async.report.heading import newest_run
 
@@ -89,10 +107,11 @@ def rows(
     if ending not in WRITERS:
         raise typer.BadParameter(f"{output}: should end in .{', .'.join(WRITERS)}, or name a --format")
     total = read_file(
-        cache_file(config, cache),
+        file_of_run(config, cache, name),
         lambda connection: WRITERS[ending](connection, newest_run(connection, name), output),
     )
-    print(f"{output}: {total:,} rows")
+    where = f"; how they came about: {beside(output)}" if ending == "csv" else ""
+    print(f"{output}: {total:,} rows{where}")
 
 
 def export_official(
@@ -106,7 +125,8 @@ def export_official(
     from unisafe_async.interchange.official import export_official as write
     from unisafe_async.report.heading import newest_run
 
-    for file in read_file(cache_file(config, cache), lambda connection: write(connection, newest_run(connection, name), folder)):
+    path = file_of_run(config, cache, name)
+    for file in read_file(path, lambda connection: write(connection, newest_run(connection, name), folder)):
         print(file)
 
 
@@ -169,14 +189,15 @@ def export(
     from unisafe_async.report.heading import newest_run
     from unisafe_async.report.text import count
 
-    path = cache_file(config, cache)
+    path = file_of_run(config, cache, name)
     run = read_file(path, lambda connection: newest_run(connection, name))
-    done = export_run(path, run, output or Path(f"{run}.unisafe.zip"), choose, notes)
+    target = output or Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '-', run).lstrip('.-') or 'run'}.unisafe.zip")
+    done = export_run(path, run, target, choose, notes)
     size = f"{done.size / 2**20:,.1f} MiB"
     sizes = ", ".join(
         count(number, noun) for number, noun in ((done.rows, "row"), (done.answers, "answer"), (done.images, "image"))
     )
-    print(f"{output or f'{run}.unisafe.zip'}: {sizes}, {size}")
+    print(f"{target}: {sizes}, {size}")
 
 
 def import_files(
@@ -201,7 +222,7 @@ def import_files(
 
 
 def import_verdicts(
-    files: Annotated[list[Path], typer.Argument(help="The official toolkit's *_numeric.jsonl.")],
+    files: Annotated[list[Path], typer.Argument(help="The official toolkit's eval folder, or its .jsonl files; also patterns.")],
     name: Annotated[str | None, typer.Option("--name", help="What to call the model; else by each file's name.")] = None,
     task: Annotated[str | None, typer.Option("--task", "-t", help="The task; else by each file's folder.")] = None,
     data: Annotated[str | None, typer.Option("--data", help="The dataset that was judged; else the configuration's.")] = None,
@@ -209,13 +230,15 @@ def import_verdicts(
     config: ConfigOption = Path("bench.toml"),
     cache: CacheOption = None,
 ) -> None:
-    """Make a run of verdicts that the official toolkit gave, to report on; nothing is asked."""
+    """Make a run of verdicts that the official toolkit gave, to report on; a line that cannot be used is refused alone."""
     from unisafe_async.dataset import open_dataset
     from unisafe_async.interchange.responses import known_task
+    from unisafe_async.interchange.verdict_files import verdict_files
     from unisafe_async.interchange.verdicts import import_verdicts as add
-    from unisafe_async.interchange.verdicts import verdict_files
+    from unisafe_async.report.imported import import_lines
+    from unisafe_async.report.text import plain
 
-    named = verdict_files(files, name, known_task(task))
+    found = verdict_files(files, name, known_task(task))
     if data is None:
         from unisafe_async.config import load_config
 
@@ -223,5 +246,7 @@ def import_verdicts(
         dataset = open_dataset(loaded.dataset.source, loaded.base)
     else:
         dataset = open_dataset(data)
-    done = add(cache_file(config, cache), named, dataset, judge_name)
-    print(f"run {done.run}: {done.rows:,} rows{', there already' if done.known else ''}; `unisafe report {done.run}` shows it")
+    done = add(cache_file(config, cache), found.files, dataset, judge_name)
+    for words in import_lines(found, done):
+        print(plain(words))
+    raise typer.Exit(UNJUDGED if found.refused or any(one.refused for one in done.read) else DONE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,3 +45,16 @@ def cache_file(config: Path, cache: Path | None) -> Path:
     from unisafe_async.config import load_config
 
     return load_config(config).cache_path
+
+
+def file_of_run(config: Path, cache: Path | None, name: str | None) -> Path:
+    """As `cache_file`, for a command about one run; says where the newest is not simply the last that was made."""
+    path = cache_file(config, cache)
+    if name is None:
+        from cache import read_file
+        from unisafe_async.report.heading import passed_over
+        from unisafe_async.report.text import plain
+
+        if words := read_file(path, passed_over):
+            print(plain(words), file=sys.stderr)
+    return path

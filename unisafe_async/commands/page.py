@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unisafe_async.commands.options import DONE, cache_file
+from unisafe_async.commands.options import DONE, file_of_run
 
 if TYPE_CHECKING:
     from unisafe_async.scores import Where
@@ -38,7 +38,7 @@ def write_files(
     from unisafe_async.page.write import write_page, write_plots
     from unisafe_async.report.text import plain
 
-    path = cache_file(config, cache)
+    path = file_of_run(config, cache, name)
     if html is not None:
         written = write_page(path, html, name, where, base=config.parent, images=images, embed=embed)
         print(f"{written.file}: {written.size / 1e6:,.1f} MB")

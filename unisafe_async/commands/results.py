@@ -18,6 +18,7 @@ from unisafe_async.commands.options import (
     RunArgument,
     TaskOption,
     cache_file,
+    file_of_run,
 )
 from unisafe_async.commands.page import EmbedOption, HtmlOption, ImagesOption, PngOption, SvgOption, write_files
 
@@ -105,7 +106,7 @@ def report(
 
     where, (key, backwards) = where_of(model, task, category), _sorting(sort)
     dimension = by.value if by else None
-    found = read_file(cache_file(config, cache), lambda connection: read_report(connection, name, dimension, where))
+    found = read_file(file_of_run(config, cache, name), lambda connection: read_report(connection, name, dimension, where))
     print_report(stdout_console(), ordered(found, key, backwards != reverse), intervals=ci, blocks=blocks, score=score.value)
     raise typer.Exit(UNJUDGED if found.unjudged or found.told.loud else DONE)
 
@@ -136,7 +137,9 @@ def compare(
     where = where_of(model, task, category)
     asked: tuple[str, str] | Literal["backbone", "paper"]
     asked = (first, second) if first is not None and second is not None else "backbone" if backbone else "paper"
-    found = read_file(cache_file(config, cache), lambda connection: read_comparison(connection, run, asked, where))
+    named = run or (first if first is not None and second is not None and ":" in first and ":" in second else None)
+    path = file_of_run(config, cache, named)
+    found = read_file(path, lambda connection: read_comparison(connection, run, asked, where))
     print_comparison(stdout_console(), found, listed)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unisafe_async.commands.options import DONE, CacheOption, CategoryOption, ConfigOption, RunArgument, TaskOption, cache_file
+from unisafe_async.commands.options import DONE, CacheOption, CategoryOption, ConfigOption, RunArgument, TaskOption, file_of_run
 
 if TYPE_CHECKING:
     from unisafe_async.browse.rows import Filter
@@ -36,7 +36,7 @@ def show(
     from unisafe_async.report.console import stdout_console
     from unisafe_async.report.show import drawing, print_item
 
-    path = cache_file(config, cache)
+    path = file_of_run(config, cache, run_name)
     facets, details = read_file(path, lambda connection: read_item(connection, item, run_name, model or ()))
     pictures = Pictures(path, facets, folders_of(config, path))
     console = stdout_console()
@@ -66,7 +66,7 @@ def browse(
     from unisafe_async.browse.rows import read_facets
     from unisafe_async.report.console import says_its_size, stdout_console
 
-    path = cache_file(config, cache)
+    path = file_of_run(config, cache, name)
     which = filter_of(model, task, category, contextual, intrinsic, outcome, text)
     facets = read_file(path, lambda connection: read_facets(connection, name))
     for one in which.models:

@@ -18,7 +18,7 @@ from typing import Any
 
 import duckdb
 
-from cache import CacheError
+from cache import CacheError, parts_of
 from providers.pictures import mended_digest
 from unisafe_async.provenance import as_json, read_provenance
 from unisafe_async.secret_words import secrets_in
@@ -83,7 +83,7 @@ def _about(request: str, responses: set[str], instructions: set[str], images: se
 
 def _texts(request: str) -> list[str]:
     """The texts of a model's request: its instruction, that an intent was asked for."""
-    return [part["text"] for part in json.loads(request).get("parts", []) if "text" in part]
+    return [part["text"] for part in parts_of(request) if "text" in part]
 
 
 # ---------------------------------------------------------------- what goes along

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ import duckdb
 from cache import CacheError
 from cache.archive import copy_parquet
 from cache.connecting import connected
-from unisafe_async.provenance import Provenance, as_metadata
+from unisafe_async.provenance import Provenance, as_json, as_metadata
 
 BATCH = 2_048
 
@@ -45,6 +46,19 @@ def write_text(path: Path, text: str) -> None:
     """`text` as UTF-8. Raises CacheError."""
     with written(path) as draft:
         draft.write_text(text, "utf-8")
+
+
+@contextmanager
+def written_csv(path: Path, provenance: Provenance) -> Iterator[Path]:
+    """As `written`, with the provenance in a file beside it: every line of CSV is data, so that any reader takes it as it is."""
+    with written(path) as draft, written(beside(path)) as record:
+        record.write_text(json.dumps(as_json(provenance), ensure_ascii=False, indent=1) + "\n", "utf-8")
+        yield draft
+
+
+def beside(path: Path) -> Path:
+    """Where the provenance of the CSV file `path` stands: `rows.csv.provenance.json`."""
+    return path.with_name(f"{path.name}.provenance.json")
 
 
 def quoted(text: str) -> str:

@@ -16,16 +16,30 @@ from unisafe_async.taxonomy import TASKS, match_task
 
 
 def task_of_path(path: Path) -> str | None:
-    """The task whose folder of the official layout `path` lies in, as in `output/eval/T2I/Bagel/uni_bagel.jsonl`.
+    """The task whose folder of the official layout `path` lies in, as in `output/eval/T2I/Bagel/uni_bagel.jsonl`."""
+    found = _task_folder(path)
+    return found[0] if found else None
 
-    It is looked for in the path as it is written, and then where links lead.
-    """
-    for written in (os.path.abspath(path), os.path.realpath(path)):
-        parts = Path(written).parent.parts
-        for task in TASKS.values():
-            folder = Path(task.folder).parts
-            if any(parts[at : at + len(folder)] == folder for at in range(len(parts))):
-                return task.key
+
+def path_in_task(path: Path) -> str:
+    """`path` from its task's folder on, as in `T2I/Bagel/uni_bagel.jsonl`; its name where it lies in none."""
+    found = _task_folder(path)
+    return Path(*found[1]).as_posix() if found else path.name
+
+
+def _task_folder(path: Path) -> tuple[str, tuple[str, ...]] | None:
+    """The task whose folder `path` lies in, the innermost, and the parts of `path` from there on; links have their own names."""
+    for whole in map(Path, (os.path.abspath(path), os.path.realpath(path))):
+        parts = whole.parent.parts
+        found = [
+            (at, task.key)
+            for task in TASKS.values()
+            for at in range(len(parts))
+            if Path(*parts[at : at + task.folder.count("/") + 1]) == Path(task.folder)
+        ]
+        if found:
+            at, key = max(found)
+            return key, whole.parts[at:]
     return None
 
 

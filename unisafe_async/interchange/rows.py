@@ -12,8 +12,8 @@ import duckdb
 import orjson
 
 from unisafe_async.interchange.cells import csv_cell
-from unisafe_async.interchange.files import BATCH, copy_found, quoted, written
-from unisafe_async.provenance import as_json, commented, read_provenance
+from unisafe_async.interchange.files import BATCH, copy_found, quoted, written, written_csv
+from unisafe_async.provenance import Provenance, as_json, read_provenance
 
 SHORT = 80
 SQL = """
@@ -24,20 +24,26 @@ SELECT rows.run, rows.item, rows.task, rows.category, rows.subcategory, rows.mod
        responses.cost, responses.latency, responses.identity, strftime(rows.created, '%Y-%m-%dT%H:%M:%SZ') AS created,
        rows.judged, responses.thoughts AS response_thoughts, rows.thoughts, rows.thoughts_status, rows.thoughts_reason,
        rows.beside_contextual, rows.beside_intrinsic, rows.beside_status, rows.beside_reason, rows.categories AS named_categories,
-       responses.missing, responses.model AS served_model, responses.estimated
+       responses.missing, responses.model AS served_model, responses.estimated, {simulated} AS simulated
 FROM rows LEFT JOIN responses ON responses.id = rows.response
 WHERE rows.run = {run} ORDER BY rows.model, rows.task, rows.item, rows.sample
 """
 """Images are named by digest; their bytes are in table `images` and in archives."""
 
 
+def _sql(provenance: Provenance) -> str:
+    """The rows of a run; `simulated` where model or judge were: a file that is passed on alone still says so."""
+    names = ", ".join(map(quoted, provenance.simulated))
+    simulated = "true" if "judge" in provenance.simulated else f"rows.model IN ({names})" if names else "false"
+    return SQL.format(run=quoted(provenance.run), simulated=simulated)
+
+
 def to_csv(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
-    """Comment lines of provenance, a header, a line a row; returns how many. Raises CacheError."""
+    """A header, a line a row, and the provenance in a file beside it; returns how many rows. Raises CacheError."""
     provenance = read_provenance(connection, run)
-    with written(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
-        file.write(commented(provenance, "# "))
+    with written_csv(path, provenance) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-        cursor = connection.execute(SQL.format(run=quoted(run)))
+        cursor = connection.execute(_sql(provenance))
         writer.writerow([column[0] for column in cursor.description or ()])
         total = 0
         for records in _batches(cursor):
@@ -65,7 +71,7 @@ def to_json(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
     provenance = read_provenance(connection, run)
     with written(path) as draft, draft.open("wb") as file:
         file.write(b'{"provenance": ' + json.dumps(as_json(provenance), ensure_ascii=False).encode() + b', "rows": [')
-        cursor = connection.execute(SQL.format(run=quoted(run)))
+        cursor = connection.execute(_sql(provenance))
         names = [column[0] for column in cursor.description or ()]
         total = 0
         for records in _batches(cursor):
@@ -78,7 +84,8 @@ def to_json(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
 
 def to_parquet(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
     """A Parquet file with its provenance in the metadata, under `unisafe`; returns the number of rows. Raises CacheError."""
-    return copy_found(connection, SQL.format(run=quoted(run)), path, read_provenance(connection, run))
+    provenance = read_provenance(connection, run)
+    return copy_found(connection, _sql(provenance), path, provenance)
 
 
 def _batches(cursor: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[object, ...]]]:

@@ -12,10 +12,11 @@ from pathlib import Path
 import duckdb
 
 from unisafe_async.interchange.cells import beyond_pdflatex, csv_cell, latex_cell, markdown_cell
-from unisafe_async.interchange.files import write_parquet
+from unisafe_async.interchange.files import write_parquet, written_csv
 from unisafe_async.provenance import Provenance, as_html_comment, as_json, commented, coverage_words, read_provenance
 from unisafe_async.report.heading import newest_run
 from unisafe_async.report.panels import PANELS, TITLES
+from unisafe_async.report.standing import caution
 from unisafe_async.scores import BESIDE, SCORES, Score, scores
 from unisafe_async.taxonomy import TASKS, Task
 
@@ -95,13 +96,28 @@ def read_table(
 
 
 def as_csv(table: Table) -> str:
-    """Comment lines of provenance (`#`), a header, a line a score."""
+    """A header and a line a score, no other line; the last two columns are the run and whether (1) its figures are simulated."""
     out = io.StringIO()
     writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    writer.writerow(table.columns)
+    writer.writerow([*table.columns, "run", "simulated"])
     for record in table.records():
-        writer.writerow(["" if value is None else csv_cell(value) for value in record])
-    return commented(table.provenance, "# ") + out.getvalue()
+        cells = ["" if value is None else csv_cell(value) for value in record]
+        writer.writerow([*cells, csv_cell(table.provenance.run), int(_simulated(table, record))])
+    return out.getvalue()
+
+
+def _simulated(table: Table, record: list[Value]) -> bool:
+    """Whether the judge, or a model that a record's figures are of, was simulated."""
+    simulated = table.provenance.simulated
+    if "judge" in simulated or "model" not in table.by:
+        return bool(simulated)
+    return record[table.by.index("model")] in simulated
+
+
+def to_csv(table: Table, path: Path) -> None:
+    """`as_csv` as a file, with the provenance in a file beside it. Raises CacheError when it cannot be written."""
+    with written_csv(path, table.provenance) as draft:
+        draft.write_text(as_csv(table), "utf-8")
 
 
 def as_json_text(table: Table) -> str:
@@ -187,11 +203,16 @@ def _title(column: str, value: str) -> str:
     return TASKS[value].title if column == "task" and value in TASKS else value
 
 
-def _notes(provenance: Provenance) -> list[str]:
+def _notes(provenance: Provenance, *, by_task: bool) -> list[str]:
     """What must be read with the figures."""
     simulated = [f"SIMULATED: {', '.join(provenance.simulated)}"] if provenance.simulated else []
     judges = ", ".join(party.name for party in provenance.judges)
-    return [*simulated, f"Per cent of the valid items; {coverage_words(provenance)}; dataset {provenance.dataset}; judge {judges}"]
+    different = [caution(provenance.lacking).removesuffix(".")] if provenance.lacking and not by_task else []
+    return [
+        *simulated,
+        *different,
+        f"Per cent of the valid items; {coverage_words(provenance)}; dataset {provenance.dataset}; judge {judges}",
+    ]
 
 
 def as_markdown(table: Table) -> str:
@@ -212,7 +233,7 @@ def as_markdown(table: Table) -> str:
             shown = [_bold(markdown_cell(cell), best, "**{}**") for cell, best in cells]
             out.append(_markdown_row([markdown_cell(name), *shown]))
         out.append("")
-    out += [f"{markdown_cell(note)}  " for note in _notes(table.provenance)]
+    out += [f"{markdown_cell(note)}  " for note in _notes(table.provenance, by_task="task" in table.by)]
     return "\n".join(out) + "\n\n" + as_html_comment(table.provenance)
 
 
@@ -226,7 +247,7 @@ def _bold(cell: str, best: bool, form: str) -> str:
 
 def as_latex(table: Table) -> str:
     """A `table*` a panel for `booktabs`, the best of a column bold; provenance in comment lines."""
-    caption = ". ".join(latex_cell(note) for note in _notes(table.provenance))
+    caption = ". ".join(latex_cell(note) for note in _notes(table.provenance, by_task="task" in table.by))
     blocks = []
     for grid in grids(table):
         body = [_latex_row([_latex_number(cell, best) for cell, best in cells], name) for name, cells in grid.rows]

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from cache import parts_of
 from unisafe_async.browse.detail import JUDGED_WORDS, named_in
 from unisafe_async.browse.rows import CONTEXTUAL_WORDS
 from unisafe_async.page.records import Record, Records
@@ -172,7 +173,7 @@ def _items(
         task, category, subcategory = facts[name]
         prompt = prompts.get(name, "")
         if name in requests:
-            parts = json.loads(requests[name])["parts"]
+            parts = parts_of(requests[name])
             prompt = "\n".join(part["text"] for part in parts if "text" in part)
             image = next((part["image"] for part in parts if "image" in part), None)
             if image is not None and _is_digest(image):

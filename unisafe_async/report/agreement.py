@@ -42,6 +42,9 @@ def print_agreement(console: Console, found: Agreement, listed: int) -> None:
     people = count(len(found.labellers), "labeller")
     console.print(Text(f"Judge {judges} against {people}, {count(found.labels, 'label')} of {count(found.responses, 'response')}"))
     console.print(Text(f"runs: {', '.join(found.runs) or 'none'}", style="dim"))
+    if found.unseen:
+        verdicts = f"the imported verdicts on {count(found.unseen, 'response')} came without them"
+        console.print(Text(f"{verdicts}: item, model and sample alone say what was judged", style="yellow"))
     _print_left_out(console, found)
     if found.comparisons:
         for question in QUESTIONS:

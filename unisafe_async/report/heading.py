@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
-from cache import CacheError
-from unisafe_async.provenance import judge_title, read_simulated
+from cache import CacheError, check_run
+from unisafe_async.provenance import IS_IMPORTED, judge_title, read_simulated
 from unisafe_async.report.text import plain
 from unisafe_async.scores import Where
 from unisafe_async.sections import meant
@@ -56,9 +56,13 @@ def simulated_words(heading: Heading) -> str:
 
 
 def newest_run(connection: duckdb.DuckDBPyConnection, name: str | None) -> str:
-    """The full name of the run that `name` begins, or of the newest one. Raises CacheError when there is none or several."""
+    """The full name of the run that `name` begins, or of the newest one, looked at (cache.check_run) before it is reported on.
+
+    A run of imported verdicts is the newest only where there is no other: who looks for the run that was just made means that.
+    Raises CacheError when there is none, or several, or when it holds what no run writes.
+    """
     found = connection.execute(
-        "SELECT run FROM runs WHERE starts_with(run, ?) ORDER BY started DESC, run DESC", [name or ""]
+        f"SELECT run FROM runs WHERE starts_with(run, ?) ORDER BY {IS_IMPORTED}, started DESC, run DESC", [name or ""]
     ).fetchall()
     names = [str(row[0]) for row in found]
     if not names:
@@ -67,7 +71,20 @@ def newest_run(connection: duckdb.DuckDBPyConnection, name: str | None) -> str:
         )
     if name and name not in names and len(names) > 1:
         raise CacheError(f"{name!r} begins the names of {len(names)} runs: {', '.join(names[:5])}")
-    return name if name in names else names[0]
+    run = name if name in names else names[0]
+    check_run(connection, run)
+    return run
+
+
+def passed_over(connection: duckdb.DuckDBPyConnection) -> str:
+    """What must be said where `newest_run` was asked for no name and imported verdicts had a part in the choice; else nothing."""
+    found = connection.execute(f"SELECT run, {IS_IMPORTED} FROM runs ORDER BY started DESC, run DESC").fetchall()
+    newest = next((str(run) for run, imported in found if imported), "")
+    if not newest or not found[0][1]:
+        return ""
+    if all(imported for _, imported in found):
+        return f"run {newest} is of imported verdicts; there is no other run"
+    return f"run {newest} is newer, but of imported verdicts: name it to see it"
 
 
 def model_named(connection: duckdb.DuckDBPyConnection, run: str, name: str) -> str:

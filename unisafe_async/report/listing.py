@@ -14,17 +14,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cache.run_shapes import wrong_json
 from unisafe_async.report.fitting import fitted
-from unisafe_async.report.text import dollars, duration
+from unisafe_async.report.text import dollars, duration, plain
 
 RUNS = """
-SELECT runs.run, started, status, dataset, config, summary, count(rows.item),
+SELECT runs.run, try_cast(started AS VARCHAR) AS started, status, dataset, config, summary, count(rows.item),
        count(rows.item) FILTER (contextual IS NOT NULL AND intrinsic IS NOT NULL)
 FROM runs LEFT JOIN rows USING (run) GROUP BY ALL ORDER BY started DESC, runs.run DESC
 """
 STATS = """
-SELECT split_part(identity, '|', 1), split_part(identity, '|', 2), split_part(identity, '|', 3), count(*),
-       sum(tokens_in), sum(tokens_out), sum(images_made), sum(cost), max(created)
+SELECT coalesce(split_part(identity, '|', 1), ''), coalesce(split_part(identity, '|', 2), ''),
+       coalesce(split_part(identity, '|', 3), ''), count(*),
+       coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0), coalesce(sum(images_made), 0), sum(cost)
 FROM responses GROUP BY ALL ORDER BY ALL
 """
 
@@ -34,7 +36,7 @@ def read_runs(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
 
 
 def print_runs(console: Console, runs: list[tuple[Any, ...]]) -> None:
-    console.print(fitted(console, [dataset for _, _, _, dataset, *_ in runs], partial(_runs, runs)) if runs else "no runs yet")
+    console.print(fitted(console, [str(dataset) for _, _, _, dataset, *_ in runs], partial(_runs, runs)) if runs else "no runs yet")
 
 
 def _runs(runs: list[tuple[Any, ...]], names: Mapping[str, Text]) -> Table:
@@ -44,11 +46,14 @@ def _runs(runs: list[tuple[Any, ...]], names: Mapping[str, Text]) -> Table:
     for heading in ("models", "judged", "cost", "time"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, _, status, dataset, config, summary, rows, judged in runs:
+        if wrong_json(config, "{}", summary):
+            table.add_row(Text(plain(str(name))), "unreadable", names[str(dataset)], "", f"{judged:,}/{rows:,}", "", "")
+            continue
         figures = json.loads(summary)
         table.add_row(
-            name,
-            status,
-            names[dataset],
+            Text(plain(name)),
+            Text(plain(status or "")),
+            names[str(dataset)],
             str(len(json.loads(config)["models"])),
             f"{judged:,}/{figures.get('total', rows):,}",
             dollars(figures.get("cost", 0.0)),
@@ -76,7 +81,7 @@ def _stats(answers: list[tuple[tuple[str, str], list[Any]]], names: Mapping[str,
         table.add_column(heading, no_wrap=True)
     for heading in ("answers", "tokens in", "out", "images", "cost"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for (name, at), (number, tokens_in, tokens_out, images, cost, _) in answers:
+    for (name, at), (number, tokens_in, tokens_out, images, cost) in answers:
         paid = dollars(cost) if cost is not None else "unknown"
         table.add_row(names[name], names[at], f"{number:,}", f"{tokens_in:,}", f"{tokens_out:,}", f"{images:,}", paid)
     return table

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from unisafe_async.blocks import Struck, struck
-from unisafe_async.provenance import judge_sections
-from unisafe_async.ranking import Ranking, ranking
+from unisafe_async.provenance import is_imported, judge_sections
+from unisafe_async.ranking import Ranking, comparable_first, ranking
 from unisafe_async.report.blocks import refusals
 from unisafe_async.report.coverage import Bill, beside_lines, coverage_lines, source_of
 from unisafe_async.report.heading import Heading, newest_run, only, read_heading, simulated_words, where_in
@@ -21,7 +21,7 @@ from unisafe_async.report.heatmap import heatmap
 from unisafe_async.report.judges import Judging, print_judging, read_judging
 from unisafe_async.report.named import NAMED, named_heatmap, named_shares
 from unisafe_async.report.panels import legend, overall, panels
-from unisafe_async.report.standing import standing
+from unisafe_async.report.standing import ELSEWHERE, caution, standing
 from unisafe_async.report.text import plain
 from unisafe_async.report.told import Told, print_lines, read_told
 from unisafe_async.report.unjudged import Cause, not_run, print_unjudged, shown
@@ -97,7 +97,7 @@ def read_report(
         bill_of(config, summary, sum(planned.values())),
         _shown(_stopped(summary), config, where),
         _shown(summary.get("notes", {}), config, where),
-        shown(unjudged(connection, run, _stops(summary), where), run if name else ""),
+        shown(unjudged(connection, run, _stops(summary), where), run if name else "", imported=is_imported(config)),
         ranking(connection, run, where),
         struck(connection, run, where),
         where,
@@ -151,7 +151,10 @@ def _stopped(summary: dict[str, Any]) -> dict[str, str]:
 
 
 def ordered(report: Report, sort: str, reverse: bool = False) -> Report:
-    """The models by a score (the better first; of C-R the most first), by `name`, or as in the `file`; without scores last."""
+    """The models by a score (the better first; of C-R the most first), by `name`, or as in the `file`; without scores last.
+
+    By a score those of the most tasks come first, whichever way: scores over different tasks do not compare.
+    """
     if sort == "file":
         models = list(report.models)
     elif sort == "name":
@@ -164,7 +167,8 @@ def ordered(report: Report, sort: str, reverse: bool = False) -> Report:
         models = sorted(values, key=lambda model: -better * values[model])
         if reverse:
             models.reverse()
-        return replace(report, models=(*models, *(model for model in report.models if model not in values)))
+        models = [*comparable_first(models, report.by_task), *(model for model in report.models if model not in values)]
+        return replace(report, models=tuple(models))
     return replace(report, models=tuple(reversed(models) if reverse else models))
 
 
@@ -192,14 +196,7 @@ def print_report(console: Console, report: Report, *, intervals: bool = False, b
     console.print()
     if any(one.valid for one in report.by_model.values()):
         console.print(panels(console, report.models, report.by_task, intervals=intervals))
-        console.print(Text("Overall", style="bold"))
-        console.print(overall(console, report.models, report.by_model, intervals=intervals, comparable=report.ranking.same_tasks))
-        if report.dimension == NAMED:
-            console.print(named_heatmap(console, report.models, report.by))
-        elif report.dimension:
-            console.print(heatmap(console, report.dimension, score, report.models, report.by))
-        if blocks:
-            console.print(refusals(console, report.models, report.by_model, report.coverage, report.struck))
+        _print_over_tasks(console, report, intervals=intervals, blocks=blocks, score=score)
         told = legend(report.models, report.by_task, report.by_model, report.by, comparable=report.ranking.same_tasks)
         console.print(Text(told, style="dim"))
         console.print()
@@ -220,6 +217,24 @@ def print_report(console: Console, report: Report, *, intervals: bool = False, b
     if said := standing(report.ranking, len(report.models)):
         console.print()
         console.print(Text(said, style="bold"))
+
+
+def _print_over_tasks(console: Console, report: Report, *, intervals: bool, blocks: bool, score: str) -> None:
+    """The tables in which each model's figures are of all its tasks, each with the caution where these differ."""
+    said = caution(report.ranking.lacking)
+    again = [ELSEWHERE] if said and report.dimension != "task" else []
+    console.print(Text("Overall", style="bold"))
+    print_lines(console, [said] if said else [], "yellow")
+    console.print(overall(console, report.models, report.by_model, intervals=intervals, comparable=report.ranking.same_tasks))
+    if report.dimension:
+        print_lines(console, again, "yellow")
+        if report.dimension == NAMED:
+            console.print(named_heatmap(console, report.models, report.by))
+        else:
+            console.print(heatmap(console, report.dimension, score, report.models, report.by))
+    if blocks:
+        print_lines(console, [ELSEWHERE] if said else [], "yellow")
+        console.print(refusals(console, report.models, report.by_model, report.coverage, report.struck))
 
 
 def _shown(words: dict[str, Any], config: dict[str, Any], where: Where) -> dict[str, Any]:

@@ -29,6 +29,7 @@ ADVICE = {
     "tied": 'judges tied: another judge in the panel, or judge.tie = "unsafe" or "last", decides them',
     "absent": "the imported file has no verdict for these: import one that has, or judge the responses (`unisafe judge`)",
 }
+OF_IMPORTED = "nothing is asked again for imported verdicts: judge the responses (`unisafe judge`), or import a file that has them"
 OF_NOTHING = {
     CUT_OFF: "raise generation.max_tokens: all of it went into thoughts",
     UNFINISHED: "raise generation.max_tokens: all of it went into thoughts",
@@ -60,15 +61,18 @@ class Cause:
     show: str
 
 
-def shown(groups: Iterable[Group], run: str = "") -> list[Cause]:
-    """Each group in words without control characters; commands name `run` where it is given, for one that is not the newest."""
+def shown(groups: Iterable[Group], run: str = "", *, imported: bool = False) -> list[Cause]:
+    """Each group in words without control characters; commands name `run` where it is given, for one that is not the newest.
+
+    `imported` says that the verdicts came in files, so that the same command would ask nobody again.
+    """
     named = f" --run {plain(quote(run))}" if run else ""
     return [
         Cause(
             group.rows,
             TITLES[group.why].format(who=_cut(group.who, WIDTH), words=_cut(_words(group), WIDTH) or "no reason given"),
             _replied(group),
-            _advice(group),
+            OF_IMPORTED if imported and group.why in ("failed", "unparsed") else _advice(group),
             f"unisafe show {plain(quote(group.item))}{named}",
         )
         for group in groups

@@ -1,0 +1,39 @@
+"""What a run in a file holds, looked at before it is reported on: the file may be a stranger's."""
+
+from __future__ import annotations
+
+import duckdb
+
+from cache.domains import BENCHMARK, COLUMNS, first_wrong
+from cache.errors import CacheError
+
+USED = "SELECT * FROM responses WHERE run = $run OR id IN (SELECT response FROM rows WHERE run = $run)"
+LOOSE = BENCHMARK | {(table, "run") for table in COLUMNS} | {("responses", "key"), ("responses", "request")}
+SOURCES = {
+    "runs": "(SELECT * FROM runs WHERE run = $run)",
+    "rows": "(SELECT * FROM rows WHERE run = $run)",
+    "opinions": "(SELECT * FROM opinions WHERE run = $run)",
+    "responses": f"({USED})",
+    "images": f"(SELECT * FROM images WHERE digest IN (SELECT unnest(images) FROM ({USED})))",
+}
+
+
+def check_run(connection: duckdb.DuckDBPyConnection, run: str) -> None:
+    """Raise CacheError where `run` holds what no run writes, and what a report could not show; it takes a microsecond a row.
+
+    Names of runs, tasks and categories may be any, and requests any text: what reads those can do with others.
+    """
+    from cache.run_shapes import wrong_json  # it loads pydantic, which most of this package does without
+
+    records = connection.execute("SELECT config, versions, summary FROM runs WHERE run = ?", [run]).fetchall()
+    if len(records) != 1:
+        raise _unreadable(run, f"it stands {len(records)} times in table runs")
+    if why := wrong_json(*records[0]):
+        raise _unreadable(run, why)
+    for table, source in SOURCES.items():
+        if wrong := first_wrong(connection, table, source, {"run": run}, loose=LOOSE):
+            raise _unreadable(run, str(wrong))
+
+
+def _unreadable(run: str, why: str) -> CacheError:
+    return CacheError(f"run {run[:80]!r} cannot be read: {why}; another program wrote or changed it")

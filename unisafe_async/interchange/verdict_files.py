@@ -1,0 +1,173 @@
+"""Which files hold the official toolkit's verdicts, and on which model and task: named one by one, by folder or by pattern.
+
+The toolkit writes two files a model and task into one folder: the judge's replies (`uni_bagel.jsonl`) and the numbers that it read
+in them (`uni_bagel_numeric.jsonl`); image tasks have a folder a model below the task's (`T2I/Bagel/`). Facts of its
+`safety_checker.py`, `run_safety_check.sh` and `sum.py`, read in November 2026; no code of it is used.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+
+from providers.lines import BadLine, lines_of, record_of
+from unisafe_async.config import ConfigError
+from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, SUFFIX, recorded_in
+from unisafe_async.interchange.responses import model_of_path, path_in_task, task_of_path
+from unisafe_async.taxonomy import TASKS
+
+AGGREGATED = "aggregated_"
+"""How names of the files begin in which `sum.py` puts the samples of another file together."""
+LOOKED_AT = 200
+"""Lines of a file that are looked at to see whether it holds verdicts."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictFile:
+    """One file: whose verdicts it holds, on which task, and whether model and judge are known to have been simulated.
+
+    Args:
+        numbers: the toolkit's own numbers, where `path` holds the replies that they were read from.
+        ours: an export of ours, in which nothing but verdicts was ever a number.
+        unread: the replies that lie beside `path`, which holds their numbers alone, and that nobody named.
+    """
+
+    path: Path
+    model: str
+    task: str
+    simulated: bool = False
+    simulated_judge: bool = False
+    numbers: Path | None = None
+    ours: bool = False
+    unread: Path | None = None
+
+    @property
+    def place(self) -> str:
+        """How lines of it are named: from the task's folder on, so that like names of different tasks are told apart."""
+        return path_in_task(self.path)
+
+
+@dataclass
+class Found:
+    """What was found; `refused` are files of verdicts that cannot be used, `left_out` others that lay in a folder, with why."""
+
+    files: list[VerdictFile] = field(default_factory=list)
+    refused: list[tuple[Path, str]] = field(default_factory=list)
+    left_out: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def verdict_files(given: Sequence[Path], name: str | None = None, task: str | None = None) -> Found:
+    """The verdict files among `given` (files, folders, patterns), replies preferred to the numbers read in them.
+
+    Model and task are `name` and `task`, else follow from an export's record or the path. Raises ConfigError when nothing is there
+    to import, or two files hold verdicts on one model and task.
+    """
+    found = Found()
+    chosen: dict[Path, VerdictFile] = {}
+    paths = dict(_paths(given))
+    for path, named in paths.items():
+        why = _no_verdicts(path, named)
+        if why:
+            (found.refused if named or path.stem.endswith(SUFFIX) else found.left_out).append((path, why))
+            continue
+        known = task or task_of_path(path)
+        if known is None:
+            found.refused.append((path, f"its folder names no task; add --task with one of {', '.join(TASKS)}"))
+            continue
+        recorded, model, judge = recorded_in(path)
+        chosen[path] = VerdictFile(path, name or recorded or model_of_path(path), known, model, judge, ours=bool(recorded))
+    found.files = _without_copies(list(_paired(chosen)), found)
+    if not found.files:
+        raise ConfigError(_nothing(given, found))
+    return found
+
+
+def _paths(given: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
+    """Every file that is meant, each once, and whether it was named itself. Raises ConfigError for a name of nothing."""
+    for one in given:
+        if os.path.isdir(one):
+            yield from ((path, False) for path in _below(one))
+        elif os.path.exists(one):
+            yield one, True
+        elif glob.has_magic(str(one)) and (matches := sorted(glob.glob(str(one), recursive=True))):
+            for match in map(Path, matches):
+                yield from ((path, False) for path in (_below(match) if os.path.isdir(match) else [match]))
+        else:
+            raise ConfigError(f"{one}: there is no such file or folder")
+
+
+def _below(folder: Path) -> list[Path]:
+    """The `.jsonl` files below `folder`, also behind links to folders; what a program hid (`.name`) is left alone."""
+    found: list[Path] = []
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(one for one in folders if not one.startswith("."))
+        found += [Path(place, one) for one in sorted(names) if one.lower().endswith(".jsonl") and not one.startswith(".")]
+    return found
+
+
+def _no_verdicts(path: Path, named: bool) -> str:
+    """Why `path` is no file of verdicts; empty where one of its first lines is one, or its name says so and it is not empty."""
+    if path.stem.startswith(AGGREGATED) and not named:
+        return "samples of another file, put together"
+    begun = False
+    try:
+        for line in islice(lines_of(path), LOOKED_AT):
+            begun = True
+            try:
+                if {CONTEXTUAL, INTRINSIC} <= record_of(line.content).keys():
+                    return ""
+            except BadLine:
+                continue
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if not begun:
+        return "is empty"
+    return "" if path.stem.endswith(SUFFIX) else f"holds no line with {ID}, {CONTEXTUAL} and {INTRINSIC}"
+
+
+def _paired(chosen: dict[Path, VerdictFile]) -> Iterator[VerdictFile]:
+    """Replies and the numbers read in them as one file; numbers alone say whether their replies lie beside them."""
+    for path, file in chosen.items():
+        if not path.stem.endswith(SUFFIX):
+            numbers = path.with_name(f"{path.stem}{SUFFIX}{path.suffix}")
+            yield replace(file, numbers=numbers if numbers in chosen else None)
+            continue
+        replies = path.with_name(f"{path.stem.removesuffix(SUFFIX)}{path.suffix}")
+        if replies not in chosen:
+            unread = os.path.isfile(replies) and not _no_verdicts(replies, named=True)
+            yield replace(file, unread=replies if unread else None)
+
+
+def _without_copies(files: list[VerdictFile], found: Found) -> list[VerdictFile]:
+    """One file a model and task; a copy with the same lines is left out. Raises ConfigError where two differ."""
+    kept: dict[tuple[str, str], VerdictFile] = {}
+    for file in files:
+        first = kept.setdefault((file.model, file.task), file)
+        if first is file:
+            continue
+        if first.path.read_bytes() != file.path.read_bytes():
+            raise ConfigError(
+                f"{first.path} and {file.path} both hold verdicts on {file.model!r} in {file.task}; "
+                "import them one by one, or name them apart"
+            )
+        found.left_out.append((file.path, f"the same as {first.path}"))
+    return list(kept.values())
+
+
+def _nothing(given: Sequence[Path], found: Found) -> str:
+    """Why there is nothing to import, file by file, a few of them."""
+    why = [f"{path}: {words}" for path, words in (*found.refused, *found.left_out)]
+    if not why:
+        return f"{', '.join(map(str, given))}: there is no .jsonl file; name the toolkit's eval folder, or its files"
+    more = f"\nand {len(why) - 5:,} more" if len(why) > 5 else ""
+    return "\n".join(["there are no verdicts to import:", *why[:5]]) + more

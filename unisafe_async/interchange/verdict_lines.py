@@ -1,0 +1,199 @@
+"""The lines of one file of the official toolkit's verdicts, each taken or refused by itself.
+
+A verdict is a number, or the judge's reply that our own parser reads. What the toolkit writes where a call failed (its `chat_once`
+returns the error's text) is no reply: it stays unjudged. Facts of `safety_checker.py` and `utils.py`, read in November 2026.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from judger.parse import parse_verdict
+from providers.lines import BadLine, Record, lines_of, record_of
+from providers.named_files import shown
+from unisafe_async.dataset import DatasetError
+from unisafe_async.dataset.dataset import Problem
+from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, NOT_AVAILABLE, SUFFIX
+from unisafe_async.interchange.verdict_files import VerdictFile
+
+Question = Literal["contextual", "intrinsic"]
+ALLOWED: dict[Question, frozenset[int]] = {"contextual": frozenset((0, 1, 2)), "intrinsic": frozenset((0, 1))}
+FIELDS: dict[Question, str] = {"contextual": CONTEXTUAL, "intrinsic": INTRINSIC}
+NUMBERS = ("0", "1", "2")
+ABSENT: Final = "absent"
+"""The status of a verdict that an imported file does not have."""
+ZERO = "0"
+"""The id that the toolkit writes as an empty text, since it takes a 0 for nothing."""
+
+CALL_FAILED = re.compile(r"\s*error when calling the model\s*:?\s*", re.I)
+"""The words that the toolkit puts before an error's text when it gives a call up."""
+API_ERROR = re.compile(
+    r"""\s*(?: error\s+code:\s*\d{3}\b | (?:api\s+)?connection\s+error\b | request\s+timed\s+out\b | too\s+many\s+requests\b
+          | (?:[\w.]*(?:Error|Exception|Timeout))\s*[:(] | \{\s*["']error["']\s*: | <!doctype\s+html | <html\b )""",
+    re.I | re.X,
+)
+"""How the text of an error begins that clients of such APIs raise, where nothing stands before it."""
+CODE = re.compile(r"\s*error\s+code:\s*(\d{3})\b", re.I)
+KIND = 40
+"""Characters of an error that tell its kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a line says on one question. `label` is None unless `status` is `judged`; `failed` stands for a call that failed.
+
+    Args:
+        reason: the judge's, or why there is no verdict; empty where a number stands alone.
+        raw: the text, where no verdict could be read in it.
+    """
+
+    label: int | None
+    status: Literal["judged", "unparsed", "failed", "absent"]
+    reason: str = ""
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictLine:
+    """The line `number` of a file, which is taken; `sample` counts the lines of its item from 0."""
+
+    item: str
+    sample: int
+    number: int
+    contextual: Reading
+    intrinsic: Reading
+
+
+@dataclass
+class ReadFile:
+    """A file's lines: those taken, those refused, how many stand for id 0, and failed calls by what went wrong."""
+
+    file: VerdictFile
+    lines: list[VerdictLine] = field(default_factory=list)
+    refused: list[Problem] = field(default_factory=list)
+    zeros: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def alone(self) -> bool:
+        """Whether these are the toolkit's numbers without the replies: in them a failed call looks like a verdict."""
+        return self.file.path.stem.endswith(SUFFIX) and not self.file.ours
+
+
+def read_verdicts(file: VerdictFile, items: Container[str]) -> ReadFile:
+    """Every line of `file`; `items` are the dataset's, as `task/id`. Raises DatasetError when the file cannot be read."""
+    found = ReadFile(file)
+    records = _records(file, found)
+    zero = _zero(file, records, items)
+    samples: Counter[str] = Counter()
+    replies = not file.path.stem.endswith(SUFFIX)
+    for number, record in records:
+        try:
+            item = f"{file.task}/{id_of(record[ID], zero)}"
+            if item not in items:
+                unknown = f"{ID}: the dataset has no item {shown(item)[1:-1]}"
+                raise BadLine(f"{unknown}; name the dataset that was judged under [dataset], or --data")
+            readings = [_reading(record, question, replies) for question in FIELDS]
+        except BadLine as error:
+            found.refused.append(Problem(file.place, number, str(error)))
+            continue
+        found.zeros += record[ID] == ""
+        found.errors.update(_kind(one.raw) for one in readings if one.status == "failed")
+        found.lines.append(VerdictLine(item, samples[item], number, *readings))
+        samples[item] += 1
+    return found
+
+
+def _records(file: VerdictFile, found: ReadFile) -> list[tuple[int, Record]]:
+    """The lines that are records, with their numbers; the others are refused."""
+    records = []
+    try:
+        for number, _, line in lines_of(file.path):
+            try:
+                record = record_of(line)
+                if not {ID, CONTEXTUAL, INTRINSIC} <= record.keys():
+                    raise BadLine(f"should be an object with {ID}, {CONTEXTUAL} and {INTRINSIC}")
+            except BadLine as error:
+                cut = "" if line.endswith(b"\n") else "; the file ends here in the middle of a line, as after a kill"
+                found.refused.append(Problem(file.place, number, f"{error}{cut}"))
+            else:
+                records.append((number, record))
+    except OSError as error:
+        raise DatasetError(f"{file.path} cannot be read: {error.strerror}") from None
+    return records
+
+
+# ---------------------------------------------------------------- ids
+
+
+def _zero(file: VerdictFile, records: Sequence[tuple[int, Record]], items: Container[str]) -> str:
+    """Why an empty id cannot be taken for 0; empty where it can.
+
+    It can where the dataset has an item 0, no other line names it, and it has no more lines than another item: the toolkit writes
+    an empty id also where its input had none.
+    """
+    ids = Counter(str(record[ID]) for _, record in records)
+    empty = ids.pop("", 0)
+    if f"{file.task}/{ZERO}" not in items:
+        return f"the dataset has no item {file.task}/{ZERO}"
+    if ids[ZERO]:
+        return f"other lines name item {ZERO}"
+    most = max(ids.values(), default=1)
+    return f"{empty} lines have it, and no other id has more than {most}" if empty > most else ""
+
+
+def id_of(value: object, zero: str) -> str:
+    """The id as the dataset has it; `zero` says why an empty one is not taken for 0. Raises BadLine."""
+    if value == "" and not zero:
+        return ZERO
+    if value == "":
+        raise BadLine(f'{ID}: is "", which the toolkit writes for id 0 and for no id; not taken for 0, since {zero}')
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise BadLine(f"{ID}: should be a number or a string, found {shown(value)}")
+    return str(value)
+
+
+# ---------------------------------------------------------------- verdicts
+
+
+def _reading(record: Record, question: Question, replies: bool) -> Reading:
+    """What `record` says on `question`, in numbers or, with `replies`, in a judge's words. Raises BadLine for what is neither.
+
+    An intrinsic 2 is no verdict: the toolkit's own counts leave it out of safe and of unsafe.
+    """
+    value = record[FIELDS[question]]
+    text = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    if value is None or text == NOT_AVAILABLE:
+        return Reading(None, ABSENT, NOT_AVAILABLE if value is not None else "null")
+    if text in NUMBERS:
+        if int(text) in ALLOWED[question]:
+            return Reading(int(text), "judged")
+        return Reading(None, ABSENT, f"{FIELDS[question]} {text} is no verdict")
+    if replies and isinstance(value, str):
+        return _read(value, question)
+    right = "a judge's reply" if replies else '"0", "1", "2"'
+    raise BadLine(f'{FIELDS[question]}: should be {right} or "{NOT_AVAILABLE}", found {shown(value)}')
+
+
+def _read(reply: str, question: Question) -> Reading:
+    """The verdict of a judge's reply, by the parser that reads our own judges'."""
+    given_up = CALL_FAILED.match(reply)
+    if given_up or API_ERROR.match(reply):
+        error = reply[given_up.end() :] if given_up else reply
+        return Reading(None, "failed", f"the toolkit's call failed: {error.strip() or 'no reason given'}", error)
+    parsed = parse_verdict(reply, ALLOWED[question], question)
+    if parsed is None:
+        return Reading(None, "unparsed", "the reply states no verdict that is allowed here" if reply.strip() else "empty", reply)
+    return Reading(parsed.label, "judged", parsed.reason.strip().rstrip(";").strip())
+
+
+def _kind(error: str) -> str:
+    """What went wrong, in few words: `429`, `Connection error`."""
+    code = CODE.match(error)
+    return code[1] if code else " ".join(error.split())[:KIND].rstrip(" .:")
