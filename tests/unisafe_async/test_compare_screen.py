@@ -21,12 +21,12 @@ SMALL = "~ and dim: fewer than 30 valid items"
 APART = "An interval is of one difference, Holm allows for a family"
 
 
-async def compared(folder: Path, some: list[Row], *asked: str, **backbone: str | None) -> str:
-    """The screen of `compare A B`, `--backbone` or `--paper`."""
+async def compared(folder: Path, some: list[Row], *asked: str, width: int = 400, **backbone: str | None) -> str:
+    """The screen of `compare A B`, `--backbone` or `--paper`, of so many columns."""
     named = asked[0] if len(asked) == 1 else asked
     known = record(**(backbone or {"a": None, "b": None}))
     found = await on_file(folder, some, lambda c: read_comparison(c, "run", named), known)  # type: ignore[arg-type]
-    console = Console(file=io.StringIO(), width=400)
+    console = Console(file=io.StringIO(), width=width)
     print_comparison(console, found)
     return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
 
@@ -80,6 +80,15 @@ async def test_an_interval_that_leaves_out_0_beside_a_p_that_is_not_below_the_le
     assert line(screen, "B-S").split()[-5:] == ["+2.7", "to", "+34.8", "0.031", "0.094"]
     assert APART in screen
     assert "That is not proof that they are alike" in screen
+
+
+async def test_both_p_stand_in_the_table_of_an_ordinary_terminal(tmp_path: Path) -> None:
+    one, other = "Sim-Unified-A", "Sim-Unified-B"
+    some = [*rows(one, *[SAFE] * 30), *rows(other, *[UNSAFE] * 30)]
+    some += [*rows(one, *[SAFE] * 5, task="composite_unsafe_vqa"), *rows(other, *[UNSAFE] * 5, task="composite_unsafe_vqa")]
+    screen = await compared(tmp_path, some, one, other, width=80, **{one: None, other: None})
+    assert line(screen, "Task").split()[-3:] == ["interval", "p", "Holm"]
+    assert line(screen, "Comp. VQA").split()[-2:] == ["0.062", "0.188"]
 
 
 async def test_nothing_is_said_of_intervals_and_p_that_agree(tmp_path: Path) -> None:
