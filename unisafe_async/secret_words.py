@@ -48,6 +48,8 @@ VALUES = (
 )
 """Such keys, AWS's, private keys in PEM, and what stands in addresses: a user's password, a parameter with a key."""
 LOOKING = re.compile(rf"(?<![A-Za-z0-9_-])({'|'.join(map(re.escape, PERHAPS))}|(?i:bearer|basic)\s+)({TAIL}{{16,}})")
+OF_VARIABLES = re.compile(r"(models\[\d+\]|judge(\.judges\[\d+\])?)\.headers_env")
+"""Tables of a whole configuration that name the variables in which secrets are."""
 AUTHORIZATION = re.compile(r"^\s*(bearer|basic|digest|token)\s+\S", re.I)
 """How the value of a header begins that says who is asking."""
 HIDDEN = "[a secret, not shown]"
@@ -59,7 +61,7 @@ def secrets_in(value: object, place: str) -> Iterator[str]:
         for key, inner in value.items():
             if looks_secret(str(key)):
                 yield f"{place} (one of its keys)"
-            elif _named(str(key), inner, place):
+            elif _named(str(key), inner, place) and not OF_VARIABLES.fullmatch(place):
                 yield f"{place}.{key}"
             else:
                 yield from secrets_in(inner, f"{place}.{key}")
