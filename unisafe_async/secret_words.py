@@ -27,13 +27,14 @@ TABLE = re.compile(r"headers$", re.I)
 """Tables whose keys are names of headers, such as `extra_headers`."""
 CERTAIN = (
     *("sk-ant-", "sk-proj-", "sk-svcacct-", "sk-admin-", "sk-or-", "sk-lf-", "pk-lf-", "sk_live_", "sk_test_", "rk_live_"),
-    *("gsk_", "AIza", "ya29.", "xai-", "r8_", "nvapi-", "pplx-", "csk-", "tgp_v1_", "lsv2_", "dapi", "hvs.", "npm_", "glpat-"),
-    *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "xoxb-", "xoxp-", "xoxa-", "xoxr-", "xoxs-", "xapp-", "SG.", "eyJ"),
+    *("AIza", "ya29.", "nvapi-", "tgp_v1_", "lsv2_", "hvs.", "glpat-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
+    *("xoxb-", "xoxp-", "xoxa-", "xoxr-", "xoxs-", "xapp-", "eyJ"),
 )
-"""How keys begin and little else does: of Anthropic, OpenAI, OpenRouter, Langfuse, Stripe, Groq, Google, xAI, Replicate, NVIDIA,
-Perplexity, Cerebras, Together, LangSmith, Databricks, Vault, npm, GitLab, GitHub, Slack, SendGrid; and signed tokens (JWT)."""
-PERHAPS = ("sk-", "sk_", "hf_", "fw_", "api_org_")
-"""Of OpenAI and many others, Hugging Face, Fireworks: names of packages and models begin like that too."""
+"""How keys begin and little else does: of Anthropic, OpenAI, OpenRouter, Langfuse, Stripe, Google, NVIDIA, Together, LangSmith,
+Vault, GitLab, GitHub, Slack; and signed tokens (JWT)."""
+PERHAPS = (*("sk-", "sk_", "hf_", "fw_", "api_org_"), *("gsk_", "xai-", "r8_", "pplx-", "csk-", "dapi", "npm_", "SG."))
+"""Of OpenAI and many others, Hugging Face, Fireworks; Groq, xAI, Replicate, Perplexity, Cerebras, Databricks, npm, SendGrid: names
+of packages, models and owners (`xai-org/...`) begin like that too."""
 TAIL = r"[A-Za-z0-9_.+/=-]"
 VALUES = (
     re.compile(rf"(?<![A-Za-z0-9_-])({'|'.join(map(re.escape, CERTAIN))}){TAIL}{{12,}}"),

@@ -55,6 +55,7 @@ def test_a_secret_in_extra_is_refused_at_every_depth_in_one_line(model: dict[str
         {"tools": [{"function": {"parameters": {"properties": {"monkey": {"type": "string"}}}}}]},
         {"adapter": "/scratch/me/hf_cache/hub/models--owner--name", "draft_model": "/mnt/fw_models/some-large-model"},
         {"variant": "r8_quantized_model_files", "note": "Bearer authentication is not used"},
+        {"models": ["xai-org/grok-2-instruct-weights", "perplexity/pplx-7b-chat-alpha", "npm_config_registry_url"]},
     ],
 )
 def test_what_only_sounds_like_one_is_no_secret(extra: dict[str, Any]) -> None:
