@@ -27,16 +27,19 @@ TABLE = re.compile(r"headers$", re.I)
 """Tables whose keys are names of headers, such as `extra_headers`."""
 CERTAIN = (
     *("sk-ant-", "sk-proj-", "sk-svcacct-", "sk-admin-", "sk-or-", "sk-lf-", "pk-lf-", "sk_live_", "sk_test_", "rk_live_"),
-    *("gsk_", "AIza", "ya29.", "xai-", "r8_", "nvapi-", "pplx-", "csk-", "tgp_v1_", "lsv2_", "dapi", "hvs.", "npm_", "glpat-"),
-    *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "xoxb-", "xoxp-", "xoxa-", "xoxr-", "xoxs-", "xapp-", "SG.", "eyJ"),
+    *("AIza", "ya29.", "xai-", "nvapi-", "pplx-", "csk-", "tgp_v1_", "lsv2_", "hvs.", "glpat-"),
+    *("github_pat_", "xoxb-", "xoxp-", "xoxa-", "xoxr-", "xoxs-", "xapp-", "SG.", "eyJ"),
 )
 """How keys begin and little else does: of Anthropic, OpenAI, OpenRouter, Langfuse, Stripe, Groq, Google, xAI, Replicate, NVIDIA,
 Perplexity, Cerebras, Together, LangSmith, Databricks, Vault, npm, GitLab, GitHub, Slack, SendGrid; and signed tokens (JWT)."""
+PLAIN = ("gsk_", "r8_", "npm_", "dapi", "ghp_", "gho_", "ghu_", "ghs_", "ghr_")
+"""Those of them that go on with letters and digits alone; a name such as `r8_quantized_model_files` does not."""
 PERHAPS = ("sk-", "sk_", "hf_", "fw_", "api_org_")
 """Of OpenAI and many others, Hugging Face, Fireworks: names of packages and models begin like that too."""
 TAIL = r"[A-Za-z0-9_.+/=-]"
 VALUES = (
     re.compile(rf"(?<![A-Za-z0-9_-])({'|'.join(map(re.escape, CERTAIN))}){TAIL}{{12,}}"),
+    re.compile(rf"(?<![A-Za-z0-9_-])({'|'.join(PLAIN)})[A-Za-z0-9]{{16,}}(?![A-Za-z0-9_-])"),
     re.compile(r"(?<![A-Za-z0-9])(AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
     re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY"),
     re.compile(r"://[^/\s:@]*:[^/\s@]+@"),
