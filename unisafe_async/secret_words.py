@@ -27,17 +27,21 @@ TABLE = re.compile(r"headers$", re.I)
 """Tables whose keys are names of headers, such as `extra_headers`."""
 CERTAIN = (
     *("sk-ant-", "sk-proj-", "sk-svcacct-", "sk-admin-", "sk-or-", "sk-lf-", "pk-lf-", "sk_live_", "sk_test_", "rk_live_"),
-    *("AIza", "ya29.", "nvapi-", "tgp_v1_", "lsv2_", "hvs.", "glpat-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
+    *("AIza", "ya29.", "nvapi-", "tgp_v1_", "lsv2_", "hvs.", "glpat-", "github_pat_"),
     *("xoxb-", "xoxp-", "xoxa-", "xoxr-", "xoxs-", "xapp-", "eyJ"),
 )
 """How keys begin and little else does: of Anthropic, OpenAI, OpenRouter, Langfuse, Stripe, Google, NVIDIA, Together, LangSmith,
 Vault, GitLab, GitHub, Slack; and signed tokens (JWT)."""
-PERHAPS = (*("sk-", "sk_", "hf_", "fw_", "api_org_"), *("gsk_", "xai-", "r8_", "pplx-", "csk-", "dapi", "npm_", "SG."))
-"""Of OpenAI and many others, Hugging Face, Fireworks; Groq, xAI, Replicate, Perplexity, Cerebras, Databricks, npm, SendGrid: names
-of packages, models and owners (`xai-org/...`) begin like that too."""
+PLAIN = ("gsk_", "r8_", "npm_", "dapi", "ghp_", "gho_", "ghu_", "ghs_", "ghr_")
+"""Of Groq, Replicate, npm, Databricks and GitHub, which go on with letters and digits alone; a name such as
+`r8_quantized_model_files` does not."""
+PERHAPS = ("sk-", "sk_", "hf_", "fw_", "api_org_", "xai-", "pplx-", "csk-", "SG.")
+"""Of OpenAI and many others, Hugging Face, Fireworks, xAI, Perplexity, Cerebras, SendGrid: names of packages, models and owners
+(`xai-org/...`) begin like that too."""
 TAIL = r"[A-Za-z0-9_.+/=-]"
 VALUES = (
     re.compile(rf"(?<![A-Za-z0-9_-])({'|'.join(map(re.escape, CERTAIN))}){TAIL}{{12,}}"),
+    re.compile(rf"(?<![A-Za-z0-9_-])({'|'.join(PLAIN)})[A-Za-z0-9]{{16,}}(?![A-Za-z0-9_-])"),
     re.compile(r"(?<![A-Za-z0-9])(AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
     re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY"),
     re.compile(r"://[^/\s:@]*:[^/\s@]+@"),
