@@ -18,6 +18,7 @@ from unisafe_async.ranking import ranking
 from unisafe_async.report.standing import caution
 from unisafe_async.report.text import plain
 from unisafe_async.scores import Coverage, coverage
+from unisafe_async.secret_words import shown
 
 METADATA_KEY = "unisafe"
 """Under this key a Parquet file holds the record as JSON."""
@@ -32,7 +33,7 @@ MARKED_JUDGE = "SELECT 1 FROM rows WHERE run = ? AND starts_with(contextual_reas
 """Simulated models may stand behind HTTP (`unisafe simulate`): what they wrote says so."""
 IMPORTED = "imported"
 """What stands for the provider of models and judge whose verdicts were imported (`import-verdicts`): nobody was asked here."""
-IS_IMPORTED = f"coalesce(config::JSON ->> '$.judge.provider', '') = '{IMPORTED}'"
+IS_IMPORTED = f"coalesce(try_cast(config AS JSON) ->> '$.judge.provider', '') = '{IMPORTED}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +202,8 @@ def _party(name: str, section: Mapping[str, Any], identities: Mapping[str, str],
     identity = identities.get(prefix + name, "")
     hosted = section["provider"] not in ("simulated", "transformers", "diffusers", "recorded")
     address = _address(str(section.get("base_url") or "")) if hosted else ""
-    return Party(name, str(section["provider"]), address, str(section["model"]), str(section.get("revision") or ""), identity)
+    model, revision = (shown(str(section.get(key) or "")) for key in ("model", "revision"))
+    return Party(name, str(section["provider"]), shown(address), model, revision, shown(identity))
 
 
 def _address(url: str) -> str:
