@@ -154,7 +154,11 @@ class Claims:
     else:
 
         def _read(self) -> bytes:
-            return os.pread(self._file, HEAD, 0)
+            try:
+                return os.pread(self._file, HEAD, 0)
+            except OSError as error:  # of a share that is gone: the cache itself says so at its next use
+                self.unsupported = f"{self._path} cannot be read ({error.strerror})"
+                return bytes(HEAD)
 
         def _write(self, count: int, place: int) -> None:
             os.pwrite(self._file, count.to_bytes(COUNTER, "little"), place)

@@ -72,9 +72,20 @@ def secrets_in(value: object, place: str) -> Iterator[str]:
                 yield from secrets_in(inner, f"{place}.{key}")
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
-            yield from secrets_in(inner, f"{place}[{index}]")
+            pair = _pair(inner) if TABLE.search(place) else None
+            yield from secrets_in({pair[0]: pair[1]} if pair else inner, place if pair else f"{place}[{index}]")
     elif isinstance(value, str) and (looks_secret(value) or next(secrets_in(_inside(value), place), None)):
         yield place
+
+
+def _pair(header: object) -> tuple[str, object] | None:
+    """Name and value of a header that is written as a pair or with the two keys; None for what is no such thing."""
+    if isinstance(header, list | tuple) and len(header) == 2 and isinstance(header[0], str):
+        return header[0], header[1]
+    if isinstance(header, dict) and "value" in header:
+        name = header.get("name", header.get("key"))
+        return (name, header["value"]) if isinstance(name, str) else None
+    return None
 
 
 def _named(key: str, value: object, place: str) -> bool:

@@ -25,7 +25,7 @@ from cache import Store, read_file
 from cache.batches import BatchRecord, begin_batch
 from cache.claims import Claims
 from providers import ProviderError, Rejected, Request, Response, Text
-from tests.gateway.models import Told, endpoint_of
+from tests.gateway.models import PICTURE, Told, endpoint_of
 from unisafe_async.gateway import Budget, Clock, Draining, Gateway, key_of
 
 ASK = Request("chat", (Text("a question"),), max_tokens=100)
@@ -248,3 +248,13 @@ async def test_a_reader_goes_in_beside_a_run_of_its_own_process(tmp_path: Path) 
                 tmp_path / "c.duckdb", lambda connection: connection.execute("SELECT count(*) FROM responses").fetchone()
             )
             assert found == (number + 1,)
+
+
+async def test_an_answer_whose_picture_is_gone_from_the_cache_is_asked_for_again(tmp_path: Path) -> None:
+    model, ask = Told(lambda _: Response(images=(PICTURE,))), Request("image", (Text("a picture"),))
+    async with run_on(tmp_path) as gateway:
+        await gateway.ask(endpoint_of(gateway, model), ask)
+    async with Store(tmp_path / "c.duckdb") as store:
+        await store.query(lambda connection: connection.execute("DELETE FROM images"))
+    async with run_on(tmp_path) as gateway:
+        assert not (await gateway.ask(endpoint_of(gateway, model), ask)).cached

@@ -34,6 +34,8 @@ def refusal(model: dict[str, Any], judge: dict[str, Any] = JUDGE) -> str:
         ({"extra": {"extra_headers": {"Authorization": f"Bearer {SECRET}"}}}, "extra.extra_headers.Authorization"),
         ({"extra": {"extra_headers": {"X-Auth": "Basic cGxhbnRlZA=="}}}, "extra.extra_headers.X-Auth"),
         ({"extra": {"a": [{"b": {"note": SECRET}}]}}, "extra.a[0].b.note"),
+        ({"extra": {"extra_headers": [["Authorization", "planted"]]}}, "extra.extra_headers.Authorization"),
+        ({"extra": {"headers": [{"name": "X-Auth-Token", "value": "planted"}]}}, "extra.headers.X-Auth-Token"),
         ({"extra": {"route": "AIzaplanted0123456789abc"}}, "extra.route"),
         ({"extra": {"note": "with hf_planted0123456789abcdef"}}, "extra.note"),
         ({"extra_chat": {"metadata": {"token": "planted"}}}, "extra_chat.metadata.token"),
