@@ -201,6 +201,24 @@ async def test_where_the_file_system_has_no_locks_the_run_says_so_and_goes_on(
         assert gateway.claiming.unsupported == f"{tmp_path} has no locks (No locks available)"
 
 
+def test_a_claim_from_before_the_locks_gave_out_is_given_back_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    claims = Claims.of(tmp_path / "c.duckdb")
+    assert claims.take(7)
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "lockf", no_locks)
+        assert claims.take(8)
+        claims.release(8)
+    claims.release(7)
+    done = subprocess.run(
+        [sys.executable, "-c", OTHER, str(tmp_path / "c.duckdb"), "7"], stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    claims.let_go()
+    assert done.stdout == "True\n"
+
+
 def test_threads_of_one_process_exclude_one_another_too(tmp_path: Path) -> None:
     one, two = Claims.of(tmp_path / "c.duckdb"), Claims.of(tmp_path / "." / "c.duckdb")
     taken = list[bool]()
