@@ -31,7 +31,7 @@ WHERE rows.run = {run} ORDER BY rows.model, rows.task, rows.item, rows.sample
 """Images are named by digest; their bytes are in table `images` and in archives."""
 
 
-def _sql(provenance: Provenance) -> str:
+def rows_sql(provenance: Provenance) -> str:
     """The rows of a run; `simulated` where model or judge were: a file that is passed on alone still says so."""
     names = ", ".join(map(quoted, provenance.simulated))
     simulated = "true" if "judge" in provenance.simulated else f"rows.model IN ({names})" if names else "false"
@@ -43,7 +43,7 @@ def to_csv(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
     provenance = read_provenance(connection, run)
     with written_csv(path, provenance) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-        cursor = connection.execute(_sql(provenance))
+        cursor = connection.execute(rows_sql(provenance))
         writer.writerow([column[0] for column in cursor.description or ()])
         total = 0
         for records in _batches(cursor):
@@ -71,7 +71,7 @@ def to_json(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
     provenance = read_provenance(connection, run)
     with written(path) as draft, draft.open("wb") as file:
         file.write(b'{"provenance": ' + json.dumps(as_json(provenance), ensure_ascii=False).encode() + b', "rows": [')
-        cursor = connection.execute(_sql(provenance))
+        cursor = connection.execute(rows_sql(provenance))
         names = [column[0] for column in cursor.description or ()]
         total = 0
         for records in _batches(cursor):
@@ -85,7 +85,7 @@ def to_json(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
 def to_parquet(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
     """A Parquet file with its provenance in the metadata, under `unisafe`; returns the number of rows. Raises CacheError."""
     provenance = read_provenance(connection, run)
-    return copy_found(connection, _sql(provenance), path, provenance)
+    return copy_found(connection, rows_sql(provenance), path, provenance)
 
 
 def _batches(cursor: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[object, ...]]]:
