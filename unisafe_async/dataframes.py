@@ -11,8 +11,9 @@ import duckdb
 
 from cache.archive import quoted
 from unisafe_async.browse.rows import CONTEXTUAL_WORDS
-from unisafe_async.interchange.rows import SQL as ROWS
+from unisafe_async.interchange.rows import rows_sql
 from unisafe_async.interchange.tables import read_table
+from unisafe_async.provenance import read_provenance
 
 try:
     import pandas as pd
@@ -42,7 +43,8 @@ TYPES = {"BIGINT": "Int64", "INTEGER": "Int64", "TINYINT": "Int64", "DOUBLE": "f
 
 def rows_frame(connection: duckdb.DuckDBPyConnection, run: str) -> pd.DataFrame:
     """One row an item x model x sample, in the order of model, task, item and sample."""
-    cursor = connection.execute(ASKED.format(run=quoted(run), rows=ROWS.format(run=quoted(run))))
+    rows = rows_sql(connection, read_provenance(connection, run))
+    cursor = connection.execute(ASKED.format(run=quoted(run), rows=rows))
     frame = _frame(cursor)
     for column in LABELS:
         frame[column] = pd.Categorical(frame[column].map(CONTEXTUAL_WORDS, na_action="ignore"), categories=WORDS)
@@ -57,8 +59,9 @@ def scores_frame(connection: duckdb.DuckDBPyConnection, run: str, by: Sequence[s
     table = read_table(connection, run, by, intervals=True)
     frame = pd.DataFrame(table.records(), columns=table.columns)
     counts = [column for column in table.columns if column in ("items", "valid") or column.endswith("_of")]
-    shares = [column for column in table.columns if column not in (*by, *counts)]
-    return frame.astype(dict.fromkeys(counts, "int64") | dict.fromkeys(shares, "float64") | dict.fromkeys(by, "string"))
+    shares = [column for column in table.columns if column not in (*by, *counts, "run", "simulated")]
+    types = dict.fromkeys(counts, "int64") | dict.fromkeys(shares, "float64") | dict.fromkeys((*by, "run"), "string")
+    return frame.astype(types | {"simulated": "int64"})
 
 
 def _frame(cursor: duckdb.DuckDBPyConnection) -> pd.DataFrame:

@@ -134,7 +134,7 @@ FIGURES = json.dumps({"total": 146_950, "cost": 12_345.67, "seconds": 45_300})
 def test_figures_of_runs_are_whole_however_long_the_names(width: int) -> None:
     console = printed(width)
     config = json.dumps({"models": [{}] * 12})
-    runs = [(f"imported-0123456789a{at}", datetime(2026, 11, 1), "interrupted", LONG, config, FIGURES, 0, 146_949) for at in "bc"]
+    runs = [(f"imported-0123456789a{at}", "2026-11-01 00:00:00", "interrupted", LONG, config, FIGURES, 0, 146_949) for at in "bc"]
     print_runs(console, runs)
     shown = text_of(console)
     for figure in ("imported-0123456789ab", "imported-0123456789ac", "interrupted", "146,949/146,950", "$12,345.67", "12 h 35 min"):
@@ -147,8 +147,7 @@ def test_figures_of_the_cache_are_whole_however_long_the_names(width: int, tmp_p
     console = printed(width)
     file = tmp_path / "c"
     file.write_bytes(b"")
-    when = datetime(2026, 11, 1)
-    rows = [("openai", "https://api.fireworks.ai/inference/v1", name, 1_234_567, 12_345_678_901, 2_345_678_902, 45_679, 12_345.67, when) for name in NAMES]  # fmt: skip
+    rows = [("openai", "https://api.fireworks.ai/inference/v1", name, 1_234_567, 12_345_678_901, 2_345_678_902, 45_679, 12_345.67) for name in NAMES]  # fmt: skip
     print_stats(console, file, rows)
     shown = text_of(console)
     for figure in ("1,234,567", "12,345,678,901", "2,345,678,902", "45,679", "$12,345.67"):

@@ -37,7 +37,7 @@ IDENTITY = "responses.identity"
 IDENTITIES = "SELECT DISTINCT identity FROM responses WHERE id IN (SELECT response FROM rows WHERE run = ?)"
 
 
-def _sql(connection: duckdb.DuckDBPyConnection, provenance: Provenance) -> str:
+def rows_sql(connection: duckdb.DuckDBPyConnection, provenance: Provenance) -> str:
     """The rows of a run; `simulated` where model or judge were: a file that is passed on alone still says so."""
     names = ", ".join(map(quoted, provenance.simulated))
     simulated = "true" if "judge" in provenance.simulated else f"rows.model IN ({names})" if names else "false"
@@ -52,7 +52,7 @@ def to_csv(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
     provenance = read_provenance(connection, run)
     with written_csv(path, provenance) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-        cursor = connection.execute(_sql(connection, provenance))
+        cursor = connection.execute(rows_sql(connection, provenance))
         writer.writerow([column[0] for column in cursor.description or ()])
         total = 0
         for records in _batches(cursor):
@@ -80,7 +80,7 @@ def to_json(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
     provenance = read_provenance(connection, run)
     with written(path) as draft, draft.open("wb") as file:
         file.write(b'{"provenance": ' + json.dumps(as_json(provenance), ensure_ascii=False).encode() + b', "rows": [')
-        cursor = connection.execute(_sql(connection, provenance))
+        cursor = connection.execute(rows_sql(connection, provenance))
         names = [column[0] for column in cursor.description or ()]
         total = 0
         for records in _batches(cursor):
@@ -94,7 +94,7 @@ def to_json(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
 def to_parquet(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
     """A Parquet file with its provenance in the metadata, under `unisafe`; returns the number of rows. Raises CacheError."""
     provenance = read_provenance(connection, run)
-    return copy_found(connection, _sql(connection, provenance), path, provenance)
+    return copy_found(connection, rows_sql(connection, provenance), path, provenance)
 
 
 def _batches(cursor: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[object, ...]]]:

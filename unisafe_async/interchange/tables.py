@@ -40,19 +40,37 @@ class Table:
     @property
     def columns(self) -> list[str]:
         shares = [column for name in SCORES for column in ((name, f"{name}_low", f"{name}_high") if self.intervals else (name,))]
-        return [*self.by, "items", "valid", *shares, *(column for name in self.beside for column in self._beside_columns(name))]
+        beside = [column for name in self.beside for column in self._beside_columns(name)]
+        return [*self.by, "items", "valid", *shares, *beside, "run", "simulated"]
 
     @property
     def beside(self) -> list[str]:
-        """What was judged beside the four scores anywhere in the table, by the keys of BESIDE; its columns come last."""
+        """What was judged beside the four scores anywhere in the table, by the keys of BESIDE; its columns follow them."""
         return [name for name in BESIDE if any(name in score.beside for score in self.scores)]
 
     def _beside_columns(self, name: str) -> list[str]:
         return [name, *([f"{name}_low", f"{name}_high"] if self.intervals else []), f"{name}_of"]
 
     def records(self) -> list[list[Value]]:
-        """A list a score, in the order of `columns`; shares between 0 and 1, None where nothing is valid."""
-        return [[*score.key, score.items, score.valid, *self._shares(score), *self._besides(score)] for score in self.scores]
+        """A list a score, in the order of `columns`; shares between 0 and 1, None where nothing is valid.
+
+        The last two say what must not be lost where a record is passed on alone.
+        """
+        return [
+            [*score.key, score.items, score.valid, *self._shares(score), *self._besides(score), self.run, self._simulated(score)]
+            for score in self.scores
+        ]
+
+    @property
+    def run(self) -> str:
+        return self.provenance.run
+
+    def _simulated(self, score: Score) -> bool:
+        """Whether the judge, or a model that the score is of, was simulated."""
+        simulated = self.provenance.simulated
+        if "judge" in simulated or "model" not in self.by:
+            return bool(simulated)
+        return score.key[self.by.index("model")] in simulated
 
     def _besides(self, score: Score) -> list[Value]:
         """For each of `beside` its share, and how many items have such a verdict."""
@@ -96,22 +114,14 @@ def read_table(
 
 
 def as_csv(table: Table) -> str:
-    """A header and a line a score, no other line; the last two columns are the run and whether (1) its figures are simulated."""
+    """A header and a line a score, no other line; `simulated` is 0 or 1."""
     out = io.StringIO()
     writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    writer.writerow([*table.columns, "run", "simulated"])
+    writer.writerow(table.columns)
     for record in table.records():
-        cells = ["" if value is None else csv_cell(value) for value in record]
-        writer.writerow([*cells, csv_cell(table.provenance.run), int(_simulated(table, record))])
+        cells = (int(value) if isinstance(value, bool) else value for value in record)
+        writer.writerow(["" if value is None else csv_cell(value) for value in cells])
     return out.getvalue()
-
-
-def _simulated(table: Table, record: list[Value]) -> bool:
-    """Whether the judge, or a model that a record's figures are of, was simulated."""
-    simulated = table.provenance.simulated
-    if "judge" in simulated or "model" not in table.by:
-        return bool(simulated)
-    return record[table.by.index("model")] in simulated
 
 
 def to_csv(table: Table, path: Path) -> None:
@@ -129,7 +139,8 @@ def as_json_text(table: Table) -> str:
 def to_parquet(table: Table, path: Path) -> None:
     """One row a score; the provenance is in the file's metadata, under `unisafe`. Raises CacheError when it cannot be written."""
     types = [*("VARCHAR" for _ in table.by), "BIGINT", "BIGINT"]
-    types += ["BIGINT" if column.endswith("_of") else "DOUBLE" for column in table.columns[len(types) :]]
+    types += ["BIGINT" if column.endswith("_of") else "DOUBLE" for column in table.columns[len(types) : -2]]
+    types += ["VARCHAR", "BOOLEAN"]
     write_parquet(path, dict(zip(table.columns, types, strict=True)), table.records(), table.provenance)
 
 
