@@ -133,7 +133,8 @@ FIGURES = json.dumps({"total": 146_950, "cost": 12_345.67, "seconds": 45_300})
 @pytest.mark.parametrize("width", [40, 60, 80, 100])
 def test_figures_of_runs_are_whole_however_long_the_names(width: int) -> None:
     console = printed(width)
-    config = json.dumps({"models": [{}] * 12})
+    models = [{"name": f"m{number}", "provider": "openai", "model": "m"} for number in range(12)]
+    config = json.dumps({"models": models, "dataset": {"source": "sample"}, "judge": {"provider": "openai", "model": "j"}})
     runs = [(f"imported-0123456789a{at}", "2026-11-01 00:00:00", "interrupted", LONG, config, FIGURES, 0, 146_949) for at in "bc"]
     print_runs(console, runs)
     shown = text_of(console)
