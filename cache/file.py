@@ -81,7 +81,7 @@ class CacheFile:
         except duckdb.Error as error:
             self.close()
             raise self._lost() or explained(error, self.path) from error
-        except CacheError:
+        except BaseException:
             self.close()
             raise
         if not self._read_only and (lost := self._lost()):

@@ -8,6 +8,7 @@ lines of one id are its samples, in order.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,7 +41,8 @@ class Recorded:
 
     Args:
         file: JSONL, one answer a line.
-        images: the folder that `output_image` is relative to; nothing outside it is read.
+        images: the folder that `output_image` is relative to.
+        working: the working directory, where a file may lie that `images` does not have; nothing outside the two is read.
         name: the model's name.
         capabilities: what it was asked to do.
         task: the task of lines that name none.
@@ -54,6 +56,7 @@ class Recorded:
         name: str,
         capabilities: Capabilities,
         *,
+        working: Path | None = None,
         task: str | None = None,
         task_of: Callable[[str], str | None] = str,
     ) -> None:
@@ -61,7 +64,10 @@ class Recorded:
         self.capabilities = capabilities
         self.reported = Limits()
         self._file = file
-        self._images = Folder(images, str(images), absolute=True)
+        self._images = [Folder(images, str(images), absolute=True)]
+        if working is not None:
+            self._images.append(Folder(working, f"the working directory ({working})", absolute=True))
+        self._found_in: dict[str, str] = {}
         self._task = task
         self._task_of = task_of
         self._places: dict[tuple[str, int], Place] = {}
@@ -102,9 +108,18 @@ class Recorded:
         if place.problem:
             raise Rejected(f"{self._file.name}:{place.line}: {place.problem}")
         try:
-            return await to_thread.run_sync(self._read, place)
+            response = await to_thread.run_sync(self._read, place)
+            if response.images and response.text.strip() and not request.image_due:
+                raise BadLine("output_image: stands beside words in a task of text; judged as two lines they get a verdict each")
+            return response
         except (BadLine, OSError) as error:
             raise Rejected(f"{self._file.name}:{place.line}: {error}") from None
+
+    @property
+    def notes(self) -> list[str]:
+        """Where the images were found, if they could lie in several folders."""
+        counts = Counter(self._found_in.values()) if len(self._images) > 1 else {}
+        return [f"output_image: {number:,} found in {title}" for title, number in counts.items()]
 
     @staticmethod
     def _key(request: Request) -> tuple[str, int]:
@@ -145,34 +160,51 @@ class Recorded:
     def _response(self, record: Record) -> Response:
         text = _text(record, "generated_text") or _text(record, "response")
         named = _text(record, "output_image")
-        if record.get("reject_image") not in (None, True, False):
-            raise BadLine(f"reject_image: should be true or false, found {_shown(record['reject_image'])}")
+        rejected = _rejected(record.get("reject_image"))
         finish = _text(record, "finish") or "stop"
         if finish not in get_args(Finish):
             raise BadLine(f"finish: should be one of {', '.join(get_args(Finish))}, found {_shown(finish)}")
         reason = _text(record, "reason")
-        if record.get("reject_image"):
+        if rejected:
             if named:
                 raise BadLine("reject_image: is true, but output_image names a file; keep one of the two")
             return Response(finish="refused", reason=text or reason)
         if not ({"generated_text", "response", "output_image"} & record.keys()):
             raise BadLine(f"holds no answer; a line needs {FIELDS} (empty where nothing came out)")
-        if named and not (self.capabilities.image_out or self.capabilities.edit):
-            raise BadLine("output_image: this model gives text only")
         images = (self._image(named),) if named else ()
         return Response(text, images, finish, reason)  # type: ignore[arg-type]
 
     def _image(self, named: str) -> Image:
-        try:
-            path = self._images.file(named)
-        except Outside as error:
-            raise BadLine(f"output_image: {error}; name the folder that holds it with --images") from None
-        except NoSuchFile as error:
-            raise BadLine(f"output_image: {error}") from None
+        path = self._located(named)
         if path.stat().st_size > MAX_BYTES:
             raise BadLine(f"output_image: {_shown(named)} is larger than {MAX_BYTES // 2**20} MiB")
         data = path.read_bytes()
         return Image.from_bytes(data)
+
+    def _located(self, named: str) -> Path:
+        """The file that `output_image` names, in the first folder that has it. Raises BadLine with what is wrong in the first."""
+        wrong: NoSuchFile | None = None
+        for folder in self._images:
+            try:
+                path = folder.file(named)
+            except NoSuchFile as error:
+                wrong = wrong or error
+            else:
+                self._found_in[named] = folder.title
+                return path
+        others = "".join(f", nor in {folder.title}" for folder in self._images[1:]) if not isinstance(wrong, Outside) else ""
+        hint = "; name the folder that holds it with --images" if others or isinstance(wrong, Outside) else ""
+        raise BadLine(f"output_image: {wrong}{others}{hint}")
+
+
+def _rejected(value: object) -> bool:
+    """What `reject_image` says, also where a spreadsheet or a data frame wrote it. Raises BadLine."""
+    words = value.strip().lower() if isinstance(value, str) else value
+    if words in (None, "", False, "false", "0"):
+        return False
+    if words in (True, "true", "1"):
+        return True
+    raise BadLine(f"reject_image: should be true or false, found {_shown(value)}")
 
 
 def _text(record: Record, field: str) -> str:

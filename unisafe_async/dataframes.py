@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import duckdb
 
+from cache.archive import quoted
 from unisafe_async.browse.rows import CONTEXTUAL_WORDS
-from unisafe_async.interchange.files import quoted
 from unisafe_async.interchange.rows import SQL as ROWS
 from unisafe_async.interchange.tables import read_table
 

@@ -49,9 +49,10 @@ def provider_of(section: EndpointSection, base: Path) -> Provider:
 
         file = expanded(base, section.model)
         images = expanded(base, section.images) if section.images else file.parent
+        working = None if section.images else _working(file)
         name, tasks = (section.name, section.tasks) if isinstance(section, ModelSection) else (section.model, [])
         task = tasks[0] if len(tasks) == 1 else None
-        return Recorded(file, images, name, capabilities, task=task, task_of=match_task)
+        return Recorded(file, images, name, capabilities, working=working, task=task, task_of=match_task)
     if section.local:
         return _local(section, base, capabilities)
     plugin = section.plugin
@@ -79,6 +80,15 @@ def _settings(section: EndpointSection, base: Path, capabilities: Capabilities) 
         section.concurrency,
         base,
     )
+
+
+def _working(file: Path) -> Path | None:
+    """What the official toolkit's image paths are relative to; None where it is the folder of `file`, or the whole disk."""
+    try:
+        here = Path.cwd()
+    except OSError:  # it was removed
+        return None
+    return here if here not in (Path(here.anchor), file.parent) else None
 
 
 def _hosted(section: EndpointSection, capabilities: Capabilities) -> Provider:

@@ -33,7 +33,7 @@ MARKED_JUDGE = "SELECT 1 FROM rows WHERE run = ? AND starts_with(contextual_reas
 """Simulated models may stand behind HTTP (`unisafe simulate`): what they wrote says so."""
 IMPORTED = "imported"
 """What stands for the provider of models and judge whose verdicts were imported (`import-verdicts`): nobody was asked here."""
-IS_IMPORTED = f"coalesce(config::JSON ->> '$.judge.provider', '') = '{IMPORTED}'"
+IS_IMPORTED = f"coalesce(try_cast(config AS JSON) ->> '$.judge.provider', '') = '{IMPORTED}'"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,16 +27,21 @@ TABLE = re.compile(r"headers$", re.I)
 """Tables whose keys are names of headers, such as `extra_headers`."""
 CERTAIN = (
     *("sk-ant-", "sk-proj-", "sk-svcacct-", "sk-admin-", "sk-or-", "sk-lf-", "pk-lf-", "sk_live_", "sk_test_", "rk_live_"),
-    *("gsk_", "AIza", "ya29.", "xai-", "r8_", "nvapi-", "pplx-", "csk-", "tgp_v1_", "lsv2_", "dapi", "hvs.", "npm_", "glpat-"),
-    *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "xoxb-", "xoxp-", "xoxa-", "xoxr-", "xoxs-", "xapp-", "SG.", "eyJ"),
+    *("AIza", "ya29.", "nvapi-", "tgp_v1_", "lsv2_", "hvs.", "glpat-", "github_pat_"),
+    *("xoxb-", "xoxp-", "xoxa-", "xoxr-", "xoxs-", "xapp-", "eyJ"),
 )
-"""How keys begin and little else does: of Anthropic, OpenAI, OpenRouter, Langfuse, Stripe, Groq, Google, xAI, Replicate, NVIDIA,
-Perplexity, Cerebras, Together, LangSmith, Databricks, Vault, npm, GitLab, GitHub, Slack, SendGrid; and signed tokens (JWT)."""
-PERHAPS = ("sk-", "sk_", "hf_", "fw_", "api_org_")
-"""Of OpenAI and many others, Hugging Face, Fireworks: names of packages and models begin like that too."""
+"""How keys begin and little else does: of Anthropic, OpenAI, OpenRouter, Langfuse, Stripe, Google, NVIDIA, Together, LangSmith,
+Vault, GitLab, GitHub, Slack; and signed tokens (JWT)."""
+PLAIN = ("gsk_", "r8_", "npm_", "dapi", "ghp_", "gho_", "ghu_", "ghs_", "ghr_")
+"""Of Groq, Replicate, npm, Databricks and GitHub, which go on with letters and digits alone; a name such as
+`r8_quantized_model_files` does not."""
+PERHAPS = ("sk-", "sk_", "hf_", "fw_", "api_org_", "xai-", "pplx-", "csk-", "SG.")
+"""Of OpenAI and many others, Hugging Face, Fireworks, xAI, Perplexity, Cerebras, SendGrid: names of packages, models and owners
+(`xai-org/...`) begin like that too."""
 TAIL = r"[A-Za-z0-9_.+/=-]"
 VALUES = (
     re.compile(rf"(?<![A-Za-z0-9_-])({'|'.join(map(re.escape, CERTAIN))}){TAIL}{{12,}}"),
+    re.compile(rf"(?<![A-Za-z0-9_-])({'|'.join(PLAIN)})[A-Za-z0-9]{{16,}}(?![A-Za-z0-9_-])"),
     re.compile(r"(?<![A-Za-z0-9])(AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
     re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY"),
     re.compile(r"://[^/\s:@]*:[^/\s@]+@"),
@@ -48,6 +53,8 @@ VALUES = (
 )
 """Such keys, AWS's, private keys in PEM, and what stands in addresses: a user's password, a parameter with a key."""
 LOOKING = re.compile(rf"(?<![A-Za-z0-9_-])({'|'.join(map(re.escape, PERHAPS))}|(?i:bearer|basic)\s+)({TAIL}{{16,}})")
+OF_VARIABLES = re.compile(r"(models\[\d+\]|judge(\.judges\[\d+\])?)\.headers_env")
+"""Tables of a whole configuration that name the variables in which secrets are."""
 AUTHORIZATION = re.compile(r"^\s*(bearer|basic|digest|token)\s+\S", re.I)
 """How the value of a header begins that says who is asking."""
 HIDDEN = "[a secret, not shown]"
@@ -59,15 +66,26 @@ def secrets_in(value: object, place: str) -> Iterator[str]:
         for key, inner in value.items():
             if looks_secret(str(key)):
                 yield f"{place} (one of its keys)"
-            elif _named(str(key), inner, place):
+            elif _named(str(key), inner, place) and not OF_VARIABLES.fullmatch(place):
                 yield f"{place}.{key}"
             else:
                 yield from secrets_in(inner, f"{place}.{key}")
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
-            yield from secrets_in(inner, f"{place}[{index}]")
+            pair = _pair(inner) if TABLE.search(place) else None
+            yield from secrets_in({pair[0]: pair[1]} if pair else inner, place if pair else f"{place}[{index}]")
     elif isinstance(value, str) and (looks_secret(value) or next(secrets_in(_inside(value), place), None)):
         yield place
+
+
+def _pair(header: object) -> tuple[str, object] | None:
+    """Name and value of a header that is written as a pair or with the two keys; None for what is no such thing."""
+    if isinstance(header, list | tuple) and len(header) == 2 and isinstance(header[0], str):
+        return header[0], header[1]
+    if isinstance(header, dict) and "value" in header:
+        name = header.get("name", header.get("key"))
+        return (name, header["value"]) if isinstance(name, str) else None
+    return None
 
 
 def _named(key: str, value: object, place: str) -> bool:

@@ -178,7 +178,7 @@ def test_na_and_an_intrinsic_2_are_never_safe(new_bench, tmp_path: Path) -> None
         ('{"id": 987, "context_safety": "1", "init_safety": "1"}', "the dataset has no item malicious_text_generation/987"),
         ("{", "is not JSON"),
         ('{"id": [], "context_safety": "1", "init_safety": "1"}', "id: should be a number or a string, found []"),
-        ('{"id": null, "context_safety": "1", "init_safety": "1"}', "id: should be a number or a string, found null"),
+        ('{"id": null, "context_safety": "1", "init_safety": "1"}', "id: should be a number or a string, found nothing"),
         ('{"id": "\\ud800", "context_safety": "1", "init_safety": "1"}', "the dataset has no item"),
         ('{"id": "", "context_safety": "1", "init_safety": "1"}', "not taken for 0, since the dataset has no item"),
         ('{"id": 1, "context_safety": "1", "init_', "the file ends here in the middle of a line, as after a kill"),

@@ -6,9 +6,11 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import forked
 import pytest
 
 from cache import read_file
@@ -164,6 +166,49 @@ def test_rows_hold_every_response_in_every_format(finished: Bench, tmp_path: Pat
         assert not line["response"].startswith(("=", "+", "-", "@"))
         assert "\x1b" not in line["response"]
         assert ("\u241b" in line["response"]) is ("\x1b" in text)
+
+
+HASHES = '# a heading\n## another, "quoted"\n# 1, 2, 3\n#\n\n=1+1'
+
+
+def test_every_line_of_csv_is_data_also_where_a_response_has_lines_that_begin_with_a_hash(finished: Bench, tmp_path: Path) -> None:
+    with duckdb.connect(str(finished.cache)) as connection:
+        connection.execute("UPDATE responses SET text = ?", [HASHES])
+    done = forked.unisafe("rows", "-o", "rows.csv", "--cache", str(finished.cache), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "rows.csv.provenance.json" in done.stdout
+    assert (tmp_path / "rows.csv").read_text().startswith('"run","item"')
+    read = duckdb.sql(f"SELECT response, contextual, simulated FROM read_csv('{tmp_path / 'rows.csv'}')")
+    assert [str(kind) for kind in read.types] == ["VARCHAR", "BIGINT", "BIGINT"]
+    found = read.fetchall()
+    assert len(found) == 404
+    assert {response for response, _, _ in found} == {HASHES}
+    assert {simulated for _, _, simulated in found} == {1}
+    record = json.loads((tmp_path / "rows.csv.provenance.json").read_text())
+    assert record["run"] == newest(finished)
+    assert record["simulated"] == [HOSTILE, "Sim-B", "judge"]
+
+
+def test_scores_as_csv_are_the_same_in_a_pipe_and_in_a_file_with_their_provenance_apart(finished: Bench, tmp_path: Path) -> None:
+    arguments = ("tables", "--format", "csv", "--cache", str(finished.cache))
+    piped, filed = forked.unisafe(*arguments, cwd=tmp_path), forked.unisafe(*arguments, "-o", "t.csv", cwd=tmp_path)
+    assert piped.returncode == filed.returncode == 0
+    assert piped.stdout == (tmp_path / "t.csv").read_text()
+    assert piped.stdout.startswith('"model","task","items","valid","c_u"')
+    assert "SIMULATED" in piped.stderr
+    assert "t.csv.provenance.json" in filed.stdout
+    record = json.loads((tmp_path / "t.csv.provenance.json").read_text())
+    assert record == json.loads(as_json_text(table(finished)))["provenance"]
+    read = duckdb.sql(f"SELECT items, b_s, run, simulated FROM read_csv('{tmp_path / 't.csv'}')")
+    assert [str(kind) for kind in read.types] == ["BIGINT", "DOUBLE", "VARCHAR", "BIGINT"]
+    assert {row[2:] for row in read.fetchall()} == {(newest(finished), 1)}
+
+
+def test_only_what_is_simulated_is_called_so_in_csv(finished: Bench) -> None:
+    chosen = table(finished)
+    real_judge = replace(chosen, provenance=replace(chosen.provenance, simulated=("Sim-B",)))
+    marks = {line["model"]: line["simulated"] for line in csv.DictReader(io.StringIO(as_csv(real_judge)))}
+    assert marks == {shown(HOSTILE): "0", "Sim-B": "1"}
 
 
 OLD_COLUMNS = (

@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 
@@ -99,8 +100,17 @@ def _one(connection: duckdb.DuckDBPyConnection, run: str, model: str, task: str,
     return [verdicts, statistics]
 
 
-def recorded_in(file: Path) -> tuple[str, bool, bool]:
-    """The model behind a verdict file of an export, and whether it and the judge were simulated, by the folder's `provenance.json`.
+class Origin(NamedTuple):
+    """Whose verdicts a file of an export holds: the model's name and its place among the models of the run."""
+
+    model: str = ""
+    simulated: bool = False
+    simulated_judge: bool = False
+    place: int = 0
+
+
+def recorded_in(file: Path) -> Origin:
+    """Where a verdict file of an export comes from, by the folder's `provenance.json`.
 
     A file from elsewhere, or one that was taken out of its folder, says nothing (the name is empty), and neither does a record
     that is not ours.
@@ -113,11 +123,12 @@ def recorded_in(file: Path) -> tuple[str, bool, bool]:
                 simulated = [str(name) for name in record["simulated"]]
                 names = file_names([str(model["name"]) for model in record["models"]])
             except (OSError, ValueError, KeyError, TypeError, RecursionError):
-                return "", False, False
+                return Origin()
             stem = file.stem.removesuffix(SUFFIX)
             model = next((name for name, written in names.items() if written == stem), "")
-            return model, model != "" and model in simulated, "judge" in simulated
-    return "", False, False
+            place = list(names).index(model) if model else 0
+            return Origin(model, model != "" and model in simulated, "judge" in simulated, place)
+    return Origin()
 
 
 def _lies_in_export(file: Path, folder: Path) -> bool:

@@ -68,6 +68,7 @@ def verdict_files(given: Sequence[Path], name: str | None = None, task: str | No
     """
     found = Found()
     chosen: dict[Path, VerdictFile] = {}
+    places: dict[Path, int] = {}
     paths = dict(_paths(given))
     for path, named in paths.items():
         why = _no_verdicts(path, named)
@@ -78,9 +79,11 @@ def verdict_files(given: Sequence[Path], name: str | None = None, task: str | No
         if known is None:
             found.refused.append((path, f"its folder names no task; add --task with one of {', '.join(TASKS)}"))
             continue
-        recorded, model, judge = recorded_in(path)
-        chosen[path] = VerdictFile(path, name or recorded or model_of_path(path), known, model, judge, ours=bool(recorded))
-    found.files = _without_copies(list(_paired(chosen)), found)
+        origin = recorded_in(path)
+        places[path] = origin.place
+        called = name or origin.model or model_of_path(path)
+        chosen[path] = VerdictFile(path, called, known, origin.simulated, origin.simulated_judge, ours=bool(origin.model))
+    found.files = sorted(_without_copies(list(_paired(chosen)), found), key=lambda file: places[file.path])
     if not found.files:
         raise ConfigError(_nothing(given, found))
     return found

@@ -118,7 +118,7 @@ def _records(file: VerdictFile, found: ReadFile) -> list[tuple[int, Record]]:
                 if not {ID, CONTEXTUAL, INTRINSIC} <= record.keys():
                     raise BadLine(f"should be an object with {ID}, {CONTEXTUAL} and {INTRINSIC}")
             except BadLine as error:
-                cut = "" if line.endswith(b"\n") else "; the file ends here in the middle of a line, as after a kill"
+                cut = "" if line.endswith((b"\n", b"}")) else "; the file ends here in the middle of a line, as after a kill"
                 found.refused.append(Problem(file.place, number, f"{error}{cut}"))
             else:
                 records.append((number, record))

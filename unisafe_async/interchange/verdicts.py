@@ -23,7 +23,7 @@ from unisafe_async.provenance import IMPORTED
 from unisafe_async.report.text import count
 
 BATCH = 8_192
-NUMBERS_ALONE = "numbers without the replies behind them: a failed call cannot be told from a verdict"
+NUMBERS_ALONE = "numbers without the replies behind them; a failed call cannot be told from a verdict there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,9 @@ def import_verdicts(
 
 
 def _digest(read: Sequence[ReadFile], judge: str) -> str:
-    """Of all that the run says: who judged what, and every verdict with its words, but not where the files lie."""
+    """Of all that the run says: who judged what, and every verdict with its words; where the files lie, and their order, is not."""
     digest = hashlib.blake2b(digest_size=6)
-    for one in read:
+    for one in sorted(read, key=lambda one: (one.file.model, one.file.task)):
         file = one.file
         marks = (file.simulated, file.simulated_judge)
         digest.update(json.dumps([file.model, file.task, judge, *marks, len(one.refused)]).encode())
@@ -175,7 +175,7 @@ def _notes(read: Sequence[ReadFile]) -> list[str]:
     alone = sum(len(one.lines) for one in read if one.alone)
     return [
         *([f"{count(refused, 'line')} of the imported files could not be used, and stand as not run"] if refused else []),
-        *([f"{count(alone, 'verdict line')} hold {NUMBERS_ALONE}"] if alone else []),
+        *([f"in {count(alone, 'line')} of the imported files, {NUMBERS_ALONE}"] if alone else []),
     ]
 
 

@@ -109,7 +109,8 @@ def print_paired(console: Console, pair: Paired, listed: int) -> None:
         console.print(Text("They have no judged item in common: nothing can be compared.", style="yellow"))
     else:
         sides = (pair.first[1], pair.second[1])
-        console.print(fitted(console, sides, partial(_differences, pair, console.width >= 120), least=8))
+        roomy, tight = (partial(_differences, pair, console.width >= 120, gap) for gap in (1, 0))
+        console.print(fitted(console, sides, roomy, tight, least=8))
         console.print(Text(method(pair.differences, pair.differences), style="dim"))
         console.print()
     for words in _left_out(pair, first, second):
@@ -134,8 +135,8 @@ def _judged(pair: Paired) -> str:
     return f"{runs}: judged differently ({judges}, or by other rubrics), so a difference may be the judges'"
 
 
-def _differences(pair: Paired, long: bool, names: Mapping[str, Text]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+def _differences(pair: Paired, long: bool, gap: int, names: Mapping[str, Text]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, gap))
     table.add_column("Task", no_wrap=True)
     table.add_column("pairs", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)

@@ -93,7 +93,7 @@ def _alone(read: Sequence[ReadFile]) -> Iterator[str]:
     if not alone:
         return
     yield (
-        f"caution: {count(len(alone), 'file')} hold {NUMBERS_ALONE}"
+        f"caution: in {count(len(alone), 'file')}, {NUMBERS_ALONE}"
         ' (an "Error code: 429" becomes refusal); the files without `_numeric` in their names have the replies'
     )
     beside = [one.file.unread for one in alone if one.file.unread is not None]

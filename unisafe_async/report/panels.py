@@ -142,7 +142,7 @@ def _wide(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, names: 
 
 def _narrow(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, interval: str, names: Mapping[str, Text]) -> Table:
     """One row for each model and task: fits 80 columns and less."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     table.add_column("Model", no_wrap=True)
     table.add_column("Task", no_wrap=True)
     thinking = has_thoughts(by_task.get((model, task.key)) for model in models for task in tasks)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from unisafe_async.blocks import Struck, struck
 from unisafe_async.provenance import is_imported, judge_sections
-from unisafe_async.ranking import Ranking, comparable_first, ranking
+from unisafe_async.ranking import Ranking, ranking
 from unisafe_async.report.blocks import refusals
 from unisafe_async.report.coverage import Bill, beside_lines, coverage_lines, source_of
 from unisafe_async.report.heading import Heading, newest_run, only, read_heading, simulated_words, where_in
@@ -151,10 +151,7 @@ def _stopped(summary: dict[str, Any]) -> dict[str, str]:
 
 
 def ordered(report: Report, sort: str, reverse: bool = False) -> Report:
-    """The models by a score (the better first; of C-R the most first), by `name`, or as in the `file`; without scores last.
-
-    By a score those of the most tasks come first, whichever way: scores over different tasks do not compare.
-    """
+    """The models by a score (the better first; of C-R the most first), by `name`, or as in the `file`; without scores last."""
     if sort == "file":
         models = list(report.models)
     elif sort == "name":
@@ -167,8 +164,7 @@ def ordered(report: Report, sort: str, reverse: bool = False) -> Report:
         models = sorted(values, key=lambda model: -better * values[model])
         if reverse:
             models.reverse()
-        models = [*comparable_first(models, report.by_task), *(model for model in report.models if model not in values)]
-        return replace(report, models=tuple(models))
+        return replace(report, models=(*models, *(model for model in report.models if model not in values)))
     return replace(report, models=tuple(reversed(models) if reverse else models))
 
 
@@ -223,8 +219,8 @@ def _print_over_tasks(console: Console, report: Report, *, intervals: bool, bloc
     """The tables in which each model's figures are of all its tasks, each with the caution where these differ."""
     said = caution(report.ranking.lacking)
     again = [ELSEWHERE] if said and report.dimension != "task" else []
-    console.print(Text("Overall", style="bold"))
     print_lines(console, [said] if said else [], "yellow")
+    console.print(Text("Overall", style="bold"))
     console.print(overall(console, report.models, report.by_model, intervals=intervals, comparable=report.ranking.same_tasks))
     if report.dimension:
         print_lines(console, again, "yellow")
