@@ -91,12 +91,15 @@ def gallery_of(records: Records, models: Sequence[str], prompts: dict[str, str] 
         values = (*places, *_verdicts_and_answer(row, images, strings), strings.place(said), *_other_verdicts(row, strings))
         for name, value in zip(COLUMNS, values, strict=True):
             columns[name].append(value)
-    facts = {row.item: (row.task, row.category, row.subcategory) for row in rows}
+    facts = {row.item: _known(row) for row in rows}
     items, inputs, unknown = _items(names, facts, records.requests, prompts or {}, strings)
     index = {
         "models": [plain(name) for name in of_model],
-        "tasks": [task.title for task in TASKS.values()],
-        "categories": [name for name in SHOWN_CATEGORIES if name != OTHER or any(OTHER in fact for fact in facts.values())],
+        "tasks": [
+            *(task.title for task in TASKS.values()),
+            *([OTHER] if any(task == OTHER for task, *_ in facts.values()) else []),
+        ],
+        "categories": [name for name in SHOWN_CATEGORIES if name != OTHER or any(OTHER in fact[1:] for fact in facts.values())],
         "subcategories": list(SHOWN_SUBCATEGORIES),
         "outcomes": outcomes,
         "items": items,
@@ -165,7 +168,7 @@ def _items(
     prompts: dict[str, str],
     strings: _Strings,
 ) -> tuple[dict[str, list[Any]], dict[str, str], list[str]]:
-    tasks, categories, subcategories = list(TASKS), SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES
+    tasks, categories, subcategories = [*TASKS, OTHER], SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES
     columns: dict[str, list[Any]] = {name: [] for name in ("name", "task", "category", "subcategory", "prompt", "image")}
     inputs: dict[str, str] = {}
     unknown: list[str] = []
@@ -191,6 +194,13 @@ def _items(
         for column, value in zip(columns.values(), values, strict=True):
             column.append(value)
     return columns, inputs, unknown
+
+
+def _known(row: Record) -> tuple[str, str, str]:
+    """Its task, category and subcategory; OTHER in place of each that the benchmark does not have."""
+    known = ((row.task, TASKS), (row.category, SHOWN_CATEGORIES), (row.subcategory, SHOWN_SUBCATEGORIES))
+    task, category, subcategory = (name if name in names else OTHER for name, names in known)
+    return task, category, subcategory
 
 
 def _natural(name: str) -> tuple[int, list[tuple[int, int, str]]]:
