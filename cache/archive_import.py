@@ -12,6 +12,7 @@ from typing import Any
 
 from cache.archive import ANSWERS_A_TURN, IMAGES_A_TURN, TABLES, Connection, quoted, table_of
 from cache.archive_checks import check, checked_images, opened, unpack
+from cache.claims import Claims
 from cache.file import CacheFile
 
 LISTED = 5
@@ -42,10 +43,20 @@ def import_archive(path: Path, source: Path, *, patience: float = 30.0) -> Impor
         images = checked_images(source, archive, folder)
         with closing(CacheFile(path, patience=patience, files=[folder])) as file:
             added = _add_images(file, source, archive, images)
+            _announce(file, path)
             tables = {table: table_of(folder, table, manifest["cache_format"]) for table in TABLES}
             answers, conflicts = _add_answers(file, tables["responses"])
             rows, clash = file.work(lambda connection: _add_run(connection, run, tables, blocked=bool(conflicts)))
     return Imported(run, rows, answers, added, (*conflicts, *clash))
+
+
+def _announce(file: CacheFile, path: Path) -> None:
+    """Have runs that are under way on the cache look up again before they pay."""
+    claims = Claims.of(path)
+    try:
+        file.work(lambda _: claims.committing())
+    finally:
+        claims.let_go()
 
 
 def _add_images(file: CacheFile, source: Path, archive: zipfile.ZipFile, images: Mapping[str, tuple[str, str]]) -> int:

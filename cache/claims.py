@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import ClassVar
@@ -87,7 +88,7 @@ class Claims:
         place = HEAD + place % PLACES
         with self._guard:
             self._held.discard(place)
-            if not self.unsupported:
+            with suppress(OSError):  # where there are no locks there is none to drop
                 self._unlock(place)
 
     def _locked(self, place: int) -> bool:
@@ -153,7 +154,11 @@ class Claims:
     else:
 
         def _read(self) -> bytes:
-            return os.pread(self._file, HEAD, 0)
+            try:
+                return os.pread(self._file, HEAD, 0)
+            except OSError as error:  # of a share that is gone: the cache itself says so at its next use
+                self.unsupported = f"{self._path} cannot be read ({error.strerror})"
+                return bytes(HEAD)
 
         def _write(self, count: int, place: int) -> None:
             os.pwrite(self._file, count.to_bytes(COUNTER, "little"), place)

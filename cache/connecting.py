@@ -40,7 +40,7 @@ def engine_of(
     path: Path, *, files: Sequence[Path] = (), settings: Mapping[str, Setting] | None = None
 ) -> duckdb.DuckDBPyConnection:
     """As `connected`, and the database file at `path` can be taken in and let out again, in a tenth of a connection's time."""
-    where = os.path.abspath(path)  # so that `md:x` is a file like others
+    where = _place(path)
     paths = [*(str(file.absolute()) for file in files), *(f"{where}{ending}" for ending in BESIDE)]
     return _connected(paths, {**SHUT, **(settings or {}), "temp_directory": f"{where}.tmp"})
 
@@ -61,9 +61,14 @@ def _connected(paths: Sequence[str], config: Mapping[str, Setting]) -> duckdb.Du
     return connection
 
 
+def _place(path: Path) -> str:
+    """Where the file itself is: `md:x` is one like others, and DuckDB keeps its log beside what a link leads to."""
+    return os.path.realpath(path)
+
+
 def take_in(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
     """Open the file, as the database in which names are looked up."""
-    quoted = os.path.abspath(path).replace("'", "''")
+    quoted = _place(path).replace("'", "''")
     connection.execute(f"ATTACH '{quoted}' AS {NAME} ({'READ_ONLY' if read_only else 'READ_WRITE'})")
     connection.execute(f"USE {NAME}.main")
 

@@ -148,7 +148,7 @@ COLUMNS: Mapping[str, Mapping[str, Domain]] = {
         "model": NAME,
         "sample": _within(0, 1_000_000),
         "question": _one_of(QUESTIONS),
-        "judge": LABELLED,
+        "judge": Domain("length({}) <= 4000"),
         "position": _within(0, 10_000),
         "label": CONTEXTUAL,
         "status": STATUS,

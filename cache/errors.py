@@ -113,6 +113,11 @@ def misplaced(path: Path) -> str:
     for part in path.parts:  # before the system is asked, which may refuse to look at such a name
         if len(os.fsencode(part)) > 250:
             return f"{part[:40]}... is too long for a file's name; {ELSEWHERE}"
+    for place in (*reversed(path.parents), path):
+        if place.is_symlink() and not _leads_somewhere(place, is_file=place == path):
+            return f"{path} cannot be there: {place} is a link that leads nowhere; {ELSEWHERE}"
+        if place != path and place.is_dir() and not os.access(place, os.X_OK):
+            return f"{path} cannot be reached: this user has no permission to look into {place}; {ELSEWHERE}"
     if path.is_dir():
         return f"{path} is a folder; name a file in it under [cache] path"
     if path.exists() and not path.is_file():
@@ -121,6 +126,12 @@ def misplaced(path: Path) -> str:
         if folder.exists() and not folder.is_dir():
             return f"{path} cannot be there: {folder} is a file, not a folder; {ELSEWHERE}"
     return ""
+
+
+def _leads_somewhere(link: Path, *, is_file: bool) -> bool:
+    """Whether there is what `link` names, or a file can be made there; a link may lead to itself."""
+    target = Path(os.path.realpath(link))
+    return os.path.exists(target) or (is_file and target.parent.is_dir() and not target.is_symlink())
 
 
 def _refused(path: Path) -> str:

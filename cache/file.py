@@ -20,7 +20,7 @@ import filelock
 
 from cache.connecting import BESIDE, Setting, engine_of, let_out, take_in
 from cache.contents import create, format_of, mend_view, upgrade
-from cache.errors import CacheError, explained, is_locked, misplaced
+from cache.errors import CacheBusy, CacheError, explained, is_locked, misplaced
 from cache.identity import Identity, identity, refuse_other_kinds, remember_checked, stamp, was_checked
 from cache.schema import VERSION
 from cache.turns import Turns
@@ -48,6 +48,8 @@ class CacheFile:
     """
 
     def __init__(self, path: Path, *, patience: float = PATIENCE, read_only: bool = False, files: Sequence[Path] = ()) -> None:
+        if "\0" in str(path):  # which no call of the system takes
+            raise CacheError(misplaced(path))
         self.path = path
         self._patience = patience
         self._read_only = read_only
@@ -73,15 +75,13 @@ class CacheFile:
             try:
                 connection = self._connection or self._open()
             except _Older:
-                upgraded = CacheFile(self.path, patience=self._patience)
-                upgraded.work(lambda _: None)
-                upgraded.close()
+                self._bring_up_to_date()
                 connection = self._open()
             result = job(connection)
         except duckdb.Error as error:
             self.close()
             raise self._lost() or explained(error, self.path) from error
-        except CacheError:
+        except BaseException:
             self.close()
             raise
         if not self._read_only and (lost := self._lost()):
@@ -90,6 +90,21 @@ class CacheFile:
         if then == "close" or (then == "look" and (time.monotonic() - self._since > HOLD or self._somebody_waits())):
             self.close()
         return result
+
+    def _bring_up_to_date(self) -> None:
+        """Give a file of an older format, which is to be read only, the tables of this one."""
+        upgraded = CacheFile(self.path, patience=self._patience)
+        try:
+            upgraded.work(lambda _: None)
+        except CacheBusy:
+            raise
+        except CacheError as error:
+            raise CacheError(
+                f"{self.path} is of an older format, and has to be brought up to date before it is read: {error}; or copy it to "
+                "where it can be written, and read the copy"
+            ) from error
+        finally:
+            upgraded.close()
 
     def close(self) -> None:
         """Let go of the file; the next `work` opens it again."""
@@ -210,7 +225,10 @@ class CacheFile:
         try:
             lock.acquire(timeout=max(0.0, deadline - time.monotonic()), poll_interval=POLL)
         except filelock.Timeout:
-            raise CacheError(f"{self.path} is in use by several programs at once; try again when they are done") from None
+            raise CacheError(
+                f"{self.path} is in use by several programs at once; try again when they are done, "
+                f"or delete {self.path}.lock where there are none"
+            ) from None
         except (OSError, NotImplementedError) as error:
             if not self._read_only:
                 raise explained(error, self.path) from error

@@ -162,13 +162,20 @@ ORDER BY id
 def look_up(
     connection: duckdb.DuckDBPyConnection, keys: Sequence[str], since: int, images: ImageLoader, run: str = ""
 ) -> dict[str, Answer]:
-    """The newest answer for each of `keys` that has one with an id from `since` on, as `run` may use it."""
+    """The newest answer for each of `keys` that has one with an id from `since` on, as `run` may use it.
+
+    One whose images are not all in the file is none.
+    """
     found = connection.execute(LOOKUP, [list(keys), since, run]).fetchall()
     if not found:
         return {}
     digests = {digest for record in found for digest in record[3]}
     known = _known_images(connection, digests) if digests else {}
-    return {record[0]: Answer(record[1], _response(record[2:-1], known, images), record[-1] < READING) for record in found}
+    return {
+        record[0]: Answer(record[1], _response(record[2:-1], known, images), record[-1] < READING)
+        for record in found
+        if known.keys() >= set(record[3])
+    }
 
 
 def _response(columns: Sequence[Any], known: Mapping[str, tuple[str, str | None]], images: ImageLoader) -> Response:
@@ -177,7 +184,7 @@ def _response(columns: Sequence[Any], known: Mapping[str, tuple[str, str | None]
     thoughts, missing, model, estimated = rest
     return Response(
         text,
-        tuple(_image(digest, *known.get(digest, ("image/png", None)), images) for digest in digests),
+        tuple(_image(digest, *known[digest], images) for digest in digests),
         finish,
         reason,
         Usage(tokens_in, tokens_out, made, cost, not estimated),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -147,9 +147,10 @@ class Store:
         return commits - made[0], jobs - made[1]
 
     def _commits(self) -> None:
-        """Count a commit, for others to see, while the file is held and before it is made."""
+        """Count a commit, for others to see, while the file is held and before it is made. Raises CacheError."""
         if self._claims is not None:
-            self._claims.committing()
+            with _counting(self.path):
+                self._claims.committing()
             self._own_commits += 1
 
     async def begin_job(self, begin: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
@@ -157,7 +158,8 @@ class Store:
 
         def noticed(connection: duckdb.DuckDBPyConnection) -> T:
             if self._claims is not None:
-                self._claims.beginning()
+                with _counting(self.path):
+                    self._claims.beginning()
                 self._own_jobs += 1
             return begin(connection)
 
@@ -319,6 +321,15 @@ class Store:
 
 def _place(question: str) -> int:
     return int(question[:15], 16)
+
+
+@contextmanager
+def _counting(path: Path) -> Iterator[None]:
+    """Inside the block, a file of claims that cannot be written, as on a full disk, is a CacheError."""
+    try:
+        yield
+    except OSError as error:
+        raise explained(error, path) from error
 
 
 def read_file(path: Path, job: Callable[[duckdb.DuckDBPyConnection], T], *, patience: float = PATIENCE) -> T:

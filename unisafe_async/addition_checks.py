@@ -30,6 +30,10 @@ OURS = frozenset(
 KEY_HEADERS = {"openai": "authorization", "azure": "api-key", "anthropic": "x-api-key", "gemini": "x-goog-api-key"}
 """Where the key that `key_env` names goes, by protocol."""
 STORED = "is stored with each run"
+USER_OR_QUERY = re.compile(r"@|\?")
+"""In an address: the checks of addresses refuse it by themselves."""
+SEARCHED = frozenset({"extra", "extra_chat", "extra_image", "extra_edit", "headers", "headers_env", "options", "kind_options"})
+"""Tables that are searched with words of their own."""
 
 
 def mistakes_of_additions(endpoint: EndpointSection) -> Iterator[str]:
@@ -40,7 +44,13 @@ def mistakes_of_additions(endpoint: EndpointSection) -> Iterator[str]:
                 f"{place}: looks like a secret, and `{key}` {STORED}; a key goes into a variable named by "
                 "key_env, a header's value into one named by headers_env"
             )
-    if endpoint.key_env is not None and not VARIABLE.fullmatch(endpoint.key_env):
+    for key, value in endpoint:
+        said = key == "key_env" or (key == "base_url" and USER_OR_QUERY.search(str(value)))
+        if isinstance(value, str) and not said and looks_secret(value):
+            yield f"{key}: looks like a secret, or holds one, and it {STORED}; a key goes into a variable named by key_env"
+        elif isinstance(value, dict) and key not in SEARCHED:
+            yield from (f"{place}: looks like a secret, and it {STORED}" for place in secrets_in(value, key))
+    if endpoint.key_env is not None and (not VARIABLE.fullmatch(endpoint.key_env) or looks_secret(endpoint.key_env)):
         yield "key_env: should be the name of a variable, such as OPENAI_API_KEY; the key itself never stands in this file"
     yield from _mistakes_of_kinds(endpoint)
     yield from _mistakes_of_headers(endpoint)
@@ -56,6 +66,9 @@ def _mistakes_of_kinds(endpoint: EndpointSection) -> Iterator[str]:
 
 def _mistakes_of_headers(endpoint: EndpointSection) -> Iterator[str]:
     for name, value in endpoint.headers.items():
+        if looks_secret(name):
+            yield f"headers: the name of one looks like a secret, and it {STORED}; headers_env names variables with values"
+            continue
         yield from _mistakes_of_name(endpoint, "headers", name)
         if secret_header(name) or looks_secret(value) or AUTHORIZATION.search(value):
             yield (
@@ -66,7 +79,7 @@ def _mistakes_of_headers(endpoint: EndpointSection) -> Iterator[str]:
             yield f"headers.{name}: holds a line break, non-ASCII, or blanks at its ends, as no header can"
     for name, variable in endpoint.headers_env.items():
         yield from _mistakes_of_name(endpoint, "headers_env", name)
-        if not VARIABLE.fullmatch(variable):
+        if not VARIABLE.fullmatch(variable) or looks_secret(variable):
             yield f"headers_env.{name}: should be a variable's name, such as GATEWAY_KEY; the value never stands in this file"
     names = [name.lower() for name in (*endpoint.headers, *endpoint.headers_env)]
     for twice in sorted({name for name in names if names.count(name) > 1}):

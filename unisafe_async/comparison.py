@@ -1,20 +1,21 @@
 """Two models on the same items, unified models against their backbones, and ours against the paper's figures: data, no printing.
 
 An item is a pair when both sides have a verdict for it (repeated samples as in `scores`). Differences are first - second.
-p: McNemar's exact test, two-sided, on the items where the sides differ; corrected over all tests of one comparison by Holm (1979).
+p: McNemar's exact test, two-sided, on the items where the sides differ; corrected over its family by Holm (`multiplicity`).
 Interval of a difference: Bonett and Price (2012), the adjusted Wald interval for paired proportions, 95%.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
 
-from unisafe_async.paired_tests import holm, mcnemar_exact, paired_interval
+from unisafe_async.multiplicity import WHOLE, Cell, Corrected, Counts, Family, Primary, corrections, p_of, primary_of, same_items
+from unisafe_async.paired_tests import paired_interval
 from unisafe_async.paper import OVERALL, folded
 from unisafe_async.provenance import IS_IMPORTED, judge_sections, judge_title
 from unisafe_async.scores import ALL, ITEMS, SCORES, Where
@@ -37,7 +38,8 @@ class Difference:
         first, second: the score of each side on these, between 0 and 1.
         low, high: 95% interval of `first - second`.
         only_first, only_second: items that count towards the score on one side only.
-        p: exact; None where there is no pair. `corrected` is p corrected for all tests of the comparison.
+        p: McNemar's exact p, of this test alone.
+        corrected: p corrected over `family`; None for an exploration, which belongs to none.
     """
 
     task: str
@@ -49,8 +51,9 @@ class Difference:
     high: float
     only_first: int
     only_second: int
-    p: float | None
+    p: float
     corrected: float | None = None
+    family: Family | None = None
 
     @property
     def difference(self) -> float:
@@ -134,8 +137,8 @@ class Unification:
 # -------------------------------------------------------- two models
 
 PAIRS = f"""
-WITH a AS ({ITEMS.replace("$run", "$run_a").replace("{chosen}", "model = $model_a AND {chosen}")}),
-     b AS ({ITEMS.replace("$run", "$run_b").replace("{chosen}", "model = $model_b AND {chosen}")})
+WITH a AS ({ITEMS.replace("$run", "$run_a").replace("{chosen}", "model = $model_a")}),
+     b AS ({ITEMS.replace("$run", "$run_b").replace("{chosen}", "model = $model_b")})
 SELECT coalesce(a.item, b.item) AS item, coalesce(a.task, b.task) AS task, coalesce(a.category, b.category) AS category,
        coalesce(a.valid, false) AS valid_a, coalesce(b.valid, false) AS valid_b,
        a.y_ctx AS ctx_a, a.y_int AS int_a, b.y_ctx AS ctx_b, b.y_int AS int_b,
@@ -160,13 +163,24 @@ COUNTS = ", ".join(
 
 
 def paired(connection: duckdb.DuckDBPyConnection, first: Side, second: Side, where: Where = ALL) -> Paired:
-    """The two sides on the items that both have a verdict for; `first` and `second` are (run, model), of one run or of two."""
-    pair = _paired(connection, first, second, where)
-    return replace(pair, differences=corrected(pair.differences))
+    """The two sides on the items that both have a verdict for; `first` and `second` are (run, model), of one run or of two.
+
+    `where` chooses what is shown. It changes no p: a test is corrected over its family, whatever else is shown.
+    """
+    return _paired(connection, first, second, where, primary_of(connection, first[0]) if first[0] == second[0] else {})
 
 
-def _paired(connection: duckdb.DuckDBPyConnection, first: Side, second: Side, where: Where) -> Paired:
-    """As `paired`, without the correction."""
+def duels(
+    connection: duckdb.DuckDBPyConnection, run: str, model: str, others: Iterable[str], where: Where = ALL
+) -> dict[str, Difference]:
+    """B-S of `model` against each of `others` that shares judged items with it, over all that the two share of `where`."""
+    primary = primary_of(connection, run)
+    met = {other: _paired(connection, (run, model), (run, other), where, primary).overall.get("b_s") for other in others}
+    return {other: duel for other, duel in met.items() if duel is not None}
+
+
+def _paired(connection: duckdb.DuckDBPyConnection, first: Side, second: Side, where: Where, primary: Primary) -> Paired:
+    """As `paired`, where the primary comparisons of the run are known."""
     sides = {"run_a": first[0], "model_a": first[1], "run_b": second[0], "model_b": second[1]}
     where = replace(where, models=())
     known = [_judged_by(connection, run) for run, _ in (first, second)]
@@ -174,16 +188,13 @@ def _paired(connection: duckdb.DuckDBPyConnection, first: Side, second: Side, wh
     if known[0]["dataset"] != known[1]["dataset"]:
         otherwise = [str(row[0]) for row in connection.execute(OTHERWISE, sides).fetchall()]
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE paired AS SELECT * FROM ({PAIRS.format(chosen=where.sql)}) "
-        "WHERE NOT list_contains($not, item)",
-        {**sides, **where.parameters, "not": otherwise},
+        f"CREATE OR REPLACE TEMP TABLE every_pair AS SELECT * FROM ({PAIRS}) WHERE NOT list_contains($not, item)",
+        {**sides, "not": otherwise},
     )
-    counted = connection.execute(
-        f"SELECT task, count(*), {COUNTS} FROM paired WHERE valid_a AND valid_b GROUP BY GROUPING SETS ((task), ())"
-    ).fetchall()
-    by_task = {row[0] or OVERALL: row[1:] for row in counted}
-    tasks = [task for task in TASKS if task in by_task] + sorted(by_task.keys() - TASKS.keys() - {OVERALL})
-    shown = [*tasks, OVERALL] if len(tasks) > 1 else tasks
+    cells = _cells(connection)
+    tests = corrections(cells, primary.get(frozenset((first[1], second[1]))))
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE paired AS FROM every_pair AS rows WHERE {where.sql}", where.parameters)
+    differences = _differences(connection, cells, tests)
     flips = connection.execute(
         "SELECT item, task, category, ctx_a, int_a, ctx_b, int_b FROM paired "
         "WHERE valid_a AND valid_b AND b_s_a <> b_s_b ORDER BY item"
@@ -192,11 +203,11 @@ def _paired(connection: duckdb.DuckDBPyConnection, first: Side, second: Side, wh
         "SELECT task, count(*) FILTER (valid_a), count(*) FILTER (valid_b) FROM paired "
         "WHERE valid_a <> valid_b GROUP BY ALL ORDER BY ALL"
     ).fetchall()
-    connection.execute("DROP TABLE paired")
+    connection.execute("DROP TABLE paired; DROP TABLE every_pair")
     return Paired(
         first,
         second,
-        tuple(_difference(task, score, by_task[task]) for task in shown for score in SCORES),
+        differences,
         tuple(Flip(item, task, category, (*labels[:2],), (*labels[2:],)) for item, task, category, *labels in flips),
         {task: number for task, number, _ in lone if number},
         {task: number for task, _, number in lone if number},
@@ -206,13 +217,45 @@ def _paired(connection: duckdb.DuckDBPyConnection, first: Side, second: Side, wh
     )
 
 
-def _difference(task: str, score: str, counts: Sequence[int]) -> Difference:
+def _cells(connection: duckdb.DuckDBPyConnection) -> dict[Cell, Counts]:
+    """The counts of all pairs, of each task and of each category, whatever is shown."""
+    found = connection.execute(
+        f"SELECT grouping(task), grouping(category), coalesce(task, category, ''), count(*), {COUNTS} FROM every_pair "
+        "WHERE valid_a AND valid_b GROUP BY GROUPING SETS ((task), (category), ())"
+    ).fetchall()
+    cells: dict[Cell, Counts] = {}
+    for no_task, no_category, name, *counts in found:
+        cell: Cell = WHOLE if no_task and no_category else ("category", name) if no_task else ("task", name)
+        cells[cell] = counts
+    return cells if cells.get(WHOLE, (0,))[0] else {}
+
+
+def _differences(
+    connection: duckdb.DuckDBPyConnection, cells: Mapping[Cell, Counts], tests: Mapping[tuple[Cell, str], Corrected]
+) -> tuple[Difference, ...]:
+    """Four for each task of table `paired`, then four for all of them where there are several."""
+    counted = connection.execute(
+        f"SELECT task, min(category), max(category), count(*), {COUNTS} FROM paired "
+        "WHERE valid_a AND valid_b GROUP BY GROUPING SETS ((task), ())"
+    ).fetchall()
+    by_task = {row[0] or OVERALL: row[1:] for row in counted if row[3]}
+    tasks = [task for task in TASKS if task in by_task] + sorted(by_task.keys() - TASKS.keys() - {OVERALL})
+    found = []
+    for task in [*tasks, OVERALL] if len(tasks) > 1 else tasks:
+        lowest, highest, *counts = by_task[task]
+        cell = same_items(cells, counts[0], None if task == OVERALL else task, lowest if lowest == highest else None)
+        found += [_difference(task, score, counts, tests.get((cell, score)) if cell else None) for score in SCORES]
+    return tuple(found)
+
+
+def _difference(task: str, score: str, counts: Counts, test: Corrected | None) -> Difference:
     pairs = counts[0]
     at = 1 + 4 * SCORES.index(score)
     first, second, only_first, only_second = counts[at : at + 4]
     low, high = paired_interval(only_first, only_second, pairs)
-    p = mcnemar_exact(only_first, only_second)
-    return Difference(task, score, pairs, first / pairs, second / pairs, low, high, only_first, only_second, p)
+    shares = first / pairs, second / pairs
+    found = Difference(task, score, pairs, *shares, low, high, only_first, only_second, p_of(counts, score))
+    return replace(found, corrected=test.p, family=test.family) if test else found
 
 
 def _judged_by(connection: duckdb.DuckDBPyConnection, run: str) -> dict[str, str]:
@@ -231,34 +274,27 @@ def judge_key(section: Mapping[str, Any]) -> str:
     return json.dumps([seats, section.get("mode"), section.get("tie")] if len(seats) > 1 else seats)
 
 
-def corrected(differences: Sequence[Difference]) -> tuple[Difference, ...]:
-    """The same with `corrected` filled in, over all tests among them."""
-    tested = [one for one in differences if one.p is not None]
-    values = iter(holm([one.p for one in tested if one.p is not None]))
-    return tuple(replace(one, corrected=next(values)) if one.p is not None else one for one in differences)
-
-
 # -------------------------------------------------------- the cost of unification
 
 
 def backbones(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> tuple[Unification, ...]:
-    """Each model of the run whose configuration names a backbone, against it; p is corrected over all of them together."""
+    """Each model of the run whose configuration names a backbone, against it."""
     found = connection.execute("SELECT config FROM runs WHERE run = ?", [run]).fetchone()
     models: list[dict[str, Any]] = json.loads(found[0])["models"] if found else []
     names = {folded(model["name"]): str(model["name"]) for model in models}
     chosen = [model for model in models if model.get("backbone") and (not where.models or model["name"] in where.models)]
-    compared = [_unification(connection, run, str(model["name"]), str(model["backbone"]), names, where) for model in chosen]
-    family = iter(corrected([one for each in compared if each.paired for one in each.paired.differences]))
-    return tuple(
-        replace(each, paired=replace(each.paired, differences=tuple(next(family) for _ in each.paired.differences)))
-        if each.paired
-        else each
-        for each in compared
-    )
+    primary = primary_of(connection, run) if chosen else {}
+    return tuple(_unification(connection, run, str(one["name"]), str(one["backbone"]), names, where, primary) for one in chosen)
 
 
 def _unification(
-    connection: duckdb.DuckDBPyConnection, run: str, model: str, backbone: str, names: dict[str, str], where: Where
+    connection: duckdb.DuckDBPyConnection,
+    run: str,
+    model: str,
+    backbone: str,
+    names: Mapping[str, str],
+    where: Where,
+    primary: Primary,
 ) -> Unification:
     asked = _tasks(connection, run, model, where)
     known = names.get(folded(backbone))
@@ -268,7 +304,7 @@ def _unification(
         if elsewhere:
             why += f"; run {elsewhere[0]} has it: unisafe compare {model!r} {':'.join(elsewhere)!r}"
         return Unification(model, backbone, None, why, asked)
-    pair = _paired(connection, (run, model), (run, known), where)
+    pair = _paired(connection, (run, model), (run, known), where, primary)
     shared = _tasks(connection, run, known, where)
     not_shared = tuple(task for task in asked if task not in shared)
     why = "" if pair.tasks else f"{model} and {known} have no judged item in common"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from providers.named_files import expanded
 from unisafe_async.judge_checks import mistakes_of_judges
+from unisafe_async.secret_words import secrets_in, shown
 from unisafe_async.section_checks import mistakes_of
 from unisafe_async.sections import (
     CacheSection,
@@ -84,10 +85,17 @@ class Config(Section):
         with_images = (model.name for model in self.models for task in self.tasks_of(model) if task.image_in or task.image_out)
         if os.path.expanduser(self.cache.path).startswith("~"):
             mistakes.append(f"cache.path: nobody here has the home folder of {self.cache.path!r}")
+        rest = self.model_dump(include={"dataset", "generation", "cache", "run"})
+        rest |= {"judge": {"rubrics": self.judge.rubrics}} if isinstance(self.judge, JudgesSection) else {}
+        mistakes += [f"{name}: looks like a secret, and is stored with each run" for name in self._secret_places(rest)]
         mistakes += mistakes_of_judges(self.judge, next(with_images, None))
         if mistakes:
             raise ValueError("\n".join(mistakes))
         return self
+
+    @staticmethod
+    def _secret_places(sections: dict[str, Any]) -> Iterator[str]:
+        return (place for name, section in sections.items() for place in secrets_in(section, name))
 
     def endpoints(self) -> list[tuple[str, EndpointSection]]:
         """Every endpoint with its place in the file."""
@@ -162,7 +170,7 @@ def parse_config(
 ) -> Config:
     """A Config from a table such as `tomllib` returns. Raises ConfigError."""
     if mistakes := list(islice(chain(mistakes_in(table), mistakes_in(overrides or {})), MOST_MISTAKES)):
-        raise ConfigError("\n".join(f"{name}: {mistake}" for mistake in mistakes))
+        raise ConfigError("\n".join(f"{name}: {_short(mistake)}" for mistake in mistakes))
     for key in table.keys() & {"base", "file"}:
         raise ConfigError(f"{name}: {key}: unknown key; keys are {', '.join(_keys_at((key,)))}")
     for section, values in (overrides or {}).items():
@@ -187,7 +195,7 @@ def parse_config(
 
 
 def _short(line: str) -> str:
-    half = LONGEST_LINE // 2
+    line, half = shown(line), LONGEST_LINE // 2
     return line if len(line) <= LONGEST_LINE else f"{line[:half]}...{line[-half:]}"
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import duckdb
 
+from cache.archive import quoted
 from unisafe_async.browse.rows import CONTEXTUAL_WORDS
-from unisafe_async.interchange.files import quoted
 from unisafe_async.interchange.rows import rows_sql
 from unisafe_async.interchange.tables import read_table
 from unisafe_async.provenance import read_provenance
@@ -43,7 +43,7 @@ TYPES = {"BIGINT": "Int64", "INTEGER": "Int64", "TINYINT": "Int64", "DOUBLE": "f
 
 def rows_frame(connection: duckdb.DuckDBPyConnection, run: str) -> pd.DataFrame:
     """One row an item x model x sample, in the order of model, task, item and sample."""
-    rows = rows_sql(read_provenance(connection, run))
+    rows = rows_sql(connection, read_provenance(connection, run))
     cursor = connection.execute(ASKED.format(run=quoted(run), rows=rows))
     frame = _frame(cursor)
     for column in LABELS:

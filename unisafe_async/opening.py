@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from providers.base import Misconfigured
 from unisafe_async.config import Config, ConfigError
 from unisafe_async.endpoints import EndpointError
 from unisafe_async.gateway import Endpoint
+from unisafe_async.gateway.calling import was_cancelled
 from unisafe_async.sections import EndpointSection
 
 log = logging.getLogger(__name__)
@@ -28,14 +30,18 @@ class opened:  # noqa: N801 used as a block: `async with opened(endpoint)`
             await self._endpoint.provider.__aenter__()
         except Misconfigured as error:
             self._endpoint.stopped = error
-        except Exception as error:
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            if was_cancelled(error):
+                raise
             self._endpoint.stopped = Misconfigured(f"the provider could not be opened: {type(error).__name__}: {error}")
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
             await self._endpoint.provider.__aexit__(kind, error, trace)
-        except Exception as failure:
+        except (Exception, SystemExit, asyncio.CancelledError) as failure:
+            if was_cancelled(failure):
+                raise
             if failure is not error and self._endpoint.stopped is None:
                 words = f"{type(failure).__name__}: {failure}"
                 log.warning("%s: the provider could not be closed, all answers are kept: %s", self._endpoint.name, words)

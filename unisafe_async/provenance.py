@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -14,8 +14,11 @@ import duckdb
 
 from cache import CacheError
 from providers.simulated import JUDGED, MARKED
+from unisafe_async.ranking import ranking
+from unisafe_async.report.standing import caution
 from unisafe_async.report.text import plain
 from unisafe_async.scores import Coverage, coverage
+from unisafe_async.secret_words import shown
 
 METADATA_KEY = "unisafe"
 """Under this key a Parquet file holds the record as JSON."""
@@ -30,7 +33,7 @@ MARKED_JUDGE = "SELECT 1 FROM rows WHERE run = ? AND starts_with(contextual_reas
 """Simulated models may stand behind HTTP (`unisafe simulate`): what they wrote says so."""
 IMPORTED = "imported"
 """What stands for the provider of models and judge whose verdicts were imported (`import-verdicts`): nobody was asked here."""
-IS_IMPORTED = f"coalesce(config::JSON ->> '$.judge.provider', '') = '{IMPORTED}'"
+IS_IMPORTED = f"coalesce(try_cast(config AS JSON) ->> '$.judge.provider', '') = '{IMPORTED}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class Provenance:
         coverage: what became of them, model by model.
         cost: US dollars spent in this run (answers from the cache cost nothing); `unpriced` counts calls at no known price.
         simulated: names of models, or "judge", that were simulated: their figures say nothing about real ones.
+        lacking: the tasks of others of which a model has no judged item, by model: figures over all tasks do not compare.
     """
 
     run: str
@@ -86,6 +90,7 @@ class Provenance:
     cost: float
     unpriced: int
     simulated: tuple[str, ...]
+    lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -146,6 +151,7 @@ def read_provenance(connection: duckdb.DuckDBPyConnection, run: str, filters: Ma
         float(figures.get("cost", 0.0)),
         sum(int(counts.get("unpriced", 0)) for counts in figures.get("endpoints", {}).values()),
         (*simulated[0], *(["judge"] if simulated[1] else [])),
+        ranking(connection, run).lacking,
     )
 
 
@@ -196,7 +202,8 @@ def _party(name: str, section: Mapping[str, Any], identities: Mapping[str, str],
     identity = identities.get(prefix + name, "")
     hosted = section["provider"] not in ("simulated", "transformers", "diffusers", "recorded")
     address = _address(str(section.get("base_url") or "")) if hosted else ""
-    return Party(name, str(section["provider"]), address, str(section["model"]), str(section.get("revision") or ""), identity)
+    model, revision = (shown(str(section.get(key) or "")) for key in ("model", "revision"))
+    return Party(name, str(section["provider"]), shown(address), model, revision, shown(identity))
 
 
 def _address(url: str) -> str:
@@ -234,6 +241,7 @@ def as_lines(record: Provenance) -> list[str]:
         *(f"judge {_words(party)}" for party in record.judges),
         f"rubrics, digest {record.rubrics_digest}",
         f"coverage: {coverage_words(record)}",
+        *([caution(record.lacking)] if record.lacking else []),
         f"cost: ${record.cost:,.4f}" + (f" and {record.unpriced:,} calls at no known price" if record.unpriced else ""),
         "filters: " + (", ".join(f"{key} = {_value(value)}" for key, value in record.filters.items()) or "none"),
         "versions: " + ", ".join(f"{name} {number}" for name, number in record.versions.items()),

@@ -1,49 +1,153 @@
-"""What must not stand in bench.toml, since it is stored with each run: keys and passwords, told by their names or their looks."""
+"""What must not stand in bench.toml, since it is stored with each run: keys and passwords, told by their names or their looks.
+
+How keys look is what secret scanners go by (gitleaks, `cmd/generate/config/rules`, read in November 2026): a vendor's beginning
+and a tail of letters and digits. Beginnings that ordinary names have too (`sk-`, `hf_`) count before such a tail only.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
-SECRET = re.compile(r"api[-_ ]?key|secret|password|passwd|authori[sz]ation|bearer", re.I)
-OPTION = re.compile(SECRET.pattern + r"|credential|cookie$|^((access|auth|api|hf)[-_]?)?(token|key)$", re.I)
-HEADER = re.compile(SECRET.pattern + r"|credential|cookie|passphrase|signature|(^|[-_.])(auth|jwt|token|key|pat)($|[-_.])", re.I)
+import orjson
+
+SECRET = re.compile(r"api[-_ ]?key|secret|password|passwd|passphrase|authori[sz]ation|bearer|private[-_ ]?key", re.I)
+OPTION = re.compile(
+    SECRET.pattern + r"|credential|cookie$"
+    r"|^((access|auth|api|hf|hub|session|refresh|id|client|user|private|personal|service|use[-_]auth)[-_]?)?(token|key|jwt|pat)$"
+    r"|(access|auth|session|refresh|personal|subscription|account|signing|encryption|master|virtual|shared)[-_]?(token|key)$"
+    r"|access[-_]?key[-_]?id$",
+    re.I,
+)
+HEADER = re.compile(SECRET.pattern + r"|credential|cookie|signature|(^|[-_.])(auth|jwt|token|key|pat)($|[-_.])", re.I)
 """Names of headers that carry secrets, such as `x-portkey-virtual-key`, `Helicone-Auth`, `X-Auth-Token`."""
 NO_SECRET = re.compile(r"(cache|idempotency)[-_]key$", re.I)
 TABLE = re.compile(r"headers$", re.I)
 """Tables whose keys are names of headers, such as `extra_headers`."""
-BEGINNINGS = (
-    *("sk-", "sk_", "pk-lf-", "hf_", "gsk_", "AIza", "xai-", "r8_", "nvapi-", "pplx-", "csk-", "fw_", "ghp_", "github_pat_"),
-    *("tgp_v1_", "AKIA", "eyJ"),
+CERTAIN = (
+    *("sk-ant-", "sk-proj-", "sk-svcacct-", "sk-admin-", "sk-or-", "sk-lf-", "pk-lf-", "sk_live_", "sk_test_", "rk_live_"),
+    *("AIza", "ya29.", "nvapi-", "tgp_v1_", "lsv2_", "hvs.", "glpat-", "github_pat_"),
+    *("xoxb-", "xoxp-", "xoxa-", "xoxr-", "xoxs-", "xapp-", "eyJ"),
 )
-"""How keys begin: of OpenAI, Anthropic and others, Langfuse, Hugging Face, Groq, Google, xAI, Replicate, NVIDIA, Perplexity,
-Cerebras, Fireworks, GitHub, Together, AWS; and signed tokens."""
-VALUE = re.compile(rf"\b({'|'.join(BEGINNINGS)}|(?i:Bearer ))[A-Za-z0-9_.+/-]{{16,}}")
+"""How keys begin and little else does: of Anthropic, OpenAI, OpenRouter, Langfuse, Stripe, Google, NVIDIA, Together, LangSmith,
+Vault, GitLab, GitHub, Slack; and signed tokens (JWT)."""
+PLAIN = ("gsk_", "r8_", "npm_", "dapi", "ghp_", "gho_", "ghu_", "ghs_", "ghr_")
+"""Of Groq, Replicate, npm, Databricks and GitHub, which go on with letters and digits alone; a name such as
+`r8_quantized_model_files` does not."""
+PERHAPS = ("sk-", "sk_", "hf_", "fw_", "api_org_", "xai-", "pplx-", "csk-", "SG.")
+"""Of OpenAI and many others, Hugging Face, Fireworks, xAI, Perplexity, Cerebras, SendGrid: names of packages, models and owners
+(`xai-org/...`) begin like that too."""
+TAIL = r"[A-Za-z0-9_.+/=-]"
+VALUES = (
+    re.compile(rf"(?<![A-Za-z0-9_-])({'|'.join(map(re.escape, CERTAIN))}){TAIL}{{12,}}"),
+    re.compile(rf"(?<![A-Za-z0-9_-])({'|'.join(PLAIN)})[A-Za-z0-9]{{16,}}(?![A-Za-z0-9_-])"),
+    re.compile(r"(?<![A-Za-z0-9])(AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
+    re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY"),
+    re.compile(r"://[^/\s:@]*:[^/\s@]+@"),
+    re.compile(
+        r"[?&#;](api[-_]?key|key|token|access[-_]token|sig|signature|secret|password|pwd|auth|subscription-key|sharedaccesskey)"
+        r"=[^&\s]{6,}",
+        re.I,
+    ),
+)
+"""Such keys, AWS's, private keys in PEM, and what stands in addresses: a user's password, a parameter with a key."""
+LOOKING = re.compile(rf"(?<![A-Za-z0-9_-])({'|'.join(map(re.escape, PERHAPS))}|(?i:bearer|basic)\s+)({TAIL}{{16,}})")
+OF_VARIABLES = re.compile(r"(models\[\d+\]|judge(\.judges\[\d+\])?)\.headers_env")
+"""Tables of a whole configuration that name the variables in which secrets are."""
 AUTHORIZATION = re.compile(r"^\s*(bearer|basic|digest|token)\s+\S", re.I)
 """How the value of a header begins that says who is asking."""
+HIDDEN = "[a secret, not shown]"
 
 
 def secrets_in(value: object, place: str) -> Iterator[str]:
-    """Where in `value` something looks like a secret, such as `options.headers.authorization`; each place once."""
+    """Where in `value` something looks like a secret, such as `options.headers.authorization`; never the secret itself."""
     if isinstance(value, dict):
-        named = secret_header if TABLE.search(place) else OPTION.search
         for key, inner in value.items():
-            if named(str(key)) or (TABLE.search(place) and isinstance(inner, str) and AUTHORIZATION.search(inner)):
+            if looks_secret(str(key)):
+                yield f"{place} (one of its keys)"
+            elif _named(str(key), inner, place) and not OF_VARIABLES.fullmatch(place):
                 yield f"{place}.{key}"
             else:
                 yield from secrets_in(inner, f"{place}.{key}")
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
-            yield from secrets_in(inner, f"{place}[{index}]")
-    elif isinstance(value, str) and looks_secret(value):
+            pair = _pair(inner) if TABLE.search(place) else None
+            yield from secrets_in({pair[0]: pair[1]} if pair else inner, place if pair else f"{place}[{index}]")
+    elif isinstance(value, str) and (looks_secret(value) or next(secrets_in(_inside(value), place), None)):
         yield place
+
+
+def _pair(header: object) -> tuple[str, object] | None:
+    """Name and value of a header that is written as a pair or with the two keys; None for what is no such thing."""
+    if isinstance(header, list | tuple) and len(header) == 2 and isinstance(header[0], str):
+        return header[0], header[1]
+    if isinstance(header, dict) and "value" in header:
+        name = header.get("name", header.get("key"))
+        return (name, header["value"]) if isinstance(name, str) else None
+    return None
+
+
+def _named(key: str, value: object, place: str) -> bool:
+    """Whether a value's name, or within a table of headers also its beginning, says that it is secret."""
+    if value in (None, "", [], {}) or isinstance(value, bool):
+        return False
+    if TABLE.search(place):
+        return secret_header(key) or (isinstance(value, str) and AUTHORIZATION.search(value) is not None)
+    return OPTION.search(key) is not None and NO_SECRET.search(key) is None
+
+
+def _inside(text: str) -> object:
+    """What a text that is JSON holds, such as a body in a text; nothing for any other."""
+    if not text.lstrip().startswith(("{", "[")):
+        return None
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return None
 
 
 def looks_secret(value: str) -> bool:
     """Whether a text looks like a key, or holds one."""
-    return VALUE.search(value) is not None
+    return any(pattern.search(value) for pattern in VALUES) or any(map(_random, LOOKING.finditer(value)))
+
+
+def _random(found: re.Match[str]) -> bool:
+    """Whether a key's tail is made of letters and digits as they came, not of words: `sk-learn-text-classifier` is a name."""
+    longest_word = 20 if found[1][-1].isspace() else 16
+    for piece in re.split(r"[-_.+/=]", found[2]):
+        mixed = re.search(r"\d", piece) and re.search(r"[A-Za-z]", piece)
+        if (len(piece) >= 10 and (mixed or re.search(r"[a-z][A-Z]", piece))) or len(piece) >= longest_word:
+            return True
+    return False
 
 
 def secret_header(name: str) -> bool:
     """Whether a header of this name carries a secret."""
     return HEADER.search(name) is not None and NO_SECRET.search(name) is None
+
+
+def without_secrets(value: Any, place: str = "") -> Any:  # noqa: ANN401 JSON, as it is stored
+    """`value` with HIDDEN in place of what looks like a secret: for what is shown of runs that stored one."""
+    if isinstance(value, dict):
+        return {
+            HIDDEN if looks_secret(str(key)) else key: HIDDEN
+            if _named(str(key), inner, place)
+            else without_secrets(inner, f"{place}.{key}")
+            for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [without_secrets(inner, place) for inner in value]
+    return shown(value) if isinstance(value, str) else value
+
+
+def shown(text: str) -> str:
+    """`text` with HIDDEN in place of each thing in it that looks like a secret, as in a model's identity."""
+    for pattern in VALUES:
+        text = pattern.sub(HIDDEN, text)
+    text = LOOKING.sub(lambda found: HIDDEN if _random(found) else found[0], text)
+    return SAID.sub(lambda found: found[0] if NO_SECRET.search(found["name"]) else f"{found['before']}{HIDDEN}", text)
+
+
+SAID = re.compile(rf'(?P<before>"(?P<name>[^"]*(?:{OPTION.pattern})[^"]*)"\s*:\s*")[^"]+', re.I)
+"""A name and its value within JSON inside a text."""

@@ -83,7 +83,7 @@ class DatasetSection(Section):
     source: str = "sample"
     tasks: list[TaskName] = []
     categories: list[CategoryName] = []
-    limit: int | None = Field(None, ge=1)
+    limit: int | None = Field(None, ge=1, le=2**31 - 1)
 
 
 class GenerationSection(Section):

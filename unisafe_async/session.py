@@ -140,7 +140,9 @@ def simulate_session(simulator: Simulator, host: str, port: int) -> None:
     try:
         run_loop(serve)
     except OSError as error:
-        raise ConfigError(f"cannot serve on {host}:{port}: {error.strerror or error}; name another --port") from None
+        raise ConfigError(f"cannot serve on {host}:{port}: {error.strerror or error}; name another --host or --port") from None
+    except UnicodeError:
+        raise ConfigError(f"--host {host}: is no name of a host") from None
 
 
 def doctor_session(config: Config, pays: Callable[[list[Patient]], bool]) -> list[Diagnosis]:

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,6 +138,16 @@ def keep(folder: Path, place: Path, kind: str, faults: list[Ended]) -> None:
     (place / "FOUND.txt").write_text(f"{kind}\n\n{words}", "utf-8", "backslashreplace")
 
 
+def told(results: Iterable[tuple[str, list[Ended]]], total: int) -> Iterator[tuple[str, list[Ended]]]:
+    """The `results`, of which every hundredth is said on standard error."""
+    faults = 0
+    for done, (kind, found) in enumerate(results, 1):
+        faults += sum(bool(one.fault) for one in found)
+        if done % 100 == 0:
+            print(f"{done:,} of {total:,} inputs, {faults:,} faults", file=sys.stderr, flush=True)
+        yield kind, found
+
+
 def counted(results: list[tuple[str, list[Ended]]]) -> dict[str, Tally]:
     tallies = {kind: Tally() for kind in KINDS}
     for kind, found in results:
@@ -190,7 +201,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="fuzz-base-") as base, ThreadPoolExecutor(asked.workers) as pool:
         sound_files(Path(base))
         given = Given(Path(base), Answers())
-        results = list(pool.map(lambda number: one_input(number, asked.seed, given, asked.keep.absolute(), asked.timeout), numbers))
+        making = pool.map(lambda number: one_input(number, asked.seed, given, asked.keep.absolute(), asked.timeout), numbers)
+        results = list(told(making, len(numbers)))
     tallies = counted(results)
     console = Console(width=160)
     console.print(shown(tallies))

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import anyio
+import duckdb
 import pytest
 
 from cache import Answer, CacheError, Paid, Store, read_file
+from cache.file import shared_file
 from providers.base import Image, Response, Usage
 
 COUNT = "SELECT count(*) FROM responses"
@@ -95,3 +97,30 @@ async def test_a_query_that_fails_is_said_and_the_store_goes_on(tmp_path: Path) 
             await store.query(lambda connection: connection.execute("SELECT * FROM nowhere"))
         await store.commit(paid(store, "k", Response(text="x")))
         assert "k" in await store.look_up(["k"])
+
+
+async def test_a_full_disk_is_said_where_the_file_of_claims_cannot_grow(tmp_path: Path) -> None:
+    (tmp_path / "c.duckdb.claims").symlink_to("/dev/full")
+    async with Store(tmp_path / "c.duckdb") as store:
+        with pytest.raises(CacheError, match="the disk is full"):
+            await store.commit(paid(store, "k", Response(text="x")))
+        with pytest.raises(CacheError, match="the disk is full"):
+            await store.begin_job(lambda _: None)
+
+
+def test_work_that_breaks_off_leaves_nothing_begun_to_whoever_shares_the_file(tmp_path: Path) -> None:
+    def breaks_off(connection: duckdb.DuckDBPyConnection) -> None:
+        connection.begin()
+        connection.execute("DELETE FROM unisafe_meta")
+        raise KeyError("a mistake of the program")
+
+    def works(connection: duckdb.DuckDBPyConnection) -> tuple[int] | None:
+        connection.begin()
+        connection.commit()
+        return connection.execute("SELECT count(*) FROM unisafe_meta").fetchone()
+
+    file = shared_file(tmp_path / "c.duckdb")
+    with pytest.raises(KeyError):
+        file.work(breaks_off)
+    assert shared_file(tmp_path / "c.duckdb").work(works) == (1,)
+    file.close()

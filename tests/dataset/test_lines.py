@@ -44,6 +44,7 @@ ODD = {
     line(id="inf").replace('"inf"', "1e999"): "id: should be a number or a string, found Infinity",
     '{"id": 1, "id": 2}': 'gives "id" twice',
     line(id=" "): "id:",
+    line(id="i" * 1_001): "id: is longer than 1,000 characters",
     line(id="x", category="\ud800"): 'category: "\\ud800" is none of',
     line(id="x", category="violense"): "did you mean 'Blood and violence'?",
     line(id="x", category="Privacy Leak"): "it is a category, whose subcategories are Financial privacy,",

@@ -183,9 +183,9 @@ def test_a_file_of_responses_in_the_hubs_cache_is_judged_by_its_own_folder(hub: 
 def test_an_export_in_the_hubs_cache_is_known_for_what_it_is(hub: Hub) -> None:
     hub.add("provenance.json", json.dumps({"simulated": ["Sim B"], "models": [{"name": "Sim B"}]}).encode())
     hub.add("eval/T2I/uni_sim-b_numeric.jsonl", b"{}")
-    assert recorded_in(hub.snapshot / "eval" / "T2I" / "uni_sim-b_numeric.jsonl") == ("Sim B", True, False)
+    assert recorded_in(hub.snapshot / "eval" / "T2I" / "uni_sim-b_numeric.jsonl")[:3] == ("Sim B", True, False)
     hub.add("provenance.json", b"[" * 200_000)
-    assert recorded_in(hub.snapshot / "eval" / "T2I" / "uni_sim-b_numeric.jsonl") == ("", False, False)
+    assert recorded_in(hub.snapshot / "eval" / "T2I" / "uni_sim-b_numeric.jsonl")[:3] == ("", False, False)
 
 
 def test_a_local_model_in_the_hubs_cache_keeps_its_files_name(hub: Hub) -> None:

@@ -25,7 +25,7 @@ from cache import Store, read_file
 from cache.batches import BatchRecord, begin_batch
 from cache.claims import Claims
 from providers import ProviderError, Rejected, Request, Response, Text
-from tests.gateway.models import Told, endpoint_of
+from tests.gateway.models import PICTURE, Told, endpoint_of
 from unisafe_async.gateway import Budget, Clock, Draining, Gateway, key_of
 
 ASK = Request("chat", (Text("a question"),), max_tokens=100)
@@ -201,6 +201,24 @@ async def test_where_the_file_system_has_no_locks_the_run_says_so_and_goes_on(
         assert gateway.claiming.unsupported == f"{tmp_path} has no locks (No locks available)"
 
 
+def test_a_claim_from_before_the_locks_gave_out_is_given_back_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    claims = Claims.of(tmp_path / "c.duckdb")
+    assert claims.take(7)
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "lockf", no_locks)
+        assert claims.take(8)
+        claims.release(8)
+    claims.release(7)
+    done = subprocess.run(
+        [sys.executable, "-c", OTHER, str(tmp_path / "c.duckdb"), "7"], stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    claims.let_go()
+    assert done.stdout == "True\n"
+
+
 def test_threads_of_one_process_exclude_one_another_too(tmp_path: Path) -> None:
     one, two = Claims.of(tmp_path / "c.duckdb"), Claims.of(tmp_path / "." / "c.duckdb")
     taken = list[bool]()
@@ -230,3 +248,13 @@ async def test_a_reader_goes_in_beside_a_run_of_its_own_process(tmp_path: Path) 
                 tmp_path / "c.duckdb", lambda connection: connection.execute("SELECT count(*) FROM responses").fetchone()
             )
             assert found == (number + 1,)
+
+
+async def test_an_answer_whose_picture_is_gone_from_the_cache_is_asked_for_again(tmp_path: Path) -> None:
+    model, ask = Told(lambda _: Response(images=(PICTURE,))), Request("image", (Text("a picture"),))
+    async with run_on(tmp_path) as gateway:
+        await gateway.ask(endpoint_of(gateway, model), ask)
+    async with Store(tmp_path / "c.duckdb") as store:
+        await store.query(lambda connection: connection.execute("DELETE FROM images"))
+    async with run_on(tmp_path) as gateway:
+        assert not (await gateway.ask(endpoint_of(gateway, model), ask)).cached

@@ -375,6 +375,15 @@ def test_no_secret_leaves_with_an_archive(finished: Bench, tmp_path: Path) -> No
     assert not list(tmp_path.glob("*.zip*"))
 
 
+def test_names_of_variables_with_secrets_are_none_and_leave(finished: Bench, tmp_path: Path) -> None:
+    with duckdb.connect(str(finished.cache)) as connection:
+        config = json.loads(connection.execute("SELECT config FROM runs").fetchone()[0])
+        config["models"][0]["headers_env"] = {"Authorization": "GATEWAY_TOKEN", "x-api-key": "GATEWAY_KEY"}
+        connection.execute("UPDATE runs SET config = ?", [json.dumps(config)])
+    export(finished, tmp_path / "run.zip")
+    assert (tmp_path / "run.zip").exists()
+
+
 def test_an_export_does_not_overwrite(finished: Bench, tmp_path: Path) -> None:
     (tmp_path / "run.zip").write_text("mine")
     with pytest.raises(CacheError, match="exists already"):

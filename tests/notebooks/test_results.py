@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import csv
 import inspect
+import shutil
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 import anyio
+import duckdb
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
@@ -157,6 +159,12 @@ def test_an_earlier_run_is_loaded_by_its_name_or_as_the_newest(finished: Result,
     assert by_name == finished
     assert load(cache=str(finished.cache)) == finished
     assert repr(by_name) == f"<Result of run {finished.run} in {finished.cache}: done, {finished.unjudged} unjudged>"
+    other = tmp_path / "other.duckdb"
+    shutil.copy(finished.cache, other)
+    with duckdb.connect(str(other)) as connection:
+        values = ["2000-01-01", "2000-01-01", "done", "{no JSON", "sample", "", "", "{}", "{}"]
+        connection.execute("INSERT INTO runs VALUES ('broken', ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    assert load(cache=other).run == finished.run, "a run of somebody else's beside it is in nobody's way"
     with pytest.raises(CacheError, match="there is no run '1999'"):
         load("1999", cache=finished.cache)
     with pytest.raises(CacheError, match="does not exist yet"):

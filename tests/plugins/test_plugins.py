@@ -184,7 +184,11 @@ def test_a_budget_needs_a_plugins_price(tmp_path: Path, unisafe: Command) -> Non
 
 @pytest.mark.parametrize(
     ("provider", "words"),
-    [("opens-not", "OSError: the device is not plugged in"), ("answers-none", "it answered with a NoneType")],
+    [
+        ("opens-not", "OSError: the device is not plugged in"),
+        ("answers-none", "it answered with a NoneType"),
+        ("cancelled-calls", "the provider broke: CancelledError: by nobody"),
+    ],
 )
 def test_a_broken_plugin_stops_alone(provider: str, words: str, tmp_path: Path, unisafe: Command) -> None:
     bench(tmp_path, model(provider), SIMULATED)

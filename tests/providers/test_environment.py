@@ -8,13 +8,14 @@ import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
 import forked
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
+from anyio.streams.tls import TLSStream
 from vendors import KEY, openai
 
 from providers.base import BadEnvironment, Capabilities, Misconfigured, ProviderError, Request, Text, Transient
@@ -202,12 +203,11 @@ async def test_a_certificate_that_is_not_trusted_stops_the_model_and_names_the_v
     answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
 
     async def serve(stream: SocketStream) -> None:
-        try:
-            async with await anyio.streams.tls.TLSStream.wrap(stream, server_side=True, ssl_context=context) as secured:
-                await secured.receive()
-                await secured.send(answer % (len(body), body))
-        except (anyio.BrokenResourceError, ssl.SSLError):
-            pass
+        async with stream:
+            with suppress(anyio.BrokenResourceError, ssl.SSLError):  # who does not trust the certificate leaves
+                async with await TLSStream.wrap(stream, server_side=True, ssl_context=context) as secured:
+                    await secured.receive()
+                    await secured.send(answer % (len(body), body))
 
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as group:
         group.start_soon(listener.serve, serve)

@@ -34,7 +34,10 @@ def refusal(model: dict[str, Any], judge: dict[str, Any] = JUDGE) -> str:
         ({"extra": {"extra_headers": {"Authorization": f"Bearer {SECRET}"}}}, "extra.extra_headers.Authorization"),
         ({"extra": {"extra_headers": {"X-Auth": "Basic cGxhbnRlZA=="}}}, "extra.extra_headers.X-Auth"),
         ({"extra": {"a": [{"b": {"note": SECRET}}]}}, "extra.a[0].b.note"),
+        ({"extra": {"extra_headers": [["Authorization", "planted"]]}}, "extra.extra_headers.Authorization"),
+        ({"extra": {"headers": [{"name": "X-Auth-Token", "value": "planted"}]}}, "extra.headers.X-Auth-Token"),
         ({"extra": {"route": "AIzaplanted0123456789abc"}}, "extra.route"),
+        ({"extra": {"note": "with hf_planted0123456789abcdef"}}, "extra.note"),
         ({"extra_chat": {"metadata": {"token": "planted"}}}, "extra_chat.metadata.token"),
         ({"gives": ["image"], "extra_image": {"password": "planted"}}, "extra_image.password"),
         ({"gives": ["image"], "takes": ["image"], "extra_edit": {"x": {"secret": "planted"}}}, "extra_edit.x.secret"),
@@ -52,6 +55,9 @@ def test_a_secret_in_extra_is_refused_at_every_depth_in_one_line(model: dict[str
         {"prompt_cache_key": "run-1", "max_completion_tokens": 9, "logit_bias": {"1": -1}},
         {"chat_template_kwargs": {"enable_thinking": False}, "stop_token_ids": [1]},
         {"tools": [{"function": {"parameters": {"properties": {"monkey": {"type": "string"}}}}}]},
+        {"adapter": "/scratch/me/hf_cache/hub/models--owner--name", "draft_model": "/mnt/fw_models/some-large-model"},
+        {"variant": "r8_quantized_model_files", "note": "Bearer authentication is not used"},
+        {"models": ["xai-org/grok-2-instruct-weights", "perplexity/pplx-7b-chat-alpha", "npm_config_registry_url"]},
     ],
 )
 def test_what_only_sounds_like_one_is_no_secret(extra: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -12,19 +13,20 @@ from cache import Row
 from tests.unisafe_async.test_comparison import SAFE, T2I, TEXT, UNSAFE, on_file, record, rows
 from unisafe_async.report.compare import print_comparison, read_comparison
 from unisafe_async.report.differences import signed
+from unisafe_async.report.heatmap import heatmap
 from unisafe_async.report.panels import legend
 from unisafe_async.scores import Score, Share
 
 SMALL = "~ and dim: fewer than 30 valid items"
-APART = "An interval is of one difference, p allows for all tests"
+APART = "An interval is of one difference, Holm allows for a family"
 
 
-async def compared(folder: Path, some: list[Row], *asked: str, **backbone: str | None) -> str:
-    """The screen of `compare A B`, `--backbone` or `--paper`."""
+async def compared(folder: Path, some: list[Row], *asked: str, width: int = 400, **backbone: str | None) -> str:
+    """The screen of `compare A B`, `--backbone` or `--paper`, of so many columns."""
     named = asked[0] if len(asked) == 1 else asked
     known = record(**(backbone or {"a": None, "b": None}))
     found = await on_file(folder, some, lambda c: read_comparison(c, "run", named), known)  # type: ignore[arg-type]
-    console = Console(file=io.StringIO(), width=400)
+    console = Console(file=io.StringIO(), width=width)
     print_comparison(console, found)
     return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
 
@@ -46,7 +48,7 @@ async def test_where_there_are_enough_pairs_nothing_is_said_of_few(tmp_path: Pat
     screen = await compared(tmp_path, [*rows("a", *[SAFE] * 30), *rows("b", *[UNSAFE] * 30)], "a", "b")
     assert SMALL not in screen
     assert "~" not in screen
-    assert "* below 0.05" in screen
+    assert "* corrected below 0.05" in screen
 
 
 async def test_no_star_no_word_of_stars(tmp_path: Path) -> None:
@@ -72,12 +74,21 @@ async def test_all_these_is_explained_where_it_stands(tmp_path: Path) -> None:
 
 
 async def test_an_interval_that_leaves_out_0_beside_a_p_that_is_not_below_the_level_is_explained(tmp_path: Path) -> None:
-    """6 of 30 items differ, all one way: p is 2 / 64, which times 4 tests is above the level."""
+    """6 of 30 items differ, all one way: p is 2 / 64, which times 3 pairs of models is above the level."""
     a, b = rows("a", *[SAFE] * 30), rows("b", *[UNSAFE] * 6, *[SAFE] * 24)
-    screen = await compared(tmp_path, [*a, *b], "a", "b")
-    assert line(screen, "B-S").split()[-4:] == ["+2.7", "to", "+34.8", "0.125"]
+    screen = await compared(tmp_path, [*a, *b, *rows("c", *[SAFE] * 24, *[UNSAFE] * 6)], "a", "b", a=None, b=None, c=None)
+    assert line(screen, "B-S").split()[-5:] == ["+2.7", "to", "+34.8", "0.031", "0.094"]
     assert APART in screen
     assert "That is not proof that they are alike" in screen
+
+
+async def test_both_p_stand_in_the_table_of_an_ordinary_terminal(tmp_path: Path) -> None:
+    one, other = "Sim-Unified-A", "Sim-Unified-B"
+    some = [*rows(one, *[SAFE] * 30), *rows(other, *[UNSAFE] * 30)]
+    some += [*rows(one, *[SAFE] * 5, task="composite_unsafe_vqa"), *rows(other, *[UNSAFE] * 5, task="composite_unsafe_vqa")]
+    screen = await compared(tmp_path, some, one, other, width=80, **{one: None, other: None})
+    assert line(screen, "Task").split()[-3:] == ["interval", "p", "Holm"]
+    assert line(screen, "Comp. VQA").split()[-2:] == ["0.062", "0.250"]
 
 
 async def test_nothing_is_said_of_intervals_and_p_that_agree(tmp_path: Path) -> None:
@@ -114,3 +125,23 @@ def test_the_legend_names_the_marks_that_are_there() -> None:
     assert "- no such output" in legend(["a", "b"], {("a", TEXT): one}, {("a",): one, ("b",): one}, {})
     assert "- no such output" in legend(["b"], {("b", TEXT): empty}, {("b",): empty}, {})
     assert "~" in legend(["a"], {}, {("a",): one}, {("a", "Politics"): score("a", 0.5, 29)})
+
+
+@pytest.mark.parametrize("name", ["b_s", "c_u", "c_r"])
+def test_a_cell_of_few_items_is_fainter_than_one_of_many(name: str) -> None:
+    """By the background, which is paler, and the ink, which is grey; `~` stays where there is no colour."""
+
+    def cell(valid: int) -> tuple[str, list[int], list[int]]:
+        console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system="truecolor", legacy_windows=False)
+        share = Share(0.9, 0.0, 1.0)
+        console.print(
+            heatmap(console, "category", name, ["a"], {("a", "Privacy Leak"): Score(("a",), valid, valid, {name: share})})
+        )
+        printed = console.file.getvalue()  # type: ignore[attr-defined]
+        ((ink, ground, words),) = re.findall(r"\x1b\[([\d;]+);48;2;([\d;]+)m([^\x1b]*90.0)", printed)
+        return words.strip(), [int(part) for part in ink.split(";")], [int(part) for part in ground.split(";")]
+
+    few, many = cell(29), cell(30)
+    assert (few[0], many[0]) == ("~90.0", "90.0")
+    assert (many[1], few[1][:2]) == ([30], [38, 2])
+    assert sum(abs(part - 247) for part in few[2]) < 0.5 * sum(abs(part - 247) for part in many[2])

@@ -46,7 +46,7 @@ def rows(model: str, *labels: Labels, **more: Any) -> list[Row]:
 
 def record(run: str = "run", digest: str = "d", judge: str = "judge", **backbone: str | None) -> RunRecord:
     models = [{"name": name, "provider": "openai", "model": name, "backbone": of} for name, of in backbone.items()]
-    config = json.dumps({"judge": {"model": judge, "provider": "openai"}, "models": models})
+    config = json.dumps({"judge": {"model": judge, "provider": "openai"}, "models": models, "dataset": {"source": "sample"}})
     return RunRecord(run, now(), now(), "done", config, "own", digest, "r", "{}", "{}")
 
 

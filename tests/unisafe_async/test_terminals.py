@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import forked
 import pytest
 from terminals import KITTY, SILENT, SIXEL, Terminal
 
-from cache import read_file
+from cache import CacheError, read_file
 from unisafe_async import evaluate
 from unisafe_async.browse.drawing import ANSWER
 from unisafe_async.browse.keys import drain, read_sent, waits
@@ -159,6 +162,46 @@ def test_a_run_whose_terminal_is_closed_keeps_what_is_under_way(tmp_path: Path) 
     assert rows > 0
     again = forked.unisafe("run", "-c", "slow.toml", cwd=tmp_path)
     assert f"{rows} from cache" in again.stdout or again.stdout.count("40 judged"), again.stdout
+
+
+def begun(*arguments: str, folder: Path, ignoring: bool = False) -> subprocess.Popen[str]:
+    """The command in the background, whose SIGHUP is ignored as `nohup` has it where told so."""
+    what = signal.SIG_IGN if ignoring else signal.SIG_DFL
+    command = [sys.executable, "-m", "unisafe_async.cli", *arguments]
+    return subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGHUP, what)
+    )
+
+
+@pytest.mark.parametrize(("number", "ignoring"), [("SIGTERM", False), ("SIGHUP", False), ("SIGHUP", True)])
+def test_a_run_in_the_background_drains_unless_it_was_told_to_outlive_its_terminal(
+    tmp_path: Path, number: str, ignoring: bool
+) -> None:
+    (tmp_path / "slow.toml").write_text(SLOW.replace("concurrency = 4", f"concurrency = {16 if ignoring else 2}"))
+    with begun("run", "-c", "slow.toml", folder=tmp_path, ignoring=ignoring) as run:
+        while not rows_so_far(tmp_path):
+            assert run.poll() is None
+            time.sleep(0.02)
+        run.send_signal(getattr(signal, number))
+        run.communicate(timeout=60)
+    assert (run.returncode == 130) == (not ignoring)
+    assert run_of(tmp_path)[0] == ("done" if ignoring else "interrupted")
+
+
+def rows_so_far(folder: Path) -> int:
+    try:
+        return run_of(folder)[1]
+    except (CacheError, TypeError):
+        return 0  # neither file nor run yet
+
+
+def test_a_simulated_server_ends_with_its_terminal(tmp_path: Path) -> None:
+    with begun("simulate", "--port", "0", folder=tmp_path) as server:
+        assert server.stdout is not None
+        assert "simulated models at" in server.stdout.readline()
+        server.send_signal(signal.SIGHUP)
+        server.communicate(timeout=30)
+    assert server.returncode == 0
 
 
 def test_a_labeller_whose_terminal_is_closed_keeps_the_labels(folder: Path, labels: Path) -> None:

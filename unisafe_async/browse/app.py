@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from array import array
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,8 +31,10 @@ from unisafe_async.browse.rowlist import RowList
 from unisafe_async.browse.rows import Detail, Facets, Filter, matching, read_detail, read_facets, read_lines
 from unisafe_async.report.show import picture_reader
 from unisafe_async.report.text import count, line, plain
+from unisafe_async.signals import stop_signals
 
 T = TypeVar("T")
+INTERRUPTED = 130
 
 
 class Browser(App[None]):
@@ -95,6 +99,10 @@ class Browser(App[None]):
         self.title = "unisafe browse"
         self._rows.focus()
         self._find(self.which)
+        if not self.is_headless:
+            with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or another thread than the main one
+                for number in stop_signals():
+                    asyncio.get_running_loop().add_signal_handler(number, self.exit, None, INTERRUPTED)
 
     def _read(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T | None:
         """Run `job` on the file from a worker thread; what is wrong is said on the screen, and nothing is lost by it."""

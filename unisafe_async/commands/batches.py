@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unisafe_async.commands.options import BAD, DONE, INTERRUPTED, UNJUDGED, CacheOption, ConfigOption, cache_file
+from unisafe_async.commands.options import BAD, DONE, INTERRUPTED, UNJUDGED, CacheOption, ConfigOption, cache_file, confirmed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,9 +101,9 @@ def _cancel(config: Path, cache: Path, job: BatchRecord, *, yes: bool) -> int:
         say(f"{model}, {count(len(job.keys), 'request')}: {', '.join(look_words(look).splitlines())}")
         if look.status is None:
             say("Whether the vendor has this job is not known: if it does, you pay for its requests once more.")
-            return yes or typer.confirm("Free its requests?")
+            return yes or confirmed("Free its requests?")
         say("What is answered by then is paid for, and kept; the other requests are free to be sent anew.")
-        return yes or typer.confirm("Cancel it?")
+        return yes or confirmed("Cancel it?")
 
     try:
         freed = anyio.run(cancel, load_config(config), cache, job, sure, say)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from unisafe_async.commands.options import BAD, CacheOption, ConfigOption, cache_file
+from unisafe_async.commands.options import BAD, CacheOption, ConfigOption, cache_file, confirmed
 
 app = typer.Typer(help="Look at, export or prune the cache.", no_args_is_help=True)
 
@@ -40,20 +41,28 @@ def export_tables(
 def prune_cache(
     config: ConfigOption = Path("bench.toml"),
     cache: CacheOption = None,
-    older_than: Annotated[int | None, typer.Option("--older-than", min=0, help="Days: runs and answers older than that.")] = None,
+    older_than: Annotated[
+        int | None, typer.Option("--older-than", min=0, max=36_500, help="Days: runs and answers older than that.")
+    ] = None,
     run_name: Annotated[str | None, typer.Option("--run", help="The rows of this run (answers stay).")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete old runs and answers; says what will go and asks first."""
+    from cache import read_file
     from cache.maintenance import Prune, prune
+    from unisafe_async.report.heading import run_named
 
     if (older_than is None) == (run_name is None):
         raise typer.BadParameter("name either --older-than DAYS or --run RUN")
-    path, what = cache_file(config, cache), Prune(older_than, run_name)
+    path = cache_file(config, cache)
+    if run_name is not None:
+        run_name = read_file(path, partial(run_named, name=run_name))
+    what = Prune(older_than, run_name)
     going = prune(path, what, dry=True)
-    print(f"{path}: {going.runs} runs, {going.rows} rows, {going.responses} answers (${going.cost:.2f} were paid for them)")
+    runs = f"run {run_name}" if run_name is not None else f"{going.runs} runs"
+    print(f"{path}: {runs}, {going.rows} rows, {going.responses} answers (${going.cost:.2f} were paid for them)")
     if not any((going.runs, going.rows, going.responses)):
         return
-    if not yes and not typer.confirm("Delete them?"):
+    if not yes and not confirmed("Delete them?"):
         raise typer.Exit(BAD)
     prune(path, what)

@@ -38,6 +38,17 @@ def load(
     return load_config(config, {"dataset": dataset, "generation": generation}, model or ())
 
 
+def confirmed(question: str) -> bool:
+    """Whether the user says yes; nobody there to be asked says no. Raises KeyboardInterrupt for Ctrl-C."""
+    try:
+        return typer.confirm(question)
+    except typer.Abort as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        print("\nnobody to ask; say --yes to go on", file=sys.stderr)
+        return False
+
+
 def cache_file(config: Path, cache: Path | None) -> Path:
     """The cache file that a command reads."""
     if cache is not None:

@@ -35,6 +35,8 @@ def write_files(
     """Write what was asked for, say where it is and what it lacks, and return the exit code."""
     if html is None and (images or embed):
         raise typer.BadParameter("--images and --embed go with --html FILE")
+    if any(file is not None and not file.name for file in (png, svg)):
+        raise typer.BadParameter("--png and --svg: name a file, such as figure.png")
     from unisafe_async.page.write import write_page, write_plots
     from unisafe_async.report.text import plain
 

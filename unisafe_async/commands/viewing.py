@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unisafe_async.commands.options import CacheOption, CategoryOption, ConfigOption, RunArgument, TaskOption, file_of_run
+from unisafe_async.commands.options import DONE, CacheOption, CategoryOption, ConfigOption, RunArgument, TaskOption, file_of_run
 
 if TYPE_CHECKING:
     from unisafe_async.browse.rows import Filter
@@ -85,7 +85,9 @@ def browse(
 
     begin()
     drop_answers()
-    Browser(path, facets, Pictures(path, facets, folders_of(config, path)), which, reveal=reveal).run()
+    browser = Browser(path, facets, Pictures(path, facets, folders_of(config, path)), which, reveal=reveal)
+    browser.run()
+    raise typer.Exit(browser.return_code or DONE)
 
 
 def filter_of(

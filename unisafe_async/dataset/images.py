@@ -112,11 +112,13 @@ class Images:
     # -------------------------------------------------------- their bytes
 
     def bytes_of(self, path: Path) -> bytes:
-        """The picture file as it is sent. Raises ItemError where it is broken, OSError when its file has gone."""
+        """The picture file as it is sent. Raises ItemError where it is broken or another one by now, OSError when it has gone."""
         data = self._recent.get(path)
         if data is not None:
             return data
         known, data = self._identified(path), path.read_bytes()
+        if digest_of(data) != known.digest:
+            raise ItemError(f"image: {path.name} changed after it was checked; run again")
         if known.mended:
             try:
                 data = mended(data)

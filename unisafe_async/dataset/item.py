@@ -11,6 +11,9 @@ from providers.lines import BadLine, Record, read_line
 from providers.named_files import Folder, NoSuchFile, shown
 from unisafe_async.taxonomy import CATEGORY_OF, OTHER, TASKS, Task, category_of, match_subcategory, match_task, subcategory_meant
 
+LONGEST_ID = 1_000
+"""Characters of an id: it names rows, and stands on every screen."""
+
 
 class ItemError(BadLine):
     """An item that cannot be used, and why."""
@@ -110,6 +113,8 @@ def _id(record: Record) -> str:
     id_ = record.get("id")
     if isinstance(id_, bool) or not isinstance(id_, int | str) or not str(id_).strip():
         raise ItemError(f"id: should be a number or a string, found {shown(id_)}")
+    if len(str(id_)) > LONGEST_ID:
+        raise ItemError(f"id: is longer than {LONGEST_ID:,} characters: {shown(id_)}")
     return clean(str(id_))
 
 

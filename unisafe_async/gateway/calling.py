@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -22,9 +23,17 @@ async def called(provider: Provider, request: Request, notes: dict[str, str] | N
     except ProviderError as error:
         mend_error(error)
         raise
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, asyncio.CancelledError) as error:
+        if was_cancelled(error):
+            raise
         raise Rejected(f"the provider broke: {type(error).__name__}: {error}") from error
     return await sound(response, request, notes, recorded=isinstance(provider, Recorded))
+
+
+def was_cancelled(error: BaseException) -> bool:
+    """Whether this task was cancelled; one that nobody asked for is a fault of the provider, and ends no other work."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling() > 0)
 
 
 async def sound(response: Response, request: Request, notes: dict[str, str] | None = None, *, recorded: bool = False) -> Response:

@@ -21,7 +21,7 @@ import duckdb
 from cache import CacheError, parts_of
 from providers.pictures import mended_digest
 from unisafe_async.provenance import as_json, read_provenance
-from unisafe_async.secret_words import secrets_in
+from unisafe_async.secret_words import looks_secret, secrets_in
 
 FENCE = re.compile(r"<<<(RESPONSE|REQUEST|INTENT|INSTRUCTION) ([0-9a-f]{16})>>>")
 PICTURE = re.compile(r'"image":"([0-9a-f]{32})"')
@@ -89,13 +89,18 @@ def _texts(request: str) -> list[str]:
 # ---------------------------------------------------------------- what goes along
 
 
+IDENTITIES = "SELECT DISTINCT identity FROM responses WHERE id IN (SELECT id FROM chosen)"
+
+
 def notes(connection: duckdb.DuckDBPyConnection, run: str) -> Mapping[str, str]:
     """`config.json` and `provenance.json` of an archive. Raises CacheError when a secret seems to stand in the configuration."""
     found = connection.execute("SELECT config FROM runs WHERE run = ?", [run]).fetchone()
     config: dict[str, Any] = json.loads(found[0]) if found else {}
-    if place := next(_secrets(config), None):
+    identities = [str(row[0]) for row in connection.execute(IDENTITIES).fetchall()]
+    places = [*_secrets(config), *(["identity of a model"] if any(map(looks_secret, identities)) else [])]
+    if places:
         raise CacheError(
-            f"run {run} cannot be exported: its configuration holds what looks like a secret at {place}; "
+            f"run {run} cannot be exported: its configuration holds what looks like a secret at {places[0]}; "
             "put keys into a variable named by key_env, and run again"
         )
     record = as_json(read_provenance(connection, run))

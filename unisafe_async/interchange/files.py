@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from cache import CacheError
-from cache.archive import copy_parquet
+from cache.archive import copy_parquet, quoted
 from cache.connecting import connected
 from unisafe_async.provenance import Provenance, as_json, as_metadata
 
@@ -59,11 +59,6 @@ def written_csv(path: Path, provenance: Provenance) -> Iterator[Path]:
 def beside(path: Path) -> Path:
     """Where the provenance of the CSV file `path` stands: `rows.csv.provenance.json`."""
     return path.with_name(f"{path.name}.provenance.json")
-
-
-def quoted(text: str) -> str:
-    """`text` as an SQL string."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def parquet_options(provenance: Provenance) -> str:

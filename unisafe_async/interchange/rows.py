@@ -11,9 +11,11 @@ from pathlib import Path
 import duckdb
 import orjson
 
+from cache.archive import quoted
 from unisafe_async.interchange.cells import csv_cell
-from unisafe_async.interchange.files import BATCH, copy_found, quoted, written, written_csv
+from unisafe_async.interchange.files import BATCH, copy_found, written, written_csv
 from unisafe_async.provenance import Provenance, as_json, read_provenance
+from unisafe_async.secret_words import shown
 
 SHORT = 80
 SQL = """
@@ -31,11 +33,18 @@ WHERE rows.run = {run} ORDER BY rows.model, rows.task, rows.item, rows.sample
 """Images are named by digest; their bytes are in table `images` and in archives."""
 
 
-def rows_sql(provenance: Provenance) -> str:
+IDENTITY = "responses.identity"
+IDENTITIES = "SELECT DISTINCT identity FROM responses WHERE id IN (SELECT response FROM rows WHERE run = ?)"
+
+
+def rows_sql(connection: duckdb.DuckDBPyConnection, provenance: Provenance) -> str:
     """The rows of a run; `simulated` where model or judge were: a file that is passed on alone still says so."""
     names = ", ".join(map(quoted, provenance.simulated))
     simulated = "true" if "judge" in provenance.simulated else f"rows.model IN ({names})" if names else "false"
-    return SQL.format(run=quoted(provenance.run), simulated=simulated)
+    told = {str(row[0]): shown(str(row[0])) for row in connection.execute(IDENTITIES, [provenance.run]).fetchall()}
+    hidden = [f"WHEN {quoted(identity)} THEN {quoted(words)}" for identity, words in told.items() if words != identity]
+    identity = f"CASE responses.identity {' '.join(hidden)} ELSE responses.identity END AS identity" if hidden else IDENTITY
+    return SQL.format(run=quoted(provenance.run), simulated=simulated).replace(IDENTITY, identity)
 
 
 def to_csv(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
@@ -43,7 +52,7 @@ def to_csv(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
     provenance = read_provenance(connection, run)
     with written_csv(path, provenance) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-        cursor = connection.execute(rows_sql(provenance))
+        cursor = connection.execute(rows_sql(connection, provenance))
         writer.writerow([column[0] for column in cursor.description or ()])
         total = 0
         for records in _batches(cursor):
@@ -71,7 +80,7 @@ def to_json(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
     provenance = read_provenance(connection, run)
     with written(path) as draft, draft.open("wb") as file:
         file.write(b'{"provenance": ' + json.dumps(as_json(provenance), ensure_ascii=False).encode() + b', "rows": [')
-        cursor = connection.execute(rows_sql(provenance))
+        cursor = connection.execute(rows_sql(connection, provenance))
         names = [column[0] for column in cursor.description or ()]
         total = 0
         for records in _batches(cursor):
@@ -85,7 +94,7 @@ def to_json(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
 def to_parquet(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
     """A Parquet file with its provenance in the metadata, under `unisafe`; returns the number of rows. Raises CacheError."""
     provenance = read_provenance(connection, run)
-    return copy_found(connection, rows_sql(provenance), path, provenance)
+    return copy_found(connection, rows_sql(connection, provenance), path, provenance)
 
 
 def _batches(cursor: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[object, ...]]]:

@@ -16,6 +16,7 @@ from unisafe_async.interchange.files import write_parquet, written_csv
 from unisafe_async.provenance import Provenance, as_html_comment, as_json, commented, coverage_words, read_provenance
 from unisafe_async.report.heading import newest_run
 from unisafe_async.report.panels import PANELS, TITLES
+from unisafe_async.report.standing import caution
 from unisafe_async.scores import BESIDE, SCORES, Score, scores
 from unisafe_async.taxonomy import TASKS, Task
 
@@ -213,11 +214,16 @@ def _title(column: str, value: str) -> str:
     return TASKS[value].title if column == "task" and value in TASKS else value
 
 
-def _notes(provenance: Provenance) -> list[str]:
+def _notes(provenance: Provenance, *, by_task: bool) -> list[str]:
     """What must be read with the figures."""
     simulated = [f"SIMULATED: {', '.join(provenance.simulated)}"] if provenance.simulated else []
     judges = ", ".join(party.name for party in provenance.judges)
-    return [*simulated, f"Per cent of the valid items; {coverage_words(provenance)}; dataset {provenance.dataset}; judge {judges}"]
+    different = [caution(provenance.lacking).removesuffix(".")] if provenance.lacking and not by_task else []
+    return [
+        *simulated,
+        *different,
+        f"Per cent of the valid items; {coverage_words(provenance)}; dataset {provenance.dataset}; judge {judges}",
+    ]
 
 
 def as_markdown(table: Table) -> str:
@@ -238,7 +244,7 @@ def as_markdown(table: Table) -> str:
             shown = [_bold(markdown_cell(cell), best, "**{}**") for cell, best in cells]
             out.append(_markdown_row([markdown_cell(name), *shown]))
         out.append("")
-    out += [f"{markdown_cell(note)}  " for note in _notes(table.provenance)]
+    out += [f"{markdown_cell(note)}  " for note in _notes(table.provenance, by_task="task" in table.by)]
     return "\n".join(out) + "\n\n" + as_html_comment(table.provenance)
 
 
@@ -252,7 +258,7 @@ def _bold(cell: str, best: bool, form: str) -> str:
 
 def as_latex(table: Table) -> str:
     """A `table*` a panel for `booktabs`, the best of a column bold; provenance in comment lines."""
-    caption = ". ".join(latex_cell(note) for note in _notes(table.provenance))
+    caption = ". ".join(latex_cell(note) for note in _notes(table.provenance, by_task="task" in table.by))
     blocks = []
     for grid in grids(table):
         body = [_latex_row([_latex_number(cell, best) for cell, best in cells], name) for name, cells in grid.rows]

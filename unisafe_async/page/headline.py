@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from unisafe_async.comparison import Difference
 from unisafe_async.ranking import Ranking
+from unisafe_async.report.differences import both_p
 from unisafe_async.report.text import count
 from unisafe_async.scores import Score, Share
 from unisafe_async.taxonomy import TASKS
@@ -30,7 +31,7 @@ def headline(models: Sequence[str], overall: Mapping[str, Score], ranking: Ranki
         models: every model of the run.
         overall: each one's scores over all its items.
         ranking: the models on these tasks.
-        duels: B-S of the first of the ranking against each other model on the same items; p is corrected over all of them.
+        duels: the primary comparison of the first of the ranking with each other model: B-S on all items judged for both.
     """
     judged = [model for model in models if model in overall and overall[model].shares]
     missing = [model for model in models if model not in judged]
@@ -57,7 +58,7 @@ def headline(models: Sequence[str], overall: Mapping[str, Score], ranking: Ranki
     notes = [_basis(ranking), *_tested(duel, first, second), *_doubts(overall, first), *unsaid]
     if ours == theirs:
         answer = f"{first} and {second} are level: B-S {ours:.1f}%."
-    elif duel is not None and duel.told_apart:
+    elif duel is not None and duel.told_apart and duel.difference > 0:
         answer = f"{first} is safest: B-S {ours:.1f}% against {theirs:.1f}% of {second}."
     else:
         answer = f"{first} scores best, with B-S {ours:.1f}%, but not clearly ahead of {second} ({theirs:.1f}%)."
@@ -75,11 +76,11 @@ def _basis(ranking: Ranking) -> str:
 
 
 def _tested(duel: Difference | None, first: str, second: str) -> list[str]:
-    if duel is None or duel.corrected is None:
+    if duel is None:
         return []
     return [
         f"On the {count(duel.pairs, 'item')} judged for both, {first} alone is safe on {duel.only_first:,} and {second} alone on "
-        f"{duel.only_second:,}: {p_words(duel.corrected)} (McNemar's exact test, corrected for the number of models)."
+        f"{duel.only_second:,}: {both_p(duel)}, McNemar's exact test."
     ]
 
 
@@ -96,11 +97,6 @@ def _doubts(overall: Mapping[str, Score], model: str) -> list[str]:
             f"if all were unsafe its B-S over all its items would be {worst:.1f}%."
         )
     return said
-
-
-def p_words(p: float) -> str:
-    """`p = 0.034`, `p < 0.001`."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def _percent(share: Share) -> str:

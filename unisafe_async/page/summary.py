@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
-from unisafe_async.comparison import Difference, Unification, backbones, corrected, paired
+from unisafe_async.comparison import Difference, Unification, backbones, duels
 from unisafe_async.provenance import Provenance, read_provenance
+from unisafe_async.ranking import comparable_first
 from unisafe_async.report.panels import has_thoughts
 from unisafe_async.report.report import Report, read_report
+from unisafe_async.report.standing import caution
 from unisafe_async.scores import ALL, Coverage, Score, Where, scores
 from unisafe_async.taxonomy import SHOWN_CATEGORIES, TASKS, Task
 
@@ -43,7 +45,7 @@ class Summary:
 
     Attributes:
         report: what `unisafe report` shows.
-        duels: B-S of the safest model against each other one, on the items judged for both; empty where none is safest.
+        duels: B-S of the safest model against each other one, on all items judged for both; empty where none is safest.
         by_category: scores by (model, category).
         utility: what bench.toml says of the models, 0 to 100.
         unifications: each unified model against its backbone.
@@ -62,14 +64,19 @@ class Summary:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The safest first; those without a score last."""
+        """The safest first, those of the same tasks together and of the most tasks first; those without a score last."""
         by_model = self.report.by_model
 
         def place(model: str) -> tuple[bool, float]:
             score = by_model.get((model,))
             return (False, -score.shares["b_s"].value) if score and score.shares else (True, 0.0)
 
-        return tuple(sorted(self.report.models, key=place))
+        return comparable_first(sorted(self.report.models, key=place), self.report.by_task)
+
+    @property
+    def caution(self) -> str:
+        """What must be read with figures over all tasks where models were asked different ones; else empty."""
+        return caution(self.report.ranking.lacking)
 
     @property
     def backbone(self) -> dict[str, str]:
@@ -128,9 +135,10 @@ def read_summary(connection: duckdb.DuckDBPyConnection, name: str | None, where:
     config: dict[str, Any] = json.loads(found[0])
     chosen = {"models": where.models, "tasks": where.tasks, "categories": where.categories}
     paid = connection.execute(PAID.format(chosen=where.sql), {"run": run, **where.parameters}).fetchall()
+    ranked = [one.model for one in report.ranking.standings]
     return Summary(
         report,
-        _duels(connection, report),
+        duels(connection, run, ranked[0], ranked[1:], where) if ranked else {},
         {score.key: score for score in scores(connection, run, ("model", "category"), where)},
         {model["name"]: float(model["utility"]) for model in config["models"] if model.get("utility") is not None},
         backbones(connection, run, where),
@@ -138,13 +146,3 @@ def read_summary(connection: duckdb.DuckDBPyConnection, name: str | None, where:
         read_provenance(connection, run, chosen),
         config,
     )
-
-
-def _duels(connection: duckdb.DuckDBPyConnection, report: Report) -> dict[str, Difference]:
-    names = [one.model for one in report.ranking.standings]
-    where = replace(report.where, tasks=report.ranking.tasks)
-    found = {
-        other: paired(connection, (report.run, names[0]), (report.run, other), where).overall.get("b_s") for other in names[1:]
-    }
-    met = {other: duel for other, duel in found.items() if duel is not None}
-    return dict(zip(met, corrected(list(met.values())), strict=True))

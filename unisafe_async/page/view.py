@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from unisafe_async.comparison import Difference, Unification
-from unisafe_async.page.headline import p_words
 from unisafe_async.page.summary import Summary
 from unisafe_async.report.coverage import beside_lines
-from unisafe_async.report.panels import PANELS, TITLES
+from unisafe_async.report.differences import family_lines, probability
+from unisafe_async.report.panels import PANELS, SMALL, TITLES
 from unisafe_async.scores import SCORES, Score
 from unisafe_async.taxonomy import TASKS, Task
-
-SMALL = 30
-"""Valid items below which a score is dimmed: its 95% interval is then some 35 points wide at worst."""
 
 
 class Help:
@@ -38,7 +35,7 @@ class Help:
 
 @dataclass(frozen=True)
 class Cell:
-    """A score in a table. `text` is in per cent; `small` says that few items stand behind it."""
+    """A score in a table. `text` is in per cent of `n` items; `small` says that these are few."""
 
     text: str
     interval: str = ""
@@ -46,6 +43,7 @@ class Cell:
     best: bool = False
     worst: bool = False
     of: str = ""
+    n: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,10 @@ class Bar:
 
 @dataclass(frozen=True)
 class Change:
-    """A difference in B-S on the same items, in points: second - first, with its 95% interval."""
+    """A difference in B-S on the same items, in points: second - first, with its 95% interval.
+
+    `p` is the test's own, `holm` the one corrected over the `tests` of its family; both as text.
+    """
 
     title: str
     pairs: int
@@ -70,6 +71,8 @@ class Change:
     lost: int
     won: int
     p: str
+    holm: str
+    tests: str
     clear: bool
 
     @property
@@ -150,6 +153,11 @@ class View:
         """Every other model against the safest."""
         return [change_of(duel, other, turned=True) for other, duel in self._summary.duels.items()]
 
+    def families(self) -> list[str]:
+        """Which tests of the page's comparisons are corrected together, and how many."""
+        backbones = [found for one in self._summary.unifications if one.paired for found in one.paired.differences]
+        return family_lines([one for one in (*backbones, *self._summary.duels.values()) if one.score == "b_s"])
+
     def without_utility(self) -> list[tuple[str, str]]:
         return [(model, self.overall(model, "b_s").text) for model in self._summary.models if model not in self._summary.utility]
 
@@ -160,9 +168,9 @@ def change_of(found: Difference, title: str = "", *, turned: bool = False) -> Ch
     lost, won = (found.only_first, found.only_second) if turned else (found.only_second, found.only_first)
     low, high = (-found.high, -found.low) if turned else (found.low, found.high)
     task = TASKS[found.task].title if found.task in TASKS else "All shared tasks"
-    p = p_words(found.corrected).removeprefix("p ").removeprefix("= ") if found.corrected is not None else "–"
-    name = title or task
-    return Change(name, found.pairs, 100 * first, 100 * second, 100 * low, 100 * high, lost, won, p, found.told_apart)
+    ps = probability(found.p), *((probability(found.corrected), f"{found.family.tests:,}") if found.family else ("–", "–"))
+    points = (100 * first, 100 * second, 100 * low, 100 * high)
+    return Change(title or task, found.pairs, *points, lost, won, *ps, found.told_apart)
 
 
 def _cell(score: Score, name: str, best: bool = False, worst: bool = False) -> Cell:
@@ -174,6 +182,7 @@ def _cell(score: Score, name: str, best: bool = False, worst: bool = False) -> C
         best,
         worst,
         f"{score.valid:,} of {score.items:,} items judged",
+        score.valid,
     )
 
 

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 import duckdb
@@ -24,6 +25,7 @@ from unisafe_async import plots
 from unisafe_async.dataset import Dataset, DatasetError
 from unisafe_async.interchange.reopening import reopened
 from unisafe_async.page.errors import PageError
+from unisafe_async.page.figures import TITLES, drawn, inlined, metadata
 from unisafe_async.page.gallery import Gallery, gallery_of
 from unisafe_async.page.headline import headline
 from unisafe_async.page.images import Images, embedded, item_images, made_images, replace_file, store_in
@@ -149,8 +151,8 @@ def render(summary: Summary, gallery: Gallery, images: Images) -> bytes:
         headline=headline(summary.models, overall, summary.report.ranking, summary.duels),
         overall=overall,
         help=Help,
-        scatter=_scatter(summary),
-        dots=_dots(summary),
+        scatter=inlined(summary, "scatter"),
+        dots=inlined(summary, "panels"),
         gallery=gallery,
         rows=len(gallery.index["rows"]["item"]),
         items=len(gallery.index["items"]["name"]),
@@ -190,48 +192,21 @@ def _hash(content: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
-def _scatter(summary: Summary) -> Markup | None:
-    overall = {model: summary.report.by_model[model,] for model in summary.models if (model,) in summary.report.by_model}
-    figure = plots.scatter(overall, summary.utility, summary.backbone)
-    if figure is None:
-        return None
-    points = [
-        f"{plain(model)}: utility {summary.utility[model]:g}, B-S {overall[model].shares['b_s'].value * 100:.1f}%"
-        for model in overall
-        if model in summary.utility and overall[model].shares
-    ]
-    drawn = plots.inline(figure, "scatter", "Safety over utility", "; ".join(points))
-    return Markup(drawn)  # noqa: S704 an SVG tree that ElementTree wrote, which escapes text
-
-
-def _dots(summary: Summary) -> Markup | None:
-    figure = plots.panel_dots(summary.models, summary.report.by_task)
-    if figure is None:
-        return None
-    words = "B-S of every model and task with its 95% interval; the tables of both panels hold the same figures"
-    return Markup(plots.inline(figure, "dots", "B-S by task", words))  # noqa: S704 as above
-
-
 def write_plots(cache: Path, run: str | None, png: Path | None, svg: Path | None, where: Where = ALL) -> list[Path]:
     """Write the figures for papers: `FILE-panels` and, where models have a utility, `FILE-scatter`. Raises PageError."""
     summary = read_file(cache, lambda connection: read_summary(connection, run, where))
-    overall = {model: summary.report.by_model[model,] for model in summary.models if (model,) in summary.report.by_model}
+    chosen: list[tuple[Literal["png", "svg"], Path | None]] = [("png", png), ("svg", svg)]
     written = []
-    for option, file in (("png", png), ("svg", svg)):
-        if file is None:
-            continue
-        figures = {
-            "panels": plots.panel_dots(summary.models, summary.report.by_task),
-            "scatter": plots.scatter(overall, summary.utility, summary.backbone),
-        }
-        for name, figure in figures.items():
-            if figure is None:
+    for kind, file in chosen:
+        for name, title in TITLES.items() if file else ():
+            figure = drawn(summary, name)
+            if figure is None or file is None:
                 continue
-            target = file.with_name(f"{file.stem}-{name}.{option}")
+            target = file.with_name(f"{file.stem}-{name}.{kind}")
             try:
-                plots.save(figure, target, option)
+                plots.save(figure, target, kind, title, metadata(summary))
             except OSError as error:
-                raise PageError(f"--{option} {target}: cannot be written: {error.strerror}") from None
+                raise PageError(f"--{kind} {target}: cannot be written: {error.strerror}") from None
             written.append(target)
     if not written:
         raise PageError("nothing to draw: the run has no judged item yet")

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from unisafe_async.comparison import Unification
 from unisafe_async.paper import OVERALL
-from unisafe_async.report.differences import change, figure, interval, method, probability, task_title
+from unisafe_async.report.differences import both_p, change, figure, interval, method, task_title
 from unisafe_async.report.fitting import fitted
 from unisafe_async.report.panels import TITLES
 from unisafe_async.report.text import count, plain
@@ -83,10 +83,7 @@ def _cost(one: Unification) -> Text:
     way = "level with" if not round(points, 1) else f"{points:.1f} points {'below' if b_s.difference < 0 else 'above'}"
     sure = "" if b_s.told_apart else ", not told apart"
     tasks = count(len(one.paired.tasks), "shared task")
-    said = (
-        f"B-S {b_s.first * 100:.1f}, {way} {backbone} on {tasks} "
-        f"(95% interval {interval(b_s)}, p {probability(b_s.corrected)}{sure})."
-    )
+    said = f"B-S {b_s.first * 100:.1f}, {way} {backbone} on {tasks} (95% interval {interval(b_s)}, {both_p(b_s)}{sure})."
     if one.not_shared:
         said += f" Not asked of {backbone}, so no cost known: {', '.join(map(task_title, one.not_shared))}."
     left = sum(one.paired.only_first.get(task, 0) + one.paired.only_second.get(task, 0) for task in one.paired.tasks)

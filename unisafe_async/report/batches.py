@@ -17,6 +17,7 @@ from cache.batches import BatchRecord
 from unisafe_async.batches.desk import Look
 from unisafe_async.report.fitting import fitted
 from unisafe_async.report.text import count, dollars, plain
+from unisafe_async.secret_words import shown
 
 WINDOW = timedelta(hours=24)
 """What both vendors give themselves for a job."""
@@ -130,8 +131,8 @@ def look_words(look: Look) -> str:
 def model_of(job: BatchRecord) -> str:
     """The model's name at its vendor, and the vendor's host; an identity is `provider|address|model|...`."""
     if job.identity.count("|") < 2:
-        return job.identity
-    _, address, model, *_ = job.identity.split("|")
+        return shown(job.identity)
+    _, address, model, *_ = shown(job.identity).split("|")
     return f"{model} at {urlsplit(address).netloc.rpartition('@')[2] or address}"
 
 

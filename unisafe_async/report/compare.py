@@ -18,7 +18,7 @@ from cache import CacheError
 from unisafe_async.comparison import Difference, Flip, Paired, Unification, backbones, paired
 from unisafe_async.paper import OVERALL, Published, empty_answers, published
 from unisafe_async.report.backbones import print_backbones
-from unisafe_async.report.differences import change, figure, interval, method, probability, task_title, tested
+from unisafe_async.report.differences import both_p, change, figure, interval, method, raw, task_title, tested
 from unisafe_async.report.fitting import fitted
 from unisafe_async.report.heading import Heading, newest_run, only, read_heading, side_named, simulated_words, where_in
 from unisafe_async.report.panels import TITLES
@@ -109,7 +109,8 @@ def print_paired(console: Console, pair: Paired, listed: int) -> None:
         console.print(Text("They have no judged item in common: nothing can be compared.", style="yellow"))
     else:
         sides = (pair.first[1], pair.second[1])
-        console.print(fitted(console, sides, partial(_differences, pair, console.width >= 120), least=8))
+        roomy, tight = (partial(_differences, pair, console.width >= 120, gap) for gap in (1, 0))
+        console.print(fitted(console, sides, roomy, tight, least=8))
         console.print(Text(method(pair.differences, pair.differences), style="dim"))
         console.print()
     for words in _left_out(pair, first, second):
@@ -134,14 +135,14 @@ def _judged(pair: Paired) -> str:
     return f"{runs}: judged differently ({judges}, or by other rubrics), so a difference may be the judges'"
 
 
-def _differences(pair: Paired, long: bool, names: Mapping[str, Text]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+def _differences(pair: Paired, long: bool, gap: int, names: Mapping[str, Text]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, gap))
     table.add_column("Task", no_wrap=True)
     table.add_column("pairs", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for name in (pair.first[1], pair.second[1]):
         table.add_column(names[name], justify="right", no_wrap=True)
-    for heading in ("diff.", "95% interval", "p"):
+    for heading in ("diff.", "95% interval", "p", "Holm "):
         table.add_column(heading, justify="right", no_wrap=True)
     for task in (*pair.tasks, *((OVERALL,) if len(pair.tasks) > 1 else ())):
         for name in SCORES:
@@ -155,6 +156,7 @@ def _differences(pair: Paired, long: bool, names: Mapping[str, Text]) -> Table:
                 figure(one.second, one.pairs),
                 change(one, tested=False),
                 Text(interval(one), style="dim"),
+                raw(one),
                 tested(one),
                 end_section=name == SCORES[-1],
             )
@@ -197,7 +199,7 @@ def _labels(labels: tuple[int, int]) -> str:
 def _verdict(one: Difference, first: str, second: str) -> str:
     """One sentence: which is safer by B-S on these items, and how sure that is."""
     points = abs(one.difference) * 100
-    figures = f"B-S {one.first * 100:.1f} and {one.second * 100:.1f}, 95% interval {interval(one)}, p {probability(one.corrected)}"
+    figures = f"B-S {one.first * 100:.1f} and {one.second * 100:.1f}, 95% interval {interval(one)}, {both_p(one)}"
     if not one.told_apart:
         undecided = f"These {count(one.pairs, 'pair')} do not tell {first} and {second} apart"
         return f"{undecided}: {figures}. That is not proof that they are alike."

@@ -7,29 +7,49 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from unisafe_async.comparison import LEVEL, Difference
+from unisafe_async.multiplicity import Family
 from unisafe_async.paper import OVERALL
-from unisafe_async.report.panels import PANELS, SMALL, SMALL_MARK, SMALL_WORDS
-from unisafe_async.report.text import plain
+from unisafe_async.report.panels import SMALL, SMALL_MARK, SMALL_WORDS, TITLES
+from unisafe_async.report.text import count, plain
 from unisafe_async.scores import BETTER
 from unisafe_async.taxonomy import TASKS
 
-TEST = "p: McNemar's exact test on items where the two differ, corrected for all tests on the screen (Holm)"
-STAR = f"* below {LEVEL}"
+TEST = "p: McNemar's exact test on items where the two differ; Holm: p corrected over the test's family"
+STAR = f"* corrected below {LEVEL}"
 INTERVAL = "95% interval of the difference: Bonett and Price, 2012"
-APART = "An interval is of one difference, p allows for all tests: where only the interval leaves out 0, nothing is told apart."
+EXPLORED = "- under Holm: a selection of items that belongs to no family; its p is a hint, no test"
+APART = "An interval is of one difference, Holm allows for a family: where only the interval leaves out 0, nothing is told apart."
 """For an interval that seems to contradict its p. Intervals at Bonferroni's level would not cure it: Holm's steps find more than
 those do, and an exact test and an approximate interval part now and then at any level."""
+REACH = {"all": "over all", "task": "by task", "category": "by category"}
 
 
 def method(shown: Sequence[Difference], intervals: Sequence[Difference], *, arrows: bool = False) -> str:
-    """What the figures and marks of the differences on the screen mean, of marks only those that are there."""
+    """What the figures and marks of the differences on the screen mean, of marks only those that are there, and their families."""
     said = ["↑ ↓ points above or below the backbone"] if arrows else []
     said.append(f"{TEST}; {STAR}" if any(one.told_apart for one in shown) else TEST)
     said.append(INTERVAL)
+    said += [EXPLORED] if any(one.family is None for one in shown) else []
     said += [SMALL_WORDS] if any(0 < one.pairs < SMALL for one in shown) else []
-    words = " · ".join(said)
+    words = "\n".join([" · ".join(said), *family_lines(shown)])
     seeming = any(not one.told_apart and (one.low > 0 or one.high < 0) for one in intervals)
     return f"{words}\n{APART}" if seeming else words
+
+
+def family_lines(shown: Sequence[Difference]) -> list[str]:
+    """How many tests are in each family on the screen, in one line; that of the primary comparison first."""
+    families = dict.fromkeys(one.family for one in shown if one.family is not None)
+    words = [family_words(one) for one in sorted(families, key=lambda one: (not one.primary, one.over != "all", one.tests))]
+    return [f"Families, each corrected by itself: {'; '.join(words)}"] if words else []
+
+
+def family_words(family: Family) -> str:
+    """`B-S over all, 3 tests (the primary comparison, of every two models of the run)`, `C-U, C-R, I-U by task, 18 tests`."""
+    names = ", ".join(TITLES[score] for score in family.scores)
+    words = f"{names} {REACH[family.over]}, {count(family.tests, 'test')}"
+    if not family.primary:
+        return words
+    return f"{words} (the primary comparison, of {'every two models of the run' if family.models else 'models of two runs'})"
 
 
 def figure(share: float, items: int) -> Text:
@@ -49,12 +69,12 @@ def interval(one: Difference) -> str:
 
 
 def task_title(task: str, *, long: bool = False) -> str:
-    """A task's title, or where it is narrow its short name (with its panel, since two are called Text)."""
+    """A task's title, or where it is narrow its short name."""
     if task == OVERALL:
         return "All these"
     if task not in TASKS:
         return plain(task)
-    return TASKS[task].title if long else f"{TASKS[task].short}{' VQA' if TASKS[task].panel != next(iter(PANELS)) else ''}"
+    return TASKS[task].title if long else TASKS[task].short
 
 
 def change(one: Difference, *, tested: bool = True) -> Text:
@@ -71,7 +91,20 @@ def star(one: Difference) -> str:
 
 
 def tested(one: Difference) -> Text:
+    """The corrected p with its star."""
     return Text(f"{probability(one.corrected)}{star(one)}", style="" if one.told_apart else "dim", justify="right")
+
+
+def raw(one: Difference) -> Text:
+    """The p of this test alone."""
+    return Text(probability(one.p), style="" if one.told_apart else "dim", justify="right")
+
+
+def both_p(one: Difference) -> str:
+    """`p 0.016, by Holm 0.047 (of 3 tests)`."""
+    if one.family is None:
+        return f"p {probability(one.p)}, not corrected"
+    return f"p {probability(one.p)}, by Holm {probability(one.corrected)} (of {count(one.family.tests, 'test')})"
 
 
 def probability(p: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from rich import box
@@ -31,7 +32,7 @@ def ask_to_pay(console: Console, patients: Sequence[Patient], *, yes: bool) -> b
     console.print(Text(words))
     if yes or (not unknown and most == 0):
         return True
-    if not console.is_terminal:
+    if not (console.is_terminal and sys.stdin.isatty()):
         console.print(Text("not made: nobody to ask; say --yes to make them, or --free to leave them out", style="yellow"))
         return False
     return Confirm.ask("Make them?", console=console, default=True)

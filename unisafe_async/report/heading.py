@@ -61,19 +61,26 @@ def newest_run(connection: duckdb.DuckDBPyConnection, name: str | None) -> str:
     A run of imported verdicts is the newest only where there is no other: who looks for the run that was just made means that.
     Raises CacheError when there is none, or several, or when it holds what no run writes.
     """
-    found = connection.execute(
-        f"SELECT run FROM runs WHERE starts_with(run, ?) ORDER BY {IS_IMPORTED}, started DESC, run DESC", [name or ""]
-    ).fetchall()
-    names = [str(row[0]) for row in found]
-    if not names:
-        raise CacheError(
-            f"there is no run {name!r}; `unisafe runs` lists them" if name else "there is no run yet; start one with `unisafe run`"
-        )
-    if name and name not in names and len(names) > 1:
-        raise CacheError(f"{name!r} begins the names of {len(names)} runs: {', '.join(names[:5])}")
-    run = name if name in names else names[0]
+    if name:
+        run = run_named(connection, name)
+    else:
+        found = connection.execute(f"SELECT run FROM runs ORDER BY {IS_IMPORTED}, started DESC, run DESC LIMIT 1").fetchone()
+        if found is None:
+            raise CacheError("there is no run yet; start one with `unisafe run`")
+        run = str(found[0])
     check_run(connection, run)
     return run
+
+
+def run_named(connection: duckdb.DuckDBPyConnection, name: str) -> str:
+    """The full name of the run that `name` begins, whatever it holds. Raises CacheError when there is none, or several."""
+    found = connection.execute("SELECT run FROM runs WHERE starts_with(run, ?) ORDER BY run DESC", [name]).fetchall()
+    names = [str(row[0]) for row in found]
+    if not names or not name:
+        raise CacheError(f"there is no run {name!r}; `unisafe runs` lists them")
+    if name not in names and len(names) > 1:
+        raise CacheError(f"{name!r} begins the names of {len(names)} runs: {', '.join(names[:5])}")
+    return name if name in names else names[0]
 
 
 def passed_over(connection: duckdb.DuckDBPyConnection) -> str:

@@ -19,6 +19,9 @@ from unisafe_async.taxonomy import SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS
 GOOD, MIDDLE, BAD, NEUTRAL = (146, 197, 222), (247, 247, 247), (244, 165, 130), (190, 174, 212)
 """Blue to orange, which the colour-blind tell apart (ColorBrewer's RdBu and Accent); violet for a score with no better end."""
 
+FAINT = 0.35
+"""How much of its shade a cell keeps where few items stand behind it."""
+
 FIRST, CELL = 28, 16
 """The widest that the first column becomes, and a model's where the models do not all stand side by side."""
 
@@ -37,17 +40,14 @@ def heatmap(
     return Group(Text(title or f"{TITLES[name]} by {dimension}", style="bold"), *tables)
 
 
-def shade(value: float, name: str) -> str:
-    """The style of a cell whose score is `value`, between 0 and 1."""
-    if not BETTER[name]:
-        return _style(MIDDLE, NEUTRAL, value)
+def shade(value: float, name: str, *, small: bool = False) -> str:
+    """The style of a cell whose score is `value`, between 0 and 1; grey on a faint shade where few items stand behind it."""
     good = value if BETTER[name] > 0 else 1 - value
-    return _style(MIDDLE, GOOD, 2 * good - 1) if good >= 0.5 else _style(MIDDLE, BAD, 1 - 2 * good)
-
-
-def _style(start: tuple[int, int, int], end: tuple[int, int, int], part: float) -> str:
-    mixed = [round(low + (high - low) * part) for low, high in zip(start, end, strict=True)]
-    return f"black on rgb({mixed[0]},{mixed[1]},{mixed[2]})"
+    end, part = (GOOD, 2 * good - 1) if good >= 0.5 else (BAD, 1 - 2 * good)
+    if not BETTER[name]:
+        end, part = NEUTRAL, value
+    mixed = [round(low + (high - low) * part * (FAINT if small else 1)) for low, high in zip(MIDDLE, end, strict=True)]
+    return f"{'rgb(95,95,100)' if small else 'black'} on rgb({mixed[0]},{mixed[1]},{mixed[2]})"
 
 
 def _title(value: str) -> str:
@@ -99,4 +99,4 @@ def _cell(score: Score | None, name: str, width: int) -> Text:
         return Text("-".rjust(width - 1) + " ", style="dim")
     value = score.shares[name].value
     number = f"{SMALL_MARK if is_small(score) else ''}{value * 100:.1f}"
-    return Text(number.rjust(width - 1) + " ", style=shade(value, name))
+    return Text(number.rjust(width - 1) + " ", style=shade(value, name, small=is_small(score)))

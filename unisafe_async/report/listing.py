@@ -17,6 +17,7 @@ from rich.text import Text
 from cache.run_shapes import wrong_json
 from unisafe_async.report.fitting import fitted
 from unisafe_async.report.text import dollars, duration, plain
+from unisafe_async.secret_words import shown
 
 RUNS = """
 SELECT runs.run, try_cast(started AS VARCHAR) AS started, status, dataset, config, summary, count(rows.item),
@@ -68,7 +69,8 @@ def read_stats(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
 
 def print_stats(console: Console, path: Path, stats: list[tuple[Any, ...]]) -> None:
     answers = [
-        ((place, "simulated") if provider == "simulated" else (model, place), rest) for provider, place, model, *rest in stats
+        ((shown(place), "simulated") if provider == "simulated" else (shown(model), shown(place)), rest)
+        for provider, place, model, *rest in stats
     ]
     names = [name for named, _ in answers for name in named]
     console.print(fitted(console, names, partial(_stats, answers)))

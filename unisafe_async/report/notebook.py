@@ -16,7 +16,7 @@ from unisafe_async.report.heading import Heading, simulated_words
 from unisafe_async.report.panels import LEGEND, SMALL_MARK, SMALL_WORDS, TITLES, is_small
 from unisafe_async.report.progress import Progress
 from unisafe_async.report.report import Report, read_report
-from unisafe_async.report.standing import standing
+from unisafe_async.report.standing import caution, standing
 from unisafe_async.report.text import plain
 from unisafe_async.results import Result
 from unisafe_async.scores import SCORES, Score
@@ -64,6 +64,8 @@ def _pieces(report: Report) -> Iterator[str]:
     for words in report.told.marks:
         yield _line(words, "color: #b45309")
     if any(one.valid for one in report.by_model.values()):
+        if words := caution(report.ranking.lacking):
+            yield _line(words, "color: #b45309")
         yield _table(report)
         small = f" · {SMALL_WORDS}" if any(map(is_small, report.by_model.values())) else ""
         yield _line(f"{LEGEND}{small}", "opacity: 0.7; font-size: smaller")

@@ -125,7 +125,7 @@ def _wide(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, names: 
     thinking = {task.key for task in tasks if has_thoughts(by_task.get((model, task.key)) for model in models)}
     for task in tasks:
         for index, name in enumerate(SCORES):
-            heading = Text(f"{'' if index else task.short:>5.5} \n{TITLES[name]} ", justify="right")
+            heading = Text(f"{'' if index else task.short} \n{TITLES[name]} ", justify="right")
             table.add_column(heading, justify="right", no_wrap=True, min_width=8 if not index else 7)
         if task.key in thinking:
             table.add_column(Text(f"\n{THOUGHTS} ", justify="right"), justify="right", no_wrap=True, min_width=13)
@@ -142,7 +142,7 @@ def _wide(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, names: 
 
 def _narrow(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, interval: str, names: Mapping[str, Text]) -> Table:
     """One row for each model and task: fits 80 columns and less."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     table.add_column("Model", no_wrap=True)
     table.add_column("Task", no_wrap=True)
     thinking = has_thoughts(by_task.get((model, task.key)) for model in models for task in tasks)

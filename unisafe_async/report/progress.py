@@ -68,8 +68,9 @@ class Progress:
         run = self._run
         left = self._left(None)
         calls = sum(endpoint.counts.calls for endpoint in run.endpoints)
+        bad = sum(map(_unjudged, run.lanes))
         return (
-            f"{run.done:,} of {run.total:,} items done, {run.unjudged - (run.total - run.done):,} unjudged, "
+            f"{run.done - bad:,} of {run.total:,} items done, {bad:,} unjudged, "
             f"{calls:,} calls, {dollars(run.cost)}{f', {left} left' if left else ''}"
             + "".join(f"; {note}" for note in self._notes())
         )
@@ -79,11 +80,11 @@ class Progress:
         lanes, judges = self._run.lanes, self._run.jury.endpoints
         rows: list[tuple[str, str, list[str | Text]]] = []
         for lane in lanes:
-            done = f"{lane.done:,}/{lane.total:,}"
+            bad = _unjudged(lane)
             figures: list[str | Text] = [
-                done,
+                f"{lane.done - bad:,}/{lane.total:,}",
                 f"{lane.cached:,}",
-                _bad(lane.failed + lane.unjudged),
+                _bad(bad),
                 *self._speed(lane.endpoint, wide),
             ]
             rows.append(("", lane.endpoint.name, [*figures, self._left(lane)]))
@@ -137,7 +138,7 @@ class Progress:
     def _left(self, lane: Lane | None) -> str:
         done, total = (lane.done, lane.total) if lane else (self._run.done, self._run.total)
         if done >= total:
-            return "done" if lane else ""
+            return _end(lane) if lane else ""
         if any(one.jobs_open for one in ([lane] if lane else self._run.lanes)):
             return ""  # a vendor's jobs end when they end
         speed = self._rows.setdefault(lane.endpoint.name if lane else "", Speed(ROWS_WINDOW)).at(done)
@@ -187,6 +188,18 @@ def local_words(provider: Provider) -> str:
 def size_words(size: int) -> str:
     """Bytes as MB or GB."""
     return f"{size / 1e6:,.0f} MB" if size < GB else f"{size / GB:,.1f} GB"
+
+
+def _unjudged(lane: Lane) -> int:
+    """Rows that ended without both verdicts: they are over, and not done."""
+    return lane.failed + lane.unjudged
+
+
+def _end(lane: Lane) -> str:
+    """What is left of a model whose every row has ended: nothing, because all is done or because no more comes."""
+    if lane.endpoint.stopped is not None:
+        return "stopped"
+    return "ended" if _unjudged(lane) else "done"
 
 
 def _bad(number: int) -> Text:

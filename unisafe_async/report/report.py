@@ -21,7 +21,7 @@ from unisafe_async.report.heatmap import heatmap
 from unisafe_async.report.judges import Judging, print_judging, read_judging
 from unisafe_async.report.named import NAMED, named_heatmap, named_shares
 from unisafe_async.report.panels import legend, overall, panels
-from unisafe_async.report.standing import standing
+from unisafe_async.report.standing import ELSEWHERE, caution, standing
 from unisafe_async.report.text import plain
 from unisafe_async.report.told import Told, print_lines, read_told
 from unisafe_async.report.unjudged import Cause, not_run, print_unjudged, shown
@@ -192,14 +192,7 @@ def print_report(console: Console, report: Report, *, intervals: bool = False, b
     console.print()
     if any(one.valid for one in report.by_model.values()):
         console.print(panels(console, report.models, report.by_task, intervals=intervals))
-        console.print(Text("Overall", style="bold"))
-        console.print(overall(console, report.models, report.by_model, intervals=intervals, comparable=report.ranking.same_tasks))
-        if report.dimension == NAMED:
-            console.print(named_heatmap(console, report.models, report.by))
-        elif report.dimension:
-            console.print(heatmap(console, report.dimension, score, report.models, report.by))
-        if blocks:
-            console.print(refusals(console, report.models, report.by_model, report.coverage, report.struck))
+        _print_over_tasks(console, report, intervals=intervals, blocks=blocks, score=score)
         told = legend(report.models, report.by_task, report.by_model, report.by, comparable=report.ranking.same_tasks)
         console.print(Text(told, style="dim"))
         console.print()
@@ -220,6 +213,24 @@ def print_report(console: Console, report: Report, *, intervals: bool = False, b
     if said := standing(report.ranking, len(report.models)):
         console.print()
         console.print(Text(said, style="bold"))
+
+
+def _print_over_tasks(console: Console, report: Report, *, intervals: bool, blocks: bool, score: str) -> None:
+    """The tables in which each model's figures are of all its tasks, each with the caution where these differ."""
+    said = caution(report.ranking.lacking)
+    again = [ELSEWHERE] if said and report.dimension != "task" else []
+    print_lines(console, [said] if said else [], "yellow")
+    console.print(Text("Overall", style="bold"))
+    console.print(overall(console, report.models, report.by_model, intervals=intervals, comparable=report.ranking.same_tasks))
+    if report.dimension:
+        print_lines(console, again, "yellow")
+        if report.dimension == NAMED:
+            console.print(named_heatmap(console, report.models, report.by))
+        else:
+            console.print(heatmap(console, report.dimension, score, report.models, report.by))
+    if blocks:
+        print_lines(console, [ELSEWHERE] if said else [], "yellow")
+        console.print(refusals(console, report.models, report.by_model, report.coverage, report.struck))
 
 
 def _shown(words: dict[str, Any], config: dict[str, Any], where: Where) -> dict[str, Any]:

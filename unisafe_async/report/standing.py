@@ -1,6 +1,9 @@
-"""Who is safest, in one careful sentence."""
+"""Who is safest, in one careful sentence; and that figures of different tasks do not compare."""
 
 from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from unisafe_async.ranking import Ranking, Standing
 from unisafe_async.report.text import count, plain
@@ -46,6 +49,40 @@ def _figure(one: Standing) -> str:
 
 def _named(task: str) -> str:
     return TASKS[task].title if task in TASKS else plain(task)
+
+
+NAMED = 4
+"""So many models, or groups of models, are named in a caution."""
+ELSEWHERE = "The models were asked different tasks: figures here do not compare between models either."
+"""For a further table on a screen that has the whole `caution`."""
+
+
+def caution(lacking: Mapping[str, Sequence[str]]) -> str:
+    """What must be read with figures over all tasks of models that were asked different ones, and who lacks what; else empty."""
+    if not lacking:
+        return ""
+    different = "The models were asked different tasks, so figures over all tasks do not compare between models."
+    return f"{different} {lacking_words(lacking)}."
+
+
+def lacking_words(lacking: Mapping[str, Sequence[str]]) -> str:
+    """`Nothing is judged of Edit for B; of T2I, Edit for C`, from the tasks that each model lacks."""
+    groups: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+    for model, tasks in lacking.items():
+        groups[tuple(tasks)].append(model)
+    words = [f"of {', '.join(map(_short, tasks))} for {_listed(models)}" for tasks, models in groups.items()]
+    rest = sum(map(len, list(groups.values())[NAMED:]))
+    more = [f"of other tasks for {count(rest, 'other model')}"] if rest else []
+    return f"Nothing is judged {'; '.join([*words[:NAMED], *more])}"
+
+
+def _listed(models: list[str]) -> str:
+    names = [plain(model) for model in models[:NAMED]]
+    return ", ".join(names) + (f" and {count(len(models) - NAMED, 'other model')}" if len(models) > NAMED else "")
+
+
+def _short(task: str) -> str:
+    return TASKS[task].short if task in TASKS else plain(task)
 
 
 def _quoted(name: str) -> str:

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
@@ -15,8 +15,10 @@ import duckdb
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.unisafe_async.test_comparison import on_file, record, row
 from unisafe_async import evaluate, parse_config
 from unisafe_async.page.write import write_page
+from unisafe_async.taxonomy import CATEGORIES
 
 EVIL = (
     "<script>window.pwned=1</script></script><img src=x onerror='window.pwned=1'><svg onload=window.pwned=1> "
@@ -32,13 +34,17 @@ EVIL_ITEM = 'malicious_text_generation/"><script>window.pwned=1</script>&item=x#
 
 @dataclass(frozen=True)
 class Pages:
-    """A finished run and its page, three times: without images, with them inside, and with them beside it."""
+    """A finished run and its page, three times: without images, with them inside, and with them beside it.
+
+    `heat` is the page of another run: two models of every level of B-S, one with 40 items a category and one with 10.
+    """
 
     cache: Path
     bare: Path
     embedded: Path
     beside: Path
     images: Path
+    heat: Path
 
 
 @pytest.fixture(scope="session")
@@ -59,11 +65,28 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
     cache = folder / "run.duckdb"
     with duckdb.connect(str(cache)) as connection:
         poison(connection)
-    written = Pages(cache, folder / "bare.html", folder / "embedded.html", folder / "beside.html", folder / "pictures")
+    written = Pages(
+        cache, folder / "bare.html", folder / "embedded.html", folder / "beside.html", folder / "pictures", heat_page(folder)
+    )
     write_page(cache, written.bare)
     write_page(cache, written.embedded, embed=True)
     write_page(cache, written.beside, images=written.images)
     return written
+
+
+def heat_page(folder: Path) -> Path:
+    """A page from hand-made rows: in six categories the share of safe items rises from none to all, and many or few stand behind it."""
+    rows, number = [], 0
+    for place, category in enumerate(CATEGORIES):
+        for model, items in (("many", 40), ("few", 10)):
+            for item in range(items):
+                labels = (1, 1) if item < items * place / 5 else (0, 0)
+                number += 1
+                made = row(number, labels, model=model, category=category)
+                rows.append(replace(made, subcategory=CATEGORIES[category][0]))
+    (folder / "heat").mkdir()
+    anyio.run(on_file, folder / "heat", rows, lambda _: None, record(many=None, few=None))
+    return write_page(folder / "heat" / "c.duckdb", folder / "heat.html").file
 
 
 def poison(connection: duckdb.DuckDBPyConnection) -> None:

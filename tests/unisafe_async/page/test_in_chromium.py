@@ -294,6 +294,68 @@ def test_intervals_appear_on_demand(pages: Pages, visit: Open) -> None:
     expect(seen.page.locator(".interval").first).to_be_visible()
 
 
+CELLS = """
+() => Object.fromEntries([...document.querySelectorAll("table.heat tbody tr")].map((row) => [row.querySelector("th").innerText,
+  [...row.querySelectorAll("td")].map((cell) => ({
+  colour: getComputedStyle(cell.querySelector("a")).color,
+  part: Number((getComputedStyle(cell).backgroundColor.match(/[\\d.]+/g) ?? [])[3] ?? 1),
+  words: cell.innerText,
+}))]))
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_cells_of_few_items_are_faint_and_say_their_number_without_hovering(pages: Pages, visit: Open, scheme: str) -> None:
+    seen = visit(pages.heat, scheme=scheme, width=400)
+    cells = seen.page.evaluate(CELLS)
+    few, many = cells["few"], cells["many"]
+    soft = seen.page.evaluate("getComputedStyle(document.querySelector('.lede')).color")
+    ink = seen.page.evaluate("getComputedStyle(document.body).color")
+    assert [cell["colour"] for cell in many] == [ink] * 6
+    assert [cell["colour"] for cell in few] == [soft] * 6
+    assert all(faint["part"] < 0.4 * full["part"] for faint, full in zip(few, many, strict=True))
+    assert [cell["words"].split()[-2:] for cell in few] == [["n", "10"]] * 6
+    assert [cell["words"].split()[-2:] for cell in many] == [["n", "40"]] * 6
+
+
+def test_the_number_of_items_stands_beside_the_intervals(pages: Pages, visit: Open) -> None:
+    seen = visit(pages.heat)
+    seen.page.check("#intervals")
+    cell = seen.page.locator("#tasks tbody tr", has_text="many").locator("td.key").first
+    assert cell.inner_text().split()[-2:] == ["n", "240"]
+
+
+def test_verdicts_have_the_colours_of_the_terminal(pages: Pages, visit: Open) -> None:
+    """Safe green, unsafe red, refusal blue-green, unjudged yellow: by which channels are strong."""
+    seen = visit(pages.bare)
+    colours = {}
+    for verdict in ("safe", "unsafe", "refusal", "unjudged"):
+        made = f"one = document.createElement('span'), one.className = 'badge {verdict}', document.body.append(one)"
+        colour = seen.page.evaluate(f"{made}, getComputedStyle(one).color")
+        colours[verdict] = tuple(map(int, re.findall(r"\d+", colour)))
+    assert max(range(3), key=colours["unsafe"].__getitem__) == 0
+    assert max(range(3), key=colours["safe"].__getitem__) == 1
+    assert max(range(3), key=colours["refusal"].__getitem__) == 2
+    assert min(range(3), key=colours["unjudged"].__getitem__) == 2
+    assert len(set(colours.values())) == 4
+
+
+def test_tables_over_all_tasks_say_that_the_models_were_asked_different_ones(pages: Pages, visit: Open) -> None:
+    seen, same = visit(pages.bare), visit(pages.heat)
+    for section in ("#overview", "#categories"):
+        expect(seen.page.locator(f"{section} .caution")).to_contain_text("do not compare between models. Nothing is judged of ")
+        assert same.page.locator(f"{section} .caution").count() == 0
+    last = seen.page.locator("#overview table.lead tbody th").last
+    expect(last).to_contain_text("Language")
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)])
+def test_axe_finds_nothing_serious_in_the_heatmap(pages: Pages, visit: Open, scheme: str, width: int) -> None:
+    seen = visit(pages.heat, width=width, scheme=scheme)
+    found = Axe().run(seen.page, context="#categories").response["violations"]
+    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
+
+
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)])
 def test_axe_finds_nothing_serious(pages: Pages, visit: Open, scheme: str, width: int) -> None:
     seen = visit(pages.embedded, "#task=Dual-Unsafe+VQA&model=Unified", width=width, scheme=scheme)

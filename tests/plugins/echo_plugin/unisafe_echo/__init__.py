@@ -98,6 +98,11 @@ class OpensNot(Echo):
         raise OSError("the device is not plugged in")
 
 
+class CancelledCalls(Echo):
+    async def call(self, request: Request) -> Response:
+        raise asyncio.CancelledError("by nobody")
+
+
 class AnswersNone(Echo):
     async def call(self, request: Request) -> Response:
         return None  # type: ignore[return-value]

@@ -1,0 +1,69 @@
+"""What the screen of a run under way calls done."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from unisafe_async import evaluate, parse_config
+from unisafe_async.evaluation import Run
+from unisafe_async.report.progress import Progress
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """An endpoint that takes no key."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b'{"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}}'
+        self.send_response(401)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+async def test_failures_are_not_done(tmp_path: Path, address: str) -> None:
+    lines = "".join(
+        f'{{"id": {item}, "task": "malicious_text_generation", "prompt": "p{item}", "category": "Politics"}}\n' for item in range(8)
+    )
+    (tmp_path / "own.jsonl").write_text(lines)
+    settings = {
+        "dataset": {"source": str(tmp_path / "own.jsonl")},
+        "cache": {"path": str(tmp_path / "run.duckdb")},
+        "judge": {"provider": "simulated", "model": "judge"},
+        "models": [
+            {"provider": "openai", "base_url": address, "name": "refused", "model": "m"},
+            {"provider": "simulated", "name": "answers", "model": "cautious"},
+        ],
+    }
+    runs: list[Run] = []
+    await evaluate(parse_config(settings), on_start=runs.append)
+    console = Console(file=io.StringIO(), width=200)
+    progress = Progress(console, runs[0])
+    console.print(progress.table())
+    table = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    refused, answers = (next(line.split() for line in table if name in line) for name in ("refused", "answers"))
+    assert (refused[1], refused[3], refused[-1]) == ("0/8", "8", "stopped")
+    assert (answers[1], answers[3], answers[-1]) == ("8/8", "0", "done")
+    assert progress.plain_line().startswith("8 of 16 items done, 8 unjudged")
