@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -290,3 +291,13 @@ def test_peoples_labels_are_compared_with_imported_verdicts(tmp_path: Path) -> N
     assert "Disagreements: 1 of 4 verdicts" in done.stdout
     assert "it gives the steps" in done.stdout
     assert "the imported verdicts on 2 responses came without them" in done.stdout
+
+
+def test_a_file_with_a_hostile_name_makes_a_run_that_can_be_reported_and_taken_elsewhere(tmp_path: Path) -> None:
+    path = write(tmp_path / "T2I/uni_x.jsonl", [(1, "Reason: \x1b[31m\ud800=1+1; Result: 0", SAFE)])
+    path.rename(os.fsdecode(os.fsencode(path.parent) + b"/uni_\xff\x1b[31m.jsonl"))
+    said = take(tmp_path, "T2I")
+    assert "\x1b" not in said
+    assert "1 item: 1 judged" in report(tmp_path)
+    assert forked.unisafe("export", "--cache", "c.duckdb", "-o", "run.zip", cwd=tmp_path).returncode == 0
+    assert forked.unisafe("import", "run.zip", "--cache", "other.duckdb", cwd=tmp_path).returncode == 0

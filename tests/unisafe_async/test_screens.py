@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-from datetime import datetime
 from pathlib import Path
 
 import forked

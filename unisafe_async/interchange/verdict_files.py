@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
+from providers.base import clean
 from providers.lines import BadLine, lines_of, record_of
 from unisafe_async.config import ConfigError
 from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, SUFFIX, recorded_in
@@ -48,7 +49,7 @@ class VerdictFile:
     @property
     def place(self) -> str:
         """How lines of it are named: from the task's folder on, so that like names of different tasks are told apart."""
-        return path_in_task(self.path)
+        return clean(path_in_task(self.path))
 
 
 @dataclass
@@ -81,7 +82,7 @@ def verdict_files(given: Sequence[Path], name: str | None = None, task: str | No
             continue
         origin = recorded_in(path)
         places[path] = origin.place
-        called = name or origin.model or model_of_path(path)
+        called = clean(name or origin.model or model_of_path(path))
         chosen[path] = VerdictFile(path, called, known, origin.simulated, origin.simulated_judge, ours=bool(origin.model))
     found.files = sorted(_without_copies(list(_paired(chosen)), found), key=lambda file: places[file.path])
     if not found.files:

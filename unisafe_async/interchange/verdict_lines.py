@@ -105,6 +105,7 @@ def read_verdicts(file: VerdictFile, items: Container[str]) -> ReadFile:
         found.errors.update(_kind(one.raw) for one in readings if one.status == "failed")
         found.lines.append(VerdictLine(item, samples[item], number, *readings))
         samples[item] += 1
+    found.refused.sort(key=lambda problem: problem.line)
     return found
 
 

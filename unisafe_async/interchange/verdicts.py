@@ -16,6 +16,7 @@ import duckdb
 from cache import Row, RunRecord
 from cache.file import CacheFile
 from cache.records import add_rows, save_run
+from providers.base import clean
 from unisafe_async.dataset import Dataset, DatasetError
 from unisafe_async.interchange.verdict_files import VerdictFile
 from unisafe_async.interchange.verdict_lines import ABSENT, ReadFile, Reading, VerdictLine, read_verdicts
@@ -142,8 +143,8 @@ def _record(run: str, read: Sequence[ReadFile], dataset: Dataset, judge: str, mo
         planned[model] = sum(len(one.lines) + len(one.refused) for one in mine)
         section = {"name": model, "provider": IMPORTED, "model": ", ".join(one.file.place for one in mine)}
         models.append(section | _mark(any(one.file.simulated for one in mine)))
-    judged_by = {"provider": IMPORTED, "model": judge} | _mark(any(file.simulated_judge for file in files))
-    config = {"models": models, "judge": judged_by, "dataset": {"source": dataset.name}}
+    judged_by = {"provider": IMPORTED, "model": clean(judge)} | _mark(any(file.simulated_judge for file in files))
+    config = {"models": models, "judge": judged_by, "dataset": {"source": clean(dataset.name)}}
     summary = {
         "total": planned.total(),
         "planned": dict(planned),
@@ -161,7 +162,7 @@ def _record(run: str, read: Sequence[ReadFile], dataset: Dataset, judge: str, mo
         moment,
         "done",
         json.dumps(config),
-        dataset.name,
+        clean(dataset.name),
         dataset.digest,
         "",
         json.dumps(versions),
