@@ -150,7 +150,7 @@ def run_of(folder: Path) -> tuple[str, int]:
 
 
 def test_a_run_whose_terminal_is_closed_keeps_what_is_under_way(tmp_path: Path) -> None:
-    (tmp_path / "slow.toml").write_text(SLOW)
+    (tmp_path / "slow.toml").write_text(SLOW.replace("concurrency = 4", "concurrency = 1"))
     with Terminal("run", "-c", "slow.toml", folder=tmp_path, sized=True) as terminal:
         terminal.expect("/40")
         terminal.watch(0.6)
@@ -160,6 +160,7 @@ def test_a_run_whose_terminal_is_closed_keeps_what_is_under_way(tmp_path: Path) 
     status, rows = run_of(tmp_path)
     assert status == "interrupted"
     assert rows > 0
+    (tmp_path / "slow.toml").write_text(SLOW.replace("concurrency = 4", "concurrency = 32"))
     again = forked.unisafe("run", "-c", "slow.toml", cwd=tmp_path)
     assert f"{rows} from cache" in again.stdout or again.stdout.count("40 judged"), again.stdout
 

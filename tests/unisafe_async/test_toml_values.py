@@ -74,7 +74,7 @@ def test_a_table_from_python_is_looked_at_as_well() -> None:
     [
         (lambda text: text.replace('"sample"', '"/dev/zero"'), "/dev/zero cannot be read: it is a device, and only files are read"),
         (lambda text: text.replace('"sample"', f'"{"x" * 300}"'), "cannot be read: File name too long"),
-        (lambda text: text.replace('"sample"', '"~nobody-here/x"'), "there is no folder or file ~nobody-here/x"),
+        (lambda text: text.replace('"sample"', '"~nobody-here/x"'), "~nobody-here/x; `source` may also be"),
         (lambda text: text.replace('"sample"', '"hf:a b"'), "hf:a b should be hf:OWNER/NAME"),
         (lambda text: f'{text}[cache]\npath = "{"x" * 300}"', "is too long for a file's name"),
         (lambda text: f'{text}[cache]\npath = "{"x" * 300}/c.duckdb"', "is too long for a file's name"),
