@@ -24,6 +24,7 @@ SILENT: Mapping[str, str] = {}
 
 def own_terminal() -> None:
     """Make the terminal the one whose Ctrl-C this process gets, also where the tests run in the background of a shell."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may have it ignored
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
