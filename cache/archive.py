@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def export_run(
 
     The cache is held for the tables, then in turns for a few images each. Raises CacheError.
     """
-    if target.exists():
+    if os.path.exists(target):
         raise CacheError(f"{target} exists already; name a new file")
     draft = target.with_name(f".{target.name}.part")
     try:
@@ -83,7 +84,8 @@ def export_run(
     except OSError as error:
         raise unwritable(error, target) from None
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # a name that is too long was never made
+            draft.unlink(missing_ok=True)
     return Exported(run, counts["rows"], counts["responses"], counts["images"], target.stat().st_size)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ class Pruned:
 
 def export(path: Path, folder: Path) -> list[Path]:
     """Write one Parquet file a table into a new `folder`. Raises CacheError when it exists."""
-    if folder.exists():
+    if os.path.exists(folder):
         raise CacheError(f"{folder} exists already; name a new folder")
     try:
         with closing(CacheFile(path, read_only=True)) as file:

@@ -389,3 +389,11 @@ def test_an_export_does_not_overwrite(finished: Bench, tmp_path: Path) -> None:
     with pytest.raises(CacheError, match="exists already"):
         export(finished, tmp_path / "run.zip")
     assert (tmp_path / "run.zip").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "command", [("rows", "-o", "{}.csv"), ("export", "-o", "{}.zip"), ("report", "--html", "{}.html"), ("cache", "export", "{}")]
+)
+def test_a_name_that_is_too_long_is_one_clear_error(finished: Bench, command: tuple[str, ...]) -> None:
+    done = forked.unisafe(*(word.format("y" * 300) for word in command), "--cache", str(finished.cache), cwd=finished.folder)
+    assert (done.returncode, "File name too long" in done.stderr) == (2, True), done.stderr[-300:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -43,7 +44,7 @@ def label(
     facets = read_file(path, lambda connection: read_facets(connection, name))
     numbers = read_file(path, lambda connection: offered(connection, facets.run, which, limit, seed))
     labeller = by or getpass.getuser()
-    labels, bad = read_labels(out) if out.exists() else ([], [])
+    labels, bad = read_labels(out) if os.path.exists(out) else ([], [])
     console = stdout_console()
     for problem in bad[:5]:
         console.print(Text(f"not a label, left as it is: {plain(str(problem))}", style="yellow"))

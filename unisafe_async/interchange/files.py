@@ -22,7 +22,7 @@ BATCH = 2_048
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to, moved there at the end; what goes wrong leaves nothing behind. Raises CacheError."""
-    if path.is_dir():
+    if os.path.isdir(path):  # Path.is_dir raises where a name is too long
         raise CacheError(f"{path} is a folder; name a file")
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

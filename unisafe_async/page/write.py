@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -100,11 +101,11 @@ def write_page(
 def check_target(file: Path) -> None:
     """Raises PageError unless `file` is new, empty, or a page that was written before."""
     try:
-        if file.is_dir():
+        if os.path.isdir(file):
             raise PageError(f"--html {file}: is a folder; name a file, such as {file / 'report.html'}")
-        if not file.parent.is_dir():
+        if not os.path.isdir(file.parent):
             raise PageError(f"--html {file}: there is no folder {file.parent}")
-        if file.exists():
+        if os.path.exists(file):
             with file.open("rb") as opened:
                 head = opened.read(2048)
             if head and MARK not in head:
