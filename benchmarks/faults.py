@@ -12,18 +12,12 @@ import argparse
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 
 import duckdb
 
 from benchmarks import common
-from benchmarks.several_runs import begun, bench, rows, stats
-
-
-def told(url: str, path: str) -> None:
-    with urllib.request.urlopen(url.removesuffix("/v1") + path):
-        pass
+from benchmarks.several_runs import begun, bench, rows, stats, told
 
 
 def outcomes(folder: Path) -> dict[str, int]:

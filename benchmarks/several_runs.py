@@ -56,6 +56,12 @@ def stats(url: str) -> dict[str, Any]:
         return json.load(answer)
 
 
+def told(url: str, path: str) -> None:
+    """Have the server do what `path` says, such as `/reset`."""
+    with urllib.request.urlopen(url.removesuffix("/v1") + path):
+        pass
+
+
 def rows(folder: Path) -> list[tuple[object, ...]]:
     """What the newest run came to, without what differs between runs of one thing."""
     with duckdb.connect(str(folder / "run.duckdb"), read_only=True) as connection:
@@ -118,8 +124,7 @@ def main() -> None:
             place.mkdir()
             bench(place, url, given.items, given.concurrency)
         at_once(alone, url, 1, 0.0)
-        with urllib.request.urlopen(url.removesuffix("/v1") + "/reset"):
-            pass
+        told(url, "/reset")
         good = (
             killed(folder, url, given.kills, 0.0, given.longest) if given.kills else at_once(folder, url, given.runs, given.apart)
         )

@@ -54,7 +54,7 @@ def _announce(file: CacheFile, path: Path) -> None:
     """Have runs that are under way on the cache look up again before they pay."""
     claims = Claims.of(path)
     try:
-        file.work(lambda _: claims.committing())
+        file.work(lambda _: claims.add(commits=1))
     finally:
         claims.let_go()
 

@@ -129,15 +129,11 @@ class Claims:
         data = self._read()
         return int.from_bytes(data[:COUNTER], "little"), int.from_bytes(data[COUNTER:], "little")
 
-    def committing(self) -> None:
-        """Count one more commit, before it is made and while the database is held: who sees the number waits for what it counts."""
-        self._write(self.counts[0] + 1, 0)
-        self.made = self.made[0] + 1, self.made[1]
-
-    def beginning(self) -> None:
-        """Count one more batch job, likewise."""
-        self._write(self.counts[1] + 1, COUNTER)
-        self.made = self.made[0], self.made[1] + 1
+    def add(self, commits: int = 0, jobs: int = 0) -> None:
+        """Count more, before they are made and while the database is held: who sees the number waits for what it counts."""
+        before = self.counts
+        self._write(before[0] + commits, before[1] + jobs)
+        self.made = self.made[0] + commits, self.made[1] + jobs
 
     if sys.platform == "win32":
 
@@ -146,10 +142,10 @@ class Claims:
                 os.lseek(self._file, 0, os.SEEK_SET)
                 return os.read(self._file, HEAD)
 
-        def _write(self, count: int, place: int) -> None:
+        def _write(self, *counts: int) -> None:
             with self._guard:
-                os.lseek(self._file, place, os.SEEK_SET)
-                os.write(self._file, count.to_bytes(COUNTER, "little"))
+                os.lseek(self._file, 0, os.SEEK_SET)
+                os.write(self._file, _head(counts))
 
     else:
 
@@ -160,5 +156,9 @@ class Claims:
                 self.unsupported = f"{self._path} cannot be read ({error.strerror})"
                 return bytes(HEAD)
 
-        def _write(self, count: int, place: int) -> None:
-            os.pwrite(self._file, count.to_bytes(COUNTER, "little"), place)
+        def _write(self, *counts: int) -> None:
+            os.pwrite(self._file, _head(counts), 0)
+
+
+def _head(counts: tuple[int, ...]) -> bytes:
+    return b"".join(count.to_bytes(COUNTER, "little") for count in counts)

@@ -57,8 +57,7 @@ def explained(error: Exception, path: Path) -> CacheError:
     """`error` in a user's words."""
     if isinstance(error, CacheError):
         return error
-    words = str(error)
-    first = words.splitlines()[0] if words else type(error).__name__
+    words, first = str(error), _first_line(error)
     if "Conflicting lock" in words:
         holder = re.search(r"PID (\d+)", words)
         who = f"process {holder.group(1)}" if holder else "another program"
@@ -84,8 +83,11 @@ def unwritable(error: Exception, target: Path) -> CacheError:
     words = str(error)
     reasons = ((FULL, "the disk is full"), (READ_ONLY_DISK, "its file system is mounted read-only"), (REFUSED, "permission denied"))
     known = next((reason for pattern, reason in reasons if pattern.search(words)), "")
-    first = words.splitlines()[0] if words else type(error).__name__
-    return CacheError(f"{target} cannot be written: {known or getattr(error, 'strerror', None) or first}")
+    return CacheError(f"{target} cannot be written: {known or getattr(error, 'strerror', None) or _first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _of_file(error: Exception, path: Path, words: str, first: str) -> str:

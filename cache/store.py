@@ -72,7 +72,7 @@ class Store:
         self.ids = Ids()
         self._file = CacheFile(path, patience=patience, read_only=True) if read_only else shared_file(path, patience)
         self._claims: Claims | None = None
-        self._own_commits = self._own_jobs = 0
+        self._own = 0, 0
         self._company = (0, 0), 0.0
         self._stack = AsyncExitStack()
         self._serving = anyio.CancelScope(shield=True)
@@ -133,34 +133,29 @@ class Store:
 
         Where a count has grown since a look-up, the look-up may be out of date.
         """
-        if self._claims is None:
-            return 0, 0
-        commits, jobs = self._claims.counts
-        return commits - self._own_commits, jobs - self._own_jobs
+        return self._beyond(self._own)
 
     @property
     def _outside(self) -> tuple[int, int]:
         """As `others`, of other processes alone."""
-        if self._claims is None:
-            return 0, 0
-        (commits, jobs), made = self._claims.counts, self._claims.made
-        return commits - made[0], jobs - made[1]
+        return self._beyond(self._claims.made) if self._claims is not None else (0, 0)
 
-    def _commits(self) -> None:
-        """Count a commit, for others to see, while the file is held and before it is made. Raises CacheError."""
+    def _beyond(self, own: tuple[int, int]) -> tuple[int, int]:
+        commits, jobs = self._claims.counts if self._claims is not None else own
+        return commits - own[0], jobs - own[1]
+
+    def _announce(self, commits: int = 0, jobs: int = 0) -> None:
+        """Count what is about to be made, for others to see, while the file is held. Raises CacheError."""
         if self._claims is not None:
             with _counting(self.path):
-                self._claims.committing()
-            self._own_commits += 1
+                self._claims.add(commits, jobs)
+            self._own = self._own[0] + commits, self._own[1] + jobs
 
     async def begin_job(self, begin: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """As `query`, for what hands requests over in a batch job: others look before they ask the same."""
 
         def noticed(connection: duckdb.DuckDBPyConnection) -> T:
-            if self._claims is not None:
-                with _counting(self.path):
-                    self._claims.beginning()
-                self._own_jobs += 1
+            self._announce(jobs=1)
             return begin(connection)
 
         return await self.query(noticed)
@@ -291,7 +286,7 @@ class Store:
         def write(connection: duckdb.DuckDBPyConnection) -> None:
             with storing(self.path):
                 if paid:
-                    self._commits()
+                    self._announce(commits=1)
                 connection.begin()
                 pictures = {digest: picture for _, some, _ in paid for digest, picture in some.items()}
                 add_answers(connection, [one for one, _, _ in paid], pictures)

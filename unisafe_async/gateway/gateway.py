@@ -189,11 +189,13 @@ class Gateway:
                 endpoint.shared += 1
                 return found
         try:
-            if self.moment != moment:
+            commits, jobs = self._store.others
+            if commits != moment:
                 found = await self._found(endpoint, key, usable)
                 if found is not None:
                     return found
-            await self._check_batches(endpoint, key)
+            if jobs != self._jobs_at_start:
+                await self._check_batches(endpoint, key, jobs)
             return Asked(await self._paid(endpoint, request, key), False)
         finally:
             self.claiming.release(key)
@@ -205,11 +207,9 @@ class Gateway:
         endpoint.counts.cached += 1
         return Asked(answer, True)
 
-    async def _check_batches(self, endpoint: Endpoint, key: str) -> None:
-        """Raises Rejected for what another run has handed over in a batch job since this run began, and paid for."""
-        jobs, identity = self._store.others[1], endpoint.provider.identity
-        if jobs == self._jobs_at_start:
-            return
+    async def _check_batches(self, endpoint: Endpoint, key: str, jobs: int) -> None:
+        """Raises Rejected for what others, who have begun so many `jobs` by now, have handed over in one of them, and paid for."""
+        identity = endpoint.provider.identity
         if identity not in self._in_jobs or self._in_jobs[identity][0] != jobs:
             self._in_jobs[identity] = jobs, await self._store.query(lambda connection: under_way(connection, identity))
         job = self._in_jobs[identity][1].get(key)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import duckdb
 from cache import CacheError
 from cache.archive import copy_parquet, quoted
 from cache.connecting import connected
+from unisafe_async.drafts import drafted
 from unisafe_async.provenance import Provenance, as_json, as_metadata
 
 BATCH = 2_048
@@ -21,25 +21,14 @@ BATCH = 2_048
 
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to, moved there at the end; what goes wrong leaves nothing behind. Raises CacheError."""
+    """As `drafted`, for a file that a user named. Raises CacheError."""
     if os.path.isdir(path):  # Path.is_dir raises where a name is too long
         raise CacheError(f"{path} is a folder; name a file")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with drafted(path) as draft:
+            yield draft
     except OSError as error:
         raise CacheError(f"{path} cannot be written: {error.strerror}") from None
-    os.close(handle)
-    draft = Path(name)
-    try:
-        yield draft
-        mask = os.umask(0)
-        os.umask(mask)
-        draft.chmod(0o666 & ~mask)
-        draft.replace(path)
-    except OSError as error:
-        raise CacheError(f"{path} cannot be written: {error.strerror}") from None
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

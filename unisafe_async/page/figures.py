@@ -10,7 +10,7 @@ from unisafe_async import plots
 from unisafe_async.page.inline_svg import inline
 from unisafe_async.page.summary import Summary
 from unisafe_async.provenance import METADATA_KEY, as_lines, as_metadata
-from unisafe_async.report.heading import Heading, only, simulated_words
+from unisafe_async.report.heading import only
 from unisafe_async.report.standing import lacking_words
 from unisafe_async.report.text import plain
 from unisafe_async.scores import Score
@@ -44,7 +44,7 @@ def inlined(summary: Summary, name: str) -> Markup | None:
             for model in overall
             if model in summary.utility and overall[model].shares
         )
-    warning = _warning(summary)
+    warning = summary.report.warning
     described = f"{warning} {words}" if warning else words
     return Markup(inline(figure, name, TITLES[name], described))  # noqa: S704 an SVG tree that ElementTree wrote, which escapes text
 
@@ -53,24 +53,18 @@ def _overall(summary: Summary) -> dict[str, Score]:
     return {model: summary.report.by_model[model,] for model in summary.models if (model,) in summary.report.by_model}
 
 
-def _warning(summary: Summary) -> str:
-    report = summary.report
-    heading = Heading(report.run, report.judge, report.models, report.simulated_models, report.simulated_judge)
-    return simulated_words(heading)
-
-
 def _caption(summary: Summary, more: list[str]) -> plots.Caption:
     """Who is simulated; run, dataset, judge, how much is judged, and what else must be read with the figure."""
     report = summary.report
     judged = f"{report.bill.total - report.unjudged:,} of {report.bill.total:,} judged"
     whose = f"Run {report.run} · dataset {report.dataset} · judge {report.judge} · {judged} (items × models × repeats)"
     chosen = [only(report.where)] if report.where else []
-    return plots.Caption(_warning(summary), (*more, *report.told.loud, *(f"{mark}." for mark in report.told.marks), *chosen, whose))
+    return plots.Caption(report.warning, (*more, *report.told.loud, *(f"{mark}." for mark in report.told.marks), *chosen, whose))
 
 
 def metadata(summary: Summary) -> dict[str, str]:
     """What the file says of itself: in words, and the whole record as in other files."""
-    record, warning = summary.provenance, _warning(summary)
+    record, warning = summary.provenance, summary.report.warning
     return {
         "Source": f"unisafe-async run {record.run}",
         "Creator": f"unisafe-async {record.written_by}",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ import duckdb
 from cache import read_file
 from providers.pictures import NotAPicture, as_seen, upright
 from unisafe_async.dataset import Dataset, ItemError
+from unisafe_async.drafts import drafted
 from unisafe_async.page.errors import PageError
 
 SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/gif": ".gif", "image/bmp": ".bmp"}
@@ -88,7 +88,8 @@ def store_in(folder: Path, page: Path, images: Iterable[tuple[str, bytes]]) -> I
                 continue
             file = folder / f"{digest}{SUFFIXES[shown.media_type]}"
             if not file.is_file() or file.stat().st_size != len(shown.data):
-                replace_file(file, shown.data)
+                with drafted(file) as draft:
+                    draft.write_bytes(shown.data)
             stored.names[digest] = file.name
     except FileExistsError:
         raise PageError(f"--images {folder}: is a file; name a folder") from None
@@ -114,18 +115,3 @@ def _small(data: bytes) -> bytes:
     written = io.BytesIO()
     picture.save(written, "WEBP", quality=QUALITY, method=2)
     return written.getvalue()
-
-
-def replace_file(file: Path, data: bytes) -> None:
-    """Write `data` beside `file` and move it there: nobody ever sees half of it. Raises OSError."""
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    try:
-        with os.fdopen(handle, "wb") as written:
-            written.write(data)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -24,12 +24,13 @@ from cache import read_file
 from cache.records import now
 from unisafe_async import plots
 from unisafe_async.dataset import Dataset, DatasetError
+from unisafe_async.drafts import drafted
 from unisafe_async.interchange.reopening import reopened
 from unisafe_async.page.errors import PageError
 from unisafe_async.page.figures import TITLES, drawn, inlined, metadata
 from unisafe_async.page.gallery import Gallery, gallery_of
 from unisafe_async.page.headline import headline
-from unisafe_async.page.images import Images, embedded, item_images, made_images, replace_file, store_in
+from unisafe_async.page.images import Images, embedded, item_images, made_images, store_in
 from unisafe_async.page.records import Records, read_records
 from unisafe_async.page.summary import Summary, read_summary
 from unisafe_async.page.view import Help, View, heat, link
@@ -92,7 +93,8 @@ def write_page(
         lacking += _missing(gallery, pictures)
     page = render(summary, gallery, pictures)
     try:
-        replace_file(file, page)
+        with drafted(file) as draft:
+            draft.write_bytes(page)
     except OSError as error:
         raise PageError(f"--html {file}: cannot be written: {error.strerror}") from None
     return Written(file, len(page), tuple(lacking))

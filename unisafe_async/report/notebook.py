@@ -12,7 +12,6 @@ from rich.console import Console
 from cache import read_file
 from unisafe_async.evaluation import Run
 from unisafe_async.report.coverage import coverage_lines
-from unisafe_async.report.heading import Heading, simulated_words
 from unisafe_async.report.panels import LEGEND, SMALL_MARK, SMALL_WORDS, TITLES, is_small
 from unisafe_async.report.progress import Progress
 from unisafe_async.report.report import Report, read_report
@@ -57,9 +56,8 @@ def result_html(result: Result) -> str:
 
 
 def _pieces(report: Report) -> Iterator[str]:
-    heading = Heading(report.run, report.judge, report.models, report.simulated_models, report.simulated_judge)
-    if words := simulated_words(heading):
-        yield _line(words, "font-weight: bold; color: #b45309")
+    if report.warning:
+        yield _line(report.warning, "font-weight: bold; color: #b45309")
     yield _line(f"Run {report.run}, {report.status}; dataset {report.dataset}, judge {report.judge}")
     for words in report.told.marks:
         yield _line(words, "color: #b45309")

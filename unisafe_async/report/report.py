@@ -59,6 +59,11 @@ class Report:
     told: Told = field(default_factory=Told)
 
     @property
+    def warning(self) -> str:
+        """What must be said of simulated models and judges; empty when all are real."""
+        return simulated_words(Heading(self.run, self.judge, self.models, self.simulated_models, self.simulated_judge))
+
+    @property
     def unjudged(self) -> int:
         return self.bill.total - sum(one.judged for one in self.coverage)
 
@@ -181,9 +186,8 @@ def _planned(config: dict[str, Any], summary: dict[str, Any], covered: Sequence[
 def print_report(console: Console, report: Report, *, intervals: bool = False, blocks: bool = False, score: str = "b_s") -> None:
     """Panels, overall scores, coverage, what is unjudged with what to do about it, and who is safest."""
     console.print()
-    heading = Heading(report.run, report.judge, report.models, report.simulated_models, report.simulated_judge)
-    if words := simulated_words(heading):
-        console.print(Text(words, style="yellow"))
+    if report.warning:
+        console.print(Text(report.warning, style="yellow"))
     head = Text.assemble(("Run ", "dim"), report.run, (f"  dataset {plain(report.dataset)}, judge {plain(report.judge)}", "dim"))
     console.print(head)
     print_lines(console, report.told.marks, "yellow")
