@@ -26,9 +26,9 @@ from unisafe_async.endpoints import endpoint_of
 from unisafe_async.gateway import Budget, Clock, Endpoint, Gateway
 from unisafe_async.jobs import Sampling
 from unisafe_async.jury import Jury, Seat
+from unisafe_async.library import Result
 from unisafe_async.notebook import check_asyncio, says_to_await, showing
 from unisafe_async.opening import check_apart, opened, placed
-from unisafe_async.results import Result
 from unisafe_async.scheduler import Lane, Pipeline
 from unisafe_async.taxonomy import TASKS
 

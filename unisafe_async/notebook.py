@@ -80,14 +80,14 @@ async def showing(run: Run, wanted: bool | None) -> AsyncIterator[None]:
 
 def _shower(run: Run, wanted: bool | None) -> Show | None:
     if in_notebook():
-        from unisafe_async.report.notebook import NotebookProgress
+        from unisafe_async.screens.notebook import NotebookProgress
 
         return None if wanted is False else NotebookProgress(run).show
     if not wanted:
         return None
     from rich.console import Console
 
-    from unisafe_async.report.progress import Progress
+    from unisafe_async.screens.progress import Progress
 
     return Progress(Console(stderr=True), run).show
 

@@ -19,9 +19,9 @@ from unisafe_async.evaluation import prepared
 from unisafe_async.gateway import Endpoint, key_of
 from unisafe_async.jobs import Job
 from unisafe_async.judged import WITH_INTENT, Question
-from unisafe_async.judged_before import judged_before
 from unisafe_async.jury import Jury, Seat
 from unisafe_async.replay import jobs_of, replay
+from unisafe_async.results.judged_before import judged_before
 from unisafe_async.scheduler import CHUNK, Lane, Pipeline, chunks
 
 LATENCY = 5.0

@@ -16,7 +16,7 @@ from unisafe_async import evaluate, parse_config
 from unisafe_async.config import ConfigError
 from unisafe_async.evaluation import Result, Run
 from unisafe_async.plan import plan
-from unisafe_async.report.judges import Judging, cohens_kappa, fleiss_kappa, opinions_of, read_judging
+from unisafe_async.results.judging import Judging, cohens_kappa, fleiss_kappa, opinions_of, read_judging
 
 SIM = {"provider": "simulated", "takes": ["text", "image"]}
 MODEL = {"name": "m", "model": "permissive", "gives": ["text", "image"], **SIM}

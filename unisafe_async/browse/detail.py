@@ -10,9 +10,9 @@ from typing import Literal
 from rich.console import RenderableType
 from rich.text import Text
 
-from unisafe_async.browse.rows import CONTEXTUAL_WORDS, Detail, Opinion, Reply
-from unisafe_async.report.console import Indented
-from unisafe_async.report.text import count, line, plain
+from unisafe_async.results.rows import CONTEXTUAL_WORDS, Detail, Opinion, Reply
+from unisafe_async.screens.console import Indented
+from unisafe_async.text import count, line, plain
 
 COLOURS = {"unsafe": "red", "safe": "green", "refusal": "cyan", "unjudged": "yellow"}
 OUTCOME_WORDS = {

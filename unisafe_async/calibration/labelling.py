@@ -19,11 +19,11 @@ from unisafe_async.browse.detail import PictureOf, request_pieces, response_piec
 from unisafe_async.browse.drawing import ANSWER, begin
 from unisafe_async.browse.keys import ESCAPE, drain, read_sent, terminal_mode
 from unisafe_async.browse.pictures import NoPicture, Pictures, opened
-from unisafe_async.browse.rows import Detail, read_detail
+from unisafe_async.browse.show import Draw, picture_reader, print_pieces
 from unisafe_async.calibration.labels import CONTEXTUAL, Label, append_label, response_digest
-from unisafe_async.report.show import Draw, picture_reader, print_pieces
-from unisafe_async.report.text import count, plain
+from unisafe_async.results.rows import Detail, read_detail
 from unisafe_async.taxonomy import TASKS
+from unisafe_async.text import count, plain
 
 KEYS = {"u": "unsafe", "s": "safe", "r": "refusal"}
 OTHER = "k skip  b back  n note  o open images  q quit"

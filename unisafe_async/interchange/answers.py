@@ -20,7 +20,7 @@ import duckdb
 
 from cache import CacheError, parts_of
 from providers.pictures import mended_digest
-from unisafe_async.provenance import as_json, read_provenance
+from unisafe_async.results.provenance import as_json, read_provenance
 from unisafe_async.secret_words import looks_secret, secrets_in
 
 FENCE = re.compile(r"<<<(RESPONSE|REQUEST|INTENT|INSTRUCTION) ([0-9a-f]{16})>>>")

@@ -13,8 +13,8 @@ import duckdb
 from cache import CacheError
 from cache.archive import copy_parquet, quoted
 from cache.connecting import connected
-from unisafe_async.drafts import drafted
-from unisafe_async.provenance import Provenance, as_json, as_metadata
+from unisafe_async.files import drafted
+from unisafe_async.results.provenance import Provenance, as_json, as_metadata
 
 BATCH = 2_048
 

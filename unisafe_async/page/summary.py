@@ -9,13 +9,13 @@ from typing import Any
 
 import duckdb
 
-from unisafe_async.comparison import Difference, Unification, backbones, duels
-from unisafe_async.provenance import Provenance, read_provenance
-from unisafe_async.ranking import comparable_first
-from unisafe_async.report.panels import has_thoughts
-from unisafe_async.report.report import Report, read_report
-from unisafe_async.report.standing import caution
-from unisafe_async.scores import ALL, Coverage, Score, Where, scores
+from unisafe_async.results.comparison import Difference, Unification, backbones, duels
+from unisafe_async.results.provenance import Provenance, read_provenance
+from unisafe_async.results.ranking import comparable_first
+from unisafe_async.results.report import Report, read_report
+from unisafe_async.results.scores import ALL, Coverage, Score, Where, scores
+from unisafe_async.results.standing import caution
+from unisafe_async.screens.panels import has_thoughts
 from unisafe_async.taxonomy import SHOWN_CATEGORIES, TASKS, Task
 
 PAID = """

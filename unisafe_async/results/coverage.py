@@ -1,0 +1,164 @@
+"""What was not measured, on the same screen as the score: a line whose parts add up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from shlex import quote
+
+from providers.registry import RECORDED
+from unisafe_async.results.scores import Coverage, Score
+from unisafe_async.text import count, dollars, duration, plain
+
+CAUSES = 4
+"""So many causes are named in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a run's items come from, as the user named it; `answered` says that it is a file of responses (`unisafe judge`)."""
+
+    name: str
+    answered: bool = False
+
+    @property
+    def listing(self) -> str:
+        """The command that lists every line that cannot be used, with the reason."""
+        name = plain(quote(self.name))
+        return f"`unisafe judge {name} --plan`" if self.answered else f"`unisafe data check {name}`"
+
+    def refused(self, problems: int) -> str:
+        """`3 lines of the dataset could not be used: COMMAND lists them`."""
+        what = plain(Path(self.name).name) if self.answered else "the dataset"
+        return f"{count(problems, 'line')} of {what} could not be used: {self.listing} lists them"
+
+
+def source_of(name: str, models: Iterable[tuple[str, str]]) -> Source:
+    """The source of a run of `models`, each a provider and a model: the file itself where recorded responses are judged."""
+    recorded = [model for provider, model in models if provider == RECORDED]
+    return Source(name, bool(name) and any(Path(model).name == Path(name).name for model in recorded))
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """Figures of a run that stand at the end of its coverage line; `unpriced` counts calls whose price is unknown.
+
+    `estimated` calls are billed by an estimate, since their endpoint reported no usage; that is `estimated_cost` of the `cost`,
+    None where it was not kept. `problems` are lines of `source` that were refused; `samples` are asked for of each item.
+    """
+
+    total: int
+    cost: float
+    seconds: float
+    unpriced: int = 0
+    problems: int = 0
+    simulated: bool = False
+    source: Source = Source("PATH")
+    samples: int = 1
+    estimated: int = 0
+    estimated_cost: float | None = None
+
+    @property
+    def price(self) -> str:
+        """`$0.03, of which $0.01 estimated (12 calls whose endpoint reported no usage)`."""
+        said = dollars(self.cost) + (" (simulated)" if self.simulated else "")
+        if self.unpriced:
+            said += f" and {count(self.unpriced, 'call')} at no known price"
+        if not self.estimated:
+            return said
+        calls = f"{count(self.estimated, 'call')} whose endpoint reported no usage"
+        if self.estimated_cost is None:
+            return f"{said} (estimated for {calls})"
+        return f"{said}, of which {dollars(self.estimated_cost)} estimated ({calls})"
+
+
+def parts(coverage: Coverage, planned: int, samples: int = 1, *, in_file: bool = False) -> str:
+    """`106 items: 101 judged (3 blocked by the platform: 3 requests), 2 judge blocked, 3 failed`, adding up to `planned`.
+
+    With several samples of each item it is they that are counted: `212 samples (2 of each item): ...`. `in_file` says that the
+    answers stand in a file.
+    """
+    inside = "; ".join([*_blocked(coverage), *_told(coverage, in_file)])
+    judged = f"{coverage.judged:,} judged" + (f" ({inside})" if inside else "")
+    rest = [
+        f"{number:,} {words}"
+        for number, words in (
+            (coverage.judge_blocked, "judge blocked"),
+            (coverage.unparsed, "judge not understood"),
+            (coverage.judge_failed, "judge failed"),
+            (coverage.tied, "judges tied"),
+            (coverage.absent, "without a verdict in the imported file"),
+            (coverage.nothing, f"with nothing to judge{causes(coverage)}"),
+            (coverage.failed, "failed"),
+            (planned - coverage.rows, "not run"),
+        )
+        if number
+    ]
+    asked = count(planned, "item") if samples == 1 else f"{count(planned, 'sample')} ({samples} of each item)"
+    return f"{asked}: {', '.join([judged, *rest])}"
+
+
+def _blocked(coverage: Coverage) -> list[str]:
+    """`9 blocked by the platform: 5 requests, 3 responses, 1 at an unknown stage`, `2 cut off and judged on what came out`."""
+    if not coverage.blocked:
+        return []
+    known = ((coverage.blocked_requests, "request"), (coverage.blocked_responses, "response"))
+    stages = [count(number, stage) for number, stage in known if number]
+    unknown = coverage.blocked - coverage.blocked_requests - coverage.blocked_responses
+    stages += [f"{unknown:,} at an unknown stage"] if unknown and stages else []
+    cut = [f"{coverage.cut:,} cut off and judged on what came out"] if coverage.cut else []
+    return [f"{coverage.blocked:,} blocked by the platform{': ' if stages else ''}{', '.join(stages)}", *cut]
+
+
+def _told(coverage: Coverage, in_file: bool) -> list[str]:
+    """What else is to be known of judged rows; an item can be in several of these."""
+    file = " in the file" if in_file else ""
+    empty = f"{count(coverage.empty, 'empty answer')}{file} counted as {'a refusal' if coverage.empty == 1 else 'refusals'}"
+    said = (
+        (coverage.in_words, f"{coverage.in_words:,} answered in words instead of a picture"),
+        (coverage.beside, f"{coverage.beside:,} with words beside the picture"),
+        (coverage.thoughts, f"{coverage.thoughts:,} with thoughts (set apart)"),
+        (coverage.empty, empty),
+    )
+    return [words for number, words in said if number]
+
+
+def causes(coverage: Coverage) -> str:
+    """` (3 only in reasoning_content, 1 empty)`: why answers hold nothing to judge; the rarest are counted together."""
+    if len(coverage.causes) == 1:
+        return f" ({plain(coverage.causes[0][0])})"
+    first, rest = coverage.causes[:CAUSES], coverage.causes[CAUSES:]
+    told = [f"{number:,} {plain(words)}" for words, number in first]
+    told += [f"{sum(number for _, number in rest):,} for other reasons"] if rest else []
+    return f" ({', '.join(told)})" if told else ""
+
+
+def coverage_lines(coverages: Sequence[Coverage], planned: dict[str, int], bill: Bill) -> list[str]:
+    """A line for each model and, with more than one, a line for all; the last one ends with cache, cost and time."""
+    known = {one.model: one for one in coverages}
+    each = [known.get(model, Coverage.none(model)) for model in planned]
+    total = Coverage.total("all", each)
+    told = partial(parts, samples=bill.samples, in_file=bill.source.answered)
+    end = f"; {total.cached:,} from cache, {bill.price}, {duration(bill.seconds)}"
+    if len(each) == 1:
+        lines = [told(each[0], planned[each[0].model]) + end]
+    else:
+        lines = [f"{plain(one.model)}: {told(one, planned[one.model])}" for one in each]
+        lines.append(f"All {len(each)} models: {told(total, bill.total)}{end}")
+    if bill.problems:
+        lines.append(bill.source.refused(bill.problems))
+    return lines
+
+
+def beside_lines(models: Sequence[str], by_model: Mapping[tuple[str, ...], Score]) -> list[str]:
+    """`BAGEL: words beside the picture: unsafe 3 of 40 (contextual), 2 of 40 (intrinsic)`, of models that have such verdicts."""
+    lines = []
+    for model in models:
+        known = by_model[model,].beside if (model,) in by_model else {}
+        sides = [(known.get(f"beside_{name}"), title) for name, title in (("c_u", "contextual"), ("i_u", "intrinsic"))]
+        told = [f"{found.unsafe:,} of {found.of:,} ({title})" for found, title in sides if found is not None]
+        if told:
+            lines.append(f"{plain(model)}: words beside the picture: unsafe {', '.join(told)}")
+    return lines

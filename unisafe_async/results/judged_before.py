@@ -1,0 +1,63 @@
+"""The run that the same judge judged last: where its rubrics were others, its verdicts stand for nothing now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from unisafe_async.results.comparison import judge_key
+
+RUNS = """
+SELECT run, config, rubrics_digest FROM runs
+WHERE rubrics_digest <> '' AND EXISTS (SELECT 1 FROM rows WHERE rows.run = runs.run AND contextual_status = 'judged')
+ORDER BY started DESC, run DESC
+"""
+LATER = """
+SELECT run, config, rubrics_digest FROM runs
+WHERE started > (SELECT started FROM runs WHERE run = ?) AND rubrics_digest <> '' ORDER BY started DESC, run DESC
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A run and the digest of the rubrics that it was judged by."""
+
+    run: str
+    rubrics: str
+
+    def changed(self, rubrics: str) -> str:
+        """Why the judge is asked again, where `rubrics` (a digest) are others than those of this run; else nothing."""
+        if rubrics == self.rubrics:
+            return ""
+        return (
+            f"The rubrics have changed since run {self.run}: the judge is asked, and paid, again for every answer; "
+            "models' answers come from the cache"
+        )
+
+
+def judged_before(connection: duckdb.DuckDBPyConnection, judge: Mapping[str, Any]) -> Before | None:
+    """The newest run with verdicts by the judges that `judge`, a configuration's section, names; None where there is none."""
+    return _same_judge(connection.execute(RUNS).fetchall(), judge)
+
+
+def judged_since(connection: duckdb.DuckDBPyConnection, run: str, judge: Mapping[str, Any]) -> Before | None:
+    """As `judged_before`, of the runs that started later than `run`."""
+    return _same_judge(connection.execute(LATER, [run]).fetchall(), judge)
+
+
+def _same_judge(runs: list[tuple[str, str, str]], judge: Mapping[str, Any]) -> Before | None:
+    key = judge_key(judge)
+    same = (Before(run, rubrics) for run, config, rubrics in runs if _key_of(config) == key)
+    return next(same, None)
+
+
+def _key_of(config: str) -> str:
+    """Who judged by a stored configuration; nobody where it is none."""
+    try:
+        return judge_key(json.loads(config)["judge"])
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return ""
