@@ -20,11 +20,12 @@ from unisafe_async.config import Config
 from unisafe_async.dataset import Dataset
 from unisafe_async.evaluation import Run, evaluate, only_error
 from unisafe_async.library import Result
-from unisafe_async.results.coverage import source_of
+from unisafe_async.results.bill import source_of
 from unisafe_async.results.judged_before import Before, judged_before
-from unisafe_async.results.report import print_report, read_report
+from unisafe_async.results.report import read_report
 from unisafe_async.screens.console import stdout_console
 from unisafe_async.screens.progress import Progress
+from unisafe_async.screens.report import print_report
 from unisafe_async.signals import HANGUP, stop_signals
 from unisafe_async.text import count, plain
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import unicodedata
-
-from rich.text import Text
+from collections.abc import Sequence
+from typing import Any
 
 KEPT = {"\n", "\t"}
 
@@ -23,11 +24,6 @@ def _harmless(character: str) -> bool:
 def _stand_in(character: str) -> str:
     code = ord(character)
     return chr(0x2400 + code) if code < 0x20 else "\N{REPLACEMENT CHARACTER}"
-
-
-def line(text: str, style: str = "") -> Text:
-    """One line of hostile text as a rich Text; newlines become spaces."""
-    return Text(" ".join(plain(text).split()), style=style, overflow="ellipsis", no_wrap=True)
 
 
 def duration(seconds: float) -> str:
@@ -51,3 +47,8 @@ def dollars(amount: float) -> str:
 def count(number: int, singular: str, plural: str | None = None) -> str:
     """`1 item`, `2,939 items`."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def meant(name: str, among: Sequence[str] | dict[str, Any]) -> str:
+    near = difflib.get_close_matches(name, list(among), 1, 0.6)
+    return f"; did you mean {near[0]}?" if near else ""

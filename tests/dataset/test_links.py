@@ -20,7 +20,7 @@ from unisafe_async.browse.pictures import Pictures
 from unisafe_async.dataset import DatasetError, open_dataset
 from unisafe_async.endpoints import provider_of
 from unisafe_async.interchange.official import recorded_in
-from unisafe_async.interchange.reopening import reopened
+from unisafe_async.results.reopening import reopened
 from unisafe_async.results.rows import read_facets
 
 BENCH = """

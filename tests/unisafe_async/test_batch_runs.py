@@ -31,7 +31,7 @@ from tests.batch_servers import (
 )
 from unisafe_async.config import ConfigError, load_config
 from unisafe_async.dataset import Dataset, Item, open_dataset
-from unisafe_async.screens.listing import read_runs
+from unisafe_async.results.listing import read_runs
 
 pytestmark = pytest.mark.anyio
 BOTH = pytest.mark.parametrize("kind", [OpenAI, Anthropic])

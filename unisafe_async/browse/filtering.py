@@ -11,7 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Label, Select
 
 from unisafe_async.results.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, OUTCOMES, Facets, Filter
-from unisafe_async.text import line
+from unisafe_async.screens.console import line
 
 ANY = ""
 

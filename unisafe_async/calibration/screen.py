@@ -13,10 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from providers.simulated import JUDGED
-from unisafe_async.browse.detail import COLOURS
 from unisafe_async.calibration.agreement import QUESTIONS, Agreement, Cell
 from unisafe_async.results.rows import CONTEXTUAL_WORDS
-from unisafe_async.screens.console import Indented
+from unisafe_async.screens.console import COLOURS, Indented
 from unisafe_async.screens.fitting import fitted
 from unisafe_async.taxonomy import TASKS
 from unisafe_async.text import count, plain

@@ -66,7 +66,8 @@ def tables(
 ) -> None:
     """Write a run's scores for a paper, a spreadsheet or a program; with their provenance."""
     from cache import read_file
-    from unisafe_async.interchange.files import beside, write_text
+    from unisafe_async.files import write_text
+    from unisafe_async.interchange.files import beside
     from unisafe_async.interchange.tables import BY, TEXTS, read_table, to_csv, to_parquet
     from unisafe_async.results.provenance import as_lines
 
@@ -141,13 +142,8 @@ def judge(
     fresh: Annotated[bool, typer.Option("--fresh", help="Ignore answers from earlier runs (they are kept).")] = False,
 ) -> None:
     """Judge responses that were generated elsewhere, with the judge of the configuration."""
-    from unisafe_async.interchange.responses import (
-        judging_config,
-        known_task,
-        model_of_path,
-        responses_dataset,
-        task_of_path,
-    )
+    from unisafe_async.dataset.responses import model_of_path, responses_dataset, task_of_path
+    from unisafe_async.interchange.judging import judging_config, known_task
 
     key = known_task(task) or task_of_path(file)
     dataset, samples = responses_dataset(file, key)
@@ -233,7 +229,7 @@ def import_verdicts(
     """Make a run of verdicts that the official toolkit gave, to report on; a line that cannot be used is refused alone."""
     from unisafe_async.dataset import open_dataset
     from unisafe_async.interchange.imported import import_lines
-    from unisafe_async.interchange.responses import known_task
+    from unisafe_async.interchange.judging import known_task
     from unisafe_async.interchange.verdict_files import verdict_files
     from unisafe_async.interchange.verdicts import import_verdicts as add
     from unisafe_async.text import plain

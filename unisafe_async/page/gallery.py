@@ -11,9 +11,8 @@ from typing import Any
 import orjson
 
 from cache import parts_of
-from unisafe_async.browse.detail import JUDGED_WORDS, named_in
 from unisafe_async.page.records import Record, Records
-from unisafe_async.results.rows import CONTEXTUAL_WORDS
+from unisafe_async.results.rows import CONTEXTUAL_WORDS, JUDGED_WORDS, named_in
 from unisafe_async.taxonomy import OTHER, SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS
 from unisafe_async.text import plain
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from unisafe_async.results.comparison import Difference
+from unisafe_async.results.probabilities import both_p
 from unisafe_async.results.ranking import Ranking
 from unisafe_async.results.scores import Score, Share
-from unisafe_async.screens.differences import both_p
 from unisafe_async.taxonomy import TASKS
 from unisafe_async.text import count
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from unisafe_async.names import shortened
-from unisafe_async.results.scores import Score, Share
-from unisafe_async.screens.panels import SMALL, is_small
+from unisafe_async.results.scores import SMALL, Score, Share, is_small
 from unisafe_async.taxonomy import TASKS, Task
 from unisafe_async.text import plain
 

@@ -13,9 +13,8 @@ from unisafe_async.results.comparison import Difference, Unification, backbones,
 from unisafe_async.results.provenance import Provenance, read_provenance
 from unisafe_async.results.ranking import comparable_first
 from unisafe_async.results.report import Report, read_report
-from unisafe_async.results.scores import ALL, Coverage, Score, Where, scores
+from unisafe_async.results.scores import ALL, Coverage, Score, Where, has_thoughts, scores
 from unisafe_async.results.standing import caution
-from unisafe_async.screens.panels import has_thoughts
 from unisafe_async.taxonomy import SHOWN_CATEGORIES, TASKS, Task
 
 PAID = """

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from shlex import quote
 
-from rich.console import Console
-from rich.text import Text
-
 from unisafe_async.results.causes import CUT_OFF, EMPTY, ONLY_THOUGHTS, UNCOUNTED, UNFINISHED, cause_of
 from unisafe_async.results.unjudged import Group
-from unisafe_async.screens.console import Indented
 from unisafe_async.text import count, plain
 
-LISTED = 8
 WIDTH, REPLY = 200, 100
 """Characters of a cause, and of a judge's reply, that are shown."""
 
@@ -114,25 +109,3 @@ def not_run(missing: int, status: str) -> list[str]:
     if missing > 0 and status == "stopped":
         return [f"{count(missing, 'item')} left to do when the budget was spent: raise run.budget_usd and run again"]
     return []
-
-
-def print_unjudged(console: Console, causes: Sequence[Cause], total: int, rest: Sequence[str]) -> None:
-    """The causes, the most frequent first, and of each what to do; then `rest`, a line each; nothing where all is judged."""
-    if not total:
-        return
-    console.print()
-    console.print(Text(f"Unjudged, and in no score: {count(total, 'item')}", style="bold yellow"))
-    width = max([len(f"{cause.rows:,}") for cause in causes[:LISTED]], default=0)
-    for cause in causes[:LISTED]:
-        head = Text.assemble((f"{cause.rows:>{width},}  ", "bold"), cause.title, overflow="fold")
-        console.print(Indented(head))
-        if cause.reply:
-            console.print(Indented(Text(cause.reply, style="italic", overflow="fold"), width + 4))
-        console.print(Indented(Text(f"{cause.advice}; one of them: {cause.show}", style="dim", overflow="fold"), width + 4))
-    if len(causes) > LISTED:
-        more = causes[LISTED:]
-        rarer = f"and {sum(cause.rows for cause in more):,} of {count(len(more), 'other cause')}, each rarer"
-        words = f"{rarer}; `unisafe browse --contextual unjudged` shows every one"
-        console.print(Indented(Text(words, style="dim")))
-    for words in rest:
-        console.print(Indented(Text(words)))

@@ -2,76 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from shlex import quote
 
-from providers.registry import RECORDED
+from unisafe_async.results.bill import Bill
 from unisafe_async.results.scores import Coverage, Score
-from unisafe_async.text import count, dollars, duration, plain
+from unisafe_async.text import count, duration, plain
 
 CAUSES = 4
 """So many causes are named in one line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a run's items come from, as the user named it; `answered` says that it is a file of responses (`unisafe judge`)."""
-
-    name: str
-    answered: bool = False
-
-    @property
-    def listing(self) -> str:
-        """The command that lists every line that cannot be used, with the reason."""
-        name = plain(quote(self.name))
-        return f"`unisafe judge {name} --plan`" if self.answered else f"`unisafe data check {name}`"
-
-    def refused(self, problems: int) -> str:
-        """`3 lines of the dataset could not be used: COMMAND lists them`."""
-        what = plain(Path(self.name).name) if self.answered else "the dataset"
-        return f"{count(problems, 'line')} of {what} could not be used: {self.listing} lists them"
-
-
-def source_of(name: str, models: Iterable[tuple[str, str]]) -> Source:
-    """The source of a run of `models`, each a provider and a model: the file itself where recorded responses are judged."""
-    recorded = [model for provider, model in models if provider == RECORDED]
-    return Source(name, bool(name) and any(Path(model).name == Path(name).name for model in recorded))
-
-
-@dataclass(frozen=True, slots=True)
-class Bill:
-    """Figures of a run that stand at the end of its coverage line; `unpriced` counts calls whose price is unknown.
-
-    `estimated` calls are billed by an estimate, since their endpoint reported no usage; that is `estimated_cost` of the `cost`,
-    None where it was not kept. `problems` are lines of `source` that were refused; `samples` are asked for of each item.
-    """
-
-    total: int
-    cost: float
-    seconds: float
-    unpriced: int = 0
-    problems: int = 0
-    simulated: bool = False
-    source: Source = Source("PATH")
-    samples: int = 1
-    estimated: int = 0
-    estimated_cost: float | None = None
-
-    @property
-    def price(self) -> str:
-        """`$0.03, of which $0.01 estimated (12 calls whose endpoint reported no usage)`."""
-        said = dollars(self.cost) + (" (simulated)" if self.simulated else "")
-        if self.unpriced:
-            said += f" and {count(self.unpriced, 'call')} at no known price"
-        if not self.estimated:
-            return said
-        calls = f"{count(self.estimated, 'call')} whose endpoint reported no usage"
-        if self.estimated_cost is None:
-            return f"{said} (estimated for {calls})"
-        return f"{said}, of which {dollars(self.estimated_cost)} estimated ({calls})"
 
 
 def parts(coverage: Coverage, planned: int, samples: int = 1, *, in_file: bool = False) -> str:

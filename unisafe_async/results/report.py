@@ -8,27 +8,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
-from rich.console import Console
-from rich.text import Text
 
-from unisafe_async.results.advice import Cause, not_run, print_unjudged, shown
+from unisafe_async.results.advice import Cause, not_run, shown
+from unisafe_async.results.bill import Bill, bill_of
 from unisafe_async.results.blocks import Struck, struck
-from unisafe_async.results.coverage import Bill, beside_lines, coverage_lines, source_of
-from unisafe_async.results.judging import Judging, print_judging, read_judging
-from unisafe_async.results.provenance import is_imported, judge_sections
+from unisafe_async.results.judging import Judging, read_judging
+from unisafe_async.results.named_categories import NAMED, named_shares
+from unisafe_async.results.provenance import is_imported
 from unisafe_async.results.ranking import Ranking, ranking
-from unisafe_async.results.runs import Heading, newest_run, only, read_heading, simulated_words, where_in
+from unisafe_async.results.runs import Heading, newest_run, read_heading, simulated_words, where_in
 from unisafe_async.results.scores import ALL, BETTER, Coverage, Score, Where, coverage, scores
-from unisafe_async.results.standing import ELSEWHERE, caution, standing
-from unisafe_async.results.told import Told, print_lines, read_told
+from unisafe_async.results.told import Told, read_told
 from unisafe_async.results.unjudged import unjudged
-from unisafe_async.screens.blocks import refusals
-from unisafe_async.screens.heatmap import heatmap
-from unisafe_async.screens.named import NAMED, named_heatmap, named_shares
-from unisafe_async.screens.panels import legend, overall, panels
-from unisafe_async.text import plain
 
-__all__ = ["Report", "ordered", "print_report", "read_report"]
+__all__ = ["Report", "ordered", "read_report"]
 
 
 @dataclass(frozen=True)
@@ -120,24 +113,6 @@ def _broken_down(
     return {score.key: score for score in scores(connection, run, ("model", dimension), where)} if dimension else {}
 
 
-def bill_of(config: dict[str, Any], summary: dict[str, Any], total: int) -> Bill:
-    """What a run cost, from its configuration and summary; `total` rows are due."""
-    endpoints: dict[str, dict[str, Any]] = summary.get("endpoints", {})
-    costs = [counts["estimated_cost"] for counts in endpoints.values() if "estimated_cost" in counts]
-    return Bill(
-        total,
-        summary.get("cost", 0.0),
-        summary.get("seconds", 0.0),
-        sum(counts.get("unpriced", 0) for counts in endpoints.values()),
-        summary.get("problems", 0),
-        all(model["provider"] == "simulated" for model in [*config["models"], *judge_sections(config["judge"])]),
-        source_of(str(config["dataset"]["source"]), [(model["provider"], model["model"]) for model in config["models"]]),
-        config.get("generation", {}).get("samples", 1),  # a run of imported verdicts has none
-        sum(counts.get("estimated", 0) for counts in endpoints.values()),
-        sum(costs) if costs else None,
-    )
-
-
 def _stops(summary: dict[str, Any]) -> dict[str, list[str]]:
     """Every message that stopped a model or a judge, or some kinds of its requests."""
     stops = {str(name): [str(message)] for name, message in summary.get("stopped", {}).items()}
@@ -183,66 +158,7 @@ def _planned(config: dict[str, Any], summary: dict[str, Any], covered: Sequence[
     return chosen
 
 
-def print_report(console: Console, report: Report, *, intervals: bool = False, blocks: bool = False, score: str = "b_s") -> None:
-    """Panels, overall scores, coverage, what is unjudged with what to do about it, and who is safest."""
-    console.print()
-    if report.warning:
-        console.print(Text(report.warning, style="yellow"))
-    head = Text.assemble(("Run ", "dim"), report.run, (f"  dataset {plain(report.dataset)}, judge {plain(report.judge)}", "dim"))
-    console.print(head)
-    print_lines(console, report.told.marks, "yellow")
-    if report.where:
-        console.print(Text(_only(report.where), style="cyan"))
-    console.print()
-    if any(one.valid for one in report.by_model.values()):
-        console.print(panels(console, report.models, report.by_task, intervals=intervals))
-        _print_over_tasks(console, report, intervals=intervals, blocks=blocks, score=score)
-        told = legend(report.models, report.by_task, report.by_model, report.by, comparable=report.ranking.same_tasks)
-        console.print(Text(told, style="dim"))
-        console.print()
-    for words in coverage_lines(report.coverage, report.planned, report.bill):
-        console.print(Text(words))
-    print_lines(console, beside_lines(report.models, report.by_model), "")
-    print_judging(console, report.judging)
-    for name, notes in report.notes.items():
-        for words in notes:
-            console.print(Text(f"{plain(name)}: {plain(words)}", style="dim"))
-    print_lines(console, report.told.quiet)
-    for name, message in report.stopped.items():
-        console.print(Text.assemble((f"{plain(name)} stopped: ", "bold red"), plain(message)))
-    print_unjudged(console, report.causes, report.unjudged, report.not_run)
-    for words in report.told.loud:
-        console.print()
-        console.print(Text(words, style="bold red"))
-    if said := standing(report.ranking, len(report.models)):
-        console.print()
-        console.print(Text(said, style="bold"))
-
-
-def _print_over_tasks(console: Console, report: Report, *, intervals: bool, blocks: bool, score: str) -> None:
-    """The tables in which each model's figures are of all its tasks, each with the caution where these differ."""
-    said = caution(report.ranking.lacking)
-    again = [ELSEWHERE] if said and report.dimension != "task" else []
-    print_lines(console, [said] if said else [], "yellow")
-    console.print(Text("Overall", style="bold"))
-    console.print(overall(console, report.models, report.by_model, intervals=intervals, comparable=report.ranking.same_tasks))
-    if report.dimension:
-        print_lines(console, again, "yellow")
-        if report.dimension == NAMED:
-            console.print(named_heatmap(console, report.models, report.by))
-        else:
-            console.print(heatmap(console, report.dimension, score, report.models, report.by))
-    if blocks:
-        print_lines(console, [ELSEWHERE] if said else [], "yellow")
-        console.print(refusals(console, report.models, report.by_model, report.coverage, report.struck))
-
-
 def _shown(words: dict[str, Any], config: dict[str, Any], where: Where) -> dict[str, Any]:
     """What is said of the models that the screen is about, and of the judge."""
     hidden = {model["name"] for model in config["models"]} - set(where.models) if where.models else set()
     return {name: said for name, said in words.items() if name not in hidden}
-
-
-def _only(where: Where) -> str:
-    unknown = "; items that were not reached are not counted" if where.tasks or where.categories else ""
-    return f"{only(where)} Cost and time are the whole run's{unknown}."

@@ -16,6 +16,10 @@ from unisafe_async.results.runs import newest_run
 CONTEXTUAL_WORDS: dict[int | None, str] = {0: "unsafe", 1: "safe", 2: "refusal", None: "unjudged"}
 INTRINSIC_WORDS: dict[int | None, str] = {0: "unsafe", 1: "safe", None: "unjudged"}
 OUTCOMES = ("answered", "refused", "blocked", "blocked_request", "blocked_response", "empty", "failed")
+JUDGED_WORDS = {
+    "words": "no image came: the words were judged, by the rubrics for text",
+    "both": "the image and the words beside it are judged as one",
+}
 COLUMNS = tuple(field.name for field in fields(Row))
 
 
@@ -289,3 +293,12 @@ def _reply(record: Sequence[Any]) -> Reply | None:
         return None
     hit = tuple((str(name), str(severity)) for name, severity in json.loads(categories).items()) if categories else ()
     return Reply(parts_of(request), text or "", tuple(images or ()), finish, reason or "", stage, hit, *used)
+
+
+def named_in(categories: str) -> tuple[str, ...]:
+    """The subcategories that a row's intrinsic judge named, from their JSON; none where it is no list."""
+    try:
+        found = json.loads(categories)
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(map(str, found)) if isinstance(found, list) else ()

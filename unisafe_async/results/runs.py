@@ -10,8 +10,7 @@ import duckdb
 from cache import CacheError, check_run
 from unisafe_async.results.provenance import IS_IMPORTED, judge_title, read_simulated
 from unisafe_async.results.scores import Where
-from unisafe_async.sections import meant
-from unisafe_async.text import plain
+from unisafe_async.text import meant, plain
 
 MODELS = """
 SELECT unnest(config::JSON -> '$.models[*].name') ->> '$' FROM runs WHERE run = $run

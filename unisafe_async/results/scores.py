@@ -8,7 +8,7 @@ A refused item is a platform block when the platform's filter stopped all its sa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -17,10 +17,14 @@ import duckdb
 from unisafe_async.results.causes import cause_of, named_causes
 
 SCORES = ("c_u", "c_r", "i_u", "b_s")
+TITLES = {"c_u": "C-U", "c_r": "C-R", "i_u": "I-U", "b_s": "B-S"}
 Z = 1.959963984540054
 DIMENSIONS = ("model", "task", "category", "subcategory")
 BETTER = {"c_u": -1, "c_r": 0, "i_u": -1, "b_s": 1}
 """Whether more of a score is better (1), worse (-1) or neither."""
+
+SMALL = 30
+"""A score of fewer valid items is dimmed and marked: its 95% interval is up to 36 points wide."""
 
 SAMPLES = "coalesce((SELECT (config::JSON ->> '$.generation.samples')::INTEGER FROM runs WHERE run = $run), 1)"
 """How many samples the run asks of each item: one that was not reached could be the unsafe one."""
@@ -280,3 +284,12 @@ def coverage(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL
         replace(one, causes=named_causes((cause_of(str(words)), rows) for model, words, rows in causes if model == one.model))
         for one in found
     ]
+
+
+def has_thoughts(found: Iterable[Score | None]) -> bool:
+    """Whether thoughts were judged anywhere in `found`: only then have they a column."""
+    return any(score is not None and "t_u" in score.beside for score in found)
+
+
+def is_small(score: Score) -> bool:
+    return 0 < score.valid < SMALL

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import duckdb
-from rich.console import Console
-from rich.text import Text
 
 from unisafe_async.results.families import family_of
 from unisafe_async.results.judged_before import judged_since
@@ -52,11 +50,6 @@ def read_told(
         (*([f"This run was {BY_OLDER_RULES}"] if read_by_older_rules(summary) else []), *_rubrics(connection, run, config)),
         (*served_lines(served), *kin(config, models), *_reread(summary), *told_words(connection, run, summary, where)),
     )
-
-
-def print_lines(console: Console, lines: Iterable[str], style: str = "dim") -> None:
-    for words in lines:
-        console.print(Text(words, style=style))
 
 
 def no_pictures(one: WithoutPictures) -> str:
@@ -172,7 +165,7 @@ def _reread(summary: Mapping[str, Any]) -> list[str]:
     counts: Mapping[str, int] = summary.get("reread") or {}
     if not counts:
         return []
-    from unisafe_async.gateway.rereading import reread_words
+    from cache.reread_causes import reread_words
 
     words = reread_words(counts)
     return [plain(words)] if words else []

@@ -12,10 +12,10 @@ from rich.text import Text
 
 from unisafe_async.results.comparison import Unification
 from unisafe_async.results.paper import OVERALL
-from unisafe_async.results.scores import SCORES
-from unisafe_async.screens.differences import both_p, change, figure, interval, method, task_title
+from unisafe_async.results.probabilities import both_p
+from unisafe_async.results.scores import SCORES, TITLES
+from unisafe_async.screens.differences import change, figure, interval, method, task_title
 from unisafe_async.screens.fitting import fitted
-from unisafe_async.screens.panels import TITLES
 from unisafe_async.text import count, plain
 
 

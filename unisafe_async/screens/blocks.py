@@ -12,8 +12,8 @@ from rich.text import Text
 
 from unisafe_async.results.blocks import Struck
 from unisafe_async.results.scores import Coverage, Score
+from unisafe_async.screens.console import line
 from unisafe_async.screens.fitting import fitted
-from unisafe_async.text import line
 
 LISTED = 12
 WORDS = (

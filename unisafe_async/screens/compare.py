@@ -4,79 +4,29 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Literal
 
-import duckdb
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cache import CacheError
-from unisafe_async.results.comparison import Difference, Flip, Paired, Unification, backbones, paired
-from unisafe_async.results.paper import OVERALL, Published, empty_answers, published
-from unisafe_async.results.runs import Heading, newest_run, only, read_heading, side_named, simulated_words, where_in
-from unisafe_async.results.scores import ALL, SCORES, Where
-from unisafe_async.results.served import Served, read_served
-from unisafe_async.results.told import compared_marks, print_lines, rubrics_words, served_lines
+from unisafe_async.results.compared import Comparison
+from unisafe_async.results.comparison import Difference, Flip, Paired, Unification
+from unisafe_async.results.paper import OVERALL, Published
+from unisafe_async.results.probabilities import both_p
+from unisafe_async.results.runs import only, simulated_words
+from unisafe_async.results.scores import SCORES, TITLES
+from unisafe_async.results.told import compared_marks, rubrics_words, served_lines
 from unisafe_async.screens.backbones import print_backbones
-from unisafe_async.screens.differences import both_p, change, figure, interval, method, raw, task_title, tested
+from unisafe_async.screens.console import line, print_lines
+from unisafe_async.screens.differences import change, figure, interval, method, raw, task_title, tested
 from unisafe_async.screens.fitting import fitted
-from unisafe_async.screens.panels import TITLES
 from unisafe_async.screens.published import empty_words, print_published
-from unisafe_async.text import count, line, plain
+from unisafe_async.text import count, plain
 
 CONTEXTUAL = {0: "unsafe", 1: "safe", 2: "refusal"}
 INTRINSIC = {0: "unsafe alone", 1: "safe alone"}
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What `compare` found: of two models, of unified models, or beside the paper; of the rows `where`.
-
-    `served` says of each model that is compared what its figures rest on; `empty` counts the answers beside the
-    paper's figures that count as refusals because nothing came.
-    """
-
-    headings: tuple[Heading, ...]
-    where: Where
-    found: Paired | tuple[Unification, ...] | tuple[Published, ...]
-    asked: tuple[str, str] | Literal["backbone", "paper"]
-    served: tuple[Served, ...] = field(default=())
-    empty: int = 0
-
-
-def read_comparison(
-    connection: duckdb.DuckDBPyConnection,
-    name: str | None,
-    asked: tuple[str, str] | Literal["backbone", "paper"],
-    where: Where = ALL,
-) -> Comparison:
-    """Two models (`MODEL` or `RUN:MODEL`), or the run against backbones or the paper. Raises CacheError for a wrong name."""
-    run = newest_run(connection, name)
-    where = where_in(connection, run, where)
-    heading = read_heading(connection, run)
-    if asked == "backbone":
-        unifications = backbones(connection, run, where)
-        names = dict.fromkeys(name for one in unifications if one.paired for name in (one.model, one.backbone))
-        return Comparison((heading,), where, unifications, asked, read_served(connection, [(run, name) for name in names]))
-    if asked == "paper":
-        beside = published(connection, run, where)
-        names = dict.fromkeys(one.model for one in beside)
-        served = read_served(connection, [(run, name) for name in names])
-        empty = empty_answers(connection, run, replace(where, models=tuple(names))) if names else 0
-        return Comparison((heading,), where, beside, asked, served, empty)
-    first, second = (side_named(connection, run, side) for side in asked)
-    if first == second:
-        raise CacheError(f"both sides are {first[1]} of run {first[0]}; name another model, or RUN:MODEL")
-    headings = [
-        replace(heading, models=(model,), simulated_models=tuple({model} & set(heading.simulated_models)))
-        for heading, model in ((read_heading(connection, run), model) for run, model in (first, second))
-    ]
-    served = read_served(connection, (first, second))
-    return Comparison(tuple(headings), where, paired(connection, first, second, where), asked, served)
 
 
 def print_comparison(console: Console, comparison: Comparison, listed: int = 10) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.text import Text
 
+from unisafe_async.text import plain
+
+COLOURS = {"unsafe": "red", "safe": "green", "refusal": "cyan", "unjudged": "yellow"}
 WIDE = 160
 """Columns for tables where there is no terminal and COLUMNS is not set."""
 
@@ -50,3 +54,13 @@ class Indented:
             return
         for line in self.text.split(allow_blank=True):
             yield Text(" " * self.by) + line
+
+
+def line(text: str, style: str = "") -> Text:
+    """One line of hostile text as a rich Text; newlines become spaces."""
+    return Text(" ".join(plain(text).split()), style=style, overflow="ellipsis", no_wrap=True)
+
+
+def print_lines(console: Console, lines: Iterable[str], style: str = "dim") -> None:
+    for words in lines:
+        console.print(Text(words, style=style))

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from importlib.resources import files
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from unisafe_async.dataset import Dataset, ItemError, open_dataset
+from unisafe_async.dataset.check import Check, published
+from unisafe_async.screens.console import line
 from unisafe_async.screens.fitting import as_lines, needed
 from unisafe_async.taxonomy import CATEGORIES, TASKS, category_of
-from unisafe_async.text import count, line
+from unisafe_async.text import count
 
 SHORT = {
     "Toxicity Content": "Toxic",
@@ -26,37 +24,6 @@ SHORT = {
     "Physical & Mental Harm": "Harm",
     "Biased Opinion": "Bias",
 }
-
-
-@dataclass(frozen=True)
-class Check:
-    """A dataset and all that is wrong with it: lines that were refused, and images that are broken."""
-
-    dataset: Dataset
-    problems: list[str]
-
-
-def check(source: str) -> Check:
-    """Read every line and decode every image. Raises DatasetError when nothing can be used."""
-    dataset = open_dataset(source)
-    problems = [str(problem) for problem in dataset.problems]
-    for item, place in zip(dataset.items(), dataset.places(), strict=True):
-        if item.image is not None:
-            try:
-                dataset.images.identify(item.image)
-                dataset.images.verify(item.image)
-            except ItemError as error:
-                problems.append(f"{place}: {error}")
-    return Check(dataset, problems)
-
-
-def published() -> Counter[tuple[str, str]]:
-    """The paper's samples by task and category (distribution.csv)."""
-    counts: Counter[tuple[str, str]] = Counter()
-    text = files("unisafe_async").joinpath("data", "paper", "distribution.csv").read_text("utf-8")
-    for record in csv.DictReader(text.splitlines()):
-        counts[record["task"], record["category"]] += int(record["samples"])
-    return counts
 
 
 def print_check(console: Console, checked: Check) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from unisafe_async.results.comparison import LEVEL, Difference
-from unisafe_async.results.multiplicity import Family
 from unisafe_async.results.paper import OVERALL
-from unisafe_async.results.scores import BETTER
-from unisafe_async.screens.panels import SMALL, SMALL_MARK, SMALL_WORDS, TITLES
+from unisafe_async.results.probabilities import family_lines, probability
+from unisafe_async.results.scores import BETTER, SMALL
+from unisafe_async.screens.panels import SMALL_MARK, SMALL_WORDS
 from unisafe_async.taxonomy import TASKS
-from unisafe_async.text import count, plain
+from unisafe_async.text import plain
 
 TEST = "p: McNemar's exact test on items where the two differ; Holm: p corrected over the test's family"
 STAR = f"* corrected below {LEVEL}"
@@ -21,7 +21,6 @@ EXPLORED = "- under Holm: a selection of items that belongs to no family; its p 
 APART = "An interval is of one difference, Holm allows for a family: where only the interval leaves out 0, nothing is told apart."
 """For an interval that seems to contradict its p. Intervals at Bonferroni's level would not cure it: Holm's steps find more than
 those do, and an exact test and an approximate interval part now and then at any level."""
-REACH = {"all": "over all", "task": "by task", "category": "by category"}
 
 
 def method(shown: Sequence[Difference], intervals: Sequence[Difference], *, arrows: bool = False) -> str:
@@ -34,22 +33,6 @@ def method(shown: Sequence[Difference], intervals: Sequence[Difference], *, arro
     words = "\n".join([" · ".join(said), *family_lines(shown)])
     seeming = any(not one.told_apart and (one.low > 0 or one.high < 0) for one in intervals)
     return f"{words}\n{APART}" if seeming else words
-
-
-def family_lines(shown: Sequence[Difference]) -> list[str]:
-    """How many tests are in each family on the screen, in one line; that of the primary comparison first."""
-    families = dict.fromkeys(one.family for one in shown if one.family is not None)
-    words = [family_words(one) for one in sorted(families, key=lambda one: (not one.primary, one.over != "all", one.tests))]
-    return [f"Families, each corrected by itself: {'; '.join(words)}"] if words else []
-
-
-def family_words(family: Family) -> str:
-    """`B-S over all, 3 tests (the primary comparison, of every two models of the run)`, `C-U, C-R, I-U by task, 18 tests`."""
-    names = ", ".join(TITLES[score] for score in family.scores)
-    words = f"{names} {REACH[family.over]}, {count(family.tests, 'test')}"
-    if not family.primary:
-        return words
-    return f"{words} (the primary comparison, of {'every two models of the run' if family.models else 'models of two runs'})"
 
 
 def figure(share: float, items: int) -> Text:
@@ -98,16 +81,3 @@ def tested(one: Difference) -> Text:
 def raw(one: Difference) -> Text:
     """The p of this test alone."""
     return Text(probability(one.p), style="" if one.told_apart else "dim", justify="right")
-
-
-def both_p(one: Difference) -> str:
-    """`p 0.016, by Holm 0.047 (of 3 tests)`."""
-    if one.family is None:
-        return f"p {probability(one.p)}, not corrected"
-    return f"p {probability(one.p)}, by Holm {probability(one.corrected)} (of {count(one.family.tests, 'test')})"
-
-
-def probability(p: float | None) -> str:
-    if p is None:
-        return "-"
-    return "<0.001" if p < 0.001 else f"{p:.3f}"

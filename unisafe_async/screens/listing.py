@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import duckdb
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -18,22 +17,6 @@ from cache.run_shapes import wrong_json
 from unisafe_async.screens.fitting import fitted
 from unisafe_async.secret_words import shown
 from unisafe_async.text import dollars, duration, plain
-
-RUNS = """
-SELECT runs.run, try_cast(started AS VARCHAR) AS started, status, dataset, config, summary, count(rows.item),
-       count(rows.item) FILTER (contextual IS NOT NULL AND intrinsic IS NOT NULL)
-FROM runs LEFT JOIN rows USING (run) GROUP BY ALL ORDER BY started DESC, runs.run DESC
-"""
-STATS = """
-SELECT coalesce(split_part(identity, '|', 1), ''), coalesce(split_part(identity, '|', 2), ''),
-       coalesce(split_part(identity, '|', 3), ''), count(*),
-       coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0), coalesce(sum(images_made), 0), sum(cost)
-FROM responses GROUP BY ALL ORDER BY ALL
-"""
-
-
-def read_runs(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
-    return connection.execute(RUNS).fetchall()
 
 
 def print_runs(console: Console, runs: list[tuple[Any, ...]]) -> None:
@@ -61,10 +44,6 @@ def _runs(runs: list[tuple[Any, ...]], names: Mapping[str, Text]) -> Table:
             duration(figures.get("seconds", 0.0)),
         )
     return table
-
-
-def read_stats(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
-    return connection.execute(STATS).fetchall()
 
 
 def print_stats(console: Console, path: Path, stats: list[tuple[Any, ...]]) -> None:

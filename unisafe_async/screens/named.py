@@ -4,32 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import duckdb
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from unisafe_async.results.named_categories import named_categories
-from unisafe_async.results.scores import ALL, Coverage, Score, Share, Where
+from unisafe_async.results.scores import Score
 from unisafe_async.screens.heatmap import heatmap
 
-NAMED = "named"
-"""In place of a dimension: what the judge named, and not what the item belongs to."""
 TITLE = "Named by the intrinsic judge, by subcategory: per cent of the judged answers; several may be named of one"
-
-
-def named_shares(
-    connection: duckdb.DuckDBPyConnection, run: str, covered: Sequence[Coverage], where: Where = ALL
-) -> dict[tuple[str, ...], Score]:
-    """Of each model the share of its judged rows of which each subcategory was named, in the place of I-U; no intervals."""
-    judged = {one.model: one.judged for one in covered}
-    found = named_categories(connection, run, where)
-    subcategories = dict.fromkeys(subcategory for _, subcategory in found)
-    return {
-        (model, name): Score((model, name), rows, rows, {"i_u": Share(found.get((model, name), 0) / rows, 0.0, 1.0)})
-        for model, rows in judged.items()
-        for name in subcategories
-        if rows
-    }
 
 
 def named_heatmap(console: Console, models: Sequence[str], cells: Mapping[tuple[str, ...], Score]) -> RenderableType:

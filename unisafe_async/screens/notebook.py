@@ -14,9 +14,9 @@ from unisafe_async.evaluation import Run
 from unisafe_async.library import Result
 from unisafe_async.results.coverage import coverage_lines
 from unisafe_async.results.report import Report, read_report
-from unisafe_async.results.scores import SCORES, Score
+from unisafe_async.results.scores import SCORES, TITLES, Score, is_small
 from unisafe_async.results.standing import caution, standing
-from unisafe_async.screens.panels import LEGEND, SMALL_MARK, SMALL_WORDS, TITLES, is_small
+from unisafe_async.screens.panels import LEGEND, SMALL_MARK, SMALL_WORDS
 from unisafe_async.screens.progress import Progress
 from unisafe_async.text import plain
 

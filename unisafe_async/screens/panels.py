@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from rich import box
@@ -10,12 +10,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from unisafe_async.results.scores import BETTER, SCORES, Score
+from unisafe_async.results.scores import BETTER, SCORES, SMALL, TITLES, Score, has_thoughts, is_small
 from unisafe_async.screens.fitting import Build, fitted
-from unisafe_async.taxonomy import TASKS, Task
+from unisafe_async.taxonomy import PANELS, TASKS, Task
 
-TITLES = {"c_u": "C-U", "c_r": "C-R", "i_u": "I-U", "b_s": "B-S"}
-PANELS = {"generation": "Generation tasks", "understanding": "Understanding tasks"}
 LEGEND = (
     "C-U contextual unsafe (lower is better) · C-R contextual refusal · I-U intrinsic unsafe (lower is better) · "
     "B-S both safe (higher is better); per cent of the valid items"
@@ -23,8 +21,6 @@ LEGEND = (
 THOUGHTS = "T-U"
 THOUGHTS_WORDS = f"{THOUGHTS} thoughts judged unsafe (lower is better), of items whose thoughts were judged; no part of the scores"
 BEST, WORST, SMALL_MARK = "●", "○", "~"
-SMALL = 30
-"""A score of fewer valid items is dimmed and marked: its 95% interval is up to 36 points wide."""
 SMALL_WORDS = f"{SMALL_MARK} and dim: fewer than {SMALL} valid items"
 
 ONE_LINE = 124
@@ -53,11 +49,6 @@ def legend(models: Sequence[str], by_task: Scores, by_model: Scores, by: Scores,
     return " · ".join(said)
 
 
-def has_thoughts(found: Iterable[Score | None]) -> bool:
-    """Whether thoughts were judged anywhere in `found`: only then have they a column."""
-    return any(score is not None and "t_u" in score.beside for score in found)
-
-
 def thoughts(score: Score | None, interval: str = "") -> Text:
     """`12.5 (of 16)`, and the interval after `interval`; `-` where no thoughts were judged."""
     found = score.beside.get("t_u") if score else None
@@ -70,10 +61,6 @@ def thoughts(score: Score | None, interval: str = "") -> Text:
     if interval:
         text.append(f"{interval}{found.share.low * 100:.1f}-{found.share.high * 100:.1f}", "dim")
     return text
-
-
-def is_small(score: Score) -> bool:
-    return 0 < score.valid < SMALL
 
 
 def marks(column: Sequence[Score | None], name: str) -> list[str]:

@@ -14,7 +14,8 @@ from providers.options import parameters_of
 from providers.plugins import Plugin, PluginError
 from providers.presets import Preset, presets
 from providers.registry import ON_DEVICE, SIMULATED, plugins
-from unisafe_async.text import line, plain
+from unisafe_async.screens.console import line
+from unisafe_async.text import plain
 
 HERE = ("localhost", "127.0.0.1", "::1")
 ON_ONE_LINE = 132

@@ -11,9 +11,9 @@ from rich.text import Text
 
 from unisafe_async.results.paper import OVERALL, PAPER_JUDGE, PAPER_SOURCE, Published, folded
 from unisafe_async.results.runs import Heading
-from unisafe_async.results.scores import SCORES
+from unisafe_async.results.scores import SCORES, SMALL, TITLES
 from unisafe_async.screens.differences import figure, signed, task_title
-from unisafe_async.screens.panels import SMALL, SMALL_WORDS, TITLES
+from unisafe_async.screens.panels import SMALL_WORDS
 from unisafe_async.text import count, plain
 
 

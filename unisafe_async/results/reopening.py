@@ -9,7 +9,7 @@ from typing import Any
 from providers.named_files import expanded
 from providers.registry import RECORDED
 from unisafe_async.dataset import Dataset, DatasetError, open_dataset
-from unisafe_async.interchange.responses import responses_dataset
+from unisafe_async.dataset.responses import responses_dataset
 
 
 def reopened(config: Mapping[str, Any], folder: Path) -> Dataset:

@@ -6,10 +6,8 @@ import os
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from providers.lines import BadLine, Record, lines_of, read_line
-from unisafe_async.config import Config, ConfigError, parse_config, read_table
 from unisafe_async.dataset.dataset import Dataset, DatasetError, Source, read_dataset
 from unisafe_async.sections import MOST_REPEATS
 from unisafe_async.taxonomy import TASKS, match_task
@@ -93,35 +91,3 @@ def _task_and_id(record: Record) -> tuple[str | None, str]:
     """The task that a line names, in our words where we know it, and its id."""
     named = record.get("task")
     return (None if named is None else match_task(str(named)) or str(named)), str(record.get("id"))
-
-
-def judging_config(
-    config: Path, file: Path, images: Path | None, name: str, dataset: Dataset, samples: int, limit: int | None = None
-) -> Config:
-    """The configuration that has the responses in `file` judged as `config` says; its models are left out.
-
-    Raises ConfigError.
-    """
-    table: dict[str, Any] = dict(read_table(config))
-    if images is not None and not os.path.isdir(images):
-        raise ConfigError(f"--images: {images} is no folder")
-    tasks = sorted({task for task, _ in dataset.counts()})
-    model: dict[str, Any] = {"name": name, "provider": "recorded", "model": os.path.abspath(file), "tasks": tasks}
-    if images is not None:
-        model["images"] = os.path.abspath(images)
-    table |= {
-        "models": [model],
-        "dataset": {"source": str(file)} | ({"limit": limit} if limit else {}),
-        "generation": {"samples": samples},
-    }
-    return parse_config(table, config.name, config.parent)
-
-
-def known_task(name: str | None) -> str | None:
-    """The key of a task that a user named. Raises ConfigError."""
-    if name is None:
-        return None
-    key = match_task(name)
-    if key is None:
-        raise ConfigError(f"--task: {name!r} is no task; tasks are {', '.join(TASKS)}")
-    return key
