@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -124,7 +123,7 @@ async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
         for seat, judge in zip(run.jury.seats, judges, strict=True):
             await _estimate(store, seat.endpoint, judge)
         chained = run.jury.several and run.jury.mode == "fallback"
-        before = await store.query(partial(judged_before, judge=json.loads(config.judge.model_dump_json())))
+        before = await store.query(partial(judged_before, config=config.model_dump_json()))
         changed = before.changed(run.jury.rubric.rubrics.digest) if before is not None else ""
         mended = run.dataset.images.mended(), Counter(drawn.values())
         return Plan(models, judges, len(run.dataset.problems), chained, run.jury.thoughts, changed, *mended)

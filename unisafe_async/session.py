@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -73,9 +72,9 @@ def last_judged(config: Config) -> Before | None:
     """The run in the cache that the judges of `config` judged last; None where there is no cache yet, or none that can be read."""
     if not os.path.exists(config.cache_path):
         return None
-    judge = json.loads(config.judge.model_dump_json())
+    stored = config.model_dump_json()
     try:
-        return read_file(config.cache_path, lambda connection: judged_before(connection, judge), patience=config.cache.patience_s)
+        return read_file(config.cache_path, lambda connection: judged_before(connection, stored), patience=config.cache.patience_s)
     except CacheError:
         return None  # the run itself says what is wrong with it
 

@@ -20,7 +20,7 @@ from providers.base import clean
 from unisafe_async.dataset import Dataset, DatasetError
 from unisafe_async.interchange.verdict_files import VerdictFile
 from unisafe_async.interchange.verdict_lines import ABSENT, ReadFile, Reading, VerdictLine, read_verdicts
-from unisafe_async.results.provenance import IMPORTED
+from unisafe_async.results.stored_run import IMPORTED
 from unisafe_async.text import count
 
 BATCH = 8_192

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import Any
 
+from cache.run_shapes import Config, Summary
 from providers.registry import RECORDED
-from unisafe_async.results.provenance import judge_sections
 from unisafe_async.text import count, dollars, plain
 
 
@@ -71,19 +70,19 @@ class Bill:
         return f"{said}, of which {dollars(self.estimated_cost)} estimated ({calls})"
 
 
-def bill_of(config: dict[str, Any], summary: dict[str, Any], total: int) -> Bill:
+def bill_of(config: Config, summary: Summary, total: int) -> Bill:
     """What a run cost, from its configuration and summary; `total` rows are due."""
-    endpoints: dict[str, dict[str, Any]] = summary.get("endpoints", {})
-    costs = [counts["estimated_cost"] for counts in endpoints.values() if "estimated_cost" in counts]
+    endpoints = summary.endpoints
+    costs = [counts.estimated_cost for counts in endpoints.values() if "estimated_cost" in counts.model_fields_set]
     return Bill(
         total,
-        summary.get("cost", 0.0),
-        summary.get("seconds", 0.0),
-        sum(counts.get("unpriced", 0) for counts in endpoints.values()),
-        summary.get("problems", 0),
-        all(model["provider"] == "simulated" for model in [*config["models"], *judge_sections(config["judge"])]),
-        source_of(str(config["dataset"]["source"]), [(model["provider"], model["model"]) for model in config["models"]]),
-        config.get("generation", {}).get("samples", 1),  # a run of imported verdicts has none
-        sum(counts.get("estimated", 0) for counts in endpoints.values()),
+        summary.cost,
+        summary.seconds,
+        sum(counts.unpriced for counts in endpoints.values()),
+        summary.problems,
+        all(asked.provider == "simulated" for asked in [*config.models, *config.judge.members]),
+        source_of(config.dataset.source, [(model.provider, model.model) for model in config.models]),
+        config.generation.samples,  # a run of imported verdicts has none
+        sum(counts.estimated for counts in endpoints.values()),
         sum(costs) if costs else None,
     )

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import duckdb
 
+from cache.run_shapes import Judge
 from unisafe_async.results.multiplicity import (
     WHOLE,
     Cell,
@@ -28,8 +28,8 @@ from unisafe_async.results.multiplicity import (
 )
 from unisafe_async.results.paired_tests import paired_interval
 from unisafe_async.results.paper import OVERALL, folded
-from unisafe_async.results.provenance import IS_IMPORTED, judge_sections, judge_title
 from unisafe_async.results.scores import ALL, ITEMS, SCORES, Where
+from unisafe_async.results.stored_run import IS_IMPORTED, find_run
 from unisafe_async.taxonomy import TASKS
 
 LEVEL = 0.05
@@ -271,18 +271,22 @@ def _difference(task: str, score: str, counts: Counts, test: Corrected | None) -
 
 def _judged_by(connection: duckdb.DuckDBPyConnection, run: str) -> dict[str, str]:
     """What decides whether verdicts of two runs can be compared."""
-    found = connection.execute("SELECT config, rubrics_digest, dataset_digest FROM runs WHERE run = ?", [run]).fetchone()
-    if found is None:
+    stored = find_run(connection, run)
+    if stored is None:
         return {"judge": "unknown", "title": "unknown", "rubrics": "", "dataset": run}
-    section = json.loads(found[0])["judge"]
-    return {"judge": judge_key(section), "title": judge_title(section), "rubrics": found[1], "dataset": found[2]}
+    judge = stored.config.judge
+    return {
+        "judge": judge_key(judge),
+        "title": judge.title,
+        "rubrics": stored.rubrics_digest,
+        "dataset": stored.dataset_digest,
+    }
 
 
-def judge_key(section: Mapping[str, Any]) -> str:
+def judge_key(judge: Judge) -> str:
     """Who judged, and how the verdicts of several were put together: equal for judges whose verdicts can be compared."""
-    keys = ("provider", "model", "base_url", "kind", "threshold")
-    seats = [[seat.get(key) for key in keys] for seat in judge_sections(section)]
-    return json.dumps([seats, section.get("mode"), section.get("tie")] if len(seats) > 1 else seats)
+    members = [[one.provider, one.model, one.base_url, one.kind, one.threshold] for one in judge.members]
+    return json.dumps([members, judge.mode, judge.tie] if len(members) > 1 else members)
 
 
 # -------------------------------------------------------- the cost of unification
@@ -290,12 +294,12 @@ def judge_key(section: Mapping[str, Any]) -> str:
 
 def backbones(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> tuple[Unification, ...]:
     """Each model of the run whose configuration names a backbone, against it."""
-    found = connection.execute("SELECT config FROM runs WHERE run = ?", [run]).fetchone()
-    models: list[dict[str, Any]] = json.loads(found[0])["models"] if found else []
-    names = {folded(model["name"]): str(model["name"]) for model in models}
-    chosen = [model for model in models if model.get("backbone") and (not where.models or model["name"] in where.models)]
+    stored = find_run(connection, run)
+    models = stored.config.models if stored else []
+    names = {folded(model.name): model.name for model in models}
+    chosen = {model.name: model.backbone for model in models if model.backbone and (not where.models or model.name in where.models)}
     primary = primary_of(connection, run) if chosen else {}
-    return tuple(_unification(connection, run, str(one["name"]), str(one["backbone"]), names, where, primary) for one in chosen)
+    return tuple(_unification(connection, run, model, backbone, names, where, primary) for model, backbone in chosen.items())
 
 
 def _unification(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import duckdb
 
+from cache.run_shapes import Judge, read_judge
 from unisafe_async.results.comparison import judge_key
+from unisafe_async.results.stored_run import StoredRun
 
 RUNS = """
 SELECT run, config, rubrics_digest FROM runs
@@ -39,17 +38,18 @@ class Before:
         )
 
 
-def judged_before(connection: duckdb.DuckDBPyConnection, judge: Mapping[str, Any]) -> Before | None:
-    """The newest run with verdicts by the judges that `judge`, a configuration's section, names; None where there is none."""
-    return _same_judge(connection.execute(RUNS).fetchall(), judge)
+def judged_before(connection: duckdb.DuckDBPyConnection, config: str) -> Before | None:
+    """The newest run with verdicts by the judges that `config` (JSON, as it would be stored) names; None where there is none."""
+    judge = read_judge(config)
+    return _same_judge(connection.execute(RUNS).fetchall(), judge) if judge else None
 
 
-def judged_since(connection: duckdb.DuckDBPyConnection, run: str, judge: Mapping[str, Any]) -> Before | None:
-    """As `judged_before`, of the runs that started later than `run`."""
-    return _same_judge(connection.execute(LATER, [run]).fetchall(), judge)
+def judged_since(connection: duckdb.DuckDBPyConnection, stored: StoredRun) -> Before | None:
+    """As `judged_before`, of the judges of a run and of the runs that started later."""
+    return _same_judge(connection.execute(LATER, [stored.run]).fetchall(), stored.config.judge)
 
 
-def _same_judge(runs: list[tuple[str, str, str]], judge: Mapping[str, Any]) -> Before | None:
+def _same_judge(runs: list[tuple[str, str, str]], judge: Judge) -> Before | None:
     key = judge_key(judge)
     same = (Before(run, rubrics) for run, config, rubrics in runs if _key_of(config) == key)
     return next(same, None)
@@ -57,7 +57,5 @@ def _same_judge(runs: list[tuple[str, str, str]], judge: Mapping[str, Any]) -> B
 
 def _key_of(config: str) -> str:
     """Who judged by a stored configuration; nobody where it is none."""
-    try:
-        return judge_key(json.loads(config)["judge"])
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return ""
+    judge = read_judge(config)
+    return judge_key(judge) if judge else ""

@@ -1,4 +1,4 @@
-"""Several judges, on the same screen as the scores: what each of them judged, where they were split, how far they agree.
+"""Several judges in a run: what each of them judged, where they were split, how far they agree.
 
 All of it is read from table `opinions`, which holds what each judge said of each row. Cohen's kappa (1960) is for two judges,
 Fleiss' kappa (1971) for all; both computed by statsmodels over the verdicts that every one of those judges gave.
@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from unisafe_async.results.provenance import judge_names
+from cache.run_shapes import Judge
 
 QUESTIONS = ("contextual", "intrinsic")
 LABELS = (0, 1, 2)
@@ -106,28 +106,28 @@ class Judging:
 # ---------------------------------------------------------------- from the cache
 
 
-def read_judging(connection: duckdb.DuckDBPyConnection, run: str, config: dict[str, Any]) -> Judging | None:
-    """What the judges of a run did; None for a run with a single judge."""
-    judges = judge_names(config["judge"])
+def read_judging(connection: duckdb.DuckDBPyConnection, run: str, judge: Judge) -> Judging | None:
+    """What the judges of a run did, `judge` by its configuration; None for a run with a single judge."""
+    judges = judge.names
     if len(judges) < 2:
         return None
     found = connection.execute(TALLIES, {"run": run}).fetchall()
-    names = {position: str(judge) for position, judge, *_ in found}
+    names = {position: str(name) for position, name, *_ in found}
     asked = {question: [row[0] for row in found if row[2] == question] for question in QUESTIONS}
     tallies = [
         Tally(name, *(sum(row[3 + at] for row in found if row[0] == position) for at in range(4)))
         for position, name in enumerate(judges)
     ]
     verdicts, tied, fewer = connection.execute(VOTES, {"run": run}).fetchall()[0]
-    panel = config["judge"]["mode"] == "panel"
+    panel = judge.mode == "panel"
     agreements = []
     for question in QUESTIONS if panel else ():
         agreements += [_pair(connection, run, question, names, *pair) for pair in combinations(asked[question], 2)]
         if len(asked[question]) > 2:
             agreements.append(_all(connection, run, question, tuple(names[position] for position in asked[question])))
     return Judging(
-        config["judge"]["mode"],
-        config["judge"]["tie"],
+        judge.mode,
+        judge.tie,
         tuple(tallies),
         verdicts,
         tied if panel else 0,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 import duckdb
 
@@ -26,9 +25,9 @@ def planned_words(sent: Mapping[str, int], drawn: Mapping[str, int]) -> list[str
     return [f"{line}; asked again where they had been asked as they are." for line in lines]
 
 
-def told_words(connection: duckdb.DuckDBPyConnection, run: str, summary: Mapping[str, Any], where: Where = ALL) -> list[str]:
-    """What a report says of a run; nothing of one from before pictures were mended."""
-    if not isinstance(found := summary.get("mended"), dict):
+def told_words(connection: duckdb.DuckDBPyConnection, run: str, found: object, where: Where = ALL) -> list[str]:
+    """What a report says of a run whose summary has `found`; nothing of one from before pictures were mended."""
+    if not isinstance(found, dict):
         return []
     sent = {words: number for words, number in found.items() if isinstance(number, int)}
     drawn = dict(connection.execute(DRAWN.format(chosen=where.sql), {"run": run, **where.parameters}).fetchall())

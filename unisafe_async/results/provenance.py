@@ -12,11 +12,13 @@ from urllib.parse import urlsplit, urlunsplit
 
 import duckdb
 
-from cache import CacheError
+from cache.run_shapes import Asked
+from cache.run_shapes import Dataset as DatasetShape
 from providers.simulated import JUDGED, MARKED
 from unisafe_async.results.ranking import ranking
 from unisafe_async.results.scores import Coverage, coverage
 from unisafe_async.results.standing import caution
+from unisafe_async.results.stored_run import StoredRun, read_run
 from unisafe_async.secret_words import shown
 from unisafe_async.text import plain
 
@@ -31,9 +33,6 @@ MARKED_MODELS = (
 )
 MARKED_JUDGE = "SELECT 1 FROM rows WHERE run = ? AND starts_with(contextual_reason, ?) LIMIT 1"
 """Simulated models may stand behind HTTP (`unisafe simulate`): what they wrote says so."""
-IMPORTED = "imported"
-"""What stands for the provider of models and judge whose verdicts were imported (`import-verdicts`): nobody was asked here."""
-IS_IMPORTED = f"coalesce(try_cast(config AS JSON) ->> '$.judge.provider', '') = '{IMPORTED}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,91 +118,46 @@ class Provenance:
 
 def read_provenance(connection: duckdb.DuckDBPyConnection, run: str, filters: Mapping[str, Any] | None = None) -> Provenance:
     """The record of `run` (a full name); `filters` are those of the output. Raises CacheError when there is no such run."""
-    found = connection.execute(
-        "SELECT status, started, ended, config, dataset, dataset_digest, rubrics_digest, versions, summary FROM runs WHERE run = ?",
-        [run],
-    ).fetchone()
-    if found is None:
-        raise CacheError(f"there is no run {run!r}; `unisafe runs` lists them")
-    status, started, ended, config, dataset, dataset_digest, rubrics_digest, versions, summary = found
-    settings: dict[str, Any] = json.loads(config)
-    figures: dict[str, Any] = json.loads(summary)
-    identities = dict(connection.execute(IDENTITIES, [run]).fetchall()) | figures.get("identities", {})
-    models: list[dict[str, Any]] = settings["models"]
-    sections = judge_sections(settings["judge"])
-    judges = tuple(_party(_name(one), one, identities, "judge: ") for one in sections)
-    simulated = read_simulated(connection, run, settings)
+    stored = read_run(connection, run)
+    summary = stored.summary
+    identities = dict(connection.execute(IDENTITIES, [run]).fetchall()) | summary.identities
+    simulated = read_simulated(connection, stored)
     return Provenance(
         run,
-        status,
-        _iso(started),
-        _iso(ended),
-        dataset,
-        dataset_digest,
-        tuple(_party(str(model["name"]), model, identities) for model in models),
-        judges,
-        rubrics_digest,
-        json.loads(versions),
+        stored.status,
+        _iso(stored.started),
+        _iso(stored.ended),
+        stored.dataset,
+        stored.dataset_digest,
+        tuple(_party(model, identities) for model in stored.config.models),
+        tuple(_party(judge, identities, "judge: ") for judge in stored.config.judge.members),
+        stored.rubrics_digest,
+        stored.versions,
         version("unisafe-async"),
-        _run_filters(settings) | {f"report.{key}": value for key, value in (filters or {}).items() if value not in (None, [], ())},
-        figures.get("planned", {}),
+        _run_filters(stored.config.dataset)
+        | {f"report.{key}": value for key, value in (filters or {}).items() if value not in (None, [], ())},
+        summary.planned,
         tuple(coverage(connection, run)),
-        float(figures.get("cost", 0.0)),
-        sum(int(counts.get("unpriced", 0)) for counts in figures.get("endpoints", {}).values()),
+        summary.cost,
+        sum(counts.unpriced for counts in summary.endpoints.values()),
         (*simulated[0], *(["judge"] if simulated[1] else [])),
         ranking(connection, run).lacking,
     )
 
 
-def read_simulated(connection: duckdb.DuckDBPyConnection, run: str, settings: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:
-    """The simulated models of a run whose configuration is `settings`, and whether a judge is simulated."""
-    marked = {str(row[0]) for row in connection.execute(MARKED_MODELS, [run, MARKED]).fetchall()}
-    names = [str(model["name"]) for model in settings["models"] if _is_simulated(model) or model["name"] in marked]
-    judge = any(map(_is_simulated, judge_sections(settings["judge"])))
-    return tuple(names), judge or connection.execute(MARKED_JUDGE, [run, JUDGED]).fetchone() is not None
+def read_simulated(connection: duckdb.DuckDBPyConnection, stored: StoredRun) -> tuple[tuple[str, ...], bool]:
+    """The simulated models of a run, and whether a judge is simulated."""
+    marked = {str(row[0]) for row in connection.execute(MARKED_MODELS, [stored.run, MARKED]).fetchall()}
+    names = [model.name for model in stored.config.models if model.is_simulated or model.name in marked]
+    judge = any(member.is_simulated for member in stored.config.judge.members)
+    return tuple(names), judge or connection.execute(MARKED_JUDGE, [stored.run, JUDGED]).fetchone() is not None
 
 
-def _is_simulated(section: Mapping[str, Any]) -> bool:
-    """Whether a model or judge is simulated, or was where its verdicts come from."""
-    return section["provider"] == "simulated" or bool(section.get("simulated"))
-
-
-def is_imported(settings: Mapping[str, Any]) -> bool:
-    """Whether the verdicts of a run whose configuration is `settings` were imported; IS_IMPORTED is the same in SQL."""
-    return bool(settings["judge"].get("provider") == IMPORTED)
-
-
-def judge_sections(section: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The `[judge]` section of a stored configuration as a list of all who judge: itself, then any that it holds as lists."""
-    inside = [one for value in section.values() if isinstance(value, list) for one in value if _is_endpoint(one)]
-    return [*([section] if _is_endpoint(section) else []), *inside]
-
-
-def judge_names(section: Mapping[str, Any]) -> list[str]:
-    """Their names, in the same order."""
-    return [_name(judge) for judge in judge_sections(section)]
-
-
-def judge_title(section: Mapping[str, Any]) -> str:
-    """The judge's name, or how several judge together: `panel of A, B, C`, `A, then B`."""
-    names = judge_names(section)
-    return f"panel of {', '.join(names)}" if len(names) > 1 and section["mode"] == "panel" else ", then ".join(names)
-
-
-def _name(judge: Mapping[str, Any]) -> str:
-    return str(judge.get("name") or judge["model"])
-
-
-def _is_endpoint(value: object) -> bool:
-    return isinstance(value, Mapping) and bool(value.get("provider")) and bool(value.get("model"))
-
-
-def _party(name: str, section: Mapping[str, Any], identities: Mapping[str, str], prefix: str = "") -> Party:
-    identity = identities.get(prefix + name, "")
-    hosted = section["provider"] not in ("simulated", "transformers", "diffusers", "recorded")
-    address = _address(str(section.get("base_url") or "")) if hosted else ""
-    model, revision = (shown(str(section.get(key) or "")) for key in ("model", "revision"))
-    return Party(name, str(section["provider"]), shown(address), model, revision, shown(identity))
+def _party(asked: Asked, identities: Mapping[str, str], prefix: str = "") -> Party:
+    hosted = asked.provider not in ("simulated", "transformers", "diffusers", "recorded")
+    address = _address(asked.base_url or "") if hosted else ""
+    identity = identities.get(prefix + asked.title, "")
+    return Party(asked.title, asked.provider, shown(address), shown(asked.model), shown(asked.revision or ""), shown(identity))
 
 
 def _address(url: str) -> str:
@@ -215,8 +169,8 @@ def _address(url: str) -> str:
         return ""
 
 
-def _run_filters(settings: Mapping[str, Any]) -> dict[str, Any]:
-    chosen = {f"dataset.{key}": settings.get("dataset", {}).get(key) for key in ("tasks", "categories", "limit")}
+def _run_filters(section: DatasetShape) -> dict[str, Any]:
+    chosen = {f"dataset.{key}": getattr(section, key) for key in ("tasks", "categories", "limit")}
     return {key: value for key, value in chosen.items() if value not in (None, [])}
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
 
+from cache.run_shapes import Config, Summary
 from unisafe_async.results.advice import Cause, not_run, shown
 from unisafe_async.results.bill import Bill, bill_of
 from unisafe_async.results.blocks import Struck, struck
 from unisafe_async.results.judging import Judging, read_judging
 from unisafe_async.results.named_categories import NAMED, named_shares
-from unisafe_async.results.provenance import is_imported
 from unisafe_async.results.ranking import Ranking, ranking
-from unisafe_async.results.runs import Heading, newest_run, read_heading, simulated_words, where_in
+from unisafe_async.results.runs import Heading, heading_of, newest_run, simulated_words, where_in
 from unisafe_async.results.scores import ALL, BETTER, Coverage, Score, Where, coverage, scores
+from unisafe_async.results.stored_run import read_run
 from unisafe_async.results.told import Told, read_told
 from unisafe_async.results.unjudged import unjudged
 
@@ -72,16 +72,15 @@ def read_report(
     """Gather a run's report, of the rows `where`. Raises CacheError when there is no such run or model."""
     run = newest_run(connection, name)
     where = where_in(connection, run, where)
-    record = connection.execute("SELECT status, config, dataset, summary FROM runs WHERE run = ?", [run]).fetchone()
-    assert record is not None
-    status, config, dataset, summary = record[0], json.loads(record[1]), record[2], json.loads(record[3])
+    stored = read_run(connection, run)
+    config, summary = stored.config, stored.summary
     covered = coverage(connection, run, where)
     planned = _planned(config, summary, covered, where)
-    heading = read_heading(connection, run)
+    heading = heading_of(connection, stored)
     return Report(
         run,
-        status,
-        dataset,
+        stored.status,
+        stored.dataset,
         heading.judge,
         tuple(model for model in planned if model in heading.simulated_models),
         heading.simulated_judge,
@@ -94,13 +93,13 @@ def read_report(
         covered,
         bill_of(config, summary, sum(planned.values())),
         _shown(_stopped(summary), config, where),
-        _shown(summary.get("notes", {}), config, where),
-        shown(unjudged(connection, run, _stops(summary), where), run if name else "", imported=is_imported(config)),
+        _shown(summary.notes, config, where),
+        shown(unjudged(connection, run, _stops(summary), where), run if name else "", imported=stored.is_imported),
         ranking(connection, run, where),
         struck(connection, run, where),
         where,
-        read_judging(connection, run, config),
-        read_told(connection, run, config, summary, tuple(planned), where),
+        read_judging(connection, run, config.judge),
+        read_told(connection, stored, tuple(planned), where),
     )
 
 
@@ -113,21 +112,21 @@ def _broken_down(
     return {score.key: score for score in scores(connection, run, ("model", dimension), where)} if dimension else {}
 
 
-def _stops(summary: dict[str, Any]) -> dict[str, list[str]]:
+def _stops(summary: Summary) -> dict[str, list[str]]:
     """Every message that stopped a model or a judge, or some kinds of its requests."""
-    stops = {str(name): [str(message)] for name, message in summary.get("stopped", {}).items()}
-    for name, kinds in summary.get("stopped_for", {}).items():
-        stops.setdefault(str(name), []).extend(map(str, kinds.values()))
+    stops = {name: [message] for name, message in summary.stopped.items()}
+    for name, kinds in summary.stopped_for.items():
+        stops.setdefault(name, []).extend(kinds.values())
     return stops
 
 
-def _stopped(summary: dict[str, Any]) -> dict[str, str]:
+def _stopped(summary: Summary) -> dict[str, str]:
     """Why each model stopped, or for which kinds of request it did."""
     kinds = {
-        str(name): "; ".join(f"for requests with {need} only: {message}" for need, message in each.items())
-        for name, each in summary.get("stopped_for", {}).items()
+        name: "; ".join(f"for requests with {need} only: {message}" for need, message in each.items())
+        for name, each in summary.stopped_for.items()
     }
-    return kinds | {str(name): str(message) for name, message in summary.get("stopped", {}).items()}
+    return kinds | summary.stopped
 
 
 def ordered(report: Report, sort: str, reverse: bool = False) -> Report:
@@ -148,9 +147,9 @@ def ordered(report: Report, sort: str, reverse: bool = False) -> Report:
     return replace(report, models=tuple(reversed(models) if reverse else models))
 
 
-def _planned(config: dict[str, Any], summary: dict[str, Any], covered: Sequence[Coverage], where: Where) -> dict[str, int]:
+def _planned(config: Config, summary: Summary, covered: Sequence[Coverage], where: Where) -> dict[str, int]:
     """Rows that are due of each model; of some tasks or categories only those that are there are known."""
-    planned: dict[str, int] = summary.get("planned") or {model["name"]: 0 for model in config["models"]}
+    planned = summary.planned or {model.name: 0 for model in config.models}
     chosen = {model: rows for model, rows in planned.items() if not where.models or model in where.models}
     if where.tasks or where.categories:
         there = {one.model: one.rows for one in covered}
@@ -158,7 +157,7 @@ def _planned(config: dict[str, Any], summary: dict[str, Any], covered: Sequence[
     return chosen
 
 
-def _shown(words: dict[str, Any], config: dict[str, Any], where: Where) -> dict[str, Any]:
+def _shown(words: dict[str, Any], config: Config, where: Where) -> dict[str, Any]:
     """What is said of the models that the screen is about, and of the judge."""
-    hidden = {model["name"] for model in config["models"]} - set(where.models) if where.models else set()
+    hidden = {model.name for model in config.models} - set(where.models) if where.models else set()
     return {name: said for name, said in words.items() if name not in hidden}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import duckdb
 
 from cache import CacheError, Row, parts_of
+from cache.run_shapes import Config
 from unisafe_async.results.runs import newest_run
+from unisafe_async.results.stored_run import read_run
 
 CONTEXTUAL_WORDS: dict[int | None, str] = {0: "unsafe", 1: "safe", 2: "refusal", None: "unjudged"}
 INTRINSIC_WORDS: dict[int | None, str] = {0: "unsafe", 1: "safe", None: "unjudged"}
@@ -168,7 +170,7 @@ class Detail:
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """What there is to filter by in a run, how many rows it has so far, and its configuration as table `runs` keeps it."""
+    """What there is to filter by in a run, how many rows it has so far, and its configuration."""
 
     run: str
     dataset: str
@@ -178,14 +180,13 @@ class Facets:
     tasks: tuple[str, ...]
     categories: tuple[str, ...]
     rows: int
-    config: Mapping[str, Any]
+    config: Config
 
 
 def read_facets(connection: duckdb.DuckDBPyConnection, name: str | None) -> Facets:
     """Raises CacheError when there is no such run."""
     run = newest_run(connection, name)
-    record = connection.execute("SELECT dataset, dataset_digest, config FROM runs WHERE run = ?", [run]).fetchone()
-    assert record is not None
+    stored = read_run(connection, run)
     found = connection.execute(
         "SELECT list_sort(list_distinct(list(model))), list_sort(list_distinct(list(task))), "
         "list_sort(list_distinct(list(category))), count(*) FROM rows WHERE run = ?",
@@ -193,9 +194,8 @@ def read_facets(connection: duckdb.DuckDBPyConnection, name: str | None) -> Face
     ).fetchone()
     assert found is not None
     models, tasks, categories = (tuple(map(str, values or ())) for values in found[:3])
-    config = json.loads(record[2])
-    source = str(config.get("dataset", {}).get("source", record[0]))
-    return Facets(run, record[0], record[1], source, models, tasks, categories, int(found[3]), config)
+    source = stored.config.dataset.source
+    return Facets(run, stored.dataset, stored.dataset_digest, source, models, tasks, categories, int(found[3]), stored.config)
 
 
 MATCHING = """

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 
 import duckdb
 
 from cache import CacheError, check_run
-from unisafe_async.results.provenance import IS_IMPORTED, judge_title, read_simulated
+from unisafe_async.results.provenance import read_simulated
 from unisafe_async.results.scores import Where
+from unisafe_async.results.stored_run import IS_IMPORTED, StoredRun, read_run
 from unisafe_async.text import meant, plain
 
-MODELS = """
-SELECT unnest(config::JSON -> '$.models[*].name') ->> '$' FROM runs WHERE run = $run
-UNION SELECT model FROM rows WHERE run = $run ORDER BY 1
-"""
+MODELS = "SELECT DISTINCT model FROM rows WHERE run = ?"
 
 
 @dataclass(frozen=True)
@@ -31,11 +28,13 @@ class Heading:
 
 def read_heading(connection: duckdb.DuckDBPyConnection, run: str) -> Heading:
     """The heading of a run that exists."""
-    found = connection.execute("SELECT config FROM runs WHERE run = ?", [run]).fetchone()
-    assert found is not None
-    config = json.loads(found[0])
-    models, judge = read_simulated(connection, run, config)
-    return Heading(run, judge_title(config["judge"]), tuple(model["name"] for model in config["models"]), models, judge)
+    return heading_of(connection, read_run(connection, run))
+
+
+def heading_of(connection: duckdb.DuckDBPyConnection, stored: StoredRun) -> Heading:
+    """The heading of a run whose record is read already."""
+    models, judge = read_simulated(connection, stored)
+    return Heading(stored.run, stored.config.judge.title, tuple(model.name for model in stored.config.models), models, judge)
 
 
 def simulated_words(heading: Heading) -> str:
@@ -95,7 +94,8 @@ def passed_over(connection: duckdb.DuckDBPyConnection) -> str:
 
 def model_named(connection: duckdb.DuckDBPyConnection, run: str, name: str) -> str:
     """The model of `run` that `name` means, whatever its case. Raises CacheError when there is none."""
-    names = [str(row[0]) for row in connection.execute(MODELS, {"run": run}).fetchall()]
+    configured = {model.name for model in read_run(connection, run).config.models}
+    names = sorted(configured | {str(row[0]) for row in connection.execute(MODELS, [run]).fetchall()})
     same = [one for one in names if one == name] or [one for one in names if one.lower() == name.lower()]
     if len(same) != 1:
         raise CacheError(f"run {run} has no model {name!r}; its models are {', '.join(names)}{meant(name, names)}")

@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 
 from unisafe_async.results.causes import cause_of, named_causes
+from unisafe_async.results.stored_run import SAMPLES
 
 SCORES = ("c_u", "c_r", "i_u", "b_s")
 TITLES = {"c_u": "C-U", "c_r": "C-R", "i_u": "I-U", "b_s": "B-S"}
@@ -25,9 +26,6 @@ BETTER = {"c_u": -1, "c_r": 0, "i_u": -1, "b_s": 1}
 
 SMALL = 30
 """A score of fewer valid items is dimmed and marked: its 95% interval is up to 36 points wide."""
-
-SAMPLES = "coalesce((SELECT (config::JSON ->> '$.generation.samples')::INTEGER FROM runs WHERE run = $run), 1)"
-"""How many samples the run asks of each item: one that was not reached could be the unsafe one."""
 
 ITEMS_OF = f"""
 SELECT model, task, category, subcategory, item,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import duckdb
 
 from unisafe_async.results.paper import folded
+from unisafe_async.results.stored_run import find_run
 
 Side = tuple[str, str]
 """A run and a model of it."""
@@ -60,17 +59,11 @@ def read_served(connection: duckdb.DuckDBPyConnection, sides: Sequence[Side]) ->
 
 def _run(connection: duckdb.DuckDBPyConnection, run: str) -> tuple[dict[str, str], bool, str]:
     """The configured name of each model, whether the run's answers were read by older rules, its rubrics."""
-    found = connection.execute("SELECT config, summary, rubrics_digest FROM runs WHERE run = ?", [run]).fetchone()
-    if found is None:
+    stored = find_run(connection, run)
+    if stored is None:
         return {}, False, ""
-    config: dict[str, Any] = json.loads(found[0])
-    configured = {str(model["name"]): str(model.get("model") or model["name"]) for model in config["models"]}
-    return configured, read_by_older_rules(json.loads(found[1])), str(found[2] or "")
-
-
-def read_by_older_rules(summary: Mapping[str, Any]) -> bool:
-    """Whether a run asked models and says nothing of the rules by which their answers were read; an imported one asked none."""
-    return bool(summary.get("endpoints")) and "reading" not in summary
+    configured = {model.name: model.model for model in stored.config.models}
+    return configured, stored.summary.read_by_older_rules, stored.rubrics_digest
 
 
 def _served(

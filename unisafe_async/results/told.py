@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import duckdb
 
+from cache.run_shapes import Asked, Config, Summary
 from unisafe_async.results.families import family_of
 from unisafe_async.results.judged_before import judged_since
 from unisafe_async.results.mended import told_words
 from unisafe_async.results.pictures_due import WithoutPictures, without_pictures
-from unisafe_async.results.provenance import judge_sections
 from unisafe_async.results.scores import ALL, Where
-from unisafe_async.results.served import Served, ages_differ, read_by_older_rules, read_served, rubrics_differ
+from unisafe_async.results.served import Served, ages_differ, read_served, rubrics_differ
+from unisafe_async.results.stored_run import StoredRun
 from unisafe_async.taxonomy import TASKS
 from unisafe_async.text import count, plain
 
@@ -35,20 +35,19 @@ class Told:
     quiet: tuple[str, ...] = ()
 
 
-def read_told(
-    connection: duckdb.DuckDBPyConnection,
-    run: str,
-    config: Mapping[str, Any],
-    summary: Mapping[str, Any],
-    models: Sequence[str],
-    where: Where = ALL,
-) -> Told:
-    """What is to be told of the `models` of a run whose configuration and summary are given."""
+def read_told(connection: duckdb.DuckDBPyConnection, stored: StoredRun, models: Sequence[str], where: Where = ALL) -> Told:
+    """What is to be told of the `models` of a run."""
+    run, summary = stored.run, stored.summary
     served = read_served(connection, [(run, model) for model in models])
     return Told(
         tuple(map(no_pictures, without_pictures(connection, run, where))),
-        (*([f"This run was {BY_OLDER_RULES}"] if read_by_older_rules(summary) else []), *_rubrics(connection, run, config)),
-        (*served_lines(served), *kin(config, models), *_reread(summary), *told_words(connection, run, summary, where)),
+        (*([f"This run was {BY_OLDER_RULES}"] if summary.read_by_older_rules else []), *_rubrics(connection, stored)),
+        (
+            *served_lines(served),
+            *kin(stored.config, models),
+            *_reread(summary),
+            *told_words(connection, run, summary.mended, where),
+        ),
     )
 
 
@@ -66,11 +65,10 @@ def title_of(task: str) -> str:
     return TASKS[task].title if task in TASKS else plain(task)
 
 
-def _rubrics(connection: duckdb.DuckDBPyConnection, run: str, config: Mapping[str, Any]) -> list[str]:
+def _rubrics(connection: duckdb.DuckDBPyConnection, stored: StoredRun) -> list[str]:
     """Where the same judge has judged by other rubrics since."""
-    found = connection.execute("SELECT rubrics_digest FROM runs WHERE run = ?", [run]).fetchone()
-    digest = str(found[0] or "") if found else ""
-    later = judged_since(connection, run, config["judge"]) if digest else None
+    digest = stored.rubrics_digest
+    later = judged_since(connection, stored) if digest else None
     if later is None or later.rubrics == digest:
         return []
     return [f"Judged by different rubrics than run {later.run}: {REJUDGE}"]
@@ -134,25 +132,25 @@ def rubrics_words(each: Sequence[Served]) -> list[str]:
 # ---------------------------------------------------------------- who judged, what was read again
 
 
-def kin(config: Mapping[str, Any], models: Sequence[str]) -> list[str]:
+def kin(config: Config, models: Sequence[str]) -> list[str]:
     """Judges that are of the same family as a model they judge, a line for each family."""
-    shown = [model for model in config["models"] if model["name"] in models]
+    shown = [model for model in config.models if model.name in models]
     judged: dict[str, list[str]] = {}
     for model in shown:
-        family = None if model["provider"] == "simulated" else _family(model)
+        family = None if model.provider == "simulated" else _family(model)
         if family is not None:
-            judged.setdefault(family, []).append(plain(str(model["name"])))
+            judged.setdefault(family, []).append(plain(model.name))
     judges: dict[str, list[str]] = {}
-    for judge in judge_sections(config["judge"]):
+    for judge in config.judge.members:
         family = _family(judge)
         if family in judged:
-            judges.setdefault(family, []).append(plain(str(judge.get("name") or judge["model"])))
+            judges.setdefault(family, []).append(plain(judge.title))
     return [_favours(family, names, judged[family]) for family, names in judges.items()]
 
 
-def _family(section: Mapping[str, Any]) -> str | None:
+def _family(asked: Asked) -> str | None:
     """By the model's name at its endpoint, or else by what the run calls it (as recorded answers, whose model is a file)."""
-    return family_of(str(section["model"])) or family_of(str(section.get("name") or ""))
+    return family_of(asked.model) or family_of(asked.name or "")
 
 
 def _favours(family: str, judges: Sequence[str], models: Sequence[str]) -> str:
@@ -160,12 +158,9 @@ def _favours(family: str, judges: Sequence[str], models: Sequence[str]) -> str:
     return f"{who} of the same family ({family}) as {', '.join(models)}: judges favour their own"
 
 
-def _reread(summary: Mapping[str, Any]) -> list[str]:
+def _reread(summary: Summary) -> list[str]:
     """Stored answers that newer rules read otherwise, by what became of them."""
-    counts: Mapping[str, int] = summary.get("reread") or {}
-    if not counts:
-        return []
     from cache.reread_causes import reread_words
 
-    words = reread_words(counts)
+    words = reread_words(summary.reread)
     return [plain(words)] if words else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -13,35 +12,35 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cache.run_shapes import wrong_json
+from unisafe_async.results.listing import ListedRun
 from unisafe_async.screens.fitting import fitted
 from unisafe_async.secret_words import shown
 from unisafe_async.text import dollars, duration, plain
 
 
-def print_runs(console: Console, runs: list[tuple[Any, ...]]) -> None:
-    console.print(fitted(console, [str(dataset) for _, _, _, dataset, *_ in runs], partial(_runs, runs)) if runs else "no runs yet")
+def print_runs(console: Console, runs: list[ListedRun]) -> None:
+    console.print(fitted(console, [one.dataset for one in runs], partial(_runs, runs)) if runs else "no runs yet")
 
 
-def _runs(runs: list[tuple[Any, ...]], names: Mapping[str, Text]) -> Table:
+def _runs(runs: list[ListedRun], names: Mapping[str, Text]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for heading in ("Run", "status", "dataset"):
         table.add_column(heading, no_wrap=True)
     for heading in ("models", "judged", "cost", "time"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for name, _, status, dataset, config, summary, rows, judged in runs:
-        if wrong_json(config, "{}", summary):
-            table.add_row(Text(plain(str(name))), "unreadable", names[str(dataset)], "", f"{judged:,}/{rows:,}", "", "")
+    for one in runs:
+        judged = f"{one.judged:,}/{one.total:,}"
+        if not one.readable:
+            table.add_row(Text(plain(one.run)), "unreadable", names[one.dataset], "", judged, "", "")
             continue
-        figures = json.loads(summary)
         table.add_row(
-            Text(plain(name)),
-            Text(plain(status or "")),
-            names[str(dataset)],
-            str(len(json.loads(config)["models"])),
-            f"{judged:,}/{figures.get('total', rows):,}",
-            dollars(figures.get("cost", 0.0)),
-            duration(figures.get("seconds", 0.0)),
+            Text(plain(one.run)),
+            Text(plain(one.status)),
+            names[one.dataset],
+            str(one.models),
+            judged,
+            dollars(one.cost),
+            duration(one.seconds),
         )
     return table
 
