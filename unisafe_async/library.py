@@ -1,9 +1,10 @@
-"""A finished run, or one that is under way, and the way to its rows and scores."""
+"""The package as a library: `evaluate` and `load`, and the Result of both, a run and the way to its rows and scores."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,8 +12,16 @@ import duckdb
 
 from cache import CacheError, Row, read_file
 from cache.batches import open_batches
+from unisafe_async.config import Config, load_config
+from unisafe_async.dataset import Dataset
+from unisafe_async.evaluation import Run, run_evaluation
+from unisafe_async.gateway import Clock
+from unisafe_async.notebook import check_asyncio, says_to_await, showing
 from unisafe_async.results.pictures_due import WithoutPictures, without_pictures
+from unisafe_async.results.provenance import read_provenance
+from unisafe_async.results.runs import newest_run
 from unisafe_async.results.scores import Coverage, Score, coverage, scores
+from unisafe_async.screens.notebook import result_html
 
 if TYPE_CHECKING:
     import pandas
@@ -90,10 +99,8 @@ class Result:
 
     def _repr_html_(self) -> str | None:
         """What a notebook shows: the scores of the models and what is not in them; None where the cache cannot be read."""
-        from unisafe_async.screens.notebook import result_html
-
         try:
-            return result_html(self)
+            return result_html(self.cache, self.run)
         except CacheError:
             return None
 
@@ -108,10 +115,47 @@ def load(run: str | None = None, *, cache: Path | str = "unisafe.duckdb") -> Res
 
 
 def _loaded(connection: duckdb.DuckDBPyConnection, path: Path, name: str | None) -> Result:
-    from unisafe_async.results.provenance import read_provenance
-    from unisafe_async.results.runs import newest_run
-
     record = read_provenance(connection, newest_run(connection, name))
     jobs = [job for identity in {party.identity for party in record.models} for job in open_batches(connection, identity)]
     waiting = sum(len(job.keys) for job in jobs)
     return Result(record.run, record.status, path, record.rows - record.judged, waiting)
+
+
+@says_to_await
+async def evaluate(
+    config: Config | Path | str,
+    *,
+    dataset: Dataset | None = None,
+    fresh: bool = False,
+    on_start: Callable[[Run], None] | None = None,
+    on_row: Callable[[Row], None] | None = None,
+    clock: Clock | None = None,
+    progress: bool | None = None,
+) -> Result:
+    """Evaluate the models of `config` and return when every row is on disk.
+
+    Args:
+        config: a Config, or the path of a bench.toml.
+        dataset: items to use instead of those that `config` names.
+        fresh: ignore answers from earlier runs (they are kept).
+        on_start: called with the Run before anything is sent; its `drain()` ends the run early without losing anything.
+        on_row: called with each row once it is on disk.
+        clock: the time that waits between calls go by; None for the machine's.
+        progress: whether to show how far the run is, in a notebook or on standard error; None shows it in a notebook alone.
+
+    Raises ConfigError, DatasetError or CacheError with what to change, and RuntimeError where the loop is not asyncio's. What a
+    provider cannot do is in the rows, not raised.
+    """
+    check_asyncio()
+    if not isinstance(config, Config):
+        config = load_config(Path(config))
+    run = await run_evaluation(
+        config,
+        dataset=dataset,
+        fresh=fresh,
+        on_start=on_start,
+        on_row=on_row,
+        clock=clock,
+        show=partial(showing, wanted=progress),
+    )
+    return Result(run.name, run.status, run.config.cache_path, run.unjudged, sum(lane.requests_open for lane in run.lanes))

@@ -19,9 +19,10 @@ from unisafe_async.gateway import Endpoint, key_of
 from unisafe_async.jobs import Job
 from unisafe_async.judged import WITH_INTENT, Question
 from unisafe_async.jury import Jury, Seat
-from unisafe_async.replay import jobs_of, replay
+from unisafe_async.lanes import Lane
+from unisafe_async.replay import replay
 from unisafe_async.results.judged_before import judged_before
-from unisafe_async.scheduler import CHUNK, Lane, Pipeline, chunks
+from unisafe_async.scheduler import Pipeline
 
 LATENCY = 5.0
 LOCAL_BATCH = 16
@@ -139,11 +140,9 @@ async def _count(
     waiting: Collection[str],
 ) -> None:
     """Count one model's calls and their verdicts; `drawn` gathers what is done to pictures that it drew, by digest."""
-    items = (item for item in pipeline.dataset.items() if item.task in lane.tasks)
-    for chunk in chunks(items, CHUNK):
-        jobs = await jobs_of(
-            chunk, pipeline.dataset.images, lane.endpoint, pipeline.samples, pipeline.sampling, pipeline.jury.rubric
-        )
+    feed = pipeline.feed(lane)
+    for chunk in feed.chunks():
+        jobs = [job for _, job in await feed.jobs_of(chunk)]
         await replay(jobs, pipeline.gateway, pipeline.jury)
         for job in jobs:
             drawn |= {image.digest: image.mended for image in job.drawn if image.mended}

@@ -13,7 +13,7 @@ from providers.plugins import Plugin
 from providers.presets import Preset, Price, preset_at, presets
 from providers.registry import ON_DEVICE, RECORDED, built_in, plugin_of
 from providers.registry import names as provider_names
-from unisafe_async.taxonomy import CATEGORIES, TASKS, Task, match_category, match_task
+from unisafe_async.taxonomy import CATEGORIES, MOST_REPEATS, TASKS, Task, match_category, match_task
 from unisafe_async.text import meant
 
 Medium = Literal["text", "image"]
@@ -23,8 +23,6 @@ HOSTED_CONCURRENCY = 32
 LOCAL_CONCURRENCY = 512
 LOCAL_CONCURRENCY_IMAGES = 128
 """Requests that may wait at once for a model on this machine, enough to choose batches of like lengths from; and with images."""
-MOST_REPEATS = 1_000
-"""Times that an item is asked, at most."""
 
 
 def _known_provider(name: str) -> str:

@@ -17,8 +17,8 @@ from rich.text import Text
 from cache import CacheError, read_file
 from unisafe_async.config import Config
 from unisafe_async.dataset import Dataset
-from unisafe_async.evaluation import Run, evaluate, only_error
-from unisafe_async.library import Result
+from unisafe_async.evaluation import Run, only_error
+from unisafe_async.library import Result, evaluate
 from unisafe_async.results.bill import source_of
 from unisafe_async.results.judged_before import Before, judged_before
 from unisafe_async.results.report import read_report

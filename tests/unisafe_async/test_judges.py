@@ -14,7 +14,8 @@ import pytest
 from cache import Row, read_file
 from unisafe_async import evaluate, parse_config
 from unisafe_async.config import ConfigError
-from unisafe_async.evaluation import Result, Run
+from unisafe_async.evaluation import Run
+from unisafe_async.library import Result
 from unisafe_async.plan import plan
 from unisafe_async.results.judging import Judging, cohens_kappa, fleiss_kappa, opinions_of, read_judging
 from unisafe_async.results.stored_run import read_run

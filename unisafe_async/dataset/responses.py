@@ -9,8 +9,7 @@ from pathlib import Path
 
 from providers.lines import BadLine, Record, lines_of, read_line
 from unisafe_async.dataset.dataset import Dataset, DatasetError, Source, read_dataset
-from unisafe_async.sections import MOST_REPEATS
-from unisafe_async.taxonomy import TASKS, match_task
+from unisafe_async.taxonomy import MOST_REPEATS, TASKS, match_task
 
 
 def task_of_path(path: Path) -> str | None:

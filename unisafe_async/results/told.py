@@ -8,6 +8,7 @@ from datetime import datetime
 
 import duckdb
 
+from cache.reread_causes import reread_words
 from cache.run_shapes import Asked, Config, Summary
 from unisafe_async.results.families import family_of
 from unisafe_async.results.judged_before import judged_since
@@ -160,7 +161,5 @@ def _favours(family: str, judges: Sequence[str], models: Sequence[str]) -> str:
 
 def _reread(summary: Summary) -> list[str]:
     """Stored answers that newer rules read otherwise, by what became of them."""
-    from cache.reread_causes import reread_words
-
     words = reread_words(summary.reread)
     return [plain(words)] if words else []

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from html import escape
+from pathlib import Path
 
 import anyio
 from rich.console import Console
 
 from cache import read_file
 from unisafe_async.evaluation import Run
-from unisafe_async.library import Result
 from unisafe_async.results.coverage import coverage_lines
 from unisafe_async.results.report import Report, read_report
 from unisafe_async.results.scores import SCORES, TITLES, Score, is_small
@@ -49,9 +49,9 @@ class NotebookProgress:
         return {"text/plain": line, "text/html": f"<div>{bar} {escape(line)}</div>"}
 
 
-def result_html(result: Result) -> str:
+def result_html(cache: Path, run: str) -> str:
     """The models' overall scores in a small table, and beside it whatever the command line would say. Raises CacheError."""
-    report = read_file(result.cache, lambda connection: read_report(connection, result.run))
+    report = read_file(cache, lambda connection: read_report(connection, run))
     return f"<div>{''.join(_pieces(report))}</div>"
 
 

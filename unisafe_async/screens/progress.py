@@ -16,7 +16,7 @@ from rich.text import Text
 from providers.base import OnDevice, Provider
 from unisafe_async.evaluation import Run
 from unisafe_async.gateway import Endpoint
-from unisafe_async.scheduler import Lane
+from unisafe_async.lanes import Lane
 from unisafe_async.screens.console import redraws
 from unisafe_async.screens.fitting import fitted
 from unisafe_async.text import count, dollars, duration, plain
