@@ -13,7 +13,7 @@ from unisafe_async.results.advice import Cause, not_run, shown
 from unisafe_async.results.bill import Bill, bill_of
 from unisafe_async.results.blocks import Struck, struck
 from unisafe_async.results.judging import Judging, read_judging
-from unisafe_async.results.named_categories import NAMED, named_shares
+from unisafe_async.results.named_shares import NAMED, named_shares
 from unisafe_async.results.ranking import Ranking, ranking
 from unisafe_async.results.runs import Heading, heading_of, newest_run, simulated_words, where_in
 from unisafe_async.results.scores import ALL, BETTER, Coverage, Score, Where, coverage, scores

@@ -1,1 +1,1 @@
-"""What a run looks like: progress, panels, coverage, one item."""
+"""What a run looks like in a terminal: progress, panels, coverage, comparisons, lists."""

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from unisafe_async.results.coverage import beside_lines, coverage_lines
-from unisafe_async.results.named_categories import NAMED
+from unisafe_async.results.named_shares import NAMED
 from unisafe_async.results.report import Report
 from unisafe_async.results.runs import only
 from unisafe_async.results.scores import Where
