@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from unisafe_async.calibration import Agreement, agree
     from unisafe_async.config import Config, ConfigError, load_config, parse_config
     from unisafe_async.dataset import Dataset, DatasetError, open_dataset
-    from unisafe_async.evaluation import Run, evaluate
-    from unisafe_async.results import Result, load
-    from unisafe_async.scores import Coverage, Score, Share
+    from unisafe_async.evaluation import Run
+    from unisafe_async.library import Result, evaluate, load
+    from unisafe_async.results.comparison import backbones, duels, paired
+    from unisafe_async.results.paper import published
+    from unisafe_async.results.scores import Coverage, Score, Share, Where
 
     __version__: str
 
@@ -26,20 +28,25 @@ _HOMES = {
     "CacheError": "cache",
     "Config": "unisafe_async.config",
     "ConfigError": "unisafe_async.config",
-    "Coverage": "unisafe_async.scores",
+    "Coverage": "unisafe_async.results.scores",
     "Dataset": "unisafe_async.dataset",
     "DatasetError": "unisafe_async.dataset",
-    "Result": "unisafe_async.results",
+    "Result": "unisafe_async.library",
     "Row": "cache",
     "Run": "unisafe_async.evaluation",
-    "Score": "unisafe_async.scores",
-    "Share": "unisafe_async.scores",
+    "Score": "unisafe_async.results.scores",
+    "Share": "unisafe_async.results.scores",
+    "Where": "unisafe_async.results.scores",
     "agree": "unisafe_async.calibration",
-    "evaluate": "unisafe_async.evaluation",
-    "load": "unisafe_async.results",
+    "backbones": "unisafe_async.results.comparison",
+    "duels": "unisafe_async.results.comparison",
+    "evaluate": "unisafe_async.library",
+    "load": "unisafe_async.library",
     "load_config": "unisafe_async.config",
     "open_dataset": "unisafe_async.dataset",
+    "paired": "unisafe_async.results.comparison",
     "parse_config": "unisafe_async.config",
+    "published": "unisafe_async.results.paper",
 }
 
 
@@ -82,11 +89,16 @@ __all__ = [
     "Run",
     "Score",
     "Share",
+    "Where",
     "__version__",
     "agree",
+    "backbones",
+    "duels",
     "evaluate",
     "load",
     "load_config",
     "open_dataset",
+    "paired",
     "parse_config",
+    "published",
 ]

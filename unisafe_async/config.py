@@ -28,9 +28,9 @@ from unisafe_async.sections import (
     SeatSection,
     Section,
     SimulationSection,
-    meant,
 )
 from unisafe_async.taxonomy import TASKS, Task
+from unisafe_async.text import meant
 from unisafe_async.toml_values import NotToml, mistakes_in, parsed
 
 DEFAULT_FILE = Path("bench.toml")

@@ -8,7 +8,8 @@ from providers.presets import presets
 from providers.registry import RECORDED
 from unisafe_async.addition_checks import mistakes_of_additions
 from unisafe_async.secret_words import secrets_in
-from unisafe_async.sections import EndpointSection, ModelSection, meant
+from unisafe_async.sections import EndpointSection, ModelSection
+from unisafe_async.text import meant
 
 BATCHING = ("openai", "azure", "anthropic")
 """Vendors whose batch jobs we know how to hand over."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -15,7 +13,8 @@ from providers.plugins import Plugin
 from providers.presets import Preset, Price, preset_at, presets
 from providers.registry import ON_DEVICE, RECORDED, built_in, plugin_of
 from providers.registry import names as provider_names
-from unisafe_async.taxonomy import CATEGORIES, TASKS, Task, match_category, match_task
+from unisafe_async.taxonomy import CATEGORIES, MOST_REPEATS, TASKS, Task, match_category, match_task
+from unisafe_async.text import meant
 
 Medium = Literal["text", "image"]
 Beside = Literal["apart", "both"]
@@ -24,8 +23,6 @@ HOSTED_CONCURRENCY = 32
 LOCAL_CONCURRENCY = 512
 LOCAL_CONCURRENCY_IMAGES = 128
 """Requests that may wait at once for a model on this machine, enough to choose batches of like lengths from; and with images."""
-MOST_REPEATS = 1_000
-"""Times that an item is asked, at most."""
 
 
 def _known_provider(name: str) -> str:
@@ -59,11 +56,6 @@ def _known_category(name: str) -> str:
     if category is None:
         raise ValueError(f"{name!r} is no category; categories are {', '.join(CATEGORIES)}{meant(name, CATEGORIES)}")
     return category
-
-
-def meant(name: str, among: Sequence[str] | dict[str, Any]) -> str:
-    near = difflib.get_close_matches(name, list(among), 1, 0.6)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 KindName = Annotated[str, AfterValidator(_known_kind)]

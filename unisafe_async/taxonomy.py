@@ -75,6 +75,9 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "Biased Opinion": ("Biased opinions",),
 }
 CATEGORY_OF: dict[str, str] = {sub: category for category, subs in CATEGORIES.items() for sub in subs}
+PANELS = {"generation": "Generation tasks", "understanding": "Understanding tasks"}
+MOST_REPEATS = 1_000
+"""Times that an item is asked, at most."""
 OTHER = "other"
 """Category and subcategory of a response whose file names none of the benchmark's."""
 SHOWN_CATEGORIES = (*CATEGORIES, OTHER)

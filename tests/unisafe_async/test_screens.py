@@ -17,11 +17,12 @@ from rich.console import Console
 from rich.table import Table
 
 from unisafe_async.dataset import open_dataset
-from unisafe_async.report.console import redraws
-from unisafe_async.report.data import Check, print_check
-from unisafe_async.report.fitting import fitted
-from unisafe_async.report.listing import print_runs, print_stats
-from unisafe_async.report.names import shortened
+from unisafe_async.dataset.check import Check
+from unisafe_async.names import shortened
+from unisafe_async.screens.console import redraws
+from unisafe_async.screens.data import print_check
+from unisafe_async.screens.fitting import fitted
+from unisafe_async.screens.listing import print_runs, print_stats
 
 NAMES = (
     "accounts/fireworks/models/llama-v3p1-8b",

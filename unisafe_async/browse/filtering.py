@@ -10,8 +10,8 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Label, Select
 
-from unisafe_async.browse.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, OUTCOMES, Facets, Filter
-from unisafe_async.report.text import line
+from unisafe_async.results.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, OUTCOMES, Facets, Filter
+from unisafe_async.screens.console import line
 
 ANY = ""
 

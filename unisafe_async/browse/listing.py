@@ -9,11 +9,11 @@ from typing import TextIO
 from rich.text import Text
 
 from cache import read_file
-from unisafe_async.browse.detail import COLOURS
-from unisafe_async.browse.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, Facets, Filter, Line, matching, read_lines
-from unisafe_async.report.names import shortened
-from unisafe_async.report.text import line, plain
+from unisafe_async.names import shortened
+from unisafe_async.results.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, Facets, Filter, Line, matching, read_lines
+from unisafe_async.screens.console import COLOURS, line
 from unisafe_async.streams import ended
+from unisafe_async.text import plain
 
 PAGE = 20_000
 """Rows that are read at once: each query looks through the whole run. With long responses these are some 100 MB."""

@@ -17,9 +17,9 @@ import duckdb
 
 from cache import read_file
 from unisafe_async.calibration.labels import BadLine, Label, LabelError, read_labels, response_digest
-from unisafe_async.report.heading import newest_run
-from unisafe_async.report.text import count
+from unisafe_async.results.runs import newest_run
 from unisafe_async.taxonomy import TASKS
+from unisafe_async.text import count
 
 QUESTIONS = {"contextual": (0, 1, 2), "intrinsic": (0, 1)}
 BATCH = 500

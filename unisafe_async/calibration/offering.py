@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import duckdb
 
-from unisafe_async.browse.rows import Filter
 from unisafe_async.dataset.dataset import allocate
+from unisafe_async.results.rows import Filter
 from unisafe_async.taxonomy import TASKS
 
 CAME_OUT = f"""

@@ -23,7 +23,7 @@ from unisafe_async.commands.options import (
 from unisafe_async.commands.page import EmbedOption, HtmlOption, ImagesOption, PngOption, SvgOption, write_files
 
 if TYPE_CHECKING:
-    from unisafe_async.scores import Where
+    from unisafe_async.results.scores import Where
 
 
 class Dimension(StrEnum):
@@ -47,9 +47,9 @@ class ScoreName(StrEnum):
 def where_of(model: list[str] | None, task: list[str] | None, category: list[str] | None) -> Where:
     """The rows that a command is about. Raises ConfigError for a task or category that there is not."""
     from unisafe_async.config import ConfigError
-    from unisafe_async.scores import Where
-    from unisafe_async.sections import meant
+    from unisafe_async.results.scores import Where
     from unisafe_async.taxonomy import SHOWN_CATEGORIES, TASKS, match_category, match_task
+    from unisafe_async.text import meant
 
     tasks, categories = [], []
     for name in task or ():
@@ -101,8 +101,9 @@ def report(
         chosen = where_of(model, task, category)
         raise typer.Exit(write_files(name, config, cache, html=html, images=images, embed=embed, png=png, svg=svg, where=chosen))
     from cache import read_file
-    from unisafe_async.report.console import stdout_console
-    from unisafe_async.report.report import ordered, print_report, read_report
+    from unisafe_async.results.report import ordered, read_report
+    from unisafe_async.screens.console import stdout_console
+    from unisafe_async.screens.report import print_report
 
     where, (key, backwards) = where_of(model, task, category), _sorting(sort)
     dimension = by.value if by else None
@@ -127,8 +128,9 @@ def compare(
     """Compare two models on the same items, unified models with their backbones, or a run with the paper."""
     from cache import read_file
     from unisafe_async.config import ConfigError
-    from unisafe_async.report.compare import print_comparison, read_comparison
-    from unisafe_async.report.console import stdout_console
+    from unisafe_async.results.compared import read_comparison
+    from unisafe_async.screens.compare import print_comparison
+    from unisafe_async.screens.console import stdout_console
 
     if sum((first is not None, backbone, paper)) != 1 or (first is not None and second is None):
         raise ConfigError("compare: name two models (unisafe compare A B), or say --backbone or --paper")
@@ -146,7 +148,8 @@ def compare(
 def runs(config: ConfigOption = Path("bench.toml"), cache: CacheOption = None) -> None:
     """List the runs in the cache, the newest first."""
     from cache import read_file
-    from unisafe_async.report.console import stdout_console
-    from unisafe_async.report.listing import print_runs, read_runs
+    from unisafe_async.results.listing import read_runs
+    from unisafe_async.screens.console import stdout_console
+    from unisafe_async.screens.listing import print_runs
 
     print_runs(stdout_console(), read_file(cache_file(config, cache), read_runs))

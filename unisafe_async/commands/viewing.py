@@ -12,7 +12,7 @@ import typer
 from unisafe_async.commands.options import DONE, CacheOption, CategoryOption, ConfigOption, RunArgument, TaskOption, file_of_run
 
 if TYPE_CHECKING:
-    from unisafe_async.browse.rows import Filter
+    from unisafe_async.results.rows import Filter
 
 ShownModels = Annotated[list[str] | None, typer.Option("--model", "-m", help="Only this model's responses (repeatable).")]
 RevealOption = Annotated[bool, typer.Option("--reveal", help="Show images as they are; else they are blurred.")]
@@ -32,9 +32,9 @@ def show(
     """Show one item: request, responses with the models' thoughts, and the verdicts with their reasons."""
     from cache import read_file
     from unisafe_async.browse.pictures import Pictures, folders_of
-    from unisafe_async.browse.rows import read_item
-    from unisafe_async.report.console import stdout_console
-    from unisafe_async.report.show import drawing, print_item
+    from unisafe_async.browse.show import drawing, print_item
+    from unisafe_async.results.rows import read_item
+    from unisafe_async.screens.console import stdout_console
 
     path = file_of_run(config, cache, run_name)
     facets, details = read_file(path, lambda connection: read_item(connection, item, run_name, model or ()))
@@ -63,8 +63,8 @@ def browse(
     """Browse a run's responses with their images and verdicts, also while it is under way; as lines in a pipe."""
     from cache import CacheError, read_file
     from unisafe_async.browse.pictures import Pictures, folders_of
-    from unisafe_async.browse.rows import read_facets
-    from unisafe_async.report.console import says_its_size, stdout_console
+    from unisafe_async.results.rows import read_facets
+    from unisafe_async.screens.console import says_its_size, stdout_console
 
     path = file_of_run(config, cache, name)
     which = filter_of(model, task, category, contextual, intrinsic, outcome, text)
@@ -74,7 +74,7 @@ def browse(
             raise CacheError(f"--model: run {facets.run} has no rows of {one!r}; models there are {', '.join(facets.models)}")
     if not (says_its_size() and stdout_console().is_interactive and sys.stdin.isatty() and sys.stderr.isatty()):
         from unisafe_async.browse.listing import write_list
-        from unisafe_async.report.text import count, plain
+        from unisafe_async.text import count, plain
 
         rows = write_list(path, facets, which, sys.stdout)
         words = f", {which.words()}" if which.words() else ""
@@ -100,7 +100,7 @@ def filter_of(
     text: str = "",
 ) -> Filter:
     """The filter that options name. Raises typer.BadParameter with what there is."""
-    from unisafe_async.browse.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, OUTCOMES, Filter
+    from unisafe_async.results.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, OUTCOMES, Filter
     from unisafe_async.taxonomy import SHOWN_CATEGORIES, TASKS, match_category, match_subcategory, match_task
 
     def known(

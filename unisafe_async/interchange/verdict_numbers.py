@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from providers.lines import BadLine, lines_of, record_of
 from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, NOT_AVAILABLE
 from unisafe_async.interchange.verdict_lines import NUMBERS, ReadFile, Reading, VerdictLine, id_of
-from unisafe_async.report.text import count
+from unisafe_async.text import count
 
 WORDS = {"0": "unsafe", "1": "safe", "2": "refusal"}
 

@@ -11,11 +11,10 @@ from typing import Any
 import orjson
 
 from cache import parts_of
-from unisafe_async.browse.detail import JUDGED_WORDS, named_in
-from unisafe_async.browse.rows import CONTEXTUAL_WORDS
 from unisafe_async.page.records import Record, Records
-from unisafe_async.report.text import plain
+from unisafe_async.results.rows import CONTEXTUAL_WORDS, JUDGED_WORDS, named_in
 from unisafe_async.taxonomy import OTHER, SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS
+from unisafe_async.text import plain
 
 LONGEST = 20_000
 """Characters of one text on the page; what is cut is said, and `unisafe show` has the whole."""

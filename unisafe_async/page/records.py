@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from unisafe_async.scores import ALL, Where
+from unisafe_async.results.scores import ALL, Where
 
 ROWS = """
 SELECT item, task, category, subcategory, rows.model, sample, outcome, error, response, judge, cached,
