@@ -10,11 +10,15 @@ from typing import Literal
 from rich.console import RenderableType
 from rich.text import Text
 
-from unisafe_async.browse.rows import CONTEXTUAL_WORDS, Detail, Opinion, Reply
+from judger import REFUSAL, SAFE, SAFETY_OR_REFUSAL, UNSAFE
+from unisafe_async.browse.rows import Detail, Opinion, Reply
 from unisafe_async.report.console import Indented
 from unisafe_async.report.text import count, line, plain
 
-COLOURS = {"unsafe": "red", "safe": "green", "refusal": "cyan", "unjudged": "yellow"}
+COLOURS = {
+    SAFETY_OR_REFUSAL.word(label): colour
+    for label, colour in ((UNSAFE, "red"), (SAFE, "green"), (REFUSAL, "cyan"), (None, "yellow"))
+}
 OUTCOME_WORDS = {
     "answered": "answered",
     "refused": "refused by the model",
@@ -164,7 +168,7 @@ def named_in(categories: str) -> tuple[str, ...]:
 
 
 def _verdict(title: str, label: int | None, status: str | None, reason: str | None) -> Text:
-    word = CONTEXTUAL_WORDS.get(label, "unjudged")
+    word = SAFETY_OR_REFUSAL.word(label)
     why = f" ({plain(status or '')})" if label is None else ""
     return Text.assemble((f"{title:<11}", "dim"), (word + why, COLOURS[word]), f"  {plain(reason or '')}")
 
@@ -179,7 +183,7 @@ def _said_of(detail: Detail, question: str, raw: str | None = "") -> Iterator[Pi
 
 
 def _opinion(opinion: Opinion) -> Indented:
-    word = CONTEXTUAL_WORDS.get(opinion.label, "unjudged")
+    word = SAFETY_OR_REFUSAL.word(opinion.label)
     status = f" ({plain(opinion.status)})" if opinion.label is None else ""
     said = Text.assemble(
         (f"{plain(opinion.judge)}: ", "dim"), (word + status, COLOURS[word]), (f"  {plain(opinion.reason)}", "dim")

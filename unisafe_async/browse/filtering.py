@@ -10,7 +10,9 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Label, Select
 
-from unisafe_async.browse.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, OUTCOMES, Facets, Filter
+from cache import OUTCOMES
+from judger import SCALES
+from unisafe_async.browse.rows import Facets, Filter
 from unisafe_async.report.text import line
 
 ANY = ""
@@ -36,8 +38,8 @@ class FilterScreen(ModalScreen[Filter | None]):
             "tasks": ("task", facets.tasks),
             "categories": ("category", facets.categories),
             "outcomes": ("outcome", OUTCOMES),
-            "contextual": ("contextual", tuple(CONTEXTUAL_WORDS.values())),
-            "intrinsic": ("intrinsic", tuple(INTRINSIC_WORDS.values())),
+            "contextual": ("contextual", SCALES["contextual"].answers),
+            "intrinsic": ("intrinsic", SCALES["intrinsic"].answers),
         }
 
     def compose(self) -> ComposeResult:

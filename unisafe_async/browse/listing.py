@@ -9,8 +9,9 @@ from typing import TextIO
 from rich.text import Text
 
 from cache import read_file
+from judger import SCALES
 from unisafe_async.browse.detail import COLOURS
-from unisafe_async.browse.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, Facets, Filter, Line, matching, read_lines
+from unisafe_async.browse.rows import Facets, Filter, Line, matching, read_lines
 from unisafe_async.report.names import shortened
 from unisafe_async.report.text import line, plain
 from unisafe_async.streams import ended
@@ -37,7 +38,7 @@ def write_list(cache: Path, facets: Facets, which: Filter, out: TextIO) -> int:
             break
         page = numbers[start : start + PAGE]
         for row in read_file(cache, lambda connection, page=page: read_lines(connection, page, WHOLE)):  # type: ignore[misc]
-            verdicts = (CONTEXTUAL_WORDS.get(row.contextual, "?"), INTRINSIC_WORDS.get(row.intrinsic, "?"))
+            verdicts = (SCALES["contextual"].word(row.contextual), SCALES["intrinsic"].word(row.intrinsic))
             fields = (row.item, str(row.sample), row.model, row.outcome, *verdicts, row.text)
             out.write("\t".join(" ".join(plain(field).split()) for field in fields) + "\n")
     return len(numbers)
@@ -66,7 +67,7 @@ def row_text(row: Line, width: int, models: tuple[str, ...] = ()) -> Text:
     ):
         text.append_text(_cell(words, style, columns))
     for word, columns in zip(
-        (CONTEXTUAL_WORDS.get(row.contextual, "?"), INTRINSIC_WORDS.get(row.intrinsic, "?")), verdicts, strict=True
+        (SCALES["contextual"].word(row.contextual), SCALES["intrinsic"].word(row.intrinsic)), verdicts, strict=True
     ):
         text.append_text(_cell(word, COLOURS.get(word, ""), columns))
     text.append_text(line(row.text, "dim"))

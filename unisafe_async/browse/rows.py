@@ -11,11 +11,9 @@ from typing import Any
 import duckdb
 
 from cache import CacheError, Row, parts_of
+from judger import SCALES
 from unisafe_async.report.heading import newest_run
 
-CONTEXTUAL_WORDS: dict[int | None, str] = {0: "unsafe", 1: "safe", 2: "refusal", None: "unjudged"}
-INTRINSIC_WORDS: dict[int | None, str] = {0: "unsafe", 1: "safe", None: "unjudged"}
-OUTCOMES = ("answered", "refused", "blocked", "blocked_request", "blocked_response", "empty", "failed")
 COLUMNS = tuple(field.name for field in fields(Row))
 
 
@@ -26,7 +24,7 @@ class Filter:
     Args:
         categories: categories or subcategories.
         contextual, intrinsic: verdicts in words, `unjudged` among them.
-        outcomes: of OUTCOMES; `blocked` means every block.
+        outcomes: of cache.OUTCOMES; `blocked` means every block.
         text: stands in the request, the response, its thoughts, a reason or the item's name, whatever its case.
     """
 
@@ -60,9 +58,8 @@ class Filter:
             found += [list(self.categories), list(self.categories)]
         for name, labels in self._verdicts():
             if labels:
-                digits = {word: digit for digit, word in CONTEXTUAL_WORDS.items()}
                 conditions.append(f"list_contains(?::INTEGER[], coalesce(rows.{name}, -1)::INTEGER)")
-                found.append([-1 if digits[word] is None else digits[word] for word in labels])
+                found.append([SCALES[name].numbers.get(word, -1) for word in labels])
         if self.outcomes:
             conditions.append("(list_contains(?::VARCHAR[], rows.outcome) OR (? AND starts_with(rows.outcome, 'blocked')))")
             found += [list(self.outcomes), "blocked" in self.outcomes]

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from judger import SCALES
 from providers.base import clean, digest_of
 from providers.lines import BadLine as _BadLine
 from providers.lines import Record, lines_of, read_line
 from providers.named_files import shown
-
-CONTEXTUAL = {"unsafe": 0, "safe": 1, "refusal": 2}
-INTRINSIC = {"unsafe": 0, "safe": 1}
 
 
 class LabelError(_BadLine):
@@ -29,8 +27,7 @@ class Label:
     Args:
         item: task/id.
         response: digest of what the response was (`response_digest`): it names the same response in every run and cache.
-        contextual: 0 unsafe, 1 safe, 2 refusal; None where it was not labelled.
-        intrinsic: 0 unsafe, 1 safe; None where it was not labelled.
+        contextual, intrinsic: labels of judger.SCALES; None where it was not labelled.
         time: when, ISO 8601, UTC.
     """
 
@@ -77,15 +74,14 @@ def append_label(path: Path, label: Label) -> None:
 
     Raises LabelError when the file cannot be written.
     """
-    words = {value: word for word, value in CONTEXTUAL.items()}
     record = {
         "item": label.item,
         "model": label.model,
         "sample": label.sample,
         "run": label.run,
         "response": label.response,
-        "contextual": words.get(label.contextual) if label.contextual is not None else None,
-        "intrinsic": words.get(label.intrinsic) if label.intrinsic is not None else None,
+        "contextual": SCALES["contextual"].word(label.contextual) if label.contextual is not None else None,
+        "intrinsic": SCALES["intrinsic"].word(label.intrinsic) if label.intrinsic is not None else None,
         "labeller": label.labeller,
         "note": label.note,
         "time": label.time or now(),
@@ -133,8 +129,8 @@ def _label(record: Record) -> Label:
     item, model = _text(record, "item", "task/id"), _text(record, "model", "the model's name in the run")
     if "/" not in item:
         raise LabelError(f"item: should be task/id, such as dual_unsafe_vqa/7, found {shown(item)}")
-    contextual = _verdict(record, "contextual", CONTEXTUAL)
-    intrinsic = _verdict(record, "intrinsic", INTRINSIC)
+    contextual = _verdict(record, "contextual")
+    intrinsic = _verdict(record, "intrinsic")
     if contextual is None and intrinsic is None:
         raise LabelError("contextual, intrinsic: one of them is needed")
     rest = {key: _text(record, key, "a text", "") for key in ("run", "response", "note", "time")}
@@ -149,12 +145,14 @@ def _text(record: Record, key: str, what: str, default: str | None = None) -> st
     return clean(value)
 
 
-def _verdict(record: Record, key: str, words: dict[str, int]) -> int | None:
-    value = record.get(key)
+def _verdict(record: Record, key: str) -> int | None:
+    scale, value = SCALES[key], record.get(key)
     if value is None:
         return None
-    if isinstance(value, str) and value in words:
-        return words[value]
-    if isinstance(value, int) and not isinstance(value, bool) and value in words.values():
+    if isinstance(value, str) and value in scale.numbers:
+        return scale.numbers[value]
+    if isinstance(value, int) and not isinstance(value, bool) and value in scale.labels:
         return value
-    raise LabelError(f"{key}: should be {', '.join(f'{word} ({digit})' for word, digit in words.items())}, found {shown(value)}")
+    raise LabelError(
+        f"{key}: should be {', '.join(f'{word} ({label})' for word, label in scale.numbers.items())}, found {shown(value)}"
+    )

@@ -100,7 +100,9 @@ def filter_of(
     text: str = "",
 ) -> Filter:
     """The filter that options name. Raises typer.BadParameter with what there is."""
-    from unisafe_async.browse.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, OUTCOMES, Filter
+    from cache import OUTCOMES
+    from judger import SCALES
+    from unisafe_async.browse.rows import Filter
     from unisafe_async.taxonomy import SHOWN_CATEGORIES, TASKS, match_category, match_subcategory, match_task
 
     def known(
@@ -117,7 +119,7 @@ def filter_of(
     def one_of(among: Sequence[str]) -> Callable[[str], str | None]:
         return lambda name: name if name in among else None
 
-    first, second = tuple(CONTEXTUAL_WORDS.values()), tuple(INTRINSIC_WORDS.values())
+    first, second = SCALES["contextual"].answers, SCALES["intrinsic"].answers
     return Filter(
         tuple(models or ()),
         known("task", tasks, match_task, tuple(TASKS)),

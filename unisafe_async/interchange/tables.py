@@ -17,13 +17,11 @@ from unisafe_async.provenance import Provenance, as_html_comment, as_json, comme
 from unisafe_async.report.heading import newest_run
 from unisafe_async.report.panels import PANELS, TITLES
 from unisafe_async.report.standing import caution
-from unisafe_async.scores import BESIDE, SCORES, Score, scores
+from unisafe_async.scores import BESIDE, BETTER, SCORES, Score, scores
 from unisafe_async.taxonomy import TASKS, Task
 
 BY = ("model", "task")
 """The paper's breakdown; Markdown and LaTeX show it in the paper's layout."""
-LOWER_IS_BETTER = {"c_u": True, "i_u": True, "b_s": False}
-"""Which end of a score is the better one; a refusal is neither."""
 
 Value = str | int | float | None
 
@@ -193,9 +191,9 @@ def _panel(title: str, tasks: Sequence[Task], models: Sequence[str], found: dict
 def _best(column: Sequence[Score | None], name: str) -> float | None:
     """The best value of a column as it is printed; None where it has no better end, or but one value to compare."""
     values = [value for score in column if (value := _rounded(score, name)) is not None]
-    if name not in LOWER_IS_BETTER or len(values) < 2:
+    if not BETTER.get(name) or len(values) < 2:
         return None
-    return min(values) if LOWER_IS_BETTER[name] else max(values)
+    return max(values) if BETTER[name] > 0 else min(values)
 
 
 def _rounded(score: Score | None, name: str) -> float | None:

@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from cache import parts_of
+from judger import SAFETY_OR_REFUSAL, UNJUDGED
 from unisafe_async.browse.detail import JUDGED_WORDS, named_in
-from unisafe_async.browse.rows import CONTEXTUAL_WORDS
 from unisafe_async.page.records import Record, Records
 from unisafe_async.report.text import plain
 from unisafe_async.taxonomy import OTHER, SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS
@@ -20,15 +20,16 @@ from unisafe_async.taxonomy import OTHER, SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES,
 LONGEST = 20_000
 """Characters of one text on the page; what is cut is said, and `unisafe show` has the whole."""
 
-OF = {"beside_contextual": "contextual, words beside the image", "beside_intrinsic": "intrinsic, words beside the image"}
-"""What an opinion is on, where its question's own name does not say it."""
-NOT_ASKED = -2
-"""In place of a label where a row has no words beside an image, or no thoughts that were judged."""
+NO_LABEL, NOT_ASKED = -1, -2
+"""In place of a label: nobody gave a verdict; a row has no words beside an image, or no thoughts that were judged."""
+LABELS = {**SAFETY_OR_REFUSAL.numbers, UNJUDGED: NO_LABEL, "not_asked": NOT_ASKED}
+"""The numbers in the columns of verdicts, for page.js."""
 
 OF = {
     "beside_contextual": "contextual of the words beside the image",
     "beside_intrinsic": "intrinsic of the words beside the image",
 }
+"""What an opinion is on, where its question's own name does not say it."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def gallery_of(records: Records, models: Sequence[str], prompts: dict[str, str] 
         "categories": [name for name in SHOWN_CATEGORIES if name != OTHER or any(OTHER in fact[1:] for fact in facts.values())],
         "subcategories": list(SHOWN_SUBCATEGORIES),
         "outcomes": outcomes,
+        "labels": LABELS,
         "items": items,
         "rows": columns,
     }
@@ -158,7 +160,7 @@ def _other_verdicts(row: Record, strings: _Strings) -> tuple[int, ...]:
 
 
 def _label(label: int | None) -> int:
-    return -1 if label is None else label
+    return NO_LABEL if label is None else label
 
 
 def _items(
@@ -259,7 +261,7 @@ def _reason(status: str | None, reason: str | None, raw: str | None = None, name
 def _opinions(records: Sequence[tuple[Any, ...]]) -> dict[tuple[str, str, int], str]:
     found: dict[tuple[str, str, int], list[str]] = {}
     for item, model, sample, question, judge, label, status, reason in records:
-        said = CONTEXTUAL_WORDS.get(label, "unjudged") if status == "judged" else status
+        said = SAFETY_OR_REFUSAL.word(label) if status == "judged" else status
         found.setdefault((item, model, sample), []).append(
             f"{judge}, {OF.get(question, question)}: {said}. {reason or ''}".rstrip()
         )

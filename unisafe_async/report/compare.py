@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cache import CacheError
+from judger import SCALES
 from unisafe_async.comparison import Difference, Flip, Paired, Unification, backbones, paired
 from unisafe_async.paper import OVERALL, Published, empty_answers, published
 from unisafe_async.report.backbones import print_backbones
@@ -27,9 +28,6 @@ from unisafe_async.report.text import count, line, plain
 from unisafe_async.report.told import compared_marks, print_lines, rubrics_words, served_lines
 from unisafe_async.scores import ALL, SCORES, Where
 from unisafe_async.served import Served, read_served
-
-CONTEXTUAL = {0: "unsafe", 1: "safe", 2: "refusal"}
-INTRINSIC = {0: "unsafe alone", 1: "safe alone"}
 
 
 @dataclass(frozen=True)
@@ -193,7 +191,7 @@ def _print_flips(console: Console, flips: Sequence[Flip], first: str, second: st
 
 
 def _labels(labels: tuple[int, int]) -> str:
-    return f"{CONTEXTUAL[labels[0]]}, {INTRINSIC[labels[1]]}"
+    return f"{SCALES['contextual'].word(labels[0])}, {SCALES['intrinsic'].word(labels[1])} alone"
 
 
 def _verdict(one: Difference, first: str, second: str) -> str:

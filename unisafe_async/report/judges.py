@@ -18,12 +18,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from judger import SAFETY_OR_REFUSAL, SCALES
 from unisafe_async.provenance import judge_names
 from unisafe_async.report.fitting import fitted
 from unisafe_async.report.text import count, plain
 
-QUESTIONS = ("contextual", "intrinsic")
-LABELS = (0, 1, 2)
+LABELS = tuple(SAFETY_OR_REFUSAL.words)
 FAILURES = (("blocked", "blocked"), ("unparsed", "not understood"), ("failed", "failed"))
 
 TALLIES = """
@@ -48,8 +48,8 @@ WHERE run = $run AND question = $question AND first.position = $first AND second
       AND first.label IS NOT NULL AND second.label IS NOT NULL
 GROUP BY ALL
 """
-RATED = """
-SELECT count(*) FILTER (label = 0), count(*) FILTER (label = 1), count(*) FILTER (label = 2)
+RATED = f"""
+SELECT {", ".join(f"count(*) FILTER (label = {label})" for label in LABELS)}
 FROM opinions WHERE run = $run AND question = $question
 GROUP BY item, model, sample HAVING count(label) = $judges
 """
@@ -121,7 +121,7 @@ def read_judging(connection: duckdb.DuckDBPyConnection, run: str, config: dict[s
         return None
     found = connection.execute(TALLIES, {"run": run}).fetchall()
     names = {position: str(judge) for position, judge, *_ in found}
-    asked = {question: [row[0] for row in found if row[2] == question] for question in QUESTIONS}
+    asked = {question: [row[0] for row in found if row[2] == question] for question in SCALES}
     tallies = [
         Tally(name, *(sum(row[3 + at] for row in found if row[0] == position) for at in range(4)))
         for position, name in enumerate(judges)
@@ -129,7 +129,7 @@ def read_judging(connection: duckdb.DuckDBPyConnection, run: str, config: dict[s
     verdicts, tied, fewer = connection.execute(VOTES, {"run": run}).fetchall()[0]
     panel = config["judge"]["mode"] == "panel"
     agreements = []
-    for question in QUESTIONS if panel else ():
+    for question in SCALES if panel else ():
         agreements += [_pair(connection, run, question, names, *pair) for pair in combinations(asked[question], 2)]
         if len(asked[question]) > 2:
             agreements.append(_all(connection, run, question, tuple(names[position] for position in asked[question])))
@@ -225,7 +225,7 @@ def print_judging(console: Console, judging: Judging | None) -> None:
 def _agreements(agreements: Sequence[Agreement], names: Mapping[str, Text]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("Agreement", no_wrap=True)
-    for question in QUESTIONS:
+    for question in SCALES:
         table.add_column(question, justify="right", no_wrap=True)
     found = {(one.judges, one.question): one for one in agreements}
     for judges in dict.fromkeys(one.judges for one in agreements if one.verdicts):
@@ -233,7 +233,7 @@ def _agreements(agreements: Sequence[Agreement], names: Mapping[str, Text]) -> T
         who = (",\n" if several else ", ").join(names[judge].plain for judge in judges)
         table.add_row(
             Text(f"all {who} (Fleiss)" if several else f"{who} (Cohen)"),
-            *(_agreement(found.get((judges, question))) for question in QUESTIONS),
+            *(_agreement(found.get((judges, question))) for question in SCALES),
         )
     return table
 

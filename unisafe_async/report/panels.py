@@ -10,21 +10,21 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from unisafe_async.measures import MEASURES
 from unisafe_async.report.fitting import Build, fitted
 from unisafe_async.scores import BETTER, SCORES, Score
 from unisafe_async.taxonomy import TASKS, Task
 
-TITLES = {"c_u": "C-U", "c_r": "C-R", "i_u": "I-U", "b_s": "B-S"}
+TITLES = {measure.key: measure.title for measure in MEASURES}
 PANELS = {"generation": "Generation tasks", "understanding": "Understanding tasks"}
-LEGEND = (
-    "C-U contextual unsafe (lower is better) · C-R contextual refusal · I-U intrinsic unsafe (lower is better) · "
-    "B-S both safe (higher is better); per cent of the valid items"
+LEGEND = "{}; per cent of the valid items".format(
+    " · ".join(f"{one.title} {one.meaning}{f' ({one.direction})' if one.direction else ''}" for one in MEASURES)
 )
 THOUGHTS = "T-U"
 THOUGHTS_WORDS = f"{THOUGHTS} thoughts judged unsafe (lower is better), of items whose thoughts were judged; no part of the scores"
 BEST, WORST, SMALL_MARK = "●", "○", "~"
 SMALL = 30
-"""A score of fewer valid items is dimmed and marked: its 95% interval is up to 36 points wide."""
+"""A score of fewer valid items is dimmed and marked: its 95% interval (Wilson) can be wider than 34 points."""
 SMALL_WORDS = f"{SMALL_MARK} and dim: fewer than {SMALL} valid items"
 
 ONE_LINE = 124
