@@ -18,11 +18,12 @@ from typing import ClassVar
 from judger.judge import Verdict, shows_image
 from judger.scales import SAFE, SAFETY, UNSAFE, Scale
 from providers.base import Part, Request, Response, Text
+from providers.errors import UnisafeError
 
 log = logging.getLogger(__name__)
 
 
-class ClassifierError(ValueError):
+class ClassifierError(UnisafeError, ValueError):
     """A classifier cannot be made as configured; the message says what to change."""
 
 

@@ -14,13 +14,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal, get_args
 
+from providers.errors import UnisafeError
 from providers.named_files import open_regular
 
 RubricName = Literal["intent", "contextual_text", "contextual_image", "intrinsic_text", "intrinsic_image"]
 NAMES: tuple[RubricName, ...] = get_args(RubricName)
 
 
-class RubricError(ValueError):
+class RubricError(UnisafeError, ValueError):
     """A rubric that cannot be used; the message names the file and what it should be."""
 
 

@@ -143,6 +143,7 @@ PAIRS = f"""
 WITH a AS ({ITEMS.replace("$run", "$run_a").replace("{chosen}", "model = $model_a")}),
      b AS ({ITEMS.replace("$run", "$run_b").replace("{chosen}", "model = $model_b")})
 SELECT coalesce(a.item, b.item) AS item, coalesce(a.task, b.task) AS task, coalesce(a.category, b.category) AS category,
+       coalesce(a.subcategory, b.subcategory) AS subcategory,
        coalesce(a.valid, false) AS valid_a, coalesce(b.valid, false) AS valid_b,
        a.y_ctx AS ctx_a, a.y_int AS int_a, b.y_ctx AS ctx_b, b.y_int AS int_b,
        {", ".join(f"{one.condition(f'{side}.y_ctx', f'{side}.y_int')} AS {one.key}_{side}" for one in MEASURES for side in "ab")}

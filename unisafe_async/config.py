@@ -12,6 +12,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from providers.errors import UnisafeError
 from providers.named_files import expanded
 from unisafe_async.judge_checks import mistakes_of_judges
 from unisafe_async.secret_words import secrets_in, shown
@@ -40,7 +41,7 @@ MOST_MISTAKES, LONGEST_LINE = 100, 2_000
 """What is said of a configuration: so many mistakes, of so many characters each."""
 
 
-class ConfigError(ValueError):
+class ConfigError(UnisafeError, ValueError):
     """bench.toml cannot be used: one line for each mistake, with file and key."""
 
 

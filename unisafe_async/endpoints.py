@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from providers.base import Capabilities, OnDevice, Provider
+from providers.errors import UnisafeError
 from providers.named_files import expanded
 from providers.plugins import PluginError
 from providers.presets import preset_at
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 NO_KEY = "none"
 
 
-class EndpointError(Exception):
+class EndpointError(UnisafeError):
     """No endpoint can be made of `section`; `key` is the key in it that is to be changed."""
 
     def __init__(self, section: EndpointSection, key: str, message: str) -> None:

@@ -16,6 +16,9 @@ import duckdb
 
 from judger import REFUSAL, SAFE, UNSAFE
 from unisafe_async.causes import cause_of, named_causes
+from unisafe_async.errors import UsageError
+from unisafe_async.filters import ALL as ALL
+from unisafe_async.filters import Where as Where
 from unisafe_async.measures import MEASURES
 
 SCORES = tuple(measure.key for measure in MEASURES)
@@ -100,39 +103,6 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
-    """Which rows count: of these models, tasks and categories; an empty tuple stands for all."""
-
-    models: tuple[str, ...] = ()
-    tasks: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.models or self.tasks or self.categories)
-
-    @property
-    def sql(self) -> str:
-        """A condition on `rows`, also where it is joined to `responses`, with `parameters` for its values."""
-        chosen = [f"{column} IN (SELECT unnest(${name}))" for name, column, _ in self._given()]
-        return " AND ".join(chosen) or "true"
-
-    @property
-    def parameters(self) -> dict[str, list[str]]:
-        return {name: list(values) for name, _, values in self._given()}
-
-    def _given(self) -> list[tuple[str, str, tuple[str, ...]]]:
-        fields = (
-            ("models", "rows.model", self.models),
-            ("tasks", "rows.task", self.tasks),
-            ("categories", "rows.category", self.categories),
-        )
-        return [field for field in fields if field[2]]
-
-
-ALL = Where()
-
-
-@dataclass(frozen=True, slots=True)
 class Coverage:
     """What became of every item x sample of one model; the parts sum to `rows`.
 
@@ -209,7 +179,7 @@ def scores(
     """
     unknown = set(by) - set(DIMENSIONS)
     if unknown or not by:
-        raise ValueError(f"by: should be some of {', '.join(DIMENSIONS)}, found {', '.join(by) or 'nothing'}")
+        raise UsageError(f"by: should be some of {', '.join(DIMENSIONS)}, found {', '.join(by) or 'nothing'}")
     sql = COUNTED.format(
         dimensions=", ".join(by),
         shares=", ".join(map(_wilson, SCORES)),

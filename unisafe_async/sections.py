@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -11,11 +9,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from judger.kinds import BUILT_IN, RUBRIC, plugin_kinds
 from providers.base import Capabilities, Kind
 from providers.images import ImageLimits
+from providers.near_names import meant as meant
 from providers.plugins import Plugin
 from providers.presets import Preset, Price, preset_at, presets
 from providers.registry import ON_DEVICE, RECORDED, built_in, plugin_of
 from providers.registry import names as provider_names
-from unisafe_async.taxonomy import CATEGORIES, TASKS, Task, match_category, match_task
+from unisafe_async.taxonomy import CATEGORIES, Task, match_category, read_task
 
 Medium = Literal["text", "image"]
 Beside = Literal["apart", "both"]
@@ -47,13 +46,6 @@ def _one_line(name: str) -> str:
     return name
 
 
-def _known_task(name: str) -> str:
-    key = match_task(name)
-    if key is None:
-        raise ValueError(f"{name!r} is no task; tasks are {', '.join(TASKS)}{meant(name, TASKS)}")
-    return key
-
-
 def _known_category(name: str) -> str:
     category = match_category(name)
     if category is None:
@@ -61,14 +53,9 @@ def _known_category(name: str) -> str:
     return category
 
 
-def meant(name: str, among: Sequence[str] | dict[str, Any]) -> str:
-    near = difflib.get_close_matches(name, list(among), 1, 0.6)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
 KindName = Annotated[str, AfterValidator(_known_kind)]
 ProviderName = Annotated[str, AfterValidator(_known_provider)]
-TaskName = Annotated[str, AfterValidator(_known_task)]
+TaskName = Annotated[str, AfterValidator(read_task)]
 CategoryName = Annotated[str, AfterValidator(_known_category)]
 Rate = Annotated[float, Field(ge=0, le=1)]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from providers.errors import UnisafeError
 from providers.local.settings import LocalSettings
 
 if TYPE_CHECKING:
     from providers.local.device import Device
 
 
-class Unsupported(Exception):
+class Unsupported(UnisafeError):
     """The model cannot do what was asked of it, or the library cannot load it; the message says which."""
 
 

@@ -12,13 +12,14 @@ from textual.widgets import Button, Label, Select
 
 from cache import OUTCOMES
 from judger import SCALES
-from unisafe_async.browse.rows import Facets, Filter
+from unisafe_async.browse.rows import Facets
+from unisafe_async.filters import Where
 from unisafe_async.report.text import line
 
 ANY = ""
 
 
-class FilterScreen(ModalScreen[Filter | None]):
+class FilterScreen(ModalScreen[Where | None]):
     """One choice a field; a filter with several values, from the command line, stays until the field is changed."""
 
     CSS = """
@@ -30,7 +31,7 @@ class FilterScreen(ModalScreen[Filter | None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "leave")]
 
-    def __init__(self, facets: Facets, which: Filter) -> None:
+    def __init__(self, facets: Facets, which: Where) -> None:
         super().__init__()
         self._which = which
         self._fields: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -70,7 +71,7 @@ class FilterScreen(ModalScreen[Filter | None]):
             value = str(self.query_one(f"#{field}", Select).value)
             before: tuple[str, ...] = getattr(self._which, field)
             chosen[field] = before if len(before) > 1 and value == " or ".join(before) else ((value,) if value != ANY else ())
-        self.dismiss(Filter(**chosen, text=self._which.text))
+        self.dismiss(Where(**chosen, text=self._which.text))
 
     def action_leave(self) -> None:
         self.dismiss(None)

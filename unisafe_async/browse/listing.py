@@ -11,7 +11,8 @@ from rich.text import Text
 from cache import read_file
 from judger import SCALES
 from unisafe_async.browse.detail import COLOURS
-from unisafe_async.browse.rows import Facets, Filter, Line, matching, read_lines
+from unisafe_async.browse.rows import Facets, Line, matching, read_lines
+from unisafe_async.filters import Where
 from unisafe_async.report.names import shortened
 from unisafe_async.report.text import line, plain
 from unisafe_async.streams import ended
@@ -25,7 +26,7 @@ WIDTHS = (34, 18, 16, 9, 9)
 """Columns of item, model, outcome and both verdicts."""
 
 
-def write_list(cache: Path, facets: Facets, which: Filter, out: TextIO) -> int:
+def write_list(cache: Path, facets: Facets, which: Where, out: TextIO) -> int:
     """Write a heading and every row that `which` lets through, a line each, fields apart by tabs; returns how many rows.
 
     A field is one line of harmless text, whole however long it is. The file is free between pages. Nothing more is read once

@@ -11,73 +11,10 @@ from typing import Any
 import duckdb
 
 from cache import CacheError, Row, parts_of
-from judger import SCALES
+from unisafe_async.filters import Where
 from unisafe_async.report.heading import newest_run
 
 COLUMNS = tuple(field.name for field in fields(Row))
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which rows: within a field any of the values, all fields together; an empty field lets everything through.
-
-    Args:
-        categories: categories or subcategories.
-        contextual, intrinsic: verdicts in words, `unjudged` among them.
-        outcomes: of cache.OUTCOMES; `blocked` means every block.
-        text: stands in the request, the response, its thoughts, a reason or the item's name, whatever its case.
-    """
-
-    models: tuple[str, ...] = ()
-    tasks: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
-    contextual: tuple[str, ...] = ()
-    intrinsic: tuple[str, ...] = ()
-    outcomes: tuple[str, ...] = ()
-    text: str = ""
-
-    def words(self) -> str:
-        """The filter as a line for people; empty when everything is shown."""
-        parts = [", ".join(values) for values in (self.models, self.tasks, self.categories, self.outcomes) if values]
-        parts += [f"{name} {' or '.join(values)}" for name, values in self._verdicts() if values]
-        return " · ".join([*parts, *([f"“{self.text}”"] if self.text else [])])
-
-    def _verdicts(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        return (("contextual", self.contextual), ("intrinsic", self.intrinsic))
-
-    def sql(self, run: str) -> tuple[str, list[object]]:
-        """A condition over `rows LEFT JOIN responses` and its parameters, in order."""
-        conditions, values = ["rows.run = ?"], [run]
-        found: list[object] = list(values)
-        for column, wanted in (("rows.model", self.models), ("rows.task", self.tasks)):
-            if wanted:
-                conditions.append(f"{column} IN (SELECT unnest(?::VARCHAR[]))")
-                found.append(list(wanted))
-        if self.categories:
-            conditions.append("(list_contains(?::VARCHAR[], rows.category) OR list_contains(?::VARCHAR[], rows.subcategory))")
-            found += [list(self.categories), list(self.categories)]
-        for name, labels in self._verdicts():
-            if labels:
-                conditions.append(f"list_contains(?::INTEGER[], coalesce(rows.{name}, -1)::INTEGER)")
-                found.append([SCALES[name].numbers.get(word, -1) for word in labels])
-        if self.outcomes:
-            conditions.append("(list_contains(?::VARCHAR[], rows.outcome) OR (? AND starts_with(rows.outcome, 'blocked')))")
-            found += [list(self.outcomes), "blocked" in self.outcomes]
-        if self.text:
-            words = self.text.lower()
-            columns = (
-                "rows.item",
-                "rows.contextual_reason",
-                "rows.intrinsic_reason",
-                "rows.error",
-                "responses.text",
-                "responses.thoughts",
-            )
-            each = [f"contains(lower({column}), ?)" for column in columns]
-            conditions.append(f"({' OR '.join([*each, 'contains(lower(responses.request), ?)'])})")
-            found += [words] * len(columns)
-            found.append(json.dumps(words, ensure_ascii=False)[1:-1])
-        return " AND ".join(conditions), found
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +130,7 @@ def read_facets(connection: duckdb.DuckDBPyConnection, name: str | None) -> Face
 
 MATCHING = """
 SELECT rows.rowid FROM rows LEFT JOIN responses ON responses.id = rows.response
-WHERE {condition}
+WHERE rows.run = $run AND {condition}
 ORDER BY rows.task, try_cast(split_part(rows.item, '/', 2) AS BIGINT) NULLS LAST, rows.item, rows.model, rows.sample
 """
 PAGE = """
@@ -216,10 +153,10 @@ WHERE run = ? AND item IN (SELECT unnest(?::VARCHAR[])) ORDER BY question, posit
 """
 
 
-def matching(connection: duckdb.DuckDBPyConnection, run: str, which: Filter) -> array[int]:
+def matching(connection: duckdb.DuckDBPyConnection, run: str, which: Where) -> array[int]:
     """The numbers of the rows that `which` lets through, in the order of task, id, model and sample; 8 bytes each."""
-    condition, values = which.sql(run)
-    return array("q", (row[0] for row in connection.execute(MATCHING.format(condition=condition), values).fetchall()))
+    found = connection.execute(MATCHING.format(condition=which.sql), {"run": run, **which.parameters}).fetchall()
+    return array("q", (row[0] for row in found))
 
 
 def read_lines(connection: duckdb.DuckDBPyConnection, numbers: Sequence[int], characters: int = 400) -> list[Line]:

@@ -17,7 +17,8 @@ import duckdb
 
 from cache import read_file
 from judger import SCALES
-from unisafe_async.calibration.labels import BadLine, Label, LabelError, read_labels, response_digest
+from providers.lines import Problem
+from unisafe_async.calibration.labels import Label, LabelError, read_labels, response_digest
 from unisafe_async.report.heading import newest_run
 from unisafe_async.report.text import count
 from unisafe_async.taxonomy import TASKS
@@ -94,7 +95,7 @@ class Agreement:
     labels: int
     responses: int
     unseen: int
-    bad: tuple[BadLine, ...]
+    bad: tuple[Problem, ...]
     missing: int
     changed: int
     silent: int
@@ -197,7 +198,7 @@ def _key(label: Label) -> tuple[str, ...]:
     return (label.item, label.model, str(label.sample), label.response)
 
 
-def compared(labels: Sequence[Label], bad: Sequence[BadLine], judged: Verdicts) -> Agreement:
+def compared(labels: Sequence[Label], bad: Sequence[Problem], judged: Verdicts) -> Agreement:
     """The agreement of labels with verdicts; pure."""
     by_response: dict[tuple[str, ...], list[Label]] = {}
     for label in labels:

@@ -11,12 +11,11 @@ from pathlib import Path
 
 from judger import SCALES
 from providers.base import clean, digest_of
-from providers.lines import BadLine as _BadLine
-from providers.lines import Record, lines_of, read_line
+from providers.lines import BadLine, Problem, Record, lines_of, read_line
 from providers.named_files import shown
 
 
-class LabelError(_BadLine):
+class LabelError(BadLine):
     """A line that is no label, or a file of labels that cannot be used; the message names file and line and what would be right."""
 
 
@@ -46,18 +45,6 @@ class Label:
     def place(self) -> tuple[str, str, int, str]:
         """What was labelled."""
         return (self.item, self.model, self.sample, self.response)
-
-
-@dataclass(frozen=True, slots=True)
-class BadLine:
-    """A line that is no label, where it stands and why."""
-
-    file: str
-    line: int
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.reason}"
 
 
 def response_digest(text: str, images: Iterable[str]) -> str:
@@ -99,13 +86,13 @@ def append_label(path: Path, label: Label) -> None:
         raise LabelError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def read_labels(path: Path) -> tuple[list[Label], list[BadLine]]:
+def read_labels(path: Path) -> tuple[list[Label], list[Problem]]:
     """The labels of a file, of each person and response the last one, and the lines that are none.
 
     Raises LabelError when the file cannot be read.
     """
     labels: dict[tuple[object, ...], Label] = {}
-    bad: list[BadLine] = []
+    bad: list[Problem] = []
     try:
         lines = list(lines_of(path))
     except OSError as error:
@@ -114,7 +101,7 @@ def read_labels(path: Path) -> tuple[list[Label], list[BadLine]]:
         try:
             label = read_line(line.content, _label, LabelError)
         except LabelError as error:
-            bad.append(BadLine(path.name, line.number, str(error)))
+            bad.append(Problem(path.name, line.number, str(error)))
             continue
         key = (*label.place, label.labeller)
         labels.pop(key, None)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from unisafe_async.commands.options import BAD, CacheOption, ConfigOption, cache_file, confirmed
+from unisafe_async.commands.options import BAD, CacheOption, ConfigOption, cache_file, confirmed, usage_error
 
 app = typer.Typer(help="Look at, export or prune the cache.", no_args_is_help=True)
 
@@ -53,7 +53,7 @@ def prune_cache(
     from unisafe_async.report.heading import run_named
 
     if (older_than is None) == (run_name is None):
-        raise typer.BadParameter("name either --older-than DAYS or --run RUN")
+        raise usage_error("name either --older-than DAYS or --run RUN")
     path = cache_file(config, cache)
     if run_name is not None:
         run_name = read_file(path, partial(run_named, name=run_name))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from unisafe_async.commands.options import BAD, CacheOption, ConfigOption, RunArgument, TaskOption, cache_file, file_of_run
-from unisafe_async.commands.viewing import RevealOption, ShownModels, filter_of
+from unisafe_async.commands.viewing import RevealOption, ShownModels
 
 
 def label(
@@ -36,12 +36,16 @@ def label(
     from unisafe_async.calibration.labelling import Session, label_rows
     from unisafe_async.calibration.labels import read_labels
     from unisafe_async.calibration.offering import offered
+    from unisafe_async.filters import read_where
     from unisafe_async.report.console import stdout_console
+    from unisafe_async.report.heading import where_in
     from unisafe_async.report.show import drawing
     from unisafe_async.report.text import count, plain
 
-    path, which = file_of_run(config, cache, name), filter_of(model, task, None)
+    asked = read_where(model, task)
+    path = file_of_run(config, cache, name)
     facets = read_file(path, lambda connection: read_facets(connection, name))
+    which = read_file(path, lambda connection: where_in(connection, facets.run, asked))
     numbers = read_file(path, lambda connection: offered(connection, facets.run, which, limit, seed))
     labeller = by or getpass.getuser()
     labels, bad = read_labels(out) if os.path.exists(out) else ([], [])

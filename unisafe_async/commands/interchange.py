@@ -20,6 +20,7 @@ from unisafe_async.commands.options import (
     RunArgument,
     cache_file,
     file_of_run,
+    usage_error,
 )
 
 
@@ -71,7 +72,7 @@ def tables(
     from unisafe_async.provenance import as_lines
 
     if form is TableFormat.parquet and output is None:
-        raise typer.BadParameter("--format parquet: needs a file; name it with --output FILE")
+        raise usage_error("--format parquet: needs a file; name it with --output FILE")
     dimensions = [one.value for one in by] if by else BY
     table = read_file(file_of_run(config, cache, name), lambda connection: read_table(connection, name, dimensions, intervals=ci))
     if form is TableFormat.parquet:
@@ -105,7 +106,7 @@ def rows(
 
     ending = form.value if form else output.suffix.removeprefix(".").lower()
     if ending not in WRITERS:
-        raise typer.BadParameter(f"{output}: should end in .{', .'.join(WRITERS)}, or name a --format")
+        raise usage_error(f"{output}: should end in .{', .'.join(WRITERS)}, or name a --format")
     total = read_file(
         file_of_run(config, cache, name),
         lambda connection: WRITERS[ending](connection, newest_run(connection, name), output),

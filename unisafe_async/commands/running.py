@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from unisafe_async.commands.options import CategoryOption, ConfigOption, LimitOption, ModelOption, SamplesOption, TaskOption, load
+from unisafe_async.commands.options import (
+    CategoryOption,
+    ConfigOption,
+    LimitOption,
+    ModelOption,
+    SamplesOption,
+    TaskOption,
+    load,
+    usage_error,
+)
 
 
 def run(
@@ -91,9 +100,9 @@ def _faults(named: list[str]) -> dict[str, float]:
         try:
             faults[name] = float(share)
         except ValueError:
-            raise typer.BadParameter(f"--fault {one}: should be NAME=SHARE, such as rate_limited=0.2") from None
+            raise usage_error(f"--fault {one}: should be NAME=SHARE, such as rate_limited=0.2") from None
         if name not in FAULTS or not 0 <= faults[name] <= 1:
-            raise typer.BadParameter(f"--fault {one}: names are {', '.join(FAULTS)}; a share is between 0 and 1")
+            raise usage_error(f"--fault {one}: names are {', '.join(FAULTS)}; a share is between 0 and 1")
     if sum(faults.values()) > 1:
-        raise typer.BadParameter("--fault: the shares sum to more than 1")
+        raise usage_error("--fault: the shares sum to more than 1")
     return faults

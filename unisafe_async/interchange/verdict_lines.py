@@ -14,10 +14,9 @@ from typing import Final, Literal
 
 from judger import SAFETY_OR_REFUSAL, SCALES
 from judger.parse import parse_verdict
-from providers.lines import BadLine, Record, lines_of, record_of
+from providers.lines import BadLine, Problem, Record, lines_of, record_of
 from providers.named_files import shown
 from unisafe_async.dataset import DatasetError
-from unisafe_async.dataset.dataset import Problem
 from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, NOT_AVAILABLE, SUFFIX
 from unisafe_async.interchange.verdict_files import VerdictFile
 
