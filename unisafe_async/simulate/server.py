@@ -16,6 +16,7 @@ from aiohttp import web
 from providers.base import Block, Capabilities, Image, Request, Response, digest_of
 from providers.simulated import PROFILES, Profile, Simulated
 from unisafe_async.dataset import Dataset
+from unisafe_async.jobs import Sampling, generation_request
 from unisafe_async.simulate.anthropic_shape import AnthropicShape
 from unisafe_async.simulate.batch_jobs import AnthropicJobs, OpenAIJobs
 from unisafe_async.simulate.gemini_shape import GeminiShape
@@ -247,8 +248,6 @@ class Simulator:
 
 def _labels(dataset: Dataset) -> dict[str, dict[str, str]]:
     """Task and category by what a request for the item holds."""
-    from unisafe_async.jobs import Sampling, generation_request
-
     labels: dict[str, dict[str, str]] = {}
     for item in dataset.items():
         image = Image.from_bytes(dataset.images.bytes_of(item.image)) if item.image is not None else None
