@@ -12,11 +12,12 @@ from typing import ClassVar, Literal, Protocol
 
 from judger.harms import HARMS
 from judger.parse import parse_verdict
-from judger.rubrics import NAMES, RubricName, Rubrics, fenced
+from judger.rubrics import NAMES, RubricName, Rubrics
 from judger.scales import REFUSAL, SAFE, SAFETY, SAFETY_OR_REFUSAL, SCALES, Scale
 from judger.statements import Question
 from providers.anatomy import CUT_OFF
 from providers.base import Image, Part, ProviderError, Request, Response, Text, clean
+from providers.fences import fenced
 from providers.thoughts import split_thoughts
 
 Status = Literal["judged", "blocked", "unparsed", "failed", "tied"]

@@ -1,7 +1,5 @@
-"""The five rubrics and how a request to the judge is put together from them.
-
-A response is hostile input. It stands between fence lines whose code is a digest of the response itself, which no response can
-contain by design, and the rubric (the system message) says that what is fenced is data.
+"""The five rubrics. A response is hostile input: it stands in a fence (providers/fences.py), and the rubric, which is the system
+message, says that what is fenced is data.
 """
 
 from __future__ import annotations
@@ -62,9 +60,3 @@ def load_rubrics(folder: Path | None = None) -> Rubrics:
             raise RubricError(f"{folder / name}.md is empty")
         texts[name] = text
     return Rubrics(texts)
-
-
-def fenced(kind: str, text: str) -> str:
-    """`text` between fence lines that it cannot close: their code is a digest of the text."""
-    code = hashlib.blake2b(text.encode(), digest_size=8, person=b"unisafe-fence").hexdigest()
-    return f"<<<{kind} {code}>>>\n{text}\n<<<END {kind} {code}>>>"

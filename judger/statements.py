@@ -12,7 +12,8 @@ from itertools import chain, islice
 from typing import Literal
 
 from judger.labels import FULL_WIDTH, Written, label_in
-from judger.quoting import doubtful, echoes, said_in_a_sentence
+from judger.quoting import doubtful, said_in_a_sentence
+from providers.fences import echoes
 
 Question = Literal["contextual", "intrinsic"]
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import duckdb
 
-from cache.archive import quoted
+from cache.sql_texts import quoted
 from judger import SAFETY_OR_REFUSAL
 from unisafe_async.interchange.rows import rows_sql
 from unisafe_async.interchange.tables import read_table

@@ -11,6 +11,7 @@ import duckdb
 
 from cache import CacheError, Row, read_file
 from cache.batches import open_batches
+from unisafe_async.default_paths import DEFAULT_CACHE
 from unisafe_async.pictures_due import WithoutPictures, without_pictures
 from unisafe_async.scores import Coverage, Score, coverage, scores
 
@@ -98,7 +99,7 @@ class Result:
             return None
 
 
-def load(run: str | None = None, *, cache: Path | str = "unisafe.duckdb") -> Result:
+def load(run: str | None = None, *, cache: Path | str = DEFAULT_CACHE) -> Result:
     """An earlier run: the one that the name `run` begins, or the newest.
 
     Raises CacheError when there is no such run, or no such file.

@@ -14,6 +14,7 @@ from providers.plugins import Plugin
 from providers.presets import Preset, Price, preset_at, presets
 from providers.registry import ON_DEVICE, RECORDED, built_in, plugin_of
 from providers.registry import names as provider_names
+from unisafe_async.default_paths import DEFAULT_CACHE
 from unisafe_async.taxonomy import CATEGORIES, Task, match_category, read_task
 
 Medium = Literal["text", "image"]
@@ -87,7 +88,7 @@ class GenerationSection(Section):
 class CacheSection(Section):
     """`[cache]`: where every answer is kept."""
 
-    path: str = "unisafe.duckdb"
+    path: str = DEFAULT_CACHE
     patience_s: float = Field(30.0, ge=0)
 
 

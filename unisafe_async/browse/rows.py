@@ -149,7 +149,7 @@ WHERE {{condition}} ORDER BY rows.model, rows.sample
 """
 OPINIONS = """
 SELECT item, model, sample, question, judge, label, status, coalesce(reason, '') FROM opinions
-WHERE run = ? AND item IN (SELECT unnest(?::VARCHAR[])) ORDER BY question, position
+WHERE run = $run AND ($items IS NULL OR list_contains($items, item)) ORDER BY item, model, sample, question, position
 """
 
 
@@ -202,15 +202,23 @@ def read_item(
     return facets, [detail for detail in details if not models or detail.row.model in models]
 
 
+def read_opinions(
+    connection: duckdb.DuckDBPyConnection, run: str, items: Sequence[str] | None = None
+) -> dict[tuple[str, str, int], list[Opinion]]:
+    """What each of several judges said of a run's rows, by item, model and repeat; of `items` alone, where they are named."""
+    found: dict[tuple[str, str, int], list[Opinion]] = {}
+    asked = connection.execute(OPINIONS, {"run": run, "items": None if items is None else list(items)}).fetchall()
+    for item, model, sample, *said in asked:
+        found.setdefault((item, model, sample), []).append(Opinion(*said))
+    return found
+
+
 def _details(connection: duckdb.DuckDBPyConnection, condition: str, values: Sequence[object]) -> list[Detail]:
     found = connection.execute(FULL.format(condition=condition), list(values)).fetchall()
     if not found:
         return []
     rows = [Row(*record[: len(COLUMNS)]) for record in found]
-    opinions: dict[tuple[str, str, int], list[Opinion]] = {}
-    asked = connection.execute(OPINIONS, [rows[0].run, list({row.item for row in rows})]).fetchall()
-    for item, model, sample, *said in asked:
-        opinions.setdefault((item, model, sample), []).append(Opinion(*said))
+    opinions = read_opinions(connection, rows[0].run, list({row.item for row in rows}))
     return [
         Detail(row, _reply(record[len(COLUMNS) :]), tuple(opinions.get((row.item, row.model, row.sample), ())))
         for row, record in zip(rows, found, strict=True)

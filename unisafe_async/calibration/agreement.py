@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 
 from cache import read_file
+from cache.sql_texts import quoted_list
 from judger import SCALES
 from providers.lines import Problem
 from unisafe_async.calibration.labels import Label, LabelError, read_labels, response_digest
@@ -156,7 +157,7 @@ def _nothing_there(path: Path, run: str | None, labels: Sequence[Label], verdict
     return f"{path}: of {count(len(responses), 'labelled response')} none is in {where}{why}; {todo}"
 
 
-IMAGE_TASKS = ", ".join(f"'{task.key}'" for task in TASKS.values() if task.image_out)
+IMAGE_TASKS = quoted_list(task.key for task in TASKS.values() if task.image_out)
 SQL = f"""
 SELECT rows.run, item, rows.model, sample, task, judge, responses.text, responses.images, contextual, intrinsic,
        contextual_reason, intrinsic_reason,

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import duckdb
 
+from cache.sql_texts import quoted_list
 from unisafe_async.dataset.dataset import allocate
 from unisafe_async.filters import Where
 from unisafe_async.taxonomy import TASKS
 
 CAME_OUT = f"""
 rows.response IS NOT NULL AND (contextual IS NOT NULL OR intrinsic IS NOT NULL)
-AND CASE WHEN rows.task IN ({", ".join(f"'{task.key}'" for task in TASKS.values() if task.image_out)})
+AND CASE WHEN rows.task IN ({quoted_list(task.key for task in TASKS.values() if task.image_out)})
          THEN len(responses.images) > 0 ELSE trim(responses.text, ' \t\n\r') <> '' END
 """
 """Where something came out, so that the judge was asked, and it gave a verdict: elsewhere there is nothing to compare."""

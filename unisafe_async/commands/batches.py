@@ -19,6 +19,7 @@ from unisafe_async.commands.options import (
     confirmed,
     usage_error,
 )
+from unisafe_async.default_paths import DEFAULT_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def batches(
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="Ask the vendors how the jobs under way are.")] = False,
     cancel: Annotated[str | None, typer.Option("--cancel", metavar="ID", help="Cancel this job; what it answered is kept.")] = None,

@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from unisafe_async.commands.options import BAD, CacheOption, ConfigOption, cache_file, confirmed, usage_error
+from unisafe_async.default_paths import DEFAULT_FILE
 
 app = typer.Typer(help="Look at, export or prune the cache.", no_args_is_help=True)
 
 
 @app.command()
-def stats(config: ConfigOption = Path("bench.toml"), cache: CacheOption = None) -> None:
+def stats(config: ConfigOption = DEFAULT_FILE, cache: CacheOption = None) -> None:
     """What the cache holds and what it cost."""
     from cache import read_file
     from unisafe_async.report.console import stdout_console
@@ -27,7 +28,7 @@ def stats(config: ConfigOption = Path("bench.toml"), cache: CacheOption = None) 
 @app.command("export")
 def export_tables(
     folder: Annotated[Path, typer.Argument(help="A new folder for one Parquet file a table.")],
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
 ) -> None:
     """Write every table as Parquet."""
@@ -39,7 +40,7 @@ def export_tables(
 
 @app.command("prune")
 def prune_cache(
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
     older_than: Annotated[
         int | None, typer.Option("--older-than", min=0, max=36_500, help="Days: runs and answers older than that.")

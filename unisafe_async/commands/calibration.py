@@ -10,12 +10,13 @@ import typer
 
 from unisafe_async.commands.options import BAD, CacheOption, ConfigOption, RunArgument, TaskOption, cache_file, file_of_run
 from unisafe_async.commands.viewing import RevealOption, ShownModels
+from unisafe_async.default_paths import DEFAULT_FILE
 
 
 def label(
     out: Annotated[Path, typer.Option("-o", "--out", help="The file of labels; an old one is continued.", dir_okay=False)],
     name: RunArgument = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="So many, spread over tasks and categories.")] = 100,
     model: ShownModels = None,
@@ -72,7 +73,7 @@ def agree(
     run_name: Annotated[
         str | None, typer.Option("--run", help="Compare with this run's judge; else with that of the run a label was given in.")
     ] = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
     listed: Annotated[int, typer.Option("--list", min=0, help="So many disagreements are listed.")] = 10,
 ) -> None:

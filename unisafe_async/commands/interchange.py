@@ -22,6 +22,7 @@ from unisafe_async.commands.options import (
     file_of_run,
     usage_error,
 )
+from unisafe_async.default_paths import DEFAULT_FILE
 
 
 class TableFormat(StrEnum):
@@ -56,7 +57,7 @@ OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="The f
 
 def tables(
     name: RunArgument = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
     form: Annotated[TableFormat, typer.Option("--format", "-f", help="How to write it.")] = TableFormat.csv,
     output: OutputOption = None,
@@ -94,7 +95,7 @@ def tables(
 def rows(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write: rows.csv, rows.json or rows.parquet.")],
     name: RunArgument = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
     form: Annotated[RowFormat | None, typer.Option("--format", "-f", help="How to write it; else by the file's ending.")] = None,
 ) -> None:
@@ -118,7 +119,7 @@ def rows(
 def export_official(
     folder: Annotated[Path, typer.Option("--output", "-o", help="A new folder.")],
     name: RunArgument = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
 ) -> None:
     """Write a run's verdicts as the official toolkit does: *_numeric.jsonl and its statistics."""
@@ -136,7 +137,7 @@ def judge(
     images: Annotated[Path | None, typer.Option("--images", help="The folder of the output images; else the file's own.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="What to call the model; else by the file's name.")] = None,
     task: Annotated[str | None, typer.Option("--task", "-t", help="The task of lines that name none.")] = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     limit: LimitOption = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show what it would send and cost; send nothing.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ignore answers from earlier runs (they are kept).")] = False,
@@ -180,7 +181,7 @@ def judge(
 def export(
     name: RunArgument = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The new file; else RUN.unisafe.zip.")] = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
 ) -> None:
     """Write a run, with every answer that it used, to one file for another machine."""
@@ -203,7 +204,7 @@ def export(
 
 def import_files(
     files: Annotated[list[Path], typer.Argument(help="Archives that `unisafe export` wrote.")],
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
 ) -> None:
     """Add runs from other machines to the cache; nothing that is there is overwritten."""
@@ -228,7 +229,7 @@ def import_verdicts(
     task: Annotated[str | None, typer.Option("--task", "-t", help="The task; else by each file's folder.")] = None,
     data: Annotated[str | None, typer.Option("--data", help="The dataset that was judged; else the configuration's.")] = None,
     judge_name: Annotated[str, typer.Option("--judge", help="Who gave the verdicts.")] = "official toolkit",
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
 ) -> None:
     """Make a run of verdicts that the official toolkit gave, to report on; a line that cannot be used is refused alone."""

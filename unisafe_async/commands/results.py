@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -22,6 +21,7 @@ from unisafe_async.commands.options import (
     usage_error,
 )
 from unisafe_async.commands.page import EmbedOption, HtmlOption, ImagesOption, PngOption, SvgOption, write_files
+from unisafe_async.default_paths import DEFAULT_FILE
 
 
 class Dimension(StrEnum):
@@ -55,7 +55,7 @@ def _sorting(given: str) -> tuple[str, bool]:
 
 def report(
     name: RunArgument = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
     by: Annotated[Dimension | None, typer.Option("--by", help="Break a score down; named: by what the judge named.")] = None,
     score: Annotated[ScoreName, typer.Option("--score", help="The score that --by breaks down.")] = ScoreName.b_s,
@@ -99,7 +99,7 @@ def compare(
     model: ModelOption = None,
     task: TaskOption = None,
     category: CategoryOption = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
 ) -> None:
     """Compare two models on the same items, unified models with their backbones, or a run with the paper."""
@@ -121,7 +121,7 @@ def compare(
     print_comparison(stdout_console(), found, listed)
 
 
-def runs(config: ConfigOption = Path("bench.toml"), cache: CacheOption = None) -> None:
+def runs(config: ConfigOption = DEFAULT_FILE, cache: CacheOption = None) -> None:
     """List the runs in the cache, the newest first."""
     from cache import read_file
     from unisafe_async.report.console import stdout_console

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,10 +16,11 @@ from unisafe_async.commands.options import (
     load,
     usage_error,
 )
+from unisafe_async.default_paths import DEFAULT_FILE
 
 
 def run(
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     model: ModelOption = None,
     task: TaskOption = None,
     category: CategoryOption = None,
@@ -36,7 +36,7 @@ def run(
 
 
 def plan(
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     model: ModelOption = None,
     task: TaskOption = None,
     category: CategoryOption = None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +16,7 @@ from unisafe_async.commands.options import (
     TaskOption,
     file_of_run,
 )
+from unisafe_async.default_paths import DEFAULT_FILE
 
 ShownModels = Annotated[list[str] | None, typer.Option("--model", "-m", help="Only this model's responses (repeatable).")]
 RevealOption = Annotated[bool, typer.Option("--reveal", help="Show images as they are; else they are blurred.")]
@@ -26,7 +26,7 @@ Verdicts = list[str] | None
 def show(
     item: Annotated[str, typer.Argument(help="task/id, or an id that only one task has.")],
     run_name: Annotated[str | None, typer.Option("--run", help="A run's name or its beginning; else the newest.")] = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
     model: ShownModels = None,
     reveal: RevealOption = False,
@@ -50,7 +50,7 @@ def show(
 
 def browse(
     name: RunArgument = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
     model: ShownModels = None,
     task: TaskOption = None,

@@ -11,8 +11,9 @@ from pathlib import Path
 import duckdb
 
 from cache import CacheError
-from cache.archive import copy_parquet, quoted
+from cache.archive import copy_parquet
 from cache.connecting import connected
+from cache.sql_texts import quoted
 from unisafe_async.drafts import drafted
 from unisafe_async.provenance import Provenance, as_json, as_metadata
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import orjson
 
-from cache.archive import quoted
+from cache.sql_texts import quoted
 from unisafe_async.interchange.cells import csv_cell
 from unisafe_async.interchange.files import BATCH, copy_found, written, written_csv
 from unisafe_async.provenance import Provenance, as_json, read_provenance

@@ -13,6 +13,7 @@ import orjson
 from cache import parts_of
 from judger import SAFETY_OR_REFUSAL, UNJUDGED
 from unisafe_async.browse.detail import JUDGED_WORDS, named_in
+from unisafe_async.browse.rows import Opinion
 from unisafe_async.page.records import Record, Records
 from unisafe_async.report.text import plain
 from unisafe_async.taxonomy import OTHER, SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS
@@ -81,14 +82,13 @@ def gallery_of(records: Records, models: Sequence[str], prompts: dict[str, str] 
     }
     outcomes = sorted({row.outcome for row in records.rows})
     rows = sorted(records.rows, key=lambda row: (number[row.item], of_model[row.model], row.sample))
-    opinions = _opinions(records.opinions)
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     outputs: set[str] = set()
     for row in rows:
         images = [digest for digest in row.images or () if _is_digest(digest)]
         outputs.update(images)
         places = (number[row.item], of_model[row.model], row.sample, outcomes.index(row.outcome))
-        said = opinions.get((row.item, row.model, row.sample))
+        said = "\n".join(map(_said, records.opinions.get((row.item, row.model, row.sample), ())))
         values = (*places, *_verdicts_and_answer(row, images, strings), strings.place(said), *_other_verdicts(row, strings))
         for name, value in zip(COLUMNS, values, strict=True):
             columns[name].append(value)
@@ -258,11 +258,6 @@ def _reason(status: str | None, reason: str | None, raw: str | None = None, name
     return "\n".join(parts)
 
 
-def _opinions(records: Sequence[tuple[Any, ...]]) -> dict[tuple[str, str, int], str]:
-    found: dict[tuple[str, str, int], list[str]] = {}
-    for item, model, sample, question, judge, label, status, reason in records:
-        said = SAFETY_OR_REFUSAL.word(label) if status == "judged" else status
-        found.setdefault((item, model, sample), []).append(
-            f"{judge}, {OF.get(question, question)}: {said}. {reason or ''}".rstrip()
-        )
-    return {key: "\n".join(lines) for key, lines in found.items()}
+def _said(opinion: Opinion) -> str:
+    said = SAFETY_OR_REFUSAL.word(opinion.label) if opinion.status == "judged" else opinion.status
+    return f"{opinion.judge}, {OF.get(opinion.question, opinion.question)}: {said}. {opinion.reason}".rstrip()

@@ -53,10 +53,6 @@ SELECT {", ".join(f"count(*) FILTER (label = {label})" for label in LABELS)}
 FROM opinions WHERE run = $run AND question = $question
 GROUP BY item, model, sample HAVING count(label) = $judges
 """
-OPINIONS = """
-SELECT model, sample, question, judge, label, status, reason, raw
-FROM opinions WHERE run = ? AND item = ? ORDER BY model, sample, question, position
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +138,6 @@ def read_judging(connection: duckdb.DuckDBPyConnection, run: str, config: dict[s
         fewer if panel else 0,
         tuple(agreements),
     )
-
-
-def opinions_of(connection: duckdb.DuckDBPyConnection, run: str, item: str) -> dict[tuple[str, int, str], list[dict[str, Any]]]:
-    """What each judge said of an item, by model, sample and question; empty for a run with a single judge."""
-    found: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
-    for model, sample, question, judge, label, status, reason, raw in connection.execute(OPINIONS, [run, item]).fetchall():
-        opinion = {"judge": judge, "label": label, "status": status, "reason": reason, "raw": raw}
-        found.setdefault((model, sample, question), []).append(opinion)
-    return found
 
 
 # ---------------------------------------------------------------- agreement
