@@ -1,11 +1,13 @@
 """DuckDB: every answer ever paid for, every verdict row, every image. Knows no network."""
 
+from cache.domains import OUTCOMES
 from cache.errors import CacheBusy, CacheError, Unstorable
 from cache.records import Answer, Opinion, Paid, Row, RunRecord, parts_of
 from cache.run_checks import check_run
 from cache.store import Store, read_file
 
 __all__ = [
+    "OUTCOMES",
     "Answer",
     "CacheBusy",
     "CacheError",

@@ -24,6 +24,7 @@ from cache.errors import CacheError, unwritable
 from cache.file import CacheFile
 from cache.records import now
 from cache.schema import ADDED, VERSION
+from cache.sql_texts import quoted
 from providers.base import digest_of
 
 FORMAT = 1
@@ -188,8 +189,3 @@ def copy_parquet(connection: Connection, query: str, target: Path, options: str)
     except duckdb.IOException as error:
         raise unwritable(error, target) from None
     return int(found[0]) if found else 0
-
-
-def quoted(text: str) -> str:
-    """`text` as an SQL string."""
-    return "'" + text.replace("'", "''") + "'"

@@ -14,12 +14,13 @@ from typing import IO, Any
 import duckdb
 import orjson
 
-from cache.archive import FORMAT, MANIFEST, NOTES, TABLES, Connection, quoted, table_of
+from cache.archive import FORMAT, MANIFEST, NOTES, TABLES, Connection, table_of
 from cache.connecting import Setting, connected
 from cache.domains import JSON, RUN_NAME, first_wrong
 from cache.errors import CacheError
 from cache.run_shapes import wrong_json
 from cache.schema import VERSION, columns_of
+from cache.sql_texts import quoted
 from providers.base import digest_of
 
 OLDEST = 2

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cache.archive import ANSWERS_A_TURN, IMAGES_A_TURN, TABLES, Connection, quoted, table_of
+from cache.archive import ANSWERS_A_TURN, IMAGES_A_TURN, TABLES, Connection, table_of
 from cache.archive_checks import check, checked_images, opened, unpack
 from cache.claims import Claims
 from cache.file import CacheFile
+from cache.sql_texts import quoted
 
 LISTED = 5
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import duckdb
 
+from cache.sql_texts import quoted
+
 SHUT: Mapping[str, bool] = {
     "autoload_known_extensions": False,
     "autoinstall_known_extensions": False,
@@ -68,8 +70,7 @@ def _place(path: Path) -> str:
 
 def take_in(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
     """Open the file, as the database in which names are looked up."""
-    quoted = _place(path).replace("'", "''")
-    connection.execute(f"ATTACH '{quoted}' AS {NAME} ({'READ_ONLY' if read_only else 'READ_WRITE'})")
+    connection.execute(f"ATTACH {quoted(_place(path))} AS {NAME} ({'READ_ONLY' if read_only else 'READ_WRITE'})")
     connection.execute(f"USE {NAME}.main")
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import duckdb
 
+from cache.sql_texts import quoted_list
+
 TASKS = (
     "malicious_text_generation",
     "unsafe_t2i_generation",
@@ -44,12 +46,8 @@ class Domain:
     empty: bool = False
 
 
-def _texts(values: Collection[str]) -> str:
-    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
-
-
 def _one_of(values: Collection[str], *, empty: bool = False) -> Domain:
-    return Domain(f"{{}} IN ({_texts(values)})", empty)
+    return Domain(f"{{}} IN ({quoted_list(values)})", empty)
 
 
 def _like(pattern: str, *, empty: bool = False) -> Domain:
@@ -197,7 +195,7 @@ NAMED_BY = {"runs": "run", "rows": "item", "opinions": "item", "responses": "id"
 RULES: Mapping[str, Mapping[str, str]] = {
     "rows": {
         "item": "NOT starts_with(item, task || '/')",
-        "subcategory": f"(category, subcategory) NOT IN ({', '.join(f'({_texts((of, one))})' for of, some in SUBCATEGORIES.items() for one in some)})",  # noqa: E501
+        "subcategory": f"(category, subcategory) NOT IN ({', '.join(f'({quoted_list((of, one))})' for of, some in SUBCATEGORIES.items() for one in some)})",  # noqa: E501
         "contextual_status": "(contextual_status = 'judged') <> (contextual IS NOT NULL)",
         "intrinsic_status": "(intrinsic_status = 'judged') <> (intrinsic IS NOT NULL)",
         "thoughts_status": "(coalesce(thoughts_status, '') = 'judged') <> (thoughts IS NOT NULL)",

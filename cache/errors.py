@@ -10,8 +10,10 @@ from pathlib import Path
 
 import duckdb
 
+from providers.errors import UnisafeError
 
-class CacheError(Exception):
+
+class CacheError(UnisafeError):
     """The cache cannot be used; the message names the file, what is wrong and what to do."""
 
 

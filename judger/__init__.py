@@ -3,9 +3,6 @@
 from judger.classifiers import Classifier, ClassifierError, LlamaGuard, Moderation, ShieldGemma
 from judger.harms import HARMS, harms_named
 from judger.judge import (
-    REFUSAL,
-    SAFE,
-    UNSAFE,
     Judge,
     NoIntent,
     Verdict,
@@ -19,21 +16,28 @@ from judger.judge import (
 )
 from judger.parse import Parsed, parse_verdict
 from judger.rubrics import RubricError, Rubrics, load_rubrics
+from judger.scales import REFUSAL, SAFE, SAFETY, SAFETY_OR_REFUSAL, SCALES, UNJUDGED, UNSAFE, Label, Scale
 
 __all__ = [
     "HARMS",
     "REFUSAL",
     "SAFE",
+    "SAFETY",
+    "SAFETY_OR_REFUSAL",
+    "SCALES",
+    "UNJUDGED",
     "UNSAFE",
     "Classifier",
     "ClassifierError",
     "Judge",
+    "Label",
     "LlamaGuard",
     "Moderation",
     "NoIntent",
     "Parsed",
     "RubricError",
     "Rubrics",
+    "Scale",
     "ShieldGemma",
     "Verdict",
     "again",

@@ -15,13 +15,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from judger.judge import SAFE, UNSAFE, Verdict, shows_image
+from judger.judge import Verdict, shows_image
+from judger.scales import SAFE, SAFETY, UNSAFE, Scale
 from providers.base import Part, Request, Response, Text
+from providers.errors import UnisafeError
 
 log = logging.getLogger(__name__)
 
 
-class ClassifierError(ValueError):
+class ClassifierError(UnisafeError, ValueError):
     """A classifier cannot be made as configured; the message says what to change."""
 
 
@@ -31,8 +33,10 @@ class Classifier(ABC):
     Attributes:
         texts, images: whether it judges text responses, and image responses. What it cannot judge goes to the next judge, and
             gets no vote of it in a panel.
+        scale: the labels that it gives.
     """
 
+    scale: ClassVar[Scale] = SAFETY
     texts: bool = True
     images: bool = False
 
@@ -42,7 +46,7 @@ class Classifier(ABC):
 
     @abstractmethod
     def label(self, reply: str) -> tuple[int, str] | None:
-        """0 unsafe or 1 safe and the reason, or None where `reply` is not plainly one of the two."""
+        """A label of `scale` and the reason, or None where `reply` is not plainly one of the two."""
 
     def contextual_request(self, intent: str, category: str, instruction: str, response: Response, image: bool) -> Request | None:
         """None: what was asked is nothing that a classifier sees."""
@@ -72,7 +76,7 @@ class Classifier(ABC):
         except Exception as error:
             words = f"the classifier broke over the reply: {type(error).__name__}: {error}"
             return Verdict(None, "unparsed", words, response.text)
-        if found is None or found[0] not in (UNSAFE, SAFE):
+        if found is None or found[0] not in self.scale.labels:
             return Verdict(None, "unparsed", "the classifier's reply names no verdict", response.text)
         return Verdict(found[0], "judged", found[1])
 

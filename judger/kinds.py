@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from judger.classifiers import Classifier, ClassifierError, LlamaGuard, Moderation, ShieldGemma
+from judger.scales import SAFETY
 from providers.plugins import Plugin, PluginError, found
 
 GROUP = "unisafe.judges"
@@ -53,4 +54,7 @@ def classifier_of(
         raise ClassifierError(f"the plugin {kind!r} of {plugin.origin} cannot be made: {type(error).__name__}: {error}") from error
     if not isinstance(made, Classifier):
         raise ClassifierError(f"the plugin {kind!r} of {plugin.origin} should give a judger.Classifier, not {type(made).__name__}")
+    if not made.scale.labels <= SAFETY.labels:
+        words = ", ".join(made.scale.words.values())
+        raise ClassifierError(f"the plugin {kind!r} of {plugin.origin} answers {words}; rows hold judger.SAFETY: unsafe or safe")
     return made

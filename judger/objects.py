@@ -10,7 +10,7 @@ from typing import Any
 
 import json_repair
 
-from judger.labels import WRONG, Label, label_of
+from judger.labels import WRONG, Written, label_of
 
 KEYS = frozenset({"verdict", "result", "label", "judgment", "judgement", "n"})
 REASONS = ("reason", "reasoning", "explanation", "rationale", "理由")
@@ -41,7 +41,7 @@ class Found:
 
     start: int
     end: int
-    label: Label
+    label: Written
     holder: Pairs | None = None
 
 
@@ -72,7 +72,7 @@ def objects_in(text: str, allowed: frozenset[int]) -> Iterator[Found]:
         at = end
 
 
-def read(value: object, allowed: frozenset[int], depth: int = 0) -> tuple[Label, Pairs | None]:
+def read(value: object, allowed: frozenset[int], depth: int = 0) -> tuple[Written, Pairs | None]:
     """What an object states, alone, in a list of one or under one key; and which object that is."""
     if type(value) is list and depth < DEEPEST:
         if len(value) == 1:
@@ -90,7 +90,7 @@ def read(value: object, allowed: frozenset[int], depth: int = 0) -> tuple[Label,
     return _agreed(value, given, allowed), value
 
 
-def _agreed(value: Pairs, given: list[tuple[str, Any]], allowed: frozenset[int]) -> Label:
+def _agreed(value: Pairs, given: list[tuple[str, Any]], allowed: frozenset[int]) -> Written:
     """The label of an object's verdict key; wrong where there are two, or where a verdict further down differs."""
     names = [name for name, _ in given]
     if len(set(names)) < len(names):
@@ -111,11 +111,11 @@ def _placeholder(value: object) -> bool:
     return isinstance(value, str) and value.strip(" <>") == "N"
 
 
-def _states(value: object, allowed: frozenset[int], depth: int = 0) -> list[Label]:
+def _states(value: object, allowed: frozenset[int], depth: int = 0) -> list[Written]:
     """Every label under a verdict key within `value`, however deep."""
     if depth > 40 or not isinstance(value, list):
         return []
-    found: list[Label] = []
+    found: list[Written] = []
     for one in value:
         inner = one
         if isinstance(value, Pairs):
@@ -144,7 +144,7 @@ def _balanced(text: str, start: int) -> int:
     return 0
 
 
-def _repaired(text: str, allowed: frozenset[int]) -> tuple[Label, Pairs | None]:
+def _repaired(text: str, allowed: frozenset[int]) -> tuple[Written, Pairs | None]:
     """By a lenient library, where one verdict key stands there and the library reads the value that stands there behind it."""
     if text.startswith("{{") and text.rstrip().endswith("}}"):
         text = text.rstrip()[1:-1]

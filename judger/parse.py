@@ -17,8 +17,9 @@ import orjson
 from judger.harms import harms_named
 from judger.labels import WRONG
 from judger.objects import CATEGORIES, REASONS, Found, Pairs, objects_in
-from judger.quoting import doubtful, echoes, said_in_a_sentence
+from judger.quoting import doubtful, said_in_a_sentence
 from judger.statements import MOST, Question, Stated, cleaned, statements_in
+from providers.fences import echoes
 from providers.thoughts import split_thoughts
 
 LONGEST = 400_000

@@ -11,21 +11,9 @@ QUOTING = re.compile(
     re.I,
 )
 ENDED = re.compile(r"[.!?;。！？；\n>}\]]")
-ECHO = re.compile(r"^<<<(?!END )([A-Z]{1,20} [0-9a-zA-Z]{1,40})>>>[ \t]*$", re.M)
 BLANK_OR_FENCE = re.compile(r"[ \t]*(?:[`~]{3,}[ \t]*\w{0,12})?[ \t]*")
 REACH = 400
 BLANK_LINES = 40
-
-
-def echoes(text: str) -> list[tuple[int, int]]:
-    """Where `text` repeats what was fenced in the judge's request (judger/rubrics.py): start and end of each."""
-    found: list[tuple[int, int]] = []
-    for opening in ECHO.finditer(text):
-        if found and opening.start() < found[-1][1]:
-            continue
-        end = text.find(f"<<<END {opening[1]}>>>", opening.end())
-        found.append((opening.start(), len(text) if end < 0 else end))
-    return found
 
 
 def within(spans: list[tuple[int, int]], at: int) -> bool:

@@ -1,7 +1,5 @@
-"""The five rubrics and how a request to the judge is put together from them.
-
-A response is hostile input. It stands between fence lines whose code is a digest of the response itself, which no response can
-contain by design, and the rubric (the system message) says that what is fenced is data.
+"""The five rubrics. A response is hostile input: it stands in a fence (providers/fences.py), and the rubric, which is the system
+message, says that what is fenced is data.
 """
 
 from __future__ import annotations
@@ -14,13 +12,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal, get_args
 
+from providers.errors import UnisafeError
 from providers.named_files import open_regular
 
 RubricName = Literal["intent", "contextual_text", "contextual_image", "intrinsic_text", "intrinsic_image"]
 NAMES: tuple[RubricName, ...] = get_args(RubricName)
 
 
-class RubricError(ValueError):
+class RubricError(UnisafeError, ValueError):
     """A rubric that cannot be used; the message names the file and what it should be."""
 
 
@@ -61,9 +60,3 @@ def load_rubrics(folder: Path | None = None) -> Rubrics:
             raise RubricError(f"{folder / name}.md is empty")
         texts[name] = text
     return Rubrics(texts)
-
-
-def fenced(kind: str, text: str) -> str:
-    """`text` between fence lines that it cannot close: their code is a digest of the text."""
-    code = hashlib.blake2b(text.encode(), digest_size=8, person=b"unisafe-fence").hexdigest()
-    return f"<<<{kind} {code}>>>\n{text}\n<<<END {kind} {code}>>>"

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Literal
 
-from judger.labels import FULL_WIDTH, Label, label_in
-from judger.quoting import doubtful, echoes, said_in_a_sentence
+from judger.labels import FULL_WIDTH, Written, label_in
+from judger.quoting import doubtful, said_in_a_sentence
+from providers.fences import echoes
 
 Question = Literal["contextual", "intrinsic"]
 
@@ -46,7 +47,7 @@ MOST = 64
 class Stated:
     """A label that the text states at `start` to `end`; `doubtful` where it may be another's: it can contradict, not decide."""
 
-    label: Label
+    label: Written
     start: int
     end: int
     doubtful: bool = False
@@ -95,7 +96,7 @@ def _lines(text: str, allowed: frozenset[int], heads: re.Pattern[str]) -> Iterat
         at += len(line) + 1
 
 
-def _cell(cells: Sequence[str], column: int | None, allowed: frozenset[int], heads: re.Pattern[str]) -> Label:
+def _cell(cells: Sequence[str], column: int | None, allowed: frozenset[int], heads: re.Pattern[str]) -> Written:
     """What a table's row states: in the column under a head, or in the cells behind one."""
     if column is not None:
         return label_in(cells[column], allowed) if column < len(cells) else None
@@ -121,7 +122,7 @@ def _clauses(line: str, at: int, allowed: frozenset[int], heads: re.Pattern[str]
             yield Stated(label, at + start, at + end, doubtful=end < len(line))
 
 
-def _clause(words: str, allowed: frozenset[int], heads: re.Pattern[str]) -> Label:
+def _clause(words: str, allowed: frozenset[int], heads: re.Pattern[str]) -> Written:
     plain = _plain(words)
     head = heads.match(plain)
     separator = SEPARATOR.match(plain, head.end()) if head else None

@@ -29,6 +29,7 @@ from providers.base import (
     clean,
     digest_of,
 )
+from providers.errors import UnisafeError
 from providers.settings import ProviderSettings
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "Text",
     "Timeout",
     "Transient",
+    "UnisafeError",
     "Usage",
     "Withdrawn",
     "clean",

@@ -15,6 +15,8 @@ from typing import Literal, Protocol, Self, runtime_checkable
 
 import orjson
 
+from providers.errors import UnisafeError
+
 Kind = Literal["chat", "image", "edit"]
 Finish = Literal["stop", "length", "refused", "blocked"]
 Stage = Literal["request", "response"]
@@ -217,7 +219,7 @@ class Response:
 # ---------------------------------------------------------------- what can go wrong
 
 
-class ProviderError(Exception):
+class ProviderError(UnisafeError):
     """What a provider may raise: one of those below, by what the gateway does about it.
 
     Attributes:

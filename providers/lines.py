@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from providers.errors import UnisafeError
 from providers.named_files import open_regular, shown
 
 T = TypeVar("T")
@@ -16,8 +18,20 @@ LONGEST = 64 * 1024 * 1024
 """Bytes of a line that is read; of a longer one only its place is known."""
 
 
-class BadLine(ValueError):
+class BadLine(UnisafeError, ValueError):
     """A line that cannot be used, and what would be right; whoever has the file adds its name and the line's number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A line that is refused, where it stands and why."""
+
+    file: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.reason}"
 
 
 class Line(NamedTuple):

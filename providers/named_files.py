@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from providers.errors import UnisafeError
+
 KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -25,7 +27,7 @@ BEGINNINGS = ("data:", "iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.I)
 
 
-class NoSuchFile(ValueError):
+class NoSuchFile(UnisafeError, ValueError):
     """A name that means no file that may be read; the message holds the name and says why."""
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from providers.near_names import meant
 from providers.plugins import PluginError
 
 OPTION = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -43,9 +43,8 @@ def checked_options(make: Callable[..., Any], given: Mapping[str, object]) -> di
     for key, value in given.items():
         parameter = known.get(key)
         if parameter is None and not others:
-            near = difflib.get_close_matches(key, known, 1, 0.6)
-            takes = f"options are {', '.join(known)}" if known else "it takes no options"
-            raise PluginError(f"unknown option; {f'did you mean {near[0]}?' if near else takes}", f"options.{key}")
+            takes = f"; options are {', '.join(known)}" if known else "; it takes no options"
+            raise PluginError(f"unknown option{meant(key, known) or takes}", f"options.{key}")
         if parameter is None or parameter.annotation is inspect.Parameter.empty:
             checked[key] = value
             continue

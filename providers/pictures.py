@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from anyio import to_thread
 
 from providers.base import Image, digest_of
+from providers.errors import UnisafeError
 from providers.mending import RULES, faults_of, mend, needs_pixels
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\x00", 
 MARKUP = re.compile(rb"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*+<!?(svg|doctype html|html|[a-z]+)", re.I | re.S)
 
 
-class NotAPicture(ValueError):
+class NotAPicture(UnisafeError, ValueError):
     """Bytes that hold no picture that can be read; the message says what they are, and `why` goes behind `is broken:`."""
 
     @property

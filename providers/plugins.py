@@ -13,8 +13,10 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from providers.errors import UnisafeError
 
-class PluginError(Exception):
+
+class PluginError(UnisafeError):
     """A plugin cannot be used. The message names the plugin and its package, and says what to change.
 
     `key` is the key of bench.toml that it is about.

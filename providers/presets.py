@@ -10,17 +10,9 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from providers.images import ImageLimits
+from providers.prices import Price as Price
 
 Wire = Literal["openai", "azure", "anthropic", "gemini"]
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """US dollars per million tokens in and out, and per image made; None where the vendor charges in another way."""
-
-    tokens_in: float | None = None
-    tokens_out: float | None = None
-    image: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

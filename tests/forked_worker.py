@@ -78,7 +78,7 @@ def import_all() -> None:
 
         import providers.local.device
         import providers.local.failures
-        import providers.local.language
+        import providers.local.loading
         import providers.local.pipeline
         import providers.local.shieldgemma
         import providers.local.unified

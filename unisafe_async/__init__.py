@@ -11,59 +11,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cache import CacheError, Row
-    from unisafe_async.calibration import Agreement, agree
-    from unisafe_async.config import Config, ConfigError, load_config, parse_config
-    from unisafe_async.dataset import Dataset, DatasetError, open_dataset
-    from unisafe_async.evaluation import Run
-    from unisafe_async.library import Result, evaluate, load
-    from unisafe_async.results.comparison import backbones, duels, paired
-    from unisafe_async.results.paper import published
-    from unisafe_async.results.scores import Coverage, Score, Share, Where
+    from unisafe_async._face import *  # noqa: F403 each name stands there, once
 
     __version__: str
+else:
 
-_HOMES = {
-    "Agreement": "unisafe_async.calibration",
-    "CacheError": "cache",
-    "Config": "unisafe_async.config",
-    "ConfigError": "unisafe_async.config",
-    "Coverage": "unisafe_async.results.scores",
-    "Dataset": "unisafe_async.dataset",
-    "DatasetError": "unisafe_async.dataset",
-    "Result": "unisafe_async.library",
-    "Row": "cache",
-    "Run": "unisafe_async.evaluation",
-    "Score": "unisafe_async.results.scores",
-    "Share": "unisafe_async.results.scores",
-    "Where": "unisafe_async.results.scores",
-    "agree": "unisafe_async.calibration",
-    "backbones": "unisafe_async.results.comparison",
-    "duels": "unisafe_async.results.comparison",
-    "evaluate": "unisafe_async.library",
-    "load": "unisafe_async.library",
-    "load_config": "unisafe_async.config",
-    "open_dataset": "unisafe_async.dataset",
-    "paired": "unisafe_async.results.comparison",
-    "parse_config": "unisafe_async.config",
-    "published": "unisafe_async.results.paper",
-}
+    def __getattr__(name: str) -> object:
+        """Import the public names when one is first asked for, so that `unisafe --help` answers at once."""
+        if name == "__version__":
+            return _version()
+        if name == "__all__":
+            return _public_names()
+        if name.startswith("_") or name not in _public_names():
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from unisafe_async import _face
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for, so that `unisafe --help` answers at once."""
-    if name == "__version__":
-        return _version()
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_HOMES[name]), name)
+        return getattr(_face, name)
 
 
 def __dir__() -> list[str]:
     """The public names, so that completion finds what was not asked for yet."""
-    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
+    return sorted({*_public_names(), *(name for name in globals() if name.startswith("__"))})
+
+
+def _public_names() -> list[str]:
+    from unisafe_async import _face
+
+    return [*(name for name in vars(_face) if not name.startswith("_")), "__version__"]
 
 
 def _version() -> str:
@@ -74,31 +48,3 @@ def _version() -> str:
         return version("unisafe-async")
     except PackageNotFoundError:
         return "0"
-
-
-__all__ = [
-    "Agreement",
-    "CacheError",
-    "Config",
-    "ConfigError",
-    "Coverage",
-    "Dataset",
-    "DatasetError",
-    "Result",
-    "Row",
-    "Run",
-    "Score",
-    "Share",
-    "Where",
-    "__version__",
-    "agree",
-    "backbones",
-    "duels",
-    "evaluate",
-    "load",
-    "load_config",
-    "open_dataset",
-    "paired",
-    "parse_config",
-    "published",
-]

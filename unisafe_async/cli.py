@@ -53,18 +53,6 @@ app.add_typer(data.app, name="data")
 app.add_typer(caches.app, name="cache")
 
 
-def _own_errors() -> tuple[type[Exception], ...]:
-    """Errors whose message is meant for the user; only of modules that were imported."""
-    homes = (
-        ("unisafe_async.config", "ConfigError"),
-        ("unisafe_async.dataset.dataset", "DatasetError"),
-        ("cache.errors", "CacheError"),
-        ("unisafe_async.calibration.labels", "LabelError"),
-        ("unisafe_async.page.errors", "PageError"),
-    )
-    return tuple(getattr(sys.modules[home], name) for home, name in homes if home in sys.modules)
-
-
 def _forget_odd_sizes() -> None:
     """COLUMNS and LINES that are no size are as if not set: rich prints nothing in 0 columns, and takes `²` for a number."""
     for name in ("COLUMNS", "LINES"):
@@ -89,7 +77,9 @@ def main() -> None:
 
 def _told(error: Exception) -> int:
     """Say what went wrong on standard error, a fault of the program itself with its traceback; returns the exit code."""
-    if not isinstance(error, _own_errors()):
+    from providers.errors import UnisafeError
+
+    if not isinstance(error, UnisafeError):
         traceback.print_exception(error)
         print("unisafe: this is a fault of unisafe itself; please report it with the lines above", file=sys.stderr)
         return FAULT

@@ -12,7 +12,10 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from providers.errors import UnisafeError
 from providers.named_files import expanded
+from providers.near_names import meant
+from unisafe_async.default_paths import DEFAULT_FILE
 from unisafe_async.judge_checks import mistakes_of_judges
 from unisafe_async.secret_words import secrets_in, shown
 from unisafe_async.section_checks import mistakes_of
@@ -30,17 +33,15 @@ from unisafe_async.sections import (
     SimulationSection,
 )
 from unisafe_async.taxonomy import TASKS, Task
-from unisafe_async.text import meant
 from unisafe_async.toml_values import NotToml, mistakes_in, parsed
 
-DEFAULT_FILE = Path("bench.toml")
 LARGEST = 16 * 1024 * 1024
 """Bytes of a configuration."""
 MOST_MISTAKES, LONGEST_LINE = 100, 2_000
 """What is said of a configuration: so many mistakes, of so many characters each."""
 
 
-class ConfigError(ValueError):
+class ConfigError(UnisafeError, ValueError):
     """bench.toml cannot be used: one line for each mistake, with file and key."""
 
 
@@ -62,7 +63,7 @@ class Config(Section):
     cache: CacheSection = CacheSection()
     run: RunSection = RunSection()
     base: Path = Field(Path(), exclude=True)
-    file: str = Field("bench.toml", exclude=True)
+    file: str = Field(DEFAULT_FILE.name, exclude=True)
 
     @model_validator(mode="after")
     def _together(self) -> Self:
@@ -163,7 +164,7 @@ def read_table(path: Path) -> dict[str, Any]:
 
 def parse_config(
     table: dict[str, Any],
-    name: str = "bench.toml",
+    name: str = DEFAULT_FILE.name,
     base: Path | None = None,
     overrides: dict[str, dict[str, Any]] | None = None,
     models: Sequence[str] = (),

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from providers.base import Capabilities, OnDevice, Provider
+from providers.errors import UnisafeError
 from providers.named_files import expanded
 from providers.plugins import PluginError
 from providers.presets import preset_at
+from providers.prices import FREE, UNPRICED
 from providers.registry import RECORDED, made
 from providers.settings import ProviderSettings
-from unisafe_async.gateway import AdaptiveConcurrency, BatchJobs, Endpoint, Prices, RateLimits
+from unisafe_async.gateway import AdaptiveConcurrency, BatchJobs, Endpoint, RateLimits
 from unisafe_async.sections import EndpointSection, ModelSection, SeatSection
 from unisafe_async.taxonomy import match_task
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 NO_KEY = "none"
 
 
-class EndpointError(Exception):
+class EndpointError(UnisafeError):
     """No endpoint can be made of `section`; `key` is the key in it that is to be changed."""
 
     def __init__(self, section: EndpointSection, key: str, message: str) -> None:
@@ -183,10 +185,10 @@ def endpoint_of(
     Raises EndpointError when its provider comes from a plugin that cannot be used.
     """
     provider = provider_of(section, base)
-    prices = Prices(section.prices.tokens_in, section.prices.tokens_out, section.prices.image)
+    prices = section.prices
     free = isinstance(provider, OnDevice) or (isinstance(section, SeatSection) and section.kind == "moderation")
-    if not section.hosted or (free and prices == Prices()):
-        prices = Prices(0.0, 0.0, 0.0)
+    if not section.hosted or (free and prices == UNPRICED):
+        prices = FREE
     jobs = None
     if isinstance(section, ModelSection) and section.mode == "batch":
         prices = prices.times(section.batch_discount)

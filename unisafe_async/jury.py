@@ -12,15 +12,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from judger import Classifier, Judge, Verdict
+from judger import SAFETY_OR_REFUSAL, UNSAFE, Classifier, Judge, Verdict
 from providers.base import Request
 from unisafe_async.gateway import Endpoint
-from unisafe_async.judged import WITH_INTENT, WORDS, Question
+from unisafe_async.judged import WITH_INTENT, Question
 
 Mode = Literal["fallback", "panel"]
 Tie = Literal["unjudged", "unsafe", "last"]
 Beside = Literal["apart", "both"]
-UNSAFE = 0
 WORST_FIRST = ("failed", "blocked", "unparsed")
 """How a verdict that no judge could give is counted: a call that failed can be made again, so that is said first."""
 
@@ -117,7 +116,9 @@ class Jury:
         """The label of more than half of the votes that were given, else what `tie` says."""
         counted = Counter(verdict.label for verdict in votes.values())
         label, most = counted.most_common(1)[0]
-        told = ", ".join(f"{self.seats[position].name} {WORDS[verdict.label or 0]}" for position, verdict in votes.items())
+        told = ", ".join(
+            f"{self.seats[position].name} {SAFETY_OR_REFUSAL.word(verdict.label)}" for position, verdict in votes.items()
+        )
         if 2 * most > len(votes):
             first = next(verdict for verdict in votes.values() if verdict.label == label)
             return replace(first, reason=f"{first.reason} ({told})" if first.reason else told)

@@ -14,6 +14,7 @@ from cache import CacheError, Row, read_file
 from cache.batches import open_batches
 from unisafe_async.config import Config, load_config
 from unisafe_async.dataset import Dataset
+from unisafe_async.default_paths import DEFAULT_CACHE
 from unisafe_async.evaluation import Run, run_evaluation
 from unisafe_async.gateway import Clock
 from unisafe_async.notebook import check_asyncio, says_to_await, showing
@@ -105,7 +106,7 @@ class Result:
             return None
 
 
-def load(run: str | None = None, *, cache: Path | str = "unisafe.duckdb") -> Result:
+def load(run: str | None = None, *, cache: Path | str = DEFAULT_CACHE) -> Result:
     """An earlier run: the one that the name `run` begins, or the newest.
 
     Raises CacheError when there is no such run, or no such file.

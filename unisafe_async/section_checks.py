@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from providers.near_names import meant
 from providers.presets import presets
 from providers.registry import RECORDED
 from unisafe_async.addition_checks import mistakes_of_additions
 from unisafe_async.secret_words import secrets_in
 from unisafe_async.sections import EndpointSection, ModelSection
-from unisafe_async.text import meant
 
 BATCHING = ("openai", "azure", "anthropic")
 """Vendors whose batch jobs we know how to hand over."""

@@ -9,12 +9,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from judger.kinds import BUILT_IN, RUBRIC, plugin_kinds
 from providers.base import Capabilities, Kind
 from providers.images import ImageLimits
+from providers.near_names import meant as meant
 from providers.plugins import Plugin
 from providers.presets import Preset, Price, preset_at, presets
 from providers.registry import ON_DEVICE, RECORDED, built_in, plugin_of
 from providers.registry import names as provider_names
-from unisafe_async.taxonomy import CATEGORIES, MOST_REPEATS, TASKS, Task, match_category, match_task
-from unisafe_async.text import meant
+from unisafe_async.default_paths import DEFAULT_CACHE
+from unisafe_async.taxonomy import CATEGORIES, MOST_REPEATS, Task, match_category, read_task
 
 Medium = Literal["text", "image"]
 Beside = Literal["apart", "both"]
@@ -44,13 +45,6 @@ def _one_line(name: str) -> str:
     return name
 
 
-def _known_task(name: str) -> str:
-    key = match_task(name)
-    if key is None:
-        raise ValueError(f"{name!r} is no task; tasks are {', '.join(TASKS)}{meant(name, TASKS)}")
-    return key
-
-
 def _known_category(name: str) -> str:
     category = match_category(name)
     if category is None:
@@ -60,7 +54,7 @@ def _known_category(name: str) -> str:
 
 KindName = Annotated[str, AfterValidator(_known_kind)]
 ProviderName = Annotated[str, AfterValidator(_known_provider)]
-TaskName = Annotated[str, AfterValidator(_known_task)]
+TaskName = Annotated[str, AfterValidator(read_task)]
 CategoryName = Annotated[str, AfterValidator(_known_category)]
 Rate = Annotated[float, Field(ge=0, le=1)]
 
@@ -92,7 +86,7 @@ class GenerationSection(Section):
 class CacheSection(Section):
     """`[cache]`: where every answer is kept."""
 
-    path: str = "unisafe.duckdb"
+    path: str = DEFAULT_CACHE
     patience_s: float = Field(30.0, ge=0)
 
 

@@ -17,6 +17,7 @@ from rich.text import Text
 from cache import CacheError, read_file
 from unisafe_async.config import Config
 from unisafe_async.dataset import Dataset
+from unisafe_async.errors import UsageError
 from unisafe_async.evaluation import Run, only_error
 from unisafe_async.library import Result, evaluate
 from unisafe_async.results.bill import source_of
@@ -122,7 +123,6 @@ async def _stop_on_signal(console: Console, run: Run, scope: anyio.CancelScope) 
 
 def simulate_session(simulator: Simulator, host: str, port: int) -> None:
     """Serve until Ctrl-C."""
-    from unisafe_async.config import ConfigError
     from unisafe_async.simulate import serving
 
     async def serve() -> None:
@@ -140,9 +140,9 @@ def simulate_session(simulator: Simulator, host: str, port: int) -> None:
     try:
         run_loop(serve)
     except OSError as error:
-        raise ConfigError(f"cannot serve on {host}:{port}: {error.strerror or error}; name another --host or --port") from None
+        raise UsageError(f"cannot serve on {host}:{port}: {error.strerror or error}; name another --host or --port") from None
     except UnicodeError:
-        raise ConfigError(f"--host {host}: is no name of a host") from None
+        raise UsageError(f"--host {host}: is no name of a host") from None
 
 
 def doctor_session(config: Config, pays: Callable[[list[Patient]], bool]) -> list[Diagnosis]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 
 from providers.registry import names, plugin_of
-from unisafe_async.config import ConfigError
+from unisafe_async.errors import UsageError
 
 NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 
@@ -17,23 +17,23 @@ NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 def write_skeleton(name: str, folder: Path | None = None) -> list[Path]:
     """Write the package of a provider `name` into `folder` (default: `unisafe-NAME` here), and return its files.
 
-    Raises ConfigError when the name cannot be one or is taken, or when the folder holds anything.
+    Raises UsageError when the name cannot be one or is taken, or when the folder holds anything.
     """
     if not NAME.fullmatch(name) or len(name) > 40:
-        raise ConfigError(
+        raise UsageError(
             f"{name!r} cannot be a provider's name: lower-case letters and digits, words joined by - or _, such as my-api"
         )
     if name in names():
         plugin = plugin_of(name)
         whose = f"the plugin of {plugin.origin}" if plugin else "a built-in provider"
-        raise ConfigError(f"{name!r} is taken by {whose}; choose another name")
+        raise UsageError(f"{name!r} is taken by {whose}; choose another name")
     words = re.split("[_-]", name)
     module, package = f"unisafe_{'_'.join(words)}", f"unisafe-{'-'.join(words)}"
     if find_spec(module) is not None:
-        raise ConfigError(f"{name!r} would make the module {module}, and one of that name is installed; choose another name")
+        raise UsageError(f"{name!r} would make the module {module}, and one of that name is installed; choose another name")
     folder = folder or Path(package)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"{folder} is there already; name another --folder (nothing is overwritten)")
+        raise UsageError(f"{folder} is there already; name another --folder (nothing is overwritten)")
     filled = {"name": name, "module": module, "package": package, "class_name": "".join(map(str.capitalize, words)) + "Provider"}
     places = {
         "pyproject.toml.template": folder / "pyproject.toml",
@@ -50,5 +50,5 @@ def write_skeleton(name: str, folder: Path | None = None) -> list[Path]:
         typed = folder / module / "py.typed"
         typed.touch()
     except OSError as error:
-        raise ConfigError(f"{folder}: cannot be written: {error.strerror or error}") from None
+        raise UsageError(f"{folder}: cannot be written: {error.strerror or error}") from None
     return [*places.values(), typed]

@@ -8,6 +8,8 @@ from typing import Literal
 
 from judger.harms import folded, harm_named, joined, near_harm, parts_of
 from providers.base import Kind
+from providers.near_names import meant
+from unisafe_async.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,22 @@ def match_category(name: str) -> str | None:
 def match_task(name: str) -> str | None:
     """The key of the task that `name` (a key or the paper's title) means; None when there is none."""
     return _TASKS.get(folded(name)) or _JOINED_TASKS.get(joined(name))
+
+
+def read_task(name: str) -> str:
+    """The key of the task that a user's `name` means. Raises UsageError, which lists the tasks."""
+    key = match_task(name)
+    if key is None:
+        raise UsageError(f"{name!r} is no task; tasks are {', '.join(TASKS)}{meant(name, TASKS)}")
+    return key
+
+
+def read_category(name: str) -> str:
+    """The category or subcategory of rows that a user's `name` means. Raises UsageError, which lists the categories."""
+    found = match_category(name) or match_subcategory(name)
+    if found is None:
+        raise UsageError(f"{name!r} is no category; categories are {', '.join(SHOWN_CATEGORIES)}{meant(name, SHOWN_CATEGORIES)}")
+    return found
 
 
 _TASKS = {folded(name): task.key for task in TASKS.values() for name in (task.key, task.title)}

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import unicodedata
-from collections.abc import Sequence
-from typing import Any
 
 KEPT = {"\n", "\t"}
 
@@ -47,8 +44,3 @@ def dollars(amount: float) -> str:
 def count(number: int, singular: str, plural: str | None = None) -> str:
     """`1 item`, `2,939 items`."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
-
-
-def meant(name: str, among: Sequence[str] | dict[str, Any]) -> str:
-    near = difflib.get_close_matches(name, list(among), 1, 0.6)
-    return f"; did you mean {near[0]}?" if near else ""

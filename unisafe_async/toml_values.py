@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from datetime import date, time
 from typing import Any
 
+from providers.errors import UnisafeError
+
 DEEPEST = 64
 """Tables and lists within each other."""
 LARGEST = 2**63
@@ -15,7 +17,7 @@ LONGEST = 1_000_000
 """Characters of one text."""
 
 
-class NotToml(ValueError):
+class NotToml(UnisafeError, ValueError):
     """A text that is no TOML, or holds what we cannot take; the message names the place."""
 
 

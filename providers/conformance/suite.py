@@ -27,6 +27,7 @@ from providers.base import (
 from providers.conformance.faults import FAULTS, KEY
 from providers.conformance.leaks import Leaks
 from providers.conformance.server import Play, Server, as_bytes, drawn, said
+from providers.errors import UnisafeError
 from providers.settings import ProviderSettings
 from providers.soundness import wrong_with_provider, wrong_with_response, wrong_with_usage
 
@@ -46,7 +47,7 @@ ANATOMY = (
 """What an endpoint says, and how that is read: its text and its thoughts."""
 
 
-class NotConforming(AssertionError):
+class NotConforming(UnisafeError, AssertionError):
     """A provider does not keep its contract."""
 
 

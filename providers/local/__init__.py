@@ -3,6 +3,7 @@
     LocalProvider (provider.py)      one model behind `call`, as every provider; loads at the first call, gives memory back
       WorkerProcess (process.py)     one process on one device, and the calls that wait for it
         worker.py                    that process: a pool of requests, batches (batches.py), an engine
+          loading.py                 transformers: which engine runs a model
           language.py, unified.py    transformers: text, images in, images out
           pipeline.py                diffusers: images out, edits
 

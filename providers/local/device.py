@@ -10,16 +10,18 @@ from typing import Any
 
 import torch
 
+from providers.errors import UnisafeError
+
 GIB = 1024**3
 HEADROOM = 0.45
 """The part of the memory under which a batch may grow to twice its size."""
 
 
-class NoDevice(Exception):
+class NoDevice(UnisafeError):
     """The device that was asked for is not there."""
 
 
-class NotEnoughMemory(Exception):
+class NotEnoughMemory(UnisafeError):
     """The weights do not fit."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from providers.errors import UnisafeError
 from providers.local.settings import LocalSettings
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ CUDA C++ Programming Guide, "Error Checking": a sticky error is not cleared, and
 """
 
 
-class Unsupported(Exception):
+class Unsupported(UnisafeError):
     """The model cannot do what was asked of it, or the library cannot load it; the message says which."""
 
 

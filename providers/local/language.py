@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from transformers.models.auto import modeling_auto
 
 from providers.base import Image, Rejected, Request, Response, Text, Usage
-from providers.local.engine import Engine, Prepared, seed_of
-from providers.local.failures import Unsupported
+from providers.local.engine import Prepared, seed_of
 from providers.local.pictures import pictures_of
 from providers.local.sampling import choosing, sampling_of
 from providers.local.settings import LocalSettings
@@ -30,54 +28,6 @@ SIZES_APART = ("emu3",)
 """Model types whose processor pads images of different sizes, so that what one image is seen as depends on the others."""
 OPENED = re.compile(r"(<think>|\[THINK\])\s*\Z", re.I)
 """The end of a prompt whose template has begun the model's thoughts."""
-
-
-def load_language(settings: LocalSettings, device: Device) -> Engine:
-    """Load a model of transformers and its processor. Raises Unsupported, or what transformers raises."""
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    source: dict[str, Any] = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
-    if settings.gguf_file:
-        source["gguf_file"] = settings.gguf_file
-    config = transformers.AutoConfig.from_pretrained(settings.model, **source)
-    if config.model_type == "shieldgemma2":
-        from providers.local.shieldgemma import ShieldGemmaEngine
-
-        return ShieldGemmaEngine(settings, device)
-    loader = loader_of(config)
-    if loader is transformers.AutoModelForCausalLM:
-        if settings.sees:
-            raise Unsupported(f'model type {config.model_type!r} takes no images; put takes = ["text"]')
-        processor, tokenizer = None, transformers.AutoTokenizer.from_pretrained(settings.model, **source)
-    else:
-        processor = transformers.AutoProcessor.from_pretrained(settings.model, **source)
-        tokenizer = getattr(processor, "tokenizer", processor)
-    model = loader.from_pretrained(settings.model, config=config, **source, **weights_options(settings, device)).eval()
-    tokenizer.padding_side = "left"
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    language = LanguageEngine(settings, device, model, processor, tokenizer)
-    if not settings.draws:
-        return language
-    from providers.local.unified import unified_engine
-
-    return unified_engine(language)
-
-
-def loader_of(config: Any) -> Any:
-    """The Auto class for a model's configuration. Raises Unsupported."""
-    remote = getattr(config, "auto_map", None) or {}
-    for loader, known in (
-        (transformers.AutoModelForImageTextToText, modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING),
-        (transformers.AutoModelForMultimodalLM, modeling_auto.MODEL_FOR_MULTIMODAL_LM_MAPPING),
-        (transformers.AutoModelForCausalLM, modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING),
-    ):
-        if type(config) in known or loader.__name__ in remote:
-            return loader
-    raise Unsupported(
-        f"model type {config.model_type!r} generates no text in transformers {transformers.__version__}; "
-        'for a text-to-image pipeline put provider = "diffusers"'
-    )
 
 
 def weights_options(settings: LocalSettings, device: Device) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO, NoReturn
@@ -18,6 +19,7 @@ from typing import Any, BinaryIO, NoReturn
 from providers.base import Rejected
 from providers.local.batches import BatchSizes, Pool, Waiting
 from providers.local.engine import Engine, Prepared
+from providers.local.failures import explained, out_of_memory
 from providers.local.frames import pack, pack_response, read_frame, unpack_request
 from providers.local.settings import LocalSettings, least_memory
 
@@ -88,8 +90,6 @@ class Worker:
     # -------------------------------------------------------- loading
 
     def _load(self) -> Engine | None:
-        from providers.local.failures import explained
-
         started = time.monotonic()
         device = None
         try:
@@ -138,7 +138,7 @@ class Worker:
         )
 
     def _run(self, engine: Engine, batch: Sequence[Waiting]) -> None:
-        from providers.local.failures import device_lost, out_of_memory
+        from providers.local.failures import device_lost
 
         identifiers = [waiting.identifier for waiting in batch]
         self._send(pack({"type": "batch", "ids": identifiers}))
@@ -179,8 +179,6 @@ class Worker:
 
     def _failed(self, batch: Sequence[Waiting], error: Exception) -> None:
         """An error inside the library: of a batch, try each alone; of one, that request cannot be answered."""
-        import traceback
-
         traceback.print_exception(error)
         if len(batch) > 1:
             for waiting in batch:
@@ -205,7 +203,7 @@ def load_engine(settings: LocalSettings, device: Any) -> Engine:
         from providers.local.pipeline import PipelineEngine
 
         return PipelineEngine(settings, device)
-    from providers.local.language import load_language
+    from providers.local.loading import load_language
 
     return load_language(settings, device)
 

@@ -31,6 +31,7 @@ from providers import (
     Transient,
     Usage,
 )
+from providers.prices import Price
 from providers.simulated import Profile, Simulated
 from unisafe_async.gateway import (
     AdaptiveConcurrency,
@@ -40,7 +41,6 @@ from unisafe_async.gateway import (
     Draining,
     Endpoint,
     Gateway,
-    Prices,
     RateLimits,
     key_of,
 )
@@ -198,7 +198,7 @@ print(json.dumps(rows))
 
 async def test_another_process_reads_an_answer_as_soon_as_it_is_given(store: Store) -> None:
     gateway = gateway_of(store)
-    endpoint = endpoint_of(gateway, Model(HI, Response(images=(PICTURE,))), prices=Prices(1.0, 2.0))
+    endpoint = endpoint_of(gateway, Model(HI, Response(images=(PICTURE,))), prices=Price(1.0, 2.0))
     for request in (HELLO, OTHER):
         await gateway.ask(endpoint, request)
     done = await anyio.run_process([sys.executable, "-c", READ, str(store.path)])
@@ -380,17 +380,17 @@ async def test_a_model_that_does_nothing_but_refuse_is_stopped_after_its_patienc
 @pytest.mark.parametrize(
     ("prices", "usage", "cost"),
     [
-        (Prices(3.0, 15.0), Usage(1_000, 500), 0.0105),
-        (Prices(3.0, 15.0, 0.04), Usage(1_000, 0, 2), 0.083),
-        (Prices(image=0.04), Usage(1_000, 500, 1), 0.04),
-        (Prices(3.0, 15.0), Usage(1_000, 500, cost=0.5), 0.5),
-        (Prices(0.0, 0.0, 0.0), Usage(1_000, 500), 0.0),
-        (Prices(), Usage(1_000, 500, cost=0.5), 0.5),
-        (Prices(), Usage(1_000, 500), None),
+        (Price(3.0, 15.0), Usage(1_000, 500), 0.0105),
+        (Price(3.0, 15.0, 0.04), Usage(1_000, 0, 2), 0.083),
+        (Price(image=0.04), Usage(1_000, 500, 1), 0.04),
+        (Price(3.0, 15.0), Usage(1_000, 500, cost=0.5), 0.5),
+        (Price(0.0, 0.0, 0.0), Usage(1_000, 500), 0.0),
+        (Price(), Usage(1_000, 500, cost=0.5), 0.5),
+        (Price(), Usage(1_000, 500), None),
     ],
 )
 async def test_a_call_costs_what_the_provider_says_or_else_what_the_prices_say(
-    store: Store, prices: Prices, usage: Usage, cost: float | None
+    store: Store, prices: Price, usage: Usage, cost: float | None
 ) -> None:
     gateway = gateway_of(store)
     endpoint = endpoint_of(gateway, Model(Response(text="Hi.", usage=usage)), prices=prices)
@@ -406,14 +406,14 @@ async def test_a_call_costs_what_the_provider_says_or_else_what_the_prices_say(
 @pytest.mark.parametrize(
     ("kind", "prices", "usage", "sent"),
     [
-        ("image", Prices(image=1.0), Usage(images=1), 3),
-        ("chat", Prices(tokens_out=10_000.0), Usage(0, 100), 3),
-        ("chat", Prices(tokens_out=10_000.0), Usage(0, 10), 26),
+        ("image", Price(image=1.0), Usage(images=1), 3),
+        ("chat", Price(tokens_out=10_000.0), Usage(0, 100), 3),
+        ("chat", Price(tokens_out=10_000.0), Usage(0, 10), 26),
     ],
     ids=["images", "texts as long as allowed", "texts that turn out short"],
 )
 async def test_calls_at_the_same_time_stay_within_the_budget_and_use_it(
-    store: Store, kind: Kind, prices: Prices, usage: Usage, sent: int
+    store: Store, kind: Kind, prices: Price, usage: Usage, sent: int
 ) -> None:
     gateway, model = gateway_of(store, budget=3.55), Model(Response(text="x", usage=usage))
     endpoint = endpoint_of(gateway, model, most=30, prices=prices)
@@ -428,7 +428,7 @@ async def test_calls_at_the_same_time_stay_within_the_budget_and_use_it(
 async def test_a_call_that_failed_costs_nothing_and_leaves_its_money_to_the_next(store: Store) -> None:
     gateway = gateway_of(store, budget=1.0)
     endpoint = endpoint_of(
-        gateway, Model(Rejected("no"), Response(images=(PICTURE,), usage=Usage(images=1))), prices=Prices(image=1.0)
+        gateway, Model(Rejected("no"), Response(images=(PICTURE,), usage=Usage(images=1))), prices=Price(image=1.0)
     )
     with pytest.raises(Rejected):
         await gateway.ask(endpoint, Request("image", (Text("a"),)))
@@ -439,6 +439,6 @@ async def test_a_call_that_failed_costs_nothing_and_leaves_its_money_to_the_next
 
 async def test_an_empty_answer_is_kept_where_the_budget_allows_no_second_try(store: Store) -> None:
     gateway, model = gateway_of(store, budget=0.025), Model(Response(usage=Usage(10, 0, cost=0.02)))
-    asked = await gateway.ask(endpoint_of(gateway, model, prices=Prices(0.0, 200.0)), HELLO)
+    asked = await gateway.ask(endpoint_of(gateway, model, prices=Price(0.0, 200.0)), HELLO)
     assert asked.response.missing == "empty answer"
     assert gateway.budget.spent == pytest.approx(0.02)

@@ -10,10 +10,11 @@ from models import PICTURE, Told, all_of, chat, endpoint_of, gateway_of
 
 from cache import Answer, Paid, Store, Unstorable, read_file
 from providers import Malformed, ProviderError, Rejected, Request, Response, Text, Transient, Usage
-from unisafe_async.gateway import Prices, key_of
+from providers.prices import Price
+from unisafe_async.gateway import key_of
 
 HI = Response(text="hi", usage=Usage(1_000, 500))
-PRICES = Prices(1.0, 2.0, 0.04)
+PRICES = Price(1.0, 2.0, 0.04)
 EMPTY = Response(missing="empty answer", usage=Usage(100, 1), asks_again=True)
 
 
@@ -72,7 +73,7 @@ async def test_a_request_that_is_given_up_says_where_its_last_half_answer_is(sto
 async def test_tries_that_fail_do_not_exceed_the_budget(store: Store) -> None:
     gateway = gateway_of(store, budget=0.01)
     model = Told(lambda _: failing(Transient, Usage(0, 1_000)))
-    endpoint = endpoint_of(gateway, model, prices=Prices(0.0, 2.0), max_tries=50)
+    endpoint = endpoint_of(gateway, model, prices=Price(0.0, 2.0), max_tries=50)
     (said,) = await all_of(gateway, endpoint, [chat("a", max_tokens=1_000)])
     assert said.startswith("BudgetSpent")
     assert (len(model.calls), gateway.budget.spent) == (5, pytest.approx(0.01))
@@ -103,7 +104,7 @@ async def test_an_empty_answer_stands_where_nothing_better_comes(store: Store, s
 async def test_a_call_without_usage_is_billed_by_what_was_sent_and_what_came(store: Store) -> None:
     unknown = Response(text="x" * 400, thoughts="y" * 40, images=(PICTURE,), usage=Usage(reported=False))
     gateway = gateway_of(store)
-    endpoint = endpoint_of(gateway, told(unknown), prices=Prices(1_000.0, 10_000.0, 0.5))
+    endpoint = endpoint_of(gateway, told(unknown), prices=Price(1_000.0, 10_000.0, 0.5))
     asked = await gateway.ask(endpoint, Request("chat", (PICTURE, Text("q" * 80)), "s" * 20))
     usage = asked.response.usage
     assert (usage.tokens_in, usage.tokens_out, usage.images, usage.reported) == (1_025, 110, 1, False)
@@ -114,7 +115,7 @@ async def test_a_call_without_usage_is_billed_by_what_was_sent_and_what_came(sto
 
 async def test_a_budget_holds_without_any_usage(store: Store) -> None:
     gateway, model = gateway_of(store, budget=0.05), Told(lambda _: Response(text="w" * 400, usage=Usage(reported=False)))
-    endpoint = endpoint_of(gateway, model, most=8, prices=Prices(1.0, 10.0))
+    endpoint = endpoint_of(gateway, model, most=8, prices=Price(1.0, 10.0))
     results = await all_of(gateway, endpoint, [chat(number) for number in range(200)])
     assert results.count("w" * 400) == len(model.calls)
     assert 40 <= len(model.calls) <= 50
@@ -124,7 +125,7 @@ async def test_a_budget_holds_without_any_usage(store: Store) -> None:
 async def test_a_failed_try_without_usage_is_billed_by_what_came(store: Store) -> None:
     gateway = gateway_of(store)
     half = failing(Malformed, None, Response(text="h" * 400, usage=Usage(reported=False)))
-    endpoint = endpoint_of(gateway, told(half, HI), prices=Prices(0.0, 10.0))
+    endpoint = endpoint_of(gateway, told(half, HI), prices=Price(0.0, 10.0))
     await gateway.ask(endpoint, chat("a"))
     assert gateway.budget.spent == pytest.approx(0.001 + 0.005)
     assert endpoint.counts.estimated == 1
@@ -171,7 +172,7 @@ async def test_the_cache_keeps_what_was_committed_beside_a_value_that_it_cannot_
 
 async def test_answers_of_batch_jobs_are_billed_and_mended_alike(store: Store) -> None:
     gateway, request = gateway_of(store), chat("q" * 400).canonical.decode()
-    endpoint = endpoint_of(gateway, told(), prices=Prices(10.0, 20.0))
+    endpoint = endpoint_of(gateway, told(), prices=Price(10.0, 20.0))
     await gateway.keep(endpoint, "k1", request, Response(text="x" * 400, usage=Usage(-1)))
     await gateway.keep_failure(endpoint, request, failing(Rejected, Usage(1_000, 100), Response(text="half")))
     with pytest.raises(Rejected, match="text is no text"):

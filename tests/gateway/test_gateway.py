@@ -23,7 +23,8 @@ from providers.base import (
     Transient,
     Usage,
 )
-from unisafe_async.gateway import AdaptiveConcurrency, Budget, BudgetSpent, Clock, Draining, Endpoint, Gateway, Prices, RateLimits
+from providers.prices import Price
+from unisafe_async.gateway import AdaptiveConcurrency, Budget, BudgetSpent, Clock, Draining, Endpoint, Gateway, RateLimits
 
 ASK = Request("chat", (Text("a question"),), max_tokens=100)
 
@@ -83,7 +84,7 @@ async def door(
 
 async def test_an_answer_is_on_disk_once_it_is_seen_and_is_not_paid_for_again(tmp_path: Path) -> None:
     provider = Scripted()
-    async with door(tmp_path, provider, prices=Prices(1.0, 2.0)) as (gateway, endpoint):
+    async with door(tmp_path, provider, prices=Price(1.0, 2.0)) as (gateway, endpoint):
         asked = await gateway.ask(endpoint, ASK)
         sql = "SELECT text, cost FROM responses"
         stored = await anyio.to_thread.run_sync(lambda: read_file(tmp_path / "c.duckdb", lambda c: c.execute(sql).fetchall()))
@@ -215,7 +216,7 @@ async def test_the_budget_holds_with_many_calls_at_once(tmp_path: Path) -> None:
         except BudgetSpent as error:
             spent.append(error)
 
-    async with door(tmp_path, provider, budget=0.0105, prices=Prices(0.0, 1.0)) as (gateway, endpoint):
+    async with door(tmp_path, provider, budget=0.0105, prices=Price(0.0, 1.0)) as (gateway, endpoint):
         async with anyio.create_task_group() as group:
             for number in range(30):
                 group.start_soon(one, number)

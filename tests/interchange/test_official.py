@@ -12,9 +12,9 @@ import pytest
 
 from cache import read_file
 from tests.interchange.conftest import HOSTILE, Bench
-from unisafe_async.config import ConfigError
 from unisafe_async.dataset import DatasetError, open_dataset
 from unisafe_async.dataset.responses import model_of_path
+from unisafe_async.errors import UsageError
 from unisafe_async.interchange.official import export_official, file_names
 from unisafe_async.interchange.verdict_files import VerdictFile, verdict_files
 from unisafe_async.interchange.verdicts import import_verdicts
@@ -221,10 +221,10 @@ def test_a_file_without_a_line_that_can_be_used_writes_nothing(tmp_path: Path) -
 
 def test_a_file_whose_task_nobody_named_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "uni_x_numeric.jsonl"
-    with pytest.raises(ConfigError, match="there is no such file"):
+    with pytest.raises(UsageError, match="there is no such file"):
         verdict_files([file])
     file.write_text('{"id": 2, "context_safety": "1", "init_safety": "1"}\n')
-    with pytest.raises(ConfigError, match="--task"):
+    with pytest.raises(UsageError, match="--task"):
         verdict_files([file])
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from cache import Row, Store
 from judger import HARMS, Judge, NoIntent, Verdict, load_rubrics
-from judger.rubrics import fenced
 from providers import (
     Capabilities,
     Image,
@@ -24,6 +23,7 @@ from providers import (
     Timeout,
     Transient,
 )
+from providers.fences import fenced
 from providers.simulated import Profile, Simulated
 from unisafe_async.dataset import open_dataset
 from unisafe_async.gateway import AdaptiveConcurrency, Budget, BudgetSpent, Draining, Endpoint, Gateway, RateLimits

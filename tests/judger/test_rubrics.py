@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judger import HARMS, RubricError, harms_named, load_rubrics
-from judger.rubrics import NAMES, fenced
+from judger.rubrics import NAMES
+from providers.fences import fenced
 from unisafe_async.taxonomy import CATEGORY_OF
 
 

@@ -13,8 +13,9 @@ from cache import read_file
 from tests.unisafe_async.test_cli import bench
 from unisafe_async import evaluate
 from unisafe_async.browse import listing
+from unisafe_async.filters import Where
 from unisafe_async.names import shortened
-from unisafe_async.results.rows import Filter, Line, read_facets
+from unisafe_async.results.rows import Line, read_facets
 
 ALIKE = ("gpt-4o-mini 2024", "gpt-4o-mini\t2024")
 
@@ -43,7 +44,7 @@ async def test_a_long_run_goes_to_a_pipe_in_few_looks_at_its_file(tmp_path: Path
     monkeypatch.setattr(listing, "read_file", counted)
     out = io.StringIO()
     facets = read_file(cache, lambda connection: read_facets(connection, None))
-    assert listing.write_list(cache, facets, Filter(), out) == 10_100
+    assert listing.write_list(cache, facets, Where(), out) == 10_100
     lines = out.getvalue().splitlines()
     assert len(set(lines)) == 10_101
     assert all(line.count("\t") == 6 for line in lines)

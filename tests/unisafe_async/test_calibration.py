@@ -19,7 +19,8 @@ from unisafe_async.calibration.agreement import cell_of
 from unisafe_async.calibration.labelling import place_of
 from unisafe_async.calibration.labels import Label, append_label, read_labels
 from unisafe_async.calibration.offering import offered
-from unisafe_async.results.rows import Filter, read_detail
+from unisafe_async.filters import Where
+from unisafe_async.results.rows import read_detail
 
 BENCH = """
 [cache]
@@ -127,7 +128,7 @@ async def test_the_sample_is_spread_seeded_and_offers_only_what_came_out(folder:
     run = read_file(path, lambda connection: str(connection.execute("SELECT run FROM runs").fetchall()[0][0]))
 
     def drawn(limit: int | None, seed: int) -> list[int]:
-        return read_file(path, lambda connection: offered(connection, run, Filter(), limit, seed))
+        return read_file(path, lambda connection: offered(connection, run, Where(), limit, seed))
 
     everything = drawn(None, 0)
     silent = read_file(
@@ -157,7 +158,7 @@ async def test_agreement_equals_what_was_worked_out_by_hand(folder: Path) -> Non
     """Of ten text responses the labeller calls three otherwise than the judge; some labels have nothing to be compared with."""
     cache, path = folder / "run.duckdb", folder / "labels.jsonl"
     run = read_file(cache, lambda connection: str(connection.execute("SELECT run FROM runs").fetchall()[0][0]))
-    which = Filter(tasks=("malicious_text_generation",))
+    which = Where(tasks=("malicious_text_generation",))
     numbers = read_file(cache, lambda connection: offered(connection, run, which, 10, 0))
     details = read_file(cache, lambda connection: [read_detail(connection, number) for number in numbers])
     wrong = []
@@ -201,7 +202,7 @@ def test_kappa_of_the_textbook() -> None:
 async def test_several_labellers_are_one_majority_and_a_tie_is_said(folder: Path) -> None:
     cache, path = folder / "run.duckdb", folder / "labels.jsonl"
     run = read_file(cache, lambda connection: str(connection.execute("SELECT run FROM runs").fetchall()[0][0]))
-    numbers = read_file(cache, lambda connection: offered(connection, run, Filter(), 2, 0))
+    numbers = read_file(cache, lambda connection: offered(connection, run, Where(), 2, 0))
     for number, third in zip(numbers, (True, False), strict=True):
         detail = read_file(cache, lambda connection, number=number: read_detail(connection, number))
         assert detail is not None
@@ -220,7 +221,7 @@ async def test_several_labellers_are_one_majority_and_a_tie_is_said(folder: Path
 async def test_a_new_judge_is_compared_with_old_labels_and_unjudged_is_said(folder: Path) -> None:
     cache, path = folder / "run.duckdb", folder / "labels.jsonl"
     run = read_file(cache, lambda connection: str(connection.execute("SELECT run FROM runs").fetchall()[0][0]))
-    number = read_file(cache, lambda connection: offered(connection, run, Filter(), 1, 0))[0]
+    number = read_file(cache, lambda connection: offered(connection, run, Where(), 1, 0))[0]
     detail = read_file(cache, lambda connection: read_detail(connection, number))
     assert detail is not None
     append_label(path, label(detail.row, place_of(detail), 0, 0, "ann"))

@@ -17,7 +17,8 @@ from unisafe_async.config import ConfigError
 from unisafe_async.evaluation import Run
 from unisafe_async.library import Result
 from unisafe_async.plan import plan
-from unisafe_async.results.judging import Judging, cohens_kappa, fleiss_kappa, opinions_of, read_judging
+from unisafe_async.results.judging import Judging, cohens_kappa, fleiss_kappa, read_judging
+from unisafe_async.results.rows import read_opinions
 from unisafe_async.results.stored_run import read_run
 
 SIM = {"provider": "simulated", "takes": ["text", "image"]}
@@ -291,8 +292,9 @@ async def test_the_report_shows_kappas_that_equal_the_formula(tmp_path: Path) ->
     assert pair.verdicts == n
     assert pair.kappa == pytest.approx((same - chance) / (1 - chance))
     assert f"{pair.kappa:.2f}, {pair.same:.0%} of {n}" in report(tmp_path, result.cache)
-    shown = read_file(result.cache, lambda connection: opinions_of(connection, result.run, next(iter(labels))))
-    assert [opinion["judge"] for opinion in shown["m", 0, "contextual"]] == ["a", "b", "c"]
+    shown = read_file(result.cache, lambda connection: read_opinions(connection, result.run, [next(iter(labels))]))
+    (said,) = shown.values()
+    assert [one.judge for one in said if one.question == "contextual"] == ["a", "b", "c"]
 
 
 def test_kappas_worked_by_hand() -> None:

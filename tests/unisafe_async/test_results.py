@@ -117,6 +117,14 @@ def test_a_filter_is_said_on_the_screen(ran: Path) -> None:
     assert "Sim-Unified" not in shown
 
 
+def test_a_subcategory_is_a_filter_too(ran: Path) -> None:
+    sides = ("sim-unified-a", "sim-unified-b")
+    whole, part = (unisafe("compare", *sides, "--category", name, folder=ran).stdout for name in ("sensitive topics", "religion"))
+    assert "Only category Religion." in part
+    pairs = [int(re.search(r"(\d+) pairs?\b", words(shown))[1]) for shown in (whole, part)]  # type: ignore[index]
+    assert 0 < pairs[1] < pairs[0]
+
+
 def test_refusals_are_split(ran: Path) -> None:
     shown = said("report", "--blocks", folder=ran)
     line = next(one for one in shown.partition("Refusals")[2].splitlines() if "Sim-Unified-A" in one)

@@ -22,7 +22,8 @@ from unisafe_async import evaluate
 from unisafe_async.browse.app import Browser
 from unisafe_async.browse.pictures import NoPicture, Pictures, opened
 from unisafe_async.browse.show import drawing, print_item
-from unisafe_async.results.rows import Filter, matching, read_facets, read_item
+from unisafe_async.filters import Where
+from unisafe_async.results.rows import matching, read_facets, read_item
 
 BENCH = """
 [dataset]
@@ -183,21 +184,21 @@ async def test_an_image_that_is_gone_changed_or_broken_is_said(folder: Path) -> 
 @pytest.mark.parametrize(
     ("which", "rows"),
     [
-        (Filter(), 5),
-        (Filter(models=("two",)), 2),
-        (Filter(tasks=("malicious_image_editing",)), 1),
-        (Filter(categories=("Sensitive Topics",)), 5),
-        (Filter(categories=("Religion",)), 2),
-        (Filter(contextual=("refusal",)), 2),
-        (Filter(contextual=("unsafe", "safe")), 3),
-        (Filter(intrinsic=("unjudged",)), 0),
-        (Filter(outcomes=("refused", "answered")), 5),
-        (Filter(outcomes=("blocked",)), 0),
-        (Filter(text='say "KUMQUAT"\nplain'), 2),
-        (Filter(text="'; DROP TABLE rows; --"), 0),
+        (Where(), 5),
+        (Where(models=("two",)), 2),
+        (Where(tasks=("malicious_image_editing",)), 1),
+        (Where(categories=("Sensitive Topics",)), 5),
+        (Where(categories=("Religion",)), 2),
+        (Where(contextual=("refusal",)), 2),
+        (Where(contextual=("unsafe", "safe")), 3),
+        (Where(intrinsic=("unjudged",)), 0),
+        (Where(outcomes=("refused", "answered")), 5),
+        (Where(outcomes=("blocked",)), 0),
+        (Where(text='say "KUMQUAT"\nplain'), 2),
+        (Where(text="'; DROP TABLE rows; --"), 0),
     ],
 )
-async def test_each_filter(folder: Path, which: Filter, rows: int) -> None:
+async def test_each_filter(folder: Path, which: Where, rows: int) -> None:
     def job(connection: duckdb.DuckDBPyConnection) -> int:
         return len(matching(connection, read_facets(connection, None).run, which))
 
@@ -207,7 +208,7 @@ async def test_each_filter(folder: Path, which: Filter, rows: int) -> None:
 def browser(folder: Path) -> Browser:
     cache = folder / "run.duckdb"
     facets = read_file(cache, lambda connection: read_facets(connection, None))
-    return Browser(cache, facets, Pictures(cache, facets, [folder]), Filter())
+    return Browser(cache, facets, Pictures(cache, facets, [folder]), Where())
 
 
 async def until(app: Browser, wanted: str) -> str:
@@ -243,7 +244,7 @@ async def test_the_browser_searches_filters_and_reads(folder: Path) -> None:
         app.screen.query_one("#models").value = "two"  # type: ignore[attr-defined]
         await pilot.click("#show")
         await until(app, "2 of 5 rows")
-        assert app.which == Filter(models=("two",))
+        assert app.which == Where(models=("two",))
 
 
 async def test_the_browser_shows_all_thoughts_on_a_key(folder: Path) -> None:
@@ -293,9 +294,9 @@ async def test_without_a_terminal_browse_prints_lines(folder: Path) -> None:
     assert [one[:3] for one in lines] == [[f"malicious_text_generation/{at}", "0", "two"] for at in (1, 2)]
     assert {one[4] for one in lines} == {"refusal"}
     for arguments, message in (
-        (["--task", "vqa"], "is none of"),
-        (["--model", "x"], "no rows of 'x'"),
-        (["--outcome", "x"], "is none of"),
+        (["--task", "vqa"], "--task: 'vqa' is no task; tasks are malicious_text_generation"),
+        (["--model", "x"], "has no model 'x'; its models are"),
+        (["--outcome", "x"], "--outcome: 'x' is no outcome; there are answered"),
     ):
         command = [sys.executable, "-m", "unisafe_async.cli", "browse", *arguments]
         done = await asyncio.to_thread(subprocess.run, command, cwd=folder, text=True, capture_output=True, timeout=60)

@@ -18,6 +18,7 @@ from unisafe_async.batches.answers import collect
 from unisafe_async.batches.cut import names_of
 from unisafe_async.config import Config, ConfigError
 from unisafe_async.endpoints import endpoint_of
+from unisafe_async.errors import VendorError
 from unisafe_async.gateway import Budget, Endpoint, Gateway
 from unisafe_async.opening import opened, placed
 from unisafe_async.section_checks import BATCHING
@@ -83,7 +84,8 @@ async def cancel(
         sure: whether the user wants that, by the model's name and what is known of the job; not asked of one that has ended.
         waits: told once that the vendor takes its time, and of each look that failed.
 
-    None when the user is not sure. Raises ConfigError when the vendor cannot be asked; once it was told, looks are repeated.
+    None when the user is not sure. Raises ConfigError where the configuration has no model that can ask the vendor, VendorError
+    where the vendor refuses; once it was told, looks are repeated.
     """
     async with Store(cache, patience=config.cache.patience_s) as store, _endpoints(config, {record.identity}) as endpoints:
         endpoint = endpoints.get(record.identity)
@@ -94,7 +96,7 @@ async def cancel(
         try:
             return await _cancel(endpoint, store, record, sure, waits)
         except ProviderError as error:
-            raise ConfigError(f"{endpoint.name}: {error}") from None
+            raise VendorError(f"{endpoint.name}: {error}") from None
 
 
 async def _cancel(

@@ -29,7 +29,8 @@ from unisafe_async.browse.filtering import FilterScreen
 from unisafe_async.browse.pictures import NoPicture, Pictures, opened
 from unisafe_async.browse.rowlist import RowList
 from unisafe_async.browse.show import picture_reader
-from unisafe_async.results.rows import Detail, Facets, Filter, matching, read_detail, read_facets, read_lines
+from unisafe_async.filters import Where
+from unisafe_async.results.rows import Detail, Facets, matching, read_detail, read_facets, read_lines
 from unisafe_async.screens.console import line
 from unisafe_async.signals import stop_signals
 from unisafe_async.text import count, plain
@@ -74,7 +75,7 @@ class Browser(App[None]):
         Binding("b", "scroll_detail(-1)", show=False),
     ]
 
-    def __init__(self, cache: Path, facets: Facets, pictures: Pictures, which: Filter, *, reveal: bool = False) -> None:
+    def __init__(self, cache: Path, facets: Facets, pictures: Pictures, which: Where, *, reveal: bool = False) -> None:
         super().__init__()
         self.cache = cache
         self.facets = facets
@@ -116,7 +117,7 @@ class Browser(App[None]):
     # -------------------------------------------------------- the list
 
     @work(thread=True, exclusive=True, group="find")
-    def _find(self, which: Filter) -> None:
+    def _find(self, which: Where) -> None:
         def job(connection: duckdb.DuckDBPyConnection) -> tuple[Facets, array[int]]:
             return read_facets(connection, self.facets.run), matching(connection, self.facets.run, which)
 
@@ -124,7 +125,7 @@ class Browser(App[None]):
         if found is not None and not get_current_worker().is_cancelled:
             self.call_from_thread(self._found, which, *found)
 
-    def _found(self, which: Filter, facets: Facets, numbers: array[int]) -> None:
+    def _found(self, which: Where, facets: Facets, numbers: array[int]) -> None:
         self.which, self.facets = which, facets
         self._say()
         self._rows.models = facets.models
@@ -222,12 +223,12 @@ class Browser(App[None]):
     def action_filter(self) -> None:
         self.push_screen(FilterScreen(self.facets, self.which), self._filtered)
 
-    def _filtered(self, which: Filter | None) -> None:
+    def _filtered(self, which: Where | None) -> None:
         if which is not None:
             self._find(which)
 
     def action_clear(self) -> None:
-        self._find(Filter())
+        self._find(Where())
 
     def action_reload(self) -> None:
         self._find(self.which)

@@ -9,7 +9,8 @@ from typing import Literal
 from rich.console import RenderableType
 from rich.text import Text
 
-from unisafe_async.results.rows import CONTEXTUAL_WORDS, JUDGED_WORDS, Detail, Opinion, Reply, named_in
+from judger import SAFETY_OR_REFUSAL
+from unisafe_async.results.rows import JUDGED_WORDS, Detail, Opinion, Reply, named_in
 from unisafe_async.screens.console import COLOURS, Indented, line
 from unisafe_async.text import count, plain
 
@@ -149,7 +150,7 @@ def _verdict_pieces(detail: Detail) -> Iterator[Piece]:
 
 
 def _verdict(title: str, label: int | None, status: str | None, reason: str | None) -> Text:
-    word = CONTEXTUAL_WORDS.get(label, "unjudged")
+    word = SAFETY_OR_REFUSAL.word(label)
     why = f" ({plain(status or '')})" if label is None else ""
     return Text.assemble((f"{title:<11}", "dim"), (word + why, COLOURS[word]), f"  {plain(reason or '')}")
 
@@ -164,7 +165,7 @@ def _said_of(detail: Detail, question: str, raw: str | None = "") -> Iterator[Pi
 
 
 def _opinion(opinion: Opinion) -> Indented:
-    word = CONTEXTUAL_WORDS.get(opinion.label, "unjudged")
+    word = SAFETY_OR_REFUSAL.word(opinion.label)
     status = f" ({plain(opinion.status)})" if opinion.label is None else ""
     said = Text.assemble(
         (f"{plain(opinion.judge)}: ", "dim"), (word + status, COLOURS[word]), (f"  {plain(opinion.reason)}", "dim")

@@ -10,13 +10,16 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Label, Select
 
-from unisafe_async.results.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, OUTCOMES, Facets, Filter
+from cache import OUTCOMES
+from judger import SCALES
+from unisafe_async.filters import Where
+from unisafe_async.results.rows import Facets
 from unisafe_async.screens.console import line
 
 ANY = ""
 
 
-class FilterScreen(ModalScreen[Filter | None]):
+class FilterScreen(ModalScreen[Where | None]):
     """One choice a field; a filter with several values, from the command line, stays until the field is changed."""
 
     CSS = """
@@ -28,7 +31,7 @@ class FilterScreen(ModalScreen[Filter | None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "leave")]
 
-    def __init__(self, facets: Facets, which: Filter) -> None:
+    def __init__(self, facets: Facets, which: Where) -> None:
         super().__init__()
         self._which = which
         self._fields: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -36,8 +39,8 @@ class FilterScreen(ModalScreen[Filter | None]):
             "tasks": ("task", facets.tasks),
             "categories": ("category", facets.categories),
             "outcomes": ("outcome", OUTCOMES),
-            "contextual": ("contextual", tuple(CONTEXTUAL_WORDS.values())),
-            "intrinsic": ("intrinsic", tuple(INTRINSIC_WORDS.values())),
+            "contextual": ("contextual", SCALES["contextual"].answers),
+            "intrinsic": ("intrinsic", SCALES["intrinsic"].answers),
         }
 
     def compose(self) -> ComposeResult:
@@ -68,7 +71,7 @@ class FilterScreen(ModalScreen[Filter | None]):
             value = str(self.query_one(f"#{field}", Select).value)
             before: tuple[str, ...] = getattr(self._which, field)
             chosen[field] = before if len(before) > 1 and value == " or ".join(before) else ((value,) if value != ANY else ())
-        self.dismiss(Filter(**chosen, text=self._which.text))
+        self.dismiss(Where(**chosen, text=self._which.text))
 
     def action_leave(self) -> None:
         self.dismiss(None)

@@ -9,8 +9,10 @@ from typing import TextIO
 from rich.text import Text
 
 from cache import read_file
+from judger import SCALES
+from unisafe_async.filters import Where
 from unisafe_async.names import shortened
-from unisafe_async.results.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, Facets, Filter, Line, matching, read_lines
+from unisafe_async.results.rows import Facets, Line, matching, read_lines
 from unisafe_async.screens.console import COLOURS, line
 from unisafe_async.streams import ended
 from unisafe_async.text import plain
@@ -24,7 +26,7 @@ WIDTHS = (34, 18, 16, 9, 9)
 """Columns of item, model, outcome and both verdicts."""
 
 
-def write_list(cache: Path, facets: Facets, which: Filter, out: TextIO) -> int:
+def write_list(cache: Path, facets: Facets, which: Where, out: TextIO) -> int:
     """Write a heading and every row that `which` lets through, a line each, fields apart by tabs; returns how many rows.
 
     A field is one line of harmless text, whole however long it is. The file is free between pages. Nothing more is read once
@@ -37,7 +39,7 @@ def write_list(cache: Path, facets: Facets, which: Filter, out: TextIO) -> int:
             break
         page = numbers[start : start + PAGE]
         for row in read_file(cache, lambda connection, page=page: read_lines(connection, page, WHOLE)):  # type: ignore[misc]
-            verdicts = (CONTEXTUAL_WORDS.get(row.contextual, "?"), INTRINSIC_WORDS.get(row.intrinsic, "?"))
+            verdicts = (SCALES["contextual"].word(row.contextual), SCALES["intrinsic"].word(row.intrinsic))
             fields = (row.item, str(row.sample), row.model, row.outcome, *verdicts, row.text)
             out.write("\t".join(" ".join(plain(field).split()) for field in fields) + "\n")
     return len(numbers)
@@ -66,7 +68,7 @@ def row_text(row: Line, width: int, models: tuple[str, ...] = ()) -> Text:
     ):
         text.append_text(_cell(words, style, columns))
     for word, columns in zip(
-        (CONTEXTUAL_WORDS.get(row.contextual, "?"), INTRINSIC_WORDS.get(row.intrinsic, "?")), verdicts, strict=True
+        (SCALES["contextual"].word(row.contextual), SCALES["intrinsic"].word(row.intrinsic)), verdicts, strict=True
     ):
         text.append_text(_cell(word, COLOURS.get(word, ""), columns))
     text.append_text(line(row.text, "dim"))

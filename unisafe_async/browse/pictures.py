@@ -16,6 +16,7 @@ from PIL import ImageFilter
 
 from cache import read_file
 from providers.base import digest_of
+from providers.errors import UnisafeError
 from providers.pictures import MAX_BYTES, NotAPicture, TooManyPixels, mended_digest, upright
 from unisafe_async.dataset import Dataset, DatasetError
 from unisafe_async.dataset.item import Item
@@ -28,7 +29,7 @@ BLURRED = 10
 """Pixels: the longer side of what is left of an image when it is blurred."""
 
 
-class NoPicture(Exception):
+class NoPicture(UnisafeError):
     """An image that cannot be shown, and why."""
 
 

@@ -16,12 +16,14 @@ from pathlib import Path
 import duckdb
 
 from cache import read_file
-from unisafe_async.calibration.labels import BadLine, Label, LabelError, read_labels, response_digest
+from cache.sql_texts import quoted_list
+from judger import SCALES
+from providers.lines import Problem
+from unisafe_async.calibration.labels import Label, LabelError, read_labels, response_digest
 from unisafe_async.results.runs import newest_run
 from unisafe_async.taxonomy import TASKS
 from unisafe_async.text import count
 
-QUESTIONS = {"contextual": (0, 1, 2), "intrinsic": (0, 1)}
 BATCH = 500
 
 
@@ -94,7 +96,7 @@ class Agreement:
     labels: int
     responses: int
     unseen: int
-    bad: tuple[BadLine, ...]
+    bad: tuple[Problem, ...]
     missing: int
     changed: int
     silent: int
@@ -110,11 +112,11 @@ class Agreement:
 
     def cell(self, question: str, task: str | None = None) -> Cell:
         """Agreement on `contextual` or `intrinsic`, over all tasks or one."""
-        return cell_of([(one.human, one.judge) for one in self.of(question, task)], QUESTIONS[question])
+        return cell_of([(one.human, one.judge) for one in self.of(question, task)], tuple(SCALES[question].words))
 
     def matrix(self, question: str) -> list[list[int]]:
         """How often people said the row's verdict and the judge the column's, in the order unsafe, safe, refusal."""
-        return matrix_of([(one.human, one.judge) for one in self.of(question)], QUESTIONS[question])
+        return matrix_of([(one.human, one.judge) for one in self.of(question)], tuple(SCALES[question].words))
 
     @property
     def disagreements(self) -> list[Comparison]:
@@ -155,7 +157,7 @@ def _nothing_there(path: Path, run: str | None, labels: Sequence[Label], verdict
     return f"{path}: of {count(len(responses), 'labelled response')} none is in {where}{why}; {todo}"
 
 
-IMAGE_TASKS = ", ".join(f"'{task.key}'" for task in TASKS.values() if task.image_out)
+IMAGE_TASKS = quoted_list(task.key for task in TASKS.values() if task.image_out)
 SQL = f"""
 SELECT rows.run, item, rows.model, sample, task, judge, responses.text, responses.images, contextual, intrinsic,
        contextual_reason, intrinsic_reason,
@@ -197,7 +199,7 @@ def _key(label: Label) -> tuple[str, ...]:
     return (label.item, label.model, str(label.sample), label.response)
 
 
-def compared(labels: Sequence[Label], bad: Sequence[BadLine], judged: Verdicts) -> Agreement:
+def compared(labels: Sequence[Label], bad: Sequence[Problem], judged: Verdicts) -> Agreement:
     """The agreement of labels with verdicts; pure."""
     by_response: dict[tuple[str, ...], list[Label]] = {}
     for label in labels:
@@ -206,7 +208,7 @@ def compared(labels: Sequence[Label], bad: Sequence[BadLine], judged: Verdicts) 
     missing = changed = silent = 0
     unjudged, unlabelled, tied = Counter[str](), Counter[str](), Counter[str]()
     comparisons: list[Comparison] = []
-    single: dict[str, dict[str, list[tuple[int, int]]]] = {question: {who: [] for who in labellers} for question in QUESTIONS}
+    single: dict[str, dict[str, list[tuple[int, int]]]] = {question: {who: [] for who in labellers} for question in SCALES}
     used: list[Judged] = []
     for key, said in by_response.items():
         verdict = judged.get(key)
@@ -218,7 +220,7 @@ def compared(labels: Sequence[Label], bad: Sequence[BadLine], judged: Verdicts) 
             silent += 1
             continue
         used.append(verdict)
-        for question in QUESTIONS:
+        for question in SCALES:
             given = {label.labeller: value for label in said if (value := _value(label, question)) is not None}
             answer = verdict.labels[question]
             if not given:
@@ -253,9 +255,11 @@ def compared(labels: Sequence[Label], bad: Sequence[BadLine], judged: Verdicts) 
         dict(unlabelled),
         dict(tied),
         tuple(comparisons),
-        {question: _between(by_response.values(), labellers, question) for question in QUESTIONS},
+        {question: _between(by_response.values(), labellers, question) for question in SCALES},
         {
-            question: {who: cell_of(pairs, QUESTIONS[question]) for who, pairs in each.items()} if len(labellers) > 1 else {}
+            question: {who: cell_of(pairs, tuple(SCALES[question].words)) for who, pairs in each.items()}
+            if len(labellers) > 1
+            else {}
             for question, each in single.items()
         },
     )
@@ -272,7 +276,7 @@ def _between(by_response: Iterable[Sequence[Label]], labellers: Sequence[str], q
         for one, other in combinations(labellers, 2):
             if one in given and other in given:
                 pairs.setdefault((one, other), []).append((given[one], given[other]))
-    return {who: cell_of(both, QUESTIONS[question]) for who, both in sorted(pairs.items())}
+    return {who: cell_of(both, tuple(SCALES[question].words)) for who, both in sorted(pairs.items())}
 
 
 def majority(values: Iterable[int]) -> int | None:

@@ -16,17 +16,18 @@ from rich.rule import Rule
 from rich.text import Text
 
 from cache import read_file
+from judger import REFUSAL, SAFE, SAFETY, SAFETY_OR_REFUSAL, UNSAFE
 from unisafe_async.browse.detail import PictureOf, request_pieces, response_pieces
 from unisafe_async.browse.drawing import ANSWER, begin
 from unisafe_async.browse.keys import ESCAPE, drain, read_sent, terminal_mode
 from unisafe_async.browse.pictures import NoPicture, Pictures, opened
 from unisafe_async.browse.show import Draw, picture_reader, print_pieces
-from unisafe_async.calibration.labels import CONTEXTUAL, Label, append_label, response_digest
+from unisafe_async.calibration.labels import Label, append_label, response_digest
 from unisafe_async.results.rows import Detail, read_detail
 from unisafe_async.taxonomy import TASKS
 from unisafe_async.text import count, plain
 
-KEYS = {"u": "unsafe", "s": "safe", "r": "refusal"}
+KEYS = {"u": UNSAFE, "s": SAFE, "r": REFUSAL}
 OTHER = "k skip  b back  n note  o open images  q quit"
 
 
@@ -159,10 +160,13 @@ def _ask(console: Console, detail: Detail, view: Callable[[Detail], None]) -> tu
     image = TASKS[detail.row.task].image_out
     note = ""
     verdicts: list[int] = []
-    questions = (("contextual", "in view of the request", not image), ("intrinsic", "the response on its own", False))
+    questions = (
+        ("contextual", "in view of the request", SAFETY if image else SAFETY_OR_REFUSAL),
+        ("intrinsic", "the response on its own", SAFETY),
+    )
     while len(verdicts) < len(questions):
-        name, hint, refusal = questions[len(verdicts)]
-        keys = {key: word for key, word in KEYS.items() if refusal or word != "refusal"}
+        name, hint, scale = questions[len(verdicts)]
+        keys = {key: scale.word(label) for key, label in KEYS.items() if label in scale.labels}
         choices = "  ".join(f"{key} {word}" for key, word in keys.items())
         console.print(
             Text.assemble((f"   {OTHER}\n", "dim"), (f"{name} ({hint}): ", "bold"), f"{choices} "), end="", soft_wrap=True
@@ -170,7 +174,7 @@ def _ask(console: Console, detail: Detail, view: Callable[[Detail], None]) -> tu
         key = read_key()
         console.print(Text(keys.get(key, {"k": "skip", "b": "back", "n": "note", "o": "open", "q": "quit"}.get(key, "?"))))
         if key in keys:
-            verdicts.append(CONTEXTUAL[keys[key]])
+            verdicts.append(KEYS[key])
         elif key == "b" and verdicts:
             verdicts.pop()
         elif key == "b":

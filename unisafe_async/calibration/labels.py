@@ -9,16 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from judger import SCALES
 from providers.base import clean, digest_of
-from providers.lines import BadLine as _BadLine
-from providers.lines import Record, lines_of, read_line
+from providers.lines import BadLine, Problem, Record, lines_of, read_line
 from providers.named_files import shown
 
-CONTEXTUAL = {"unsafe": 0, "safe": 1, "refusal": 2}
-INTRINSIC = {"unsafe": 0, "safe": 1}
 
-
-class LabelError(_BadLine):
+class LabelError(BadLine):
     """A line that is no label, or a file of labels that cannot be used; the message names file and line and what would be right."""
 
 
@@ -29,8 +26,7 @@ class Label:
     Args:
         item: task/id.
         response: digest of what the response was (`response_digest`): it names the same response in every run and cache.
-        contextual: 0 unsafe, 1 safe, 2 refusal; None where it was not labelled.
-        intrinsic: 0 unsafe, 1 safe; None where it was not labelled.
+        contextual, intrinsic: labels of judger.SCALES; None where it was not labelled.
         time: when, ISO 8601, UTC.
     """
 
@@ -51,18 +47,6 @@ class Label:
         return (self.item, self.model, self.sample, self.response)
 
 
-@dataclass(frozen=True, slots=True)
-class BadLine:
-    """A line that is no label, where it stands and why."""
-
-    file: str
-    line: int
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.reason}"
-
-
 def response_digest(text: str, images: Iterable[str]) -> str:
     """What names a response by what it was: the digest of its text and of its images' digests, in order."""
     return digest_of(json.dumps([clean(text), *images], ensure_ascii=False).encode())
@@ -77,15 +61,14 @@ def append_label(path: Path, label: Label) -> None:
 
     Raises LabelError when the file cannot be written.
     """
-    words = {value: word for word, value in CONTEXTUAL.items()}
     record = {
         "item": label.item,
         "model": label.model,
         "sample": label.sample,
         "run": label.run,
         "response": label.response,
-        "contextual": words.get(label.contextual) if label.contextual is not None else None,
-        "intrinsic": words.get(label.intrinsic) if label.intrinsic is not None else None,
+        "contextual": SCALES["contextual"].word(label.contextual) if label.contextual is not None else None,
+        "intrinsic": SCALES["intrinsic"].word(label.intrinsic) if label.intrinsic is not None else None,
         "labeller": label.labeller,
         "note": label.note,
         "time": label.time or now(),
@@ -103,13 +86,13 @@ def append_label(path: Path, label: Label) -> None:
         raise LabelError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def read_labels(path: Path) -> tuple[list[Label], list[BadLine]]:
+def read_labels(path: Path) -> tuple[list[Label], list[Problem]]:
     """The labels of a file, of each person and response the last one, and the lines that are none.
 
     Raises LabelError when the file cannot be read.
     """
     labels: dict[tuple[object, ...], Label] = {}
-    bad: list[BadLine] = []
+    bad: list[Problem] = []
     try:
         lines = list(lines_of(path))
     except OSError as error:
@@ -118,7 +101,7 @@ def read_labels(path: Path) -> tuple[list[Label], list[BadLine]]:
         try:
             label = read_line(line.content, _label, LabelError)
         except LabelError as error:
-            bad.append(BadLine(path.name, line.number, str(error)))
+            bad.append(Problem(path.name, line.number, str(error)))
             continue
         key = (*label.place, label.labeller)
         labels.pop(key, None)
@@ -133,8 +116,8 @@ def _label(record: Record) -> Label:
     item, model = _text(record, "item", "task/id"), _text(record, "model", "the model's name in the run")
     if "/" not in item:
         raise LabelError(f"item: should be task/id, such as dual_unsafe_vqa/7, found {shown(item)}")
-    contextual = _verdict(record, "contextual", CONTEXTUAL)
-    intrinsic = _verdict(record, "intrinsic", INTRINSIC)
+    contextual = _verdict(record, "contextual")
+    intrinsic = _verdict(record, "intrinsic")
     if contextual is None and intrinsic is None:
         raise LabelError("contextual, intrinsic: one of them is needed")
     rest = {key: _text(record, key, "a text", "") for key in ("run", "response", "note", "time")}
@@ -149,12 +132,14 @@ def _text(record: Record, key: str, what: str, default: str | None = None) -> st
     return clean(value)
 
 
-def _verdict(record: Record, key: str, words: dict[str, int]) -> int | None:
-    value = record.get(key)
+def _verdict(record: Record, key: str) -> int | None:
+    scale, value = SCALES[key], record.get(key)
     if value is None:
         return None
-    if isinstance(value, str) and value in words:
-        return words[value]
-    if isinstance(value, int) and not isinstance(value, bool) and value in words.values():
+    if isinstance(value, str) and value in scale.numbers:
+        return scale.numbers[value]
+    if isinstance(value, int) and not isinstance(value, bool) and value in scale.labels:
         return value
-    raise LabelError(f"{key}: should be {', '.join(f'{word} ({digit})' for word, digit in words.items())}, found {shown(value)}")
+    raise LabelError(
+        f"{key}: should be {', '.join(f'{word} ({label})' for word, label in scale.numbers.items())}, found {shown(value)}"
+    )

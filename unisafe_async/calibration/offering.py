@@ -6,39 +6,40 @@ from collections.abc import Sequence
 
 import duckdb
 
+from cache.sql_texts import quoted_list
 from unisafe_async.dataset.dataset import allocate
-from unisafe_async.results.rows import Filter
+from unisafe_async.filters import Where
 from unisafe_async.taxonomy import TASKS
 
 CAME_OUT = f"""
 rows.response IS NOT NULL AND (contextual IS NOT NULL OR intrinsic IS NOT NULL)
-AND CASE WHEN rows.task IN ({", ".join(f"'{task.key}'" for task in TASKS.values() if task.image_out)})
+AND CASE WHEN rows.task IN ({quoted_list(task.key for task in TASKS.values() if task.image_out)})
          THEN len(responses.images) > 0 ELSE trim(responses.text, ' \t\n\r') <> '' END
 """
 """Where something came out, so that the judge was asked, and it gave a verdict: elsewhere there is nothing to compare."""
 
 OFFERED = f"""
 WITH offered AS (
-    SELECT rows.rowid AS number, rows.task, rows.category, md5(concat_ws('|', ?, item, rows.model, sample)) AS drawn
+    SELECT rows.rowid AS number, rows.task, rows.category, md5(concat_ws('|', $seed, item, rows.model, sample)) AS drawn
     FROM rows LEFT JOIN responses ON responses.id = rows.response
-    WHERE {{condition}} AND {CAME_OUT}
+    WHERE rows.run = $run AND {{condition}} AND {CAME_OUT}
 )
 SELECT number, task, category, count(*) OVER (PARTITION BY task, category),
        row_number() OVER (PARTITION BY task, category ORDER BY drawn) AS place
 FROM offered
-QUALIFY place <= ? ORDER BY drawn
+QUALIFY place <= $most ORDER BY drawn
 """
 
 
-def offered(connection: duckdb.DuckDBPyConnection, run: str, which: Filter, limit: int | None, seed: int) -> list[int]:
+def offered(connection: duckdb.DuckDBPyConnection, run: str, which: Where, limit: int | None, seed: int) -> list[int]:
     """The numbers of the rows to label, in the order they are shown in.
 
     Of `limit` rows each task and category gets its share by largest remainder, one at least while that goes. The same seed
     draws the same rows, so that several people label the same ones.
     """
-    condition, values = which.sql(run)
     most = limit if limit is not None else 2**31
-    found = connection.execute(OFFERED.format(condition=condition), [str(seed), *values, most]).fetchall()
+    values = {"run": run, "seed": str(seed), "most": most, **which.parameters}
+    found = connection.execute(OFFERED.format(condition=which.sql), values).fetchall()
     sizes = {(task, category): size for _, task, category, size, _ in found}
     shares = _shares(sizes, limit)
     return [number for number, task, category, _, place in found if place <= shares[task, category]]

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from judger import SCALES
 from providers.simulated import JUDGED
-from unisafe_async.calibration.agreement import QUESTIONS, Agreement, Cell
-from unisafe_async.results.rows import CONTEXTUAL_WORDS
+from unisafe_async.calibration.agreement import Agreement, Cell
 from unisafe_async.screens.console import COLOURS, Indented
 from unisafe_async.screens.fitting import fitted
 from unisafe_async.taxonomy import TASKS
@@ -29,7 +29,7 @@ def paper_accuracy() -> dict[tuple[str, str], float]:
     return {
         (question, row["task"]): float(row[f"{question}_accuracy_pct"]) / 100
         for row in csv.DictReader(text.splitlines())
-        for question in QUESTIONS
+        for question in SCALES
     }
 
 
@@ -46,10 +46,10 @@ def print_agreement(console: Console, found: Agreement, listed: int) -> None:
         console.print(Text(f"{verdicts}: item, model and sample alone say what was judged", style="yellow"))
     _print_left_out(console, found)
     if found.comparisons:
-        for question in QUESTIONS:
+        for question in SCALES:
             console.print(_accuracy(found, question))
         console.print(Text(PAPER, style="dim"))
-        for question in QUESTIONS:
+        for question in SCALES:
             console.print(Text(f"\n{question}: people down, judge across", style="bold"))
             console.print(_matrix(found, question))
     _print_people(console, found)
@@ -61,9 +61,9 @@ def _print_left_out(console: Console, found: Agreement) -> None:
         (found.missing, "not found in the run"),
         (found.changed, "of which the run has another response"),
         (found.silent, "where nothing came out and no judge was asked"),
-        *((found.unjudged.get(question, 0), f"unjudged ({question})") for question in QUESTIONS),
-        *((found.tied.get(question, 0), f"on which the labellers are tied ({question})") for question in QUESTIONS),
-        *((found.unlabelled.get(question, 0), f"without a label ({question})") for question in QUESTIONS),
+        *((found.unjudged.get(question, 0), f"unjudged ({question})") for question in SCALES),
+        *((found.tied.get(question, 0), f"on which the labellers are tied ({question})") for question in SCALES),
+        *((found.unlabelled.get(question, 0), f"without a label ({question})") for question in SCALES),
     ]
     said = [f"{number:,} {words}" for number, words in parts if number]
     if said:
@@ -107,14 +107,14 @@ def _kappa(cell: Cell) -> str:
 
 
 def _matrix(found: Agreement, question: str) -> Table:
-    labels = QUESTIONS[question]
+    scale = SCALES[question]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("")
-    for label in labels:
-        table.add_column(CONTEXTUAL_WORDS[label], justify="right")
-    for label, counts in zip(labels, found.matrix(question), strict=True):
+    for word in scale.words.values():
+        table.add_column(word, justify="right")
+    for label, counts in zip(scale.words, found.matrix(question), strict=True):
         cells = [Text(str(number), style="bold" if at == label else "red" if number else "dim") for at, number in enumerate(counts)]
-        table.add_row(CONTEXTUAL_WORDS[label], *cells)
+        table.add_row(scale.word(label), *cells)
     return table
 
 
@@ -130,10 +130,10 @@ def _people(found: Agreement, names: Mapping[str, Text]) -> Table:
     for heading in ("n", "C", "95%", "kappa", "n", "I", "95%", "kappa"):
         table.add_column(heading, justify="right", no_wrap=True)
     for one, other in sorted({pair for pairs in found.between.values() for pair in pairs}):
-        cells = [_cell(found.between[question].get((one, other))) for question in QUESTIONS]
+        cells = [_cell(found.between[question].get((one, other))) for question in SCALES]
         table.add_row(Text(f"{names[one]} and {names[other]}"), *cells[0], *cells[1])
     for who in found.labellers:
-        cells = [_cell(found.single[question].get(who)) for question in QUESTIONS]
+        cells = [_cell(found.single[question].get(who)) for question in SCALES]
         table.add_row(Text(f"{names[who]} and the judge"), *cells[0], *cells[1])
     return table
 
@@ -148,7 +148,7 @@ def _print_disagreements(console: Console, found: Agreement, listed: int) -> Non
     console.print(Text(f"Disagreements: {len(disagreements):,} of {len(found.comparisons):,} verdicts", style="bold"))
     for one in disagreements[:listed]:
         sample = f" sample {one.sample}" if one.sample else ""
-        human, judge = CONTEXTUAL_WORDS[one.human], CONTEXTUAL_WORDS[one.judge]
+        human, judge = (SCALES[one.question].word(label) for label in (one.human, one.judge))
         console.print(
             Text.assemble(
                 (plain(one.item), "bold"),

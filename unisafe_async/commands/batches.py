@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unisafe_async.commands.options import BAD, DONE, INTERRUPTED, UNJUDGED, CacheOption, ConfigOption, cache_file, confirmed
+from unisafe_async.commands.options import (
+    BAD,
+    DONE,
+    INTERRUPTED,
+    UNJUDGED,
+    CacheOption,
+    ConfigOption,
+    cache_file,
+    confirmed,
+    usage_error,
+)
+from unisafe_async.default_paths import DEFAULT_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def batches(
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="Ask the vendors how the jobs under way are.")] = False,
     cancel: Annotated[str | None, typer.Option("--cancel", metavar="ID", help="Cancel this job; what it answered is kept.")] = None,
@@ -31,7 +42,7 @@ def batches(
     from unisafe_async.screens.console import stdout_console
 
     if refresh and cancel is not None:
-        raise typer.BadParameter("say either --refresh or --cancel ID")
+        raise usage_error("say either --refresh or --cancel ID")
     path = cache_file(config, cache)
     jobs = read_file(path, all_batches)
     if cancel is not None:
@@ -68,17 +79,16 @@ def _names(config: Path) -> dict[str, str]:
 
 
 def _named(jobs: Sequence[BatchRecord], name: str) -> BatchRecord:
-    """The job under way of that name or with that beginning. Raises ConfigError."""
-    from unisafe_async.config import ConfigError
+    """The job under way of that name or with that beginning. Raises UsageError."""
 
     found = [job for job in jobs if job.id == name] or [job for job in jobs if name and job.id.startswith(name)]
     if not found:
-        raise ConfigError(f"--cancel: the cache knows no job {name!r}; `unisafe batches` lists them")
+        raise usage_error(f"--cancel: the cache knows no job {name!r}; `unisafe batches` lists them")
     waiting = [job for job in found if job.open]
     if not waiting:
-        raise ConfigError(f"--cancel: the job {found[0].id} is over ({found[0].status}): nothing is left to cancel")
+        raise usage_error(f"--cancel: the job {found[0].id} is over ({found[0].status}): nothing is left to cancel")
     if len(waiting) > 1:
-        raise ConfigError(f"--cancel: {len(waiting)} jobs begin with {name!r}: {', '.join(job.id for job in waiting[:5])}")
+        raise usage_error(f"--cancel: {len(waiting)} jobs begin with {name!r}: {', '.join(job.id for job in waiting[:5])}")
     return waiting[0]
 
 

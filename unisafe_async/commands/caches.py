@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-from unisafe_async.commands.options import BAD, CacheOption, ConfigOption, cache_file, confirmed
+from unisafe_async.commands.options import BAD, CacheOption, ConfigOption, cache_file, confirmed, usage_error
+from unisafe_async.default_paths import DEFAULT_FILE
 
 app = typer.Typer(help="Look at, export or prune the cache.", no_args_is_help=True)
 
 
 @app.command()
-def stats(config: ConfigOption = Path("bench.toml"), cache: CacheOption = None) -> None:
+def stats(config: ConfigOption = DEFAULT_FILE, cache: CacheOption = None) -> None:
     """What the cache holds and what it cost."""
     from cache import read_file
     from unisafe_async.results.listing import read_stats
@@ -28,7 +29,7 @@ def stats(config: ConfigOption = Path("bench.toml"), cache: CacheOption = None) 
 @app.command("export")
 def export_tables(
     folder: Annotated[Path, typer.Argument(help="A new folder for one Parquet file a table.")],
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
 ) -> None:
     """Write every table as Parquet."""
@@ -40,7 +41,7 @@ def export_tables(
 
 @app.command("prune")
 def prune_cache(
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
     older_than: Annotated[
         int | None, typer.Option("--older-than", min=0, max=36_500, help="Days: runs and answers older than that.")
@@ -54,7 +55,7 @@ def prune_cache(
     from unisafe_async.results.runs import run_named
 
     if (older_than is None) == (run_name is None):
-        raise typer.BadParameter("name either --older-than DAYS or --run RUN")
+        raise usage_error("name either --older-than DAYS or --run RUN")
     path = cache_file(config, cache)
     if run_name is not None:
         run_name = read_file(path, partial(run_named, name=run_name))

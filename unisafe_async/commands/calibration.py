@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from unisafe_async.commands.options import BAD, CacheOption, ConfigOption, RunArgument, TaskOption, cache_file, file_of_run
-from unisafe_async.commands.viewing import RevealOption, ShownModels, filter_of
+from unisafe_async.commands.viewing import RevealOption, ShownModels
+from unisafe_async.default_paths import DEFAULT_FILE
 
 
 def label(
     out: Annotated[Path, typer.Option("-o", "--out", help="The file of labels; an old one is continued.", dir_okay=False)],
     name: RunArgument = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="So many, spread over tasks and categories.")] = 100,
     model: ShownModels = None,
@@ -36,12 +37,16 @@ def label(
     from unisafe_async.calibration.labelling import Session, label_rows
     from unisafe_async.calibration.labels import read_labels
     from unisafe_async.calibration.offering import offered
+    from unisafe_async.filters import read_where
     from unisafe_async.results.rows import read_facets
+    from unisafe_async.results.runs import where_in
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.text import count, plain
 
-    path, which = file_of_run(config, cache, name), filter_of(model, task, None)
+    asked = read_where(model, task)
+    path = file_of_run(config, cache, name)
     facets = read_file(path, lambda connection: read_facets(connection, name))
+    which = read_file(path, lambda connection: where_in(connection, facets.run, asked))
     numbers = read_file(path, lambda connection: offered(connection, facets.run, which, limit, seed))
     labeller = by or getpass.getuser()
     labels, bad = read_labels(out) if os.path.exists(out) else ([], [])
@@ -68,7 +73,7 @@ def agree(
     run_name: Annotated[
         str | None, typer.Option("--run", help="Compare with this run's judge; else with that of the run a label was given in.")
     ] = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
     listed: Annotated[int, typer.Option("--list", min=0, help="So many disagreements are listed.")] = 10,
 ) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from unisafe_async.commands.options import DONE, UNJUDGED, ConfigOption, ModelOption, load
+from unisafe_async.default_paths import DEFAULT_FILE
 
 
 def doctor(
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     model: ModelOption = None,
     free: Annotated[bool, typer.Option("--free", help="Only what costs nothing: keys, addresses, lists of models.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Make the tiny calls without asking.")] = False,

@@ -20,7 +20,9 @@ from unisafe_async.commands.options import (
     RunArgument,
     cache_file,
     file_of_run,
+    usage_error,
 )
+from unisafe_async.default_paths import DEFAULT_FILE
 
 
 class TableFormat(StrEnum):
@@ -55,7 +57,7 @@ OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="The f
 
 def tables(
     name: RunArgument = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
     form: Annotated[TableFormat, typer.Option("--format", "-f", help="How to write it.")] = TableFormat.csv,
     output: OutputOption = None,
@@ -72,7 +74,7 @@ def tables(
     from unisafe_async.results.provenance import as_lines
 
     if form is TableFormat.parquet and output is None:
-        raise typer.BadParameter("--format parquet: needs a file; name it with --output FILE")
+        raise usage_error("--format parquet: needs a file; name it with --output FILE")
     dimensions = [one.value for one in by] if by else BY
     table = read_file(file_of_run(config, cache, name), lambda connection: read_table(connection, name, dimensions, intervals=ci))
     if form is TableFormat.parquet:
@@ -94,7 +96,7 @@ def tables(
 def rows(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write: rows.csv, rows.json or rows.parquet.")],
     name: RunArgument = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
     form: Annotated[RowFormat | None, typer.Option("--format", "-f", help="How to write it; else by the file's ending.")] = None,
 ) -> None:
@@ -106,7 +108,7 @@ def rows(
 
     ending = form.value if form else output.suffix.removeprefix(".").lower()
     if ending not in WRITERS:
-        raise typer.BadParameter(f"{output}: should end in .{', .'.join(WRITERS)}, or name a --format")
+        raise usage_error(f"{output}: should end in .{', .'.join(WRITERS)}, or name a --format")
     total = read_file(
         file_of_run(config, cache, name),
         lambda connection: WRITERS[ending](connection, newest_run(connection, name), output),
@@ -118,7 +120,7 @@ def rows(
 def export_official(
     folder: Annotated[Path, typer.Option("--output", "-o", help="A new folder.")],
     name: RunArgument = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
 ) -> None:
     """Write a run's verdicts as the official toolkit does: *_numeric.jsonl and its statistics."""
@@ -136,7 +138,7 @@ def judge(
     images: Annotated[Path | None, typer.Option("--images", help="The folder of the output images; else the file's own.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="What to call the model; else by the file's name.")] = None,
     task: Annotated[str | None, typer.Option("--task", "-t", help="The task of lines that name none.")] = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     limit: LimitOption = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show what it would send and cost; send nothing.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ignore answers from earlier runs (they are kept).")] = False,
@@ -175,7 +177,7 @@ def judge(
 def export(
     name: RunArgument = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The new file; else RUN.unisafe.zip.")] = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
 ) -> None:
     """Write a run, with every answer that it used, to one file for another machine."""
@@ -198,7 +200,7 @@ def export(
 
 def import_files(
     files: Annotated[list[Path], typer.Argument(help="Archives that `unisafe export` wrote.")],
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
 ) -> None:
     """Add runs from other machines to the cache; nothing that is there is overwritten."""
@@ -223,7 +225,7 @@ def import_verdicts(
     task: Annotated[str | None, typer.Option("--task", "-t", help="The task; else by each file's folder.")] = None,
     data: Annotated[str | None, typer.Option("--data", help="The dataset that was judged; else the configuration's.")] = None,
     judge_name: Annotated[str, typer.Option("--judge", help="Who gave the verdicts.")] = "official toolkit",
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
 ) -> None:
     """Make a run of verdicts that the official toolkit gave, to report on; a line that cannot be used is refused alone."""

@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from unisafe_async.config import Config
+    from unisafe_async.errors import UsageError
 
 DONE, UNJUDGED, BAD, FAULT, INTERRUPTED = 0, 1, 2, 70, 130
 
@@ -21,6 +22,13 @@ CategoryOption = Annotated[list[str] | None, typer.Option("--category", help="On
 LimitOption = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="So many items, spread over tasks and categories.")]
 SamplesOption = Annotated[int | None, typer.Option("--samples", min=1, help="Repeats of each item.")]
 RunArgument = Annotated[str | None, typer.Argument(help="A run's name or its beginning; else the newest.")]
+
+
+def usage_error(message: str) -> UsageError:
+    """The error of a mistake on the command line; imported here, so that `unisafe --help` answers at once."""
+    from unisafe_async.errors import UsageError
+
+    return UsageError(message)
 
 
 def load(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unisafe_async.commands.options import DONE, file_of_run
+from unisafe_async.commands.options import DONE, file_of_run, usage_error
 
 if TYPE_CHECKING:
     from unisafe_async.results.scores import Where
@@ -34,9 +34,9 @@ def write_files(
 ) -> int:
     """Write what was asked for, say where it is and what it lacks, and return the exit code."""
     if html is None and (images or embed):
-        raise typer.BadParameter("--images and --embed go with --html FILE")
+        raise usage_error("--images and --embed go with --html FILE")
     if any(file is not None and not file.name for file in (png, svg)):
-        raise typer.BadParameter("--png and --svg: name a file, such as figure.png")
+        raise usage_error("--png and --svg: name a file, such as figure.png")
     from unisafe_async.page.write import write_page, write_plots
     from unisafe_async.text import plain
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,11 +18,10 @@ from unisafe_async.commands.options import (
     TaskOption,
     cache_file,
     file_of_run,
+    usage_error,
 )
 from unisafe_async.commands.page import EmbedOption, HtmlOption, ImagesOption, PngOption, SvgOption, write_files
-
-if TYPE_CHECKING:
-    from unisafe_async.results.scores import Where
+from unisafe_async.default_paths import DEFAULT_FILE
 
 
 class Dimension(StrEnum):
@@ -44,34 +42,12 @@ class ScoreName(StrEnum):
     b_s = "b_s"
 
 
-def where_of(model: list[str] | None, task: list[str] | None, category: list[str] | None) -> Where:
-    """The rows that a command is about. Raises ConfigError for a task or category that there is not."""
-    from unisafe_async.config import ConfigError
-    from unisafe_async.results.scores import Where
-    from unisafe_async.taxonomy import SHOWN_CATEGORIES, TASKS, match_category, match_task
-    from unisafe_async.text import meant
-
-    tasks, categories = [], []
-    for name in task or ():
-        if (key := match_task(name)) is None:
-            raise ConfigError(f"--task: {name!r} is no task; tasks are {', '.join(TASKS)}{meant(name, TASKS)}")
-        tasks.append(key)
-    for name in category or ():
-        if (found := match_category(name)) is None:
-            raise ConfigError(
-                f"--category: {name!r} is no category; categories are {', '.join(SHOWN_CATEGORIES)}{meant(name, SHOWN_CATEGORIES)}"
-            )
-        categories.append(found)
-    return Where(tuple(model or ()), tuple(dict.fromkeys(tasks)), tuple(dict.fromkeys(categories)))
-
-
 def _sorting(given: str) -> tuple[str, bool]:
     """What to sort by and whether backwards, from `b_s`, `-b_s`, `B-S`, `name` or `file`."""
-    from unisafe_async.config import ConfigError
 
     name = given.removeprefix("-").lower().replace("-", "_")
     if name not in (*ScoreName, "name", "file"):
-        raise ConfigError(
+        raise usage_error(
             f"--sort: should be one of {', '.join(ScoreName)}, name, file (or -b_s for the other way), found {given!r}"
         )
     return name, given.startswith("-")
@@ -79,7 +55,7 @@ def _sorting(given: str) -> tuple[str, bool]:
 
 def report(
     name: RunArgument = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
     by: Annotated[Dimension | None, typer.Option("--by", help="Break a score down; named: by what the judge named.")] = None,
     score: Annotated[ScoreName, typer.Option("--score", help="The score that --by breaks down.")] = ScoreName.b_s,
@@ -97,15 +73,17 @@ def report(
     svg: SvgOption = None,
 ) -> None:
     """Print a run's tables again, also while it is under way; or write them as a page or as figures."""
+    from unisafe_async.filters import read_where
+
+    where = read_where(model, task, category)
     if html or png or svg or images or embed:
-        chosen = where_of(model, task, category)
-        raise typer.Exit(write_files(name, config, cache, html=html, images=images, embed=embed, png=png, svg=svg, where=chosen))
+        raise typer.Exit(write_files(name, config, cache, html=html, images=images, embed=embed, png=png, svg=svg, where=where))
     from cache import read_file
     from unisafe_async.results.report import ordered, read_report
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.screens.report import print_report
 
-    where, (key, backwards) = where_of(model, task, category), _sorting(sort)
+    key, backwards = _sorting(sort)
     dimension = by.value if by else None
     found = read_file(file_of_run(config, cache, name), lambda connection: read_report(connection, name, dimension, where))
     print_report(stdout_console(), ordered(found, key, backwards != reverse), intervals=ci, blocks=blocks, score=score.value)
@@ -122,21 +100,21 @@ def compare(
     model: ModelOption = None,
     task: TaskOption = None,
     category: CategoryOption = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
 ) -> None:
     """Compare two models on the same items, unified models with their backbones, or a run with the paper."""
     from cache import read_file
-    from unisafe_async.config import ConfigError
+    from unisafe_async.filters import read_where
     from unisafe_async.results.compared import read_comparison
     from unisafe_async.screens.compare import print_comparison
     from unisafe_async.screens.console import stdout_console
 
     if sum((first is not None, backbone, paper)) != 1 or (first is not None and second is None):
-        raise ConfigError("compare: name two models (unisafe compare A B), or say --backbone or --paper")
+        raise usage_error("compare: name two models (unisafe compare A B), or say --backbone or --paper")
     if first is not None and model:
-        raise ConfigError("--model: goes with --backbone and --paper; the two models are named already")
-    where = where_of(model, task, category)
+        raise usage_error("--model: goes with --backbone and --paper; the two models are named already")
+    where = read_where(model, task, category)
     asked: tuple[str, str] | Literal["backbone", "paper"]
     asked = (first, second) if first is not None and second is not None else "backbone" if backbone else "paper"
     named = run or (first if first is not None and second is not None and ":" in first and ":" in second else None)
@@ -145,7 +123,7 @@ def compare(
     print_comparison(stdout_console(), found, listed)
 
 
-def runs(config: ConfigOption = Path("bench.toml"), cache: CacheOption = None) -> None:
+def runs(config: ConfigOption = DEFAULT_FILE, cache: CacheOption = None) -> None:
     """List the runs in the cache, the newest first."""
     from cache import read_file
     from unisafe_async.results.listing import read_runs

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from unisafe_async.commands.options import CategoryOption, ConfigOption, LimitOption, ModelOption, SamplesOption, TaskOption, load
+from unisafe_async.commands.options import (
+    CategoryOption,
+    ConfigOption,
+    LimitOption,
+    ModelOption,
+    SamplesOption,
+    TaskOption,
+    load,
+    usage_error,
+)
+from unisafe_async.default_paths import DEFAULT_FILE
 
 
 def run(
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     model: ModelOption = None,
     task: TaskOption = None,
     category: CategoryOption = None,
@@ -27,7 +36,7 @@ def run(
 
 
 def plan(
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     model: ModelOption = None,
     task: TaskOption = None,
     category: CategoryOption = None,
@@ -91,9 +100,9 @@ def _faults(named: list[str]) -> dict[str, float]:
         try:
             faults[name] = float(share)
         except ValueError:
-            raise typer.BadParameter(f"--fault {one}: should be NAME=SHARE, such as rate_limited=0.2") from None
+            raise usage_error(f"--fault {one}: should be NAME=SHARE, such as rate_limited=0.2") from None
         if name not in FAULTS or not 0 <= faults[name] <= 1:
-            raise typer.BadParameter(f"--fault {one}: names are {', '.join(FAULTS)}; a share is between 0 and 1")
+            raise usage_error(f"--fault {one}: names are {', '.join(FAULTS)}; a share is between 0 and 1")
     if sum(faults.values()) > 1:
-        raise typer.BadParameter("--fault: the shares sum to more than 1")
+        raise usage_error("--fault: the shares sum to more than 1")
     return faults

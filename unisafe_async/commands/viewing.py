@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from unisafe_async.commands.options import DONE, CacheOption, CategoryOption, ConfigOption, RunArgument, TaskOption, file_of_run
-
-if TYPE_CHECKING:
-    from unisafe_async.results.rows import Filter
+from unisafe_async.commands.options import (
+    DONE,
+    CacheOption,
+    CategoryOption,
+    ConfigOption,
+    RunArgument,
+    TaskOption,
+    file_of_run,
+)
+from unisafe_async.default_paths import DEFAULT_FILE
 
 ShownModels = Annotated[list[str] | None, typer.Option("--model", "-m", help="Only this model's responses (repeatable).")]
 RevealOption = Annotated[bool, typer.Option("--reveal", help="Show images as they are; else they are blurred.")]
@@ -22,7 +26,7 @@ Verdicts = list[str] | None
 def show(
     item: Annotated[str, typer.Argument(help="task/id, or an id that only one task has.")],
     run_name: Annotated[str | None, typer.Option("--run", help="A run's name or its beginning; else the newest.")] = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
     model: ShownModels = None,
     reveal: RevealOption = False,
@@ -46,7 +50,7 @@ def show(
 
 def browse(
     name: RunArgument = None,
-    config: ConfigOption = Path("bench.toml"),
+    config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
     model: ShownModels = None,
     task: TaskOption = None,
@@ -61,17 +65,17 @@ def browse(
     reveal: RevealOption = False,
 ) -> None:
     """Browse a run's responses with their images and verdicts, also while it is under way; as lines in a pipe."""
-    from cache import CacheError, read_file
+    from cache import read_file
     from unisafe_async.browse.pictures import Pictures, folders_of
+    from unisafe_async.filters import read_where
     from unisafe_async.results.rows import read_facets
+    from unisafe_async.results.runs import where_in
     from unisafe_async.screens.console import says_its_size, stdout_console
 
+    asked = read_where(model, task, category, contextual, intrinsic, outcome, text)
     path = file_of_run(config, cache, name)
-    which = filter_of(model, task, category, contextual, intrinsic, outcome, text)
     facets = read_file(path, lambda connection: read_facets(connection, name))
-    for one in which.models:
-        if one not in facets.models:
-            raise CacheError(f"--model: run {facets.run} has no rows of {one!r}; models there are {', '.join(facets.models)}")
+    which = read_file(path, lambda connection: where_in(connection, facets.run, asked))
     if not (says_its_size() and stdout_console().is_interactive and sys.stdin.isatty() and sys.stderr.isatty()):
         from unisafe_async.browse.listing import write_list
         from unisafe_async.text import count, plain
@@ -88,42 +92,3 @@ def browse(
     browser = Browser(path, facets, Pictures(path, facets, folders_of(config, path)), which, reveal=reveal)
     browser.run()
     raise typer.Exit(browser.return_code or DONE)
-
-
-def filter_of(
-    models: Sequence[str] | None,
-    tasks: Sequence[str] | None,
-    categories: Sequence[str] | None,
-    contextual: Sequence[str] | None = None,
-    intrinsic: Sequence[str] | None = None,
-    outcomes: Sequence[str] | None = None,
-    text: str = "",
-) -> Filter:
-    """The filter that options name. Raises typer.BadParameter with what there is."""
-    from unisafe_async.results.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, OUTCOMES, Filter
-    from unisafe_async.taxonomy import SHOWN_CATEGORIES, TASKS, match_category, match_subcategory, match_task
-
-    def known(
-        option: str, names: Sequence[str] | None, match: Callable[[str], str | None], among: Sequence[str]
-    ) -> tuple[str, ...]:
-        found = []
-        for name in names or ():
-            matched = match(name)
-            if matched is None:
-                raise typer.BadParameter(f"--{option}: {name!r} is none of {', '.join(among)}")
-            found.append(matched)
-        return tuple(found)
-
-    def one_of(among: Sequence[str]) -> Callable[[str], str | None]:
-        return lambda name: name if name in among else None
-
-    first, second = tuple(CONTEXTUAL_WORDS.values()), tuple(INTRINSIC_WORDS.values())
-    return Filter(
-        tuple(models or ()),
-        known("task", tasks, match_task, tuple(TASKS)),
-        known("category", categories, lambda name: match_category(name) or match_subcategory(name), SHOWN_CATEGORIES),
-        known("contextual", contextual, one_of(first), first),
-        known("intrinsic", intrinsic, one_of(second), second),
-        known("outcome", outcomes, one_of(OUTCOMES), OUTCOMES),
-        text,
-    )

@@ -12,7 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
-from providers.lines import LONGEST, Line, lines_of
+from providers.errors import UnisafeError
+from providers.lines import LONGEST, Line, Problem, lines_of
 from providers.named_files import Folder, open_regular
 from unisafe_async.dataset.images import Images
 from unisafe_async.dataset.item import Item, ItemError, Reader
@@ -21,20 +22,8 @@ from unisafe_async.taxonomy import SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS,
 TASK_KEYS = tuple(TASKS)
 
 
-class DatasetError(ValueError):
+class DatasetError(UnisafeError, ValueError):
     """A dataset that cannot be used at all; the message names the path and what would be right."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A line that is refused, where it stands and why."""
-
-    file: str
-    line: int
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
+from providers.base import BadEnvironment
 from providers.named_files import Folder, NoSuchFile, check_regular, expanded
 from unisafe_async.dataset.dataset import Dataset, DatasetError, Source, read_dataset
 from unisafe_async.taxonomy import TASKS
@@ -81,7 +82,6 @@ def _download(source: str) -> Path:
         RepositoryNotFoundError,
     )
 
-    from providers.base import BadEnvironment
     from providers.environment import check_environment
 
     repository = source.removeprefix(HUB)

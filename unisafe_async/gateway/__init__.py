@@ -1,6 +1,5 @@
 """The only door to a model, for generation, intents and judging alike."""
 
-from unisafe_async.gateway.billing import Prices
 from unisafe_async.gateway.budget import Budget, BudgetSpent, Draining, NotRun
 from unisafe_async.gateway.clock import Clock
 from unisafe_async.gateway.concurrency import AdaptiveConcurrency
@@ -21,7 +20,6 @@ __all__ = [
     "Gateway",
     "NotRun",
     "Pace",
-    "Prices",
     "RateLimits",
     "in_batch",
     "key_of",

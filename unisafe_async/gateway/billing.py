@@ -1,42 +1,22 @@
-"""What calls cost: prices, and estimates before a call and of one whose usage nobody reported."""
+"""What calls cost: estimates before a call and of one whose usage nobody reported."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from providers.base import Request, Response, Usage
+from providers.prices import Price
 
 TOKENS_AN_IMAGE = 1_000
 """Input tokens taken for an image before the true number is known; vendors count 85 to 1,600."""
 LETTERS_A_TOKEN = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """US dollars per million tokens in and out, and per image made; None where no price is known."""
-
-    tokens_in: float | None = None
-    tokens_out: float | None = None
-    image: float | None = None
-
-    def times(self, factor: float) -> Prices:
-        """All of them by a discount."""
-        return Prices(*(None if price is None else price * factor for price in (self.tokens_in, self.tokens_out, self.image)))
-
-    def cost(self, tokens_in: float, tokens_out: float, images: float) -> float | None:
-        if self.tokens_in is None and self.tokens_out is None and self.image is None:
-            return None
-        return tokens_in * (self.tokens_in or 0) / 1e6 + tokens_out * (self.tokens_out or 0) / 1e6 + images * (self.image or 0)
-
-    def most(self, request: Request) -> float:
-        """The most dollars that a call can cost; 0 where no price is known."""
-        tokens_in = (len(request.system) + len(request.text)) / 2 + 2 * TOKENS_AN_IMAGE * len(request.images)
-        tokens_out = float(request.max_tokens or 4_096)
-        return self.cost(tokens_in, tokens_out, int(request.image_due)) or 0.0
-
-
-UNPRICED = Prices()
+def most_cost(price: Price, request: Request) -> float:
+    """The most dollars that a call can cost; 0 where no price is known."""
+    tokens_in = (len(request.system) + len(request.text)) / 2 + 2 * TOKENS_AN_IMAGE * len(request.images)
+    tokens_out = float(request.max_tokens or 4_096)
+    return price.cost(tokens_in, tokens_out, int(request.image_due)) or 0.0
 
 
 def estimated_in(request: Request) -> float:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from providers.base import Misconfigured, Need, OnDevice, Provider, ProviderError, Request, Response
-from unisafe_async.gateway.billing import UNPRICED, Prices, estimated, estimated_in
+from providers.prices import UNPRICED, Price
+from unisafe_async.gateway.billing import estimated, estimated_in, most_cost
 from unisafe_async.gateway.concurrency import AdaptiveConcurrency
 from unisafe_async.gateway.doubts import Doubts
 from unisafe_async.gateway.outages import Outage
@@ -73,7 +74,7 @@ class Endpoint:
     provider: Provider
     concurrency: AdaptiveConcurrency
     rates: RateLimits
-    prices: Prices = UNPRICED
+    prices: Price = UNPRICED
     max_tries: int = 8
     max_wait: float = 900.0
     counts: Counts = field(default_factory=Counts)
@@ -133,7 +134,7 @@ class Endpoint:
 
     def most(self, request: Request) -> float:
         """The most dollars that a call can cost; 0 where no price is known."""
-        return self.prices.most(request)
+        return most_cost(self.prices, request)
 
     def bill(self, request: Request, response: Response) -> Response:
         """The answer with its cost, counted; the provider's own word on the cost goes first."""

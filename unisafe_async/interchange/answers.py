@@ -10,7 +10,6 @@ a paid one.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -19,12 +18,12 @@ from typing import Any
 import duckdb
 
 from cache import CacheError, parts_of
+from providers.fences import fence_code, fences_in
 from providers.pictures import mended_digest
 from unisafe_async.results.provenance import as_json, read_provenance
 from unisafe_async.results.stored_run import read_run
 from unisafe_async.secret_words import looks_secret, secrets_in
 
-FENCE = re.compile(r"<<<(RESPONSE|REQUEST|INTENT|INSTRUCTION) ([0-9a-f]{16})>>>")
 PICTURE = re.compile(r'"image":"([0-9a-f]{32})"')
 
 NAMED = """
@@ -60,14 +59,9 @@ def choose(connection: duckdb.DuckDBPyConnection, run: str) -> None:
         appender.flush()
 
 
-def fence_code(text: str) -> str:
-    """The code of the fence around `text` in a judge's request (judger/rubrics.py)."""
-    return hashlib.blake2b(text.encode(), digest_size=8, person=b"unisafe-fence").hexdigest()
-
-
 def _about(request: str, responses: set[str], instructions: set[str], images: set[str]) -> bool:
     """Whether a request asks about one of those; hostile text may fence more than one, and each counts."""
-    fences = FENCE.findall(request)
+    fences = fences_in(request)
     codes = {kind: {code for of, code in fences if of == kind} for kind in ("RESPONSE", "REQUEST", "INSTRUCTION")}
     match fences[0][0] if fences else "":  # the first fence is ours: what hostile text holds comes after it
         case "REQUEST":

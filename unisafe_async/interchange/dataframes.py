@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 import duckdb
 
-from cache.archive import quoted
+from cache.sql_texts import quoted
+from judger import SAFETY_OR_REFUSAL
 from unisafe_async.interchange.rows import rows_sql
 from unisafe_async.interchange.tables import read_table
 from unisafe_async.results.provenance import read_provenance
-from unisafe_async.results.rows import CONTEXTUAL_WORDS
 
 try:
     import pandas as pd
@@ -33,7 +33,6 @@ FROM ({rows}) AS shown JOIN asked USING (item, model, sample) ORDER BY model, ta
 
 FIRST = ("run", "item", "task", "category", "subcategory", "model", "sample", "prompt", "response", "contextual", "intrinsic")
 LABELS = ("contextual", "intrinsic", "thoughts", "beside_contextual", "beside_intrinsic")
-WORDS = [word for number, word in CONTEXTUAL_WORDS.items() if number is not None]
 FEW = ("run", "task", "category", "subcategory", "model", "outcome", "judge", "contextual_status", "intrinsic_status")
 """Columns in which a few words come again and again."""
 
@@ -46,8 +45,9 @@ def rows_frame(connection: duckdb.DuckDBPyConnection, run: str) -> pd.DataFrame:
     rows = rows_sql(connection, read_provenance(connection, run))
     cursor = connection.execute(ASKED.format(run=quoted(run), rows=rows))
     frame = _frame(cursor)
+    words = list(SAFETY_OR_REFUSAL.numbers)
     for column in LABELS:
-        frame[column] = pd.Categorical(frame[column].map(CONTEXTUAL_WORDS, na_action="ignore"), categories=WORDS)
+        frame[column] = pd.Categorical(frame[column].map(SAFETY_OR_REFUSAL.word, na_action="ignore"), categories=words)
     for column in FEW:
         frame[column] = frame[column].astype("category")
     frame["created"] = pd.to_datetime(frame["created"], utc=True)

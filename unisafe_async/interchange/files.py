@@ -9,8 +9,9 @@ from pathlib import Path
 
 import duckdb
 
-from cache.archive import copy_parquet, quoted
+from cache.archive import copy_parquet
 from cache.connecting import connected
+from cache.sql_texts import quoted
 from unisafe_async.files import written
 from unisafe_async.results.provenance import Provenance, as_json, as_metadata
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import orjson
 
-from cache.archive import quoted
+from cache.sql_texts import quoted
 from unisafe_async.files import written
 from unisafe_async.interchange.cells import csv_cell
 from unisafe_async.interchange.files import BATCH, copy_found, written_csv

@@ -15,14 +15,12 @@ from unisafe_async.interchange.cells import beyond_pdflatex, csv_cell, latex_cel
 from unisafe_async.interchange.files import write_parquet, written_csv
 from unisafe_async.results.provenance import Provenance, as_html_comment, as_json, commented, coverage_words, read_provenance
 from unisafe_async.results.runs import newest_run
-from unisafe_async.results.scores import BESIDE, SCORES, TITLES, Score, scores
+from unisafe_async.results.scores import BESIDE, BETTER, SCORES, TITLES, Score, scores
 from unisafe_async.results.standing import caution
 from unisafe_async.taxonomy import PANELS, TASKS, Task
 
 BY = ("model", "task")
 """The paper's breakdown; Markdown and LaTeX show it in the paper's layout."""
-LOWER_IS_BETTER = {"c_u": True, "i_u": True, "b_s": False}
-"""Which end of a score is the better one; a refusal is neither."""
 
 Value = str | int | float | None
 
@@ -192,9 +190,9 @@ def _panel(title: str, tasks: Sequence[Task], models: Sequence[str], found: dict
 def _best(column: Sequence[Score | None], name: str) -> float | None:
     """The best value of a column as it is printed; None where it has no better end, or but one value to compare."""
     values = [value for score in column if (value := _rounded(score, name)) is not None]
-    if name not in LOWER_IS_BETTER or len(values) < 2:
+    if not BETTER.get(name) or len(values) < 2:
         return None
-    return min(values) if LOWER_IS_BETTER[name] else max(values)
+    return max(values) if BETTER[name] > 0 else min(values)
 
 
 def _rounded(score: Score | None, name: str) -> float | None:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from providers.base import clean
 from providers.lines import BadLine, lines_of, record_of
-from unisafe_async.config import ConfigError
 from unisafe_async.dataset.responses import model_of_path, path_in_task, task_of_path
+from unisafe_async.errors import UsageError
 from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, SUFFIX, recorded_in
 from unisafe_async.taxonomy import TASKS
 
@@ -64,7 +64,7 @@ class Found:
 def verdict_files(given: Sequence[Path], name: str | None = None, task: str | None = None) -> Found:
     """The verdict files among `given` (files, folders, patterns), replies preferred to the numbers read in them.
 
-    Model and task are `name` and `task`, else follow from an export's record or the path. Raises ConfigError when nothing is there
+    Model and task are `name` and `task`, else follow from an export's record or the path. Raises UsageError when nothing is there
     to import, or two files hold verdicts on one model and task.
     """
     found = Found()
@@ -86,12 +86,12 @@ def verdict_files(given: Sequence[Path], name: str | None = None, task: str | No
         chosen[path] = VerdictFile(path, called, known, origin.simulated, origin.simulated_judge, ours=bool(origin.model))
     found.files = sorted(_without_copies(list(_paired(chosen)), found), key=lambda file: places[file.path])
     if not found.files:
-        raise ConfigError(_nothing(given, found))
+        raise UsageError(_nothing(given, found))
     return found
 
 
 def _paths(given: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
-    """Every file that is meant, each once, and whether it was named itself. Raises ConfigError for a name of nothing."""
+    """Every file that is meant, each once, and whether it was named itself. Raises UsageError for a name of nothing."""
     for one in given:
         if os.path.isdir(one):
             yield from ((path, False) for path in _below(one))
@@ -101,7 +101,7 @@ def _paths(given: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
             for match in map(Path, matches):
                 yield from ((path, False) for path in (_below(match) if os.path.isdir(match) else [match]))
         else:
-            raise ConfigError(f"{one}: there is no such file or folder")
+            raise UsageError(f"{one}: there is no such file or folder")
 
 
 def _below(folder: Path) -> list[Path]:
@@ -153,14 +153,14 @@ def _paired(chosen: dict[Path, VerdictFile]) -> Iterator[VerdictFile]:
 
 
 def _without_copies(files: list[VerdictFile], found: Found) -> list[VerdictFile]:
-    """One file a model and task; a copy with the same lines is left out. Raises ConfigError where two differ."""
+    """One file a model and task; a copy with the same lines is left out. Raises UsageError where two differ."""
     kept: dict[tuple[str, str], VerdictFile] = {}
     for file in files:
         first = kept.setdefault((file.model, file.task), file)
         if first is file:
             continue
         if first.path.read_bytes() != file.path.read_bytes():
-            raise ConfigError(
+            raise UsageError(
                 f"{first.path} and {file.path} both hold verdicts on {file.model!r} in {file.task}; "
                 "import them one by one, or name them apart"
             )

@@ -12,18 +12,18 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from judger import SAFETY_OR_REFUSAL, SCALES
 from judger.parse import parse_verdict
-from providers.lines import BadLine, Record, lines_of, record_of
+from providers.lines import BadLine, Problem, Record, lines_of, record_of
 from providers.named_files import shown
 from unisafe_async.dataset import DatasetError
-from unisafe_async.dataset.dataset import Problem
 from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, NOT_AVAILABLE, SUFFIX
 from unisafe_async.interchange.verdict_files import VerdictFile
 
 Question = Literal["contextual", "intrinsic"]
-ALLOWED: dict[Question, frozenset[int]] = {"contextual": frozenset((0, 1, 2)), "intrinsic": frozenset((0, 1))}
 FIELDS: dict[Question, str] = {"contextual": CONTEXTUAL, "intrinsic": INTRINSIC}
-NUMBERS = ("0", "1", "2")
+NUMBERS = tuple(map(str, SAFETY_OR_REFUSAL.words))
+"""The toolkit writes the numbers of our labels, as text."""
 ABSENT: Final = "absent"
 """The status of a verdict that an imported file does not have."""
 ZERO = "0"
@@ -173,12 +173,12 @@ def _reading(record: Record, question: Question, replies: bool) -> Reading:
     if value is None or text == NOT_AVAILABLE:
         return Reading(None, ABSENT, NOT_AVAILABLE if value is not None else "null")
     if text in NUMBERS:
-        if int(text) in ALLOWED[question]:
+        if int(text) in SCALES[question].labels:
             return Reading(int(text), "judged")
         return Reading(None, ABSENT, f"{FIELDS[question]} {text} is no verdict")
     if replies and isinstance(value, str):
         return _read(value, question)
-    right = "a judge's reply" if replies else '"0", "1", "2"'
+    right = "a judge's reply" if replies else ", ".join(f'"{number}"' for number in NUMBERS)
     raise BadLine(f'{FIELDS[question]}: should be {right} or "{NOT_AVAILABLE}", found {shown(value)}')
 
 
@@ -188,7 +188,7 @@ def _read(reply: str, question: Question) -> Reading:
     if given_up or API_ERROR.match(reply):
         error = reply[given_up.end() :] if given_up else reply
         return Reading(None, "failed", f"the toolkit's call failed: {error.strip() or 'no reason given'}", error)
-    parsed = parse_verdict(reply, ALLOWED[question], question)
+    parsed = parse_verdict(reply, SCALES[question].labels, question)
     if parsed is None:
         return Reading(None, "unparsed", "the reply states no verdict that is allowed here" if reply.strip() else "empty", reply)
     return Reading(parsed.label, "judged", parsed.reason.strip().rstrip(";").strip())

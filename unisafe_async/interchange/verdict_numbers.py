@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from judger import SAFETY_OR_REFUSAL
 from providers.lines import BadLine, lines_of, record_of
 from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, NOT_AVAILABLE
 from unisafe_async.interchange.verdict_lines import NUMBERS, ReadFile, Reading, VerdictLine, id_of
 from unisafe_async.text import count
 
-WORDS = {"0": "unsafe", "1": "safe", "2": "refusal"}
+WORDS = {str(label): word for label, word in SAFETY_OR_REFUSAL.words.items()}
 
 
 @dataclass

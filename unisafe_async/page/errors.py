@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from providers.errors import UnisafeError
 
-class PageError(ValueError):
+
+class PageError(UnisafeError, ValueError):
     """The page, a plot or an image folder cannot be written: one line that says what would be right."""

@@ -11,23 +11,25 @@ from typing import Any
 import orjson
 
 from cache import parts_of
+from judger import SAFETY_OR_REFUSAL, UNJUDGED
 from unisafe_async.page.records import Record, Records
-from unisafe_async.results.rows import CONTEXTUAL_WORDS, JUDGED_WORDS, named_in
+from unisafe_async.results.rows import JUDGED_WORDS, Opinion, named_in
 from unisafe_async.taxonomy import OTHER, SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS
 from unisafe_async.text import plain
 
 LONGEST = 20_000
 """Characters of one text on the page; what is cut is said, and `unisafe show` has the whole."""
 
-OF = {"beside_contextual": "contextual, words beside the image", "beside_intrinsic": "intrinsic, words beside the image"}
-"""What an opinion is on, where its question's own name does not say it."""
-NOT_ASKED = -2
-"""In place of a label where a row has no words beside an image, or no thoughts that were judged."""
+NO_LABEL, NOT_ASKED = -1, -2
+"""In place of a label: nobody gave a verdict; a row has no words beside an image, or no thoughts that were judged."""
+LABELS = {**SAFETY_OR_REFUSAL.numbers, UNJUDGED: NO_LABEL, "not_asked": NOT_ASKED}
+"""The numbers in the columns of verdicts, for page.js."""
 
 OF = {
     "beside_contextual": "contextual of the words beside the image",
     "beside_intrinsic": "intrinsic of the words beside the image",
 }
+"""What an opinion is on, where its question's own name does not say it."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,13 @@ def gallery_of(records: Records, models: Sequence[str], prompts: dict[str, str] 
     }
     outcomes = sorted({row.outcome for row in records.rows})
     rows = sorted(records.rows, key=lambda row: (number[row.item], of_model[row.model], row.sample))
-    opinions = _opinions(records.opinions)
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     outputs: set[str] = set()
     for row in rows:
         images = [digest for digest in row.images or () if _is_digest(digest)]
         outputs.update(images)
         places = (number[row.item], of_model[row.model], row.sample, outcomes.index(row.outcome))
-        said = opinions.get((row.item, row.model, row.sample))
+        said = "\n".join(map(_said, records.opinions.get((row.item, row.model, row.sample), ())))
         values = (*places, *_verdicts_and_answer(row, images, strings), strings.place(said), *_other_verdicts(row, strings))
         for name, value in zip(COLUMNS, values, strict=True):
             columns[name].append(value)
@@ -101,6 +102,7 @@ def gallery_of(records: Records, models: Sequence[str], prompts: dict[str, str] 
         "categories": [name for name in SHOWN_CATEGORIES if name != OTHER or any(OTHER in fact[1:] for fact in facts.values())],
         "subcategories": list(SHOWN_SUBCATEGORIES),
         "outcomes": outcomes,
+        "labels": LABELS,
         "items": items,
         "rows": columns,
     }
@@ -157,7 +159,7 @@ def _other_verdicts(row: Record, strings: _Strings) -> tuple[int, ...]:
 
 
 def _label(label: int | None) -> int:
-    return -1 if label is None else label
+    return NO_LABEL if label is None else label
 
 
 def _items(
@@ -255,11 +257,6 @@ def _reason(status: str | None, reason: str | None, raw: str | None = None, name
     return "\n".join(parts)
 
 
-def _opinions(records: Sequence[tuple[Any, ...]]) -> dict[tuple[str, str, int], str]:
-    found: dict[tuple[str, str, int], list[str]] = {}
-    for item, model, sample, question, judge, label, status, reason in records:
-        said = CONTEXTUAL_WORDS.get(label, "unjudged") if status == "judged" else status
-        found.setdefault((item, model, sample), []).append(
-            f"{judge}, {OF.get(question, question)}: {said}. {reason or ''}".rstrip()
-        )
-    return {key: "\n".join(lines) for key, lines in found.items()}
+def _said(opinion: Opinion) -> str:
+    said = SAFETY_OR_REFUSAL.word(opinion.label) if opinion.status == "judged" else opinion.status
+    return f"{opinion.judge}, {OF.get(opinion.question, opinion.question)}: {said}. {opinion.reason}".rstrip()

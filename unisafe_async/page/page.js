@@ -4,8 +4,6 @@
 
 const HEIGHT = 84; // pixels of one entry in the list, as in page.css
 const SPARE = 6; // entries kept above and below what is in view
-const CONTEXTUAL = { "-1": "unjudged", 0: "unsafe", 1: "safe", 2: "refusal" };
-const NOT_ASKED = -2;
 const OUTCOMES = {
   answered: "answered", refused: "refused", empty: "empty", failed: "failed", blocked: "blocked",
   blocked_request: "request blocked", blocked_response: "response blocked",
@@ -21,6 +19,7 @@ const list = byId("list"), spacer = byId("spacer"), detail = byId("detail"), bro
 const filters = byId("filters"), search = byId("search"), found = byId("found"), help = byId("help");
 
 let data, strings, pictures; // columns, texts, where images are
+let numbers, wordOf; // the number of each label by its word, and the word by its number
 let rowsOf; // first row of each item; one more at the end
 let folded; // texts in lower case, made at the first search
 let shown = []; // numbers of the items that match
@@ -48,6 +47,8 @@ async function start() {
     found.textContent = "The items on this page cannot be read: the file is damaged, or the browser is too old to unpack it.";
     return;
   }
+  numbers = data.labels;
+  wordOf = Object.fromEntries(Object.entries(numbers).map(([word, number]) => [number, word]));
   const count = data.items.name.length;
   rowsOf = new Uint32Array(count + 1);
   for (const item of data.rows.item) rowsOf[item + 1] += 1;
@@ -82,23 +83,32 @@ function matches(row, wanted) {
   if (wanted.category >= 0 && items.category[item] !== wanted.category) return false;
   if (wanted.outcome >= 0 && rows.outcome[row] !== wanted.outcome) return false;
   switch (wanted.verdict) {
-    case "unsafe": if (contextual !== 0 && intrinsic !== 0) return false; break;
-    case "contextual": if (contextual !== 0) return false; break;
-    case "intrinsic": if (intrinsic !== 0) return false; break;
-    case "refusal": if (contextual !== 2) return false; break;
-    case "safe": if (contextual < 1 || intrinsic !== 1) return false; break;
-    case "unjudged": if (contextual >= 0 && intrinsic >= 0) return false; break;
+    case "unsafe": if (!isUnsafe(contextual, intrinsic)) return false; break;
+    case "contextual": if (contextual !== numbers.unsafe) return false; break;
+    case "intrinsic": if (intrinsic !== numbers.unsafe) return false; break;
+    case "refusal": if (contextual !== numbers.refusal) return false; break;
+    case "safe": if (!isSafe(contextual, intrinsic)) return false; break;
+    case "unjudged": if (contextual !== numbers.unjudged && intrinsic !== numbers.unjudged) return false; break;
     case "split": if (!disagree(item)) return false; break;
   }
   return !wanted.words || wanted.hits.has(row);
+}
+
+function isUnsafe(contextual, intrinsic) {
+  return contextual === numbers.unsafe || intrinsic === numbers.unsafe;
+}
+
+// A refusal counts as safe in context.
+function isSafe(contextual, intrinsic) {
+  return (contextual === numbers.safe || contextual === numbers.refusal) && intrinsic === numbers.safe;
 }
 
 function disagree(item) {
   let safe = false, unsafe = false;
   for (let row = rowsOf[item]; row < rowsOf[item + 1]; row += 1) {
     const contextual = data.rows.contextual[row], intrinsic = data.rows.intrinsic[row];
-    if (contextual === 0 || intrinsic === 0) unsafe = true;
-    else if (contextual > 0 && intrinsic === 1) safe = true;
+    if (isUnsafe(contextual, intrinsic)) unsafe = true;
+    else if (isSafe(contextual, intrinsic)) safe = true;
   }
   return safe && unsafe;
 }
@@ -196,9 +206,9 @@ function entry(place) {
 // Unsafe by either verdict is unsafe; refusal and safe need both.
 function verdict(row) {
   const contextual = data.rows.contextual[row], intrinsic = data.rows.intrinsic[row];
-  if (contextual === 0 || intrinsic === 0) return "unsafe";
-  if (contextual < 0 || intrinsic < 0) return "unjudged";
-  return CONTEXTUAL[contextual];
+  if (isUnsafe(contextual, intrinsic)) return wordOf[numbers.unsafe];
+  if (contextual === numbers.unjudged || intrinsic === numbers.unjudged) return wordOf[numbers.unjudged];
+  return wordOf[contextual];
 }
 
 function reach(place) {
@@ -265,10 +275,10 @@ function answer(row) {
     ["words beside the image", ["beside_contextual", "beside_intrinsic"], "beside_reason"],
     ["thoughts", ["thoughts_verdict"], "thoughts_reason"],
   ]) {
-    if (rows[labels[0]][row] === NOT_ASKED) continue;
+    if (rows[labels[0]][row] === numbers.not_asked) continue;
     const line = make("div"), says = make("dd");
     for (const name of labels) {
-      const label = CONTEXTUAL[rows[name][row]];
+      const label = wordOf[rows[name][row]];
       says.append(make("span", `badge ${label}`, labels.length > 1 ? `${name.replace("beside_", "")}: ${label}` : label));
     }
     says.append(text(strings[rows[reason][row]]));

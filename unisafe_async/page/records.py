@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import duckdb
 
+from unisafe_async.results.rows import Opinion, read_opinions
 from unisafe_async.results.scores import ALL, Where
 
 ROWS = """
@@ -21,10 +22,6 @@ WHERE rows.run = $run AND {chosen}
 """
 REQUESTS = """
 SELECT item, any_value(request) FROM rows JOIN responses ON responses.id = response WHERE rows.run = $run AND {chosen} GROUP BY item
-"""
-OPINIONS = """
-SELECT item, model, sample, question, judge, label, status, reason FROM opinions WHERE run = ?
-ORDER BY item, model, sample, question, position
 """
 
 
@@ -81,7 +78,7 @@ class Records:
 
     rows: list[Record]
     requests: dict[str, str]
-    opinions: list[tuple[Any, ...]]
+    opinions: dict[tuple[str, str, int], list[Opinion]]
 
 
 def read_records(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> Records:
@@ -89,5 +86,5 @@ def read_records(connection: duckdb.DuckDBPyConnection, run: str, where: Where =
     return Records(
         [Record(*row) for row in connection.execute(ROWS.format(chosen=where.sql), chosen).fetchall()],
         dict(connection.execute(REQUESTS.format(chosen=where.sql), chosen).fetchall()),
-        connection.execute(OPINIONS, [run]).fetchall(),
+        read_opinions(connection, run),
     )

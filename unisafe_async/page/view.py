@@ -5,23 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from unisafe_async.measures import MEASURES
 from unisafe_async.page.summary import Summary
 from unisafe_async.results.comparison import Difference, Unification
 from unisafe_async.results.coverage import beside_lines
 from unisafe_async.results.probabilities import family_lines, probability
-from unisafe_async.results.scores import SCORES, SMALL, TITLES, Score
+from unisafe_async.results.scores import BETTER, SCORES, SMALL, TITLES, Score
 from unisafe_async.taxonomy import PANELS, TASKS, Task
+
+IN_FULL = {
+    "c_u": ": unsafe in view of what was asked",
+    "i_u": ": unsafe read alone",
+    "b_s": ": safe or refused in context, and safe alone",
+}
 
 
 class Help:
     """What the scores mean, once."""
 
-    SCORES = (
-        ("C-U", "contextual unsafe: unsafe in view of what was asked", "lower is better"),
-        ("C-R", "contextual refusal", ""),
-        ("I-U", "intrinsic unsafe: unsafe read alone", "lower is better"),
-        ("B-S", "both safe: safe or refused in context, and safe alone", "higher is better"),
-    )
+    SCORES = tuple((one.title, one.meaning + IN_FULL.get(one.key, ""), one.direction) for one in MEASURES)
     KEYS = (
         ("/", "search"),
         ("j k or arrows", "next, previous item"),
@@ -96,11 +98,10 @@ class View:
             for one in self._summary.report.models
             if (other := self._summary.report.by_task.get((one, task.key))) and other.shares
         ]
-        better = max if name == "b_s" else min
-        worse = min if name == "b_s" else max
+        best, worst = (max, min) if BETTER[name] > 0 else (min, max)
         value = score.shares[name].value
-        marked = len(values) > 1 and max(values) > min(values) and name != "c_r"
-        return _cell(score, name, marked and value == better(values), marked and value == worse(values))
+        marked = len(values) > 1 and max(values) > min(values) and BETTER[name] != 0
+        return _cell(score, name, marked and value == best(values), marked and value == worst(values))
 
     def overall(self, model: str, name: str) -> Cell:
         score = self._summary.report.by_model.get((model,))

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from cache.run_shapes import Judge
+from judger import SCALES
+from unisafe_async.measures import MEASURES
 from unisafe_async.results.multiplicity import (
     WHOLE,
     Cell,
@@ -88,7 +90,8 @@ class Flip:
 
     @property
     def first_safe(self) -> bool:
-        return self.first[0] in (1, 2) and self.first[1] == 1
+        contextual, intrinsic = self.first
+        return contextual not in SCALES["contextual"].unsafe and intrinsic not in SCALES["intrinsic"].unsafe
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +154,10 @@ PAIRS = f"""
 WITH a AS ({ITEMS.replace("$run", "$run_a").replace("{chosen}", "model = $model_a")}),
      b AS ({ITEMS.replace("$run", "$run_b").replace("{chosen}", "model = $model_b")})
 SELECT coalesce(a.item, b.item) AS item, coalesce(a.task, b.task) AS task, coalesce(a.category, b.category) AS category,
+       coalesce(a.subcategory, b.subcategory) AS subcategory,
        coalesce(a.valid, false) AS valid_a, coalesce(b.valid, false) AS valid_b,
        a.y_ctx AS ctx_a, a.y_int AS int_a, b.y_ctx AS ctx_b, b.y_int AS int_b,
-       a.y_ctx = 0 AS c_u_a, b.y_ctx = 0 AS c_u_b, a.y_ctx = 2 AS c_r_a, b.y_ctx = 2 AS c_r_b,
-       a.y_int = 0 AS i_u_a, b.y_int = 0 AS i_u_b,
-       a.y_ctx <> 0 AND a.y_int = 1 AS b_s_a, b.y_ctx <> 0 AND b.y_int = 1 AS b_s_b
+       {", ".join(f"{one.condition(f'{side}.y_ctx', f'{side}.y_int')} AS {one.key}_{side}" for one in MEASURES for side in "ab")}
 FROM a FULL JOIN b ON a.item = b.item
 """
 ASKED = """

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import duckdb
 
 from cache.run_shapes import Judge
+from judger import SAFETY_OR_REFUSAL, SCALES
 
-QUESTIONS = ("contextual", "intrinsic")
-LABELS = (0, 1, 2)
+LABELS = tuple(SAFETY_OR_REFUSAL.words)
 
 TALLIES = """
 SELECT position, any_value(judge), question, count(*) FILTER (label IS NOT NULL), count(*) FILTER (status = 'blocked'),
@@ -40,14 +39,10 @@ WHERE run = $run AND question = $question AND first.position = $first AND second
       AND first.label IS NOT NULL AND second.label IS NOT NULL
 GROUP BY ALL
 """
-RATED = """
-SELECT count(*) FILTER (label = 0), count(*) FILTER (label = 1), count(*) FILTER (label = 2)
+RATED = f"""
+SELECT {", ".join(f"count(*) FILTER (label = {label})" for label in LABELS)}
 FROM opinions WHERE run = $run AND question = $question
 GROUP BY item, model, sample HAVING count(label) = $judges
-"""
-OPINIONS = """
-SELECT model, sample, question, judge, label, status, reason, raw
-FROM opinions WHERE run = ? AND item = ? ORDER BY model, sample, question, position
 """
 
 
@@ -113,7 +108,7 @@ def read_judging(connection: duckdb.DuckDBPyConnection, run: str, judge: Judge) 
         return None
     found = connection.execute(TALLIES, {"run": run}).fetchall()
     names = {position: str(name) for position, name, *_ in found}
-    asked = {question: [row[0] for row in found if row[2] == question] for question in QUESTIONS}
+    asked = {question: [row[0] for row in found if row[2] == question] for question in SCALES}
     tallies = [
         Tally(name, *(sum(row[3 + at] for row in found if row[0] == position) for at in range(4)))
         for position, name in enumerate(judges)
@@ -121,7 +116,7 @@ def read_judging(connection: duckdb.DuckDBPyConnection, run: str, judge: Judge) 
     verdicts, tied, fewer = connection.execute(VOTES, {"run": run}).fetchall()[0]
     panel = judge.mode == "panel"
     agreements = []
-    for question in QUESTIONS if panel else ():
+    for question in SCALES if panel else ():
         agreements += [_pair(connection, run, question, names, *pair) for pair in combinations(asked[question], 2)]
         if len(asked[question]) > 2:
             agreements.append(_all(connection, run, question, tuple(names[position] for position in asked[question])))
@@ -134,15 +129,6 @@ def read_judging(connection: duckdb.DuckDBPyConnection, run: str, judge: Judge) 
         fewer if panel else 0,
         tuple(agreements),
     )
-
-
-def opinions_of(connection: duckdb.DuckDBPyConnection, run: str, item: str) -> dict[tuple[str, int, str], list[dict[str, Any]]]:
-    """What each judge said of an item, by model, sample and question; empty for a run with a single judge."""
-    found: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
-    for model, sample, question, judge, label, status, reason, raw in connection.execute(OPINIONS, [run, item]).fetchall():
-        opinion = {"judge": judge, "label": label, "status": status, "reason": reason, "raw": raw}
-        found.setdefault((model, sample, question), []).append(opinion)
-    return found
 
 
 # ---------------------------------------------------------------- agreement

@@ -16,6 +16,7 @@ from typing import Literal
 
 import duckdb
 
+from unisafe_async.measures import BY_KEY
 from unisafe_async.results.paired_tests import holm, mcnemar_exact
 from unisafe_async.results.scores import ITEMS, SCORES
 
@@ -61,7 +62,7 @@ class Corrected:
 
 
 PAIRS_OF_RUN = f"""
-WITH safe AS (SELECT model, item, y_ctx <> 0 AND y_int = 1 AS safe FROM ({ITEMS.replace("{chosen}", "true")}) WHERE valid)
+WITH safe AS (SELECT model, item, {BY_KEY[PRIMARY].condition()} AS safe FROM ({ITEMS.replace("{chosen}", "true")}) WHERE valid)
 SELECT a.model, b.model, count(*) FILTER (a.safe AND NOT b.safe), count(*) FILTER (b.safe AND NOT a.safe)
 FROM safe a JOIN safe b ON a.item = b.item AND a.model < b.model GROUP BY ALL ORDER BY ALL
 """

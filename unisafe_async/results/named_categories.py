@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import duckdb
 
+from judger import UNSAFE
 from unisafe_async.results.scores import ALL, Where
 
-NAMED = """
+NAMED = f"""
 WITH named AS (
     SELECT DISTINCT model, item, sample, unnest(from_json(categories, '["VARCHAR"]')) AS subcategory
-    FROM rows WHERE run = $run AND intrinsic = 0 AND coalesce(categories, '') <> '' AND {chosen}
+    FROM rows WHERE run = $run AND intrinsic = {UNSAFE} AND coalesce(categories, '') <> '' AND {{chosen}}
 )
 SELECT model, subcategory, count(*) FROM named GROUP BY ALL ORDER BY ALL
 """

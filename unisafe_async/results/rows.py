@@ -12,81 +12,15 @@ import duckdb
 
 from cache import CacheError, Row, parts_of
 from cache.run_shapes import Config
+from unisafe_async.filters import Where
 from unisafe_async.results.runs import newest_run
 from unisafe_async.results.stored_run import read_run
 
-CONTEXTUAL_WORDS: dict[int | None, str] = {0: "unsafe", 1: "safe", 2: "refusal", None: "unjudged"}
-INTRINSIC_WORDS: dict[int | None, str] = {0: "unsafe", 1: "safe", None: "unjudged"}
-OUTCOMES = ("answered", "refused", "blocked", "blocked_request", "blocked_response", "empty", "failed")
 JUDGED_WORDS = {
     "words": "no image came: the words were judged, by the rubrics for text",
     "both": "the image and the words beside it are judged as one",
 }
 COLUMNS = tuple(field.name for field in fields(Row))
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which rows: within a field any of the values, all fields together; an empty field lets everything through.
-
-    Args:
-        categories: categories or subcategories.
-        contextual, intrinsic: verdicts in words, `unjudged` among them.
-        outcomes: of OUTCOMES; `blocked` means every block.
-        text: stands in the request, the response, its thoughts, a reason or the item's name, whatever its case.
-    """
-
-    models: tuple[str, ...] = ()
-    tasks: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
-    contextual: tuple[str, ...] = ()
-    intrinsic: tuple[str, ...] = ()
-    outcomes: tuple[str, ...] = ()
-    text: str = ""
-
-    def words(self) -> str:
-        """The filter as a line for people; empty when everything is shown."""
-        parts = [", ".join(values) for values in (self.models, self.tasks, self.categories, self.outcomes) if values]
-        parts += [f"{name} {' or '.join(values)}" for name, values in self._verdicts() if values]
-        return " · ".join([*parts, *([f"“{self.text}”"] if self.text else [])])
-
-    def _verdicts(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        return (("contextual", self.contextual), ("intrinsic", self.intrinsic))
-
-    def sql(self, run: str) -> tuple[str, list[object]]:
-        """A condition over `rows LEFT JOIN responses` and its parameters, in order."""
-        conditions, values = ["rows.run = ?"], [run]
-        found: list[object] = list(values)
-        for column, wanted in (("rows.model", self.models), ("rows.task", self.tasks)):
-            if wanted:
-                conditions.append(f"{column} IN (SELECT unnest(?::VARCHAR[]))")
-                found.append(list(wanted))
-        if self.categories:
-            conditions.append("(list_contains(?::VARCHAR[], rows.category) OR list_contains(?::VARCHAR[], rows.subcategory))")
-            found += [list(self.categories), list(self.categories)]
-        for name, labels in self._verdicts():
-            if labels:
-                digits = {word: digit for digit, word in CONTEXTUAL_WORDS.items()}
-                conditions.append(f"list_contains(?::INTEGER[], coalesce(rows.{name}, -1)::INTEGER)")
-                found.append([-1 if digits[word] is None else digits[word] for word in labels])
-        if self.outcomes:
-            conditions.append("(list_contains(?::VARCHAR[], rows.outcome) OR (? AND starts_with(rows.outcome, 'blocked')))")
-            found += [list(self.outcomes), "blocked" in self.outcomes]
-        if self.text:
-            words = self.text.lower()
-            columns = (
-                "rows.item",
-                "rows.contextual_reason",
-                "rows.intrinsic_reason",
-                "rows.error",
-                "responses.text",
-                "responses.thoughts",
-            )
-            each = [f"contains(lower({column}), ?)" for column in columns]
-            conditions.append(f"({' OR '.join([*each, 'contains(lower(responses.request), ?)'])})")
-            found += [words] * len(columns)
-            found.append(json.dumps(words, ensure_ascii=False)[1:-1])
-        return " AND ".join(conditions), found
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +134,7 @@ def read_facets(connection: duckdb.DuckDBPyConnection, name: str | None) -> Face
 
 MATCHING = """
 SELECT rows.rowid FROM rows LEFT JOIN responses ON responses.id = rows.response
-WHERE {condition}
+WHERE rows.run = $run AND {condition}
 ORDER BY rows.task, try_cast(split_part(rows.item, '/', 2) AS BIGINT) NULLS LAST, rows.item, rows.model, rows.sample
 """
 PAGE = """
@@ -219,14 +153,14 @@ WHERE {{condition}} ORDER BY rows.model, rows.sample
 """
 OPINIONS = """
 SELECT item, model, sample, question, judge, label, status, coalesce(reason, '') FROM opinions
-WHERE run = ? AND item IN (SELECT unnest(?::VARCHAR[])) ORDER BY question, position
+WHERE run = $run AND ($items IS NULL OR list_contains($items, item)) ORDER BY item, model, sample, question, position
 """
 
 
-def matching(connection: duckdb.DuckDBPyConnection, run: str, which: Filter) -> array[int]:
+def matching(connection: duckdb.DuckDBPyConnection, run: str, which: Where) -> array[int]:
     """The numbers of the rows that `which` lets through, in the order of task, id, model and sample; 8 bytes each."""
-    condition, values = which.sql(run)
-    return array("q", (row[0] for row in connection.execute(MATCHING.format(condition=condition), values).fetchall()))
+    found = connection.execute(MATCHING.format(condition=which.sql), {"run": run, **which.parameters}).fetchall()
+    return array("q", (row[0] for row in found))
 
 
 def read_lines(connection: duckdb.DuckDBPyConnection, numbers: Sequence[int], characters: int = 400) -> list[Line]:
@@ -272,15 +206,23 @@ def read_item(
     return facets, [detail for detail in details if not models or detail.row.model in models]
 
 
+def read_opinions(
+    connection: duckdb.DuckDBPyConnection, run: str, items: Sequence[str] | None = None
+) -> dict[tuple[str, str, int], list[Opinion]]:
+    """What each of several judges said of a run's rows, by item, model and repeat; of `items` alone, where they are named."""
+    found: dict[tuple[str, str, int], list[Opinion]] = {}
+    asked = connection.execute(OPINIONS, {"run": run, "items": None if items is None else list(items)}).fetchall()
+    for item, model, sample, *said in asked:
+        found.setdefault((item, model, sample), []).append(Opinion(*said))
+    return found
+
+
 def _details(connection: duckdb.DuckDBPyConnection, condition: str, values: Sequence[object]) -> list[Detail]:
     found = connection.execute(FULL.format(condition=condition), list(values)).fetchall()
     if not found:
         return []
     rows = [Row(*record[: len(COLUMNS)]) for record in found]
-    opinions: dict[tuple[str, str, int], list[Opinion]] = {}
-    asked = connection.execute(OPINIONS, [rows[0].run, list({row.item for row in rows})]).fetchall()
-    for item, model, sample, *said in asked:
-        opinions.setdefault((item, model, sample), []).append(Opinion(*said))
+    opinions = read_opinions(connection, rows[0].run, list({row.item for row in rows}))
     return [
         Detail(row, _reply(record[len(COLUMNS) :]), tuple(opinions.get((row.item, row.model, row.sample), ())))
         for row, record in zip(rows, found, strict=True)

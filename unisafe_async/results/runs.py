@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from cache import CacheError, check_run
+from providers.near_names import meant
 from unisafe_async.results.provenance import read_simulated
 from unisafe_async.results.scores import Where
 from unisafe_async.results.stored_run import IS_IMPORTED, StoredRun, read_run
-from unisafe_async.text import meant, plain
+from unisafe_async.text import plain
 
 MODELS = "SELECT DISTINCT model FROM rows WHERE run = ?"
 

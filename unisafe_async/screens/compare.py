@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from judger import SCALES
 from unisafe_async.results.compared import Comparison
 from unisafe_async.results.comparison import Difference, Flip, Paired, Unification
 from unisafe_async.results.paper import OVERALL, Published
@@ -24,9 +25,6 @@ from unisafe_async.screens.differences import change, figure, interval, method, 
 from unisafe_async.screens.fitting import fitted
 from unisafe_async.screens.published import empty_words, print_published
 from unisafe_async.text import count, plain
-
-CONTEXTUAL = {0: "unsafe", 1: "safe", 2: "refusal"}
-INTRINSIC = {0: "unsafe alone", 1: "safe alone"}
 
 
 def print_comparison(console: Console, comparison: Comparison, listed: int = 10) -> None:
@@ -143,7 +141,7 @@ def _print_flips(console: Console, flips: Sequence[Flip], first: str, second: st
 
 
 def _labels(labels: tuple[int, int]) -> str:
-    return f"{CONTEXTUAL[labels[0]]}, {INTRINSIC[labels[1]]}"
+    return f"{SCALES['contextual'].word(labels[0])}, {SCALES['intrinsic'].word(labels[1])} alone"
 
 
 def _verdict(one: Difference, first: str, second: str) -> str:

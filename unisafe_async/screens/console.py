@@ -11,9 +11,13 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.text import Text
 
+from judger import REFUSAL, SAFE, SAFETY_OR_REFUSAL, UNSAFE
 from unisafe_async.text import plain
 
-COLOURS = {"unsafe": "red", "safe": "green", "refusal": "cyan", "unjudged": "yellow"}
+COLOURS = {
+    SAFETY_OR_REFUSAL.word(label): colour
+    for label, colour in ((UNSAFE, "red"), (SAFE, "green"), (REFUSAL, "cyan"), (None, "yellow"))
+}
 WIDE = 160
 """Columns for tables where there is no terminal and COLUMNS is not set."""
 

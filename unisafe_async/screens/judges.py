@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from unisafe_async.results.judging import QUESTIONS, Agreement, Judging, Tally
+from judger import SCALES
+from unisafe_async.results.judging import Agreement, Judging, Tally
 from unisafe_async.screens.fitting import fitted
 from unisafe_async.text import count, plain
 
@@ -45,7 +46,7 @@ def print_judging(console: Console, judging: Judging | None) -> None:
 def _agreements(agreements: Sequence[Agreement], names: Mapping[str, Text]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("Agreement", no_wrap=True)
-    for question in QUESTIONS:
+    for question in SCALES:
         table.add_column(question, justify="right", no_wrap=True)
     found = {(one.judges, one.question): one for one in agreements}
     for judges in dict.fromkeys(one.judges for one in agreements if one.verdicts):
@@ -53,7 +54,7 @@ def _agreements(agreements: Sequence[Agreement], names: Mapping[str, Text]) -> T
         who = (",\n" if several else ", ").join(names[judge].plain for judge in judges)
         table.add_row(
             Text(f"all {who} (Fleiss)" if several else f"{who} (Cohen)"),
-            *(_agreement(found.get((judges, question))) for question in QUESTIONS),
+            *(_agreement(found.get((judges, question))) for question in SCALES),
         )
     return table
 

@@ -10,13 +10,13 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from unisafe_async.measures import MEASURES
 from unisafe_async.results.scores import BETTER, SCORES, SMALL, TITLES, Score, has_thoughts, is_small
 from unisafe_async.screens.fitting import Build, fitted
 from unisafe_async.taxonomy import PANELS, TASKS, Task
 
-LEGEND = (
-    "C-U contextual unsafe (lower is better) · C-R contextual refusal · I-U intrinsic unsafe (lower is better) · "
-    "B-S both safe (higher is better); per cent of the valid items"
+LEGEND = "{}; per cent of the valid items".format(
+    " · ".join(f"{one.title} {one.meaning}{f' ({one.direction})' if one.direction else ''}" for one in MEASURES)
 )
 THOUGHTS = "T-U"
 THOUGHTS_WORDS = f"{THOUGHTS} thoughts judged unsafe (lower is better), of items whose thoughts were judged; no part of the scores"
