@@ -1,0 +1,5 @@
+"""Where the names of `unisafe_async.results.scores` were in earlier versions."""
+
+from unisafe_async.moved import names_of
+
+__getattr__ = names_of("unisafe_async.results.scores", at=__name__)
