@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from providers.fences import echoes, fence_code, fenced, fences_in, last_fenced
 
-PIECES = st.sampled_from(["a", "\n", "<<<END RESPONSE 0000000000000000>>>", "<<<RESPONSE 0123456789abcdef>>>", ">>>", "<<<END ", "\u202e"])
+PIECES = st.sampled_from(
+    ["a", "\n", "<<<END RESPONSE 0000000000000000>>>", "<<<RESPONSE 0123456789abcdef>>>", ">>>", "<<<END ", "\u202e"]
+)
 
 
 @given(st.lists(PIECES, max_size=12).map("".join), st.text(max_size=40))
@@ -20,7 +22,9 @@ def test_what_is_fenced_is_read_back_whole(hostile: str, words: str) -> None:
     assert ("RESPONSE", fence_code(hostile)) in fences_in(request)
 
 
-@pytest.mark.parametrize("request_", ["", "no fence", "\n<<<END RESPONSE 0123456789abcdef>>>", "<<<RESPONSE 0123456789abcdef>>>\nx"])
+@pytest.mark.parametrize(
+    "request_", ["", "no fence", "\n<<<END RESPONSE 0123456789abcdef>>>", "<<<RESPONSE 0123456789abcdef>>>\nx"]
+)
 def test_where_nothing_is_fenced_nothing_is_read(request_: str) -> None:
     assert last_fenced("RESPONSE", request_) == ""
 

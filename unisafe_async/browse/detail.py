@@ -12,6 +12,7 @@ from rich.text import Text
 
 from judger import REFUSAL, SAFE, SAFETY_OR_REFUSAL, UNSAFE
 from unisafe_async.browse.rows import Detail, Opinion, Reply
+from unisafe_async.judged import SCALE_OF
 from unisafe_async.report.console import Indented
 from unisafe_async.report.text import count, line, plain
 
@@ -183,7 +184,7 @@ def _said_of(detail: Detail, question: str, raw: str | None = "") -> Iterator[Pi
 
 
 def _opinion(opinion: Opinion) -> Indented:
-    word = SAFETY_OR_REFUSAL.word(opinion.label)
+    word = SCALE_OF[opinion.question].word(opinion.label)
     status = f" ({plain(opinion.status)})" if opinion.label is None else ""
     said = Text.assemble(
         (f"{plain(opinion.judge)}: ", "dim"), (word + status, COLOURS[word]), (f"  {plain(opinion.reason)}", "dim")

@@ -14,6 +14,7 @@ from cache import parts_of
 from judger import SAFETY_OR_REFUSAL, UNJUDGED
 from unisafe_async.browse.detail import JUDGED_WORDS, named_in
 from unisafe_async.browse.rows import Opinion
+from unisafe_async.judged import SCALE_OF
 from unisafe_async.page.records import Record, Records
 from unisafe_async.report.text import plain
 from unisafe_async.taxonomy import OTHER, SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS
@@ -259,5 +260,5 @@ def _reason(status: str | None, reason: str | None, raw: str | None = None, name
 
 
 def _said(opinion: Opinion) -> str:
-    said = SAFETY_OR_REFUSAL.word(opinion.label) if opinion.status == "judged" else opinion.status
+    said = SCALE_OF[opinion.question].word(opinion.label) if opinion.status == "judged" else opinion.status
     return f"{opinion.judge}, {OF.get(opinion.question, opinion.question)}: {said}. {opinion.reason}".rstrip()
