@@ -26,7 +26,11 @@ FILES = [file for package in (providers, judger, cache, unisafe_async) for file 
         ("the name of the cache", r'"unisafe\.duckdb"', {"default_paths.py"}),
         ("which names are near", r"get_close_matches\(.*, 1, ", {"near_names.py", "harms.py"}),
         ("where a line of a file stands", r'f"\{self\.file\}:\{self\.line\}', {"lines.py"}),
-        ("which end of a score is better", r'"(?:c_u|b_s)": (?:-?1|True|False)\b|better ?= ?(?:max|min) if|better=-?1', {"measures.py"}),
+        (
+            "which end of a score is better",
+            r'"(?:c_u|b_s)": (?:-?1|True|False)\b|better ?= ?(?:max|min) if|better=-?1',
+            {"measures.py"},
+        ),
         ("the price of tokens and images", r"^class \w*Prices?\b", {"prices.py"}),
     ],
 )
