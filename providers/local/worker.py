@@ -14,12 +14,12 @@ import time
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from providers.base import Rejected
 from providers.local.batches import BatchSizes, Pool, Waiting
 from providers.local.engine import Engine, Prepared
-from providers.local.failures import explained, out_of_memory
+from providers.local.failures import device_lost, explained, out_of_memory
 from providers.local.frames import pack, pack_response, read_frame, unpack_request
 from providers.local.settings import LocalSettings, least_memory
 
@@ -150,6 +150,8 @@ class Worker:
                 self._send(pack({"type": "error", "id": identifier, "error": str(error)}))
             return
         except Exception as error:
+            if device_lost(error):
+                end_with(error)
             if not out_of_memory(error):
                 self._failed(batch, error)
                 return
@@ -182,6 +184,15 @@ class Worker:
             return
         words = " ".join(str(error).split())[:300] or "no message"
         self._send(pack({"type": "error", "id": batch[0].identifier, "error": f"{type(error).__name__}: {words}"}))
+
+
+def end_with(error: Exception) -> NoReturn:
+    """End this process, with the error as its last words: the next one has a device that works."""
+    import traceback
+
+    traceback.print_exception(error)
+    print(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def load_engine(settings: LocalSettings, device: Any) -> Engine:
