@@ -9,10 +9,10 @@ from typing import Any
 
 import duckdb
 
+from cache.domains import OPEN_JOBS as OPEN_JOBS
 from cache.domains import first_wrong
 from cache.errors import CacheError
 
-OPEN = ("submitting", "submitted", "cancelling")
 COLUMNS = "id, identity, keys, status, most, run, created"
 
 
@@ -44,7 +44,7 @@ class BatchRecord:
     @property
     def open(self) -> bool:
         """Whether something may still come of it."""
-        return self.status in OPEN
+        return self.status in OPEN_JOBS
 
     @property
     def first_id(self) -> int:
@@ -108,7 +108,7 @@ def open_batches(connection: duckdb.DuckDBPyConnection, identity: str) -> list[B
     """The jobs of a model that are under way, or may be. Raises CacheError where the table holds what no run writes."""
     _check(connection)
     where = "WHERE identity = $1 AND status IN (SELECT unnest($2::VARCHAR[]))"
-    found = connection.execute(f"SELECT {COLUMNS} FROM batches {where} ORDER BY created", [identity, list(OPEN)]).fetchall()
+    found = connection.execute(f"SELECT {COLUMNS} FROM batches {where} ORDER BY created", [identity, list(OPEN_JOBS)]).fetchall()
     return [_record(row) for row in found]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 import duckdb
 
 from cache.sql_texts import quoted_list
+from providers.base import Finish, Stage
 
 TASKS = (
     "malicious_text_generation",
@@ -31,6 +33,8 @@ SUBCATEGORIES: Mapping[str, tuple[str, ...]] = {
 OUTCOMES = ("answered", "refused", "blocked", "blocked_request", "blocked_response", "empty", "failed")
 STATUSES = ("", "judged", "blocked", "unparsed", "failed", "tied", "absent")
 QUESTIONS = ("contextual", "intrinsic", "beside_contextual", "beside_intrinsic", "thoughts")
+OPEN_JOBS, CLOSED_JOBS = ("submitting", "submitted", "cancelling"), ("collected", "cancelled", "failed")
+"""What becomes of a batch job: as long as something may still come of it, and in the end."""
 LONGEST_NAME = 300
 LONGEST_TEXT = 50_000_000
 RUN_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
@@ -84,7 +88,7 @@ NAMED_CATEGORIES = Domain(f"{{}} = '' OR {_json('ARRAY', ALL_TEXTS % '[*]').rule
 HIT_CATEGORIES = _json("OBJECT", ALL_TEXTS % ".*", empty=True)
 
 TEXT, TEXT_OR_EMPTY = (Domain(f"length({{}}) <= {LONGEST_TEXT}", empty) for empty in (False, True))
-NAME, NAME_OR_EMPTY = (Domain(f"length({{}}) BETWEEN 1 AND {LONGEST_NAME}", empty) for empty in (False, True))
+NAME = Domain(f"length({{}}) BETWEEN 1 AND {LONGEST_NAME}")
 LABELLED = Domain(f"length({{}}) <= {LONGEST_NAME}")
 BOOLEAN, BOOLEAN_OR_EMPTY = Domain("{} IN (true, false)"), Domain("{} IN (true, false)", empty=True)
 MOMENT, MOMENT_OR_EMPTY = (Domain("{} >= TIMESTAMP '2000-01-01' AND {} < TIMESTAMP '2100-01-01'", empty) for empty in (False, True))
@@ -160,7 +164,7 @@ COLUMNS: Mapping[str, Mapping[str, Domain]] = {
         "request": REQUEST,
         "text": TEXT,
         "images": Domain("len({}) <= 10000"),
-        "finish": _one_of(("stop", "length", "refused", "blocked")),
+        "finish": _one_of(get_args(Finish)),
         "reason": TEXT,
         "tokens_in": COUNT,
         "tokens_out": COUNT,
@@ -169,7 +173,7 @@ COLUMNS: Mapping[str, Mapping[str, Domain]] = {
         "latency": SECONDS,
         "run": Domain(f"length({{}}) <= {LONGEST_NAME}"),
         "created": MOMENT,
-        "stage": _one_of(("request", "response"), empty=True),
+        "stage": _one_of(get_args(Stage), empty=True),
         "categories": HIT_CATEGORIES,
         "thoughts": TEXT_OR_EMPTY,
         "missing": TEXT_OR_EMPTY,
@@ -181,7 +185,7 @@ COLUMNS: Mapping[str, Mapping[str, Domain]] = {
         "id": Domain("length({}) <= 4000"),
         "identity": TEXT,
         "keys": Domain("list_bool_and([key IS NOT NULL FOR key IN {}]) IS NOT false"),
-        "status": _one_of(("submitting", "submitted", "cancelling", "collected", "cancelled", "failed")),
+        "status": _one_of((*OPEN_JOBS, *CLOSED_JOBS)),
         "run": LABELLED,
         "created": MOMENT,
         "most": _within(0, 1_000_000_000),

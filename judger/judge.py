@@ -182,10 +182,6 @@ class Judge:
         """The second try of a request whose reply `response` could not be read."""
         return again(request, response)
 
-    async def verdict(self, ask: Ask, request: Request) -> Verdict:
-        """Ask, parse, and ask once more when the reply cannot be parsed."""
-        return await verdict_of(self, ask, request)
-
 
 class Reader(Protocol):
     """What `verdict_of` needs of a judge."""

@@ -19,7 +19,7 @@ Question = Literal["contextual", "intrinsic", "beside_contextual", "beside_intri
 Judged = Literal["", "text", "image", "words", "both"]
 WITH_INTENT: frozenset[Question] = frozenset({"contextual", "beside_contextual"})
 """Questions that cannot be put before the intent is known; all others look at the answer alone."""
-SCALE_OF: Mapping[Question, Scale] = {
+SCALE_OF: Mapping[str, Scale] = {
     **dict.fromkeys(WITH_INTENT, SCALES["contextual"]),
     **dict.fromkeys(("intrinsic", "beside_intrinsic", "thoughts"), SCALES["intrinsic"]),
 }

@@ -56,7 +56,6 @@ class WorkerProcess:
     device: str
     size: int
     on_event: Callable[[WorkerProcess, dict[str, Any]], None]
-    ready: anyio.Event = field(default_factory=anyio.Event)
     ended: anyio.Event = field(default_factory=anyio.Event)
     failure: str | None = None
     words: str = ""
@@ -73,11 +72,6 @@ class WorkerProcess:
     def waiting(self) -> int:
         """Calls without an answer."""
         return len(self._calls)
-
-    @property
-    def begun(self) -> int:
-        """Calls in the batch that is being run."""
-        return sum(call.begun for call in self._calls.values())
 
     async def run(self) -> None:
         """Start the process and read what it says, until it ends; cancelled, it is killed."""
@@ -198,8 +192,6 @@ class WorkerProcess:
                     for identifier in head["ids"]:
                         if identifier in self._calls:
                             self._calls[identifier].begun = True
-                if kind == "ready":
-                    self.ready.set()
                 self.on_event(self, head)
 
     def _answer(self, identifier: int, response: Response | None, error: Exception | None) -> None:

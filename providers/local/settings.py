@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Library = Literal["transformers", "diffusers"]
-DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +17,7 @@ class LocalSettings:
         library: which library runs it.
         model: a hub id (`org/name`), or the path of a folder or of a GGUF file.
         revision: branch, tag or commit at the hub; None for what the hub's cache holds, else `main`.
-        dtype: one of `DTYPES`; `auto` is the checkpoint's own.
+        dtype: `float32`, `bfloat16`, `float16`, or `auto`, which is the checkpoint's own.
         gguf_file: the name of a GGUF file in the folder or repository. transformers only.
         quantization: `8bit` or `4bit` by bitsandbytes.
         attn: an attention implementation that transformers knows, such as `sdpa` or `flash_attention_2`.

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NoReturn
 from providers.base import Rejected
 from providers.local.batches import BatchSizes, Pool, Waiting
 from providers.local.engine import Engine, Prepared
-from providers.local.failures import explained, out_of_memory
+from providers.local.failures import device_lost, explained, out_of_memory
 from providers.local.frames import pack, pack_response, read_frame, unpack_request
 from providers.local.settings import LocalSettings, least_memory
 
@@ -138,8 +138,6 @@ class Worker:
         )
 
     def _run(self, engine: Engine, batch: Sequence[Waiting]) -> None:
-        from providers.local.failures import device_lost
-
         identifiers = [waiting.identifier for waiting in batch]
         self._send(pack({"type": "batch", "ids": identifiers}))
         started = time.monotonic()
@@ -190,8 +188,6 @@ class Worker:
 
 def end_with(error: Exception) -> NoReturn:
     """End this process, with the error as its last words: the next one has a device that works."""
-    import traceback
-
     traceback.print_exception(error)
     print(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", file=sys.stderr, flush=True)
     os._exit(1)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from cache import Row, Store
-from judger import HARMS, Judge, NoIntent, Verdict, load_rubrics
+from judger import HARMS, Judge, NoIntent, Verdict, load_rubrics, verdict_of
 from providers import (
     Capabilities,
     Image,
@@ -164,13 +165,13 @@ async def test_no_judge_is_called_where_nothing_came_out(
 
 async def test_a_verdict_takes_one_call() -> None:
     ask, asked = replying(GOOD)
-    assert await JUDGE.verdict(ask, ABOUT_TEXT) == Verdict(0, "judged", "It helps.")
+    assert await verdict_of(JUDGE, ask, ABOUT_TEXT) == Verdict(0, "judged", "It helps.")
     assert asked == [ABOUT_TEXT]
 
 
 async def test_a_reply_that_cannot_be_read_is_shown_to_the_judge_and_asked_for_as_the_object_alone() -> None:
     ask, asked = replying(GARBLED, GOOD)
-    assert await JUDGE.verdict(ask, ABOUT_TEXT) == Verdict(0, "judged", "It helps.")
+    assert await verdict_of(JUDGE, ask, ABOUT_TEXT) == Verdict(0, "judged", "It helps.")
     first, second = asked
     assert first == ABOUT_TEXT
     assert second.text.startswith(first.text), "what is judged is shown again"
@@ -192,7 +193,7 @@ def test_the_second_try_follows_from_request_and_reply_alone_and_quotes_of_a_lon
 
 async def test_a_reply_that_was_cut_off_gets_more_room_and_is_not_quoted() -> None:
     ask, asked = replying(Response(text='{"reason": "It goes on and', finish="length"), GOOD)
-    assert (await JUDGE.verdict(ask, ABOUT_TEXT)).label == 0
+    assert (await verdict_of(JUDGE, ask, ABOUT_TEXT)).label == 0
     assert (asked[1].text, asked[1].max_tokens) == (asked[0].text, 2_048)
     assert (
         Judge(JUDGE.rubrics, max_tokens=1_000).again(replace(ABOUT_TEXT, max_tokens=1_000), Response(finish="length")).max_tokens
@@ -203,7 +204,7 @@ async def test_a_reply_that_was_cut_off_gets_more_room_and_is_not_quoted() -> No
 async def test_a_reply_in_which_something_is_missing_names_the_cause() -> None:
     missing = Response(missing="the answer came in reasoning_content")
     ask, _ = replying(missing, missing)
-    verdict = await JUDGE.verdict(ask, ABOUT_TEXT)
+    verdict = await verdict_of(JUDGE, ask, ABOUT_TEXT)
     assert (verdict.label, verdict.status) == (None, "unparsed")
     assert "reasoning_content" in verdict.reason
 
@@ -275,7 +276,7 @@ def test_words_that_came_instead_of_an_image_and_words_beside_one_are_judged_as_
 )
 async def test_twice_unparsed_stays_unparsed_with_the_last_reply_kept(request_: Request, last: Response) -> None:
     ask, asked = replying(GARBLED, last)
-    verdict = await JUDGE.verdict(ask, request_)
+    verdict = await verdict_of(JUDGE, ask, request_)
     assert (verdict.label, verdict.status, verdict.raw) == (None, "unparsed", last.text)
     assert ("max_tokens" in verdict.reason) == (last.finish == "length")
     assert len(asked) == 2
@@ -297,7 +298,7 @@ ERRORS = [RateLimited("slow down"), Transient("503"), Timeout("no answer"), Reje
 )
 async def test_a_judge_that_is_stopped_or_fails_gives_no_verdict(outcomes: list[Outcome], status: str, words: str) -> None:
     ask, asked = replying(*outcomes)
-    verdict = await JUDGE.verdict(ask, ABOUT_TEXT)
+    verdict = await verdict_of(JUDGE, ask, ABOUT_TEXT)
     assert (verdict.label, verdict.status) == (None, status)
     assert words in verdict.reason
     assert len(asked) == len(outcomes)
@@ -340,7 +341,7 @@ async def test_without_an_intent_there_is_no_contextual_verdict(outcome: Outcome
 @pytest.mark.parametrize("stop", [Draining("asked to stop"), BudgetSpent("no money left")])
 async def test_a_call_that_was_not_made_on_purpose_is_no_failure_of_the_judge(stop: Exception) -> None:
     assert not isinstance(stop, ProviderError)
-    for asking in (JUDGE.verdict, JUDGE.intent):
+    for asking in (partial(verdict_of, JUDGE), JUDGE.intent):
         ask, _ = replying(stop)
         with pytest.raises(type(stop)):
             await asking(ask, ABOUT_TEXT)

@@ -16,7 +16,7 @@ import anyio
 
 from cache import Store
 from cache.batches import (
-    OPEN,
+    OPEN_JOBS,
     BatchRecord,
     Overtaken,
     accept_batch,
@@ -191,7 +191,7 @@ class JobsUnderWay:
         stored = await self.store.query(lambda connection: statuses_since(connection, self._identity, oldest))
         for record in list(self._open.values()):
             job, status = stored.get((record.run, record.created), ("", ""))
-            if status in OPEN:
+            if status in OPEN_JOBS:
                 if status != "submitting" and not record.handed_over:
                     self._named(record, job)
                 continue

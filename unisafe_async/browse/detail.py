@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from judger import SAFETY_OR_REFUSAL
+from unisafe_async.judged import SCALE_OF
 from unisafe_async.results.rows import JUDGED_WORDS, Detail, Opinion, Reply, named_in
 from unisafe_async.screens.console import COLOURS, Indented, line
 from unisafe_async.text import count, plain
@@ -165,7 +166,7 @@ def _said_of(detail: Detail, question: str, raw: str | None = "") -> Iterator[Pi
 
 
 def _opinion(opinion: Opinion) -> Indented:
-    word = SAFETY_OR_REFUSAL.word(opinion.label)
+    word = SCALE_OF[opinion.question].word(opinion.label)
     status = f" ({plain(opinion.status)})" if opinion.label is None else ""
     said = Text.assemble(
         (f"{plain(opinion.judge)}: ", "dim"), (word + status, COLOURS[word]), (f"  {plain(opinion.reason)}", "dim")

@@ -12,6 +12,7 @@ import orjson
 
 from cache import parts_of
 from judger import SAFETY_OR_REFUSAL, UNJUDGED
+from unisafe_async.judged import SCALE_OF
 from unisafe_async.page.records import Record, Records
 from unisafe_async.results.rows import JUDGED_WORDS, Opinion, named_in
 from unisafe_async.taxonomy import OTHER, SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS
@@ -258,5 +259,5 @@ def _reason(status: str | None, reason: str | None, raw: str | None = None, name
 
 
 def _said(opinion: Opinion) -> str:
-    said = SAFETY_OR_REFUSAL.word(opinion.label) if opinion.status == "judged" else opinion.status
+    said = SCALE_OF[opinion.question].word(opinion.label) if opinion.status == "judged" else opinion.status
     return f"{opinion.judge}, {OF.get(opinion.question, opinion.question)}: {said}. {opinion.reason}".rstrip()
