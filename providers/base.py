@@ -434,3 +434,12 @@ class OnDevice(Protocol):
     def withdraw(self) -> None:
         """Give up what nobody has begun on: those calls raise Withdrawn, as do later ones."""
         ...
+
+
+@runtime_checkable
+class AnsweredBefore(Protocol):
+    """A provider whose answers were given before, elsewhere: it looks them up and asks nobody."""
+
+    def addressed(self, request: Request) -> Request:
+        """`request` with what tells its answer from those to other items in the same words."""
+        ...

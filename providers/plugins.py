@@ -13,6 +13,9 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+OWN_PACKAGE = "unisafe-async"
+"""Its entry points are no plugins (own_entries.py)."""
+
 
 class PluginError(Exception):
     """A plugin cannot be used. The message names the plugin and its package, and says what to change.
@@ -83,5 +86,7 @@ def _claims(group: str, _path: tuple[str, ...]) -> dict[str, tuple[Plugin, ...]]
     for entry in entry_points(group=group):
         package = getattr(entry.dist, "name", None) or "an unnamed package"
         version = getattr(entry.dist, "version", None) or "of no version"
+        if str(package).replace("_", "-").lower() == OWN_PACKAGE:
+            continue
         claims.setdefault(entry.name, []).append(Plugin(entry.name, group, entry.value, str(package), str(version)))
     return {name: tuple(sorted(claims[name], key=lambda plugin: plugin.package)) for name in sorted(claims)}

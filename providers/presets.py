@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 
 from providers.images import ImageLimits
 
-Wire = Literal["openai", "azure", "anthropic", "gemini"]
-
 
 @dataclass(frozen=True, slots=True)
 class Price:
@@ -29,7 +27,7 @@ class Preset:
 
     Args:
         title: what people call it.
-        wire: the protocol that it speaks.
+        wire: the protocol that it speaks: the name of the provider whose room speaks it (providers/registry.py).
         base_url: where it is; None where each customer has an address of their own, and then `address` shows its form.
         key_env: the variable that holds the key by custom; None for a server that needs none.
         image_api: how its models are asked for images.
@@ -37,6 +35,7 @@ class Preset:
         names: what it calls parameters, where that differs.
         image_leaves_out: fields of a request for images that it refuses.
         limits_per: the window of the limits in its rate headers, where they do not say it.
+        batches: whether its batch jobs are known to work as those of its wire.
         max_concurrency: calls at once that such a server takes well; None leaves it to the default.
         images: what images it takes in requests.
         safety_categories, safety_thresholds: what `safety` may say; empty where the vendor has no such settings.
@@ -44,7 +43,7 @@ class Preset:
     """
 
     title: str
-    wire: Wire
+    wire: str
     base_url: str | None = None
     address: str | None = None
     key_env: str | None = None
@@ -53,6 +52,7 @@ class Preset:
     names: dict[str, str] = field(default_factory=dict)
     image_leaves_out: tuple[Literal["seed", "size"], ...] = ()
     limits_per: Literal["minute", "requests a day", "unknown"] = "minute"
+    batches: bool = False
     max_concurrency: int | None = None
     images: ImageLimits = field(default_factory=ImageLimits)
     safety_categories: tuple[str, ...] = ()

@@ -275,7 +275,7 @@ def judges_of(config: Config) -> list[Judge | Classifier]:
             judges.append(
                 classifier_of(seat.kind, frozenset(seat.takes), seat.threshold, seat.kind_options)
                 if seat.classifies
-                else by_rubrics[seat.structured]
+                else by_rubrics[seat.asks_by_schema]
             )
         except ClassifierError as error:
             raise ConfigError(f"{config.file}: {place}.kind: {error}") from None

@@ -13,12 +13,13 @@ from urllib.parse import urlsplit, urlunsplit
 import duckdb
 
 from cache import CacheError
-from providers.simulated import JUDGED, MARKED
+from providers.registry import answers_from
 from unisafe_async.ranking import ranking
 from unisafe_async.report.standing import caution
 from unisafe_async.report.text import plain
 from unisafe_async.scores import Coverage, coverage
 from unisafe_async.secret_words import shown
+from unisafe_async.simulated_marks import JUDGED, MARKED
 
 METADATA_KEY = "unisafe"
 """Under this key a Parquet file holds the record as JSON."""
@@ -165,7 +166,7 @@ def read_simulated(connection: duckdb.DuckDBPyConnection, run: str, settings: Ma
 
 def _is_simulated(section: Mapping[str, Any]) -> bool:
     """Whether a model or judge is simulated, or was where its verdicts come from."""
-    return section["provider"] == "simulated" or bool(section.get("simulated"))
+    return answers_from(section["provider"]) == "simulation" or bool(section.get("simulated"))
 
 
 def is_imported(settings: Mapping[str, Any]) -> bool:
@@ -200,7 +201,7 @@ def _is_endpoint(value: object) -> bool:
 
 def _party(name: str, section: Mapping[str, Any], identities: Mapping[str, str], prefix: str = "") -> Party:
     identity = identities.get(prefix + name, "")
-    hosted = section["provider"] not in ("simulated", "transformers", "diffusers", "recorded")
+    hosted = answers_from(section["provider"]) == "endpoint"
     address = _address(str(section.get("base_url") or "")) if hosted else ""
     model, revision = (shown(str(section.get(key) or "")) for key in ("model", "revision"))
     return Party(name, str(section["provider"]), shown(address), model, revision, shown(identity))

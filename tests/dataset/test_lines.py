@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from providers.base import Capabilities, Rejected, Request, Text
 from providers.lines import LONGEST, lines_of
-from providers.recorded import Recorded
 from unisafe_async import evaluate, parse_config
 from unisafe_async.calibration.labels import LabelError, read_labels
 from unisafe_async.dataset import Dataset, DatasetError, open_dataset
 from unisafe_async.evaluation import Run
+from unisafe_async.interchange.recorded import Recorded
 from unisafe_async.interchange.responses import responses_dataset
 from unisafe_async.taxonomy import CATEGORY_OF, TASKS
 

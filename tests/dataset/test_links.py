@@ -14,13 +14,13 @@ from hub_cache import SAMPLE, Hub
 from cache import read_file
 from providers.base import Capabilities, Rejected, Request, Text, digest_of
 from providers.named_files import Folder, NoSuchFile
-from providers.recorded import Recorded
 from unisafe_async import parse_config
 from unisafe_async.browse.pictures import Pictures
 from unisafe_async.browse.rows import read_facets
 from unisafe_async.dataset import DatasetError, open_dataset
 from unisafe_async.endpoints import provider_of
 from unisafe_async.interchange.official import recorded_in
+from unisafe_async.interchange.recorded import Recorded
 from unisafe_async.interchange.reopening import reopened
 
 BENCH = """

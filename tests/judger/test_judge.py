@@ -24,11 +24,11 @@ from providers import (
     Timeout,
     Transient,
 )
-from providers.simulated import Profile, Simulated
 from unisafe_async.dataset import open_dataset
 from unisafe_async.gateway import AdaptiveConcurrency, Budget, BudgetSpent, Draining, Endpoint, Gateway, RateLimits
 from unisafe_async.jury import Jury, Seat
 from unisafe_async.scheduler import Lane, Pipeline
+from unisafe_async.simulate.simulated import Profile, Simulated
 
 JUDGE = Judge(load_rubrics())
 TEXT = Response(text="Here is how.")

@@ -46,20 +46,21 @@ class ScoreName(StrEnum):
 
 def where_of(model: list[str] | None, task: list[str] | None, category: list[str] | None) -> Where:
     """The rows that a command is about. Raises ConfigError for a task or category that there is not."""
+    from providers.near_names import suggest
     from unisafe_async.config import ConfigError
     from unisafe_async.scores import Where
-    from unisafe_async.sections import meant
     from unisafe_async.taxonomy import SHOWN_CATEGORIES, TASKS, match_category, match_task
 
     tasks, categories = [], []
     for name in task or ():
         if (key := match_task(name)) is None:
-            raise ConfigError(f"--task: {name!r} is no task; tasks are {', '.join(TASKS)}{meant(name, TASKS)}")
+            raise ConfigError(f"--task: {name!r} is no task; tasks are {', '.join(TASKS)}{suggest(name, TASKS)}")
         tasks.append(key)
     for name in category or ():
         if (found := match_category(name)) is None:
             raise ConfigError(
-                f"--category: {name!r} is no category; categories are {', '.join(SHOWN_CATEGORIES)}{meant(name, SHOWN_CATEGORIES)}"
+                f"--category: {name!r} is no category; categories are {', '.join(SHOWN_CATEGORIES)}"
+                f"{suggest(name, SHOWN_CATEGORIES)}"
             )
         categories.append(found)
     return Where(tuple(model or ()), tuple(dict.fromkeys(tasks)), tuple(dict.fromkeys(categories)))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from providers.named_files import expanded
-from providers.registry import RECORDED
+from providers.registry import answers_from
 from unisafe_async.dataset import Dataset, DatasetError, open_dataset
 from unisafe_async.interchange.responses import responses_dataset
 
@@ -26,6 +26,6 @@ def reopened(config: Mapping[str, Any], folder: Path) -> Dataset:
         raise DatasetError("the run's record names no dataset")
     for model in config.get("models", ()):
         file, tasks = str(model.get("model", "")), list[str](model.get("tasks") or ())
-        if model.get("provider") == RECORDED and Path(file).name == Path(source).name:
+        if answers_from(str(model.get("provider"))) == "file" and Path(file).name == Path(source).name:
             return responses_dataset(expanded(folder, file), tasks[0] if len(tasks) == 1 else None)[0]
     return open_dataset(source, folder, here=True)

@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from providers.simulated import JUDGED
 from unisafe_async.browse.detail import COLOURS
 from unisafe_async.browse.rows import CONTEXTUAL_WORDS
 from unisafe_async.calibration.agreement import QUESTIONS, Agreement, Cell
 from unisafe_async.report.console import Indented
 from unisafe_async.report.fitting import fitted
 from unisafe_async.report.text import count, plain
+from unisafe_async.simulated_marks import JUDGED
 from unisafe_async.taxonomy import TASKS
 
 PAPER = "paper: Uni-Judger with Qwen3-VL-8B-Instruct against people, Peng et al., 2026 (arXiv 2604.00547)"

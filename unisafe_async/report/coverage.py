@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from shlex import quote
 
-from providers.registry import RECORDED
+from providers.registry import answers_from
 from unisafe_async.report.text import count, dollars, duration, plain
 from unisafe_async.scores import Coverage, Score
 
@@ -37,7 +37,7 @@ class Source:
 
 def source_of(name: str, models: Iterable[tuple[str, str]]) -> Source:
     """The source of a run of `models`, each a provider and a model: the file itself where recorded responses are judged."""
-    recorded = [model for provider, model in models if provider == RECORDED]
+    recorded = [model for provider, model in models if answers_from(provider) == "file"]
     return Source(name, bool(name) and any(Path(model).name == Path(name).name for model in recorded))
 
 

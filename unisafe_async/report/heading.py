@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from cache import CacheError, check_run
+from providers.near_names import suggest
 from unisafe_async.provenance import IS_IMPORTED, judge_title, read_simulated
 from unisafe_async.report.text import plain
 from unisafe_async.scores import Where
-from unisafe_async.sections import meant
 
 MODELS = """
 SELECT unnest(config::JSON -> '$.models[*].name') ->> '$' FROM runs WHERE run = $run
@@ -99,7 +99,7 @@ def model_named(connection: duckdb.DuckDBPyConnection, run: str, name: str) -> s
     names = [str(row[0]) for row in connection.execute(MODELS, {"run": run}).fetchall()]
     same = [one for one in names if one == name] or [one for one in names if one.lower() == name.lower()]
     if len(same) != 1:
-        raise CacheError(f"run {run} has no model {name!r}; its models are {', '.join(names)}{meant(name, names)}")
+        raise CacheError(f"run {run} has no model {name!r}; its models are {', '.join(names)}{suggest(name, names)}")
     return same[0]
 
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cache.run_shapes import wrong_json
+from providers.registry import answers_from
 from unisafe_async.report.fitting import fitted
 from unisafe_async.report.text import dollars, duration, plain
 from unisafe_async.secret_words import shown
@@ -69,7 +70,7 @@ def read_stats(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
 
 def print_stats(console: Console, path: Path, stats: list[tuple[Any, ...]]) -> None:
     answers = [
-        ((shown(place), "simulated") if provider == "simulated" else (shown(model), shown(place)), rest)
+        ((shown(place), "simulated") if answers_from(provider) == "simulation" else (shown(model), shown(place)), rest)
         for provider, place, model, *rest in stats
     ]
     names = [name for named, _ in answers for name in named]

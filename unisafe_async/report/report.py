@@ -11,6 +11,7 @@ import duckdb
 from rich.console import Console
 from rich.text import Text
 
+from providers.registry import answers_from
 from unisafe_async.blocks import Struck, struck
 from unisafe_async.provenance import is_imported, judge_sections
 from unisafe_async.ranking import Ranking, ranking
@@ -130,7 +131,7 @@ def bill_of(config: dict[str, Any], summary: dict[str, Any], total: int) -> Bill
         summary.get("seconds", 0.0),
         sum(counts.get("unpriced", 0) for counts in endpoints.values()),
         summary.get("problems", 0),
-        all(model["provider"] == "simulated" for model in [*config["models"], *judge_sections(config["judge"])]),
+        all(answers_from(model["provider"]) == "simulation" for model in [*config["models"], *judge_sections(config["judge"])]),
         source_of(str(config["dataset"]["source"]), [(model["provider"], model["model"]) for model in config["models"]]),
         config.get("generation", {}).get("samples", 1),  # a run of imported verdicts has none
         sum(counts.get("estimated", 0) for counts in endpoints.values()),

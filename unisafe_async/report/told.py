@@ -11,6 +11,7 @@ import duckdb
 from rich.console import Console
 from rich.text import Text
 
+from providers.registry import answers_from
 from unisafe_async.families import family_of
 from unisafe_async.judged_before import judged_since
 from unisafe_async.mended import told_words
@@ -146,7 +147,7 @@ def kin(config: Mapping[str, Any], models: Sequence[str]) -> list[str]:
     shown = [model for model in config["models"] if model["name"] in models]
     judged: dict[str, list[str]] = {}
     for model in shown:
-        family = None if model["provider"] == "simulated" else _family(model)
+        family = None if answers_from(model["provider"]) == "simulation" else _family(model)
         if family is not None:
             judged.setdefault(family, []).append(plain(str(model["name"])))
     judges: dict[str, list[str]] = {}
