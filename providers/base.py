@@ -81,8 +81,8 @@ class Request:
         size: `WIDTHxHEIGHT` in pixels, for images; None leaves it to the endpoint.
         schema: name and JSON schema (as canonical text) the answer should follow, where the endpoint can do that.
         sample: which repeat this is, from 0; it keeps repeats apart in the cache.
-        labels: what the caller knows about the request (task, category, item): read by simulated and recorded models only,
-            never sent, no part of the identity.
+        labels: the caller's own words for the request, by name: never sent, and no part of the identity. A provider of the caller's
+            own may read them.
     """
 
     kind: Kind

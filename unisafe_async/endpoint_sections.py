@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
@@ -87,7 +87,7 @@ class EndpointSection(Section):
         if spec is None:  # that is the mistake, and not that it has none of the options that stand there
             return make({key: value for key, value in given.items() if key in cls.model_fields or not _is_an_option(key)})
         section = section_of(cls, spec.options)
-        defaults = {**spec.defaults, **_address_of(spec, given)}
+        defaults = defaults_of(spec, given)
         foreign = [key for key in given if key not in section.model_fields and _is_an_option(key)]
         known = {key: value for key, value in defaults.items() if key in section.model_fields}
         made = section.model_validate(known | {key: value for key, value in given.items() if key not in foreign})
@@ -228,9 +228,12 @@ def keys_of(section: type[BaseModel]) -> list[str]:
     return list(dict.fromkeys([*common, *section.model_fields]))
 
 
-def _address_of(spec: ProviderSpec[Any], given: dict[str, Any]) -> dict[str, Any]:
-    """The vendor's address with its key's variable, unless the file names an address: the key goes to the vendor alone."""
+def defaults_of(spec: ProviderSpec[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands in a provider's section unless the file says otherwise; with an address in `given`, the key's variable is not.
+
+    So the key goes to the vendor alone.
+    """
     if spec.vendor is None or "base_url" in given:
-        return {}
+        return dict(spec.defaults)
     key = {"key_env": spec.vendor.key_env} if spec.vendor.key_env is not None else {}
-    return {"base_url": spec.vendor.base_url or "", **key}
+    return {**spec.defaults, "base_url": spec.vendor.base_url or "", **key}

@@ -36,10 +36,14 @@ def _mistakes_of_batching(endpoint: ModelSection) -> Iterator[str]:
         yield 'gives: batch jobs carry chats only; put gives = ["text"], and ask for images in an entry of its own, online'
 
 
+OPTIONS = "goes with a provider of another package only, and with none that has keys of its own; `unisafe providers` lists them"
+"""Of the table `options`: what plain callables take."""
+
+
 def _words_of_foreign(key: str) -> str:
     """With whom a key goes that this provider has not."""
     takers = goes_with(key)
-    return f"goes with {takers} only" if takers else "goes with a provider of another package only; `unisafe providers` lists them"
+    return f"goes with {takers} only" if takers else OPTIONS
 
 
 def goes_with(key: str) -> str:

@@ -53,7 +53,7 @@ def _read_key(name: str, field: FieldInfo, defaults: Mapping[str, Any]) -> Key:
 
 
 def _shown(default: object) -> str:
-    """A default as the file would say it; what is empty is none."""
+    """A default or a limit as the file would say it; what is empty is none."""
     if default is None or default in ("", [], {}):
         return "none"
     if isinstance(default, float) and default.is_integer():
@@ -64,7 +64,7 @@ def _shown(default: object) -> str:
 def _values_of(field: FieldInfo) -> str:
     """What may stand there, in words: `whole number >= 1`."""
     bounds = " and ".join(
-        f"{sign} {getattr(part, limit):g}"
+        f"{sign} {_shown(getattr(part, limit))}"
         for part in field.metadata
         for limit, sign in SIGNS.items()
         if getattr(part, limit, None) is not None

@@ -8,12 +8,26 @@ from typing import Annotated
 import typer
 
 
-def providers() -> None:
+def providers(
+    name: Annotated[str | None, typer.Argument(help="Show the keys that this one adds to its section of bench.toml.")] = None,
+) -> None:
     """List every provider that bench.toml can name: vendors, servers, models on this machine, plugins; and which keys are set."""
     from unisafe_async.report.console import stdout_console
-    from unisafe_async.report.providers import known_providers, print_providers
 
-    print_providers(stdout_console(), known_providers())
+    if name is None:
+        from unisafe_async.report.providers import known_providers, print_providers
+
+        print_providers(stdout_console(), known_providers())
+        return
+    from providers.plugins import PluginError
+    from unisafe_async.config import ConfigError
+    from unisafe_async.report.provider_keys import print_provider, read_provider
+
+    try:
+        known, keys = read_provider(name)
+    except PluginError as error:
+        raise ConfigError(str(error)) from None
+    print_provider(stdout_console(), known, keys)
 
 
 def new_provider(

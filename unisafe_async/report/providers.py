@@ -59,12 +59,15 @@ class Known:
 
 def known_providers() -> list[Known]:
     """All of them; plugins are imported, so that one that is broken says so."""
-    known = [_built_in(built_in_spec(name)) for name in built_in()]
+    known = [known_provider(built_in_spec(name)) for name in built_in()]
     known.sort(key=lambda one: ORDER.index(one.kind))
     return [*known, *map(_plugin, plugins().values())]
 
 
-def _built_in(spec: ProviderSpec[Any]) -> Known:
+def known_provider(spec: ProviderSpec[Any]) -> Known:
+    """One of ours, or a plugin's."""
+    if spec.plugin is not None:
+        return _plugin(spec.plugin)
     vendor = spec.vendor
     if vendor is not None:
         here = urlsplit(vendor.base_url or "").hostname in HERE

@@ -41,8 +41,8 @@ class SimulationSection(BaseModel):
 class SimulatedOptions(VendorOptions):
     """The keys of a simulated model: those of a vendor's too, which change nothing, so that `provider` alone makes a rehearsal."""
 
-    base_url: str = Field("https://api.openai.com/v1", description="taken and not used")
-    image_api: Literal["images", "chat"] = Field("images", description="taken and not used")
+    base_url: str = Field("https://api.openai.com/v1", description="accepted and ignored")
+    image_api: Literal["images", "chat"] = Field("images", description="accepted and ignored")
     simulation: SimulationSection | None = Field(
         None,
         description="what differs from the profile: `unsafe`, `refusal`, `blocked`, `empty`, `hidden`, `hostile`, `garbled`, "
