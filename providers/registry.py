@@ -7,6 +7,7 @@ provider that speaks its wire, with the vendor's data. Each is imported when ben
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from functools import cache, lru_cache, partial
 from typing import Any
@@ -70,7 +71,7 @@ def find_spec(name: str) -> ProviderSpec[Any] | None:
     if name in built_in():
         return built_in_spec(name)
     plugin = plugins().get(name)
-    return None if plugin is None else _plugin_spec(plugin)
+    return None if plugin is None else _plugin_spec(plugin, tuple(sys.path))
 
 
 def find_takers(key: str) -> list[ProviderSpec[Any]]:
@@ -118,12 +119,13 @@ def _room(name: str) -> ProviderSpec[Any]:
 
 
 @lru_cache(maxsize=64)
-def _plugin_spec(plugin: Plugin) -> ProviderSpec[Any]:
+def _plugin_spec(plugin: Plugin, _path: tuple[str, ...]) -> ProviderSpec[Any]:
+    """What a plugin says of itself; read once for each import path, also where it cannot be loaded."""
     try:
         loaded = plugin.load()
     except PluginError:
         loaded = None
-    if isinstance(loaded, ProviderSpec):
+    if isinstance(loaded, ProviderSpec) and isinstance(loaded.options, type) and issubclass(loaded.options, Options):
         return replace(loaded, name=plugin.name, plugin=plugin)
     return ProviderSpec(name=plugin.name, title=plugin.name, options=CallableOptions, build=partial(_call, plugin), plugin=plugin)
 

@@ -38,6 +38,7 @@ class Declared:
         takes, gives: `text` and `image`; a judge gives nothing.
         judges: whether it is a judge.
         in_batches: whether its requests go out as batch jobs.
+        packages: installed packages that its answers depend on: a run keeps their versions.
         vendor: what is known of the vendor; None for a provider that has no preset.
     """
 
@@ -88,6 +89,7 @@ class ProviderSpec(Generic[O]):
         batches: whether its `build` makes a provider of batch jobs.
         key_header: the header that carries the key, in small letters; empty where that is the provider's to know.
         unlisted: why a model may be missing from the list that its endpoint gives; empty where the list tells.
+        packages: installed packages that its answers depend on: a run keeps their versions.
         vendor: what is known of the vendor: the entry of presets.toml.
         plugin: who brings it; None for one of ours.
     """
@@ -103,6 +105,7 @@ class ProviderSpec(Generic[O]):
     batches: bool = False
     key_header: str = ""
     unlisted: str = ""
+    packages: tuple[str, ...] = ()
     vendor: Preset | None = None
     plugin: Plugin | None = None
 

@@ -86,6 +86,10 @@ class EndpointSection(Section):
             return make(given)
         if spec is None:  # that is the mistake, and not that it has none of the options that stand there
             return make({key: value for key, value in given.items() if key in cls.model_fields or not _is_an_option(key)})
+        if taken := [key for key in spec.keys if hasattr(cls, key) and key not in cls.model_fields]:
+            raise ValueError(
+                f"the provider {spec.name!r} names an option {taken[0]!r}, and that word is taken; it needs another name"
+            )
         section = section_of(cls, spec.options)
         defaults = defaults_of(spec, given)
         foreign = [key for key in given if key not in section.model_fields and _is_an_option(key)]

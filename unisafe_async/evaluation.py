@@ -33,7 +33,6 @@ from unisafe_async.scheduler import Lane, Pipeline
 from unisafe_async.taxonomy import TASKS
 
 PACKAGES = ("unisafe-async", "openai", "duckdb", "anyio", "pillow")
-LOCAL_PACKAGES = ("torch", "transformers", "diffusers")
 
 
 @dataclass
@@ -296,9 +295,9 @@ def _lanes(config: Config, dataset: Dataset, gateway: Gateway) -> list[Lane]:
 
 def record_of(run: Run, started: object, ended: object = None) -> RunRecord:
     """The run as table `runs` keeps it. A configuration holds names of key variables, never keys."""
-    local = any(endpoint.local for _, endpoint in run.config.endpoints())
-    plugins = sorted({endpoint.plugin.package for _, endpoint in run.config.endpoints() if endpoint.plugin})
-    packages = [*PACKAGES, *(LOCAL_PACKAGES if local else ()), *plugins]
+    specs = [endpoint.spec for _, endpoint in run.config.endpoints()]
+    plugins = sorted({spec.plugin.package for spec in specs if spec.plugin})
+    packages = [*PACKAGES, *(package for spec in specs for package in spec.packages), *plugins]
     versions = {package: _version(package) for package in packages} | {"python": platform.python_version()}
     return RunRecord(
         run.name,

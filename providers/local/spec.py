@@ -14,6 +14,7 @@ from providers.named_files import expanded
 from providers.settings import ProviderSettings
 from providers.spec import Declared, Options, ProviderSpec
 
+LIBRARIES = ("torch", "transformers", "diffusers")
 DEVICES = "auto, cpu, mps, cuda or cuda:0"
 DeviceName = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 
@@ -114,6 +115,7 @@ TRANSFORMERS = ProviderSpec(
     options=TransformersOptions,
     build=build_transformers,
     answers_from="device",
+    packages=LIBRARIES,
     services=frozenset({"classification"}),
 )
 DIFFUSERS = ProviderSpec(
@@ -122,6 +124,7 @@ DIFFUSERS = ProviderSpec(
     options=DiffusersOptions,
     build=build_diffusers,
     answers_from="device",
+    packages=LIBRARIES,
     defaults={"gives": ["image"]},
     judges_not='a diffusers pipeline writes no verdicts; judge with "transformers" or "openai"',
 )

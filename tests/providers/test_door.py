@@ -242,6 +242,15 @@ def test_a_mistake_in_a_room_s_keys_reads_as_any_other(keys: dict[str, Any], wor
     assert message.startswith(f"bench.toml: {words}")
 
 
+def test_an_option_cannot_have_a_word_that_sections_use_themselves(acme: Path) -> None:
+    room = acme / "acme_room.py"
+    room.write_text(room.read_text().replace("depth", "hosted"))
+    (message,) = refused(provider="acme")
+    assert message == (
+        "bench.toml: models[0]: the provider 'acme' names an option 'hosted', and that word is taken; it needs another name"
+    )
+
+
 @pytest.mark.usefixtures("acme")
 def test_a_room_that_cannot_be_built_is_named_without_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACME_KEY", "planted-secret-1")
