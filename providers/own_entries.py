@@ -18,6 +18,9 @@ FOLDERS = Path(__file__).resolve().parents[1:3]
 """Where pyproject.toml lies in a source checkout: beside the folder of this package, or beside the one that holds it."""
 
 
+LOST = f"the providers of {OWN_PACKAGE} cannot be found"
+
+
 def read_own_entries(group: str) -> list[Plugin]:
     """The entry points of this package in `group`, in the order of pyproject.toml. Raises PluginError where nothing names any."""
     for folder in FOLDERS:
@@ -28,10 +31,13 @@ def read_own_entries(group: str) -> list[Plugin]:
     try:
         ours = distribution(OWN_PACKAGE)
     except PackageNotFoundError:
+        raise PluginError(f"{LOST}: it is neither installed nor a source checkout; `pip install {OWN_PACKAGE}`") from None
+    entries = [Plugin(entry.name, group, entry.value, OWN_PACKAGE, ours.version) for entry in ours.entry_points.select(group=group)]
+    if not entries:
         raise PluginError(
-            f"{OWN_PACKAGE} is neither installed nor a source checkout: its providers cannot be found; `pip install {OWN_PACKAGE}`"
-        ) from None
-    return [Plugin(entry.name, group, entry.value, OWN_PACKAGE, ours.version) for entry in ours.entry_points.select(group=group)]
+            f"{LOST}: what is installed is {OWN_PACKAGE} {ours.version}, and its code is of another version; install again"
+        )
+    return entries
 
 
 def _read_project(path: Path) -> Mapping[str, Any] | None:

@@ -59,6 +59,7 @@ def _own_errors() -> tuple[type[Exception], ...]:
         ("unisafe_async.config", "ConfigError"),
         ("unisafe_async.dataset.dataset", "DatasetError"),
         ("cache.errors", "CacheError"),
+        ("providers.plugins", "PluginError"),
         ("unisafe_async.calibration.labels", "LabelError"),
         ("unisafe_async.page.errors", "PageError"),
     )

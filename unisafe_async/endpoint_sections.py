@@ -233,11 +233,11 @@ def keys_of(section: type[BaseModel]) -> list[str]:
 
 
 def defaults_of(spec: ProviderSpec[Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What stands in a provider's section unless the file says otherwise; with an address in `given`, the key's variable is not.
+    """What stands in a provider's section unless the file says otherwise.
 
-    So the key goes to the vendor alone.
+    With an address in `given` it names no variable of a key: a vendor's key goes to the vendor alone.
     """
-    if spec.vendor is None or "base_url" in given:
-        return dict(spec.defaults)
-    key = {"key_env": spec.vendor.key_env} if spec.vendor.key_env is not None else {}
-    return {**spec.defaults, "base_url": spec.vendor.base_url or "", **key}
+    vendor = spec.vendor
+    address = {} if vendor is None else {"base_url": vendor.base_url or "", "key_env": vendor.key_env}
+    defaults = {key: value for key, value in {**address, **spec.defaults}.items() if value is not None}
+    return {key: value for key, value in defaults.items() if "base_url" not in given or key != "key_env"}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import tomllib
+from importlib import invalidate_caches
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,12 @@ def test_code_that_is_neither_installed_nor_a_checkout_says_so(tmp_path: Path, m
     monkeypatch.setattr(own_entries, "FOLDERS", [tmp_path])
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     with pytest.raises(PluginError, match="neither installed nor a source checkout"):
+        own_entries.read_own_entries(GROUP)
+    info = tmp_path / "unisafe_async-0.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: unisafe-async\nVersion: 0.0\n")
+    invalidate_caches()
+    with pytest.raises(PluginError, match=r"its code is not of the version that is installed \(0\.0\)"):
         own_entries.read_own_entries(GROUP)
 
 

@@ -19,15 +19,9 @@ def providers(
 
         print_providers(stdout_console(), known_providers())
         return
-    from providers.plugins import PluginError
-    from unisafe_async.config import ConfigError
     from unisafe_async.report.provider_keys import print_provider, read_provider
 
-    try:
-        known, keys = read_provider(name)
-    except PluginError as error:
-        raise ConfigError(str(error)) from None
-    print_provider(stdout_console(), known, keys)
+    print_provider(stdout_console(), *read_provider(name))
 
 
 def new_provider(
