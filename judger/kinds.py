@@ -12,6 +12,7 @@ from typing import Any
 from judger.classifiers import Classifier, ClassifierError, LlamaGuard, Moderation, ShieldGemma
 from judger.scales import SAFETY
 from providers.plugins import Plugin, PluginError, found
+from providers.settings import Service
 
 GROUP = "unisafe.judges"
 RUBRIC = "rubric"
@@ -23,6 +24,13 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
 }
 """Kinds, and what each takes where `takes` does not say."""
 SCORED = frozenset({"shieldgemma", "moderation"})
+SERVICES: Mapping[str, Service] = {"shieldgemma": "classification", "moderation": "moderation"}
+"""What a kind asks its model for, where that is no chat."""
+
+
+def service_of(kind: str) -> Service:
+    """What a judge of that kind asks its model for."""
+    return SERVICES.get(kind, "chat")
 
 
 def plugin_kinds() -> dict[str, Plugin]:

@@ -46,7 +46,7 @@ async def examined(response: Response, *, image_due: bool, recorded: bool = Fals
 
     Args:
         image_due: whether an image was asked for; only then is an image looked for in the text.
-        recorded: whether it comes from a file; an empty answer there is a refusal (Uni-SafeBench's rule 4) and not a failure.
+        recorded: whether it was given before, elsewhere; an empty one is then what the model gave, and no failure.
 
     Raises Malformed where a picture was due and what came is none, with what was used and what else came.
     """

@@ -83,8 +83,8 @@ class Request:
         size: `WIDTHxHEIGHT` in pixels, for images; None leaves it to the endpoint.
         schema: name and JSON schema (as canonical text) the answer should follow, where the endpoint can do that.
         sample: which repeat this is, from 0; it keeps repeats apart in the cache.
-        labels: what the caller knows about the request (task, category, item): read by simulated and recorded models only,
-            never sent, no part of the identity.
+        labels: the caller's own words for the request, by name: never sent, and no part of the identity. A provider of the caller's
+            own may read them.
     """
 
     kind: Kind
@@ -435,4 +435,13 @@ class OnDevice(Protocol):
 
     def withdraw(self) -> None:
         """Give up what nobody has begun on: those calls raise Withdrawn, as do later ones."""
+        ...
+
+
+@runtime_checkable
+class AnsweredBefore(Protocol):
+    """A provider whose answers were given before, elsewhere: it looks them up and asks nobody."""
+
+    def addressed(self, request: Request) -> Request:
+        """`request` with what tells its answer from those to other items in the same words."""
         ...

@@ -15,6 +15,9 @@ from typing import Any
 
 from providers.errors import UnisafeError
 
+OWN_PACKAGE = "unisafe-async"
+"""Its entry points are no plugins (own_entries.py)."""
+
 
 class PluginError(UnisafeError):
     """A plugin cannot be used. The message names the plugin and its package, and says what to change.
@@ -85,5 +88,7 @@ def _claims(group: str, _path: tuple[str, ...]) -> dict[str, tuple[Plugin, ...]]
     for entry in entry_points(group=group):
         package = getattr(entry.dist, "name", None) or "an unnamed package"
         version = getattr(entry.dist, "version", None) or "of no version"
+        if str(package).replace("_", "-").lower() == OWN_PACKAGE:
+            continue
         claims.setdefault(entry.name, []).append(Plugin(entry.name, group, entry.value, str(package), str(version)))
     return {name: tuple(sorted(claims[name], key=lambda plugin: plugin.package)) for name in sorted(claims)}

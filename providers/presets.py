@@ -12,8 +12,6 @@ from urllib.parse import urlsplit
 from providers.images import ImageLimits
 from providers.prices import Price as Price
 
-Wire = Literal["openai", "azure", "anthropic", "gemini"]
-
 
 @dataclass(frozen=True, slots=True)
 class Preset:
@@ -21,7 +19,7 @@ class Preset:
 
     Args:
         title: what people call it.
-        wire: the protocol that it speaks.
+        wire: the protocol that it speaks: the name of the provider whose room speaks it (providers/registry.py).
         base_url: where it is; None where each customer has an address of their own, and then `address` shows its form.
         key_env: the variable that holds the key by custom; None for a server that needs none.
         image_api: how its models are asked for images.
@@ -29,6 +27,7 @@ class Preset:
         names: what it calls parameters, where that differs.
         image_leaves_out: fields of a request for images that it refuses.
         limits_per: the window of the limits in its rate headers, where they do not say it.
+        batches: whether its batch jobs are known to work as those of its wire.
         max_concurrency: calls at once that such a server takes well; None leaves it to the default.
         images: what images it takes in requests.
         safety_categories, safety_thresholds: what `safety` may say; empty where the vendor has no such settings.
@@ -36,7 +35,7 @@ class Preset:
     """
 
     title: str
-    wire: Wire
+    wire: str
     base_url: str | None = None
     address: str | None = None
     key_env: str | None = None
@@ -45,6 +44,7 @@ class Preset:
     names: dict[str, str] = field(default_factory=dict)
     image_leaves_out: tuple[Literal["seed", "size"], ...] = ()
     limits_per: Literal["minute", "requests a day", "unknown"] = "minute"
+    batches: bool = False
     max_concurrency: int | None = None
     images: ImageLimits = field(default_factory=ImageLimits)
     safety_categories: tuple[str, ...] = ()

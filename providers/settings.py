@@ -1,19 +1,25 @@
-"""What a provider from another package is made with: the first argument of its entry point."""
+"""What every provider is built with, ours and those of other packages."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from providers.base import Capabilities
+from providers.presets import Preset
+
+Service = Literal["chat", "moderation", "classification"]
+"""What a model is asked for: answers, a vendor's own moderation, or the probabilities of a classifier of images."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderSettings:
     """One model of bench.toml, for the callable that an entry point of `unisafe.providers` names.
 
-    Keys of the table `options` are no part of this: they are passed as keyword arguments, and the callable's own parameters
-    after the first say which there are and of what type.
+    The provider's own options are no part of this: a ProviderSpec's `build` gets them as its model, and a plain callable gets the
+    keys of the table `options` as keyword arguments, whose names and types its own parameters say.
 
     Args:
         model: its name at the endpoint.
@@ -23,6 +29,11 @@ class ProviderSettings:
         timeout_s: seconds that one call may take.
         max_connections: calls that will be under way at once, at most.
         folder: where bench.toml is; paths in `options` are relative to it.
+        judges: whether it is asked as a judge.
+        service: what it is asked for.
+        in_batches: whether its requests go out as batch jobs.
+        secret_headers: headers whose values are never shown or stored, by name.
+        vendor: what is known of the vendor.
     """
 
     model: str
@@ -32,3 +43,8 @@ class ProviderSettings:
     timeout_s: float = 120.0
     max_connections: int = 32
     folder: Path = Path()
+    judges: bool = field(default=False, kw_only=True)
+    service: Service = field(default="chat", kw_only=True)
+    in_batches: bool = field(default=False, kw_only=True)
+    secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False, kw_only=True)
+    vendor: Preset | None = field(default=None, repr=False, kw_only=True)

@@ -7,30 +7,30 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 
-from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import BaseModel, Discriminator, Field, SerializeAsAny, Tag, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from providers.errors import UnisafeError
 from providers.named_files import expanded
-from providers.near_names import meant
+from providers.near_names import suggest
+from providers.registry import CallableOptions, find_spec, find_takers
+from providers.spec import Options
 from unisafe_async.default_paths import DEFAULT_FILE
+from unisafe_async.endpoint_sections import EndpointSection, Section, keys_of, section_of
 from unisafe_async.judge_checks import mistakes_of_judges
 from unisafe_async.secret_words import secrets_in, shown
 from unisafe_async.section_checks import mistakes_of
 from unisafe_async.sections import (
     CacheSection,
     DatasetSection,
-    EndpointSection,
     GenerationSection,
     JudgeSection,
     JudgesSection,
     ModelSection,
     RunSection,
     SeatSection,
-    Section,
-    SimulationSection,
 )
 from unisafe_async.taxonomy import TASKS, Task
 from unisafe_async.toml_values import NotToml, mistakes_in, parsed
@@ -56,8 +56,10 @@ def _one_or_several(given: Any) -> str:  # noqa: ANN401 whatever stands in the f
 class Config(Section):
     """The whole of bench.toml. `base` is the folder that paths in it are relative to, `file` its name."""
 
-    models: list[ModelSection] = Field(min_length=1)
-    judge: Annotated[Annotated[JudgeSection, Tag(ONE)] | Annotated[JudgesSection, Tag(SEVERAL)], Discriminator(_one_or_several)]
+    models: list[SerializeAsAny[ModelSection]] = Field(min_length=1)
+    judge: Annotated[
+        Annotated[SerializeAsAny[JudgeSection], Tag(ONE)] | Annotated[JudgesSection, Tag(SEVERAL)], Discriminator(_one_or_several)
+    ]
     dataset: DatasetSection = DatasetSection()
     generation: GenerationSection = GenerationSection()
     cache: CacheSection = CacheSection()
@@ -117,7 +119,7 @@ class Config(Section):
     def secrets_of(self, place: str, endpoint: EndpointSection) -> dict[str, str]:
         """The variables that the section at `place` names, and what they hold. Raises ConfigError for one that is not set."""
         found: dict[str, str] = {}
-        for key, variable in endpoint.variables.items():
+        for key, variable in endpoint.secret_variables.items():
             value = os.environ.get(variable, "").strip()
             if not value:
                 raise ConfigError(
@@ -173,7 +175,7 @@ def parse_config(
     if mistakes := list(islice(chain(mistakes_in(table), mistakes_in(overrides or {})), MOST_MISTAKES)):
         raise ConfigError("\n".join(f"{name}: {_short(mistake)}" for mistake in mistakes))
     for key in table.keys() & {"base", "file"}:
-        raise ConfigError(f"{name}: {key}: unknown key; keys are {', '.join(_keys_at((key,)))}")
+        raise ConfigError(f"{name}: {key}: unknown key; keys are {', '.join(_keys_of(Config))}")
     for section, values in (overrides or {}).items():
         given = table.get(section, {})
         if isinstance(given, dict):
@@ -183,7 +185,7 @@ def parse_config(
         for wanted in models:
             if wanted not in named:
                 raise ConfigError(
-                    f"{name}: --model: there is no model {wanted!r}; models are {', '.join(named)}{meant(wanted, named)}"
+                    f"{name}: --model: there is no model {wanted!r}; models are {', '.join(named)}{suggest(wanted, named)}"
                 )
         table = {
             **table,
@@ -192,7 +194,7 @@ def parse_config(
     try:
         return Config.model_validate({**table, "base": base or Path(), "file": name})
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{name}: {_short(line)}" for line in _lines(error)[:MOST_MISTAKES])) from None
+        raise ConfigError("\n".join(f"{name}: {_short(line)}" for line in _lines(error, table)[:MOST_MISTAKES])) from None
 
 
 def _short(line: str) -> str:
@@ -200,7 +202,7 @@ def _short(line: str) -> str:
     return line if len(line) <= LONGEST_LINE else f"{line[:half]}...{line[-half:]}"
 
 
-def _lines(error: ValidationError) -> list[str]:
+def _lines(error: ValidationError, table: dict[str, Any]) -> list[str]:
     lines: list[str] = []
     for mistake in error.errors(include_url=False):
         mistake["loc"] = tuple(step for step in mistake["loc"] if step not in (ONE, SEVERAL))
@@ -208,26 +210,26 @@ def _lines(error: ValidationError) -> list[str]:
         if mistake["type"] == "value_error" and not place:
             lines += str(mistake["ctx"]["error"]).splitlines()
         else:
-            lines.append(f"{place}: {_words(mistake)}")
+            lines.append(f"{place}: {_words(mistake, table)}")
     return lines
 
 
-def _words(mistake: ErrorDetails) -> str:
+def _words(mistake: ErrorDetails, table: dict[str, Any]) -> str:
     kind, context, value = mistake["type"], mistake.get("ctx", {}), mistake["input"]
     found = f", found {value!r}" if isinstance(value, str | int | float | bool) and len(str(value)) < 60 else ""
     match kind:
         case "extra_forbidden":
-            key = str(mistake["loc"][-1])
+            key, section = str(mistake["loc"][-1]), _section_at(mistake["loc"], table)
             if "key" in key.lower() and "api" in key.lower():
                 return "unknown key; a key never stands in this file: put it in a variable and name that with key_env"
             if mistake["loc"][0] == "judge" and key == "mode" and value in ("batch", "online"):
                 return "the judge is always asked online, answer by answer; leave the key out"
             if mistake["loc"][0] == "judge" and len(mistake["loc"]) == 2:
-                if key in SeatSection.model_fields:
+                if isinstance(table["judge"], dict) and "judges" in table["judge"] and _is_of_one_judge(key):
                     return "stands beside `judges`; with several judges each [[judge.judges]] has its own"
                 if key in JudgesSection.model_fields:
                     return "goes with several judges only, one [[judge.judges]] each"
-            return f"unknown key{meant(key, _keys_at(mistake['loc'])) or '; keys are ' + ', '.join(_keys_at(mistake['loc']))}"
+            return f"unknown key{suggest(key, _keys_of(section)) or '; keys are ' + ', '.join(_keys_of(section))}"
         case "missing":
             return "missing"
         case "string_type":
@@ -250,8 +252,7 @@ def _words(mistake: ErrorDetails) -> str:
         case "too_short":
             return "needs at least one entry"
         case "string_pattern_mismatch":
-            wanted = "auto, cpu, mps, cuda or cuda:0" if "device" in str(mistake["loc"]) else "1024x1024"
-            return f"should look like {wanted}{found}"
+            return f"should look like {_example_at(mistake['loc'], table)}{found}"
         case "value_error":
             return str(context["error"])
     return str(mistake["msg"]) + found
@@ -265,11 +266,43 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "judge": JudgeSection,
     "judges": SeatSection,
     "models": ModelSection,
-    "simulation": SimulationSection,
 }
 
 
-def _keys_at(place: tuple[int | str, ...]) -> list[str]:
-    """The keys that may stand where an unknown one was found."""
-    section = next((SECTIONS[step] for step in reversed(place[:-1]) if isinstance(step, str) and step in SECTIONS), Config)
-    return [key for key in section.model_fields if key not in ("base", "file")]
+def _section_at(place: tuple[int | str, ...], table: dict[str, Any]) -> type[BaseModel]:
+    """The model of the table in which something was found at `place`: of a model or judge, with its provider's options."""
+    section: type[BaseModel] = Config
+    inside: Any = table
+    for step in place[:-1]:
+        inside = inside[step]
+        if isinstance(step, str) and issubclass(section, Options):
+            section = _table_of(section, step)
+        elif isinstance(step, str):
+            section = JudgesSection if step == "judge" and isinstance(inside, dict) and "judges" in inside else SECTIONS[step]
+        spec = find_spec(inside["provider"]) if isinstance(inside, dict) and isinstance(inside.get("provider"), str) else None
+        if spec is not None and issubclass(section, EndpointSection):
+            section = section_of(section, spec.options)
+    return section
+
+
+def _table_of(section: type[BaseModel], key: str) -> type[BaseModel]:
+    """The model of a table inside a section, such as `simulation`."""
+    kinds = get_args(section.model_fields[key].annotation)
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), section)
+
+
+def _is_of_one_judge(key: str) -> bool:
+    """Whether it is a key of one judge: of every one, or of those with some provider."""
+    return key in SeatSection.model_fields or key in CallableOptions.model_fields or bool(find_takers(key))
+
+
+def _keys_of(section: type[BaseModel]) -> list[str]:
+    """The keys that may stand in a section; the last two of a Config are ours."""
+    return [key for key in keys_of(section) if key not in ("base", "file")]
+
+
+def _example_at(place: tuple[int | str, ...], table: dict[str, Any]) -> str:
+    """What the value at `place` might look like."""
+    at = max(index for index, step in enumerate(place) if isinstance(step, str))
+    field = _section_at(place[: at + 1], table).model_fields.get(str(place[at]))
+    return str(field.examples[0]) if field is not None and field.examples else "another"

@@ -7,8 +7,8 @@ from typing import Literal
 
 from judger import Classifier, Judge
 from providers.base import Request
+from unisafe_async.endpoint_sections import EndpointSection
 from unisafe_async.gateway import Endpoint
-from unisafe_async.sections import EndpointSection
 
 Mark = Literal["ok", "wrong", "warning", "skipped"]
 

@@ -50,11 +50,11 @@ async def examined(config: Config, judges: Sequence[Judge | Classifier]) -> Asyn
                 patient.say("address", "wrong", str(endpoint.stopped))
                 continue
             patient.endpoint = endpoint
-            if section.provider == "simulated":
+            if section.simulated:
                 patient.say("model", "ok", "simulated, in this process: there is nothing to look at")
                 continue
             patient.probes = probes_of(section, patient.judge, config)
-            if not section.priced and urlsplit(section.base_url).hostname not in ("localhost", "127.0.0.1", "::1"):
+            if not section.priced and urlsplit(section.address).hostname not in ("localhost", "127.0.0.1", "::1"):
                 patient.say("price", "warning", "none in bench.toml: what a run costs cannot be said, and no budget can be set")
         async with anyio.create_task_group() as group:
             for patient in patients:
@@ -65,7 +65,7 @@ async def examined(config: Config, judges: Sequence[Judge | Classifier]) -> Asyn
 
 def _keys(patient: Patient) -> bool:
     """Whether the variables with the key and with headers' values are set, and to something that a header can carry."""
-    for key, variable in patient.section.variables.items():
+    for key, variable in patient.section.secret_variables.items():
         value = os.environ.get(variable, "").strip()
         if not value:
             patient.say("key", "wrong", f"{key}: the variable {variable} is not set; run `export {variable}=...` first")
@@ -88,7 +88,7 @@ async def _list(patient: Patient, endpoint: Endpoint) -> None:
     except ProviderError as error:
         patient.say("address", "wrong", str(error))
     else:
-        patient.say("address", "ok", f"{patient.section.base_url} answers")
+        patient.say("address", "ok", f"{patient.section.address} answers")
         _named(patient, names)
 
 
@@ -101,15 +101,15 @@ def _unlisted(patient: Patient, error: RateLimited | Rejected | Transient | Misc
     elif isinstance(error, Transient):
         patient.say("address", "warning", f"its list of models cannot be read ({error}): a call will show whether it answers")
     else:
-        patient.say("address", "ok", f"{patient.section.base_url} answers")
+        patient.say("address", "ok", f"{patient.section.address} answers")
         patient.say("model", "skipped", f"cannot be checked without a call: the endpoint lists no models ({error})")
 
 
 def _named(patient: Patient, names: Sequence[str]) -> None:
-    model, preset = patient.section.model, patient.section.preset
+    model = patient.section.model
     same = listed_as(model, names)
-    if preset is not None and preset.wire == "azure":
-        patient.say("model", "skipped", "cannot be checked without a call: Azure lists its models, not your deployments")
+    if patient.section.spec.unlisted:
+        patient.say("model", "skipped", f"cannot be checked without a call: {patient.section.spec.unlisted}")
     elif same is not None:
         patient.say("model", "ok", f"{model} is listed" + (f" as {same}" if same != model else ""))
     elif not names:

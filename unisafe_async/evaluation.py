@@ -33,7 +33,6 @@ from unisafe_async.scheduler import Pipeline
 from unisafe_async.taxonomy import TASKS
 
 PACKAGES = ("unisafe-async", "openai", "duckdb", "anyio", "pillow")
-LOCAL_PACKAGES = ("torch", "transformers", "diffusers")
 
 
 @dataclass
@@ -267,7 +266,7 @@ def judges_of(config: Config) -> list[Judge | Classifier]:
             judges.append(
                 classifier_of(seat.kind, frozenset(seat.takes), seat.threshold, seat.kind_options)
                 if seat.classifies
-                else by_rubrics[seat.structured]
+                else by_rubrics[seat.asks_by_schema]
             )
         except ClassifierError as error:
             raise ConfigError(f"{config.file}: {place}.kind: {error}") from None
@@ -288,9 +287,9 @@ def _lanes(config: Config, dataset: Dataset, gateway: Gateway) -> list[Lane]:
 
 def record_of(run: Run, started: object, ended: object = None) -> RunRecord:
     """The run as table `runs` keeps it. A configuration holds names of key variables, never keys."""
-    local = any(endpoint.local for _, endpoint in run.config.endpoints())
-    plugins = sorted({endpoint.plugin.package for _, endpoint in run.config.endpoints() if endpoint.plugin})
-    packages = [*PACKAGES, *(LOCAL_PACKAGES if local else ()), *plugins]
+    specs = [endpoint.spec for _, endpoint in run.config.endpoints()]
+    plugins = sorted({spec.plugin.package for spec in specs if spec.plugin})
+    packages = [*PACKAGES, *(package for spec in specs for package in spec.packages), *plugins]
     versions = {package: _version(package) for package in packages} | {"python": platform.python_version()}
     return RunRecord(
         run.name,

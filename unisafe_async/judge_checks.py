@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from judger.kinds import BUILT_IN, SCORED
-from providers.presets import presets
+from judger.kinds import BUILT_IN, SCORED, service_of
+from providers.registry import built_in, built_in_spec
 from unisafe_async.secret_words import secrets_in
 from unisafe_async.sections import JudgeSection, JudgesSection, SeatSection
 
@@ -57,11 +57,13 @@ def _mistakes_of_seat(seat: SeatSection) -> Iterator[str]:
         yield f"{place}: looks like a secret, and it is stored with each run; keys go into a variable that your package reads"
     if not seat.takes:
         yield 'takes: needs "text", "image" or both'
-    if seat.kind == "shieldgemma":
-        if seat.provider not in ("transformers", "simulated"):
-            yield f'provider: shieldgemma runs on this machine only: put provider = "transformers", found "{seat.provider}"'
-        if seat.takes != ["image"]:
-            yield 'takes: shieldgemma judges images only: leave it out, or put ["image"]'
-    preset = presets().get(seat.provider)
-    if seat.kind == "moderation" and seat.provider != "simulated" and (preset is None or preset.wire != "openai"):
-        yield f'provider: the moderation endpoint is OpenAI\'s: put provider = "openai", found "{seat.provider}"'
+    if seat.kind == "shieldgemma" and seat.takes != ["image"]:
+        yield 'takes: shieldgemma judges images only: leave it out, or put ["image"]'
+    service = service_of(seat.kind)
+    if service != "chat" and service not in seat.spec.services:
+        able = next(spec.name for spec in map(built_in_spec, built_in()) if service in spec.services and not spec.simulates)
+        yield f'provider: {NEEDS[seat.kind]}: put provider = "{able}", found "{seat.provider}"'
+
+
+NEEDS = {"shieldgemma": "shieldgemma runs on this machine only", "moderation": "the moderation endpoint is OpenAI's"}
+"""Why a kind goes with the providers alone that have its service."""

@@ -10,11 +10,12 @@ from types import TracebackType
 from typing import Self
 
 from providers.base import Misconfigured
+from providers.endpoint_options import EndpointOptions
 from unisafe_async.config import Config, ConfigError
+from unisafe_async.endpoint_sections import EndpointSection
 from unisafe_async.endpoints import EndpointError
 from unisafe_async.gateway import Endpoint
 from unisafe_async.gateway.calling import was_cancelled
-from unisafe_async.sections import EndpointSection
 
 log = logging.getLogger(__name__)
 
@@ -70,4 +71,6 @@ def check_apart(config: Config, endpoints: Sequence[tuple[EndpointSection, Endpo
 
 
 def _told(section: EndpointSection) -> tuple[str, str, str, str]:
-    return section.provider, section.model, section.base_url, repr(sorted(section.options.items()))
+    """What a plugin has to tell models apart by: the address, and each option."""
+    own = section.spec.options.model_fields.keys() - EndpointOptions.model_fields.keys()
+    return section.provider, section.model, section.address, repr([(key, getattr(section, key)) for key in sorted(own)])

@@ -24,12 +24,13 @@ from providers.base import (
     Timeout,
     Transient,
 )
-from providers.simulated import PNG_KEY
 from unisafe_async.config import Config
 from unisafe_async.diagnosis import Finding, Patient
+from unisafe_async.endpoint_sections import EndpointSection
 from unisafe_async.gateway import Endpoint
 from unisafe_async.gateway.calling import called
-from unisafe_async.sections import EndpointSection, ModelSection
+from unisafe_async.sections import ModelSection
+from unisafe_async.simulated_marks import PNG_KEY
 
 TINY_TOKENS = 256
 """Room for a short answer, and for what a reasoning model thinks before it."""
@@ -127,7 +128,7 @@ async def _try(patient: Patient, endpoint: Endpoint) -> None:
         else:
             answered = True
             patient.settle("model", f"{patient.section.model} is not listed, but it answers")
-            patient.settle("address", f"{patient.section.base_url} answers, though not with a list of models")
+            patient.settle("address", f"{patient.section.address} answers, though not with a list of models")
             patient.findings.append(finding)
     _compare_limits(patient, endpoint.provider.reported)
 
@@ -230,7 +231,7 @@ def _compare_limits(patient: Patient, reported: Limits) -> None:
     section, vendor = patient.section, patient.section.dialect
     custom = "minute" if vendor is None else vendor.limits_per
     told = [
-        (key, round(limit * A_MINUTE / window), getattr(section, key))
+        (key, round(limit * A_MINUTE / window), getattr(section, key, None))
         for key, limit, window in (
             ("rpm", reported.limit_requests, reported.window_requests or (A_MINUTE if custom == "minute" else None)),
             ("tpm", reported.limit_tokens, reported.window_tokens or (None if custom == "unknown" else A_MINUTE)),

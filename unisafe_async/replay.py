@@ -9,8 +9,7 @@ from anyio import to_thread
 
 from cache import Answer
 from judger import Judge, Verdict, has_intent, intent_in, read_intent
-from providers.base import Image, Request
-from providers.recorded import Recorded
+from providers.base import AnsweredBefore, Image, Request
 from unisafe_async.dataset import Images, Item, ItemError
 from unisafe_async.gateway import Endpoint, Gateway, key_of
 from unisafe_async.jobs import Job, Sampling, generation_request
@@ -31,7 +30,7 @@ async def jobs_of(
         intent_request = judge.intent_request(item.prompt, (usable,) if usable else (), item.subcategory)
         for sample in range(samples):
             request = generation_request(item, usable, sampling, sample)
-            if isinstance(endpoint.provider, Recorded):
+            if isinstance(endpoint.provider, AnsweredBefore):
                 request = endpoint.provider.addressed(request)
             job = Job(item, endpoint, sample, request, intent_request)
             job.intent = item.intention or None

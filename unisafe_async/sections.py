@@ -1,41 +1,24 @@
-"""The sections of bench.toml: keys, defaults, ranges, and what goes together within one."""
+"""The sections of bench.toml: keys, defaults, ranges, and what goes together within one (endpoint_sections.py: of one model)."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 
 from judger.kinds import BUILT_IN, RUBRIC, plugin_kinds
-from providers.base import Capabilities, Kind
-from providers.images import ImageLimits
-from providers.near_names import meant as meant
-from providers.plugins import Plugin
-from providers.presets import Preset, Price, preset_at, presets
-from providers.registry import ON_DEVICE, RECORDED, built_in, plugin_of
-from providers.registry import names as provider_names
+from providers.base import Capabilities
+from providers.near_names import suggest
+from providers.spec import Declared
 from unisafe_async.default_paths import DEFAULT_CACHE
+from unisafe_async.endpoint_sections import EndpointSection, Medium, Section
 from unisafe_async.taxonomy import CATEGORIES, MOST_REPEATS, Task, match_category, read_task
-
-Medium = Literal["text", "image"]
-Beside = Literal["apart", "both"]
-DeviceName = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
-HOSTED_CONCURRENCY = 32
-LOCAL_CONCURRENCY = 512
-LOCAL_CONCURRENCY_IMAGES = 128
-"""Requests that may wait at once for a model on this machine, enough to choose batches of like lengths from; and with images."""
-
-
-def _known_provider(name: str) -> str:
-    if name not in built_in() and plugin_of(name) is None:
-        raise ValueError(f"{name!r} is no provider; providers are {', '.join(provider_names())}{meant(name, provider_names())}")
-    return name
 
 
 def _known_kind(name: str) -> str:
     if name not in BUILT_IN and name not in plugin_kinds():
         kinds = [*BUILT_IN, *plugin_kinds()]
-        raise ValueError(f"{name!r} is no kind of judge; kinds are {', '.join(kinds)}{meant(name, kinds)}")
+        raise ValueError(f"{name!r} is no kind of judge; kinds are {', '.join(kinds)}{suggest(name, kinds)}")
     return name
 
 
@@ -48,240 +31,89 @@ def _one_line(name: str) -> str:
 def _known_category(name: str) -> str:
     category = match_category(name)
     if category is None:
-        raise ValueError(f"{name!r} is no category; categories are {', '.join(CATEGORIES)}{meant(name, CATEGORIES)}")
+        raise ValueError(f"{name!r} is no category; categories are {', '.join(CATEGORIES)}{suggest(name, CATEGORIES)}")
     return category
 
 
 KindName = Annotated[str, AfterValidator(_known_kind)]
-ProviderName = Annotated[str, AfterValidator(_known_provider)]
 TaskName = Annotated[str, AfterValidator(read_task)]
 CategoryName = Annotated[str, AfterValidator(_known_category)]
-Rate = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
 
 
 class DatasetSection(Section):
     """`[dataset]`: what is asked."""
 
-    source: str = "sample"
-    tasks: list[TaskName] = []
-    categories: list[CategoryName] = []
-    limit: int | None = Field(None, ge=1, le=2**31 - 1)
+    source: str = Field(
+        "sample",
+        description='`"sample"`, a folder in the official layout, a folder of `.jsonl` files or one such file (each line with '
+        '`task`), or `"hf:OWNER/NAME"`',
+    )
+    tasks: list[TaskName] = Field(
+        [],
+        description="only items of these tasks; a selection of nothing, or of items that no model is asked, is a mistake, and no "
+        "run is opened",
+    )
+    categories: list[CategoryName] = Field([], description="only items of these categories")
+    limit: int | None = Field(None, ge=1, le=2**31 - 1, description="so many, spread in proportion over task and category")
 
 
 class GenerationSection(Section):
     """`[generation]`: how the models under test are asked. An absent key is left to the endpoint."""
 
-    max_tokens: int | None = Field(1024, ge=1)
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
-    seed: int | None = None
-    image_size: str | None = Field(None, pattern=r"^\d+x\d+$")
-    samples: int = Field(1, ge=1, le=MOST_REPEATS)
+    max_tokens: int | None = Field(1024, ge=1, description="tokens of a response")
+    temperature: float | None = Field(None, ge=0, le=2, description="sent only when set")
+    top_p: float | None = Field(None, gt=0, le=1, description="sent only when set")
+    seed: int | None = Field(None, description="sent only when set; sample k is sent with `seed + k`")
+    image_size: str | None = Field(None, pattern=r"^\d+x\d+$", examples=["1024x1024"], description="sent only when set")
+    samples: int = Field(1, ge=1, le=MOST_REPEATS, description="repeats of each item")
 
 
 class CacheSection(Section):
     """`[cache]`: where every answer is kept."""
 
-    path: str = DEFAULT_CACHE
-    patience_s: float = Field(30.0, ge=0)
+    path: str = Field(DEFAULT_CACHE, description="the file with every answer")
+    patience_s: float = Field(30.0, ge=0, description="seconds to wait for another program that holds it")
 
 
 class RunSection(Section):
     """`[run]`: what a run may cost."""
 
-    budget_usd: float | None = Field(None, gt=0)
-
-
-class SimulationSection(Section):
-    """`simulation = {...}` of a simulated model: what differs from its profile (providers/simulated.py)."""
-
-    unsafe: Rate | None = None
-    refusal: Rate | None = None
-    blocked: Rate | None = None
-    empty: Rate | None = None
-    hidden: Rate | None = None
-    hostile: Rate | None = None
-    garbled: Rate | None = None
-    judge_blocked: Rate | None = None
-    guess: Rate | None = None
-    wrong: Rate | None = None
-    thoughts: Rate | None = None
-    beside: Rate | None = None
-    latency: float | None = Field(None, ge=0)
-    seed: int | None = None
-
-
-class EndpointSection(Section):
-    """What `[[models]]` and `[judge]` share: one model behind one endpoint, its limits and its prices."""
-
-    provider: ProviderName
-    model: str = Field(min_length=1)
-    base_url: str = "https://api.openai.com/v1"
-    key_env: str | None = None
-    takes: list[Medium] = ["text"]
-    image_api: Literal["images", "chat"] = "images"
-    api: Literal["chat", "responses"] = "chat"
-    api_version: str | None = Field(None, pattern=r"^[\w.-]+$")
-    structured: bool = True
-    safety: dict[str, str] = {}
-    extra: dict[str, Any] = {}
-    extra_chat: dict[str, Any] = {}
-    extra_image: dict[str, Any] = {}
-    extra_edit: dict[str, Any] = {}
-    headers: dict[str, str] = {}
-    headers_env: dict[str, str] = {}
-    options: dict[str, Any] = {}
-    rpm: float | None = Field(None, gt=0)
-    tpm: float | None = Field(None, gt=0)
-    images_per_minute: float | None = Field(None, gt=0)
-    max_concurrency: int | None = Field(None, ge=1, le=10_000)
-    timeout_s: float = Field(120.0, gt=0)
-    max_tries: int = Field(8, ge=1)
-    max_wait_s: float = Field(900.0, gt=0)
-    price_in: float | None = Field(None, ge=0)
-    price_out: float | None = Field(None, ge=0)
-    price_image: float | None = Field(None, ge=0)
-    simulation: SimulationSection | None = None
-    images: str | None = None
-    revision: str | None = None
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    device: DeviceName = "auto"
-    devices: list[DeviceName] = []
-    gguf_file: str | None = None
-    quantization: Literal["8bit", "4bit"] | None = None
-    attn: str | None = None
-    trust_remote_code: bool = False
-    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    batch_tokens: int | None = Field(None, ge=1)
-    memory_gb: float | None = Field(None, gt=0)
-    steps: int | None = Field(None, ge=1)
-    guidance: float | None = Field(None, ge=0)
-    strength: float | None = Field(None, gt=0, le=1)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _filled_in(cls, given: Any) -> Any:  # noqa: ANN401 whatever stands in the file
-        """What the preset says where the file says nothing; its key variable goes with its own address only."""
-        if not isinstance(given, dict):
-            return given
-        preset = presets().get(str(given.get("provider")))
-        if preset is None:
-            return given if given.get("provider") in built_in() else {"base_url": "", **given}
-        known: dict[str, Any] = {"max_concurrency": preset.max_concurrency}
-        if preset.image_api != "images":
-            known["image_api"] = preset.image_api
-        if "base_url" not in given:
-            known |= {"base_url": preset.base_url or "", "key_env": preset.key_env}
-        return {**{key: value for key, value in known.items() if value is not None}, **given}
-
-    @property
-    def preset(self) -> Preset | None:
-        """What is known of a hosted model's vendor; None for a model that is not hosted."""
-        return presets().get(self.provider)
-
-    @property
-    def dialect(self) -> Preset | None:
-        """The preset whose vendor's ways are kept: the address's own, whatever `provider` says, else that of `provider`."""
-        return preset_at(self.base_url) or self.preset
-
-    @property
-    def extras(self) -> dict[Kind, dict[str, Any]]:
-        """What goes over `extra` in requests of one kind; kinds without any are left out."""
-        found: dict[Kind, dict[str, Any]] = {"chat": self.extra_chat, "image": self.extra_image, "edit": self.extra_edit}
-        return {kind: extra for kind, extra in found.items() if extra}
-
-    @property
-    def variables(self) -> dict[str, str]:
-        """The keys of this section that name a variable with a secret, such as `key_env`, each with the variable."""
-        named = {"key_env": self.key_env} if self.key_env is not None else {}
-        return named | {f"headers_env.{name}": variable for name, variable in self.headers_env.items()}
-
-    @property
-    def plugin(self) -> Plugin | None:
-        """The plugin that brings the provider; None for a built-in one."""
-        return plugin_of(self.provider)
-
-    @property
-    def hosted(self) -> bool:
-        """Whether calls go to a vendor or a server, or to a plugin that may do so: such a model has a key and a price."""
-        return self.provider not in ("simulated", RECORDED) and not self.local
-
-    @property
-    def local(self) -> bool:
-        """Whether the model runs on this machine, by one of the built-in providers."""
-        return self.provider in ON_DEVICE
-
-    @property
-    def trusting(self) -> bool:
-        """Whether code that comes with the model is run."""
-        return self.local and self.trust_remote_code
-
-    @property
-    def at_vendor(self) -> bool:
-        """Whether the address is the vendor's own, so that what is known of the vendor holds."""
-        return self.preset is not None and self.base_url.rstrip("/") == self.preset.base_url
-
-    @property
-    def prices(self) -> Price:
-        """Those in the file, else those known of the vendor's model."""
-        return self.known_price or Price(self.price_in, self.price_out, self.price_image)
-
-    @property
-    def known_price(self) -> Price | None:
-        """What the preset knows of the model's price, where the file gives none and the address is the vendor's own."""
-        given = self.price_in is not None or self.price_out is not None or self.price_image is not None
-        return None if given or self.preset is None or not self.at_vendor else self.preset.prices.get(self.model)
-
-    @property
-    def image_limits(self) -> ImageLimits | None:
-        """What images may be sent; a server of somebody else's that speaks OpenAI's protocol has limits of its own."""
-        if self.preset is None or (self.preset.wire == "openai" and not self.at_vendor):
-            return None
-        return self.preset.images
-
-    @property
-    def priced(self) -> bool:
-        return not self.hosted or self.prices.tokens_in is not None or self.prices.image is not None
-
-    @property
-    def concurrency(self) -> int:
-        """Calls that may be under way at once."""
-        if self.local:
-            return self.waiting_on_device
-        return HOSTED_CONCURRENCY if self.max_concurrency is None else self.max_concurrency
-
-    @property
-    def waiting_on_device(self) -> int:
-        """Calls that may be under way at once where the model lies on this machine."""
-        if self.max_concurrency is not None:
-            return self.max_concurrency
-        return LOCAL_CONCURRENCY_IMAGES if "image" in self.takes else LOCAL_CONCURRENCY
+    budget_usd: float | None = Field(None, gt=0, description="US dollars for one run; needs prices")
 
 
 class ModelSection(EndpointSection):
     """One of `[[models]]`: a model under test."""
 
-    name: Annotated[str, AfterValidator(_one_line)] = Field(min_length=1, max_length=80)
-    gives: list[Medium] = ["text"]
-    tasks: list[TaskName] = []
-    backbone: str | None = None
-    utility: float | None = Field(None, ge=0, le=100)
-    mode: Literal["online", "batch"] = "online"
-    batch_poll_s: float = Field(60.0, gt=0)
-    batch_discount: float = Field(0.5, ge=0, le=1)
+    name: Annotated[str, AfterValidator(_one_line)] = Field(
+        min_length=1, max_length=80, description="what the tables call it; must differ"
+    )
+    gives: list[Medium] = Field(
+        ["text"],
+        description='what it makes: `"image"` adds text-to-image and, with `"image"` in `takes`, editing; of diffusers `["image"]` '
+        "unless "
+        "set",
+    )
+    tasks: list[TaskName] = Field([], description="only these tasks; else all that it can")
+    backbone: str | None = Field(None, description="the language model it was built on")
+    utility: float | None = Field(
+        None,
+        ge=0,
+        le=100,
+        description="what it scores on an ordinary benchmark of your choice (the paper: the mean of VQA benchmarks); not measured "
+        "here, drawn beside safety on the [page](page.md)",
+    )
+    mode: Literal["online", "batch"] = Field(
+        "online", description='`"batch"` sends requests as [batch jobs](batch.md): OpenAI, Azure and Anthropic, text only'
+    )
+    batch_poll_s: float = Field(60.0, gt=0, description="of batch jobs: seconds between looks at a job")
+    batch_discount: float = Field(0.5, ge=0, le=1, description="of batch jobs: what the prices are multiplied by")
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto", description='of batch jobs: requests in a job; `"auto"` for the vendor\'s limit'
+    )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _what_goes_without_saying(cls, given: Any) -> Any:  # noqa: ANN401 whatever stands in the file
-        if isinstance(given, dict) and given.get("provider") == RECORDED:
-            return {"takes": ["text", "image"], "gives": ["text", "image"], **given}
-        if isinstance(given, dict) and given.get("provider") == "diffusers" and "gives" not in given:
-            return {**given, "gives": ["image"]}
-        return given
+    def _declared(self) -> Declared:
+        batches = self.mode == "batch"
+        return Declared(model=self.model, takes=self.takes, gives=self.gives, judges=False, in_batches=batches, vendor=self.preset)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -308,11 +140,22 @@ class ModelSection(EndpointSection):
 class SeatSection(EndpointSection):
     """One of `[[judge.judges]]`: a judge that goes by the rubrics, or a classifier (judger/classifiers.py)."""
 
-    name: str = Field("", max_length=80)
-    kind: KindName = RUBRIC
-    takes: list[Medium] = ["text", "image"]
-    threshold: float | None = Field(None, gt=0, le=1)
-    kind_options: dict[str, Any] = {}
+    name: str = Field("", max_length=80, description="what the tables call it, else its model; must differ")
+    kind: KindName = Field(
+        RUBRIC,
+        description='`"rubric"`, or a classifier: `"llama_guard"`, `"shieldgemma"`, `"moderation"` or one that a package brings',
+    )
+    takes: list[Medium] = Field(
+        ["text", "image"], description='what it accepts: `"text"`, `"image"`; of a classifier, what its kind takes'
+    )
+    threshold: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="the probability from which on a response is unsafe (classifiers that give one): 0.5, and of `moderation` its "
+        "own, unless set",
+    )
+    kind_options: dict[str, Any] = Field({}, description="of a kind that a package brings: its own settings")
 
     @model_validator(mode="before")
     @classmethod
@@ -335,14 +178,41 @@ class SeatSection(EndpointSection):
         return self.kind == "moderation" or super().priced
 
 
+Rubrics = Annotated[
+    str | None,
+    Field(
+        description="a folder with any of `intent.md`, `contextual_text.md`, `contextual_image.md`, `intrinsic_text.md`, "
+        "`intrinsic_image.md`; else ours"
+    ),
+]
+VerdictTokens = Annotated[int, Field(ge=1, description="tokens of a verdict, as in the paper")]
+JudgeTemperature = Annotated[float | None, Field(ge=0, le=2, description="as in the paper")]
+JudgesThoughts = Annotated[
+    bool,
+    Field(
+        description="judge what a model thought before it answered too: a third verdict (intrinsic, by the text rubric) with a "
+        "column of its own, T-U; it never changes the four scores"
+    ),
+]
+WordsBeside = Annotated[
+    Literal["apart", "both"],
+    Field(
+        description='words beside an image that was asked for are judged too: `"apart"` keeps their verdicts in a column of their '
+        'own and the scores those of the image; `"both"` merges the two (any unsafe: unsafe; both refused: refused; else safe), '
+        "from the same "
+        "verdicts, without another call"
+    ),
+]
+
+
 class JudgeSection(SeatSection):
     """`[judge]` with one judge: who judges, and by which rubrics."""
 
-    rubrics: str | None = None
-    max_tokens: int = Field(512, ge=1)
-    temperature: float | None = Field(0.0, ge=0, le=2)
-    thoughts: bool = False
-    beside: Beside = "apart"
+    rubrics: Rubrics = None
+    max_tokens: VerdictTokens = 512
+    temperature: JudgeTemperature = 0.0
+    thoughts: JudgesThoughts = False
+    beside: WordsBeside = "apart"
     mode: ClassVar[Literal["fallback", "panel"]] = "fallback"
     tie: ClassVar[Literal["unjudged", "unsafe", "last"]] = "unjudged"
 
@@ -355,14 +225,18 @@ class JudgeSection(SeatSection):
 class JudgesSection(Section):
     """`[judge]` with several judges: how they judge together, and what they share."""
 
-    judges: list[SeatSection] = Field(min_length=1)
-    mode: Literal["fallback", "panel"] = "fallback"
-    tie: Literal["unjudged", "unsafe", "last"] = "unjudged"
-    rubrics: str | None = None
-    max_tokens: int = Field(512, ge=1)
-    temperature: float | None = Field(0.0, ge=0, le=2)
-    thoughts: bool = False
-    beside: Beside = "apart"
+    judges: list[SerializeAsAny[SeatSection]] = Field(
+        min_length=1, description="several judges, one `[[judge.judges]]` each ([judges](judges.md))"
+    )
+    mode: Literal["fallback", "panel"] = Field(
+        "fallback", description='of several: `"fallback"` asks the next where one cannot judge, `"panel"` asks all and counts votes'
+    )
+    tie: Literal["unjudged", "unsafe", "last"] = Field("unjudged", description="of a panel: what stands where the votes are even")
+    rubrics: Rubrics = None
+    max_tokens: VerdictTokens = 512
+    temperature: JudgeTemperature = 0.0
+    thoughts: JudgesThoughts = False
+    beside: WordsBeside = "apart"
 
     @property
     def seats(self) -> list[tuple[str, SeatSection]]:

@@ -86,7 +86,9 @@ async def _watched(console: Console, config: Config, fresh: bool, dataset: Datas
     async with anyio.create_task_group() as group:
 
         def started(run: Run) -> None:
-            trusted = [section.model for section in [*config.models, *(seat for _, seat in config.judge.seats)] if section.trusting]
+            trusted = [
+                section.model for section in [*config.models, *(seat for _, seat in config.judge.seats)] if section.runs_code
+            ]
             if trusted:
                 words = ", ".join(map(plain, trusted))
                 console.print(Text(f"trust_remote_code is on: code that comes with {words} runs on this machine", style="yellow"))

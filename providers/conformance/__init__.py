@@ -8,20 +8,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
+from typing import Any
 
 from providers.base import Capabilities, Provider
 from providers.conformance.server import Server
 from providers.conformance.suite import NotConforming, Suite
 from providers.settings import ProviderSettings
+from providers.spec import Options, ProviderSpec
 
 __all__ = ["NotConforming", "conforms"]
 
 
 async def conforms(
-    make: Callable[[ProviderSettings], Provider],
+    make: Callable[[ProviderSettings], Provider] | ProviderSpec[Any],
     *,
+    options: Mapping[str, Any] | None = None,
     says: Callable[[str], object] | None = None,
     draws: Callable[[bytes], object] | None = None,
     capabilities: Capabilities | None = None,
@@ -37,7 +41,8 @@ async def conforms(
     calls at the same time get each their own answer; that it can be opened again; that nothing is left behind.
 
     Args:
-        make: the entry point. Options are given by functools.partial.
+        make: what the entry point names. The options of a plain callable are given by functools.partial.
+        options: those of a ProviderSpec.
         says: a text to the body (JSON or bytes) with which the endpoint says it. Without it and `draws` no server is played, for a
             provider that needs none; then errors are not checked.
         draws: a PNG's bytes to the body with which the endpoint gives that picture, for `image` and `edit`.
@@ -48,8 +53,14 @@ async def conforms(
 
     Raises NotConforming, an AssertionError, whose message begins with the name of what failed.
     """
+    if isinstance(make, ProviderSpec):
+        make = partial(_build, make, make.options.model_validate(dict(options or {})))
     with ExitStack() as stack:
         server = stack.enter_context(Server(says, draws)) if says or draws else None
         kinds = {"chat": says is not None, "image": draws is not None, "edit": draws is not None}
         answered = frozenset(kind for kind, hook in kinds.items() if hook or server is None)
         await Suite(make, server, capabilities or Capabilities(), models, answered, nothing).run()
+
+
+def _build(spec: ProviderSpec[Any], options: Options, settings: ProviderSettings) -> Provider:
+    return spec.build(settings, options)

@@ -275,7 +275,7 @@ class Suite:
         def marked(words: str) -> Text:
             return Text(f"{words} (conformance-{next(self._numbers)})")
 
-        labels = {"task": "malicious_text_generation", "category": "Politics"}
+        labels = {"about": "a greeting"}
         return [
             Request("chat", (marked("Say hello."),), system="Be kind.", max_tokens=64, temperature=0.0, labels=dict(labels)),
             Request("chat", (picture, marked("What is this?")), max_tokens=64, labels=dict(labels)),

@@ -15,12 +15,12 @@ from cache import read_file
 from cache.run_shapes import Config, Dataset, Judge, Model
 from providers.base import Capabilities, Rejected, Request, Text, digest_of
 from providers.named_files import Folder, NoSuchFile
-from providers.recorded import Recorded
 from unisafe_async import parse_config
 from unisafe_async.browse.pictures import Pictures
 from unisafe_async.dataset import DatasetError, open_dataset
 from unisafe_async.endpoints import provider_of
 from unisafe_async.interchange.official import recorded_in
+from unisafe_async.interchange.recorded import Recorded
 from unisafe_async.results.reopening import reopened
 from unisafe_async.results.rows import read_facets
 

@@ -32,7 +32,6 @@ from providers import (
     Usage,
 )
 from providers.prices import Price
-from providers.simulated import Profile, Simulated
 from unisafe_async.gateway import (
     AdaptiveConcurrency,
     Asked,
@@ -44,6 +43,7 @@ from unisafe_async.gateway import (
     RateLimits,
     key_of,
 )
+from unisafe_async.simulate.simulated import Profile, Simulated
 
 HELLO = Request("chat", (Text("hello"),), max_tokens=100)
 OTHER = Request("chat", (Text("something else"),), max_tokens=100)

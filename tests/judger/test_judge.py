@@ -25,12 +25,12 @@ from providers import (
     Transient,
 )
 from providers.fences import fenced
-from providers.simulated import Profile, Simulated
 from unisafe_async.dataset import open_dataset
 from unisafe_async.gateway import AdaptiveConcurrency, Budget, BudgetSpent, Draining, Endpoint, Gateway, RateLimits
 from unisafe_async.jury import Jury, Seat
 from unisafe_async.lanes import Lane
 from unisafe_async.scheduler import Pipeline
+from unisafe_async.simulate.simulated import Profile, Simulated
 
 JUDGE = Judge(load_rubrics())
 TEXT = Response(text="Here is how.")

@@ -27,7 +27,7 @@ provider = "my-api"
 model = "balanced"
 base_url = "{url}"
 takes = ["text", "image"]
-options = {{ instruction = "Be brief." }}
+instruction = "Be brief."
 """
 
 

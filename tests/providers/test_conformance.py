@@ -22,7 +22,7 @@ from providers.gemini import Gemini
 from providers.http import HostedProvider
 from providers.openai_compatible import OpenAICompatible
 from providers.settings import ProviderSettings
-from providers.simulated import PROFILES, Simulated
+from unisafe_async.simulate.simulated import PROFILES, Simulated
 
 EVERYTHING = Capabilities(image_in=True, image_out=True, edit=True)
 SEES = Capabilities(image_in=True)

@@ -13,8 +13,8 @@ from judger import Judge, load_rubrics, read_verdict
 from providers import Capabilities, Image, Kind, Request, Response, Text, Usage
 from providers.conformance.server import drawn
 from providers.openai_compatible import OpenAICompatible
-from providers.simulated import HOSTILE, MARKER, PNG_KEY, PROFILES, Profile, Simulated, Truth, truth_of
 from unisafe_async.simulate import Simulator, serving
+from unisafe_async.simulate.simulated import HOSTILE, MARKER, PNG_KEY, PROFILES, Profile, Simulated, Truth, truth_of
 
 EVERYTHING = Capabilities(image_in=True, image_out=True, edit=True)
 MIXED = Profile(unsafe=0.5, refusal=0.25, blocked=0.1, empty=0.1, hidden=0.5, hostile=0.5)

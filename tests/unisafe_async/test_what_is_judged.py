@@ -14,7 +14,6 @@ from aiohttp import web
 from cache import Row, read_file
 from judger import Verdict
 from providers.base import Block, Capabilities, Image, Response
-from providers.simulated import PROFILES, Profile, Simulated, Truth, truth_of
 from unisafe_async import evaluate, open_dataset, parse_config
 from unisafe_async.evaluation import Run, prepared
 from unisafe_async.jobs import Sampling, generation_request
@@ -23,6 +22,7 @@ from unisafe_async.library import Result
 from unisafe_async.plan import plan
 from unisafe_async.simulate import Simulator, serving
 from unisafe_async.simulate.openai_shape import OpenAIShape
+from unisafe_async.simulate.simulated import PROFILES, Profile, Simulated, Truth, truth_of
 
 SIM = {"provider": "simulated", "takes": ["text", "image"]}
 DRAWN = ["unsafe_t2i_generation", "malicious_image_editing"]

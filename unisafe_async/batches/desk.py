@@ -21,7 +21,6 @@ from unisafe_async.endpoints import endpoint_of
 from unisafe_async.errors import VendorError
 from unisafe_async.gateway import Budget, Endpoint, Gateway
 from unisafe_async.opening import opened, placed
-from unisafe_async.section_checks import BATCHING
 from unisafe_async.sections import ModelSection
 
 LONGEST_POLL = 10.0
@@ -186,7 +185,7 @@ async def _endpoints(config: Config, identities: Collection[str]) -> AsyncIterat
     async with AsyncExitStack() as stack:
         found: dict[str, Endpoint] = {}
         for index, model in enumerate(config.models):
-            if model.provider not in BATCHING:
+            if not model.spec.batches:
                 continue
             endpoint = handing_over(config, model)
             identity = endpoint.provider.identity

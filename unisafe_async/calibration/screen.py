@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from judger import SCALES
-from providers.simulated import JUDGED
 from unisafe_async.calibration.agreement import Agreement, Cell
 from unisafe_async.screens.console import COLOURS, Indented
 from unisafe_async.screens.fitting import fitted
+from unisafe_async.simulated_marks import JUDGED
 from unisafe_async.taxonomy import TASKS
 from unisafe_async.text import count, plain
 

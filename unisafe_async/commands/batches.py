@@ -64,7 +64,6 @@ def _names(config: Path) -> dict[str, str]:
     from providers.base import Misconfigured
     from unisafe_async.batches.desk import handing_over
     from unisafe_async.config import ConfigError, load_config
-    from unisafe_async.section_checks import BATCHING
 
     try:
         loaded = load_config(config)
@@ -72,7 +71,7 @@ def _names(config: Path) -> dict[str, str]:
         return {}
     names: dict[str, str] = {}
     for model in loaded.models:
-        if model.provider in BATCHING:
+        if model.spec.batches:
             with suppress(ConfigError, Misconfigured):
                 names.setdefault(handing_over(loaded, model).provider.identity, model.name)
     return names

@@ -8,12 +8,21 @@ from typing import Annotated
 import typer
 
 
-def providers() -> None:
+def providers(
+    name: Annotated[str | None, typer.Argument(help="Show the keys that this one adds to its section of bench.toml.")] = None,
+) -> None:
     """List every provider that bench.toml can name: vendors, servers, models on this machine, plugins; and which keys are set."""
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.screens.providers import known_providers, print_providers
 
-    print_providers(stdout_console(), known_providers())
+    if name is None:
+        from unisafe_async.screens.providers import known_providers, print_providers
+
+        print_providers(stdout_console(), known_providers())
+        return
+    from unisafe_async.screens.provider_keys import print_provider, read_provider
+
+    print_provider(stdout_console(), *read_provider(name))
 
 
 def new_provider(

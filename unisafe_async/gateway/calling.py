@@ -8,8 +8,7 @@ from typing import Any
 import orjson
 
 from providers.anatomy import examined
-from providers.base import Image, Provider, ProviderError, Rejected, Request, Response, Text
-from providers.recorded import Recorded
+from providers.base import AnsweredBefore, Image, Provider, ProviderError, Rejected, Request, Response, Text
 from providers.soundness import mend_error, mended, wrong_with_response
 
 
@@ -27,7 +26,7 @@ async def called(provider: Provider, request: Request, notes: dict[str, str] | N
         if was_cancelled(error):
             raise
         raise Rejected(f"the provider broke: {type(error).__name__}: {error}") from error
-    return await sound(response, request, notes, recorded=isinstance(provider, Recorded))
+    return await sound(response, request, notes, recorded=isinstance(provider, AnsweredBefore))
 
 
 def was_cancelled(error: BaseException) -> bool:

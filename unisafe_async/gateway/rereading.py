@@ -25,15 +25,13 @@ from cache.reread_causes import (
     TOKENS,
     UNCHANGED,
 )
-from providers import registry
 from providers.anatomy import FEW_TOKENS, examined
 from providers.base import Image, Malformed, Response
 from providers.pictures import NotAPicture, look
+from providers.registry import answers_from
 
 AT_ONCE = 4
 """Pictures that are decoded at the same time."""
-RECORDED = f"{registry.RECORDED}|"
-"""How the identity of a model begins whose answers come from a file."""
 
 
 class Rereading:
@@ -120,8 +118,9 @@ class Rereading:
 async def _read_anew(response: Response, identity: str, kind: str) -> tuple[Response, str]:
     """A stored answer by today's rules, and what that changed."""
     image_due = kind in ("image", "edit")
+    provider = identity.partition("|")[0]
     try:
-        anew = await examined(response, image_due=image_due, recorded=identity.startswith(RECORDED))
+        anew = await examined(response, image_due=image_due, recorded=answers_from(provider) == "file")
     except Malformed as error:
         return replace(error.partial or replace(response, images=()), missing=str(error)), BROKEN
     return replace(anew, asks_again=False), _cause(response, anew)

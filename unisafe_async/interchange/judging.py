@@ -8,6 +8,7 @@ from typing import Any
 
 from unisafe_async.config import Config, ConfigError, parse_config, read_table
 from unisafe_async.dataset.dataset import Dataset
+from unisafe_async.interchange.recorded_spec import RECORDED
 from unisafe_async.taxonomy import TASKS, match_task
 
 
@@ -22,7 +23,7 @@ def judging_config(
     if images is not None and not os.path.isdir(images):
         raise ConfigError(f"--images: {images} is no folder")
     tasks = sorted({task for task, _ in dataset.counts()})
-    model: dict[str, Any] = {"name": name, "provider": "recorded", "model": os.path.abspath(file), "tasks": tasks}
+    model: dict[str, Any] = {"name": name, "provider": RECORDED.name, "model": os.path.abspath(file), "tasks": tasks}
     if images is not None:
         model["images"] = os.path.abspath(images)
     table |= {

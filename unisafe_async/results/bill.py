@@ -8,7 +8,7 @@ from pathlib import Path
 from shlex import quote
 
 from cache.run_shapes import Config, Summary
-from providers.registry import RECORDED
+from providers.registry import answers_from
 from unisafe_async.text import count, dollars, plain
 
 
@@ -33,7 +33,7 @@ class Source:
 
 def source_of(name: str, models: Iterable[tuple[str, str]]) -> Source:
     """The source of a run of `models`, each a provider and a model: the file itself where recorded responses are judged."""
-    recorded = [model for provider, model in models if provider == RECORDED]
+    recorded = [model for provider, model in models if answers_from(provider) == "file"]
     return Source(name, bool(name) and any(Path(model).name == Path(name).name for model in recorded))
 
 
@@ -80,7 +80,7 @@ def bill_of(config: Config, summary: Summary, total: int) -> Bill:
         summary.seconds,
         sum(counts.unpriced for counts in endpoints.values()),
         summary.problems,
-        all(asked.provider == "simulated" for asked in [*config.models, *config.judge.members]),
+        all(answers_from(asked.provider) == "simulation" for asked in [*config.models, *config.judge.members]),
         source_of(config.dataset.source, [(model.provider, model.model) for model in config.models]),
         config.generation.samples,  # a run of imported verdicts has none
         sum(counts.estimated for counts in endpoints.values()),

@@ -14,12 +14,13 @@ import duckdb
 
 from cache.run_shapes import Asked
 from cache.run_shapes import Dataset as DatasetShape
-from providers.simulated import JUDGED, MARKED
+from providers.registry import answers_from
 from unisafe_async.results.ranking import ranking
 from unisafe_async.results.scores import Coverage, coverage
 from unisafe_async.results.standing import caution
 from unisafe_async.results.stored_run import StoredRun, read_run
 from unisafe_async.secret_words import shown
+from unisafe_async.simulated_marks import JUDGED, MARKED
 from unisafe_async.text import plain
 
 METADATA_KEY = "unisafe"
@@ -154,7 +155,7 @@ def read_simulated(connection: duckdb.DuckDBPyConnection, stored: StoredRun) -> 
 
 
 def _party(asked: Asked, identities: Mapping[str, str], prefix: str = "") -> Party:
-    hosted = asked.provider not in ("simulated", "transformers", "diffusers", "recorded")
+    hosted = answers_from(asked.provider) == "endpoint"
     address = _address(asked.base_url or "") if hosted else ""
     identity = identities.get(prefix + asked.title, "")
     return Party(asked.title, asked.provider, shown(address), shown(asked.model), shown(asked.revision or ""), shown(identity))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cache.run_shapes import Config
 from providers.named_files import expanded
-from providers.registry import RECORDED
+from providers.registry import answers_from
 from unisafe_async.dataset import Dataset, DatasetError, open_dataset
 from unisafe_async.dataset.responses import responses_dataset
 
@@ -25,6 +25,6 @@ def reopened(config: Config, folder: Path) -> Dataset:
         raise DatasetError("the run's record names no dataset")
     for model in config.models:
         file, tasks = model.model, model.tasks or []
-        if model.provider == RECORDED and Path(file).name == Path(source).name:
+        if answers_from(model.provider) == "file" and Path(file).name == Path(source).name:
             return responses_dataset(expanded(folder, file), tasks[0] if len(tasks) == 1 else None)[0]
     return open_dataset(source, folder, here=True)

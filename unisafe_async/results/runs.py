@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from cache import CacheError, check_run
-from providers.near_names import meant
+from providers.near_names import suggest
 from unisafe_async.results.provenance import read_simulated
 from unisafe_async.results.scores import Where
 from unisafe_async.results.stored_run import IS_IMPORTED, StoredRun, read_run
@@ -99,7 +99,7 @@ def model_named(connection: duckdb.DuckDBPyConnection, run: str, name: str) -> s
     names = sorted(configured | {str(row[0]) for row in connection.execute(MODELS, [run]).fetchall()})
     same = [one for one in names if one == name] or [one for one in names if one.lower() == name.lower()]
     if len(same) != 1:
-        raise CacheError(f"run {run} has no model {name!r}; its models are {', '.join(names)}{meant(name, names)}")
+        raise CacheError(f"run {run} has no model {name!r}; its models are {', '.join(names)}{suggest(name, names)}")
     return same[0]
 
 

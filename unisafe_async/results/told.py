@@ -10,6 +10,7 @@ import duckdb
 
 from cache.reread_causes import reread_words
 from cache.run_shapes import Asked, Config, Summary
+from providers.registry import answers_from
 from unisafe_async.results.families import family_of
 from unisafe_async.results.judged_before import judged_since
 from unisafe_async.results.mended import told_words
@@ -138,7 +139,7 @@ def kin(config: Config, models: Sequence[str]) -> list[str]:
     shown = [model for model in config.models if model.name in models]
     judged: dict[str, list[str]] = {}
     for model in shown:
-        family = None if model.provider == "simulated" else _family(model)
+        family = None if answers_from(model.provider) == "simulation" else _family(model)
         if family is not None:
             judged.setdefault(family, []).append(plain(model.name))
     judges: dict[str, list[str]] = {}

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from providers.registry import answers_from
 from unisafe_async.results.listing import ListedRun
 from unisafe_async.screens.fitting import fitted
 from unisafe_async.secret_words import shown
@@ -47,7 +48,7 @@ def _runs(runs: list[ListedRun], names: Mapping[str, Text]) -> Table:
 
 def print_stats(console: Console, path: Path, stats: list[tuple[Any, ...]]) -> None:
     answers = [
-        ((shown(place), "simulated") if provider == "simulated" else (shown(model), shown(place)), rest)
+        ((shown(place), "simulated") if answers_from(provider) == "simulation" else (shown(model), shown(place)), rest)
         for provider, place, model, *rest in stats
     ]
     names = [name for named, _ in answers for name in named]

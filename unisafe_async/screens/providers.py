@@ -5,19 +5,23 @@ from __future__ import annotations
 import inspect
 import os
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.text import Text
 
+from providers.endpoint_options import EndpointOptions
 from providers.options import parameters_of
 from providers.plugins import Plugin, PluginError
-from providers.presets import Preset, presets
-from providers.registry import ON_DEVICE, SIMULATED, plugins
+from providers.registry import built_in, built_in_spec, plugins
+from providers.spec import ProviderSpec
 from unisafe_async.screens.console import line
+from unisafe_async.section_keys import read_keys
 from unisafe_async.text import plain
 
 HERE = ("localhost", "127.0.0.1", "::1")
+ORDER = ("vendor", "server", "device", "simulated", "other")
 ON_ONE_LINE = 132
 """Columns from which an address has room beside the rest."""
 
@@ -27,7 +31,7 @@ class Known:
     """One provider.
 
     Args:
-        kind: `vendor`, `server` (on this machine), `device` (loaded on this machine), `simulated` or `plugin`.
+        kind: `vendor`, `server` (on this machine), `device` (loaded on this machine), `simulated`, `other` or `plugin`.
         what: a vendor's or server's name, or the package and version that bring it.
         wire: the protocol.
         address: where it is by default; empty where that is not known.
@@ -56,27 +60,47 @@ class Known:
 
 def known_providers() -> list[Known]:
     """All of them; plugins are imported, so that one that is broken says so."""
-    hosted = [_preset(name, preset) for name, preset in presets().items()]
-    hosted.sort(key=lambda one: one.kind != "vendor")
-    local = [Known(name, "device", "loaded on this machine") for name in ON_DEVICE]
-    simulated = Known(SIMULATED, "simulated", "simulated, with a judge", "in process")
-    return [*hosted, *local, simulated, *map(_plugin, plugins().values())]
+    known = [known_provider(built_in_spec(name)) for name in built_in()]
+    known.sort(key=lambda one: ORDER.index(one.kind))
+    return [*known, *map(_plugin, plugins().values())]
 
 
-def _preset(name: str, preset: Preset) -> Known:
-    here = urlsplit(preset.base_url or "").hostname in HERE
-    address = preset.base_url or preset.address or ""
-    return Known(name, "server" if here else "vendor", preset.title, preset.wire, address, key_env=preset.key_env)
+def known_provider(spec: ProviderSpec[Any]) -> Known:
+    """One of ours, or a plugin's."""
+    if spec.plugin is not None:
+        return _plugin(spec.plugin)
+    vendor = spec.vendor
+    if vendor is not None:
+        here = urlsplit(vendor.base_url or "").hostname in HERE
+        address = vendor.base_url or vendor.address or ""
+        return Known(spec.name, "server" if here else "vendor", vendor.title, vendor.wire, address, key_env=vendor.key_env)
+    match spec.answers_from:
+        case "device":
+            return Known(spec.name, "device", "loaded on this machine")
+        case "simulation":
+            return Known(spec.name, "simulated", spec.title, "in process")
+        case _:
+            return Known(spec.name, "other", spec.title)
 
 
 def _plugin(plugin: Plugin) -> Known:
     known = Known(plugin.name, "plugin", f"plugin {plugin.origin}", target=plugin.target)
     try:
-        options, others = parameters_of(plugin.load())
+        loaded = plugin.load()
+        told = _options_of(loaded)
     except PluginError as error:
         return replace(known, note=str(error), broken=True)
-    told = [_option(parameter) for parameter in options.values()] + (["any other"] if others else [])
     return replace(known, note=f"options: {', '.join(told)}" if told else "takes no options")
+
+
+def _options_of(loaded: Any) -> list[str]:  # noqa: ANN401 what a plugin's entry point names
+    """The options of a plugin with their defaults. Raises PluginError for what is no provider."""
+    if isinstance(loaded, ProviderSpec):
+        own = loaded.options.model_fields.keys() - EndpointOptions.model_fields.keys()
+        keys = [key for key in read_keys(loaded.options) if key.name in own]
+        return [f"{key.name} (needed)" if key.default == "needed" else f"{key.name} = {key.default}" for key in keys]
+    options, others = parameters_of(loaded)
+    return [_option(parameter) for parameter in options.values()] + (["any other"] if others else [])
 
 
 def _option(parameter: inspect.Parameter) -> str:

@@ -14,7 +14,6 @@ import anyio
 from aiohttp import web
 
 from providers.base import Block, Capabilities, Image, Request, Response, digest_of
-from providers.simulated import PROFILES, Profile, Simulated
 from unisafe_async.dataset import Dataset
 from unisafe_async.jobs import Sampling, generation_request
 from unisafe_async.simulate.anthropic_shape import AnthropicShape
@@ -22,6 +21,7 @@ from unisafe_async.simulate.batch_jobs import AnthropicJobs, OpenAIJobs
 from unisafe_async.simulate.gemini_shape import GeminiShape
 from unisafe_async.simulate.openai_shape import OpenAIShape
 from unisafe_async.simulate.shape import Asked, Shape
+from unisafe_async.simulate.simulated import PROFILES, Profile, Simulated
 
 ALL = Capabilities(image_in=True, image_out=True, edit=True)
 Reader = Callable[[web.Request], Awaitable[Asked]]
