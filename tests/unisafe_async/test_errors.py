@@ -102,6 +102,9 @@ def test_value_errors_stay_value_errors() -> None:
         ("agree none.jsonl", "none.jsonl: cannot be read"),  # LabelError
         ("new-provider simulated", "'simulated' is taken by a built-in provider"),
         ("simulate --fault x", "should be NAME=SHARE"),
+        ("report --embed", "--images and --embed go with --html FILE"),
+        ("rows --format parquet", "--format parquet: needs a file"),
+        ("cache prune --yes", "name either --older-than DAYS or --run RUN"),
     ],
 )
 def test_every_kind_is_one_line_and_exit_code_2(tmp_path: Path, command: str, words: str) -> None:
