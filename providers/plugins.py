@@ -17,6 +17,8 @@ from providers.errors import UnisafeError
 
 OWN_PACKAGE = "unisafe-async"
 """Its entry points are no plugins (own_entries.py)."""
+RENAMED = {old: f"unisafe_{old}" for old in ("providers", "judger", "cache")}
+"""Packages of ours by the names that they once had."""
 
 
 class PluginError(UnisafeError):
@@ -63,7 +65,15 @@ class Plugin:
             raise
         except BaseException as error:  # SystemExit and a GeneratorExit of its own too
             words = " ".join(f"{type(error).__name__}: {error}".split())
-            raise PluginError(f"the plugin {self.name!r} of {self.origin} cannot be loaded from {self.target}: {words}") from error
+            raise PluginError(
+                f"the plugin {self.name!r} of {self.origin} cannot be loaded from {self.target}: {words}{_say_new_name(error)}"
+            ) from error
+
+
+def _say_new_name(error: BaseException) -> str:
+    """What to change in a plugin that was written for a version whose packages had other names; empty for any other error."""
+    old = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
+    return f"; the package `{old}` is named `{RENAMED[old]}` now: import from there" if old in RENAMED else ""
 
 
 def found(group: str, taken: Collection[str] = ()) -> dict[str, Plugin]:

@@ -232,6 +232,28 @@ def test_two_packages_with_one_name_are_told_apart_by_uninstalling_one(tmp_path:
     assert "two plugins are named 'echo'" in unisafe("providers", PYTHONPATH=both).stdout
 
 
+@pytest.mark.parametrize(
+    ("old", "name", "new"),
+    [
+        ("providers", "Request", "unisafe_providers"),
+        ("judger.labels", "label_of", "unisafe_judger"),
+        ("cache.store", "Store", "unisafe_cache"),
+    ],
+)
+def test_a_plugin_that_imports_our_packages_by_their_old_names_is_told_the_new_one(
+    old: str, name: str, new: str, tmp_path: Path, unisafe: Command
+) -> None:
+    package = tmp_path / "site" / "older-0.1.dist-info"
+    package.mkdir(parents=True)
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: older\nVersion: 0.1\n")
+    (package / "entry_points.txt").write_text("[unisafe.providers]\nolder = older:Older\n")
+    (package.parent / "older.py").write_text(f"from {old} import {name}\n")
+    bench(tmp_path, model("older"), SIMULATED)
+    done = unisafe("run", *TEXT, PYTHONPATH=str(package.parent))
+    assert f"is named `{new}` now: import from there" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
 async def test_four_vendors_and_a_plugin_run_to_one_table(tmp_path: Path, unisafe: Command) -> None:
     async with serving(Simulator(open_dataset("sample"), key=SECRET)) as url:
         root = url.removesuffix("/v1")
