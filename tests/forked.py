@@ -157,9 +157,9 @@ def _holding(typed: bytes) -> int:
 
 @contextmanager
 def begun(
-    *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, program: str = PROGRAM
+    *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, program: str = PROGRAM, timeout: float = 120.0
 ) -> Iterator[tuple[Process, IO[str]]]:
-    """The command under way, and what it prints, errors too; it is killed where the block ends before it does."""
+    """The command under way, and what it prints, errors too; it is killed after `timeout` seconds, or where the block ends first."""
     here, there = os.pipe()
     nothing = os.open(os.devnull, os.O_RDONLY)
     with open(here, encoding="utf-8") as printed:
@@ -168,8 +168,19 @@ def begun(
         finally:
             os.close(nothing)
             os.close(there)
-        with process:
-            yield process, printed
+        killer = threading.Timer(timeout, os.kill, (process.pid, signal.SIGKILL))
+        killer.start()
+        try:
+            with process:
+                yield process, printed
+        finally:
+            killer.cancel()
+
+
+def left_to_end(process: Process, printed: IO[str]) -> tuple[int, str]:
+    """Exit code, and what was printed and not read yet, of a command that ends by itself."""
+    output = printed.read()
+    return process.wait(), output
 
 
 # ---------------------------------------------------------------- the server

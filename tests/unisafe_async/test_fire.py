@@ -70,8 +70,7 @@ async def finished(*arguments: str, folder: Path, **options: Any) -> tuple[int, 
 
 async def ended(process: forked.Process, printed: IO[str]) -> tuple[int, str]:
     """Exit code, and what was printed and not read yet, of a command that ends by itself."""
-    output = await anyio.to_thread.run_sync(printed.read)
-    return process.wait(), output
+    return await anyio.to_thread.run_sync(forked.left_to_end, process, printed)
 
 
 def rows(path: Path) -> list[tuple]:
