@@ -6,7 +6,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.abc
 import duckdb
+import forked
 from rich.console import Console
 
 from cache import read_file
@@ -114,25 +113,20 @@ def words_of(console: Console) -> str:
 # -------------------------------------------------------- as the command
 
 
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "unisafe_async.cli", *words]
-
-
 def environment(key: str = KEY) -> dict[str, str]:
     return {**os.environ, "COLUMNS": "400", "BATCH_KEY": key}
 
 
 async def unisafe(folder: Path, *words: str, key: str = KEY) -> subprocess.CompletedProcess[str]:
-    with anyio.fail_after(60):
-        done = await anyio.run_process(command(*words), cwd=folder, env=environment(key), check=False)
-    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+    return await anyio.to_thread.run_sync(lambda: forked.unisafe(*words, cwd=folder, env=environment(key), timeout=60))
 
 
 @asynccontextmanager
-async def started(folder: Path) -> AsyncIterator[anyio.abc.Process]:
+async def started(folder: Path) -> AsyncIterator[forked.Process]:
     """A run that the test watches from outside."""
-    with anyio.fail_after(60), (folder / "said.txt").open("wb") as said:
-        async with await anyio.open_process(command("run"), cwd=folder, env=environment(), stdout=said, stderr=said) as process:
+    with anyio.fail_after(60), Path(os.devnull).open() as nothing, (folder / "said.txt").open("wb") as said:
+        streams = (nothing.fileno(), said.fileno(), said.fileno())
+        with forked.Process("run", cwd=folder, streams=streams, env=environment()) as process:
             yield process
 
 

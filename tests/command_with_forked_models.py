@@ -5,8 +5,9 @@ from __future__ import annotations
 import forked_worker
 
 from providers.local import process
-from unisafe_async.cli import main
+from unisafe_async import cli
 
-if __name__ == "__main__":
+
+def main() -> None:
     process.COMMAND = forked_worker.standing_in("providers.local.worker")
-    main()
+    cli.main()

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
-import socket
-import subprocess
 import sys
-import tempfile
+from functools import partial
 from pathlib import Path
 
 import forked_worker
@@ -33,28 +32,18 @@ def keep_bytecode(config: pytest.Config) -> None:
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(config.rootpath / ".pytest_cache" / "bytecode")
 
 
+def pytest_collection_finish() -> None:
+    """What was imported lives to the end: no collection of garbage, and some tests ask for many, has to go through it again."""
+    gc.collect()
+    gc.freeze()
+
+
 def serve_forks(config: pytest.Config) -> None:
-    """One server of forked processes for all of pytest's workers; it ends when this process does."""
-    folder = tempfile.TemporaryDirectory(prefix="unisafe-tests-")
-    os.environ[forked_worker.SOCKET] = path = str(Path(folder.name) / "socket")
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
-        listener.listen()
-        server = subprocess.Popen(
-            [sys.executable, forked_worker.__file__, "serve", str(listener.fileno())],
-            pass_fds=[listener.fileno()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-
-    def end() -> None:
-        del os.environ[forked_worker.SOCKET]
-        server.communicate()
-        folder.cleanup()
-
-    config.add_cleanup(end)
+    """A server of forked processes of each kind for all of pytest's workers; they end when this process does."""
+    for variable, imported in ((forked_worker.SOCKET, "models"), (forked_worker.COMMANDS, "commands")):
+        os.environ[variable], end = forked_worker.start(imported)
+        config.add_cleanup(partial(os.environ.pop, variable))
+        config.add_cleanup(end)
 
 
 @pytest.fixture

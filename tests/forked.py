@@ -1,26 +1,116 @@
 """The command as a process of its own, forked from one that has imported the program: as real as `python -m`, and quicker.
 
-A worker of pytest starts one such process at its first command. Each command gets its own folder, environment and pipes. What depends
-on how Python itself starts (locales, `-c`, limits of a shell) is to be run with `subprocess`.
+Each command gets its own folder, environment, streams and session. What depends on how Python itself starts (locales, `-c`, limits of a
+shell, signals that are ignored) is to be run with `subprocess`; so is what depends on a module that is not found, since the server has
+imported it. Where pytest has started no server (tests/conftest.py), one starts here and ends when this process does.
 """
 
 from __future__ import annotations
 
 import atexit
-import json
 import os
+import select
 import signal
-import socket
 import subprocess
-import sys
 import threading
-import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Self
 
-MOST_BYTES = 1 << 20
+import forked_worker
+
+PROGRAM = "unisafe_async.cli"
+
+
+class Process:
+    """A command under way: as much of `subprocess.Popen` as the tests need.
+
+    Args:
+        arguments: what stands after `unisafe`.
+        streams: its standard input, output and errors, as descriptors; they stay open here.
+        env: its whole environment; this process's where None.
+        program: the module whose `main` is run.
+        terminal: whether standard input is the terminal whose Ctrl-C and hang-up it gets.
+        closed: streams that it does not have.
+        encoding: of its standard input and output.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        cwd: Path,
+        streams: tuple[int, int, int],
+        env: Mapping[str, str] | None = None,
+        program: str = PROGRAM,
+        terminal: bool = False,
+        closed: tuple[int, ...] = (),
+        encoding: str = "utf-8",
+    ) -> None:
+        known = dict(os.environ if env is None else env)
+        given = {
+            "command": [program, *arguments],
+            "called": "unisafe",
+            "cwd": str(cwd),
+            "env": known,
+            "path": [str(cwd), *filter(None, known.get("PYTHONPATH", "").split(os.pathsep))],
+            "terminal": terminal,
+            "closed": closed,
+            "encoding": encoding,
+        }
+        self.args = ["unisafe", *arguments]
+        self.returncode: int | None = None
+        self._connection, self.pid = forked_worker.ask(_server(), given, list(streams))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self.wait()
+
+    def poll(self) -> int | None:
+        """Its exit code, or None while it runs."""
+        return self.returncode if self.returncode is not None else self._ended(0.0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code. Raises TimeoutExpired."""
+        code = self.returncode if self.returncode is not None else self._ended(timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _ended(self, timeout: float | None) -> int | None:
+        if select.select([self._connection], [], [], timeout)[0]:
+            self.returncode = int(forked_worker.read_line(self._connection) or -signal.SIGKILL)
+            self._connection.close()
+        return self.returncode
+
+
+class Output:
+    """A pipe that is read to its end, in a thread; `end` is handed over, and then closed here."""
+
+    def __init__(self) -> None:
+        here, self.end = os.pipe()
+        self._content = b""
+        self._thread = threading.Thread(target=self._read, args=(here,))
+        self._thread.start()
+
+    def all(self) -> bytes:
+        self._thread.join()
+        return self._content
+
+    def _read(self, here: int) -> None:
+        with os.fdopen(here, "rb") as file:
+            self._content = file.read()
 
 
 def unisafe(
@@ -30,151 +120,79 @@ def unisafe(
     timeout: float = 120.0,
     streams: Mapping[int, str] | None = None,
     encoding: str = "utf-8",
+    typed: bytes = b"",
 ) -> subprocess.CompletedProcess[str]:
     """`unisafe ARGUMENTS` in folder `cwd`. Raises TimeoutExpired after `timeout` seconds.
 
     Args:
         streams: of 0, 1 and 2, those that are a file of that path, or are closed: an empty path. Output elsewhere is read.
-        encoding: of standard output.
+        encoding: of standard input and output.
+        typed: all that stands in standard input.
     """
-    pipes = [os.pipe() for _ in range(3)]
+    given = streams or {}
+    out, err, opened = (
+        Output(),
+        Output(),
+        {0: _holding(typed), **{of: os.open(path, os.O_RDWR) for of, path in given.items() if path}},
+    )
+    ends = {1: out.end, 2: err.end, **opened}
     try:
-        command = {"arguments": arguments, "cwd": str(cwd), "env": dict(os.environ if env is None else env)}
-        _send({**command, "streams": list((streams or {}).items()), "encoding": encoding}, [end for _, end in pipes])
+        closed = tuple(of for of, path in given.items() if not path)
+        process = Process(*arguments, cwd=cwd, streams=(ends[0], ends[1], ends[2]), env=env, closed=closed, encoding=encoding)
     finally:
-        for _, end in pipes:
+        for end in (out.end, err.end, *opened.values()):
             os.close(end)
-    read: list[bytes] = [b"", b"", b""]
-    readers = [threading.Thread(target=_read, args=(read, index, pipes[index][0])) for index in (0, 1)]
-    for reader in readers:
-        reader.start()
-    with os.fdopen(pipes[2][0], "rb") as status:
-        pid = int(status.readline())
-        killer = threading.Timer(timeout, os.kill, (pid, signal.SIGKILL))
+    with process:
+        code = process.wait(timeout)
+    return subprocess.CompletedProcess(process.args, code, out.all().decode(encoding), err.all().decode())
+
+
+def _holding(typed: bytes) -> int:
+    """A pipe's end to read from, with these few bytes in it."""
+    here, there = os.pipe()
+    with os.fdopen(there, "wb") as file:
+        file.write(typed)
+    return here
+
+
+@contextmanager
+def begun(
+    *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, program: str = PROGRAM, timeout: float = 120.0
+) -> Iterator[tuple[Process, IO[str]]]:
+    """The command under way, and what it prints, errors too; it is killed after `timeout` seconds, or where the block ends first."""
+    here, there = os.pipe()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    with open(here, encoding="utf-8") as printed:
+        try:
+            process = Process(*arguments, cwd=cwd, streams=(nothing, there, there), env=env, program=program)
+        finally:
+            os.close(nothing)
+            os.close(there)
+        killer = threading.Timer(timeout, os.kill, (process.pid, signal.SIGKILL))
         killer.start()
-        code = int(status.readline() or -signal.SIGKILL)
-        late = not killer.is_alive()
-        killer.cancel()
-    for reader in readers:
-        reader.join()
-    line = ["unisafe", *arguments]
-    if late and code == -signal.SIGKILL:
-        raise subprocess.TimeoutExpired(line, timeout)
-    return subprocess.CompletedProcess(line, code, read[0].decode(encoding), read[1].decode())
+        try:
+            with process:
+                yield process, printed
+        finally:
+            killer.cancel()
 
 
-def _read(into: list[bytes], index: int, end: int) -> None:
-    with os.fdopen(end, "rb") as file:
-        into[index] = file.read()
+def left_to_end(process: Process, printed: IO[str]) -> tuple[int, str]:
+    """Exit code, and what was printed and not read yet, of a command that ends by itself."""
+    output = printed.read()
+    return process.wait(), output
 
 
-LOCK = threading.Lock()
+# ---------------------------------------------------------------- the server
 
 
-def _send(command: dict[str, Any], ends: list[int]) -> None:
-    content = json.dumps(command).encode()
-    with LOCK:
-        server = _server()
-        socket.send_fds(server, [len(content).to_bytes(4)], ends)
-        server.sendall(content)
+def _server() -> str:
+    """The socket of the server that commands are forked from."""
+    return os.environ.get(forked_worker.COMMANDS) or _own_server()
 
 
 @cache
-def _server() -> socket.socket:
-    """The process that commands are forked from; it ends when this one does."""
-    ours, theirs = socket.socketpair()
-    process = subprocess.Popen([sys.executable, __file__, str(theirs.fileno())], pass_fds=[theirs.fileno()])
-    theirs.close()
-
-    def end() -> None:
-        ours.close()
-        process.wait(10)
-
+def _own_server() -> str:
+    path, end = forked_worker.start("commands")
     atexit.register(end)
-    return ours
-
-
-# ---------------------------------------------------------------- in that process
-
-
-def serve(requests: socket.socket) -> None:
-    """Fork a process for each command until nobody asks any more."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    while True:
-        head, ends, _, _ = socket.recv_fds(requests, 4, 3)
-        if not head:
-            return
-        size, content = int.from_bytes(head), b""
-        while len(content) < size:
-            content += requests.recv(min(MOST_BYTES, size - len(content)))
-        if os.fork() == 0:
-            requests.close()
-            _watch(json.loads(content), *ends)
-        for end in ends:
-            os.close(end)
-
-
-def _watch(command: dict[str, Any], out: int, err: int, status: int) -> None:
-    """Say which process it is and, once it has ended, how."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    pid = os.fork()
-    if pid == 0:
-        os.close(status)
-        _become(command, out, err)
-    os.close(out)
-    os.close(err)
-    os.write(status, f"{pid}\n".encode())
-    _, how = os.waitpid(pid, 0)
-    os.write(status, f"{os.waitstatus_to_exitcode(how)}\n".encode())
-    os._exit(0)
-
-
-def _become(command: dict[str, Any], out: int, err: int) -> None:
-    """Run the command as `python -m unisafe_async.cli` would, and end."""
-    os.chdir(command["cwd"])
-    os.environ.clear()
-    os.environ.update(command["env"])
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(out, 1)
-    os.dup2(err, 2)
-    for end in (out, err):
-        os.close(end)
-    for descriptor, path in command["streams"]:
-        os.close(descriptor)
-        if path:
-            os.dup2(os.open(path, os.O_RDWR), descriptor)
-    closed = [descriptor for descriptor, path in command["streams"] if not path]
-    sys.stdin = None if 0 in closed else open(0)  # noqa: SIM115
-    sys.stdout = None if 1 in closed else open(1, "w", encoding=command["encoding"])  # noqa: SIM115
-    sys.stderr = None if 2 in closed else open(2, "w", errors="backslashreplace")  # noqa: SIM115
-    sys.argv = ["unisafe", *command["arguments"]]
-    sys.path[:0] = [command["cwd"], *filter(None, command["env"].get("PYTHONPATH", "").split(os.pathsep))]
-    code = 1
-    try:
-        from unisafe_async.cli import main
-
-        main()
-        code = 0
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    except BaseException:
-        traceback.print_exc()
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:
-                stream.flush()
-        except OSError:
-            code = 120
-    os._exit(code)
-
-
-if __name__ == "__main__":
-    import openai  # noqa: F401 what most commands import
-    import uvloop  # noqa: F401
-
-    import unisafe_async.cli
-    import unisafe_async.results.report
-    import unisafe_async.session  # noqa: F401
-
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    return path

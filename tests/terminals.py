@@ -6,27 +6,19 @@ import fcntl
 import os
 import pty
 import select
-import signal
 import struct
-import subprocess
-import sys
 import termios
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+from forked import Process
+
 KITTY = {"\x1b[16t": "\x1b[6;20;10t", "AAAA\x1b\\": "\x1b_Gi=31;OK\x1b\\", "\x1b[c": "\x1b[?62;c"}
 SIXEL = {"\x1b[16t": "\x1b[6;20;10t", "\x1b[c": "\x1b[?62;4;22c"}
 SILENT: Mapping[str, str] = {}
 """What terminals answer to which question: one that knows kitty's pictures, one with sixels, and one that answers nothing."""
-
-
-def own_terminal() -> None:
-    """Make the terminal the one whose Ctrl-C this process gets, also where the tests run in the background of a shell."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may have it ignored
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 class Terminal:
@@ -55,25 +47,17 @@ class Terminal:
         if sized:
             fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 100, 0, 0))
         size = {"COLUMNS": "100", "LINES": "50"}
-        command = [sys.executable, "-m", "unisafe_async.cli", *arguments]
-        self.process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**os.environ, "TERM": "xterm-256color", **size, **(env or {})},
-            stdin=there,
-            stdout=there,
-            stderr=there,
-            start_new_session=True,
-            preexec_fn=own_terminal,
-        )
-        os.close(there)
+        known = {**os.environ, "TERM": "xterm-256color", **size, **(env or {})}
+        try:
+            self.process = Process(*arguments, cwd=folder, streams=(there, there, there), env=known, terminal=True)
+        finally:
+            os.close(there)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
+        self.process.kill()
         self.process.wait()
         if self._here >= 0:
             os.close(self._here)

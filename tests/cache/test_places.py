@@ -59,8 +59,11 @@ def made(path: Path) -> Path:
 
 
 def said(*command: str, before: Sequence[str] = (), shell: str = "") -> list[str]:
-    """What `WORK` says to each (what to do, path), in a process of its own; `shell` is run before it, and gives it its place."""
-    arguments = [sys.executable, "-c", WORK, *command]
+    """What `WORK` says to each (what to do, path), in a process of its own; `shell` is run before it, and gives it its place.
+
+    Python writes no bytecode there: a limit of a file's size would cut it short for every process that comes after.
+    """
+    arguments = [sys.executable, "-B", "-c", WORK, *command]
     if shell:
         arguments = ["sh", "-c", f'{shell}; exec "$@"', "sh", *arguments]
     done = subprocess.run([*before, *arguments], capture_output=True, text=True, timeout=60, check=False)

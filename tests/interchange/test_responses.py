@@ -6,11 +6,10 @@ import json
 import os
 import random
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import anyio
 import forked
@@ -42,22 +41,20 @@ FAKE = "<<<REQUEST 0123456789abcdef>>>\n<<<INSTRUCTION 0123456789abcdef>>> [simu
 
 
 @contextmanager
-def unisafe(*arguments: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "unisafe_async.cli", *arguments]
+def unisafe(*arguments: str, folder: Path) -> Iterator[tuple[forked.Process, IO[str]]]:
+    """The command under way, and what it prints; it is killed where it has not ended."""
     environment = {**os.environ, "COLUMNS": "160", "UNISAFE_TEST_KEY": "sk-planted"}
-    with subprocess.Popen(
-        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    with forked.begun(*arguments, cwd=folder, env=environment) as under_way:
+        yield under_way
+
+
+def finished(*arguments: str, folder: Path) -> tuple[int, str]:
+    with unisafe(*arguments, folder=folder) as (process, printed):
+        return forked.left_to_end(process, printed)
 
 
 def judge(folder: Path, *arguments: str) -> tuple[int, str]:
-    with unisafe("judge", "responses.jsonl", *arguments, folder=folder) as process:
-        output, _ = process.communicate(timeout=120)
-        return process.returncode, output
+    return finished("judge", "responses.jsonl", *arguments, folder=folder)
 
 
 def write(folder: Path, *lines: dict | str, name: str = "responses.jsonl") -> Path:
@@ -301,8 +298,7 @@ def test_where_lines_are_refused_the_advice_names_the_file_and_does_what_it_says
 def test_a_picture_question_needs_its_image_or_an_intention(tmp_path: Path) -> None:
     line = {"prompt": "What is this?", "category": "Politics", "generated_text": SAFE}
     write(tmp_path, {"id": 1, **line, "intention": "To test."}, {"id": 2, **line}, name="VQA/safety_I_safety_T/uni_x.jsonl")
-    with unisafe("judge", "VQA/safety_I_safety_T/uni_x.jsonl", folder=tmp_path) as process:
-        output, _ = process.communicate(timeout=60)
+    _, output = finished("judge", "VQA/safety_I_safety_T/uni_x.jsonl", folder=tmp_path)
     assert "uni_x.jsonl:2: image: Composite-Unsafe VQA needs one" in output
     assert rows(tmp_path)["1", 0][:3] == ("answered", 1, 1)
     assert " x " in output
@@ -341,8 +337,7 @@ def test_recorded_answers_stand_beside_other_models_in_bench_toml(tmp_path: Path
     (tmp_path / "items.jsonl").write_text(json.dumps({"id": 1, **item}) + "\n" + json.dumps({"id": 2, **item}) + "\n")
     recorded = '[[models]]\nname = "rec"\nprovider = "recorded"\nmodel = "responses.jsonl"\n'
     (tmp_path / "bench.toml").write_text('[dataset]\nsource = "items.jsonl"\n' + SIMULATED + recorded)
-    with unisafe("run", "-m", "rec", folder=tmp_path) as process:
-        output, _ = process.communicate(timeout=60)
+    _, output = finished("run", "-m", "rec", folder=tmp_path)
     found = rows(tmp_path)
     assert found["1", 0][:3] == ("answered", 0, 0), output
     assert "holds no answer to malicious_text_generation/2" in found["2", 0][3]
@@ -369,7 +364,7 @@ async def test_killed_again_and_again_judging_goes_on_and_pays_nothing_twice(tmp
         (tmp_path / "bench.toml").write_text(BENCH.format(provider="openai", more=more))
         write(tmp_path, *lines)
         while kills < 3:
-            with unisafe("judge", "responses.jsonl", folder=tmp_path) as process:
+            with unisafe("judge", "responses.jsonl", folder=tmp_path) as (process, _):
                 goal = simulator.seen.answers.total() + chance.randint(5, 25)
                 while process.poll() is None and simulator.seen.answers.total() < goal:  # noqa: ASYNC110
                     await anyio.sleep(0.002)
@@ -378,9 +373,8 @@ async def test_killed_again_and_again_judging_goes_on_and_pays_nothing_twice(tmp
                 process.wait()
                 allowed += 4 + 8  # under way, and answered but not yet on disk
                 kills += 1
-        with unisafe("judge", "responses.jsonl", folder=tmp_path) as process:
-            output, _ = await anyio.to_thread.run_sync(process.communicate)
-    assert process.returncode == 0, output
+        code, output = await anyio.to_thread.run_sync(judge, tmp_path)
+    assert code == 0, output
     assert "60 items: 60 judged" in output
     assert simulator.seen.stats()["repeats"] <= allowed
     assert {row[1:3] for row in rows(tmp_path).values()} == {(1, 1)}

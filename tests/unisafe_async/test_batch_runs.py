@@ -176,7 +176,7 @@ async def test_ctrl_c_leaves_the_jobs_to_the_next_run(tmp_path: Path) -> None:
             vendor.finish(vendor.jobs[0])
             await vendor.until(lambda: vendor.judged >= 4 and vendor.jobs[1].looks > 1)
             process.send_signal(signal.SIGINT)
-            assert await process.wait() == 130
+            assert await anyio.to_thread.run_sync(process.wait) == 130
         assert "batch jobs go on at the vendor" in said(tmp_path)
         assert "2 not run" in said(tmp_path)
         assert "2 requests in batch jobs under way" in said(tmp_path)

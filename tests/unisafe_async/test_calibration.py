@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 from terminals import Terminal
 
@@ -45,9 +45,7 @@ async def folder(tmp_path: Path) -> Path:
 
 
 def unisafe(*arguments: str, folder: Path, typed: str = "", columns: int = 400) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "unisafe_async.cli", *arguments]
-    environment = {**os.environ, "COLUMNS": str(columns)}
-    return subprocess.run(command, cwd=folder, env=environment, input=typed, text=True, capture_output=True, timeout=120)
+    return forked.unisafe(*arguments, cwd=folder, env={**os.environ, "COLUMNS": str(columns)}, typed=typed.encode())
 
 
 def written(path: Path) -> list[dict[str, Any]]:

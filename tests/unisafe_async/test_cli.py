@@ -213,7 +213,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_committed(tmp_path: Path) -
     bench(tmp_path)
     assert unisafe("run", "--limit", "5", folder=tmp_path).returncode == 0
 
-    command = f"ulimit -f 300; exec {sys.executable} -m unisafe_async.cli run"
+    command = f"ulimit -f 300; exec {sys.executable} -B -m unisafe_async.cli run"  # a cut file of bytecode would last
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, text=True, capture_output=True, timeout=120)
     refused(done, "run.duckdb: the disk is full")
     assert "5 items: 5 judged" in unisafe("run", "--limit", "5", folder=tmp_path).stdout

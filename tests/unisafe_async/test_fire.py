@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import anyio
+import forked
 import pytest
 
 from cache import read_file
@@ -55,27 +54,23 @@ def write_bench(folder: Path, url: str, cache: str = "run.duckdb") -> Path:
 
 
 @contextmanager
-def unisafe(*arguments: str, folder: Path, program: Sequence[str] = ("-m", "unisafe_async.cli")) -> Iterator[subprocess.Popen[str]]:
-    environment = {**os.environ, "UNISAFE_TEST_KEY": KEY, "COLUMNS": "400"}
-    with subprocess.Popen(
-        [sys.executable, *program, *arguments],
-        cwd=folder,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+def unisafe(*arguments: str, folder: Path, program: str = forked.PROGRAM) -> Iterator[tuple[forked.Process, IO[str]]]:
+    """The command under way, and what it prints; it is killed where it has not ended."""
+    with forked.begun(
+        *arguments, cwd=folder, env={**os.environ, "UNISAFE_TEST_KEY": KEY, "COLUMNS": "400"}, program=program
+    ) as under_way:
+        yield under_way
 
 
 async def finished(*arguments: str, folder: Path, **options: Any) -> tuple[int, str]:
     """Exit code and output of a command that is left to end."""
-    with unisafe(*arguments, folder=folder, **options) as process:
-        output, _ = await anyio.to_thread.run_sync(process.communicate)
-        return process.returncode, output
+    with unisafe(*arguments, folder=folder, **options) as (process, printed):
+        return await ended(process, printed)
+
+
+async def ended(process: forked.Process, printed: IO[str]) -> tuple[int, str]:
+    """Exit code, and what was printed and not read yet, of a command that ends by itself."""
+    return await anyio.to_thread.run_sync(forked.left_to_end, process, printed)
 
 
 def rows(path: Path) -> list[tuple]:
@@ -91,7 +86,7 @@ def everything(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-async def until(simulator: Simulator, answers: int, process: subprocess.Popen[str]) -> int:
+async def until(simulator: Simulator, answers: int, process: forked.Process) -> int:
     """Wait for so many answers; how many were given in the last quarter of a second, and so may not be on disk yet."""
     recent: deque[tuple[float, int]] = deque()
     while process.poll() is None:
@@ -130,7 +125,7 @@ async def test_killed_eleven_times_and_resumed_nothing_is_lost_or_paid_twice(tmp
     async with serving(simulator) as url:
         bench = write_bench(tmp_path, url)
         while kills < 11:
-            with unisafe("run", "-c", str(bench), folder=tmp_path) as process:
+            with unisafe("run", "-c", str(bench), folder=tmp_path) as (process, _):
                 fresh = await until(simulator, simulator.seen.answers.total() + chance.randint(1, 28), process)
                 assert process.poll() is None, "the run ended before it could be killed as often as planned"
                 allowed += simulator.seen.in_flight + fresh
@@ -147,11 +142,11 @@ async def test_one_ctrl_c_keeps_what_is_in_flight(tmp_path: Path, whole: list[tu
     simulator = Simulator(open_dataset("sample"), key=KEY, latency=0.3)
     async with serving(simulator) as url:
         bench = write_bench(tmp_path, url)
-        with unisafe("run", "-c", str(bench), folder=tmp_path) as process:
+        with unisafe("run", "-c", str(bench), folder=tmp_path) as (process, printed):
             await until(simulator, 30, process)
             process.send_signal(signal.SIGINT)
-            output, _ = await anyio.to_thread.run_sync(process.communicate)
-        assert process.returncode == 130, output
+            code, output = await ended(process, printed)
+        assert code == 130, output
         assert "not reached" in output
         code, output = await finished("run", "-c", str(bench), folder=tmp_path)
     assert code == 0, output
@@ -163,14 +158,13 @@ async def test_two_ctrl_c_stop_at_once_and_the_next_run_goes_on(tmp_path: Path, 
     simulator = Simulator(open_dataset("sample"), key=KEY, latency=1.0)
     async with serving(simulator) as url:
         bench = write_bench(tmp_path, url)
-        with unisafe("run", "-c", str(bench), folder=tmp_path) as process:
+        with unisafe("run", "-c", str(bench), folder=tmp_path) as (process, printed):
             await until(simulator, 20, process)
             process.send_signal(signal.SIGINT)
-            assert process.stdout is not None
-            await anyio.to_thread.run_sync(lambda: next(line for line in process.stdout if "stopping" in line))
+            await anyio.to_thread.run_sync(lambda: next(line for line in printed if "stopping" in line))
             process.send_signal(signal.SIGINT)
-            output, _ = await anyio.to_thread.run_sync(process.communicate)
-        assert process.returncode == 130, output
+            code, output = await ended(process, printed)
+        assert code == 130, output
         assert "Traceback" not in output
     fast = Simulator(open_dataset("sample"), key=KEY)
     fast.seen = simulator.seen
@@ -195,14 +189,13 @@ async def test_a_report_answers_while_a_run_writes(tmp_path: Path) -> None:
     simulator = Simulator(open_dataset("sample"), key=KEY, latency=0.3)
     async with serving(simulator) as url:
         bench = write_bench(tmp_path, url)
-        with unisafe("run", "-c", str(bench), folder=tmp_path) as process:
+        with unisafe("run", "-c", str(bench), folder=tmp_path) as (process, printed):
             await until(simulator, 60, process)
             code, output = await finished("report", "-c", str(bench), folder=tmp_path)
             assert process.poll() is None, "the run was over before the report came"
             assert code == 1
             assert "not run" in output
-            await anyio.to_thread.run_sync(process.communicate)
-        assert process.returncode == 0
+            assert (await ended(process, printed))[0] == 0
 
 
 async def test_two_runs_share_one_cache_and_both_end_complete(tmp_path: Path, whole: list[tuple]) -> None:

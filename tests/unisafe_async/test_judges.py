@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -384,15 +382,14 @@ def test_a_package_brings_a_judge_that_the_command_line_uses_and_its_mistakes_en
         model = "permissive"
         """
     )
-    command = [sys.executable, "-m", "unisafe_async.cli", "run"]
     environment = {"COLUMNS": "140", "PATH": "", "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, env=environment)
+    done = forked.unisafe("run", cwd=tmp_path, env=environment)
     assert "Traceback" not in done.stderr
     assert done.returncode == 0, done.stderr
     assert "Judges, one after the other: mine " in done.stdout
     assert "not understood)" in done.stdout
     (tmp_path / "bench.toml").write_text((tmp_path / "bench.toml").read_text().replace("longest =", "shortest ="))
-    refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, env=environment)
+    refused = forked.unisafe("run", cwd=tmp_path, env=environment)
     assert refused.returncode == 2
     assert "judge.judges[0].kind: the plugin 'lengths' of lengths 1.0 cannot be made" in refused.stderr
 

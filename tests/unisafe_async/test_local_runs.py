@@ -9,13 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import anyio
 import command_with_forked_models
 import psutil
 import pytest
 from odd_pictures import RED, encoded, exif
 from PIL import Image as Pillow
-from test_fire import finished, unisafe, until
+from test_fire import ended, finished, unisafe, until
 from test_truth import SIM, run
 from tiny_models import (
     CHAMELEON,
@@ -42,7 +41,7 @@ from unisafe_async.simulate import Simulator, serving
 from unisafe_async.taxonomy import TASKS
 
 pytestmark = pytest.mark.usefixtures("forked_models")
-FORKING = (command_with_forked_models.__file__,)
+FORKING = command_with_forked_models.__name__
 GUESSING = {**SIM, "model": "judge", "simulation": {"guess": 0.3}}
 TEXT_ONLY = {"malicious_text_generation"}
 READS = {key for key, task in TASKS.items() if task.kind == "chat"}
@@ -234,11 +233,11 @@ async def test_hosted_and_local_models_in_one_command_interrupted_and_resumed(tm
             "max_concurrency": 2,
         }
         bench.write_text(toml_of(table(tmp_path, *models, hosted, limit=35, cache={"path": "run.duckdb"})))
-        with unisafe("run", folder=tmp_path, program=FORKING) as process:
+        with unisafe("run", folder=tmp_path, program=FORKING) as (process, printed):
             await until(simulator, 8, process)
             process.send_signal(signal.SIGINT)
-            output, _ = await anyio.to_thread.run_sync(process.communicate)
-        assert process.returncode == 130, output
+            code, output = await ended(process, printed)
+        assert code == 130, output
         before = simulator.seen.answers.total()
         code, output = await finished("run", folder=tmp_path, program=FORKING)
         assert code == 0, output

@@ -7,13 +7,12 @@ import io
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import duckdb
 import pytest
+from forked import unisafe
 from PIL import Image as Picture
 from rich.console import Console
 
@@ -285,8 +284,7 @@ async def test_a_hundred_thousand_rows_are_read_a_page_at_a_time(folder: Path) -
 
 
 async def test_without_a_terminal_browse_prints_lines(folder: Path) -> None:
-    command = [sys.executable, "-m", "unisafe_async.cli", "browse", "--model", "two", "--contextual", "refusal"]
-    done = await asyncio.to_thread(subprocess.run, command, cwd=folder, text=True, capture_output=True, timeout=60)
+    done = await asyncio.to_thread(unisafe, "browse", "--model", "two", "--contextual", "refusal", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "2 of 5 rows, two · contextual refusal" in done.stderr
     heading, *lines = [one.split("\t") for one in done.stdout.splitlines()]
@@ -298,8 +296,7 @@ async def test_without_a_terminal_browse_prints_lines(folder: Path) -> None:
         (["--model", "x"], "has no model 'x'; its models are"),
         (["--outcome", "x"], "--outcome: 'x' is no outcome; there are answered"),
     ):
-        command = [sys.executable, "-m", "unisafe_async.cli", "browse", *arguments]
-        done = await asyncio.to_thread(subprocess.run, command, cwd=folder, text=True, capture_output=True, timeout=60)
+        done = await asyncio.to_thread(unisafe, "browse", *arguments, cwd=folder)
         assert done.returncode == 2
         assert message in done.stderr
         assert "Traceback" not in done.stderr
@@ -311,9 +308,8 @@ async def test_in_a_pipe_browse_s_rows_are_whole_and_each_is_one_harmless_line(f
     with duckdb.connect(str(folder / "run.duckdb")) as connection:
         connection.execute("UPDATE responses SET text = ?", [hostile])
         connection.execute("UPDATE rows SET model = ? WHERE model = 'two'", ["a\tname\x07 that is longer than any column would be"])
-    command = [sys.executable, "-m", "unisafe_async.cli", "browse", "--task", "malicious_text_generation"]
     environment = {**os.environ, "FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "80"}
-    done = await asyncio.to_thread(subprocess.run, command, cwd=folder, env=environment, text=True, capture_output=True, timeout=60)
+    done = await asyncio.to_thread(unisafe, "browse", "--task", "malicious_text_generation", cwd=folder, env=environment)
     assert done.returncode == 0, done.stderr
     _, *lines = done.stdout.removesuffix("\n").split("\n")
     assert len(lines) == 4
@@ -328,8 +324,7 @@ async def test_a_cache_that_was_moved_away_from_its_dataset_still_shows(
 ) -> None:
     other = tmp_path_factory.mktemp("other")
     shutil.copy(folder / "run.duckdb", other)
-    command = [sys.executable, "-m", "unisafe_async.cli", "show", "malicious_image_editing/1", "--cache", "run.duckdb"]
-    done = await asyncio.to_thread(subprocess.run, command, cwd=other, text=True, capture_output=True, timeout=60)
+    done = await asyncio.to_thread(unisafe, "show", "malicious_image_editing/1", "--cache", "run.duckdb", cwd=other)
     assert done.returncode == 0, done.stderr
     assert "Paint it." in done.stdout
     assert "[image that was sent" in done.stdout
