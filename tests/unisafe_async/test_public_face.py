@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,24 @@ def test_no_link_on_pypi_leads_nowhere() -> None:
     assert "The picture" not in done.stdout
     kept = re.findall(r"(?<!!)\[([^]]+)\]\((?!https?:|#)", (ROOT / "README.md").read_text())
     assert [words for words in kept if words not in done.stdout] == []
+
+
+def build(folder: Path, target: str, into: Path) -> Path:
+    """The file that hatchling builds of `folder`: `target` is sdist or wheel."""
+    line = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(into)]
+    done = subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return next(into.glob("*.tar.gz" if target == "sdist" else "*.whl"))
+
+
+def test_a_wheel_is_built_from_the_source_archive_alone(tmp_path: Path) -> None:
+    with tarfile.open(build(ROOT, "sdist", tmp_path)) as archive:
+        archive.extractall(tmp_path, filter="data")
+    with zipfile.ZipFile(build(next(tmp_path.glob("unisafe_async-*/")), "wheel", tmp_path)) as wheel:
+        names = wheel.namelist()
+        page = wheel.read(next(name for name in names if name.endswith(".dist-info/METADATA"))).decode()
+    assert "# unisafe-async" in page
+    assert {"unisafe_async/cli.py", "unisafe_async/page/page.html", "unisafe_async/data/paper/published_results.csv"} <= set(names)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
