@@ -61,7 +61,6 @@ def _own_errors() -> tuple[type[Exception], ...]:
         ("cache.errors", "CacheError"),
         ("unisafe_async.calibration.labels", "LabelError"),
         ("unisafe_async.page.errors", "PageError"),
-        ("unisafe_async.extras", "MissingExtra"),
     )
     return tuple(getattr(sys.modules[home], name) for home, name in homes if home in sys.modules)
 

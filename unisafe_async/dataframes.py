@@ -1,6 +1,6 @@
 """A run's rows and scores as pandas data frames: the columns of `unisafe rows` and `unisafe tables`, with types that fit them.
 
-Nothing else here needs pandas: where it is missing, importing this module raises MissingExtra, which says how to install it.
+Nothing else here needs pandas: importing this module raises ImportError, which says how to install it, where it is missing.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import duckdb
 
 from cache.archive import quoted
 from unisafe_async.browse.rows import CONTEXTUAL_WORDS
-from unisafe_async.extras import require_package
 from unisafe_async.interchange.rows import rows_sql
 from unisafe_async.interchange.tables import read_table
 from unisafe_async.provenance import read_provenance
 
-require_package("pandas", "a data frame")
-import pandas as pd  # noqa: E402 only where it is installed
+try:
+    import pandas as pd
+except ImportError:
+    raise ImportError("data frames need pandas, which is not installed here: pip install pandas") from None
 
 ASKED = """
 WITH asked AS (

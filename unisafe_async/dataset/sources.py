@@ -8,7 +8,7 @@ from pathlib import Path
 
 from providers.named_files import Folder, NoSuchFile, check_regular, expanded
 from unisafe_async.dataset.dataset import Dataset, DatasetError, Source, read_dataset
-from unisafe_async.extras import is_installed, missing_extra
+from unisafe_async.extras import missing_extra
 from unisafe_async.taxonomy import TASKS
 
 TOKEN_VARIABLE = "HF_TOKEN"  # noqa: S105
@@ -109,8 +109,8 @@ def _download(source: str) -> Path:
 
 def _require_hub(source: str) -> None:
     """Raises DatasetError where the package that downloads `source` is not installed."""
-    if not is_installed("huggingface_hub"):
-        raise DatasetError(f"{missing_extra('huggingface_hub', source)}; or name a folder that already holds the dataset")
+    if (missing := missing_extra("huggingface_hub", source)) is not None:
+        raise DatasetError(f"{missing}; or name a folder that already holds the dataset")
 
 
 def _why(error: Exception, address: str, token: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from unisafe_async import plots
-from unisafe_async.extras import is_installed, missing_extra
+from unisafe_async.extras import missing_extra
 from unisafe_async.page.inline_svg import inline
 from unisafe_async.page.summary import Summary
 from unisafe_async.provenance import METADATA_KEY, as_lines, as_metadata
@@ -24,7 +24,7 @@ TITLES = {"panels": "B-S by task", "scatter": "Safety over utility"}
 
 def missing_plots() -> str | None:
     """Why a page has no plots: the sentence that asks for matplotlib; None where it is installed."""
-    return None if is_installed("matplotlib") else missing_extra("matplotlib", "a plot")
+    return missing_extra("matplotlib", "a plot")
 
 
 def drawn(summary: Summary, name: str) -> Figure | None:

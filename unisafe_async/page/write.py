@@ -25,7 +25,7 @@ from cache.records import now
 from unisafe_async import plots
 from unisafe_async.dataset import Dataset, DatasetError
 from unisafe_async.drafts import drafted
-from unisafe_async.extras import require_package
+from unisafe_async.extras import missing_extra
 from unisafe_async.interchange.reopening import reopened
 from unisafe_async.page.errors import PageError
 from unisafe_async.page.figures import TITLES, drawn, inlined, metadata, missing_plots
@@ -199,11 +199,9 @@ def _hash(content: str) -> str:
 
 
 def write_plots(cache: Path, run: str | None, png: Path | None, svg: Path | None, where: Where = ALL) -> list[Path]:
-    """Write the figures for papers: `FILE-panels` and, where models have a utility, `FILE-scatter`.
-
-    Raises PageError, and MissingExtra where matplotlib is not installed.
-    """
-    require_package("matplotlib", f"report {'--png' if png else '--svg'}")
+    """Write the figures for papers: `FILE-panels` and, where models have a utility, `FILE-scatter`. Raises PageError."""
+    if (missing := missing_extra("matplotlib", f"report {'--png' if png else '--svg'}")) is not None:
+        raise PageError(missing)
     summary = read_file(cache, lambda connection: read_summary(connection, run, where))
     chosen: list[tuple[Literal["png", "svg"], Path | None]] = [("png", png), ("svg", svg)]
     written = []
