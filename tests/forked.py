@@ -170,9 +170,9 @@ def _become(command: dict[str, Any], out: int, err: int) -> None:
 
 
 if __name__ == "__main__":
+    import openai  # noqa: F401 what most commands import
     import uvloop  # noqa: F401
 
-    import providers.http  # noqa: F401 what most commands import
     import unisafe_async.cli
     import unisafe_async.report.report
     import unisafe_async.session  # noqa: F401
