@@ -1,7 +1,7 @@
 """What every hosted provider shares: one HTTP client with the aiohttp transport, a key that never leaves, errors by name.
 
-The client is the openai package's; its layers of option and model copies above that client are left out, as are other vendors'
-packages: that halves the CPU of a call and more (benchmarks/cpu_per_call.py).
+The client is the openai package's `DefaultAioHttpClient`. The layers of option and model copies that vendors' packages put above
+such a client are left out: that halves the CPU of a call and more (benchmarks/cpu_per_call.py).
 """
 
 from __future__ import annotations
