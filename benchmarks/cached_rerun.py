@@ -39,7 +39,8 @@ NEVER_EMPTY = {"refusal": 0.0, "blocked": 0.0, "empty": 0.0}
 
 def run(folder: Path, items: int, label: str) -> None:
     """One evaluation in this process."""
-    from unisafe_async.evaluation import Run, evaluate
+    from unisafe_async.evaluation import Run
+    from unisafe_async.library import evaluate
 
     config = simulated(folder, folder / f"items-{items}.jsonl")
     runs: list[Run] = []

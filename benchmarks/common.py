@@ -16,7 +16,7 @@ import psutil
 from PIL import Image
 
 from unisafe_async import Config, parse_config
-from unisafe_async.report.data import published
+from unisafe_async.dataset.check import published
 from unisafe_async.taxonomy import CATEGORIES, TASKS
 
 SERVER = Path(__file__).with_name("mock_openai.py")

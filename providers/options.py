@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from providers.near_names import meant
+from providers.near_names import suggest
 from providers.plugins import PluginError
 
 OPTION = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -44,7 +44,7 @@ def checked_options(make: Callable[..., Any], given: Mapping[str, object]) -> di
         parameter = known.get(key)
         if parameter is None and not others:
             takes = f"; options are {', '.join(known)}" if known else "; it takes no options"
-            raise PluginError(f"unknown option{meant(key, known) or takes}", f"options.{key}")
+            raise PluginError(f"unknown option{suggest(key, known) or takes}", f"options.{key}")
         if parameter is None or parameter.annotation is inspect.Parameter.empty:
             checked[key] = value
             continue

@@ -24,8 +24,9 @@ from unisafe_async import evaluate
 from unisafe_async.config import load_config
 from unisafe_async.dataset import Dataset
 from unisafe_async.plan import plan
-from unisafe_async.report.plan import print_plan
-from unisafe_async.report.report import print_report, read_report
+from unisafe_async.results.report import read_report
+from unisafe_async.screens.plan import print_plan
+from unisafe_async.screens.report import print_report
 
 MODEL = """
 [dataset]

@@ -174,7 +174,7 @@ if __name__ == "__main__":
     import uvloop  # noqa: F401
 
     import unisafe_async.cli
-    import unisafe_async.report.report
+    import unisafe_async.results.report
     import unisafe_async.session  # noqa: F401
 
     serve(socket.socket(fileno=int(sys.argv[1])))

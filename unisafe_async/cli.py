@@ -83,7 +83,7 @@ def _told(error: Exception) -> int:
         traceback.print_exception(error)
         print("unisafe: this is a fault of unisafe itself; please report it with the lines above", file=sys.stderr)
         return FAULT
-    from unisafe_async.report.text import plain
+    from unisafe_async.text import plain
 
     for words in str(error).splitlines():
         print(f"unisafe: {plain(words)}", file=sys.stderr)

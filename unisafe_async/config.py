@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from providers.errors import UnisafeError
 from providers.named_files import expanded
+from providers.near_names import suggest
 from unisafe_async.default_paths import DEFAULT_FILE
 from unisafe_async.judge_checks import mistakes_of_judges
 from unisafe_async.secret_words import secrets_in, shown
@@ -30,7 +31,6 @@ from unisafe_async.sections import (
     SeatSection,
     Section,
     SimulationSection,
-    meant,
 )
 from unisafe_async.taxonomy import TASKS, Task
 from unisafe_async.toml_values import NotToml, mistakes_in, parsed
@@ -183,7 +183,7 @@ def parse_config(
         for wanted in models:
             if wanted not in named:
                 raise ConfigError(
-                    f"{name}: --model: there is no model {wanted!r}; models are {', '.join(named)}{meant(wanted, named)}"
+                    f"{name}: --model: there is no model {wanted!r}; models are {', '.join(named)}{suggest(wanted, named)}"
                 )
         table = {
             **table,
@@ -227,7 +227,7 @@ def _words(mistake: ErrorDetails) -> str:
                     return "stands beside `judges`; with several judges each [[judge.judges]] has its own"
                 if key in JudgesSection.model_fields:
                     return "goes with several judges only, one [[judge.judges]] each"
-            return f"unknown key{meant(key, _keys_at(mistake['loc'])) or '; keys are ' + ', '.join(_keys_at(mistake['loc']))}"
+            return f"unknown key{suggest(key, _keys_at(mistake['loc'])) or '; keys are ' + ', '.join(_keys_at(mistake['loc']))}"
         case "missing":
             return "missing"
         case "string_type":

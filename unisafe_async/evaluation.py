@@ -1,4 +1,4 @@
-"""One run from a configuration to rows: what the command line does, as one call."""
+"""One run from a configuration to rows; it shows nothing."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import platform
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import anyio
 from anyio import to_thread
@@ -20,16 +19,17 @@ from cache.records import READING, now
 from judger import Classifier, ClassifierError, Judge, RubricError, load_rubrics
 from judger.kinds import classifier_of
 from providers.base import BadEnvironment, Noting, OnDevice
-from unisafe_async.config import Config, ConfigError, load_config
+from unisafe_async.batches import BatchLane
+from unisafe_async.config import Config, ConfigError
 from unisafe_async.dataset import Dataset, DatasetError, open_dataset
 from unisafe_async.endpoints import endpoint_of
+from unisafe_async.feeding import Feed, PassOn
 from unisafe_async.gateway import Budget, Clock, Endpoint, Gateway
 from unisafe_async.jobs import Sampling
 from unisafe_async.jury import Jury, Seat
-from unisafe_async.notebook import check_asyncio, says_to_await, showing
+from unisafe_async.lanes import Lane
 from unisafe_async.opening import check_apart, opened, placed
-from unisafe_async.results import Result
-from unisafe_async.scheduler import Lane, Pipeline
+from unisafe_async.scheduler import Pipeline
 from unisafe_async.taxonomy import TASKS
 
 PACKAGES = ("unisafe-async", "openai", "duckdb", "anyio", "pillow")
@@ -128,34 +128,21 @@ def _notes(endpoint: Endpoint) -> list[str]:
     return [*(endpoint.provider.notes if isinstance(endpoint.provider, Noting) else ()), *endpoint.notes.values(), *shared]
 
 
-@says_to_await
-async def evaluate(
-    config: Config | Path | str,
+async def run_evaluation(
+    config: Config,
     *,
     dataset: Dataset | None = None,
     fresh: bool = False,
     on_start: Callable[[Run], None] | None = None,
     on_row: Callable[[Row], None] | None = None,
     clock: Clock | None = None,
-    progress: bool | None = None,
-) -> Result:
-    """Evaluate the models of `config` and return when every row is on disk.
+    show: Callable[[Run], AbstractAsyncContextManager[object]] = nullcontext,
+) -> Run:
+    """The run of `config`, when every row is on disk; arguments and errors as of `unisafe_async.evaluate`.
 
     Args:
-        config: a Config, or the path of a bench.toml.
-        dataset: items to use instead of those that `config` names.
-        fresh: ignore answers from earlier runs (they are kept).
-        on_start: called with the Run before anything is sent; its `drain()` ends the run early without losing anything.
-        on_row: called with each row once it is on disk.
-        clock: the time that waits between calls go by; None for the machine's.
-        progress: whether to show how far the run is, in a notebook or on standard error; None shows it in a notebook alone.
-
-    Raises ConfigError, DatasetError or CacheError with what to change, and RuntimeError where the loop is not asyncio's. What a
-    provider cannot do is in the rows, not raised.
+        show: a block that the run is under way in, for whoever shows how far it is.
     """
-    check_asyncio()
-    if not isinstance(config, Config):
-        config = load_config(Path(config))
     config = config.model_copy(update={"base": config.base.absolute()})  # the caller may change folders meanwhile
     async with prepared(config, dataset=dataset, fresh=fresh, clock=clock) as (run, pipeline, store):
         pipeline.on_row = on_row
@@ -165,7 +152,7 @@ async def evaluate(
         record = record_of(run, started)
         await store.save_run(record)
         try:
-            async with showing(run, progress):
+            async with show(run):
                 await pipeline.execute()
             drained = run.gateway.draining and run.done < run.total
             run.status = "interrupted" if drained else "stopped" if run.gateway.budget.exhausted else "done"
@@ -183,7 +170,7 @@ async def evaluate(
                 except CacheError:
                     if run.status == "done":
                         raise
-        return Result(run.name, run.status, config.cache_path, run.unjudged, sum(lane.requests_open for lane in run.lanes))
+        return run
 
 
 def only_error(error: BaseException) -> BaseException:
@@ -231,6 +218,10 @@ async def prepared(
         asked = [*zip(config.models, (lane.endpoint for lane in lanes), strict=True), *zip(sections, jury.endpoints, strict=True)]
         check_apart(config, asked)
         generation = config.generation
+
+        async def by_batches(feed: Feed, pass_on: PassOn) -> None:
+            await BatchLane(feed, gateway, store, name, pass_on).execute()
+
         pipeline = Pipeline(
             gateway,
             store,
@@ -240,6 +231,7 @@ async def prepared(
             name,
             generation.samples,
             Sampling(generation.max_tokens, generation.temperature, generation.top_p, generation.seed, generation.image_size),
+            by_batches=by_batches,
         )
         yield Run(name, config, dataset, lanes, jury, gateway, pipeline), pipeline, store
 

@@ -9,12 +9,14 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import anyio
+from rich.console import Console
 
-if TYPE_CHECKING:
-    from unisafe_async.evaluation import Run
+from unisafe_async.evaluation import Run
+from unisafe_async.screens.notebook import NotebookProgress
+from unisafe_async.screens.progress import Progress
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -80,15 +82,9 @@ async def showing(run: Run, wanted: bool | None) -> AsyncIterator[None]:
 
 def _shower(run: Run, wanted: bool | None) -> Show | None:
     if in_notebook():
-        from unisafe_async.report.notebook import NotebookProgress
-
         return None if wanted is False else NotebookProgress(run).show
     if not wanted:
         return None
-    from rich.console import Console
-
-    from unisafe_async.report.progress import Progress
-
     return Progress(Console(stderr=True), run).show
 
 

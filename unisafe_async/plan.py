@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -19,10 +18,11 @@ from unisafe_async.evaluation import prepared
 from unisafe_async.gateway import Endpoint, key_of
 from unisafe_async.jobs import Job
 from unisafe_async.judged import WITH_INTENT, Question
-from unisafe_async.judged_before import judged_before
 from unisafe_async.jury import Jury, Seat
-from unisafe_async.replay import jobs_of, replay
-from unisafe_async.scheduler import CHUNK, Lane, Pipeline, chunks
+from unisafe_async.lanes import Lane
+from unisafe_async.replay import replay
+from unisafe_async.results.judged_before import judged_before
+from unisafe_async.scheduler import Pipeline
 
 LATENCY = 5.0
 LOCAL_BATCH = 16
@@ -124,7 +124,7 @@ async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
         for seat, judge in zip(run.jury.seats, judges, strict=True):
             await _estimate(store, seat.endpoint, judge)
         chained = run.jury.several and run.jury.mode == "fallback"
-        before = await store.query(partial(judged_before, judge=json.loads(config.judge.model_dump_json())))
+        before = await store.query(partial(judged_before, config=config.model_dump_json()))
         changed = before.changed(run.jury.rubric.rubrics.digest) if before is not None else ""
         mended = run.dataset.images.mended(), Counter(drawn.values())
         return Plan(models, judges, len(run.dataset.problems), chained, run.jury.thoughts, changed, *mended)
@@ -140,11 +140,9 @@ async def _count(
     waiting: Collection[str],
 ) -> None:
     """Count one model's calls and their verdicts; `drawn` gathers what is done to pictures that it drew, by digest."""
-    items = (item for item in pipeline.dataset.items() if item.task in lane.tasks)
-    for chunk in chunks(items, CHUNK):
-        jobs = await jobs_of(
-            chunk, pipeline.dataset.images, lane.endpoint, pipeline.samples, pipeline.sampling, pipeline.jury.rubric
-        )
+    feed = pipeline.feed(lane)
+    for chunk in feed.chunks():
+        jobs = [job for _, job in await feed.jobs_of(chunk)]
         await replay(jobs, pipeline.gateway, pipeline.jury)
         for job in jobs:
             drawn |= {image.digest: image.mended for image in job.drawn if image.mended}

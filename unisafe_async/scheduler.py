@@ -12,61 +12,35 @@ loads (devices.py). Where the judge wants a device of theirs, everything is gene
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
-from typing import Literal, TypeVar
+from typing import Literal
 
 import anyio
-from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from cache import Row, Store
 from cache.batches import under_way
 from judger import NoIntent, has_intent, readable, verdict_of
 from providers.base import ProviderError, Request, Response
-from unisafe_async.batches import BatchLane
-from unisafe_async.dataset import Dataset, Item, ItemError
+from unisafe_async.dataset import Dataset, ItemError
 from unisafe_async.devices import Devices
-from unisafe_async.gateway import Endpoint, Gateway, NotRun, in_batch, key_of
+from unisafe_async.feeding import Feed, PassOn
+from unisafe_async.gateway import Gateway, NotRun, in_batch, key_of
 from unisafe_async.jobs import Job, Sampling
 from unisafe_async.judged import WITH_INTENT
 from unisafe_async.judged import Question as Verdicts
 from unisafe_async.jury import Jury
-from unisafe_async.replay import jobs_of, replay, replay_answers
+from unisafe_async.lanes import Lane
+from unisafe_async.replay import replay, replay_answers
 
-T = TypeVar("T")
-CHUNK = 256
 SLACK = 64
 """Workers beyond an endpoint's concurrency: those whose answer is being committed."""
 
 Question = tuple[Job, Literal["intent"] | Verdicts]
 Questions = MemoryObjectSendStream[Question]
-
-
-@dataclass
-class Lane:
-    """One model and the items it is asked; `total` counts item x sample, `generated` those answered before any is judged.
-
-    Of batch jobs, how many are under way (of which some are looked for at the vendor, where handing over was cut off), and the
-    requests in them, of which so many are done at the vendor.
-    """
-
-    endpoint: Endpoint
-    tasks: frozenset[str]
-    total: int
-    done: int = 0
-    cached: int = 0
-    failed: int = 0
-    unjudged: int = 0
-    generated: int = 0
-    finished: bool = False
-    jobs_open: int = 0
-    jobs_sought: int = 0
-    requests_open: int = 0
-    requests_done: int = 0
 
 
 @dataclass
@@ -78,6 +52,7 @@ class Pipeline:
         jury: the judge, or several.
         run: the run's name, in every row.
         samples: repeats of each item.
+        by_batches: asks a model in batch jobs; needed where an endpoint has them.
     """
 
     gateway: Gateway
@@ -89,6 +64,7 @@ class Pipeline:
     samples: int = 1
     sampling: Sampling = field(default_factory=Sampling)
     on_row: Callable[[Row], None] | None = None
+    by_batches: Callable[[Feed, PassOn], Awaitable[None]] | None = None
 
     def __post_init__(self) -> None:
         self._lane_of = {lane.endpoint.name: lane for lane in self.lanes}
@@ -97,6 +73,10 @@ class Pipeline:
         judging = frozenset[str]().union(*(Devices.of(endpoint.provider) for endpoint in self.jury.endpoints))
         self.judged_last = any(judging & Devices.of(lane.endpoint.provider) for lane in self.lanes)
         self.judging_now = not self.judged_last
+
+    def feed(self, lane: Lane) -> Feed:
+        """The items of one model on their way to it."""
+        return Feed(lane, self.dataset, self.samples, self.sampling, self.jury.rubric)
 
     async def execute(self) -> None:
         """Return when every job has its row, or when the gateway drains and what was under way is kept."""
@@ -140,27 +120,19 @@ class Pipeline:
     async def _feed(self, lane: Lane, send: MemoryObjectSendStream[Job], *, judged: bool) -> None:
         """Read items, write rows for what the cache answers in full, pass on the rest."""
 
-        def items(places: Sequence[int] | None = None) -> Iterator[list[tuple[int, Item]]]:
-            placed = zip(range(len(self.dataset)) if places is None else places, self.dataset.items(places), strict=True)
-            return chunks((one for one in placed if one[1].task in lane.tasks), CHUNK)
-
-        async def jobs_in(chunk: Sequence[tuple[int, Item]]) -> list[tuple[int, Job]]:
-            of_items = [item for _, item in chunk]
-            jobs = await jobs_of(of_items, self.dataset.images, lane.endpoint, self.samples, self.sampling, self.jury.rubric)
-            return [(chunk[index // self.samples][0], job) for index, job in enumerate(jobs)]
-
         async def pass_on(jobs: Sequence[Job]) -> None:
             await self._pass_on(lane, jobs, send, waiting, judged=judged)
 
-        identity, waiting = lane.endpoint.provider.identity, dict[str, str]()
+        feed, identity, waiting = self.feed(lane), lane.endpoint.provider.identity, dict[str, str]()
         if lane.endpoint.jobs is None:
             waiting = await self.store.query(lambda connection: under_way(connection, identity))
 
         if lane.endpoint.jobs is not None and not (judged and self.judged_last):
-            await BatchLane(lane, self.gateway, self.store, self.run, items, jobs_in, self._verified, pass_on).execute()
+            assert self.by_batches is not None
+            await self.by_batches(feed, pass_on)
             return
-        for chunk in items():
-            await pass_on([job for _, job in await jobs_in(chunk)])
+        for chunk in feed.chunks():
+            await pass_on([job for _, job in await feed.jobs_of(chunk)])
             if self.gateway.draining:
                 return
 
@@ -206,16 +178,12 @@ class Pipeline:
     async def _answer_only(self, lane: Lane, job: Job) -> None:
         """Have the answer in the cache, for the pass that judges; remember what went wrong for it."""
         try:
-            await self._verified(job)
+            await self.feed(lane).verify(job)
             await self._answered(lane, job)
             lane.generated += 1
         except (ProviderError, ItemError, OSError) as error:
             _fail(job, error)
             self._failures[_place(job)] = (str(error), job.kept)
-
-    async def _verified(self, job: Job) -> None:
-        if job.item.image is not None and not self.dataset.images.is_sound(job.item.image):
-            await to_thread.run_sync(self.dataset.images.verify, job.item.image)
 
     async def _answered(self, lane: Lane, job: Job) -> None:
         asked = await self.gateway.ask(lane.endpoint, job.request, looked_up=job.looked_up)
@@ -224,7 +192,7 @@ class Pipeline:
 
     async def _generate_one(self, lane: Lane, job: Job, questions: Questions) -> None:
         try:
-            await self._verified(job)
+            await self.feed(lane).verify(job)
             if job.lacks_intent(self.jury) and lane.endpoint.stopped_by(job.request) is None:
                 await questions.send((job, "intent"))
             if job.answer is None:
@@ -339,10 +307,3 @@ def _fail(job: Job, error: Exception) -> None:
 
 def _place(job: Job) -> tuple[str, str, int]:
     return job.endpoint.name, job.item.name, job.sample
-
-
-def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size` items, the last one shorter."""
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from providers.near_names import suggest
 from providers.presets import presets
 from providers.registry import RECORDED
 from unisafe_async.addition_checks import mistakes_of_additions
 from unisafe_async.secret_words import secrets_in
-from unisafe_async.sections import EndpointSection, ModelSection, meant
+from unisafe_async.sections import EndpointSection, ModelSection
 
 BATCHING = ("openai", "azure", "anthropic")
 """Vendors whose batch jobs we know how to hand over."""
@@ -55,7 +56,7 @@ def mistakes_of(endpoint: EndpointSection) -> list[str]:
         from providers.simulated import PROFILES
 
         if endpoint.model not in PROFILES:
-            close = meant(endpoint.model, PROFILES)
+            close = suggest(endpoint.model, PROFILES)
             found.append(f"model: {endpoint.model!r} is no simulated profile; profiles are {', '.join(PROFILES)}{close}")
     elif endpoint.provider == RECORDED:
         if not isinstance(endpoint, ModelSection):
@@ -119,10 +120,10 @@ def _mistakes_of_safety(endpoint: EndpointSection) -> list[str]:
     found = []
     for category, threshold in endpoint.safety.items():
         if category not in categories:
-            near = meant(f"HARM_CATEGORY_{category.upper().removeprefix('HARM_CATEGORY_')}", categories)
+            near = suggest(f"HARM_CATEGORY_{category.upper().removeprefix('HARM_CATEGORY_')}", categories)
             found.append(f"safety.{category}: is no harm category; categories are {', '.join(categories)}{near}")
         elif threshold not in thresholds:
-            near = meant(threshold.upper(), thresholds)
+            near = suggest(threshold.upper(), thresholds)
             found.append(f"safety.{category}: {threshold!r} is no threshold; thresholds are {', '.join(thresholds)}{near}")
     return found
 

@@ -9,13 +9,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from judger.kinds import BUILT_IN, RUBRIC, plugin_kinds
 from providers.base import Capabilities, Kind
 from providers.images import ImageLimits
-from providers.near_names import meant as meant
+from providers.near_names import suggest
 from providers.plugins import Plugin
 from providers.presets import Preset, Price, preset_at, presets
 from providers.registry import ON_DEVICE, RECORDED, built_in, plugin_of
 from providers.registry import names as provider_names
 from unisafe_async.default_paths import DEFAULT_CACHE
-from unisafe_async.taxonomy import CATEGORIES, Task, match_category, read_task
+from unisafe_async.taxonomy import CATEGORIES, MOST_REPEATS, Task, match_category, read_task
 
 Medium = Literal["text", "image"]
 Beside = Literal["apart", "both"]
@@ -24,20 +24,18 @@ HOSTED_CONCURRENCY = 32
 LOCAL_CONCURRENCY = 512
 LOCAL_CONCURRENCY_IMAGES = 128
 """Requests that may wait at once for a model on this machine, enough to choose batches of like lengths from; and with images."""
-MOST_REPEATS = 1_000
-"""Times that an item is asked, at most."""
 
 
 def _known_provider(name: str) -> str:
     if name not in built_in() and plugin_of(name) is None:
-        raise ValueError(f"{name!r} is no provider; providers are {', '.join(provider_names())}{meant(name, provider_names())}")
+        raise ValueError(f"{name!r} is no provider; providers are {', '.join(provider_names())}{suggest(name, provider_names())}")
     return name
 
 
 def _known_kind(name: str) -> str:
     if name not in BUILT_IN and name not in plugin_kinds():
         kinds = [*BUILT_IN, *plugin_kinds()]
-        raise ValueError(f"{name!r} is no kind of judge; kinds are {', '.join(kinds)}{meant(name, kinds)}")
+        raise ValueError(f"{name!r} is no kind of judge; kinds are {', '.join(kinds)}{suggest(name, kinds)}")
     return name
 
 
@@ -50,7 +48,7 @@ def _one_line(name: str) -> str:
 def _known_category(name: str) -> str:
     category = match_category(name)
     if category is None:
-        raise ValueError(f"{name!r} is no category; categories are {', '.join(CATEGORIES)}{meant(name, CATEGORIES)}")
+        raise ValueError(f"{name!r} is no category; categories are {', '.join(CATEGORIES)}{suggest(name, CATEGORIES)}")
     return category
 
 

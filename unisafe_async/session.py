@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -19,15 +18,16 @@ from cache import CacheError, read_file
 from unisafe_async.config import Config
 from unisafe_async.dataset import Dataset
 from unisafe_async.errors import UsageError
-from unisafe_async.evaluation import Run, evaluate, only_error
-from unisafe_async.judged_before import Before, judged_before
-from unisafe_async.report.console import stdout_console
-from unisafe_async.report.coverage import source_of
-from unisafe_async.report.progress import Progress
-from unisafe_async.report.report import print_report, read_report
-from unisafe_async.report.text import count, plain
-from unisafe_async.results import Result
+from unisafe_async.evaluation import Run, only_error
+from unisafe_async.library import Result, evaluate
+from unisafe_async.results.bill import source_of
+from unisafe_async.results.judged_before import Before, judged_before
+from unisafe_async.results.report import read_report
+from unisafe_async.screens.console import stdout_console
+from unisafe_async.screens.progress import Progress
+from unisafe_async.screens.report import print_report
 from unisafe_async.signals import HANGUP, stop_signals
+from unisafe_async.text import count, plain
 
 if TYPE_CHECKING:
     from unisafe_async.diagnosis import Diagnosis, Patient
@@ -73,9 +73,9 @@ def last_judged(config: Config) -> Before | None:
     """The run in the cache that the judges of `config` judged last; None where there is no cache yet, or none that can be read."""
     if not os.path.exists(config.cache_path):
         return None
-    judge = json.loads(config.judge.model_dump_json())
+    stored = config.model_dump_json()
     try:
-        return read_file(config.cache_path, lambda connection: judged_before(connection, judge), patience=config.cache.patience_s)
+        return read_file(config.cache_path, lambda connection: judged_before(connection, stored), patience=config.cache.patience_s)
     except CacheError:
         return None  # the run itself says what is wrong with it
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from judger.harms import folded, harm_named, joined, near_harm, parts_of
 from providers.base import Kind
-from providers.near_names import meant
+from providers.near_names import suggest
 from unisafe_async.errors import UsageError
 
 
@@ -77,6 +77,9 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "Biased Opinion": ("Biased opinions",),
 }
 CATEGORY_OF: dict[str, str] = {sub: category for category, subs in CATEGORIES.items() for sub in subs}
+PANELS = {"generation": "Generation tasks", "understanding": "Understanding tasks"}
+MOST_REPEATS = 1_000
+"""Times that an item is asked, at most."""
 OTHER = "other"
 """Category and subcategory of a response whose file names none of the benchmark's."""
 SHOWN_CATEGORIES = (*CATEGORIES, OTHER)
@@ -140,7 +143,7 @@ def read_task(name: str) -> str:
     """The key of the task that a user's `name` means. Raises UsageError, which lists the tasks."""
     key = match_task(name)
     if key is None:
-        raise UsageError(f"{name!r} is no task; tasks are {', '.join(TASKS)}{meant(name, TASKS)}")
+        raise UsageError(f"{name!r} is no task; tasks are {', '.join(TASKS)}{suggest(name, TASKS)}")
     return key
 
 
@@ -148,7 +151,7 @@ def read_category(name: str) -> str:
     """The category or subcategory of rows that a user's `name` means. Raises UsageError, which lists the categories."""
     found = match_category(name) or match_subcategory(name)
     if found is None:
-        raise UsageError(f"{name!r} is no category; categories are {', '.join(SHOWN_CATEGORIES)}{meant(name, SHOWN_CATEGORIES)}")
+        raise UsageError(f"{name!r} is no category; categories are {', '.join(SHOWN_CATEGORIES)}{suggest(name, SHOWN_CATEGORIES)}")
     return found
 
 

@@ -19,8 +19,8 @@ from providers.recorded import Recorded
 from unisafe_async import evaluate, parse_config
 from unisafe_async.calibration.labels import LabelError, read_labels
 from unisafe_async.dataset import Dataset, DatasetError, open_dataset
+from unisafe_async.dataset.responses import responses_dataset
 from unisafe_async.evaluation import Run
-from unisafe_async.interchange.responses import responses_dataset
 from unisafe_async.taxonomy import CATEGORY_OF, TASKS
 
 ITEM: dict[str, Any] = {"id": 1, "task": "malicious_text_generation", "prompt": "A mild stand-in.", "category": "Politics"}

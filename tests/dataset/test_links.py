@@ -12,16 +12,17 @@ from forked import unisafe
 from hub_cache import SAMPLE, Hub
 
 from cache import read_file
+from cache.run_shapes import Config, Dataset, Judge, Model
 from providers.base import Capabilities, Rejected, Request, Text, digest_of
 from providers.named_files import Folder, NoSuchFile
 from providers.recorded import Recorded
 from unisafe_async import parse_config
 from unisafe_async.browse.pictures import Pictures
-from unisafe_async.browse.rows import read_facets
 from unisafe_async.dataset import DatasetError, open_dataset
 from unisafe_async.endpoints import provider_of
 from unisafe_async.interchange.official import recorded_in
-from unisafe_async.interchange.reopening import reopened
+from unisafe_async.results.reopening import reopened
+from unisafe_async.results.rows import read_facets
 
 BENCH = """
 [dataset]
@@ -215,7 +216,7 @@ def test_who_looks_at_judged_responses_sees_the_images_that_were_asked_about(tmp
 def test_looking_at_a_run_downloads_nothing_and_waits_for_no_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jsonl")
     for source in ("hf:owner/name", "pipe.jsonl", "/dev/zero"):
-        config = {"dataset": {"source": source}, "models": [{"name": "m", "provider": "recorded", "model": source}]}
-        for asked in (config, {**config, "models": []}):
+        for models in ([Model(name="m", provider="recorded", model=source)], []):
+            config = Config(dataset=Dataset(source=source), models=models, judge=Judge(provider="openai", model="judge"))
             with pytest.raises(DatasetError):
-                reopened(asked, tmp_path)
+                reopened(config, tmp_path)

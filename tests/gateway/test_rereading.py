@@ -11,10 +11,10 @@ import pytest
 from PIL import Image as Pillow
 
 from cache import Store
+from cache.reread_causes import reread_words
 from providers.base import Request, Text, digest_of
 from tests.cache.older_files import DRAWING, IDENTITY, PROMPT, OlderFile, key_of
 from unisafe_async.gateway import Budget, Gateway
-from unisafe_async.gateway.rereading import reread_words
 
 RECORDED = "recorded||model"
 

@@ -18,7 +18,7 @@ from cache.archive_import import Imported, import_archive
 from cache.schema import IN_RESPONSES_3, IN_ROWS_3
 from tests.interchange.conftest import MODEL, Bench
 from unisafe_async.interchange.answers import choose, notes
-from unisafe_async.scores import scores
+from unisafe_async.results.scores import scores
 
 
 def name_of(column: str) -> str:

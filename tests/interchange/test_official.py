@@ -13,14 +13,14 @@ import pytest
 from cache import read_file
 from tests.interchange.conftest import HOSTILE, Bench
 from unisafe_async.dataset import DatasetError, open_dataset
+from unisafe_async.dataset.responses import model_of_path
 from unisafe_async.errors import UsageError
 from unisafe_async.interchange.official import export_official, file_names
-from unisafe_async.interchange.responses import model_of_path
 from unisafe_async.interchange.verdict_files import VerdictFile, verdict_files
 from unisafe_async.interchange.verdicts import import_verdicts
 from unisafe_async.page.write import write_page
-from unisafe_async.provenance import read_provenance
-from unisafe_async.scores import coverage, scores
+from unisafe_async.results.provenance import read_provenance
+from unisafe_async.results.scores import coverage, scores
 from unisafe_async.taxonomy import TASKS
 
 

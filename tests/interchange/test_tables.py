@@ -18,8 +18,8 @@ from tests.interchange.conftest import HOSTILE, Bench
 from unisafe_async.interchange.cells import beyond_pdflatex, csv_cell, latex_cell, markdown_cell
 from unisafe_async.interchange.rows import WRITERS
 from unisafe_async.interchange.tables import as_csv, as_json_text, as_latex, as_markdown, read_table, to_parquet
-from unisafe_async.provenance import as_html_comment, as_lines, read_provenance
-from unisafe_async.scores import Score, scores
+from unisafe_async.results.provenance import as_html_comment, as_lines, read_provenance
+from unisafe_async.results.scores import Score, scores
 
 SHARES = ("c_u", "c_r", "i_u", "b_s")
 

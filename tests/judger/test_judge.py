@@ -29,7 +29,8 @@ from providers.simulated import Profile, Simulated
 from unisafe_async.dataset import open_dataset
 from unisafe_async.gateway import AdaptiveConcurrency, Budget, BudgetSpent, Draining, Endpoint, Gateway, RateLimits
 from unisafe_async.jury import Jury, Seat
-from unisafe_async.scheduler import Lane, Pipeline
+from unisafe_async.lanes import Lane
+from unisafe_async.scheduler import Pipeline
 
 JUDGE = Judge(load_rubrics())
 TEXT = Response(text="Here is how.")

@@ -135,7 +135,7 @@ async def test_no_item_is_exactly_nothing_and_all_are_exactly_all(tmp_path: Path
 
 def test_without_pandas_the_error_says_what_to_install(finished: Result, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    monkeypatch.delitem(sys.modules, "unisafe_async.dataframes", raising=False)
+    monkeypatch.delitem(sys.modules, "unisafe_async.interchange.dataframes", raising=False)
     with pytest.raises(ImportError, match="pip install pandas"):
         finished.to_dataframe()
     with pytest.raises(ImportError, match="pip install pandas"):
@@ -209,7 +209,7 @@ async def test_what_the_user_sees_while_rows_arrive(tmp_path: Path) -> None:
 def test_progress_in_a_script_is_shown_where_it_is_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unisafe_async.report.progress.PLAIN_EVERY", 0.0)
+    monkeypatch.setattr("unisafe_async.screens.progress.PLAIN_EVERY", 0.0)
     config = bench(tmp_path, {"name": "M", **DRAWS})
     anyio.run(lambda: evaluate(config, progress=True))
     said = capsys.readouterr()

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from providers.conformance import conforms
-from unisafe_async.report.providers import Known, known_providers, print_providers
+from unisafe_async.screens.providers import Known, known_providers, print_providers
 
 
 async def test_the_provider_on_the_page_conforms() -> None:

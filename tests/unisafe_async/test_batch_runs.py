@@ -31,7 +31,7 @@ from tests.batch_servers import (
 )
 from unisafe_async.config import ConfigError, load_config
 from unisafe_async.dataset import Dataset, Item, open_dataset
-from unisafe_async.report.listing import read_runs
+from unisafe_async.results.listing import read_runs
 
 pytestmark = pytest.mark.anyio
 BOTH = pytest.mark.parametrize("kind", [OpenAI, Anthropic])
@@ -52,7 +52,7 @@ async def test_a_run_by_batch_jobs_reaches_the_table_and_costs_half(tmp_path: Pa
         assert done.returncode == 0, done.stdout + done.stderr
         assert "5 items: 5 judged" in done.stdout
         assert "0 from cache" in done.stdout
-        assert [run[-2:] for run in read_file(tmp_path / "run.duckdb", read_runs)] == [(5, 5)]
+        assert [(run.judged, run.total) for run in read_file(tmp_path / "run.duckdb", read_runs)] == [(5, 5)]
     assert [len(job.entries) for job in vendor.jobs] == [2, 2, 1]
     paid_once(vendor, 5)
     texts = table(tmp_path, "SELECT text, cost FROM responses WHERE identity NOT LIKE '%judge%' ORDER BY text")

@@ -15,7 +15,7 @@ from cache.batches import BatchRecord, accept_batch, begin_batch
 from cache.file import CacheFile
 from unisafe_async.batches.desk import Look
 from unisafe_async.cli import app
-from unisafe_async.report.batches import print_batches
+from unisafe_async.screens.batch_jobs import print_batches
 
 CREATED = datetime(2026, 11, 25, 1, 2)
 IDS = ("batch_0123456789abcdef0123456789abcdef0123", "msgbatch_01HkcTjaV5uDC8jWR4ZsDV8d")  # Azure's have 42 characters

@@ -13,9 +13,9 @@ from cache import read_file
 from tests.unisafe_async.test_cli import bench
 from unisafe_async import evaluate
 from unisafe_async.browse import listing
-from unisafe_async.browse.rows import Line, read_facets
 from unisafe_async.filters import Where
-from unisafe_async.report.names import shortened
+from unisafe_async.names import shortened
+from unisafe_async.results.rows import Line, read_facets
 
 ALIKE = ("gpt-4o-mini 2024", "gpt-4o-mini\t2024")
 

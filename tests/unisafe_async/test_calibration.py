@@ -14,13 +14,13 @@ from terminals import Terminal
 
 from cache import read_file
 from unisafe_async import agree, evaluate, parse_config
-from unisafe_async.browse.rows import read_detail
 from unisafe_async.calibration import LabelError
 from unisafe_async.calibration.agreement import cell_of
 from unisafe_async.calibration.labelling import place_of
 from unisafe_async.calibration.labels import Label, append_label, read_labels
 from unisafe_async.calibration.offering import offered
 from unisafe_async.filters import Where
+from unisafe_async.results.rows import read_detail
 
 BENCH = """
 [cache]

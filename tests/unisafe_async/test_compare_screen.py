@@ -11,11 +11,12 @@ from rich.console import Console
 
 from cache import Row
 from tests.unisafe_async.test_comparison import SAFE, T2I, TEXT, UNSAFE, on_file, record, rows
-from unisafe_async.report.compare import print_comparison, read_comparison
-from unisafe_async.report.differences import signed
-from unisafe_async.report.heatmap import heatmap
-from unisafe_async.report.panels import legend
-from unisafe_async.scores import Score, Share
+from unisafe_async.results.compared import read_comparison
+from unisafe_async.results.scores import Score, Share
+from unisafe_async.screens.compare import print_comparison
+from unisafe_async.screens.differences import signed
+from unisafe_async.screens.heatmap import heatmap
+from unisafe_async.screens.panels import legend
 
 SMALL = "~ and dim: fewer than 30 valid items"
 APART = "An interval is of one difference, Holm allows for a family"

@@ -18,13 +18,13 @@ from statsmodels.stats.multitest import multipletests
 from cache import Answer, Paid, Row, RunRecord, Store
 from cache.records import add_answers, add_rows, now
 from providers.base import Block, Request, Response, Text
-from unisafe_async.blocks import Struck, struck
-from unisafe_async.comparison import backbones, paired
-from unisafe_async.paired_tests import holm, mcnemar_exact, paired_interval
-from unisafe_async.paper import OVERALL, published
-from unisafe_async.ranking import ranking
-from unisafe_async.report.coverage import parts
-from unisafe_async.scores import Where, coverage, scores
+from unisafe_async.results.blocks import Struck, struck
+from unisafe_async.results.comparison import backbones, paired
+from unisafe_async.results.coverage import parts
+from unisafe_async.results.paired_tests import holm, mcnemar_exact, paired_interval
+from unisafe_async.results.paper import OVERALL, published
+from unisafe_async.results.ranking import ranking
+from unisafe_async.results.scores import Where, coverage, scores
 
 T = TypeVar("T")
 TEXT, T2I = "malicious_text_generation", "unsafe_t2i_generation"

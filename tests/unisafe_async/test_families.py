@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from unisafe_async.families import family_of
+from unisafe_async.results.families import family_of
 
 
 @pytest.mark.parametrize(

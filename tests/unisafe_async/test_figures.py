@@ -11,7 +11,7 @@ import pytest
 
 from cache import Row, Store, read_file
 from cache.records import now
-from unisafe_async.scores import Coverage, Score, coverage, scores
+from unisafe_async.results.scores import Coverage, Score, coverage, scores
 
 PAPER = files("unisafe_async").joinpath("data", "paper")
 

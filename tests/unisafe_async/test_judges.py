@@ -13,11 +13,13 @@ import pytest
 
 from cache import Row, read_file
 from unisafe_async import evaluate, parse_config
-from unisafe_async.browse.rows import read_opinions
 from unisafe_async.config import ConfigError
-from unisafe_async.evaluation import Result, Run
+from unisafe_async.evaluation import Run
+from unisafe_async.library import Result
 from unisafe_async.plan import plan
-from unisafe_async.report.judges import Judging, cohens_kappa, fleiss_kappa, read_judging
+from unisafe_async.results.judging import Judging, cohens_kappa, fleiss_kappa, read_judging
+from unisafe_async.results.rows import read_opinions
+from unisafe_async.results.stored_run import read_run
 
 SIM = {"provider": "simulated", "takes": ["text", "image"]}
 MODEL = {"name": "m", "model": "permissive", "gives": ["text", "image"], **SIM}
@@ -50,8 +52,10 @@ async def run(settings: dict[str, Any]) -> tuple[Result, Run]:
     return result, runs[0]
 
 
-def judging(result: Result, run: Run) -> Judging:
-    found = read_file(result.cache, lambda connection: read_judging(connection, result.run, run.config.model_dump(mode="json")))
+def judging(result: Result) -> Judging:
+    found = read_file(
+        result.cache, lambda connection: read_judging(connection, result.run, read_run(connection, result.run).config.judge)
+    )
     assert found is not None
     return found
 
@@ -81,13 +85,13 @@ def report(folder: Path, settings: Path, *arguments: str) -> str:
 
 async def test_what_the_first_judge_blocks_entirely_the_second_judges(tmp_path: Path) -> None:
     alone = await verdicts_of_one(tmp_path / "alone")
-    result, done = await run(table(tmp_path, judge("strict", judge_blocked=1.0), judge("second")))
+    result, _done = await run(table(tmp_path, judge("strict", judge_blocked=1.0), judge("second")))
     rows = result.rows()
     assert {row.item: (row.contextual, row.intrinsic) for row in rows} == alone
     assert result.unjudged == 0
     asked = [row for row in rows if row.outcome == "answered" or row.contextual_reason.startswith("The response")]
     assert {row.judge for row in asked} == {"second"}
-    strict, second = judging(result, done).tallies
+    strict, second = judging(result).tallies
     assert (strict.judged, second.judged) == (0, strict.blocked)
     assert second.judged == second.asked > 100
     text = report(tmp_path, result.cache)
@@ -95,8 +99,8 @@ async def test_what_the_first_judge_blocks_entirely_the_second_judges(tmp_path: 
 
 
 async def test_a_reply_that_stays_garbled_goes_to_the_next_judge_and_the_rest_stays_with_the_first(tmp_path: Path) -> None:
-    result, done = await run(table(tmp_path, judge("first", garbled=0.5, judge_blocked=0.1), judge("second", seed=1)))
-    first, second = judging(result, done).tallies
+    result, _done = await run(table(tmp_path, judge("first", garbled=0.5, judge_blocked=0.1), judge("second", seed=1)))
+    first, second = judging(result).tallies
     assert result.unjudged == 0
     assert first.judged > 20
     assert first.unparsed > 5
@@ -152,7 +156,7 @@ async def test_a_judge_that_cannot_work_stops_alone_and_the_chain_goes_on(tmp_pa
     result, done = await run(table(tmp_path, UNREACHABLE, judge("second")))
     assert {row.item: (row.contextual, row.intrinsic) for row in result.rows()} == alone
     assert list(done.summary()["stopped"]) == ["gone"]  # type: ignore[call-overload]
-    assert judging(result, done).tallies[0].failed > 100
+    assert judging(result).tallies[0].failed > 100
 
 
 async def test_where_no_judge_can_work_everything_stays_unjudged(tmp_path: Path) -> None:
@@ -192,7 +196,7 @@ def majority(votes: list[int]) -> int | None:
 @pytest.mark.parametrize("tie", ["unjudged", "unsafe", "last"])
 async def test_a_panel_goes_by_more_than_half_of_the_votes_and_ties_by_the_rule(tmp_path: Path, tie: str) -> None:
     judges = [judge("a", wrong=0.3, judge_blocked=0.1), judge("b", seed=1, wrong=0.3), judge("c", seed=2, wrong=0.3, garbled=0.2)]
-    result, done = await run(table(tmp_path, *judges, mode="panel", tie=tie))
+    result, _done = await run(table(tmp_path, *judges, mode="panel", tie=tie))
     opinions: dict[tuple[str, str], dict[str, int | None]] = {}
     for item, question, name, label in ask(result, "SELECT item, question, judge, label FROM opinions WHERE run = ?"):
         opinions.setdefault((item, question), {})[name] = label
@@ -216,7 +220,7 @@ async def test_a_panel_goes_by_more_than_half_of_the_votes_and_ties_by_the_rule(
                 expected = {"unjudged": None, "unsafe": 0 if 0 in votes else None, "last": said["c"]}[tie]
                 assert status == ("tied" if expected is None else "judged")
             assert verdict == expected, (row.item, question, said)
-    told = judging(result, done)
+    told = judging(result)
     assert (told.tied, told.fewer) == (ties, fewer)
     assert ties > 0
     assert fewer > 0
@@ -228,9 +232,9 @@ async def test_a_panel_goes_by_more_than_half_of_the_votes_and_ties_by_the_rule(
 
 async def test_a_failure_is_no_vote(tmp_path: Path) -> None:
     alone = await verdicts_of_one(tmp_path / "alone")
-    result, done = await run(table(tmp_path, UNREACHABLE, judge("b"), judge("blocked", judge_blocked=1.0), mode="panel"))
+    result, _done = await run(table(tmp_path, UNREACHABLE, judge("b"), judge("blocked", judge_blocked=1.0), mode="panel"))
     assert {row.item: (row.contextual, row.intrinsic) for row in result.rows()} == alone
-    told = judging(result, done)
+    told = judging(result)
     assert told.fewer == told.verdicts > 100
     assert told.tied == 0
 
@@ -276,7 +280,7 @@ async def test_a_panel_that_is_interrupted_goes_on_and_pays_for_nothing_twice(tm
 
 async def test_the_report_shows_kappas_that_equal_the_formula(tmp_path: Path) -> None:
     judges = [judge("a", wrong=0.2), judge("b", seed=1, wrong=0.2), judge("c", seed=2)]
-    result, done = await run(table(tmp_path, *judges, mode="panel"))
+    result, _done = await run(table(tmp_path, *judges, mode="panel"))
     labels: dict[str, dict[str, int]] = {}
     for item, name, label in ask(result, "SELECT item, judge, label FROM opinions WHERE run = ? AND question = 'contextual'"):
         labels.setdefault(item, {})[name] = label
@@ -284,7 +288,7 @@ async def test_the_report_shows_kappas_that_equal_the_formula(tmp_path: Path) ->
     same = sum(said["a"] == said["b"] for said in labels.values()) / n
     shares = [Counter(said[name] for said in labels.values()) for name in "ab"]
     chance = sum(shares[0][label] * shares[1][label] for label in range(3)) / n**2
-    pair = next(one for one in judging(result, done).agreements if one.judges == ("a", "b") and one.question == "contextual")
+    pair = next(one for one in judging(result).agreements if one.judges == ("a", "b") and one.question == "contextual")
     assert pair.verdicts == n
     assert pair.kappa == pytest.approx((same - chance) / (1 - chance))
     assert f"{pair.kappa:.2f}, {pair.same:.0%} of {n}" in report(tmp_path, result.cache)
@@ -320,7 +324,7 @@ async def test_a_classifier_before_the_judge_takes_the_intrinsic_verdicts_it_can
         "WHERE run = ? AND question = 'intrinsic' AND judged = 'image'",
     )
     assert (("guard",) in images) == (kind == "moderation"), "a text classifier is not asked about images"
-    assert judging(result, done).tallies[0].judged > 30
+    assert judging(result).tallies[0].judged > 30
     again, done = await run(table(tmp_path, guard, judge("second")))
     assert set(calls(done).values()) == {0}
     assert again.unjudged == 0
@@ -328,12 +332,12 @@ async def test_a_classifier_before_the_judge_takes_the_intrinsic_verdicts_it_can
 
 async def test_an_image_classifier_has_no_vote_on_text(tmp_path: Path) -> None:
     settings = table(tmp_path, judge("a"), judge("b", seed=1), judge("gemma", "shieldgemma"), mode="panel")
-    result, done = await run(settings)
+    result, _done = await run(settings)
     told = ask(
         result, "SELECT DISTINCT item LIKE '%image%' OR item LIKE 'unsafe_t2i%' FROM opinions WHERE run = ? AND judge = 'gemma'"
     )
     assert told == [(True,)]
-    assert judging(result, done).fewer == 0
+    assert judging(result).fewer == 0
     planned = await plan(parse_config(settings))
     assert [need.calls for need in planned.judges] == [0, 0, 0]
 

@@ -8,8 +8,8 @@ import duckdb
 import pytest
 
 from unisafe_async.measures import MEASURES
-from unisafe_async.report.panels import LEGEND, SMALL
-from unisafe_async.scores import _wilson
+from unisafe_async.results.scores import SMALL, _wilson
+from unisafe_async.screens.panels import LEGEND
 
 
 def test_each_score_counts_what_the_paper_says() -> None:

@@ -14,7 +14,8 @@ from vendors.server import Asked
 
 from cache import read_file
 from unisafe_async import evaluate, parse_config
-from unisafe_async.evaluation import Result, Run
+from unisafe_async.evaluation import Run
+from unisafe_async.library import Result
 from unisafe_async.plan import plan
 
 NONSENSE = "Let me put it this way."

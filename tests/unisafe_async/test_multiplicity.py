@@ -21,14 +21,15 @@ from statsmodels.stats.multitest import multipletests
 from cache import Row, Store
 from cache.records import add_rows
 from tests.unisafe_async.test_comparison import SAFE, T2I, TEXT, UNSAFE, Labels, on_file, record, row, rows
-from unisafe_async.comparison import Difference, backbones, duels, paired
 from unisafe_async.page.headline import headline
 from unisafe_async.page.summary import read_summary
 from unisafe_async.page.view import View
-from unisafe_async.paired_tests import mcnemar_exact
-from unisafe_async.report.compare import print_comparison, read_comparison
-from unisafe_async.report.differences import both_p, probability
-from unisafe_async.scores import ALL, Where
+from unisafe_async.results.compared import read_comparison
+from unisafe_async.results.comparison import Difference, backbones, duels, paired
+from unisafe_async.results.paired_tests import mcnemar_exact
+from unisafe_async.results.probabilities import both_p, probability
+from unisafe_async.results.scores import ALL, Where
+from unisafe_async.screens.compare import print_comparison
 
 TASKS = (TEXT, T2I, "dual_unsafe_vqa")
 CATEGORIES = ("Sensitive Topics", "Privacy Leak")

@@ -27,13 +27,13 @@ from providers.base import digest_of
 from providers.pictures import mended, mended_digest, upright
 from unisafe_async import evaluate, open_dataset, parse_config
 from unisafe_async.browse.pictures import NoPicture, Pictures, opened
-from unisafe_async.browse.rows import read_item
-from unisafe_async.evaluation import Result
 from unisafe_async.gateway import key_of
 from unisafe_async.interchange.answers import choose, notes
 from unisafe_async.jobs import Sampling, generation_request
+from unisafe_async.library import Result
 from unisafe_async.page.write import write_page
 from unisafe_async.plan import plan
+from unisafe_async.results.rows import read_item
 
 VQA, DRAW, EDIT = "image_unsafe_vqa", "unsafe_t2i_generation", "malicious_image_editing"
 FILES = {

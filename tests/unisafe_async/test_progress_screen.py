@@ -13,7 +13,7 @@ from rich.console import Console
 
 from unisafe_async import evaluate, parse_config
 from unisafe_async.evaluation import Run
-from unisafe_async.report.progress import Progress
+from unisafe_async.screens.progress import Progress
 
 
 class Refusing(BaseHTTPRequestHandler):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unisafe_async.test_cli import refused, unisafe
-from unisafe_async.report.heading import Heading, simulated_words
+from unisafe_async.results.runs import Heading, simulated_words
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import forked
 import pytest
@@ -17,11 +18,13 @@ from rich.console import Console
 from rich.table import Table
 
 from unisafe_async.dataset import open_dataset
-from unisafe_async.report.console import redraws
-from unisafe_async.report.data import Check, print_check
-from unisafe_async.report.fitting import fitted
-from unisafe_async.report.listing import print_runs, print_stats
-from unisafe_async.report.names import shortened
+from unisafe_async.dataset.check import Check
+from unisafe_async.names import shortened
+from unisafe_async.results.listing import ListedRun
+from unisafe_async.screens.console import redraws
+from unisafe_async.screens.data import print_check
+from unisafe_async.screens.fitting import fitted
+from unisafe_async.screens.listing import print_runs, print_stats
 
 NAMES = (
     "accounts/fireworks/models/llama-v3p1-8b",
@@ -126,15 +129,14 @@ def test_the_room_there_is_is_used(ran: Path) -> None:
 
 
 LONG = "/data/teams/safety/benchmarks/uni-safebench-november-2026.jsonl"
-FIGURES = json.dumps({"total": 146_950, "cost": 12_345.67, "seconds": 45_300})
+FIGURES: dict[str, Any] = {"total": 146_950, "cost": 12_345.67, "seconds": 45_300}
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100])
 def test_figures_of_runs_are_whole_however_long_the_names(width: int) -> None:
     console = printed(width)
-    models = [{"name": f"m{number}", "provider": "openai", "model": "m"} for number in range(12)]
-    config = json.dumps({"models": models, "dataset": {"source": "sample"}, "judge": {"provider": "openai", "model": "j"}})
-    runs = [(f"imported-0123456789a{at}", "2026-11-01 00:00:00", "interrupted", LONG, config, FIGURES, 0, 146_949) for at in "bc"]
+    figures = {"status": "interrupted", "dataset": LONG, "models": 12, "judged": 146_949, **FIGURES}
+    runs = [ListedRun(run=f"imported-0123456789a{at}", **figures) for at in "bc"]
     print_runs(console, runs)
     shown = text_of(console)
     for figure in ("imported-0123456789ab", "imported-0123456789ac", "interrupted", "146,949/146,950", "$12,345.67", "12 h 35 min"):

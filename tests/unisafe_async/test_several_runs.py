@@ -16,7 +16,7 @@ from vendors.server import Asked
 
 from cache import read_file
 from unisafe_async import evaluate, parse_config
-from unisafe_async.evaluation import Result
+from unisafe_async.library import Result
 
 ITEMS = 12
 

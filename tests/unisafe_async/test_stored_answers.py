@@ -11,9 +11,9 @@ import duckdb
 from cache import read_file
 from cache.records import READING
 from unisafe_async import Result, evaluate, parse_config
-from unisafe_async.named_categories import named_categories
 from unisafe_async.plan import plan
-from unisafe_async.scores import Where
+from unisafe_async.results.named_categories import named_categories
+from unisafe_async.results.scores import Where
 
 MODEL = {
     "provider": "simulated",

@@ -20,10 +20,12 @@ from cache.records import add_answers
 from providers.anatomy import CUT_OFF, EMPTY, ONLY_THOUGHTS
 from providers.base import Request, Response, Text
 from tests.unisafe_async.test_comparison import SAFE, T2I, TEXT, UNJUDGED, UNSAFE, record, row
-from unisafe_async.causes import folded
-from unisafe_async.report.compare import print_comparison, read_comparison
-from unisafe_async.report.coverage import Bill
-from unisafe_async.report.report import print_report, read_report
+from unisafe_async.results.bill import Bill
+from unisafe_async.results.causes import folded
+from unisafe_async.results.compared import read_comparison
+from unisafe_async.results.report import read_report
+from unisafe_async.screens.compare import print_comparison
+from unisafe_async.screens.report import print_report
 
 STARTED = datetime(2026, 10, 12)
 

@@ -12,8 +12,9 @@ import pytest
 from cache import Row, read_file
 from providers.simulated import PROFILES, truth_of
 from unisafe_async import Dataset, evaluate, open_dataset, parse_config
-from unisafe_async.evaluation import Result, Run
+from unisafe_async.evaluation import Run
 from unisafe_async.jobs import Sampling, generation_request
+from unisafe_async.library import Result
 from unisafe_async.simulate import Simulator, serving
 
 SIM = {"provider": "simulated", "takes": ["text", "image"]}

@@ -14,7 +14,8 @@ from vendors import KEY, Reply, anthropic, gemini, openai
 from cache import read_file
 from unisafe_async import ConfigError, evaluate, parse_config
 from unisafe_async.endpoints import endpoint_of
-from unisafe_async.report.report import print_report, read_report
+from unisafe_async.results.report import read_report
+from unisafe_async.screens.report import print_report
 
 JUDGE = {"provider": "simulated", "model": "judge"}
 

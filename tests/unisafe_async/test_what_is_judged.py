@@ -16,9 +16,10 @@ from judger import Verdict
 from providers.base import Block, Capabilities, Image, Response
 from providers.simulated import PROFILES, Profile, Simulated, Truth, truth_of
 from unisafe_async import evaluate, open_dataset, parse_config
-from unisafe_async.evaluation import Result, Run, prepared
+from unisafe_async.evaluation import Run, prepared
 from unisafe_async.jobs import Sampling, generation_request
 from unisafe_async.judged import judged_of, merged, questions_of
+from unisafe_async.library import Result
 from unisafe_async.plan import plan
 from unisafe_async.simulate import Simulator, serving
 from unisafe_async.simulate.openai_shape import OpenAIShape

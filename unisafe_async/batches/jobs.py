@@ -11,7 +11,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 import anyio
 
@@ -37,9 +36,7 @@ from unisafe_async.batches.cut import Cut, names_of
 from unisafe_async.batches.requests import Requests
 from unisafe_async.batches.search import Search
 from unisafe_async.gateway import Gateway
-
-if TYPE_CHECKING:
-    from unisafe_async.scheduler import Lane
+from unisafe_async.lanes import Lane
 
 HOLD = 10
 """After a vendor said that too much is enqueued: looks at jobs before anything more is handed over, unless one of them ends."""

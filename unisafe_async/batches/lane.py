@@ -9,9 +9,8 @@ begins; after that only the items whose answers came, or that are sent again.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cache import Store
 from providers.base import ProviderError
@@ -19,14 +18,11 @@ from providers.batching import Batching
 from unisafe_async.batches.cut import Cut, name_in, tag_of
 from unisafe_async.batches.jobs import JobsUnderWay
 from unisafe_async.batches.requests import Requests
-from unisafe_async.dataset import Item, ItemError
+from unisafe_async.dataset import ItemError
+from unisafe_async.feeding import Feed, PassOn
 from unisafe_async.gateway import BudgetSpent, Draining, Gateway, key_of
 from unisafe_async.jobs import Job
 
-if TYPE_CHECKING:
-    from unisafe_async.scheduler import Lane
-
-Placed = tuple[int, Item]
 JOB_BYTES = 64 * 1024 * 1024
 """What the requests of one job may take of our memory; a vendor may allow less."""
 JITTER = 0.2
@@ -37,24 +33,19 @@ class BatchLane:
     """One model's items by batch jobs.
 
     Args:
+        feed: the model's items.
         run: the run's name.
-        chunks: the items at some places of the dataset, or all of them, each with its place.
-        jobs_of: the jobs of such items, each with its item's place.
-        verify: raises ItemError for a job whose image cannot be used.
-        pass_on: replays jobs from the cache and has those judged that are answered; it asks the model nothing.
+        pass_on: takes the jobs whose answers are in the cache, and those that failed.
     """
 
-    lane: Lane
+    feed: Feed
     gateway: Gateway
     store: Store
     run: str
-    chunks: Callable[[Sequence[int] | None], Iterator[list[Placed]]]
-    jobs_of: Callable[[list[Placed]], Awaitable[list[tuple[int, Job]]]]
-    verify: Callable[[Job], Awaitable[None]]
-    pass_on: Callable[[list[Job]], Awaitable[None]]
+    pass_on: PassOn
 
     def __post_init__(self) -> None:
-        self._endpoint = self.lane.endpoint
+        self._endpoint = self.feed.lane.endpoint
         assert isinstance(self._endpoint.provider, Batching)
         assert self._endpoint.jobs is not None
         self._provider: Batching = self._endpoint.provider
@@ -63,7 +54,7 @@ class BatchLane:
         most = min(self._endpoint.jobs.most_requests or self._provider.most_requests, self._provider.most_requests)
         self._most_bytes = min(JOB_BYTES, self._provider.most_bytes)
         self._requests = Requests(self._endpoint.counts, self._endpoint.max_tries)
-        self._jobs = JobsUnderWay(self.lane, self.gateway, self.store, self._requests, self.run, self._poll, most)
+        self._jobs = JobsUnderWay(self.feed.lane, self.gateway, self.store, self._requests, self.run, self._poll, most)
         self._short: float | None = None
 
     async def execute(self) -> None:
@@ -109,8 +100,8 @@ class BatchLane:
         requests, wanted, left, cut = self._requests, self._requests.unsent, set[str](), self._new_cut()
         requests.unsent, self._short = left, None
         try:
-            for chunk in self.chunks(requests.places_of(wanted)):
-                placed = [(self._key(job), place, job) for place, job in await self.jobs_of(chunk) if job.error is None]
+            for chunk in self.feed.chunks(requests.places_of(wanted)):
+                placed = [(self._key(job), place, job) for place, job in await self.feed.jobs_of(chunk) if job.error is None]
                 jobs = {key: job for key, _, job in placed}
                 asked = [key for key in jobs if wanted is None or (key in wanted and key not in requests.taken)]
                 found = await self.gateway.look_up(asked)
@@ -163,7 +154,7 @@ class BatchLane:
     async def _entry(self, cut: Cut, key: str, job: Job) -> bytes | None:
         """The request as the vendor takes it; None where it cannot be sent."""
         try:
-            await self.verify(job)
+            await self.feed.verify(job)
             entry = await self._provider.entry(name_in(cut.tag, key), job.request)
         except (ProviderError, ItemError, OSError) as error:
             self._requests.fail([key], str(error))
@@ -178,9 +169,9 @@ class BatchLane:
     async def _hand_on(self, keys: Collection[str] | None) -> None:
         """Pass on the jobs of `keys`, or the first time all that wait for nothing."""
         requests, waiting = self._requests, self._requests.waiting
-        for chunk in self.chunks(requests.places_of(keys)):
+        for chunk in self.feed.chunks(requests.places_of(keys)):
             chosen = []
-            for _, job in await self.jobs_of(chunk):
+            for _, job in await self.feed.jobs_of(chunk):
                 key = self._key(job)
                 if key in keys if keys is not None else key not in waiting or job.error is not None:
                     job.error = job.error or requests.failures.get(key)

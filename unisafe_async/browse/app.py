@@ -28,11 +28,12 @@ from unisafe_async.browse.drawing import widget_of
 from unisafe_async.browse.filtering import FilterScreen
 from unisafe_async.browse.pictures import NoPicture, Pictures, opened
 from unisafe_async.browse.rowlist import RowList
-from unisafe_async.browse.rows import Detail, Facets, matching, read_detail, read_facets, read_lines
+from unisafe_async.browse.show import picture_reader
 from unisafe_async.filters import Where
-from unisafe_async.report.show import picture_reader
-from unisafe_async.report.text import count, line, plain
+from unisafe_async.results.rows import Detail, Facets, matching, read_detail, read_facets, read_lines
+from unisafe_async.screens.console import line
 from unisafe_async.signals import stop_signals
+from unisafe_async.text import count, plain
 
 T = TypeVar("T")
 INTERRUPTED = 130

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -10,16 +9,12 @@ from typing import Literal
 from rich.console import RenderableType
 from rich.text import Text
 
-from judger import REFUSAL, SAFE, SAFETY_OR_REFUSAL, UNSAFE
-from unisafe_async.browse.rows import Detail, Opinion, Reply
+from judger import SAFETY_OR_REFUSAL
 from unisafe_async.judged import SCALE_OF
-from unisafe_async.report.console import Indented
-from unisafe_async.report.text import count, line, plain
+from unisafe_async.results.rows import JUDGED_WORDS, Detail, Opinion, Reply, named_in
+from unisafe_async.screens.console import COLOURS, Indented, line
+from unisafe_async.text import count, plain
 
-COLOURS = {
-    SAFETY_OR_REFUSAL.word(label): colour
-    for label, colour in ((UNSAFE, "red"), (SAFE, "green"), (REFUSAL, "cyan"), (None, "yellow"))
-}
 OUTCOME_WORDS = {
     "answered": "answered",
     "refused": "refused by the model",
@@ -28,10 +23,6 @@ OUTCOME_WORDS = {
     "blocked": "blocked by the platform, it is not known at which stage",
     "empty": "empty response",
     "failed": "failed: no response",
-}
-JUDGED_WORDS = {
-    "words": "no image came: the words were judged, by the rubrics for text",
-    "both": "the image and the words beside it are judged as one",
 }
 THOUGHTS_SHOWN = 600
 """Characters of a model's thoughts where they are not asked for in full."""
@@ -157,15 +148,6 @@ def _verdict_pieces(detail: Detail) -> Iterator[Piece]:
     if row.thoughts_status:
         yield _verdict("thoughts", row.thoughts, row.thoughts_status, row.thoughts_reason)
         yield from _said_of(detail, "thoughts")
-
-
-def named_in(categories: str) -> tuple[str, ...]:
-    """The subcategories that a row's intrinsic judge named, from their JSON; none where it is no list."""
-    try:
-        found = json.loads(categories)
-    except (ValueError, RecursionError):
-        return ()
-    return tuple(map(str, found)) if isinstance(found, list) else ()
 
 
 def _verdict(title: str, label: int | None, status: str | None, reason: str | None) -> Text:

@@ -12,9 +12,9 @@ from textual.widgets import Button, Label, Select
 
 from cache import OUTCOMES
 from judger import SCALES
-from unisafe_async.browse.rows import Facets
 from unisafe_async.filters import Where
-from unisafe_async.report.text import line
+from unisafe_async.results.rows import Facets
+from unisafe_async.screens.console import line
 
 ANY = ""
 

@@ -10,12 +10,12 @@ from rich.text import Text
 
 from cache import read_file
 from judger import SCALES
-from unisafe_async.browse.detail import COLOURS
-from unisafe_async.browse.rows import Facets, Line, matching, read_lines
 from unisafe_async.filters import Where
-from unisafe_async.report.names import shortened
-from unisafe_async.report.text import line, plain
+from unisafe_async.names import shortened
+from unisafe_async.results.rows import Facets, Line, matching, read_lines
+from unisafe_async.screens.console import COLOURS, line
 from unisafe_async.streams import ended
+from unisafe_async.text import plain
 
 PAGE = 20_000
 """Rows that are read at once: each query looks through the whole run. With long responses these are some 100 MB."""

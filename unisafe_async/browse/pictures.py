@@ -18,10 +18,10 @@ from cache import read_file
 from providers.base import digest_of
 from providers.errors import UnisafeError
 from providers.pictures import MAX_BYTES, NotAPicture, TooManyPixels, mended_digest, upright
-from unisafe_async.browse.rows import Facets
 from unisafe_async.dataset import Dataset, DatasetError
 from unisafe_async.dataset.item import Item
-from unisafe_async.interchange.reopening import reopened
+from unisafe_async.results.reopening import reopened
+from unisafe_async.results.rows import Facets
 
 LARGEST = 1024
 """Pixels: the longer side of what is drawn."""

@@ -16,7 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from unisafe_async.browse.listing import row_text
-from unisafe_async.browse.rows import Line
+from unisafe_async.results.rows import Line
 
 PAGE = 200
 KEPT = 20

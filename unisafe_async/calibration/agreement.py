@@ -20,9 +20,9 @@ from cache.sql_texts import quoted_list
 from judger import SCALES
 from providers.lines import Problem
 from unisafe_async.calibration.labels import Label, LabelError, read_labels, response_digest
-from unisafe_async.report.heading import newest_run
-from unisafe_async.report.text import count
+from unisafe_async.results.runs import newest_run
 from unisafe_async.taxonomy import TASKS
+from unisafe_async.text import count
 
 BATCH = 500
 

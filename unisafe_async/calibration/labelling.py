@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import click
 from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
@@ -20,11 +21,11 @@ from unisafe_async.browse.detail import PictureOf, request_pieces, response_piec
 from unisafe_async.browse.drawing import ANSWER, begin
 from unisafe_async.browse.keys import ESCAPE, drain, read_sent, terminal_mode
 from unisafe_async.browse.pictures import NoPicture, Pictures, opened
-from unisafe_async.browse.rows import Detail, read_detail
+from unisafe_async.browse.show import Draw, picture_reader, print_pieces
 from unisafe_async.calibration.labels import Label, append_label, response_digest
-from unisafe_async.report.show import Draw, picture_reader, print_pieces
-from unisafe_async.report.text import count, plain
+from unisafe_async.results.rows import Detail, read_detail
 from unisafe_async.taxonomy import TASKS
+from unisafe_async.text import count, plain
 
 KEYS = {"u": UNSAFE, "s": SAFE, "r": REFUSAL}
 OTHER = "k skip  b back  n note  o open images  q quit"
@@ -64,8 +65,6 @@ def read_key() -> str:
             raise Leave
         return line.strip()[:1].lower()
     if sys.platform == "win32":
-        import click
-
         key = click.getchar()
     else:
         sent = read_sent(sys.stdin.fileno())
@@ -194,8 +193,6 @@ def _ask(console: Console, detail: Detail, view: Callable[[Detail], None]) -> tu
 
 def _view(console: Console, pictures: Pictures, folder: Path, detail: Detail) -> None:
     """Open the images with the system's viewer, as they are; written anew as PNG, so that no crafted file reaches it."""
-    import click
-
     assert detail.reply is not None
     pieces = [piece for piece in [*request_pieces(detail), *response_pieces(detail)] if isinstance(piece, PictureOf)]
     if not pieces:

@@ -38,8 +38,8 @@ def batches(
     """List the batch jobs in the cache; nothing is sent without --refresh or --cancel."""
     from cache import read_file
     from cache.batches import batches as all_batches
-    from unisafe_async.report.batches import print_batches
-    from unisafe_async.report.console import stdout_console
+    from unisafe_async.screens.batch_jobs import print_batches
+    from unisafe_async.screens.console import stdout_console
 
     if refresh and cancel is not None:
         raise usage_error("say either --refresh or --cancel ID")
@@ -98,9 +98,9 @@ def _cancel(config: Path, cache: Path, job: BatchRecord, *, yes: bool) -> int:
 
     from unisafe_async.batches.desk import cancel
     from unisafe_async.config import load_config
-    from unisafe_async.report.batches import look_words
-    from unisafe_async.report.console import stdout_console
-    from unisafe_async.report.text import count, plain
+    from unisafe_async.screens.batch_jobs import look_words
+    from unisafe_async.screens.console import stdout_console
+    from unisafe_async.text import count, plain
 
     console = stdout_console()
 

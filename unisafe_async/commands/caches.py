@@ -18,8 +18,9 @@ app = typer.Typer(help="Look at, export or prune the cache.", no_args_is_help=Tr
 def stats(config: ConfigOption = DEFAULT_FILE, cache: CacheOption = None) -> None:
     """What the cache holds and what it cost."""
     from cache import read_file
-    from unisafe_async.report.console import stdout_console
-    from unisafe_async.report.listing import print_stats, read_stats
+    from unisafe_async.results.listing import read_stats
+    from unisafe_async.screens.console import stdout_console
+    from unisafe_async.screens.listing import print_stats
 
     path = cache_file(config, cache)
     print_stats(stdout_console(), path, read_file(path, read_stats))
@@ -51,7 +52,7 @@ def prune_cache(
     """Delete old runs and answers; says what will go and asks first."""
     from cache import read_file
     from cache.maintenance import Prune, prune
-    from unisafe_async.report.heading import run_named
+    from unisafe_async.results.runs import run_named
 
     if (older_than is None) == (run_name is None):
         raise usage_error("name either --older-than DAYS or --run RUN")

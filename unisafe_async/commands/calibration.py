@@ -33,15 +33,15 @@ def label(
 
     from cache import read_file
     from unisafe_async.browse.pictures import Pictures, folders_of
-    from unisafe_async.browse.rows import read_facets
+    from unisafe_async.browse.show import drawing
     from unisafe_async.calibration.labelling import Session, label_rows
     from unisafe_async.calibration.labels import read_labels
     from unisafe_async.calibration.offering import offered
     from unisafe_async.filters import read_where
-    from unisafe_async.report.console import stdout_console
-    from unisafe_async.report.heading import where_in
-    from unisafe_async.report.show import drawing
-    from unisafe_async.report.text import count, plain
+    from unisafe_async.results.rows import read_facets
+    from unisafe_async.results.runs import where_in
+    from unisafe_async.screens.console import stdout_console
+    from unisafe_async.text import count, plain
 
     asked = read_where(model, task)
     path = file_of_run(config, cache, name)
@@ -79,8 +79,8 @@ def agree(
 ) -> None:
     """Compare people's labels with the judge: accuracy beside the paper's, kappa, confusion, disagreements."""
     from unisafe_async.calibration.agreement import agree as compare
-    from unisafe_async.report.agreement import print_agreement
-    from unisafe_async.report.console import stdout_console
+    from unisafe_async.calibration.screen import print_agreement
+    from unisafe_async.screens.console import stdout_console
 
     found = compare(labels, cache_file(config, cache), run_name)
     print_agreement(stdout_console(), found, listed)

@@ -17,8 +17,8 @@ def doctor(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Make the tiny calls without asking.")] = False,
 ) -> None:
     """Check keys, addresses, models, images and limits with one tiny call each; says what to change."""
-    from unisafe_async.report.console import stdout_console
-    from unisafe_async.report.doctor import ask_to_pay, print_diagnoses
+    from unisafe_async.screens.console import stdout_console
+    from unisafe_async.screens.doctor import ask_to_pay, print_diagnoses
     from unisafe_async.session import doctor_session
 
     console = stdout_console()

@@ -68,9 +68,10 @@ def tables(
 ) -> None:
     """Write a run's scores for a paper, a spreadsheet or a program; with their provenance."""
     from cache import read_file
-    from unisafe_async.interchange.files import beside, write_text
+    from unisafe_async.files import write_text
+    from unisafe_async.interchange.files import beside
     from unisafe_async.interchange.tables import BY, TEXTS, read_table, to_csv, to_parquet
-    from unisafe_async.provenance import as_lines
+    from unisafe_async.results.provenance import as_lines
 
     if form is TableFormat.parquet and output is None:
         raise usage_error("--format parquet: needs a file; name it with --output FILE")
@@ -103,7 +104,7 @@ def rows(
     from cache import read_file
     from unisafe_async.interchange.files import beside
     from unisafe_async.interchange.rows import WRITERS
-    from unisafe_async.report.heading import newest_run
+    from unisafe_async.results.runs import newest_run
 
     ending = form.value if form else output.suffix.removeprefix(".").lower()
     if ending not in WRITERS:
@@ -125,7 +126,7 @@ def export_official(
     """Write a run's verdicts as the official toolkit does: *_numeric.jsonl and its statistics."""
     from cache import read_file
     from unisafe_async.interchange.official import export_official as write
-    from unisafe_async.report.heading import newest_run
+    from unisafe_async.results.runs import newest_run
 
     path = file_of_run(config, cache, name)
     for file in read_file(path, lambda connection: write(connection, newest_run(connection, name), folder)):
@@ -143,13 +144,8 @@ def judge(
     fresh: Annotated[bool, typer.Option("--fresh", help="Ignore answers from earlier runs (they are kept).")] = False,
 ) -> None:
     """Judge responses that were generated elsewhere, with the judge of the configuration."""
-    from unisafe_async.interchange.responses import (
-        judging_config,
-        known_task,
-        model_of_path,
-        responses_dataset,
-        task_of_path,
-    )
+    from unisafe_async.dataset.responses import model_of_path, responses_dataset, task_of_path
+    from unisafe_async.interchange.judging import judging_config, known_task
 
     key = known_task(task) or task_of_path(file)
     dataset, samples = responses_dataset(file, key)
@@ -161,9 +157,9 @@ def judge(
         from rich.text import Text
 
         from unisafe_async.plan import plan as make_plan
-        from unisafe_async.report.console import Indented, stdout_console
-        from unisafe_async.report.plan import print_plan
-        from unisafe_async.report.text import count, plain
+        from unisafe_async.screens.console import Indented, stdout_console
+        from unisafe_async.screens.plan import print_plan
+        from unisafe_async.text import count, plain
 
         console = stdout_console()
         print_plan(console, replace(anyio.run(partial(make_plan, loaded, dataset=dataset)), problems=0), loaded)
@@ -188,8 +184,8 @@ def export(
     from cache import read_file
     from cache.archive import export_run
     from unisafe_async.interchange.answers import choose, notes
-    from unisafe_async.report.heading import newest_run
-    from unisafe_async.report.text import count
+    from unisafe_async.results.runs import newest_run
+    from unisafe_async.text import count
 
     path = file_of_run(config, cache, name)
     run = read_file(path, lambda connection: newest_run(connection, name))
@@ -209,7 +205,7 @@ def import_files(
 ) -> None:
     """Add runs from other machines to the cache; nothing that is there is overwritten."""
     from cache.archive_import import import_archive
-    from unisafe_async.report.text import plain
+    from unisafe_async.text import plain
 
     path = cache_file(config, cache)
     conflicts = 0
@@ -234,11 +230,11 @@ def import_verdicts(
 ) -> None:
     """Make a run of verdicts that the official toolkit gave, to report on; a line that cannot be used is refused alone."""
     from unisafe_async.dataset import open_dataset
-    from unisafe_async.interchange.responses import known_task
+    from unisafe_async.interchange.imported import import_lines
+    from unisafe_async.interchange.judging import known_task
     from unisafe_async.interchange.verdict_files import verdict_files
     from unisafe_async.interchange.verdicts import import_verdicts as add
-    from unisafe_async.report.imported import import_lines
-    from unisafe_async.report.text import plain
+    from unisafe_async.text import plain
 
     found = verdict_files(files, name, known_task(task))
     if data is None:

@@ -71,8 +71,8 @@ def file_of_run(config: Path, cache: Path | None, name: str | None) -> Path:
     path = cache_file(config, cache)
     if name is None:
         from cache import read_file
-        from unisafe_async.report.heading import passed_over
-        from unisafe_async.report.text import plain
+        from unisafe_async.results.runs import passed_over
+        from unisafe_async.text import plain
 
         if words := read_file(path, passed_over):
             print(plain(words), file=sys.stderr)

@@ -11,7 +11,7 @@ import typer
 from unisafe_async.commands.options import DONE, file_of_run, usage_error
 
 if TYPE_CHECKING:
-    from unisafe_async.scores import Where
+    from unisafe_async.results.scores import Where
 
 HtmlOption = Annotated[Path | None, typer.Option("--html", help="Write one self-contained page that opens offline.")]
 ImagesOption = Annotated[Path | None, typer.Option("--images", help="With --html: a folder beside it for all images.")]
@@ -38,7 +38,7 @@ def write_files(
     if any(file is not None and not file.name for file in (png, svg)):
         raise usage_error("--png and --svg: name a file, such as figure.png")
     from unisafe_async.page.write import write_page, write_plots
-    from unisafe_async.report.text import plain
+    from unisafe_async.text import plain
 
     path = file_of_run(config, cache, name)
     if html is not None:

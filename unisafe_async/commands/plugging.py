@@ -10,8 +10,8 @@ import typer
 
 def providers() -> None:
     """List every provider that bench.toml can name: vendors, servers, models on this machine, plugins; and which keys are set."""
-    from unisafe_async.report.console import stdout_console
-    from unisafe_async.report.providers import known_providers, print_providers
+    from unisafe_async.screens.console import stdout_console
+    from unisafe_async.screens.providers import known_providers, print_providers
 
     print_providers(stdout_console(), known_providers())
 

@@ -79,8 +79,9 @@ def report(
     if html or png or svg or images or embed:
         raise typer.Exit(write_files(name, config, cache, html=html, images=images, embed=embed, png=png, svg=svg, where=where))
     from cache import read_file
-    from unisafe_async.report.console import stdout_console
-    from unisafe_async.report.report import ordered, print_report, read_report
+    from unisafe_async.results.report import ordered, read_report
+    from unisafe_async.screens.console import stdout_console
+    from unisafe_async.screens.report import print_report
 
     key, backwards = _sorting(sort)
     dimension = by.value if by else None
@@ -105,8 +106,9 @@ def compare(
     """Compare two models on the same items, unified models with their backbones, or a run with the paper."""
     from cache import read_file
     from unisafe_async.filters import read_where
-    from unisafe_async.report.compare import print_comparison, read_comparison
-    from unisafe_async.report.console import stdout_console
+    from unisafe_async.results.compared import read_comparison
+    from unisafe_async.screens.compare import print_comparison
+    from unisafe_async.screens.console import stdout_console
 
     if sum((first is not None, backbone, paper)) != 1 or (first is not None and second is None):
         raise usage_error("compare: name two models (unisafe compare A B), or say --backbone or --paper")
@@ -124,7 +126,8 @@ def compare(
 def runs(config: ConfigOption = DEFAULT_FILE, cache: CacheOption = None) -> None:
     """List the runs in the cache, the newest first."""
     from cache import read_file
-    from unisafe_async.report.console import stdout_console
-    from unisafe_async.report.listing import print_runs, read_runs
+    from unisafe_async.results.listing import read_runs
+    from unisafe_async.screens.console import stdout_console
+    from unisafe_async.screens.listing import print_runs
 
     print_runs(stdout_console(), read_file(cache_file(config, cache), read_runs))

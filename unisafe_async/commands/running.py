@@ -48,8 +48,8 @@ def plan(
     import anyio
 
     from unisafe_async.plan import plan as make_plan
-    from unisafe_async.report.console import stdout_console
-    from unisafe_async.report.plan import print_plan
+    from unisafe_async.screens.console import stdout_console
+    from unisafe_async.screens.plan import print_plan
 
     print_plan(stdout_console(), anyio.run(make_plan, loaded), loaded)
 

@@ -36,9 +36,9 @@ def show(
     """Show one item: request, responses with the models' thoughts, and the verdicts with their reasons."""
     from cache import read_file
     from unisafe_async.browse.pictures import Pictures, folders_of
-    from unisafe_async.browse.rows import read_item
-    from unisafe_async.report.console import stdout_console
-    from unisafe_async.report.show import drawing, print_item
+    from unisafe_async.browse.show import drawing, print_item
+    from unisafe_async.results.rows import read_item
+    from unisafe_async.screens.console import stdout_console
 
     path = file_of_run(config, cache, run_name)
     facets, details = read_file(path, lambda connection: read_item(connection, item, run_name, model or ()))
@@ -67,10 +67,10 @@ def browse(
     """Browse a run's responses with their images and verdicts, also while it is under way; as lines in a pipe."""
     from cache import read_file
     from unisafe_async.browse.pictures import Pictures, folders_of
-    from unisafe_async.browse.rows import read_facets
     from unisafe_async.filters import read_where
-    from unisafe_async.report.console import says_its_size, stdout_console
-    from unisafe_async.report.heading import where_in
+    from unisafe_async.results.rows import read_facets
+    from unisafe_async.results.runs import where_in
+    from unisafe_async.screens.console import says_its_size, stdout_console
 
     asked = read_where(model, task, category, contextual, intrinsic, outcome, text)
     path = file_of_run(config, cache, name)
@@ -78,7 +78,7 @@ def browse(
     which = read_file(path, lambda connection: where_in(connection, facets.run, asked))
     if not (says_its_size() and stdout_console().is_interactive and sys.stdin.isatty() and sys.stderr.isatty()):
         from unisafe_async.browse.listing import write_list
-        from unisafe_async.report.text import count, plain
+        from unisafe_async.text import count, plain
 
         rows = write_list(path, facets, which, sys.stdout)
         words = f", {which.words()}" if which.words() else ""

@@ -12,6 +12,19 @@ from anyio import to_thread
 from cache import Answer, Store
 from cache.readings import Reread, asked_of, write_back
 from cache.records import Stored, note_mended
+from cache.reread_causes import (
+    AGAIN,
+    BROKEN,
+    CUT,
+    EMPTY,
+    MEDIA_TYPE,
+    NO_PICTURE,
+    ONLY_THOUGHTS,
+    PICTURE_FOUND,
+    THOUGHTS,
+    TOKENS,
+    UNCHANGED,
+)
 from providers import registry
 from providers.anatomy import FEW_TOKENS, examined
 from providers.base import Image, Malformed, Response
@@ -21,22 +34,6 @@ AT_ONCE = 4
 """Pictures that are decoded at the same time."""
 RECORDED = f"{registry.RECORDED}|"
 """How the identity of a model begins whose answers come from a file."""
-THOUGHTS, PICTURE_FOUND, MEDIA_TYPE, NO_PICTURE = (
-    "thoughts taken off",
-    "pictures found in the text",
-    "pictures of another format than was stored",
-    "pictures that are none left out",
-)
-ONLY_THOUGHTS, BROKEN, TOKENS, EMPTY, CUT = (
-    "answers of thoughts alone",
-    "pictures that cannot be decoded",
-    "empty answers with completion tokens",
-    "empty answers",
-    "answers cut off before the first word",
-)
-AGAIN = frozenset({ONLY_THOUGHTS, BROKEN, TOKENS, EMPTY})
-"""Of these there is nothing to judge: they are asked for again."""
-UNCHANGED = "unchanged"
 
 
 class Rereading:
@@ -159,14 +156,3 @@ def _new(images: Iterable[Image], before: Iterable[Image]) -> list[Image]:
     """Those that are not the same picture with the same media type as one before."""
     known = set(before)
     return [image for image in images if image not in known]
-
-
-def reread_words(counts: Mapping[str, int]) -> str:
-    """What was read anew, as a line for people; empty where nothing changed by it."""
-    changed = {cause: number for cause, number in counts.items() if cause != UNCHANGED and number}
-    total = sum(changed.values())
-    if not total:
-        return ""
-    parts = [f"{cause} {number:,}{' (asked again)' if cause in AGAIN else ''}" for cause, number in Counter(changed).most_common()]
-    noun = "stored answer was" if total == 1 else "stored answers were"
-    return f"{total:,} {noun} read by newer rules: {', '.join(parts)}"

@@ -20,7 +20,8 @@ import duckdb
 from cache import CacheError, parts_of
 from providers.fences import fence_code, fences_in
 from providers.pictures import mended_digest
-from unisafe_async.provenance import as_json, read_provenance
+from unisafe_async.results.provenance import as_json, read_provenance
+from unisafe_async.results.stored_run import read_run
 from unisafe_async.secret_words import looks_secret, secrets_in
 
 PICTURE = re.compile(r'"image":"([0-9a-f]{32})"')
@@ -88,8 +89,7 @@ IDENTITIES = "SELECT DISTINCT identity FROM responses WHERE id IN (SELECT id FRO
 
 def notes(connection: duckdb.DuckDBPyConnection, run: str) -> Mapping[str, str]:
     """`config.json` and `provenance.json` of an archive. Raises CacheError when a secret seems to stand in the configuration."""
-    found = connection.execute("SELECT config FROM runs WHERE run = ?", [run]).fetchone()
-    config: dict[str, Any] = json.loads(found[0]) if found else {}
+    config = read_run(connection, run).settings
     identities = [str(row[0]) for row in connection.execute(IDENTITIES).fetchall()]
     places = [*_secrets(config), *(["identity of a model"] if any(map(looks_secret, identities)) else [])]
     if places:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from unisafe_async.report.text import plain
+from unisafe_async.text import plain
 
 FORMULA = re.compile(r"^\s*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
 """What a spreadsheet takes for a formula, full-width forms too (OWASP, "CSV Injection")."""

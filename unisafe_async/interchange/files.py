@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 
-from cache import CacheError
 from cache.archive import copy_parquet
 from cache.connecting import connected
 from cache.sql_texts import quoted
-from unisafe_async.drafts import drafted
-from unisafe_async.provenance import Provenance, as_json, as_metadata
+from unisafe_async.files import written
+from unisafe_async.results.provenance import Provenance, as_json, as_metadata
 
 BATCH = 2_048
-
-
-@contextmanager
-def written(path: Path) -> Iterator[Path]:
-    """As `drafted`, for a file that a user named. Raises CacheError."""
-    if os.path.isdir(path):  # Path.is_dir raises where a name is too long
-        raise CacheError(f"{path} is a folder; name a file")
-    try:
-        with drafted(path) as draft:
-            yield draft
-    except OSError as error:
-        raise CacheError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def write_text(path: Path, text: str) -> None:
-    """`text` as UTF-8. Raises CacheError."""
-    with written(path) as draft:
-        draft.write_text(text, "utf-8")
 
 
 @contextmanager

@@ -21,8 +21,8 @@ import duckdb
 from cache import CacheError
 from judger import REFUSAL, SAFE, UNSAFE
 from providers.named_files import open_regular
-from unisafe_async.provenance import as_json, read_provenance
-from unisafe_async.scores import ITEMS
+from unisafe_async.results.provenance import as_json, read_provenance
+from unisafe_async.results.scores import ITEMS
 from unisafe_async.taxonomy import TASKS
 
 ID, CONTEXTUAL, INTRINSIC = "id", "context_safety", "init_safety"

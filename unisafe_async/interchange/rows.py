@@ -12,9 +12,10 @@ import duckdb
 import orjson
 
 from cache.sql_texts import quoted
+from unisafe_async.files import written
 from unisafe_async.interchange.cells import csv_cell
-from unisafe_async.interchange.files import BATCH, copy_found, written, written_csv
-from unisafe_async.provenance import Provenance, as_json, read_provenance
+from unisafe_async.interchange.files import BATCH, copy_found, written_csv
+from unisafe_async.results.provenance import Provenance, as_json, read_provenance
 from unisafe_async.secret_words import shown
 
 SHORT = 80

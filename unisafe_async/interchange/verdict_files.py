@@ -16,9 +16,9 @@ from pathlib import Path
 
 from providers.base import clean
 from providers.lines import BadLine, lines_of, record_of
+from unisafe_async.dataset.responses import model_of_path, path_in_task, task_of_path
 from unisafe_async.errors import UsageError
 from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, SUFFIX, recorded_in
-from unisafe_async.interchange.responses import model_of_path, path_in_task, task_of_path
 from unisafe_async.taxonomy import TASKS
 
 AGGREGATED = "aggregated_"

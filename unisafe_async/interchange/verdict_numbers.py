@@ -9,7 +9,7 @@ from judger import SAFETY_OR_REFUSAL
 from providers.lines import BadLine, lines_of, record_of
 from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, NOT_AVAILABLE
 from unisafe_async.interchange.verdict_lines import NUMBERS, ReadFile, Reading, VerdictLine, id_of
-from unisafe_async.report.text import count
+from unisafe_async.text import count
 
 WORDS = {str(label): word for label, word in SAFETY_OR_REFUSAL.words.items()}
 

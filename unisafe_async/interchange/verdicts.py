@@ -20,8 +20,8 @@ from providers.base import clean
 from unisafe_async.dataset import Dataset, DatasetError
 from unisafe_async.interchange.verdict_files import VerdictFile
 from unisafe_async.interchange.verdict_lines import ABSENT, ReadFile, Reading, VerdictLine, read_verdicts
-from unisafe_async.provenance import IMPORTED
-from unisafe_async.report.text import count
+from unisafe_async.results.stored_run import IMPORTED
+from unisafe_async.text import count
 
 BATCH = 8_192
 NUMBERS_ALONE = "numbers without the replies behind them; a failed call cannot be told from a verdict there"

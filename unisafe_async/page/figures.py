@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from unisafe_async import plots
+from unisafe_async.page import plots
 from unisafe_async.page.inline_svg import inline
 from unisafe_async.page.summary import Summary
-from unisafe_async.provenance import METADATA_KEY, as_lines, as_metadata
-from unisafe_async.report.heading import only
-from unisafe_async.report.standing import lacking_words
-from unisafe_async.report.text import plain
-from unisafe_async.scores import Score
+from unisafe_async.results.provenance import METADATA_KEY, as_lines, as_metadata
+from unisafe_async.results.runs import only
+from unisafe_async.results.scores import Score
+from unisafe_async.results.standing import lacking_words
+from unisafe_async.text import plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,12 +12,11 @@ import orjson
 
 from cache import parts_of
 from judger import SAFETY_OR_REFUSAL, UNJUDGED
-from unisafe_async.browse.detail import JUDGED_WORDS, named_in
-from unisafe_async.browse.rows import Opinion
 from unisafe_async.judged import SCALE_OF
 from unisafe_async.page.records import Record, Records
-from unisafe_async.report.text import plain
+from unisafe_async.results.rows import JUDGED_WORDS, Opinion, named_in
 from unisafe_async.taxonomy import OTHER, SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS
+from unisafe_async.text import plain
 
 LONGEST = 20_000
 """Characters of one text on the page; what is cut is said, and `unisafe show` has the whole."""

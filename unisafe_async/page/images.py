@@ -14,7 +14,7 @@ import duckdb
 from cache import read_file
 from providers.pictures import NotAPicture, as_seen, upright
 from unisafe_async.dataset import Dataset, ItemError
-from unisafe_async.drafts import drafted
+from unisafe_async.files import drafted
 from unisafe_async.page.errors import PageError
 
 SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/gif": ".gif", "image/bmp": ".bmp"}

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from matplotlib import rc_context
 
-from unisafe_async.plots import GRID, HOLLOW, INK, STYLE, WARNING, any_characters
+from unisafe_async.page.plots import GRID, HOLLOW, INK, STYLE, WARNING, any_characters
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

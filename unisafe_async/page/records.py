@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import duckdb
 
-from unisafe_async.browse.rows import Opinion, read_opinions
-from unisafe_async.scores import ALL, Where
+from unisafe_async.results.rows import Opinion, read_opinions
+from unisafe_async.results.scores import ALL, Where
 
 ROWS = """
 SELECT item, task, category, subcategory, rows.model, sample, outcome, error, response, judge, cached,

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import duckdb
 
-from unisafe_async.comparison import Difference, Unification, backbones, duels
-from unisafe_async.provenance import Provenance, read_provenance
-from unisafe_async.ranking import comparable_first
-from unisafe_async.report.panels import has_thoughts
-from unisafe_async.report.report import Report, read_report
-from unisafe_async.report.standing import caution
-from unisafe_async.scores import ALL, Coverage, Score, Where, scores
+from cache.run_shapes import Config
+from unisafe_async.results.comparison import Difference, Unification, backbones, duels
+from unisafe_async.results.provenance import Provenance, read_provenance
+from unisafe_async.results.ranking import comparable_first
+from unisafe_async.results.report import Report, read_report
+from unisafe_async.results.scores import ALL, Coverage, Score, Where, has_thoughts, scores
+from unisafe_async.results.standing import caution
+from unisafe_async.results.stored_run import read_run
 from unisafe_async.taxonomy import SHOWN_CATEGORIES, TASKS, Task
 
 PAID = """
@@ -50,7 +48,7 @@ class Summary:
         utility: what bench.toml says of the models, 0 to 100.
         unifications: each unified model against its backbone.
         provenance: how the figures came about.
-        config: as table `runs` keeps it.
+        config: the run's, as it is stored.
     """
 
     report: Report
@@ -60,7 +58,7 @@ class Summary:
     unifications: tuple[Unification, ...]
     paid: dict[str, Paid]
     provenance: Provenance
-    config: Mapping[str, Any]
+    config: Config
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -130,9 +128,7 @@ def read_summary(connection: duckdb.DuckDBPyConnection, name: str | None, where:
     """The figures of the run that `name` begins, or of the newest one, of its rows `where`. Raises CacheError if there is none."""
     report = read_report(connection, name, None, where)
     run, where = report.run, report.where
-    found = connection.execute("SELECT config FROM runs WHERE run = ?", [run]).fetchone()
-    assert found is not None
-    config: dict[str, Any] = json.loads(found[0])
+    config = read_run(connection, run).config
     chosen = {"models": where.models, "tasks": where.tasks, "categories": where.categories}
     paid = connection.execute(PAID.format(chosen=where.sql), {"run": run, **where.parameters}).fetchall()
     ranked = [one.model for one in report.ranking.standings]
@@ -140,7 +136,7 @@ def read_summary(connection: duckdb.DuckDBPyConnection, name: str | None, where:
         report,
         duels(connection, run, ranked[0], ranked[1:], where) if ranked else {},
         {score.key: score for score in scores(connection, run, ("model", "category"), where)},
-        {model["name"]: float(model["utility"]) for model in config["models"] if model.get("utility") is not None},
+        {model.name: model.utility for model in config.models if model.utility is not None},
         backbones(connection, run, where),
         {row[0]: Paid(*row[1:]) for row in paid},
         read_provenance(connection, run, chosen),

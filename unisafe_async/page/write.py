@@ -22,10 +22,9 @@ from markupsafe import Markup
 
 from cache import read_file
 from cache.records import now
-from unisafe_async import plots
 from unisafe_async.dataset import Dataset, DatasetError
-from unisafe_async.drafts import drafted
-from unisafe_async.interchange.reopening import reopened
+from unisafe_async.files import drafted
+from unisafe_async.page import plots
 from unisafe_async.page.errors import PageError
 from unisafe_async.page.figures import TITLES, drawn, inlined, metadata
 from unisafe_async.page.gallery import Gallery, gallery_of
@@ -34,8 +33,9 @@ from unisafe_async.page.images import Images, embedded, item_images, made_images
 from unisafe_async.page.records import Records, read_records
 from unisafe_async.page.summary import Summary, read_summary
 from unisafe_async.page.view import Help, View, heat, link
-from unisafe_async.report.text import count, dollars, duration, plain
-from unisafe_async.scores import ALL, Where
+from unisafe_async.results.reopening import reopened
+from unisafe_async.results.scores import ALL, Where
+from unisafe_async.text import count, dollars, duration, plain
 
 GENERATOR = "unisafe-async"
 MARK = f'<meta name="generator" content="{GENERATOR}'.encode()

@@ -15,11 +15,11 @@ from PIL import ImageColor
 from cache import read_file
 from tests.unisafe_async.page.conftest import Pages
 from tests.unisafe_async.test_comparison import SAFE, T2I, TEXT, UNSAFE, on_file, record, rows
-from unisafe_async import plots
+from unisafe_async.page import plots
 from unisafe_async.page.inline_svg import inline
 from unisafe_async.page.summary import read_summary
 from unisafe_async.page.write import write_plots
-from unisafe_async.scores import Score, Share, Where
+from unisafe_async.results.scores import Score, Share, Where
 
 NAMES = ("panels", "scatter")
 

@@ -18,13 +18,13 @@ from providers.base import digest_of
 from tests.unisafe_async.page.conftest import Pages
 from unisafe_async import ConfigError, UsageError, evaluate, parse_config
 from unisafe_async.cli import app
-from unisafe_async.comparison import Difference
 from unisafe_async.page.errors import PageError
 from unisafe_async.page.headline import Headline, headline
 from unisafe_async.page.images import embedded, store_in
 from unisafe_async.page.write import write_page, write_plots
-from unisafe_async.ranking import Ranking, Standing
-from unisafe_async.scores import Score, Share
+from unisafe_async.results.comparison import Difference
+from unisafe_async.results.ranking import Ranking, Standing
+from unisafe_async.results.scores import Score, Share
 
 
 def test_a_file_that_is_no_page_of_ours_is_never_written_over(pages: Pages, tmp_path: Path) -> None:

@@ -1,0 +1,45 @@
+"""Writing a file whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cache import CacheError
+
+
+@contextmanager
+def drafted(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to, moved there at the end; what goes wrong leaves nothing behind. Raises OSError."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    draft = Path(name)
+    try:
+        yield draft
+        mask = os.umask(0)
+        os.umask(mask)
+        draft.chmod(0o666 & ~mask)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """As `drafted`, for a file that a user named. Raises CacheError."""
+    if os.path.isdir(path):  # Path.is_dir raises where a name is too long
+        raise CacheError(f"{path} is a folder; name a file")
+    try:
+        with drafted(path) as draft:
+            yield draft
+    except OSError as error:
+        raise CacheError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """`text` as UTF-8. Raises CacheError."""
+    with written(path) as draft:
+        draft.write_text(text, "utf-8")

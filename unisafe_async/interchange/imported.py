@@ -1,0 +1,115 @@
+"""What `import-verdicts` says: what was found, taken, refused, left unjudged and not there, as lines of text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from unisafe_async.interchange.verdict_files import Found
+from unisafe_async.interchange.verdict_lines import ReadFile
+from unisafe_async.interchange.verdict_numbers import Differences, compare, told
+from unisafe_async.interchange.verdicts import NUMBERS_ALONE, ImportedVerdicts
+from unisafe_async.taxonomy import TASKS
+from unisafe_async.text import count
+
+LISTED = 50
+"""So many refused lines are listed."""
+FILES = 10
+"""So many files that were left out are named."""
+CAUSES = 4
+"""So many kinds of failed calls are named."""
+
+
+def import_lines(found: Found, done: ImportedVerdicts) -> Iterator[str]:
+    """Model by model what was found and what was not, then all that was not taken as it stands, and last the run's name."""
+    for model in dict.fromkeys(one.file.model for one in done.read):
+        mine = [one for one in done.read if one.file.model == model]
+        yield from _of_model(model, mine, done)
+        yield from _compared(model, mine)
+    yield from _read(done.read)
+    yield from _failed(done.read)
+    yield from _alone(done.read)
+    yield from _refused(found, done.read)
+    yield from _left_out(found.left_out)
+    known = ", there already" if done.known else ""
+    yield f"run {done.run}: {count(done.rows, 'row')}{known}; `unisafe report {done.run}` shows it"
+
+
+def _of_model(model: str, read: Sequence[ReadFile], done: ImportedVerdicts) -> Iterator[str]:
+    """`bagel: 2 of 7 tasks: Unsafe T2I Generation 12 of 13 items; not found: ...`."""
+    tasks = [task for task in TASKS if task in done.items]
+    reached = {one.file.task: len({line.item for line in one.lines}) for one in read}
+    parts = [f"{TASKS[task].title} {reached[task]:,} of {count(done.items[task], 'item')}" for task in tasks if task in reached]
+    files = count(len(read), "file")
+    yield f"{model}: {len(parts)} of {count(len(tasks), 'task')} in {files}: {', '.join(parts) or 'none'}"
+    missing = [TASKS[task].title for task in tasks if task not in reached]
+    if missing:
+        yield f"  not found: {', '.join(missing)}"
+
+
+def _read(read: Sequence[ReadFile]) -> Iterator[str]:
+    for one in read:
+        if one.zeros:
+            yield f'{one.file.place}: {count(one.zeros, "line")} with id "" taken for item 0, which the toolkit writes so'
+
+
+def _failed(read: Sequence[ReadFile]) -> Iterator[str]:
+    """How many verdicts are no verdicts, since the toolkit's call failed, and how many replies state none."""
+    errors: Counter[str] = sum((one.errors for one in read), Counter())
+    if errors:
+        kinds = ", ".join(f"{kind} ({number:,})" for kind, number in errors.most_common(CAUSES))
+        rest = errors.total() - sum(number for _, number in errors.most_common(CAUSES))
+        yield (
+            f"{count(errors.total(), 'verdict')} left unjudged, since the toolkit's call failed: {kinds}"
+            f"{f', others ({rest:,})' if rest else ''}; the toolkit's own numbers turn these into verdicts"
+        )
+    for status, words in (
+        ("unparsed", "left unjudged, since the judge's reply states no verdict"),
+        ("absent", "that the files do not have (NA, null, or an intrinsic 2)"),
+    ):
+        number = sum(
+            reading.status == status for one in read for line in one.lines for reading in (line.contextual, line.intrinsic)
+        )
+        if number:
+            yield f"{count(number, 'verdict')} {words}"
+
+
+def _compared(model: str, read: Sequence[ReadFile]) -> Iterator[str]:
+    """How far our reading of one model's replies and the toolkit's numbers part, and why."""
+    each = [differences for one in read if (differences := compare(one)) is not None]
+    if not each:
+        return
+    found = sum(each, Differences())
+    part = f"{found.total:,} of {count(found.compared, 'verdict')} differ from the toolkit's own numbers beside them"
+    yield f"{model}: read from the judge's replies in {count(len(each), 'file')}; {part}"
+    yield from (f"  {line}" for line in told(found))
+    if found.missing:
+        yield f"  {count(found.missing, 'line')} of its numbers have no reply, and are not taken"
+
+
+def _alone(read: Sequence[ReadFile]) -> Iterator[str]:
+    alone = [one for one in read if one.alone]
+    if not alone:
+        return
+    yield (
+        f"caution: in {count(len(alone), 'file')}, {NUMBERS_ALONE}"
+        ' (an "Error code: 429" becomes refusal); the files without `_numeric` in their names have the replies'
+    )
+    beside = [one.file.unread for one in alone if one.file.unread is not None]
+    yield from _some([f"  beside it, but not named: {path}" for path in beside], FILES, "file")
+
+
+def _refused(found: Found, read: Sequence[ReadFile]) -> Iterator[str]:
+    yield from (f"refused: {path}: {why}" for path, why in found.refused)
+    yield from _some([f"refused: {problem}" for one in read for problem in one.refused], LISTED, "line")
+
+
+def _left_out(files: Sequence[tuple[Path, str]]) -> Iterator[str]:
+    yield from _some([f"left out: {path}: {why}" for path, why in files], FILES, "file")
+
+
+def _some(lines: Sequence[str], listed: int, noun: str) -> Iterator[str]:
+    yield from lines[:listed]
+    if len(lines) > listed:
+        yield f"and {count(len(lines) - listed, f'more {noun}')} for reasons like these"

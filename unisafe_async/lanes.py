@@ -1,0 +1,43 @@
+"""One model of a run: the tasks that it is asked, and how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+from unisafe_async.gateway import Endpoint
+
+T = TypeVar("T")
+CHUNK = 256
+
+
+@dataclass
+class Lane:
+    """One model and the items it is asked; `total` counts item x sample, `generated` those answered before any is judged.
+
+    Of batch jobs, how many are under way (of which some are looked for at the vendor, where handing over was cut off), and the
+    requests in them, of which so many are done at the vendor.
+    """
+
+    endpoint: Endpoint
+    tasks: frozenset[str]
+    total: int
+    done: int = 0
+    cached: int = 0
+    failed: int = 0
+    unjudged: int = 0
+    generated: int = 0
+    finished: bool = False
+    jobs_open: int = 0
+    jobs_sought: int = 0
+    requests_open: int = 0
+    requests_done: int = 0
+
+
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size` items, the last one shorter."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk

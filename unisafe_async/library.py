@@ -1,0 +1,162 @@
+"""The package as a library: `evaluate` and `load`, and the Result of both, a run and the way to its rows and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import duckdb
+
+from cache import CacheError, Row, read_file
+from cache.batches import open_batches
+from unisafe_async.config import Config, load_config
+from unisafe_async.dataset import Dataset
+from unisafe_async.default_paths import DEFAULT_CACHE
+from unisafe_async.evaluation import Run, run_evaluation
+from unisafe_async.gateway import Clock
+from unisafe_async.notebook import check_asyncio, says_to_await, showing
+from unisafe_async.results.pictures_due import WithoutPictures, without_pictures
+from unisafe_async.results.provenance import read_provenance
+from unisafe_async.results.runs import newest_run
+from unisafe_async.results.scores import Coverage, Score, coverage, scores
+from unisafe_async.screens.notebook import result_html
+
+if TYPE_CHECKING:
+    import pandas
+
+T = TypeVar("T")
+BY = ("model", "task")
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """A run and the way to its rows.
+
+    Attributes:
+        run: its name, for `unisafe report RUN`.
+        status: `done`, `interrupted` or `stopped`; of a run that was loaded while it is under way, `running`.
+        cache: the file its rows are in.
+        unjudged: item x model x sample without both verdicts.
+        waiting: requests in batch jobs that are still under way; the next run collects them.
+    """
+
+    run: str
+    status: str
+    cache: Path
+    unjudged: int
+    waiting: int = 0
+
+    def query(self, job: Callable[[duckdb.DuckDBPyConnection], list[T]]) -> list[T]:
+        """Run `job` on the cache, read-only."""
+        return read_file(self.cache, job)
+
+    def rows(self) -> list[Row]:
+        """Every row, in the order of item, model and sample."""
+        sql = "SELECT * FROM rows WHERE run = ? ORDER BY item, model, sample"
+        return self.query(lambda connection: [Row(*row) for row in connection.execute(sql, [self.run]).fetchall()])
+
+    def scores(self, *by: str) -> list[Score]:
+        """The scores by any of model, task, category and subcategory (default: model and task)."""
+        return self.query(lambda connection: scores(connection, self.run, by or BY))
+
+    def coverage(self) -> list[Coverage]:
+        """What became of every row, model by model."""
+        return self.query(lambda connection: coverage(connection, self.run))
+
+    @property
+    def without_pictures(self) -> list[WithoutPictures]:
+        """Models that brought no picture at all in a task that asks for one, though they answered: probably misconfigured."""
+        return self.query(lambda connection: without_pictures(connection, self.run))
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row an item x model x sample: the columns of `unisafe rows`, the prompt, and verdicts as words.
+
+        `prompt` and `asked_images` (digests) are what was sent, `response` and `images` what came back; `contextual` and
+        `intrinsic` are `unsafe`, `safe` or `refusal`, and missing where there is no verdict; `cost` is in US dollars.
+
+        Raises ImportError where pandas is not installed.
+        """
+        from unisafe_async.interchange.dataframes import rows_frame
+
+        return read_file(self.cache, lambda connection: rows_frame(connection, self.run))
+
+    def scores_dataframe(self, *by: str) -> pandas.DataFrame:
+        """One row a score: the columns of `unisafe tables --ci`, by any of model, task, category and subcategory.
+
+        Shares lie between 0 and 1, as do the ends of their 95% intervals (`c_u`, `c_u_low`, `c_u_high`, ...); `valid` items
+        of `items` are counted in them. Raises ImportError where pandas is not installed.
+        """
+        from unisafe_async.interchange.dataframes import scores_frame
+
+        return read_file(self.cache, lambda connection: scores_frame(connection, self.run, by or BY))
+
+    def __repr__(self) -> str:
+        left = f", {self.unjudged:,} unjudged" if self.unjudged else ", all judged"
+        waits = f", {self.waiting:,} requests in batch jobs under way" if self.waiting else ""
+        return f"<Result of run {self.run} in {self.cache}: {self.status}{left}{waits}>"
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: the scores of the models and what is not in them; None where the cache cannot be read."""
+        try:
+            return result_html(self.cache, self.run)
+        except CacheError:
+            return None
+
+
+def load(run: str | None = None, *, cache: Path | str = DEFAULT_CACHE) -> Result:
+    """An earlier run: the one that the name `run` begins, or the newest.
+
+    Raises CacheError when there is no such run, or no such file.
+    """
+    path = Path(cache).expanduser().absolute()
+    return read_file(path, lambda connection: _loaded(connection, path, run))
+
+
+def _loaded(connection: duckdb.DuckDBPyConnection, path: Path, name: str | None) -> Result:
+    record = read_provenance(connection, newest_run(connection, name))
+    jobs = [job for identity in {party.identity for party in record.models} for job in open_batches(connection, identity)]
+    waiting = sum(len(job.keys) for job in jobs)
+    return Result(record.run, record.status, path, record.rows - record.judged, waiting)
+
+
+@says_to_await
+async def evaluate(
+    config: Config | Path | str,
+    *,
+    dataset: Dataset | None = None,
+    fresh: bool = False,
+    on_start: Callable[[Run], None] | None = None,
+    on_row: Callable[[Row], None] | None = None,
+    clock: Clock | None = None,
+    progress: bool | None = None,
+) -> Result:
+    """Evaluate the models of `config` and return when every row is on disk.
+
+    Args:
+        config: a Config, or the path of a bench.toml.
+        dataset: items to use instead of those that `config` names.
+        fresh: ignore answers from earlier runs (they are kept).
+        on_start: called with the Run before anything is sent; its `drain()` ends the run early without losing anything.
+        on_row: called with each row once it is on disk.
+        clock: the time that waits between calls go by; None for the machine's.
+        progress: whether to show how far the run is, in a notebook or on standard error; None shows it in a notebook alone.
+
+    Raises ConfigError, DatasetError or CacheError with what to change, and RuntimeError where the loop is not asyncio's. What a
+    provider cannot do is in the rows, not raised.
+    """
+    check_asyncio()
+    if not isinstance(config, Config):
+        config = load_config(Path(config))
+    run = await run_evaluation(
+        config,
+        dataset=dataset,
+        fresh=fresh,
+        on_start=on_start,
+        on_row=on_row,
+        clock=clock,
+        show=partial(showing, wanted=progress),
+    )
+    return Result(run.name, run.status, run.config.cache_path, run.unjudged, sum(lane.requests_open for lane in run.lanes))

@@ -1,0 +1,74 @@
+"""Names of models in tables: whole where there is room, else cut so that they can be told apart; two never look the same."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import count
+
+from rich.cells import cell_len, set_cell_size
+
+from unisafe_async.text import plain
+
+DOTS = "…"
+
+
+def shortened(names: Iterable[str], width: int) -> dict[str, str]:
+    """Each of `names` in at most `width` columns (of a terminal, 8 or more), as one line of harmless text.
+
+    A name with owners (`accounts/meta/llama-8b`) loses these first, then its middle. Names that would look the same show the part
+    in which they differ; where there is none to be shown, they are numbered.
+    """
+    whole = {name: " ".join(plain(name).split()) for name in names}
+    found = {name: _cut(text, width) for name, text in whole.items()}
+    for group in _alike(found):
+        texts = [whole[name] for name in group]
+        start, end = _shared(texts), _shared([text[::-1] for text in texts])
+        found |= {name: _window(whole[name], start, len(whole[name]) - end, width) or found[name] for name in group}
+    for group in _alike(found):
+        for name in sorted(group, key=lambda name: found[name] != whole[name])[1:]:
+            numbered = (_middle(found[name], width - len(mark)) + mark for number in count(2) if (mark := f" #{number}"))
+            found[name] = next(way for way in numbered if way not in found.values())
+    return found
+
+
+def _alike(found: dict[str, str]) -> list[list[str]]:
+    """Names that are written the same, in groups."""
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for name, shown in found.items():
+        groups[shown].append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _cut(text: str, width: int) -> str:
+    if cell_len(text) <= width:
+        return text
+    owners, _, last = text.rpartition("/")
+    return f"{DOTS}/{_middle(last, width - 2)}" if owners and last else _middle(text, width)
+
+
+def _middle(text: str, width: int) -> str:
+    """`text` without its middle; more of its end is kept than of its beginning."""
+    if cell_len(text) <= width:
+        return text
+    end = (width - 1) * 2 // 3
+    return set_cell_size(text, width - 1 - end).rstrip() + DOTS + set_cell_size(text[::-1], end)[::-1].lstrip()
+
+
+def _window(text: str, start: int, end: int, width: int) -> str:
+    """The part of `text` from `start` to `end` with what is around it; empty where that is too long."""
+    spare = width - 2 - max(0, end - start)
+    if spare < 0:
+        return ""
+    right = min(len(text), max(start, end) + spare // 4)
+    left = max(0, right - (width - 2))
+    right = min(len(text), max(right, width - 1)) if not left else right
+    left = max(0, right - (width - 1)) if right == len(text) else left
+    shown = f"{DOTS if left else ''}{text[left:right]}{DOTS if right < len(text) else ''}"
+    return shown if cell_len(shown) <= width else ""
+
+
+def _shared(texts: Sequence[str]) -> int:
+    """With how many characters all of them begin alike."""
+    different = (at for at, letters in enumerate(zip(*texts, strict=False)) if len(set(letters)) > 1)
+    return next(different, min(map(len, texts)))

@@ -1,1 +1,0 @@
-"""What a run looks like: progress, panels, coverage, one item."""

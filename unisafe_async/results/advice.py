@@ -1,0 +1,111 @@
+"""What is unjudged on the screen and on the page: by cause, with what the judge said instead, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from shlex import quote
+
+from unisafe_async.results.causes import CUT_OFF, EMPTY, ONLY_THOUGHTS, UNCOUNTED, UNFINISHED, cause_of
+from unisafe_async.results.unjudged import Group
+from unisafe_async.text import count, plain
+
+WIDTH, REPLY = 200, 100
+"""Characters of a cause, and of a judge's reply, that are shown."""
+
+AGAIN = "once the cause is mended, the same command again asks only for those"
+ADVICE = {
+    "none": f"failed: {AGAIN}",
+    "failed": f"failed: {AGAIN}",
+    "stopped": "stopped: change what its message names; then the same command again asks only for those",
+    "nothing": "the next run asks again; what came is in `unisafe show`",
+    "blocked": "judge blocked: another judge, alone or after this one, may judge what its platform blocks",
+    "unparsed": "judge not understood: the next run asks it again; `structured` output, another judge or rubric may do better",
+    "tied": 'judges tied: another judge in the panel, or judge.tie = "unsafe" or "last", decides them',
+    "absent": "the imported file has no verdict for these: import one that has, or judge the responses (`unisafe judge`)",
+}
+OF_IMPORTED = "nothing is asked again for imported verdicts: judge the responses (`unisafe judge`), or import a file that has them"
+OF_NOTHING = {
+    CUT_OFF: "raise generation.max_tokens: all of it went into thoughts",
+    UNFINISHED: "raise generation.max_tokens: all of it went into thoughts",
+    ONLY_THOUGHTS: "start the server with the reasoning parser of this model, or with none; the next run asks again",
+    UNCOUNTED: "look at the server's reasoning parser and chat template: its words are lost on the way; the next run asks again",
+    EMPTY: "the next run asks again; if it stays empty, look at the server's chat template and stop words",
+}
+SHORT_OF_TOKENS = "the judge's replies are cut off: raise judge.max_tokens"
+TITLES = {
+    "none": "{who} failed: {words}",
+    "nothing": "{who}, nothing to judge: {words}",
+    "stopped": "{who} stopped: {words}",
+    "blocked": "judge {who} blocked: {words}",
+    "unparsed": "judge {who} not understood: {words}",
+    "failed": "judge {who} failed: {words}",
+    "tied": "{words}",
+    "absent": "without a verdict in the imported file",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A cause as it is shown: how many rows, whose and what, the judge's most frequent reply, what to do, how to see one."""
+
+    rows: int
+    title: str
+    reply: str
+    advice: str
+    show: str
+
+
+def shown(groups: Iterable[Group], run: str = "", *, imported: bool = False) -> list[Cause]:
+    """Each group in words without control characters; commands name `run` where it is given, for one that is not the newest.
+
+    `imported` says that the verdicts came in files, so that the same command would ask nobody again.
+    """
+    named = f" --run {plain(quote(run))}" if run else ""
+    return [
+        Cause(
+            group.rows,
+            TITLES[group.why].format(who=_cut(group.who, WIDTH), words=_cut(_words(group), WIDTH) or "no reason given"),
+            _replied(group),
+            OF_IMPORTED if imported and group.why in ("failed", "unparsed") else _advice(group),
+            f"unisafe show {plain(quote(group.item))}{named}",
+        )
+        for group in groups
+    ]
+
+
+def _words(group: Group) -> str:
+    """The message, or of an answer with nothing to judge the few words for it: what to do stands below."""
+    short = cause_of(group.words) if group.why == "nothing" else ""
+    return short if short in OF_NOTHING else group.words
+
+
+def _replied(group: Group) -> str:
+    """`it said most often (7 of 9): "..."`."""
+    if not group.reply:
+        return ""
+    times = group.replies[group.reply]
+    most = f"most often ({times:,} of {group.rows:,})" if group.rows > 1 else ""
+    return " ".join(f'it said {most}: "{_cut(group.reply, REPLY)}"'.split()).replace(" :", ":")
+
+
+def _cut(words: str, width: int) -> str:
+    text = " ".join(plain(words).split())
+    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
+
+
+def _advice(group: Group) -> str:
+    if group.why == "nothing":
+        return OF_NOTHING.get(cause_of(group.words), ADVICE["nothing"])
+    if group.why == "unparsed" and ("max_tokens" in group.words or "cut off" in group.words):
+        return SHORT_OF_TOKENS
+    return ADVICE[group.why]
+
+
+def not_run(missing: int, status: str) -> list[str]:
+    """What is to be said of items that were not reached."""
+    if missing > 0 and status in ("interrupted", "running"):
+        return [f"{count(missing, 'item')} not reached: `unisafe run` again goes on from here and pays for nothing twice"]
+    if missing > 0 and status == "stopped":
+        return [f"{count(missing, 'item')} left to do when the budget was spent: raise run.budget_usd and run again"]
+    return []

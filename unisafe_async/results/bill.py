@@ -1,0 +1,88 @@
+"""What a run cost, what of its dataset was refused, and where its items came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+
+from cache.run_shapes import Config, Summary
+from providers.registry import RECORDED
+from unisafe_async.text import count, dollars, plain
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a run's items come from, as the user named it; `answered` says that it is a file of responses (`unisafe judge`)."""
+
+    name: str
+    answered: bool = False
+
+    @property
+    def listing(self) -> str:
+        """The command that lists every line that cannot be used, with the reason."""
+        name = plain(quote(self.name))
+        return f"`unisafe judge {name} --plan`" if self.answered else f"`unisafe data check {name}`"
+
+    def refused(self, problems: int) -> str:
+        """`3 lines of the dataset could not be used: COMMAND lists them`."""
+        what = plain(Path(self.name).name) if self.answered else "the dataset"
+        return f"{count(problems, 'line')} of {what} could not be used: {self.listing} lists them"
+
+
+def source_of(name: str, models: Iterable[tuple[str, str]]) -> Source:
+    """The source of a run of `models`, each a provider and a model: the file itself where recorded responses are judged."""
+    recorded = [model for provider, model in models if provider == RECORDED]
+    return Source(name, bool(name) and any(Path(model).name == Path(name).name for model in recorded))
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """Figures of a run that stand at the end of its coverage line; `unpriced` counts calls whose price is unknown.
+
+    `estimated` calls are billed by an estimate, since their endpoint reported no usage; that is `estimated_cost` of the `cost`,
+    None where it was not kept. `problems` are lines of `source` that were refused; `samples` are asked for of each item.
+    """
+
+    total: int
+    cost: float
+    seconds: float
+    unpriced: int = 0
+    problems: int = 0
+    simulated: bool = False
+    source: Source = Source("PATH")
+    samples: int = 1
+    estimated: int = 0
+    estimated_cost: float | None = None
+
+    @property
+    def price(self) -> str:
+        """`$0.03, of which $0.01 estimated (12 calls whose endpoint reported no usage)`."""
+        said = dollars(self.cost) + (" (simulated)" if self.simulated else "")
+        if self.unpriced:
+            said += f" and {count(self.unpriced, 'call')} at no known price"
+        if not self.estimated:
+            return said
+        calls = f"{count(self.estimated, 'call')} whose endpoint reported no usage"
+        if self.estimated_cost is None:
+            return f"{said} (estimated for {calls})"
+        return f"{said}, of which {dollars(self.estimated_cost)} estimated ({calls})"
+
+
+def bill_of(config: Config, summary: Summary, total: int) -> Bill:
+    """What a run cost, from its configuration and summary; `total` rows are due."""
+    endpoints = summary.endpoints
+    costs = [counts.estimated_cost for counts in endpoints.values() if "estimated_cost" in counts.model_fields_set]
+    return Bill(
+        total,
+        summary.cost,
+        summary.seconds,
+        sum(counts.unpriced for counts in endpoints.values()),
+        summary.problems,
+        all(asked.provider == "simulated" for asked in [*config.models, *config.judge.members]),
+        source_of(config.dataset.source, [(model.provider, model.model) for model in config.models]),
+        config.generation.samples,  # a run of imported verdicts has none
+        sum(counts.estimated for counts in endpoints.values()),
+        sum(costs) if costs else None,
+    )

@@ -1,0 +1,345 @@
+"""Two models on the same items, unified models against their backbones, and ours against the paper's figures: data, no printing.
+
+An item is a pair when both sides have a verdict for it (repeated samples as in `scores`). Differences are first - second.
+p: McNemar's exact test, two-sided, on the items where the sides differ; corrected over its family by Holm (`multiplicity`).
+Interval of a difference: Bonett and Price (2012), the adjusted Wald interval for paired proportions, 95%.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import duckdb
+
+from cache.run_shapes import Judge
+from judger import SCALES
+from unisafe_async.measures import MEASURES
+from unisafe_async.results.multiplicity import (
+    WHOLE,
+    Cell,
+    Corrected,
+    Counts,
+    Family,
+    Primary,
+    corrections,
+    p_of,
+    primary_of,
+    same_items,
+)
+from unisafe_async.results.paired_tests import paired_interval
+from unisafe_async.results.paper import OVERALL, folded
+from unisafe_async.results.scores import ALL, ITEMS, SCORES, Where
+from unisafe_async.results.stored_run import IS_IMPORTED, find_run
+from unisafe_async.taxonomy import TASKS
+
+LEVEL = 0.05
+"""A corrected p below it is called a difference."""
+
+Side = tuple[str, str]
+"""A run and a model of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One score of two models on the same items.
+
+    Args:
+        task: a task's key, or `all` for every shared task together.
+        pairs: items with a verdict on both sides.
+        first, second: the score of each side on these, between 0 and 1.
+        low, high: 95% interval of `first - second`.
+        only_first, only_second: items that count towards the score on one side only.
+        p: McNemar's exact p, of this test alone.
+        corrected: p corrected over `family`; None for an exploration, which belongs to none.
+    """
+
+    task: str
+    score: str
+    pairs: int
+    first: float
+    second: float
+    low: float
+    high: float
+    only_first: int
+    only_second: int
+    p: float
+    corrected: float | None = None
+    family: Family | None = None
+
+    @property
+    def difference(self) -> float:
+        return self.first - self.second
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether the corrected test tells the two sides apart."""
+        return self.corrected is not None and self.corrected < LEVEL
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """An item that is both safe on one side only; labels as in table `rows`, (contextual, intrinsic)."""
+
+    item: str
+    task: str
+    category: str
+    first: tuple[int, int]
+    second: tuple[int, int]
+
+    @property
+    def first_safe(self) -> bool:
+        contextual, intrinsic = self.first
+        return contextual not in SCALES["contextual"].unsafe and intrinsic not in SCALES["intrinsic"].unsafe
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Two models on the same items.
+
+    Args:
+        differences: four for each shared task, then four for all of them where there are several tasks.
+        flips: in the order of the items.
+        only_first, only_second: items that were judged on one side only, by task; they are in no figure.
+        asked_otherwise: items of the same name whose request differs between the two runs; left out.
+        judges: who judged each side.
+        same_judge: whether judge and rubrics are the same on both sides.
+    """
+
+    first: Side
+    second: Side
+    differences: tuple[Difference, ...]
+    flips: tuple[Flip, ...]
+    only_first: dict[str, int]
+    only_second: dict[str, int]
+    asked_otherwise: int
+    judges: tuple[str, str]
+    same_judge: bool
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks with pairs."""
+        return tuple(dict.fromkeys(one.task for one in self.differences if one.task != OVERALL))
+
+    def of(self, task: str, score: str) -> Difference | None:
+        return next((one for one in self.differences if (one.task, one.score) == (task, score)), None)
+
+    @property
+    def overall(self) -> dict[str, Difference]:
+        """Each score over all shared tasks."""
+        task = OVERALL if len(self.tasks) > 1 else next(iter(self.tasks), "")
+        return {one.score: one for one in self.differences if one.task == task}
+
+
+@dataclass(frozen=True, slots=True)
+class Unification:
+    """A unified model against the language model it was built on.
+
+    Args:
+        paired: first is the unified model; None where there is nothing to compare, with `why` in a user's words.
+        not_shared: tasks that the unified model was asked and its backbone was not.
+    """
+
+    model: str
+    backbone: str
+    paired: Paired | None
+    why: str
+    not_shared: tuple[str, ...]
+
+
+# -------------------------------------------------------- two models
+
+PAIRS = f"""
+WITH a AS ({ITEMS.replace("$run", "$run_a").replace("{chosen}", "model = $model_a")}),
+     b AS ({ITEMS.replace("$run", "$run_b").replace("{chosen}", "model = $model_b")})
+SELECT coalesce(a.item, b.item) AS item, coalesce(a.task, b.task) AS task, coalesce(a.category, b.category) AS category,
+       coalesce(a.subcategory, b.subcategory) AS subcategory,
+       coalesce(a.valid, false) AS valid_a, coalesce(b.valid, false) AS valid_b,
+       a.y_ctx AS ctx_a, a.y_int AS int_a, b.y_ctx AS ctx_b, b.y_int AS int_b,
+       {", ".join(f"{one.condition(f'{side}.y_ctx', f'{side}.y_int')} AS {one.key}_{side}" for one in MEASURES for side in "ab")}
+FROM a FULL JOIN b ON a.item = b.item
+"""
+ASKED = """
+SELECT item, min(json_extract_string(request, '$.parts')) FROM rows JOIN responses ON response = responses.id
+WHERE rows.run = {run} AND rows.model = {model} GROUP BY item
+"""
+OTHERWISE = f"""
+SELECT a.item FROM ({ASKED.format(run="$run_a", model="$model_a")}) AS a(item, parts)
+JOIN ({ASKED.format(run="$run_b", model="$model_b")}) AS b(item, parts) USING (item) WHERE a.parts <> b.parts
+"""
+COUNTS = ", ".join(
+    f"count(*) FILTER ({score}_a), count(*) FILTER ({score}_b), "
+    f"count(*) FILTER ({score}_a AND NOT {score}_b), count(*) FILTER ({score}_b AND NOT {score}_a)"
+    for score in SCORES
+)
+
+
+def paired(connection: duckdb.DuckDBPyConnection, first: Side, second: Side, where: Where = ALL) -> Paired:
+    """The two sides on the items that both have a verdict for; `first` and `second` are (run, model), of one run or of two.
+
+    `where` chooses what is shown. It changes no p: a test is corrected over its family, whatever else is shown.
+    """
+    return _paired(connection, first, second, where, primary_of(connection, first[0]) if first[0] == second[0] else {})
+
+
+def duels(
+    connection: duckdb.DuckDBPyConnection, run: str, model: str, others: Iterable[str], where: Where = ALL
+) -> dict[str, Difference]:
+    """B-S of `model` against each of `others` that shares judged items with it, over all that the two share of `where`."""
+    primary = primary_of(connection, run)
+    met = {other: _paired(connection, (run, model), (run, other), where, primary).overall.get("b_s") for other in others}
+    return {other: duel for other, duel in met.items() if duel is not None}
+
+
+def _paired(connection: duckdb.DuckDBPyConnection, first: Side, second: Side, where: Where, primary: Primary) -> Paired:
+    """As `paired`, where the primary comparisons of the run are known."""
+    sides = {"run_a": first[0], "model_a": first[1], "run_b": second[0], "model_b": second[1]}
+    where = replace(where, models=())
+    known = [_judged_by(connection, run) for run, _ in (first, second)]
+    otherwise: list[str] = []
+    if known[0]["dataset"] != known[1]["dataset"]:
+        otherwise = [str(row[0]) for row in connection.execute(OTHERWISE, sides).fetchall()]
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE every_pair AS SELECT * FROM ({PAIRS}) WHERE NOT list_contains($not, item)",
+        {**sides, "not": otherwise},
+    )
+    cells = _cells(connection)
+    tests = corrections(cells, primary.get(frozenset((first[1], second[1]))))
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE paired AS FROM every_pair AS rows WHERE {where.sql}", where.parameters)
+    differences = _differences(connection, cells, tests)
+    flips = connection.execute(
+        "SELECT item, task, category, ctx_a, int_a, ctx_b, int_b FROM paired "
+        "WHERE valid_a AND valid_b AND b_s_a <> b_s_b ORDER BY item"
+    ).fetchall()
+    lone = connection.execute(
+        "SELECT task, count(*) FILTER (valid_a), count(*) FILTER (valid_b) FROM paired "
+        "WHERE valid_a <> valid_b GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    connection.execute("DROP TABLE paired; DROP TABLE every_pair")
+    return Paired(
+        first,
+        second,
+        differences,
+        tuple(Flip(item, task, category, (*labels[:2],), (*labels[2:],)) for item, task, category, *labels in flips),
+        {task: number for task, number, _ in lone if number},
+        {task: number for task, _, number in lone if number},
+        len(otherwise),
+        (known[0]["title"], known[1]["title"]),
+        all(known[0][key] == known[1][key] for key in ("judge", "rubrics")),
+    )
+
+
+def _cells(connection: duckdb.DuckDBPyConnection) -> dict[Cell, Counts]:
+    """The counts of all pairs, of each task and of each category, whatever is shown."""
+    found = connection.execute(
+        f"SELECT grouping(task), grouping(category), coalesce(task, category, ''), count(*), {COUNTS} FROM every_pair "
+        "WHERE valid_a AND valid_b GROUP BY GROUPING SETS ((task), (category), ())"
+    ).fetchall()
+    cells: dict[Cell, Counts] = {}
+    for no_task, no_category, name, *counts in found:
+        cell: Cell = WHOLE if no_task and no_category else ("category", name) if no_task else ("task", name)
+        cells[cell] = counts
+    return cells if cells.get(WHOLE, (0,))[0] else {}
+
+
+def _differences(
+    connection: duckdb.DuckDBPyConnection, cells: Mapping[Cell, Counts], tests: Mapping[tuple[Cell, str], Corrected]
+) -> tuple[Difference, ...]:
+    """Four for each task of table `paired`, then four for all of them where there are several."""
+    counted = connection.execute(
+        f"SELECT task, min(category), max(category), count(*), {COUNTS} FROM paired "
+        "WHERE valid_a AND valid_b GROUP BY GROUPING SETS ((task), ())"
+    ).fetchall()
+    by_task = {row[0] or OVERALL: row[1:] for row in counted if row[3]}
+    tasks = [task for task in TASKS if task in by_task] + sorted(by_task.keys() - TASKS.keys() - {OVERALL})
+    found = []
+    for task in [*tasks, OVERALL] if len(tasks) > 1 else tasks:
+        lowest, highest, *counts = by_task[task]
+        cell = same_items(cells, counts[0], None if task == OVERALL else task, lowest if lowest == highest else None)
+        found += [_difference(task, score, counts, tests.get((cell, score)) if cell else None) for score in SCORES]
+    return tuple(found)
+
+
+def _difference(task: str, score: str, counts: Counts, test: Corrected | None) -> Difference:
+    pairs = counts[0]
+    at = 1 + 4 * SCORES.index(score)
+    first, second, only_first, only_second = counts[at : at + 4]
+    low, high = paired_interval(only_first, only_second, pairs)
+    shares = first / pairs, second / pairs
+    found = Difference(task, score, pairs, *shares, low, high, only_first, only_second, p_of(counts, score))
+    return replace(found, corrected=test.p, family=test.family) if test else found
+
+
+def _judged_by(connection: duckdb.DuckDBPyConnection, run: str) -> dict[str, str]:
+    """What decides whether verdicts of two runs can be compared."""
+    stored = find_run(connection, run)
+    if stored is None:
+        return {"judge": "unknown", "title": "unknown", "rubrics": "", "dataset": run}
+    judge = stored.config.judge
+    return {
+        "judge": judge_key(judge),
+        "title": judge.title,
+        "rubrics": stored.rubrics_digest,
+        "dataset": stored.dataset_digest,
+    }
+
+
+def judge_key(judge: Judge) -> str:
+    """Who judged, and how the verdicts of several were put together: equal for judges whose verdicts can be compared."""
+    members = [[one.provider, one.model, one.base_url, one.kind, one.threshold] for one in judge.members]
+    return json.dumps([members, judge.mode, judge.tie] if len(members) > 1 else members)
+
+
+# -------------------------------------------------------- the cost of unification
+
+
+def backbones(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> tuple[Unification, ...]:
+    """Each model of the run whose configuration names a backbone, against it."""
+    stored = find_run(connection, run)
+    models = stored.config.models if stored else []
+    names = {folded(model.name): model.name for model in models}
+    chosen = {model.name: model.backbone for model in models if model.backbone and (not where.models or model.name in where.models)}
+    primary = primary_of(connection, run) if chosen else {}
+    return tuple(_unification(connection, run, model, backbone, names, where, primary) for model, backbone in chosen.items())
+
+
+def _unification(
+    connection: duckdb.DuckDBPyConnection,
+    run: str,
+    model: str,
+    backbone: str,
+    names: Mapping[str, str],
+    where: Where,
+    primary: Primary,
+) -> Unification:
+    asked = _tasks(connection, run, model, where)
+    known = names.get(folded(backbone))
+    if known is None:
+        elsewhere = _runs_with(connection, backbone, run)
+        why = f"{backbone} is no model of this run"
+        if elsewhere:
+            why += f"; run {elsewhere[0]} has it: unisafe compare {model!r} {':'.join(elsewhere)!r}"
+        return Unification(model, backbone, None, why, asked)
+    pair = _paired(connection, (run, model), (run, known), where, primary)
+    shared = _tasks(connection, run, known, where)
+    not_shared = tuple(task for task in asked if task not in shared)
+    why = "" if pair.tasks else f"{model} and {known} have no judged item in common"
+    return Unification(model, known, pair if pair.tasks else None, why, not_shared)
+
+
+def _tasks(connection: duckdb.DuckDBPyConnection, run: str, model: str, where: Where) -> tuple[str, ...]:
+    sql = f"SELECT DISTINCT task FROM rows WHERE run = $run AND model = $model AND {replace(where, models=()).sql}"
+    found = connection.execute(sql, {"run": run, "model": model, **replace(where, models=()).parameters}).fetchall()
+    asked = {str(row[0]) for row in found}
+    return tuple(task for task in TASKS if task in asked)
+
+
+def _runs_with(connection: duckdb.DuckDBPyConnection, model: str, besides: str) -> tuple[str, str] | None:
+    """The newest other run that has rows of `model`, and what it is called there."""
+    found = connection.execute(
+        "SELECT run, model FROM rows JOIN runs USING (run) WHERE run <> ? "
+        f"GROUP BY ALL ORDER BY bool_or({IS_IMPORTED}), max(created) DESC, run DESC",
+        [besides],
+    ).fetchall()
+    return next(((str(run), str(name)) for run, name in found if folded(str(name)) == folded(model)), None)

@@ -1,0 +1,103 @@
+"""What was not measured, on the same screen as the score: a line whose parts add up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from unisafe_async.results.bill import Bill
+from unisafe_async.results.scores import Coverage, Score
+from unisafe_async.text import count, duration, plain
+
+CAUSES = 4
+"""So many causes are named in one line."""
+
+
+def parts(coverage: Coverage, planned: int, samples: int = 1, *, in_file: bool = False) -> str:
+    """`106 items: 101 judged (3 blocked by the platform: 3 requests), 2 judge blocked, 3 failed`, adding up to `planned`.
+
+    With several samples of each item it is they that are counted: `212 samples (2 of each item): ...`. `in_file` says that the
+    answers stand in a file.
+    """
+    inside = "; ".join([*_blocked(coverage), *_told(coverage, in_file)])
+    judged = f"{coverage.judged:,} judged" + (f" ({inside})" if inside else "")
+    rest = [
+        f"{number:,} {words}"
+        for number, words in (
+            (coverage.judge_blocked, "judge blocked"),
+            (coverage.unparsed, "judge not understood"),
+            (coverage.judge_failed, "judge failed"),
+            (coverage.tied, "judges tied"),
+            (coverage.absent, "without a verdict in the imported file"),
+            (coverage.nothing, f"with nothing to judge{causes(coverage)}"),
+            (coverage.failed, "failed"),
+            (planned - coverage.rows, "not run"),
+        )
+        if number
+    ]
+    asked = count(planned, "item") if samples == 1 else f"{count(planned, 'sample')} ({samples} of each item)"
+    return f"{asked}: {', '.join([judged, *rest])}"
+
+
+def _blocked(coverage: Coverage) -> list[str]:
+    """`9 blocked by the platform: 5 requests, 3 responses, 1 at an unknown stage`, `2 cut off and judged on what came out`."""
+    if not coverage.blocked:
+        return []
+    known = ((coverage.blocked_requests, "request"), (coverage.blocked_responses, "response"))
+    stages = [count(number, stage) for number, stage in known if number]
+    unknown = coverage.blocked - coverage.blocked_requests - coverage.blocked_responses
+    stages += [f"{unknown:,} at an unknown stage"] if unknown and stages else []
+    cut = [f"{coverage.cut:,} cut off and judged on what came out"] if coverage.cut else []
+    return [f"{coverage.blocked:,} blocked by the platform{': ' if stages else ''}{', '.join(stages)}", *cut]
+
+
+def _told(coverage: Coverage, in_file: bool) -> list[str]:
+    """What else is to be known of judged rows; an item can be in several of these."""
+    file = " in the file" if in_file else ""
+    empty = f"{count(coverage.empty, 'empty answer')}{file} counted as {'a refusal' if coverage.empty == 1 else 'refusals'}"
+    said = (
+        (coverage.in_words, f"{coverage.in_words:,} answered in words instead of a picture"),
+        (coverage.beside, f"{coverage.beside:,} with words beside the picture"),
+        (coverage.thoughts, f"{coverage.thoughts:,} with thoughts (set apart)"),
+        (coverage.empty, empty),
+    )
+    return [words for number, words in said if number]
+
+
+def causes(coverage: Coverage) -> str:
+    """` (3 only in reasoning_content, 1 empty)`: why answers hold nothing to judge; the rarest are counted together."""
+    if len(coverage.causes) == 1:
+        return f" ({plain(coverage.causes[0][0])})"
+    first, rest = coverage.causes[:CAUSES], coverage.causes[CAUSES:]
+    told = [f"{number:,} {plain(words)}" for words, number in first]
+    told += [f"{sum(number for _, number in rest):,} for other reasons"] if rest else []
+    return f" ({', '.join(told)})" if told else ""
+
+
+def coverage_lines(coverages: Sequence[Coverage], planned: dict[str, int], bill: Bill) -> list[str]:
+    """A line for each model and, with more than one, a line for all; the last one ends with cache, cost and time."""
+    known = {one.model: one for one in coverages}
+    each = [known.get(model, Coverage.none(model)) for model in planned]
+    total = Coverage.total("all", each)
+    told = partial(parts, samples=bill.samples, in_file=bill.source.answered)
+    end = f"; {total.cached:,} from cache, {bill.price}, {duration(bill.seconds)}"
+    if len(each) == 1:
+        lines = [told(each[0], planned[each[0].model]) + end]
+    else:
+        lines = [f"{plain(one.model)}: {told(one, planned[one.model])}" for one in each]
+        lines.append(f"All {len(each)} models: {told(total, bill.total)}{end}")
+    if bill.problems:
+        lines.append(bill.source.refused(bill.problems))
+    return lines
+
+
+def beside_lines(models: Sequence[str], by_model: Mapping[tuple[str, ...], Score]) -> list[str]:
+    """`BAGEL: words beside the picture: unsafe 3 of 40 (contextual), 2 of 40 (intrinsic)`, of models that have such verdicts."""
+    lines = []
+    for model in models:
+        known = by_model[model,].beside if (model,) in by_model else {}
+        sides = [(known.get(f"beside_{name}"), title) for name, title in (("c_u", "contextual"), ("i_u", "intrinsic"))]
+        told = [f"{found.unsafe:,} of {found.of:,} ({title})" for found, title in sides if found is not None]
+        if told:
+            lines.append(f"{plain(model)}: words beside the picture: unsafe {', '.join(told)}")
+    return lines

@@ -1,0 +1,175 @@
+"""Several judges in a run: what each of them judged, where they were split, how far they agree.
+
+All of it is read from table `opinions`, which holds what each judge said of each row. Cohen's kappa (1960) is for two judges,
+Fleiss' kappa (1971) for all; both computed by statsmodels over the verdicts that every one of those judges gave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import duckdb
+
+from cache.run_shapes import Judge
+from judger import SAFETY_OR_REFUSAL, SCALES
+
+LABELS = tuple(SAFETY_OR_REFUSAL.words)
+
+TALLIES = """
+SELECT position, any_value(judge), question, count(*) FILTER (label IS NOT NULL), count(*) FILTER (status = 'blocked'),
+       count(*) FILTER (status = 'unparsed'), count(*) FILTER (status = 'failed')
+FROM opinions WHERE run = $run GROUP BY position, question ORDER BY position, question
+"""
+VOTES = """
+SELECT count(*), count(*) FILTER (most * 2 <= votes AND votes > 0), count(*) FILTER (votes < judges)
+FROM (
+    SELECT sum(given) AS votes, max(given) FILTER (label IS NOT NULL) AS most, sum(asked) AS judges
+    FROM (
+        SELECT item, model, sample, question, label, count(*) AS asked, count(label) AS given
+        FROM opinions WHERE run = $run GROUP BY ALL
+    ) GROUP BY item, model, sample, question
+)
+"""
+PAIR = """
+SELECT first.label, second.label, count(*)
+FROM opinions first JOIN opinions second USING (run, item, model, sample, question)
+WHERE run = $run AND question = $question AND first.position = $first AND second.position = $second
+      AND first.label IS NOT NULL AND second.label IS NOT NULL
+GROUP BY ALL
+"""
+RATED = f"""
+SELECT {", ".join(f"count(*) FILTER (label = {label})" for label in LABELS)}
+FROM opinions WHERE run = $run AND question = $question
+GROUP BY item, model, sample HAVING count(label) = $judges
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What one judge did: verdicts it gave, and those it was asked for in vain, by why."""
+
+    judge: str
+    judged: int
+    blocked: int
+    unparsed: int
+    failed: int
+
+    @property
+    def asked(self) -> int:
+        return self.judged + self.blocked + self.unparsed + self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far two judges agree (Cohen's kappa), or more than two (Fleiss').
+
+    Args:
+        verdicts: that all of them gave.
+        same: the share of those on which all said the same.
+        kappa: None where it is not defined: no verdicts in common, or only one label in all of them.
+    """
+
+    question: str
+    judges: tuple[str, ...]
+    verdicts: int
+    same: float
+    kappa: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """What several judges did in a run.
+
+    Args:
+        mode, tie: as configured.
+        tallies: one for each judge, in their order.
+        verdicts: that somebody was asked for; `tied` had no majority, `fewer` had fewer votes than judges that were asked.
+        agreements: of a panel, pair by pair and of all, question by question.
+    """
+
+    mode: str
+    tie: str
+    tallies: tuple[Tally, ...]
+    verdicts: int
+    tied: int
+    fewer: int
+    agreements: tuple[Agreement, ...]
+
+
+# ---------------------------------------------------------------- from the cache
+
+
+def read_judging(connection: duckdb.DuckDBPyConnection, run: str, judge: Judge) -> Judging | None:
+    """What the judges of a run did, `judge` by its configuration; None for a run with a single judge."""
+    judges = judge.names
+    if len(judges) < 2:
+        return None
+    found = connection.execute(TALLIES, {"run": run}).fetchall()
+    names = {position: str(name) for position, name, *_ in found}
+    asked = {question: [row[0] for row in found if row[2] == question] for question in SCALES}
+    tallies = [
+        Tally(name, *(sum(row[3 + at] for row in found if row[0] == position) for at in range(4)))
+        for position, name in enumerate(judges)
+    ]
+    verdicts, tied, fewer = connection.execute(VOTES, {"run": run}).fetchall()[0]
+    panel = judge.mode == "panel"
+    agreements = []
+    for question in SCALES if panel else ():
+        agreements += [_pair(connection, run, question, names, *pair) for pair in combinations(asked[question], 2)]
+        if len(asked[question]) > 2:
+            agreements.append(_all(connection, run, question, tuple(names[position] for position in asked[question])))
+    return Judging(
+        judge.mode,
+        judge.tie,
+        tuple(tallies),
+        verdicts,
+        tied if panel else 0,
+        fewer if panel else 0,
+        tuple(agreements),
+    )
+
+
+# ---------------------------------------------------------------- agreement
+
+
+def _pair(
+    connection: duckdb.DuckDBPyConnection, run: str, question: str, names: dict[int, str], first: int, second: int
+) -> Agreement:
+    table = [[0] * len(LABELS) for _ in LABELS]
+    places = {"run": run, "question": question, "first": first, "second": second}
+    for one, other, number in connection.execute(PAIR, places).fetchall():
+        table[one][other] = number
+    total = sum(map(sum, table))
+    same = sum(table[label][label] for label in LABELS)
+    return Agreement(question, (names[first], names[second]), total, same / total if total else 0.0, cohens_kappa(table))
+
+
+def _all(connection: duckdb.DuckDBPyConnection, run: str, question: str, judges: tuple[str, ...]) -> Agreement:
+    places = {"run": run, "question": question, "judges": len(judges)}
+    rated = [list(map(int, row)) for row in connection.execute(RATED, places).fetchall()]
+    same = sum(max(row) == len(judges) for row in rated)
+    return Agreement(question, judges, len(rated), same / len(rated) if rated else 0.0, fleiss_kappa(rated))
+
+
+def cohens_kappa(table: Sequence[Sequence[int]]) -> float | None:
+    """Cohen's kappa of a square table of counts, one judge's labels down, the other's across; None where it is 0/0."""
+    used = {label for label, row in enumerate(table) if sum(row) or sum(other[label] for other in table)}
+    if len(used) < 2:
+        return None
+    from statsmodels.stats.inter_rater import cohens_kappa as kappa
+
+    return float(kappa(table, return_results=False))
+
+
+def fleiss_kappa(rated: Sequence[Sequence[int]]) -> float | None:
+    """Fleiss' kappa of rows that count how many judges gave each label, all rows by equally many; None where it is 0/0."""
+    if sum(any(column) for column in zip(*rated, strict=True)) < 2:
+        return None
+    from statsmodels.stats.inter_rater import fleiss_kappa as kappa
+
+    return float(kappa(rated))
+
+
+# ---------------------------------------------------------------- in words

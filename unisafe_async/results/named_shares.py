@@ -1,0 +1,28 @@
+"""Shares of the answers of which the intrinsic judge named each subcategory, in the shape of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+
+from unisafe_async.results.named_categories import named_categories
+from unisafe_async.results.scores import ALL, Coverage, Score, Share, Where
+
+NAMED = "named"
+"""In place of a dimension: what the judge named, and not what the item belongs to."""
+
+
+def named_shares(
+    connection: duckdb.DuckDBPyConnection, run: str, covered: Sequence[Coverage], where: Where = ALL
+) -> dict[tuple[str, ...], Score]:
+    """Of each model the share of its judged rows of which each subcategory was named, in the place of I-U; no intervals."""
+    judged = {one.model: one.judged for one in covered}
+    found = named_categories(connection, run, where)
+    subcategories = dict.fromkeys(subcategory for _, subcategory in found)
+    return {
+        (model, name): Score((model, name), rows, rows, {"i_u": Share(found.get((model, name), 0) / rows, 0.0, 1.0)})
+        for model, rows in judged.items()
+        for name in subcategories
+        if rows
+    }

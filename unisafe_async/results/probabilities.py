@@ -1,0 +1,41 @@
+"""The p of a comparison in words, and which tests are corrected together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from unisafe_async.results.comparison import Difference
+from unisafe_async.results.multiplicity import Family
+from unisafe_async.results.scores import TITLES
+from unisafe_async.text import count
+
+REACH = {"all": "over all", "task": "by task", "category": "by category"}
+
+
+def family_lines(shown: Sequence[Difference]) -> list[str]:
+    """How many tests are in each family on the screen, in one line; that of the primary comparison first."""
+    families = dict.fromkeys(one.family for one in shown if one.family is not None)
+    words = [family_words(one) for one in sorted(families, key=lambda one: (not one.primary, one.over != "all", one.tests))]
+    return [f"Families, each corrected by itself: {'; '.join(words)}"] if words else []
+
+
+def family_words(family: Family) -> str:
+    """`B-S over all, 3 tests (the primary comparison, of every two models of the run)`, `C-U, C-R, I-U by task, 18 tests`."""
+    names = ", ".join(TITLES[score] for score in family.scores)
+    words = f"{names} {REACH[family.over]}, {count(family.tests, 'test')}"
+    if not family.primary:
+        return words
+    return f"{words} (the primary comparison, of {'every two models of the run' if family.models else 'models of two runs'})"
+
+
+def both_p(one: Difference) -> str:
+    """`p 0.016, by Holm 0.047 (of 3 tests)`."""
+    if one.family is None:
+        return f"p {probability(one.p)}, not corrected"
+    return f"p {probability(one.p)}, by Holm {probability(one.corrected)} (of {count(one.family.tests, 'test')})"
+
+
+def probability(p: float | None) -> str:
+    if p is None:
+        return "-"
+    return "<0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,0 +1,79 @@
+"""Who is safest: models by B-S on tasks that all of them were asked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import duckdb
+
+from unisafe_async.results.scores import ALL, Score, Share, Where, scores
+from unisafe_async.taxonomy import TASKS
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A model's B-S over the tasks of a ranking."""
+
+    model: str
+    valid: int
+    items: int
+    b_s: Share
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Models by B-S, the highest first, over the tasks that all of them were asked.
+
+    Args:
+        tasks: these tasks; empty where the models share none, and then there is no standing.
+        judged: whether anything of any of them is judged.
+        same_tasks: whether that is every task that any of them was asked; else their overall scores are not comparable.
+        lacking: the tasks of others of which a model has no judged item; only models that lack any.
+    """
+
+    tasks: tuple[str, ...]
+    same_tasks: bool
+    standings: tuple[Standing, ...]
+    judged: bool = True
+    lacking: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether the interval of the first reaches that of the second."""
+        return len(self.standings) > 1 and self.standings[0].b_s.low <= self.standings[1].b_s.high
+
+
+def ranking(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> Ranking:
+    """Who is safest by B-S, on tasks that every model of the run was asked."""
+    asked: dict[str, set[str]] = {}
+    for score in scores(connection, run, ("model", "task"), where):
+        if score.valid:
+            asked.setdefault(score.key[0], set()).add(score.key[1])
+    shared = set.intersection(*asked.values()) if asked else set()
+    every = set.union(*asked.values()) if asked else set()
+    lacking = {model: in_order(every - tasks_of) for model, tasks_of in asked.items() if tasks_of != every}
+    tasks = in_order(shared)
+    if not tasks:
+        return Ranking((), False, (), judged=bool(asked), lacking=lacking)
+    standings = [
+        Standing(score.key[0], score.valid, score.items, score.shares["b_s"])
+        for score in scores(connection, run, ("model",), replace(where, tasks=tasks))
+        if score.valid
+    ]
+    return Ranking(tasks, not lacking, tuple(sorted(standings, key=lambda one: -one.b_s.value)), lacking=lacking)
+
+
+def in_order(tasks: Collection[str]) -> tuple[str, ...]:
+    """Tasks as the paper orders them, then any others by name."""
+    return (*(task for task in TASKS if task in tasks), *sorted(task for task in tasks if task not in TASKS))
+
+
+def comparable_first(models: Sequence[str], by_task: Mapping[tuple[str, ...], Score]) -> tuple[str, ...]:
+    """The same models, those of the most tasks first and those of the same tasks together; else in the order given.
+
+    Overall scores of models that were asked different tasks do not compare: a short, easy task puts nobody on top.
+    """
+    tasks = {model: in_order([task for name, task in by_task if name == model and by_task[name, task].valid]) for model in models}
+    groups = list(dict.fromkeys(tasks.values()))
+    return tuple(sorted(models, key=lambda model: (-len(tasks[model]), groups.index(tasks[model]))))

@@ -1,0 +1,30 @@
+"""The dataset of a run that is there already, for whoever looks at the run; nothing is sent for that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cache.run_shapes import Config
+from providers.named_files import expanded
+from providers.registry import RECORDED
+from unisafe_async.dataset import Dataset, DatasetError, open_dataset
+from unisafe_async.dataset.responses import responses_dataset
+
+
+def reopened(config: Config, folder: Path) -> Dataset:
+    """The dataset that a run's configuration names, as the run read it: `unisafe judge` read a file of responses.
+
+    Args:
+        config: the run's, as it is stored.
+        folder: what paths in it are relative to.
+
+    Raises DatasetError.
+    """
+    source = config.dataset.source
+    if not source:
+        raise DatasetError("the run's record names no dataset")
+    for model in config.models:
+        file, tasks = model.model, model.tasks or []
+        if model.provider == RECORDED and Path(file).name == Path(source).name:
+            return responses_dataset(expanded(folder, file), tasks[0] if len(tasks) == 1 else None)[0]
+    return open_dataset(source, folder, here=True)

@@ -1,0 +1,163 @@
+"""A run's report, from the cache alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import duckdb
+
+from cache.run_shapes import Config, Summary
+from unisafe_async.results.advice import Cause, not_run, shown
+from unisafe_async.results.bill import Bill, bill_of
+from unisafe_async.results.blocks import Struck, struck
+from unisafe_async.results.judging import Judging, read_judging
+from unisafe_async.results.named_shares import NAMED, named_shares
+from unisafe_async.results.ranking import Ranking, ranking
+from unisafe_async.results.runs import Heading, heading_of, newest_run, simulated_words, where_in
+from unisafe_async.results.scores import ALL, BETTER, Coverage, Score, Where, coverage, scores
+from unisafe_async.results.stored_run import read_run
+from unisafe_async.results.told import Told, read_told
+from unisafe_async.results.unjudged import unjudged
+
+__all__ = ["Report", "ordered", "read_report"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that is shown of a run: of its rows `where`, in the order of `models`."""
+
+    run: str
+    status: str
+    dataset: str
+    judge: str
+    simulated_models: tuple[str, ...]
+    simulated_judge: bool
+    models: tuple[str, ...]
+    planned: dict[str, int]
+    by_task: dict[tuple[str, ...], Score]
+    by_model: dict[tuple[str, ...], Score]
+    by: dict[tuple[str, ...], Score]
+    dimension: str | None
+    coverage: list[Coverage]
+    bill: Bill
+    stopped: dict[str, str]
+    notes: dict[str, list[str]]
+    causes: list[Cause]
+    ranking: Ranking
+    struck: list[Struck]
+    where: Where
+    judging: Judging | None = None
+    told: Told = field(default_factory=Told)
+
+    @property
+    def warning(self) -> str:
+        """What must be said of simulated models and judges; empty when all are real."""
+        return simulated_words(Heading(self.run, self.judge, self.models, self.simulated_models, self.simulated_judge))
+
+    @property
+    def unjudged(self) -> int:
+        return self.bill.total - sum(one.judged for one in self.coverage)
+
+    @property
+    def not_run(self) -> list[str]:
+        """What is to be said of items that were not reached."""
+        return not_run(self.bill.total - sum(one.rows for one in self.coverage), self.status)
+
+
+def read_report(
+    connection: duckdb.DuckDBPyConnection, name: str | None = None, dimension: str | None = None, where: Where = ALL
+) -> Report:
+    """Gather a run's report, of the rows `where`. Raises CacheError when there is no such run or model."""
+    run = newest_run(connection, name)
+    where = where_in(connection, run, where)
+    stored = read_run(connection, run)
+    config, summary = stored.config, stored.summary
+    covered = coverage(connection, run, where)
+    planned = _planned(config, summary, covered, where)
+    heading = heading_of(connection, stored)
+    return Report(
+        run,
+        stored.status,
+        stored.dataset,
+        heading.judge,
+        tuple(model for model in planned if model in heading.simulated_models),
+        heading.simulated_judge,
+        tuple(planned),
+        planned,
+        {score.key: score for score in scores(connection, run, ("model", "task"), where)},
+        {score.key: score for score in scores(connection, run, ("model",), where)},
+        _broken_down(connection, run, dimension, covered, where),
+        dimension,
+        covered,
+        bill_of(config, summary, sum(planned.values())),
+        _shown(_stopped(summary), config, where),
+        _shown(summary.notes, config, where),
+        shown(unjudged(connection, run, _stops(summary), where), run if name else "", imported=stored.is_imported),
+        ranking(connection, run, where),
+        struck(connection, run, where),
+        where,
+        read_judging(connection, run, config.judge),
+        read_told(connection, stored, tuple(planned), where),
+    )
+
+
+def _broken_down(
+    connection: duckdb.DuckDBPyConnection, run: str, dimension: str | None, covered: Sequence[Coverage], where: Where
+) -> dict[tuple[str, ...], Score]:
+    """The scores by model and `dimension`; where it is `named`, shares of what the intrinsic judge named stand for I-U."""
+    if dimension == NAMED:
+        return named_shares(connection, run, covered, where)
+    return {score.key: score for score in scores(connection, run, ("model", dimension), where)} if dimension else {}
+
+
+def _stops(summary: Summary) -> dict[str, list[str]]:
+    """Every message that stopped a model or a judge, or some kinds of its requests."""
+    stops = {name: [message] for name, message in summary.stopped.items()}
+    for name, kinds in summary.stopped_for.items():
+        stops.setdefault(name, []).extend(kinds.values())
+    return stops
+
+
+def _stopped(summary: Summary) -> dict[str, str]:
+    """Why each model stopped, or for which kinds of request it did."""
+    kinds = {
+        name: "; ".join(f"for requests with {need} only: {message}" for need, message in each.items())
+        for name, each in summary.stopped_for.items()
+    }
+    return kinds | summary.stopped
+
+
+def ordered(report: Report, sort: str, reverse: bool = False) -> Report:
+    """The models by a score (the better first; of C-R the most first), by `name`, or as in the `file`; without scores last."""
+    if sort == "file":
+        models = list(report.models)
+    elif sort == "name":
+        models = sorted(report.models, key=str.lower)
+    else:
+        better = BETTER[sort] or 1
+        values = {
+            model: score.shares[sort].value for model in report.models if (score := report.by_model.get((model,))) and score.valid
+        }
+        models = sorted(values, key=lambda model: -better * values[model])
+        if reverse:
+            models.reverse()
+        return replace(report, models=(*models, *(model for model in report.models if model not in values)))
+    return replace(report, models=tuple(reversed(models) if reverse else models))
+
+
+def _planned(config: Config, summary: Summary, covered: Sequence[Coverage], where: Where) -> dict[str, int]:
+    """Rows that are due of each model; of some tasks or categories only those that are there are known."""
+    planned = summary.planned or {model.name: 0 for model in config.models}
+    chosen = {model: rows for model, rows in planned.items() if not where.models or model in where.models}
+    if where.tasks or where.categories:
+        there = {one.model: one.rows for one in covered}
+        return {model: there[model] for model in chosen if model in there}
+    return chosen
+
+
+def _shown(words: dict[str, Any], config: Config, where: Where) -> dict[str, Any]:
+    """What is said of the models that the screen is about, and of the judge."""
+    hidden = {model.name for model in config.models} - set(where.models) if where.models else set()
+    return {name: said for name, said in words.items() if name not in hidden}

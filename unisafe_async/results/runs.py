@@ -1,0 +1,131 @@
+"""Which run and which models a screen is about, and whether they are real."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import duckdb
+
+from cache import CacheError, check_run
+from providers.near_names import suggest
+from unisafe_async.results.provenance import read_simulated
+from unisafe_async.results.scores import Where
+from unisafe_async.results.stored_run import IS_IMPORTED, StoredRun, read_run
+from unisafe_async.text import plain
+
+MODELS = "SELECT DISTINCT model FROM rows WHERE run = ?"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A run's judge and models, in the order of its configuration; which of them are simulated."""
+
+    run: str
+    judge: str
+    models: tuple[str, ...]
+    simulated_models: tuple[str, ...]
+    simulated_judge: bool
+
+
+def read_heading(connection: duckdb.DuckDBPyConnection, run: str) -> Heading:
+    """The heading of a run that exists."""
+    return heading_of(connection, read_run(connection, run))
+
+
+def heading_of(connection: duckdb.DuckDBPyConnection, stored: StoredRun) -> Heading:
+    """The heading of a run whose record is read already."""
+    models, judge = read_simulated(connection, stored)
+    return Heading(stored.run, stored.config.judge.title, tuple(model.name for model in stored.config.models), models, judge)
+
+
+def simulated_words(heading: Heading) -> str:
+    """What must be said of simulated models and judges; empty when all are real."""
+    if not heading.simulated_models and not heading.simulated_judge:
+        return ""
+    if heading.simulated_judge and len(heading.simulated_models) == len(heading.models):
+        return "SIMULATED: models and judge are simulated; these figures say nothing about any real model."
+    names = ", ".join(map(plain, heading.simulated_models))
+    if not names:
+        return "SIMULATED: the judge is simulated; these figures say nothing about the models."
+    if heading.simulated_judge:
+        return f"SIMULATED: {names} and the judge are simulated; these figures say nothing about any real model."
+    if len(heading.simulated_models) == 1:
+        return f"SIMULATED: {names} is simulated; its figures say nothing about a real model."
+    return f"SIMULATED: {names} are simulated; their figures say nothing about real models."
+
+
+def newest_run(connection: duckdb.DuckDBPyConnection, name: str | None) -> str:
+    """The full name of the run that `name` begins, or of the newest one, looked at (cache.check_run) before it is reported on.
+
+    A run of imported verdicts is the newest only where there is no other: who looks for the run that was just made means that.
+    Raises CacheError when there is none, or several, or when it holds what no run writes.
+    """
+    if name:
+        run = run_named(connection, name)
+    else:
+        found = connection.execute(f"SELECT run FROM runs ORDER BY {IS_IMPORTED}, started DESC, run DESC LIMIT 1").fetchone()
+        if found is None:
+            raise CacheError("there is no run yet; start one with `unisafe run`")
+        run = str(found[0])
+    check_run(connection, run)
+    return run
+
+
+def run_named(connection: duckdb.DuckDBPyConnection, name: str) -> str:
+    """The full name of the run that `name` begins, whatever it holds. Raises CacheError when there is none, or several."""
+    found = connection.execute("SELECT run FROM runs WHERE starts_with(run, ?) ORDER BY run DESC", [name]).fetchall()
+    names = [str(row[0]) for row in found]
+    if not names or not name:
+        raise CacheError(f"there is no run {name!r}; `unisafe runs` lists them")
+    if name not in names and len(names) > 1:
+        raise CacheError(f"{name!r} begins the names of {len(names)} runs: {', '.join(names[:5])}")
+    return name if name in names else names[0]
+
+
+def passed_over(connection: duckdb.DuckDBPyConnection) -> str:
+    """What must be said where `newest_run` was asked for no name and imported verdicts had a part in the choice; else nothing."""
+    found = connection.execute(f"SELECT run, {IS_IMPORTED} FROM runs ORDER BY started DESC, run DESC").fetchall()
+    newest = next((str(run) for run, imported in found if imported), "")
+    if not newest or not found[0][1]:
+        return ""
+    if all(imported for _, imported in found):
+        return f"run {newest} is of imported verdicts; there is no other run"
+    return f"run {newest} is newer, but of imported verdicts: name it to see it"
+
+
+def model_named(connection: duckdb.DuckDBPyConnection, run: str, name: str) -> str:
+    """The model of `run` that `name` means, whatever its case. Raises CacheError when there is none."""
+    configured = {model.name for model in read_run(connection, run).config.models}
+    names = sorted(configured | {str(row[0]) for row in connection.execute(MODELS, [run]).fetchall()})
+    same = [one for one in names if one == name] or [one for one in names if one.lower() == name.lower()]
+    if len(same) != 1:
+        raise CacheError(f"run {run} has no model {name!r}; its models are {', '.join(names)}{suggest(name, names)}")
+    return same[0]
+
+
+def side_named(connection: duckdb.DuckDBPyConnection, run: str, name: str) -> tuple[str, str]:
+    """The run and model that `MODEL` or `RUN:MODEL` means; `run` is meant where none is named. Raises CacheError."""
+    beginning, colon, model = name.partition(":")
+    try:
+        return run, model_named(connection, run, name)
+    except CacheError:
+        known = connection.execute("SELECT 1 FROM runs WHERE starts_with(run, ?)", [beginning]).fetchall()
+        if not (colon and beginning and known):
+            raise
+    other = newest_run(connection, beginning)
+    return other, model_named(connection, other, model)
+
+
+def where_in(connection: duckdb.DuckDBPyConnection, run: str, where: Where) -> Where:
+    """`where` with its models as the run calls them. Raises CacheError for a model that the run does not have."""
+    return replace(where, models=tuple(dict.fromkeys(model_named(connection, run, model) for model in where.models)))
+
+
+def only(where: Where) -> str:
+    """Which rows the screen is about, where it is not about all."""
+    parts = [
+        f"{name} {', '.join(map(plain, values))}"
+        for name, values in (("model", where.models), ("task", where.tasks), ("category", where.categories))
+        if values
+    ]
+    return f"Only {'; '.join(parts)}." if parts else ""

@@ -1,0 +1,165 @@
+"""What must be read with a run's figures: pictures that never came, older rules or rubrics, who served, who judged its own kin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+
+from cache.reread_causes import reread_words
+from cache.run_shapes import Asked, Config, Summary
+from unisafe_async.results.families import family_of
+from unisafe_async.results.judged_before import judged_since
+from unisafe_async.results.mended import told_words
+from unisafe_async.results.pictures_due import WithoutPictures, without_pictures
+from unisafe_async.results.scores import ALL, Where
+from unisafe_async.results.served import Served, ages_differ, read_served, rubrics_differ
+from unisafe_async.results.stored_run import StoredRun
+from unisafe_async.taxonomy import TASKS
+from unisafe_async.text import count, plain
+
+OLDER_RULES = "read by older rules"
+BY_OLDER_RULES = f"{OLDER_RULES}: an answer that failed, was empty or came in the wrong field may count there as a refusal"
+REJUDGE = "not comparable without judging again (`unisafe run` judges again; `unisafe plan` prices it)"
+NAMES = 4
+"""So many served names are listed of one model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Lines of plain words: `loud` ones, `marks` that stand below the heading, and `quiet` ones that stand below the figures."""
+
+    loud: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+    quiet: tuple[str, ...] = ()
+
+
+def read_told(connection: duckdb.DuckDBPyConnection, stored: StoredRun, models: Sequence[str], where: Where = ALL) -> Told:
+    """What is to be told of the `models` of a run."""
+    run, summary = stored.run, stored.summary
+    served = read_served(connection, [(run, model) for model in models])
+    return Told(
+        tuple(map(no_pictures, without_pictures(connection, run, where))),
+        (*([f"This run was {BY_OLDER_RULES}"] if summary.read_by_older_rules else []), *_rubrics(connection, stored)),
+        (
+            *served_lines(served),
+            *kin(stored.config, models),
+            *_reread(summary),
+            *told_words(connection, run, summary.mended, where),
+        ),
+    )
+
+
+def no_pictures(one: WithoutPictures) -> str:
+    items = f"its only item of {title_of(one.task)}" if one.items == 1 else f"all {one.items:,} items of {title_of(one.task)}"
+    came = "in words, without a picture" if one.worded else "with nothing at all"
+    scores = ": its scores there are those of its words" if one.worded else ""
+    return (
+        f"NO PICTURES: {plain(one.model)} answered {items} {came}; probably misconfigured (modalities, "
+        f"`gives`, image_api, a text-only deployment){scores}."
+    )
+
+
+def title_of(task: str) -> str:
+    return TASKS[task].title if task in TASKS else plain(task)
+
+
+def _rubrics(connection: duckdb.DuckDBPyConnection, stored: StoredRun) -> list[str]:
+    """Where the same judge has judged by other rubrics since."""
+    digest = stored.rubrics_digest
+    later = judged_since(connection, stored) if digest else None
+    if later is None or later.rubrics == digest:
+        return []
+    return [f"Judged by different rubrics than run {later.run}: {REJUDGE}"]
+
+
+# ---------------------------------------------------------------- served by whom, and when
+
+
+def served_lines(each: Sequence[Served]) -> list[str]:
+    """Each model's served name where it says more than the configured one, then the ages of their answers where they differ."""
+    names = [f"{_whose(one, each)}: served as {_names(one)}" for one in each if one.told]
+    if not ages_differ(each):
+        return names
+    ages = "; ".join(f"{_whose(one, each)} {_age(one.oldest, one.newest)}" for one in each if one.oldest and one.newest)
+    return [*names, f"Answers are not of one age: {ages}"]
+
+
+def _names(one: Served) -> str:
+    several = len(one.names) > 1
+    told = [f"{plain(name)}{f' ({rows:,})' if several else ''}" for name, rows in one.names[:NAMES]]
+    rest = len(one.names) - NAMES
+    return ", ".join(told) + (f" and {count(rest, 'other name')}" if rest > 0 else "")
+
+
+def _age(oldest: datetime, newest: datetime) -> str:
+    first, last = (f"{moment.day} {moment:%b %Y}" for moment in (oldest, newest))
+    return f"from {first} to {last}" if first != last else f"of {first}"
+
+
+def _whose(one: Served, each: Sequence[Served]) -> str:
+    """The model's name, with its run where another of `each` has the same."""
+    alike = sum(other.model == one.model for other in each) > 1
+    return f"{one.run}:{plain(one.model)}" if alike else plain(one.model)
+
+
+# ---------------------------------------------------------------- two sides
+
+
+def compared_marks(each: Sequence[Served]) -> list[str]:
+    """What makes the figures of compared models differ beside the models: rules of reading, rubrics."""
+    marks = []
+    older = [one for one in each if one.older_rules]
+    if older and len(older) < len(each):
+        marks += [f"{_whose(one, each)} was {BY_OLDER_RULES}" for one in older]
+    elif older:
+        marks.append(f"Both sides were {BY_OLDER_RULES}" if len(each) == 2 else f"All were {BY_OLDER_RULES}")
+    if rubrics_differ(each):
+        marks.append(f"Judged by different rubrics: {REJUDGE}")
+    return marks
+
+
+def rubrics_words(each: Sequence[Served]) -> list[str]:
+    """By which rubrics models were judged whose figures stand beside somebody else's."""
+    digests = dict.fromkeys(plain(one.rubrics[:12]) for one in each if one.rubrics)
+    if not each:
+        return []
+    known = f"Rubrics: ours, digest {', '.join(digests)}" if digests else "By which rubrics these were judged is not known"
+    return [f"{known}; the paper's differ in their words"]
+
+
+# ---------------------------------------------------------------- who judged, what was read again
+
+
+def kin(config: Config, models: Sequence[str]) -> list[str]:
+    """Judges that are of the same family as a model they judge, a line for each family."""
+    shown = [model for model in config.models if model.name in models]
+    judged: dict[str, list[str]] = {}
+    for model in shown:
+        family = None if model.provider == "simulated" else _family(model)
+        if family is not None:
+            judged.setdefault(family, []).append(plain(model.name))
+    judges: dict[str, list[str]] = {}
+    for judge in config.judge.members:
+        family = _family(judge)
+        if family in judged:
+            judges.setdefault(family, []).append(plain(judge.title))
+    return [_favours(family, names, judged[family]) for family, names in judges.items()]
+
+
+def _family(asked: Asked) -> str | None:
+    """By the model's name at its endpoint, or else by what the run calls it (as recorded answers, whose model is a file)."""
+    return family_of(asked.model) or family_of(asked.name or "")
+
+
+def _favours(family: str, judges: Sequence[str], models: Sequence[str]) -> str:
+    who = f"The judge {judges[0]} is" if len(judges) == 1 else f"The judges {', '.join(judges)} are"
+    return f"{who} of the same family ({family}) as {', '.join(models)}: judges favour their own"
+
+
+def _reread(summary: Summary) -> list[str]:
+    """Stored answers that newer rules read otherwise, by what became of them."""
+    words = reread_words(summary.reread)
+    return [plain(words)] if words else []

@@ -1,0 +1,164 @@
+"""The batch jobs of a cache on a terminal: how they are as we know it, and as their vendors say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from textwrap import fill
+from urllib.parse import urlsplit
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cache.batches import BatchRecord
+from unisafe_async.batches.desk import Look
+from unisafe_async.screens.fitting import fitted
+from unisafe_async.secret_words import shown
+from unisafe_async.text import count, dollars, plain
+
+WINDOW = timedelta(hours=24)
+"""What both vendors give themselves for a job."""
+NARROW = 15
+"""Columns of a status where there is little room: with Azure's ids, of 42 characters, a row has 80."""
+STATUSES = {
+    "submitting": ("not known to have been taken", "yellow"),
+    "submitted": ("under way", "cyan"),
+    "cancelling": ("being cancelled", "yellow"),
+    "collected": ("collected", "green"),
+    "cancelled": ("cancelled", "dim"),
+    "failed": ("not taken, or failed", "dim"),
+}
+SOUGHT = {
+    "absent": "not in the vendor's list",
+    "perhaps": "a job in progress may be it",
+    "unread": "the vendor's list is too long to tell",
+}
+
+
+def print_batches(
+    console: Console, jobs: Sequence[BatchRecord], looks: Mapping[BatchRecord, Look], names: Mapping[str, str] | None = None
+) -> None:
+    """Two lines a job: its model and its vendor's name for it, which is never cut; then what is under way in all.
+
+    Args:
+        names: the models of the configuration by identity.
+    """
+    if not jobs:
+        console.print("no batch jobs yet")
+        return
+    called = {job.identity: (names or {}).get(job.identity) or model_of(job) for job in jobs}
+    # a longer id than the screen is wide goes over the edge in one piece
+    console.print(
+        fitted(console, called.values(), *(partial(build, jobs, looks, called) for build in (_table, _narrow, _apart))),
+        overflow="ignore",
+        crop=False,
+    )
+    for job, look in looks.items():
+        if said := _sentence(look):
+            console.print(Text.assemble((f"{plain(job.id)}: ", "dim"), " ".join(plain(said).split())))
+    waiting = [job for job in jobs if job.open]
+    if not waiting:
+        console.print(Text("nothing is under way", style="dim"))
+        return
+    words = f"{count(len(waiting), 'job')} under way, {count(sum(len(job.keys) for job in waiting), 'request')}"
+    most = sum(job.most for job in waiting)
+    words += f", {dollars(most)} at the most" if most else ""
+    console.print(Text(f"{words}: `unisafe run` collects them", style="bold"))
+
+
+Jobs = Sequence[BatchRecord]
+Looks = Mapping[BatchRecord, Look]
+Called = Mapping[str, str]
+
+
+def _table(jobs: Jobs, looks: Looks, called: Called, names: Mapping[str, Text], wrap: int = 0) -> Table:
+    """Two lines a job; where `wrap` says so, its status on more lines of so many columns."""
+    table = _columns("Model, job", "status", "created (UTC)")
+    for job in jobs:
+        words, more, style = _status(job, looks.get(job))
+        if wrap:
+            words, more = fill(words, wrap), fill(more, wrap)
+        table.add_row(
+            Text.assemble((names[called[job.identity]].plain, "bold"), "\n", (plain(job.id), "dim")),
+            Text.assemble((words, style), "\n", (more, "dim")),
+            Text.assemble(_time(job.created), *((("\n" + _ends(job, looks), "dim"),) if job.open else ())),
+        )
+    return table
+
+
+def _narrow(jobs: Jobs, looks: Looks, called: Called, names: Mapping[str, Text]) -> Table:
+    return _table(jobs, looks, called, names, NARROW)
+
+
+def _apart(jobs: Jobs, looks: Looks, called: Called, names: Mapping[str, Text]) -> Table:
+    """Nothing above anything else, to be read as lines."""
+    table = _columns("Model", "", "status", "", "created (UTC)", "")
+    for job in jobs:
+        words, more, style = _status(job, looks.get(job))
+        ends = _ends(job, looks) if job.open else ""
+        name = Text(names[called[job.identity]].plain, style="bold")
+        table.add_row(name, plain(job.id), Text(words, style=style), more, _time(job.created), ends)
+    return table
+
+
+def _columns(*headings: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
+    return table
+
+
+def look_words(look: Look) -> str:
+    """What a vendor says of a job, in a few words on one line or two."""
+    if look.failed:
+        return plain(look.failed)
+    if look.sought is not None:
+        return SOUGHT.get(look.sought.state, f"taken as {plain(look.sought.job)}")
+    assert look.status is not None
+    done = f"\n{look.status.done:,} of {look.status.total:,} done" if look.status.total else ""
+    match look.status.state:
+        case "in_progress":
+            return ("being cancelled" if look.status.cancelled else "in progress") + done
+        case "ended":
+            return ("cancelled" if look.status.cancelled else "ended") + f", not collected yet{done}"
+        case _:
+            return f"failed: {plain(str(look.status.error))}"
+
+
+def model_of(job: BatchRecord) -> str:
+    """The model's name at its vendor, and the vendor's host; an identity is `provider|address|model|...`."""
+    if job.identity.count("|") < 2:
+        return shown(job.identity)
+    _, address, model, *_ = shown(job.identity).split("|")
+    return f"{model} at {urlsplit(address).netloc.rpartition('@')[2] or address}"
+
+
+def _status(job: BatchRecord, look: Look | None) -> tuple[str, str, str]:
+    """A few words, what stands below them, and their style; a sentence stands below the table."""
+    words, style = STATUSES.get(job.status, (job.status, ""))
+    more = ""
+    if look is not None and _sentence(look):
+        words = "not known" if look.failed else "failed" if look.status else "at the vendor"
+        style = style if look.sought else "red"
+    elif look is not None:
+        words, _, more = look_words(look).partition("\n")
+    return words, more or count(len(job.keys), "request"), style
+
+
+def _sentence(look: Look) -> str:
+    """What a vendor says of a job that is too long for a table: an error, or another name."""
+    if look.sought is not None and look.sought.state == "found":
+        return f"the vendor has it as {look.sought.job}"
+    return look.failed or (str(look.status.error) if look.status and look.status.state == "failed" else "")
+
+
+def _ends(job: BatchRecord, looks: Looks) -> str:
+    look = looks.get(job)
+    return f"by {_time((look.status.expires if look and look.status else None) or job.created + WINDOW)}"
+
+
+def _time(moment: datetime) -> str:
+    return moment.strftime("%d %b %H:%M")

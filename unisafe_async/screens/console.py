@@ -1,0 +1,70 @@
+"""Where commands print: a terminal as wide as it is, or a pipe, a file, a log, whose reader wants whole lines."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.padding import Padding
+from rich.text import Text
+
+from judger import REFUSAL, SAFE, SAFETY_OR_REFUSAL, UNSAFE
+from unisafe_async.text import plain
+
+COLOURS = {
+    SAFETY_OR_REFUSAL.word(label): colour
+    for label, colour in ((UNSAFE, "red"), (SAFE, "green"), (REFUSAL, "cyan"), (None, "yellow"))
+}
+WIDE = 160
+"""Columns for tables where there is no terminal and COLUMNS is not set."""
+
+
+def stdout_console() -> Console:
+    """The console of a command's standard output.
+
+    Where nobody's screen sets a width, prose is not wrapped, so that a sentence stays in one line, and tables have WIDE columns.
+    """
+    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
+        return Console()
+    return Console(width=WIDE, soft_wrap=True)
+
+
+def redraws(console: Console) -> bool:
+    """Whether what is printed can be drawn over: not on a dumb terminal, and not in a file, whatever FORCE_COLOR says."""
+    return console.is_interactive and console.file.isatty()
+
+
+def says_its_size() -> bool:
+    """Whether standard output is a terminal that says how large it is; in one that does not, nothing can be drawn."""
+    try:
+        return all(os.get_terminal_size(sys.stdout.fileno()))
+    except (OSError, ValueError):
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Indented:
+    """Prose that stands `by` columns to the right, also where it is wrapped; not wrapped where the console wraps nothing."""
+
+    text: Text
+    by: int = 2
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if not options.no_wrap:
+            yield Padding(self.text, (0, 0, 0, self.by))
+            return
+        for line in self.text.split(allow_blank=True):
+            yield Text(" " * self.by) + line
+
+
+def line(text: str, style: str = "") -> Text:
+    """One line of hostile text as a rich Text; newlines become spaces."""
+    return Text(" ".join(plain(text).split()), style=style, overflow="ellipsis", no_wrap=True)
+
+
+def print_lines(console: Console, lines: Iterable[str], style: str = "dim") -> None:
+    for words in lines:
+        console.print(Text(words, style=style))

@@ -1,0 +1,83 @@
+"""Figures of a comparison as they stand in its tables: shares, differences, intervals, p, and what their marks mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from unisafe_async.results.comparison import LEVEL, Difference
+from unisafe_async.results.paper import OVERALL
+from unisafe_async.results.probabilities import family_lines, probability
+from unisafe_async.results.scores import BETTER, SMALL
+from unisafe_async.screens.panels import SMALL_MARK, SMALL_WORDS
+from unisafe_async.taxonomy import TASKS
+from unisafe_async.text import plain
+
+TEST = "p: McNemar's exact test on items where the two differ; Holm: p corrected over the test's family"
+STAR = f"* corrected below {LEVEL}"
+INTERVAL = "95% interval of the difference: Bonett and Price, 2012"
+EXPLORED = "- under Holm: a selection of items that belongs to no family; its p is a hint, no test"
+APART = "An interval is of one difference, Holm allows for a family: where only the interval leaves out 0, nothing is told apart."
+"""For an interval that seems to contradict its p. Intervals at Bonferroni's level would not cure it: Holm's steps find more than
+those do, and an exact test and an approximate interval part now and then at any level."""
+
+
+def method(shown: Sequence[Difference], intervals: Sequence[Difference], *, arrows: bool = False) -> str:
+    """What the figures and marks of the differences on the screen mean, of marks only those that are there, and their families."""
+    said = ["↑ ↓ points above or below the backbone"] if arrows else []
+    said.append(f"{TEST}; {STAR}" if any(one.told_apart for one in shown) else TEST)
+    said.append(INTERVAL)
+    said += [EXPLORED] if any(one.family is None for one in shown) else []
+    said += [SMALL_WORDS] if any(0 < one.pairs < SMALL for one in shown) else []
+    words = "\n".join([" · ".join(said), *family_lines(shown)])
+    seeming = any(not one.told_apart and (one.low > 0 or one.high < 0) for one in intervals)
+    return f"{words}\n{APART}" if seeming else words
+
+
+def figure(share: float, items: int) -> Text:
+    """A share in per cent; of few items marked and dimmed, as in `report`."""
+    small = items < SMALL
+    return Text(f"{SMALL_MARK if small else ''}{share * 100:.1f}", style="dim" if small else "", justify="right")
+
+
+def signed(share: float) -> str:
+    """A difference in points with its sign: `+1.2`, `-0.4`; what rounds to nothing is `0.0` and has none."""
+    points = round(share * 100, 1)
+    return f"{points:+.1f}" if points else "0.0"
+
+
+def interval(one: Difference) -> str:
+    return f"{signed(one.low)} to {signed(one.high)}"
+
+
+def task_title(task: str, *, long: bool = False) -> str:
+    """A task's title, or where it is narrow its short name."""
+    if task == OVERALL:
+        return "All these"
+    if task not in TASKS:
+        return plain(task)
+    return TASKS[task].title if long else TASKS[task].short
+
+
+def change(one: Difference, *, tested: bool = True) -> Text:
+    """`↓12.5*`: which way and how far the first is from the second; coloured only where the test tells them apart."""
+    points = round(one.difference * 100, 1)
+    arrow = "↑" if points > 0 else "↓" if points < 0 else "="
+    better = points * BETTER[one.score]
+    style = "dim" if not one.told_apart else "green" if better > 0 else "red" if better < 0 else "cyan"
+    return Text(f"{arrow}{abs(points):.1f}{star(one) if tested else ''}", style=style, justify="right")
+
+
+def star(one: Difference) -> str:
+    return "*" if one.told_apart else " "
+
+
+def tested(one: Difference) -> Text:
+    """The corrected p with its star."""
+    return Text(f"{probability(one.corrected)}{star(one)}", style="" if one.told_apart else "dim", justify="right")
+
+
+def raw(one: Difference) -> Text:
+    """The p of this test alone."""
+    return Text(probability(one.p), style="" if one.told_apart else "dim", justify="right")

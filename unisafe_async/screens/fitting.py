@@ -1,0 +1,101 @@
+"""Tables that fit: names get the room that the figures leave, and figures are never cut."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
+from functools import cache, partial
+
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from unisafe_async.names import shortened
+
+LEAST = 12
+"""The fewest columns that a name is cut to."""
+SCANT = 20
+"""With fewer columns for names than that, a narrower table is the better one."""
+ENDLESS = 10_000
+
+Build = Callable[[Mapping[str, Text]], Table]
+"""A table in which each name is written as the mapping says."""
+
+
+def fitted(console: Console, names: Iterable[str], *builds: Build, least: int = LEAST) -> RenderableType:
+    """The first table that fits, with its names as long as there is room for; where none does, the rows of the last as lines.
+
+    Args:
+        builds: tables of the same figures, the widest first; each but the last must leave SCANT columns for a name.
+        least: the columns that the last must leave.
+    """
+    known = list(dict.fromkeys(names))
+    longest = max(map(cell_len, shortened(known, ENDLESS).values()), default=0)
+    for place, build in enumerate(builds, 1):
+        fewest = min(least if place == len(builds) else SCANT, longest)
+        over = cache(partial(_over, console, known, build))
+        if over(longest) > 0 and over(fewest) > 0:
+            continue
+        near = max(fewest, longest - max(0, over(longest)))  # where one column holds the names, they fit exactly there
+        widths = range(near if over(near) <= 0 else fewest, longest + 1)
+        fit = 1 if over(near) == 0 else bisect_right(widths, 0, key=over)
+        if fit:
+            return build(_written(known, widths[fit - 1]))
+    return as_lines(console, builds[-1](_written(known, longest)))
+
+
+def _over(console: Console, names: Sequence[str], build: Build, width: int) -> int:
+    """By how many columns the table is too wide when names have `width`."""
+    return needed(console, build(_written(names, width))) - console.width
+
+
+def _written(names: Sequence[str], width: int) -> dict[str, Text]:
+    return {name: Text(shown, no_wrap=True) for name, shown in shortened(names, width).items()}
+
+
+def needed(console: Console, table: Table) -> int:
+    """Columns that `table` takes when nothing in it is cut or wrapped.
+
+    Only the widest cell of each column is measured: rich takes as long to measure all cells as to print them, and a run's progress
+    is fitted four times a second.
+    """
+    widest = copy(table)
+    widest.columns, widest.rows = [column.copy() for column in table.columns], []
+    widest.add_row(*(max(column.cells, key=_width, default="") for column in table.columns))
+    return Measurement.get(console, console.options.update_width(ENDLESS), widest).maximum
+
+
+def _width(cell: RenderableType) -> int:
+    return max(map(cell_len, (cell.plain if isinstance(cell, Text) else str(cell)).split("\n")))
+
+
+def as_lines(console: Console, table: Table) -> Group:
+    """The rows of a table that is too wide for any screen: the first cell, then the others, each in one piece with its heading."""
+    heads, width = [_one_line(column.header) for column in table.columns], console.width
+    lines: list[Text] = []
+    footers = [tuple(column.footer for column in table.columns)] if table.show_footer else []
+    for cells in [*zip(*(column.cells for column in table.columns), strict=True), *footers]:
+        first, *rest = (_one_line(cell) for cell in cells)
+        if first:
+            lines.append(first)
+        line = Text()
+        for head, cell in zip(heads[1:], rest, strict=True):
+            figure = Text.assemble("  ", (head.plain, "dim"), " " if head else "", cell)
+            if line and line.cell_len + figure.cell_len > width:
+                lines.append(line)
+                line = Text()
+            line.append_text(figure if cell else Text())
+        lines.append(line)
+    return Group(*lines, Text(""))
+
+
+def _one_line(cell: RenderableType) -> Text:
+    if not isinstance(cell, Text):
+        return Text(" ".join(str(cell).split()))
+    parts = [part for part in cell.split() if part]
+    for part in parts:
+        part.rstrip()
+    return Text(" ").join(parts)

@@ -1,0 +1,103 @@
+"""One score of each model by task, category or subcategory: numbers always, a background shade where the terminal has colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from unisafe_async.names import shortened
+from unisafe_async.results.scores import BETTER, TITLES, Score, is_small
+from unisafe_async.screens.console import line
+from unisafe_async.screens.panels import SMALL_MARK
+from unisafe_async.taxonomy import SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS
+from unisafe_async.text import plain
+
+GOOD, MIDDLE, BAD, NEUTRAL = (146, 197, 222), (247, 247, 247), (244, 165, 130), (190, 174, 212)
+"""Blue to orange, which the colour-blind tell apart (ColorBrewer's RdBu and Accent); violet for a score with no better end."""
+
+FAINT = 0.35
+"""How much of its shade a cell keeps where few items stand behind it."""
+
+FIRST, CELL = 28, 16
+"""The widest that the first column becomes, and a model's where the models do not all stand side by side."""
+
+ORDER = {name: place for place, name in enumerate([*TASKS, *SHOWN_CATEGORIES, *SHOWN_SUBCATEGORIES])}
+
+
+def heatmap(
+    console: Console, dimension: str, name: str, models: Sequence[str], cells: Mapping[tuple[str, ...], Score], title: str = ""
+) -> Group:
+    """`name`, one of SCORES, for each value of `dimension`; side by side as many models as fit."""
+    values = sorted({key[1] for key in cells}, key=lambda value: (ORDER.get(value, len(ORDER)), value))
+    first = min(FIRST, max([len(dimension), *(len(_title(value)) for value in values)]) + 1)
+    room = console.width - first - 2
+    names = _named(models, room)
+    tables = [_table(dimension, values, some, name, cells) for some in _fitting(names, room)]
+    return Group(Text(title or f"{TITLES[name]} by {dimension}", style="bold"), *tables)
+
+
+def shade(value: float, name: str, *, small: bool = False) -> str:
+    """The style of a cell whose score is `value`, between 0 and 1; grey on a faint shade where few items stand behind it."""
+    good = value if BETTER[name] > 0 else 1 - value
+    end, part = (GOOD, 2 * good - 1) if good >= 0.5 else (BAD, 1 - 2 * good)
+    if not BETTER[name]:
+        end, part = NEUTRAL, value
+    mixed = [round(low + (high - low) * part * (FAINT if small else 1)) for low, high in zip(MIDDLE, end, strict=True)]
+    return f"{'rgb(95,95,100)' if small else 'black'} on rgb({mixed[0]},{mixed[1]},{mixed[2]})"
+
+
+def _title(value: str) -> str:
+    return TASKS[value].title if value in TASKS else value
+
+
+def _named(models: Sequence[str], room: int) -> dict[str, str]:
+    """How each model is called: as long as all stand side by side in `room` columns, or else in a column's usual width."""
+    longest = max((cell_len(plain(model)) for model in models), default=0)
+    ways = (shortened(models, width) for width in range(longest, CELL - 2, -1))
+    return next((names for names in ways if _taken(names.values()) <= room), shortened(models, CELL - 2))
+
+
+def _width(name: str) -> int:
+    return max(8, cell_len(name) + 2)
+
+
+def _taken(names: Iterable[str]) -> int:
+    """Columns of a table that these models take, with what stands between them."""
+    return sum(_width(name) + 1 for name in names)
+
+
+def _fitting(names: Mapping[str, str], room: int) -> Iterator[dict[str, str]]:
+    """Models in groups that fit into `room` columns."""
+    group: dict[str, str] = {}
+    for model, name in names.items():
+        if group and _taken([*group.values(), name]) > room:
+            yield group
+            group = {}
+        group[model] = name
+    yield group
+
+
+def _table(
+    dimension: str, values: Sequence[str], names: Mapping[str, str], name: str, cells: Mapping[tuple[str, ...], Score]
+) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
+    table.add_column(dimension.capitalize(), overflow="ellipsis", no_wrap=True, max_width=FIRST)
+    for shown in names.values():
+        table.add_column(Text(f"{shown} ", justify="right"), justify="right", no_wrap=True, width=_width(shown))
+    for value in values:
+        figures = [_cell(cells.get((model, value)), name, _width(shown)) for model, shown in names.items()]
+        table.add_row(line(_title(value)), *figures)
+    return table
+
+
+def _cell(score: Score | None, name: str, width: int) -> Text:
+    if score is None or not score.shares:
+        return Text("-".rjust(width - 1) + " ", style="dim")
+    value = score.shares[name].value
+    number = f"{SMALL_MARK if is_small(score) else ''}{value * 100:.1f}"
+    return Text(number.rjust(width - 1) + " ", style=shade(value, name, small=is_small(score)))

@@ -1,0 +1,67 @@
+"""Lists of what a cache holds: runs, and answers by model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from unisafe_async.results.listing import ListedRun
+from unisafe_async.screens.fitting import fitted
+from unisafe_async.secret_words import shown
+from unisafe_async.text import dollars, duration, plain
+
+
+def print_runs(console: Console, runs: list[ListedRun]) -> None:
+    console.print(fitted(console, [one.dataset for one in runs], partial(_runs, runs)) if runs else "no runs yet")
+
+
+def _runs(runs: list[ListedRun], names: Mapping[str, Text]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for heading in ("Run", "status", "dataset"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("models", "judged", "cost", "time"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in runs:
+        judged = f"{one.judged:,}/{one.total:,}"
+        if not one.readable:
+            table.add_row(Text(plain(one.run)), "unreadable", names[one.dataset], "", judged, "", "")
+            continue
+        table.add_row(
+            Text(plain(one.run)),
+            Text(plain(one.status)),
+            names[one.dataset],
+            str(one.models),
+            judged,
+            dollars(one.cost),
+            duration(one.seconds),
+        )
+    return table
+
+
+def print_stats(console: Console, path: Path, stats: list[tuple[Any, ...]]) -> None:
+    answers = [
+        ((shown(place), "simulated") if provider == "simulated" else (shown(model), shown(place)), rest)
+        for provider, place, model, *rest in stats
+    ]
+    names = [name for named, _ in answers for name in named]
+    console.print(fitted(console, names, partial(_stats, answers)))
+    console.print(f"{path}: {path.stat().st_size / 2**20:,.1f} MiB", highlight=False, markup=False)
+
+
+def _stats(answers: list[tuple[tuple[str, str], list[Any]]], names: Mapping[str, Text]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for heading in ("Model", "at"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("answers", "tokens in", "out", "images", "cost"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for (name, at), (number, tokens_in, tokens_out, images, cost) in answers:
+        paid = dollars(cost) if cost is not None else "unknown"
+        table.add_row(names[name], names[at], f"{number:,}", f"{tokens_in:,}", f"{tokens_out:,}", f"{images:,}", paid)
+    return table

@@ -1,0 +1,93 @@
+"""The plan as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from unisafe_async.config import Config
+from unisafe_async.plan import Need, Plan
+from unisafe_async.results.bill import source_of
+from unisafe_async.results.mended import planned_words
+from unisafe_async.screens.fitting import fitted
+from unisafe_async.text import count, dollars, duration, plain
+
+
+def print_plan(console: Console, plan: Plan, config: Config) -> None:
+    """One line for each model and the judge, and the sum."""
+    console.print(fitted(console, [need.name for need in (*plan.models, *plan.judges)], partial(_table, plan)))
+    calls = sum(need.calls for need in [*plan.models, *plan.judges])
+    cost = "cost unknown: give price_in and price_out" if plan.cost is None else f"about {dollars(plan.cost)}"
+    console.print(Text(f"{count(calls, 'call')} to make, {cost}, about {duration(plan.seconds)}; nothing was sent."))
+    if plan.rubrics_changed:
+        costs = [need.cost for need in plan.judges if need.calls]
+        price = "" if None in costs else f"; judging is about {dollars(sum(cost for cost in costs if cost is not None))} of it"
+        console.print(Text(f"{plan.rubrics_changed}{price}.", style="yellow"))
+    for words in planned_words(plan.mended, plan.mended_drawn):
+        console.print(Text(words, style="yellow"))
+    if any(need.batch and need.calls for need in plan.models):
+        waiting = sum(need.under_way for need in plan.models if need.batch)
+        told = f" {count(waiting, 'call')} of these are under way already." if waiting else ""
+        console.print(Text(f"Batch jobs take up to 24 h, beside that time; their prices are with the discount.{told}"))
+    held = [need for need in plan.models if need.under_way and not need.batch]
+    for need in held:
+        words = f"{plain(need.name)}: {count(need.under_way, 'call')} in batch jobs under way, which a run online does not repeat; "
+        console.print(Text(f'{words}`mode = "batch"` collects them, `unisafe batches` lists them', style="yellow"))
+    if not all(need.known_latency for need in [*plan.models, *plan.judges] if need.calls and not need.batch):
+        console.print(
+            Text("Times assume 5 s a call, or a batch of 16 on this machine, where a model has not answered before.", style="dim")
+        )
+    console.print(
+        Text(
+            "Tokens are estimated (4 characters each); judge calls assume that every response needs both verdicts.",
+            style="dim",
+        )
+    )
+    presets = [section.preset for _, section in config.endpoints() if section.known_price is not None and section.preset]
+    if presets:
+        whose = ", ".join(sorted({f"{preset.title}'s of {preset.prices_read}" for preset in presets}))
+        console.print(Text(f"Prices: {whose}; those in bench.toml win (price_in, price_out, price_image).", style="dim"))
+    if plan.fallback:
+        console.print(Text("A later judge of the chain is asked only for what the ones before it could not judge.", style="dim"))
+    if plan.thoughts and any(need.calls for need in plan.models):
+        words = "How many answers hold thoughts shows when they come; their verdicts are counted as often as there were any so far."
+        console.print(Text(words, style="dim"))
+    if config.run.budget_usd is not None and plan.cost is not None and plan.cost > config.run.budget_usd:
+        console.print(
+            Text(
+                f"The budget of {dollars(config.run.budget_usd)} will not do: the run would stop before it is exceeded.",
+                style="yellow",
+            )
+        )
+    if plan.problems:
+        source = source_of(config.dataset.source, ((model.provider, model.model) for model in config.models))
+        console.print(Text(source.refused(plan.problems), style="yellow"))
+
+
+def _table(plan: Plan, names: Mapping[str, Text]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("Model", no_wrap=True)
+    for heading in ("calls", "cached", "tokens in", "out", "cost", "time"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for need in plan.models:
+        table.add_row(names[need.name], *_cells(need))
+    for judge in plan.judges:
+        table.add_row(Text.assemble((f"judge {names[judge.name]}", "dim")), *_cells(judge))
+    return table
+
+
+def _cells(need: Need) -> list[str]:
+    cost = "-" if not need.calls else "?" if need.cost is None else dollars(need.cost)
+    return [
+        f"{need.calls:,}",
+        f"{need.cached:,}",
+        f"{need.tokens_in / 1000:,.0f}k",
+        f"{need.tokens_out / 1000:,.0f}k",
+        cost,
+        ("up to 24 h" if need.batch else duration(need.seconds)) if need.calls else "-",
+    ]

@@ -1,0 +1,206 @@
+"""While a run is under way: one line for each model and one for the judge; plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+
+import anyio
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from providers.base import OnDevice, Provider
+from unisafe_async.evaluation import Run
+from unisafe_async.gateway import Endpoint
+from unisafe_async.lanes import Lane
+from unisafe_async.screens.console import redraws
+from unisafe_async.screens.fitting import fitted
+from unisafe_async.text import count, dollars, duration, plain
+
+GB = 1e9
+REFRESH = 0.25
+PLAIN_EVERY = 10.0
+CALLS_WINDOW = 20.0
+ROWS_WINDOW = 120.0
+
+
+class Speed:
+    """Something counted a second, over the last `window` seconds."""
+
+    def __init__(self, window: float) -> None:
+        self._window = window
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def at(self, total: int) -> float:
+        now = time.monotonic()
+        self._seen.append((now, total))
+        while self._seen[0][0] < now - self._window:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        return (total - before) / (now - since) if now > since else 0.0
+
+
+class Progress:
+    """Shows a Run until it is cancelled."""
+
+    def __init__(self, console: Console, run: Run) -> None:
+        self._console = console
+        self._run = run
+        self._calls: dict[str, Speed] = {}
+        self._rows: dict[str, Speed] = {}
+
+    async def show(self) -> None:
+        """Refresh four times a second where that can be drawn, else print a line every ten seconds."""
+        if not redraws(self._console):
+            while True:
+                await anyio.sleep(PLAIN_EVERY)
+                self._console.print(self.plain_line(), markup=False, highlight=False)
+        with Live(self.table(), console=self._console, refresh_per_second=4, transient=True) as live:
+            while True:
+                await anyio.sleep(REFRESH)
+                live.update(self.table())
+
+    def plain_line(self) -> str:
+        run = self._run
+        left = self._left(None)
+        calls = sum(endpoint.counts.calls for endpoint in run.endpoints)
+        bad = sum(map(_unjudged, run.lanes))
+        return (
+            f"{run.done - bad:,} of {run.total:,} items done, {bad:,} unjudged, "
+            f"{calls:,} calls, {dollars(run.cost)}{f', {left} left' if left else ''}"
+            + "".join(f"; {note}" for note in self._notes())
+        )
+
+    def table(self) -> Group:
+        wide = self._console.width >= 110
+        lanes, judges = self._run.lanes, self._run.jury.endpoints
+        rows: list[tuple[str, str, list[str | Text]]] = []
+        for lane in lanes:
+            bad = _unjudged(lane)
+            figures: list[str | Text] = [
+                f"{lane.done - bad:,}/{lane.total:,}",
+                f"{lane.cached:,}",
+                _bad(bad),
+                *self._speed(lane.endpoint, wide),
+            ]
+            rows.append(("", lane.endpoint.name, [*figures, self._left(lane)]))
+        for judging in judges:
+            counts = judging.counts
+            figures = [f"{counts.calls:,}", f"{counts.cached:,}", _bad(counts.failed), *self._speed(judging, wide)]
+            rows.append(("judge ", judging.name, [*figures, ""]))
+
+        def build(names: Mapping[str, Text]) -> Table:
+            table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+            table.add_column("Model", no_wrap=True)
+            for heading in ("done", "cached", "failed", "req/s", "at once", *(("tokens",) if wide else ()), "cost", "left"):
+                table.add_column(heading, justify="right", no_wrap=True)
+            for role, name, figures in rows:
+                table.add_row(Text(f"{role}{names[name]}", style="dim" if role else ""), *figures)
+            return table
+
+        notes = self._notes()
+        if self._run.gateway.draining:
+            notes.append("stopping: calls under way are finished and kept; Ctrl-C again stops at once")
+        return Group(fitted(self._console, [name for _, name, _ in rows], build), *map(Text, notes))
+
+    def _notes(self) -> list[str]:
+        """What batch jobs and models on this machine are doing, and that judging waits for them."""
+        run = self._run
+        notes = [f"{plain(lane.endpoint.name)}: {said}" for lane in run.lanes if (said := batch_words(lane))]
+        notes += [f"{plain(endpoint.name)}: {said}" for endpoint in run.endpoints if (said := local_words(endpoint.provider))]
+        notes += [f"{plain(endpoint.name)}: {outage_words(endpoint)}" for endpoint in run.endpoints if endpoint.outage.down]
+        if not run.pipeline.judging_now:
+            generated = sum(lane.generated for lane in run.lanes)
+            notes.append(f"{generated:,} of {run.total:,} answered; the judge needs the same device and comes after")
+        return notes
+
+    def _speed(self, endpoint: Endpoint, wide: bool) -> list[str]:
+        counts = endpoint.counts
+        speed = self._calls.setdefault(plain(endpoint.name), Speed(CALLS_WINDOW)).at(counts.calls)
+        ceiling = int(endpoint.concurrency.ceiling)
+        at_once = f"{endpoint.concurrency.in_use}/{ceiling}"
+        if isinstance(endpoint.provider, OnDevice):
+            at_once = f"{endpoint.provider.status.batch} of {endpoint.concurrency.in_use}"
+        blocked = endpoint.rates.blocked_for
+        if endpoint.stopped is not None:
+            at_once = "stopped"
+        elif endpoint.outage.down:
+            at_once = "down"
+        elif blocked > 1:
+            at_once = f"waits {blocked:.0f} s"
+        tokens = [f"{(counts.tokens_in + counts.tokens_out) / 1000:,.0f}k"] if wide else []
+        return [f"{speed:.1f}", at_once, *tokens, dollars(counts.cost)]
+
+    def _left(self, lane: Lane | None) -> str:
+        done, total = (lane.done, lane.total) if lane else (self._run.done, self._run.total)
+        if done >= total:
+            return _end(lane) if lane else ""
+        if any(one.jobs_open for one in ([lane] if lane else self._run.lanes)):
+            return ""  # a vendor's jobs end when they end
+        speed = self._rows.setdefault(lane.endpoint.name if lane else "", Speed(ROWS_WINDOW)).at(done)
+        return duration((total - done) / speed) if speed > 0 else ""
+
+
+def batch_words(lane: Lane) -> str:
+    """How far a model's batch jobs are; nothing where none is under way."""
+    if not lane.jobs_open:
+        return ""
+    jobs = count(lane.jobs_open, "batch job")
+    words = f"{jobs} under way, {lane.requests_done:,} of {count(lane.requests_open, 'request')} done at the vendor"
+    if lane.jobs_sought:
+        words += f"; {lane.jobs_sought:,} of the jobs may not have reached it: looked for there"
+    return words
+
+
+def outage_words(endpoint: Endpoint) -> str:
+    """What is wrong with an endpoint that fails for everybody, and what is done about it."""
+    words = plain(" ".join(endpoint.outage.words.split()))
+    return f"fails for everybody: held, and tried again now and then ({words[:120]})"
+
+
+def local_words(provider: Provider) -> str:
+    """What a model on this machine is doing; nothing for a hosted one, and for one that is not loaded."""
+    if not isinstance(provider, OnDevice):
+        return ""
+    status = provider.status
+    if status.state == "loading":
+        size = f" {size_words(status.size)}" if status.size else ""
+        return f"loading{size} on {', '.join(provider.devices)}"
+    if status.state != "ready":
+        return ""
+    words = [f"on {', '.join(status.places)}, loaded in {duration(status.load_seconds)}"]
+    if status.busy_seconds:
+        if status.tokens:
+            words.append(f"{status.tokens / status.busy_seconds:,.0f} tokens/s")
+        if status.images:
+            words.append(f"{status.images / status.busy_seconds:,.2f} images/s")
+    if status.memory_total:
+        words.append(f"{size_words(status.memory_used)} of {size_words(status.memory_total)} used")
+    if status.halved:
+        words.append(f"memory ran out {status.halved} times: smaller batches")
+    return ", ".join(words)
+
+
+def size_words(size: int) -> str:
+    """Bytes as MB or GB."""
+    return f"{size / 1e6:,.0f} MB" if size < GB else f"{size / GB:,.1f} GB"
+
+
+def _unjudged(lane: Lane) -> int:
+    """Rows that ended without both verdicts: they are over, and not done."""
+    return lane.failed + lane.unjudged
+
+
+def _end(lane: Lane) -> str:
+    """What is left of a model whose every row has ended: nothing, because all is done or because no more comes."""
+    if lane.endpoint.stopped is not None:
+        return "stopped"
+    return "ended" if _unjudged(lane) else "done"
+
+
+def _bad(number: int) -> Text:
+    return Text(f"{number:,}", style="yellow" if number else "dim")

@@ -1,0 +1,80 @@
+"""A run's report on the screen."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+from unisafe_async.results.coverage import beside_lines, coverage_lines
+from unisafe_async.results.named_shares import NAMED
+from unisafe_async.results.report import Report
+from unisafe_async.results.runs import only
+from unisafe_async.results.scores import Where
+from unisafe_async.results.standing import ELSEWHERE, caution, standing
+from unisafe_async.screens.blocks import refusals
+from unisafe_async.screens.console import print_lines
+from unisafe_async.screens.heatmap import heatmap
+from unisafe_async.screens.judges import print_judging
+from unisafe_async.screens.named import named_heatmap
+from unisafe_async.screens.panels import legend, overall, panels
+from unisafe_async.screens.unjudged import print_unjudged
+from unisafe_async.text import plain
+
+
+def print_report(console: Console, report: Report, *, intervals: bool = False, blocks: bool = False, score: str = "b_s") -> None:
+    """Panels, overall scores, coverage, what is unjudged with what to do about it, and who is safest."""
+    console.print()
+    if report.warning:
+        console.print(Text(report.warning, style="yellow"))
+    head = Text.assemble(("Run ", "dim"), report.run, (f"  dataset {plain(report.dataset)}, judge {plain(report.judge)}", "dim"))
+    console.print(head)
+    print_lines(console, report.told.marks, "yellow")
+    if report.where:
+        console.print(Text(_only(report.where), style="cyan"))
+    console.print()
+    if any(one.valid for one in report.by_model.values()):
+        console.print(panels(console, report.models, report.by_task, intervals=intervals))
+        _print_over_tasks(console, report, intervals=intervals, blocks=blocks, score=score)
+        told = legend(report.models, report.by_task, report.by_model, report.by, comparable=report.ranking.same_tasks)
+        console.print(Text(told, style="dim"))
+        console.print()
+    for words in coverage_lines(report.coverage, report.planned, report.bill):
+        console.print(Text(words))
+    print_lines(console, beside_lines(report.models, report.by_model), "")
+    print_judging(console, report.judging)
+    for name, notes in report.notes.items():
+        for words in notes:
+            console.print(Text(f"{plain(name)}: {plain(words)}", style="dim"))
+    print_lines(console, report.told.quiet)
+    for name, message in report.stopped.items():
+        console.print(Text.assemble((f"{plain(name)} stopped: ", "bold red"), plain(message)))
+    print_unjudged(console, report.causes, report.unjudged, report.not_run)
+    for words in report.told.loud:
+        console.print()
+        console.print(Text(words, style="bold red"))
+    if said := standing(report.ranking, len(report.models)):
+        console.print()
+        console.print(Text(said, style="bold"))
+
+
+def _print_over_tasks(console: Console, report: Report, *, intervals: bool, blocks: bool, score: str) -> None:
+    """The tables in which each model's figures are of all its tasks, each with the caution where these differ."""
+    said = caution(report.ranking.lacking)
+    again = [ELSEWHERE] if said and report.dimension != "task" else []
+    print_lines(console, [said] if said else [], "yellow")
+    console.print(Text("Overall", style="bold"))
+    console.print(overall(console, report.models, report.by_model, intervals=intervals, comparable=report.ranking.same_tasks))
+    if report.dimension:
+        print_lines(console, again, "yellow")
+        if report.dimension == NAMED:
+            console.print(named_heatmap(console, report.models, report.by))
+        else:
+            console.print(heatmap(console, report.dimension, score, report.models, report.by))
+    if blocks:
+        print_lines(console, [ELSEWHERE] if said else [], "yellow")
+        console.print(refusals(console, report.models, report.by_model, report.coverage, report.struck))
+
+
+def _only(where: Where) -> str:
+    unknown = "; items that were not reached are not counted" if where.tasks or where.categories else ""
+    return f"{only(where)} Cost and time are the whole run's{unknown}."
