@@ -39,7 +39,7 @@ class Feed:
         placed = zip(range(len(self.dataset)) if places is None else places, self.dataset.items(places), strict=True)
         return chunks((one for one in placed if one[1].task in self.lane.tasks), CHUNK)
 
-    async def jobs_of(self, chunk: Sequence[Placed]) -> list[tuple[int, Job]]:
+    async def prepare(self, chunk: Sequence[Placed]) -> list[tuple[int, Job]]:
         """The jobs of a chunk, each with its item's place."""
         items = [item for _, item in chunk]
         jobs = await jobs_of(items, self.dataset.images, self.lane.endpoint, self.samples, self.sampling, self.rubric)

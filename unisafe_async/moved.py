@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 
-def names_of(new: str, *, at: str, only: tuple[str, ...] = ()) -> Callable[[str], object]:
+def redirect(new: str, *, at: str, only: tuple[str, ...] = ()) -> Callable[[str], object]:
     """The `__getattr__` of module `at`, whose names are in module `new` today: all, or `only` some; each is told of once."""
 
     def look_up(name: str) -> object:

@@ -142,7 +142,7 @@ async def _count(
     """Count one model's calls and their verdicts; `drawn` gathers what is done to pictures that it drew, by digest."""
     feed = pipeline.feed(lane)
     for chunk in feed.chunks():
-        jobs = [job for _, job in await feed.jobs_of(chunk)]
+        jobs = [job for _, job in await feed.prepare(chunk)]
         await replay(jobs, pipeline.gateway, pipeline.jury)
         for job in jobs:
             drawn |= {image.digest: image.mended for image in job.drawn if image.mended}

@@ -132,7 +132,7 @@ class Pipeline:
             await self.by_batches(feed, pass_on)
             return
         for chunk in feed.chunks():
-            await pass_on([job for _, job in await feed.jobs_of(chunk)])
+            await pass_on([job for _, job in await feed.prepare(chunk)])
             if self.gateway.draining:
                 return
 

@@ -1,5 +1,5 @@
 """Where the names of `unisafe_async.results.scores` were in earlier versions."""
 
-from unisafe_async.moved import names_of
+from unisafe_async.moved import redirect
 
-__getattr__ = names_of("unisafe_async.results.scores", at=__name__)
+__getattr__ = redirect("unisafe_async.results.scores", at=__name__)

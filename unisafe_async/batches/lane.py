@@ -101,7 +101,7 @@ class BatchLane:
         requests.unsent, self._short = left, None
         try:
             for chunk in self.feed.chunks(requests.places_of(wanted)):
-                placed = [(self._key(job), place, job) for place, job in await self.feed.jobs_of(chunk) if job.error is None]
+                placed = [(self._key(job), place, job) for place, job in await self.feed.prepare(chunk) if job.error is None]
                 jobs = {key: job for key, _, job in placed}
                 asked = [key for key in jobs if wanted is None or (key in wanted and key not in requests.taken)]
                 found = await self.gateway.look_up(asked)
@@ -171,7 +171,7 @@ class BatchLane:
         requests, waiting = self._requests, self._requests.waiting
         for chunk in self.feed.chunks(requests.places_of(keys)):
             chosen = []
-            for _, job in await self.feed.jobs_of(chunk):
+            for _, job in await self.feed.prepare(chunk):
                 key = self._key(job)
                 if key in keys if keys is not None else key not in waiting or job.error is not None:
                     job.error = job.error or requests.failures.get(key)

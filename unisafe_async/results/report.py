@@ -15,7 +15,7 @@ from unisafe_async.results.blocks import Struck, struck
 from unisafe_async.results.judging import Judging, read_judging
 from unisafe_async.results.named_shares import NAMED, named_shares
 from unisafe_async.results.ranking import Ranking, ranking
-from unisafe_async.results.runs import Heading, heading_of, newest_run, simulated_words, where_in
+from unisafe_async.results.runs import Heading, build_heading, newest_run, simulated_words, where_in
 from unisafe_async.results.scores import ALL, BETTER, Coverage, Score, Where, coverage, scores
 from unisafe_async.results.stored_run import read_run
 from unisafe_async.results.told import Told, read_told
@@ -76,7 +76,7 @@ def read_report(
     config, summary = stored.config, stored.summary
     covered = coverage(connection, run, where)
     planned = _planned(config, summary, covered, where)
-    heading = heading_of(connection, stored)
+    heading = build_heading(connection, stored)
     return Report(
         run,
         stored.status,

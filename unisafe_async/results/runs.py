@@ -29,10 +29,10 @@ class Heading:
 
 def read_heading(connection: duckdb.DuckDBPyConnection, run: str) -> Heading:
     """The heading of a run that exists."""
-    return heading_of(connection, read_run(connection, run))
+    return build_heading(connection, read_run(connection, run))
 
 
-def heading_of(connection: duckdb.DuckDBPyConnection, stored: StoredRun) -> Heading:
+def build_heading(connection: duckdb.DuckDBPyConnection, stored: StoredRun) -> Heading:
     """The heading of a run whose record is read already."""
     models, judge = read_simulated(connection, stored)
     return Heading(stored.run, stored.config.judge.title, tuple(model.name for model in stored.config.models), models, judge)
