@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from providers.errors import UnisafeError
+
 Name = Annotated[str, Field(min_length=1, max_length=4_000)]
 Text = Annotated[str, Field(max_length=100_000)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
@@ -151,7 +153,7 @@ class Shapes:
     settings: Mapping[str, Any]
 
 
-class WrongShape(ValueError):
+class WrongShape(UnisafeError, ValueError):
     """What is wrong with the JSON of a run's record, as one line."""
 
 

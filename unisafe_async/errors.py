@@ -7,6 +7,7 @@ UnisafeError                      providers/errors.py
 |- CacheError                     the cache file cannot be used, or has no such run, model or item
 |  |- CacheBusy                   another program holds the file
 |  `- Unstorable                  a value that the tables cannot hold
+|- WrongShape  (ValueError)       the record of a stored run does not hold what runs write
 |- VendorError                    a vendor does not do what a command asks of it, such as to cancel a batch job
 |- PageError  (ValueError)        a page, a plot or a folder of images cannot be written
 |- BadLine  (ValueError)          a line of a file cannot be used

@@ -96,9 +96,7 @@ def hidden() -> str:
     base = base_packages()
     owners = packages_distributions()
     lacking = sorted(module for module, names in owners.items() if not base & {canonicalize_name(name) for name in names})
-    assert {"matplotlib", "pandas", "scipy", "statsmodels", "uvloop", "huggingface_hub", "torch"} & set(owners) <= set(
-        lacking
-    )
+    assert {"matplotlib", "pandas", "scipy", "statsmodels", "uvloop", "huggingface_hub", "torch"} & set(owners) <= set(lacking)
     return ",".join(lacking)
 
 

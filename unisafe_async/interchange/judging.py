@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from unisafe_async.config import Config, ConfigError, parse_config, read_table
+from unisafe_async.config import Config, parse_config, read_table
 from unisafe_async.dataset.dataset import Dataset
+from unisafe_async.errors import UsageError
 from unisafe_async.interchange.recorded_spec import RECORDED
-from unisafe_async.taxonomy import TASKS, match_task
+from unisafe_async.taxonomy import read_task
 
 
 def judging_config(
@@ -17,11 +18,11 @@ def judging_config(
 ) -> Config:
     """The configuration that has the responses in `file` judged as `config` says; its models are left out.
 
-    Raises ConfigError.
+    Raises ConfigError for what `config` says, UsageError for `images`.
     """
     table: dict[str, Any] = dict(read_table(config))
     if images is not None and not os.path.isdir(images):
-        raise ConfigError(f"--images: {images} is no folder")
+        raise UsageError(f"--images: {images} is no folder")
     tasks = sorted({task for task, _ in dataset.counts()})
     model: dict[str, Any] = {"name": name, "provider": RECORDED.name, "model": os.path.abspath(file), "tasks": tasks}
     if images is not None:
@@ -35,10 +36,10 @@ def judging_config(
 
 
 def known_task(name: str | None) -> str | None:
-    """The key of a task that a user named. Raises ConfigError."""
+    """The key of a task that a user named. Raises UsageError."""
     if name is None:
         return None
-    key = match_task(name)
-    if key is None:
-        raise ConfigError(f"--task: {name!r} is no task; tasks are {', '.join(TASKS)}")
-    return key
+    try:
+        return read_task(name)
+    except UsageError as error:
+        raise UsageError(f"--task: {error}") from None
