@@ -34,9 +34,7 @@ def read_own_entries(group: str) -> list[Plugin]:
         raise PluginError(f"{LOST}: it is neither installed nor a source checkout; `pip install {OWN_PACKAGE}`") from None
     entries = [Plugin(entry.name, group, entry.value, OWN_PACKAGE, ours.version) for entry in ours.entry_points.select(group=group)]
     if not entries:
-        raise PluginError(
-            f"{LOST}: what is installed is {OWN_PACKAGE} {ours.version}, and its code is of another version; install again"
-        )
+        raise PluginError(f"{LOST}: its code is not of the version that is installed ({ours.version}); install it again")
     return entries
 
 

@@ -16,7 +16,6 @@ from providers.errors import UnisafeError
 from providers.named_files import expanded
 from providers.near_names import suggest
 from providers.registry import CallableOptions, find_spec, find_takers
-from providers.spec import Options
 from unisafe_async.default_paths import DEFAULT_FILE
 from unisafe_async.endpoint_sections import EndpointSection, Section, keys_of, section_of
 from unisafe_async.judge_checks import mistakes_of_judges
@@ -274,11 +273,14 @@ def _section_at(place: tuple[int | str, ...], table: dict[str, Any]) -> type[Bas
     section: type[BaseModel] = Config
     inside: Any = table
     for step in place[:-1]:
-        inside = inside[step]
-        if isinstance(step, str) and issubclass(section, Options):
-            section = _table_of(section, step)
+        try:
+            inside = inside[step]
+        except (LookupError, TypeError):  # a step that pydantic takes between the kinds of a union
+            break
+        if step == "judge" and isinstance(inside, dict) and "judges" in inside:
+            section = JudgesSection
         elif isinstance(step, str):
-            section = JudgesSection if step == "judge" and isinstance(inside, dict) and "judges" in inside else SECTIONS[step]
+            section = SECTIONS.get(step, section) if section in (Config, JudgesSection) else _table_of(section, step)
         spec = find_spec(inside["provider"]) if isinstance(inside, dict) and isinstance(inside.get("provider"), str) else None
         if spec is not None and issubclass(section, EndpointSection):
             section = section_of(section, spec.options)
@@ -286,9 +288,16 @@ def _section_at(place: tuple[int | str, ...], table: dict[str, Any]) -> type[Bas
 
 
 def _table_of(section: type[BaseModel], key: str) -> type[BaseModel]:
-    """The model of a table inside a section, such as `simulation`."""
-    kinds = get_args(section.model_fields[key].annotation)
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), section)
+    """The model of a table inside a section, such as `simulation`; the section's own where the table has none."""
+    field = section.model_fields.get(key)
+    return next(_models_in(field.annotation), section) if field is not None else section
+
+
+def _models_in(kind: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 an annotation
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield kind
+    for part in get_args(kind):
+        yield from _models_in(part)
 
 
 def _is_of_one_judge(key: str) -> bool:

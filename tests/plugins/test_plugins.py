@@ -115,6 +115,12 @@ def test_providers_lists_everything_and_no_key(tmp_path: Path, unisafe: Command)
     assert "ModuleNotFoundError" in by_name["broken-import"]
     assert "has the name of a built-in one" in by_name["openai"]
     assert SECRET not in listed.stdout
+    one = unisafe("providers", "echo")
+    assert "plugin unisafe-echo 1.2.3" in one.stdout
+    assert {"options.style", "options.times", "rpm"} <= {line.split()[0] for line in one.stdout.splitlines() if line.strip()}
+    broken = unisafe("providers", "broken-import")
+    assert broken.returncode == 2
+    assert broken.stderr.startswith("unisafe: the plugin 'broken-import' of unisafe-echo 1.2.3 cannot be loaded")
 
 
 def test_no_plugin_is_imported_by_help_or_another_provider(tmp_path: Path, unisafe: Command, site: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -13,13 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
+from unisafe_async.report.provider_keys import print_provider, read_provider
+from unisafe_async.report.providers import known_providers
 
 from providers import own_entries
 from providers.plugins import PluginError
 from providers.registry import GROUP, built_in, built_in_spec, rooms
 from providers.spec import ProviderSpec
 from unisafe_async import ConfigError, parse_config
-from unisafe_async.endpoints import endpoint_of
+from unisafe_async.endpoints import EndpointError, endpoint_of
 
 ROOT = Path(__file__).parents[2]
 JUDGE = {"provider": "simulated", "model": "judge"}
@@ -241,7 +246,7 @@ def test_a_room_s_keys_stand_in_the_section_by_themselves(monkeypatch: pytest.Mo
             "models[0].options: goes with a provider of another package only, and with none that has keys",
         ),
         ({"base_url": "https://a:b@host"}, "models[0].base_url: holds a user, a password or a query"),
-        ({"mode": "batch"}, 'models[0].mode: no batch jobs with provider = "acme"; they go with openai, anthropic, azure'),
+        ({"mode": "batch"}, 'models[0].mode: no batch jobs with provider = "acme"; they go with openai, azure, anthropic'),
     ],
 )
 def test_a_mistake_in_a_room_s_keys_reads_as_any_other(keys: dict[str, Any], words: str) -> None:
@@ -262,12 +267,57 @@ def test_an_option_cannot_have_a_word_that_sections_use_themselves(acme: Path) -
 def test_a_room_that_cannot_be_built_is_named_without_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACME_KEY", "planted-secret-1")
     with pytest.raises(
-        Exception, match=r"the plugin 'acme' of acme 1.0 made no provider: RuntimeError: no such account for \[key\]"
+        EndpointError, match=r"the plugin 'acme' of acme 1.0 made no provider: RuntimeError: no such account for \[key\]"
     ):
         endpoint_of(parsed(provider="acme", depth=9, key_env="ACME_KEY"), "m", Path(), never)
 
 
-# ---------------------------------------------------------------- the page
+@pytest.mark.usefixtures("acme")
+def test_only_ours_may_simulate_since_reports_say_so_when_the_package_is_gone(acme: Path) -> None:
+    room = acme / "acme_room.py"
+    room.write_text(room.read_text().replace("defaults={", 'answers_from="simulation", defaults={'))
+    with pytest.raises(EndpointError, match=r"the plugin 'acme' of acme 1\.0 answers from a simulation, as only ours may"):
+        endpoint_of(parsed(provider="acme"), "m", Path(), never)
+
+
+# ---------------------------------------------------------------- screens and the page
+
+
+def shown(name: str) -> str:
+    out = io.StringIO()
+    print_provider(Console(file=out, width=200), *read_provider(name))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("name", built_in())
+def test_every_key_of_a_provider_is_shown_with_its_default(name: str) -> None:
+    screen = shown(name)
+    rows = {line.split()[0]: line for line in screen.splitlines() if line.strip()}
+    assert set(built_in_spec(name).keys) <= rows.keys()
+    for key, value in parsed_of(name).items():
+        if key in ("key_env", "base_url", "timeout_s", "dtype", "structured") and value:
+            assert (f'"{value}"' if isinstance(value, str) else str(value).lower().removesuffix(".0")) in rows[key]
+
+
+def parsed_of(name: str) -> dict[str, Any]:
+    address = {"base_url": "https://r.openai.azure.com/openai/v1", "key_env": "K"} if name == "azure" else {}
+    model = "balanced" if built_in_spec(name).simulates else "x"
+    own = json.loads(parsed(provider=name, model=model, **address).model_dump_json())
+    return {key: own[key] for key in built_in_spec(name).keys if key not in address}
+
+
+@pytest.mark.usefixtures("acme")
+def test_a_room_s_keys_are_shown_with_what_they_may_be() -> None:
+    screen = shown("acme")
+    assert re.search(r'style +"plain" or "loud" +"plain" +how it answers', screen)
+    assert re.search(r"depth +whole number >= 1 and <= 9 +1 +how deep", screen)
+    (listed,) = [one for one in known_providers() if one.name == "acme"]
+    assert listed.note == 'options: style = "plain", depth = 1'
+
+
+def test_a_name_that_nobody_has_is_told_from_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"'gemni' is no provider; providers are openai, .*; did you mean gemini\?"):
+        read_provider("gemni")
 
 
 def test_the_tables_of_keys_on_the_page_are_those_of_the_models(monkeypatch: pytest.MonkeyPatch) -> None:

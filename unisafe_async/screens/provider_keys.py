@@ -67,7 +67,7 @@ def _table(keys: list[Key]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("Key", no_wrap=True)
     table.add_column("may be", max_width=34)
-    table.add_column("default", overflow="fold", max_width=30)
+    table.add_column("default", overflow="fold")
     if any(key.meaning for key in keys):
         table.add_column("meaning")
     for key in keys:
