@@ -2,7 +2,7 @@
 
 One line an answer, in the shape of the official toolkit (`id, prompt, output_image, generated_text, category, intention,
 reject_image`) or with more: `task` (needed where one file holds several), `finish` (`refused` or `blocked`) and `reason`. Several
-lines of one id are its samples, in order.
+several lines with one id are its repeats, in order.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Recorded:
         item, sample = self._key(request)
         place = self._places.get((item, sample))
         if place is None:
-            which = f" for sample {sample}" if sample else ""
+            which = f" for repeat {sample}" if sample else ""
             raise Rejected(f"{self._file.name} holds no answer to {item}{which}")
         if place.problem:
             raise Rejected(f"{self._file.name}:{place.line}: {place.problem}")

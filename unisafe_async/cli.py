@@ -10,11 +10,14 @@ import os
 import re
 import sys
 import traceback
+import warnings
+from typing import TextIO
 
 import typer
 
 from unisafe_async.commands import batches, caches, calibration, data, doctoring, interchange, plugging, results, running, viewing
 from unisafe_async.commands.options import BAD, FAULT, INTERRUPTED
+from unisafe_async.renamed_keys import OldName
 from unisafe_async.signals import end_like_interrupts
 from unisafe_async.streams import end_streams, settle_streams
 
@@ -72,11 +75,34 @@ def _forget_odd_sizes() -> None:
             del os.environ[name]
 
 
+def _say_old_names() -> None:
+    """Print the sentence about an old name as a line of the command's own, not as Python prints warnings."""
+    show_others = warnings.showwarning
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        number: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, OldName):
+            from unisafe_async.report.text import plain
+
+            print(f"unisafe: {plain(str(message))}", file=sys.stderr)
+        else:
+            show_others(message, category, filename, number, file, line)
+
+    warnings.showwarning = show
+
+
 def main() -> None:
     """Entry point of `unisafe`."""
     _forget_odd_sizes()
     settle_streams()
     end_like_interrupts()
+    _say_old_names()
     try:
         app()
     except KeyboardInterrupt:

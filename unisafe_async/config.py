@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from providers.named_files import expanded
 from unisafe_async.judge_checks import mistakes_of_judges
+from unisafe_async.renamed_keys import new_name, override_keys, warn_of_old_keys
 from unisafe_async.secret_words import secrets_in, shown
 from unisafe_async.section_checks import mistakes_of
 from unisafe_async.sections import (
@@ -176,7 +177,7 @@ def parse_config(
     for section, values in (overrides or {}).items():
         given = table.get(section, {})
         if isinstance(given, dict):
-            table = {**table, section: {**given, **values}}
+            table = {**table, section: override_keys(given, values, section)}
     if models and isinstance(table.get("models"), list):
         named = [str(model.get("name")) for model in table["models"] if isinstance(model, dict)]
         for wanted in models:
@@ -189,9 +190,11 @@ def parse_config(
             "models": [model for model in table["models"] if isinstance(model, dict) and model.get("name") in models],
         }
     try:
-        return Config.model_validate({**table, "base": base or Path(), "file": name})
+        config = Config.model_validate({**table, "base": base or Path(), "file": name})
     except ValidationError as error:
         raise ConfigError("\n".join(f"{name}: {_short(line)}" for line in _lines(error)[:MOST_MISTAKES])) from None
+    warn_of_old_keys(table, name)
+    return config
 
 
 def _short(line: str) -> str:
@@ -217,6 +220,8 @@ def _words(mistake: ErrorDetails) -> str:
     match kind:
         case "extra_forbidden":
             key = str(mistake["loc"][-1])
+            if new := new_name(str(mistake["loc"][0]), key):
+                return f"this is the old name of {new}, which is given too; keep {new} alone"
             if "key" in key.lower() and "api" in key.lower():
                 return "unknown key; a key never stands in this file: put it in a variable and name that with key_env"
             if mistake["loc"][0] == "judge" and key == "mode" and value in ("batch", "online"):

@@ -71,7 +71,7 @@ class Run:
 
     @property
     def total(self) -> int:
-        """Item x model x sample."""
+        """Item x model x repeat."""
         return sum(lane.total for lane in self.lanes)
 
     @property
@@ -238,7 +238,7 @@ async def prepared(
             jury,
             lanes,
             name,
-            generation.samples,
+            generation.repeats,
             Sampling(generation.max_tokens, generation.temperature, generation.top_p, generation.seed, generation.image_size),
         )
         yield Run(name, config, dataset, lanes, jury, gateway, pipeline), pipeline, store
@@ -289,7 +289,7 @@ def _lanes(config: Config, dataset: Dataset, gateway: Gateway) -> list[Lane]:
         tasks = frozenset(task.key for task in config.tasks_of(model))
         items = sum(count for (task, _), count in counts.items() if task in tasks)
         lanes.append(
-            Lane(endpoint_of(model, model.name, config.base, gateway.sleep, gateway.now), tasks, items * config.generation.samples)
+            Lane(endpoint_of(model, model.name, config.base, gateway.sleep, gateway.now), tasks, items * config.generation.repeats)
         )
     return lanes
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from judger.kinds import BUILT_IN, RUBRIC, plugin_kinds
 from providers.base import Capabilities, Kind
@@ -74,7 +74,7 @@ Rate = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=(), serialize_by_alias=True)
 
 
 class DatasetSection(Section):
@@ -94,7 +94,13 @@ class GenerationSection(Section):
     top_p: float | None = Field(None, gt=0, le=1)
     seed: int | None = None
     image_size: str | None = Field(None, pattern=r"^\d+x\d+$")
-    samples: int = Field(1, ge=1, le=MOST_REPEATS)
+    repeats: int = Field(
+        1,
+        ge=1,
+        le=MOST_REPEATS,
+        validation_alias=AliasChoices("repeats", "samples"),
+        serialization_alias="samples",  # stored runs have always called it so
+    )
 
 
 class CacheSection(Section):

@@ -68,7 +68,7 @@ def dataset(random: Random, folder: Path, given: Given) -> Commands:
 def configuration(random: Random, folder: Path, given: Given) -> Commands:
     table = {
         "dataset": {"source": "sample", "tasks": ["malicious_text_generation"], "categories": ["Privacy Leak"], "limit": 4},
-        "generation": {"samples": 1, "max_tokens": 64, "temperature": 0.5, "top_p": 0.9, "seed": 1, "image_size": "512x512"},
+        "generation": {"repeats": 1, "max_tokens": 64, "temperature": 0.5, "top_p": 0.9, "seed": 1, "image_size": "512x512"},
         "cache": {"path": "unisafe.duckdb", "patience_s": 5.0},
         "run": {"budget_usd": 1.0},
         "judge": {**JUDGE, "structured": True, "max_tokens": 256, "temperature": 0.0, "thoughts": True},
@@ -80,7 +80,7 @@ def configuration(random: Random, folder: Path, given: Given) -> Commands:
     (folder / "bench.toml").write_bytes(broken_bytes(random, data) if random.random() < 0.1 else data)
     return [
         ("plan",),
-        random.choice((("run", "--limit", "1", "--samples", "1"), ("report",), ("doctor", "--free", "--yes"), ("runs",))),
+        random.choice((("run", "--limit", "1", "--repeats", "1"), ("report",), ("doctor", "--free", "--yes"), ("runs",))),
     ]
 
 

@@ -79,7 +79,7 @@ def test_a_folder_as_the_toolkit_leaves_it_is_taken_whole_and_what_is_missing_is
         task.title for task in TASKS.values() if task.key not in (T2I, VQA)
     ]
     assert "left out: sum/T2I/Bagel/uni_bagel.jsonl: holds no line" in said
-    assert "aggregated_bagel.jsonl: samples of another file" in said
+    assert "aggregated_bagel.jsonl: repeats of another file" in said
     assert "caution: in 3 files, numbers without the replies" in said
     assert "there already" in take(tmp_path, "eval/VQA", "eval/Text Generation", "eval/T2I/Bagel")
 

@@ -182,7 +182,7 @@ class Browser(App[None]):
             self.call_from_thread(partial(self._put, drawn, detail, keep))  # type: ignore[arg-type]
 
     def _pieces(self, detail: Detail, prompt: str | None) -> list[Piece]:
-        sample = f" sample {detail.row.sample}" if detail.row.sample else ""
+        sample = f" repeat {detail.row.sample}" if detail.row.sample else ""
         model = Text(f"\n{plain(detail.row.model)}{sample}", style="bold underline")
         return [*request_pieces(detail, prompt), model, *answer_pieces(detail, "" if self.thoughts else "t shows all")]
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unisafe_async.renamed_keys import warn_of_old_name
+
 if TYPE_CHECKING:
     from unisafe_async.config import Config
 
@@ -19,7 +21,8 @@ ModelOption = Annotated[list[str] | None, typer.Option("--model", "-m", help="On
 TaskOption = Annotated[list[str] | None, typer.Option("--task", "-t", help="Only this task (repeatable).")]
 CategoryOption = Annotated[list[str] | None, typer.Option("--category", help="Only this category (repeatable).")]
 LimitOption = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="So many items, spread over tasks and categories.")]
-SamplesOption = Annotated[int | None, typer.Option("--samples", min=1, help="Repeats of each item.")]
+RepeatsOption = Annotated[int | None, typer.Option("--repeats", min=1, help="How many times each item is asked.")]
+OldRepeatsOption = Annotated[int | None, typer.Option("--samples", min=1, hidden=True)]
 RunArgument = Annotated[str | None, typer.Argument(help="A run's name or its beginning; else the newest.")]
 
 
@@ -29,12 +32,18 @@ def load(
     task: list[str] | None,
     category: list[str] | None,
     limit: int | None,
-    samples: int | None,
+    repeats: int | None,
+    samples: int | None = None,
 ) -> Config:
+    """The configuration with what the options change. Raises ConfigError, and BadParameter for `--repeats` beside its old name."""
     from unisafe_async.config import load_config
 
     dataset = {key: value for key, value in (("tasks", task), ("categories", category), ("limit", limit)) if value}
-    generation = {"samples": samples} if samples else {}
+    if samples:
+        if repeats:
+            raise typer.BadParameter("--samples: this is the old name of --repeats, which is given too; keep --repeats alone")
+        warn_of_old_name("--samples", "--repeats")
+    generation = {"repeats": repeats or samples} if repeats or samples else {}
     return load_config(config, {"dataset": dataset, "generation": generation}, model or ())
 
 

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from unisafe_async.commands.options import CategoryOption, ConfigOption, LimitOption, ModelOption, SamplesOption, TaskOption, load
+from unisafe_async.commands.options import (
+    CategoryOption,
+    ConfigOption,
+    LimitOption,
+    ModelOption,
+    OldRepeatsOption,
+    RepeatsOption,
+    TaskOption,
+    load,
+)
 
 
 def run(
@@ -16,11 +25,12 @@ def run(
     task: TaskOption = None,
     category: CategoryOption = None,
     limit: LimitOption = None,
-    samples: SamplesOption = None,
+    repeats: RepeatsOption = None,
+    samples: OldRepeatsOption = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ignore answers from earlier runs (they are kept).")] = False,
 ) -> None:
     """Evaluate the configured models; what the cache already has is not paid for again."""
-    loaded = load(config, model, task, category, limit, samples)
+    loaded = load(config, model, task, category, limit, repeats, samples)
     from unisafe_async.session import run_session
 
     raise typer.Exit(run_session(loaded, fresh=fresh))
@@ -32,10 +42,11 @@ def plan(
     task: TaskOption = None,
     category: CategoryOption = None,
     limit: LimitOption = None,
-    samples: SamplesOption = None,
+    repeats: RepeatsOption = None,
+    samples: OldRepeatsOption = None,
 ) -> None:
     """Show what a run would send and cost; nothing is sent."""
-    loaded = load(config, model, task, category, limit, samples)
+    loaded = load(config, model, task, category, limit, repeats, samples)
     import anyio
 
     from unisafe_async.plan import plan as make_plan

@@ -112,7 +112,7 @@ def judging_config(
     table |= {
         "models": [model],
         "dataset": {"source": str(file)} | ({"limit": limit} if limit else {}),
-        "generation": {"samples": samples},
+        "generation": {"repeats": samples},
     }
     return parse_config(table, config.name, config.parent)
 

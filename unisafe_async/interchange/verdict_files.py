@@ -22,7 +22,7 @@ from unisafe_async.interchange.responses import model_of_path, path_in_task, tas
 from unisafe_async.taxonomy import TASKS
 
 AGGREGATED = "aggregated_"
-"""How names of the files begin in which `sum.py` puts the samples of another file together."""
+"""How names of the files begin in which `sum.py` puts the repeats of another file together."""
 LOOKED_AT = 200
 """Lines of a file that are looked at to see whether it holds verdicts."""
 
@@ -122,7 +122,7 @@ def _below(folder: Path) -> list[Path]:
 def _no_verdicts(path: Path, named: bool) -> str:
     """Why `path` is no file of verdicts; empty where one of its first lines is one, or its name says so and it is not empty."""
     if path.stem.startswith(AGGREGATED) and not named:
-        return "samples of another file, put together"
+        return "repeats of another file, put together"
     begun = False
     try:
         for line in islice(lines_of(path), LOOKED_AT):

@@ -44,7 +44,7 @@ def print_agreement(console: Console, found: Agreement, listed: int) -> None:
     console.print(Text(f"runs: {', '.join(found.runs) or 'none'}", style="dim"))
     if found.unseen:
         verdicts = f"the imported verdicts on {count(found.unseen, 'response')} came without them"
-        console.print(Text(f"{verdicts}: item, model and sample alone say what was judged", style="yellow"))
+        console.print(Text(f"{verdicts}: item, model and repeat alone say what was judged", style="yellow"))
     _print_left_out(console, found)
     if found.comparisons:
         for question in QUESTIONS:
@@ -148,7 +148,7 @@ def _print_disagreements(console: Console, found: Agreement, listed: int) -> Non
     disagreements = found.disagreements
     console.print(Text(f"Disagreements: {len(disagreements):,} of {len(found.comparisons):,} verdicts", style="bold"))
     for one in disagreements[:listed]:
-        sample = f" sample {one.sample}" if one.sample else ""
+        sample = f" repeat {one.sample}" if one.sample else ""
         human, judge = CONTEXTUAL_WORDS[one.human], CONTEXTUAL_WORDS[one.judge]
         console.print(
             Text.assemble(

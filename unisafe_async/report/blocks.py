@@ -17,8 +17,8 @@ from unisafe_async.scores import Coverage, Score
 
 LISTED = 12
 WORDS = (
-    "by filter: valid items of which the platform's filter stopped every sample; by model: all other refusals; together C-R · "
-    "at the request, at the response: rows (item x sample) · cut, judged: of these, what came out before the filter was judged"
+    "by filter: valid items whose every repeat the platform's filter stopped; by model: all other refusals; together C-R · "
+    "at the request, at the response: rows (item x repeat) · cut, judged: of these, what came out before the filter was judged"
 )
 
 

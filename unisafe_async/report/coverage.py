@@ -77,7 +77,7 @@ class Bill:
 def parts(coverage: Coverage, planned: int, samples: int = 1, *, in_file: bool = False) -> str:
     """`106 items: 101 judged (3 blocked by the platform: 3 requests), 2 judge blocked, 3 failed`, adding up to `planned`.
 
-    With several samples of each item it is they that are counted: `212 samples (2 of each item): ...`. `in_file` says that the
+    Where each item is asked several times, the trials are counted: `212 trials (2 of each item): ...`. `in_file` says that the
     answers stand in a file.
     """
     inside = "; ".join([*_blocked(coverage), *_told(coverage, in_file)])
@@ -96,7 +96,7 @@ def parts(coverage: Coverage, planned: int, samples: int = 1, *, in_file: bool =
         )
         if number
     ]
-    asked = count(planned, "item") if samples == 1 else f"{count(planned, 'sample')} ({samples} of each item)"
+    asked = count(planned, "item") if samples == 1 else f"{count(planned, 'trial')} ({samples} of each item)"
     return f"{asked}: {', '.join([judged, *rest])}"
 
 

@@ -28,7 +28,7 @@ def print_item(
     asked = next((detail for detail in details if detail.reply is not None), details[0])
     print_pieces(console, request_pieces(asked, prompt), draw)
     for detail in details:
-        sample = f" sample {detail.row.sample}" if detail.row.sample else ""
+        sample = f" repeat {detail.row.sample}" if detail.row.sample else ""
         console.print(Rule(Text(plain(detail.row.model) + sample, style="bold"), align="left", style="dim"))
         print_pieces(console, answer_pieces(detail, "" if thoughts else "--thoughts shows all"), draw)
 
