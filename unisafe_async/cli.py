@@ -92,7 +92,7 @@ def _say_old_names() -> None:
 
             print(f"unisafe: {plain(str(message))}", file=sys.stderr)
         else:
-            show_others(message, category, filename, number, file, line)
+            show_others(message, category, filename, lineno, file, line)
 
     warnings.showwarning = show
 
