@@ -83,7 +83,7 @@ def _say_old_names() -> None:
         message: Warning | str,
         category: type[Warning],
         filename: str,
-        number: int,
+        lineno: int,
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
