@@ -1,4 +1,4 @@
-"""Vendors and local servers that bench.toml can name; what is known of each is data in presets.toml."""
+"""Vendors and local servers that bench.toml can name; presets.toml holds the data about each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Wire = Literal["openai", "azure", "anthropic", "gemini"]
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens in and out, and per image made; None where the vendor charges in another way."""
+    """US dollars per million tokens in and out, and per image made; None if the vendor charges in another way."""
 
     tokens_in: float | None = None
     tokens_out: float | None = None
@@ -29,18 +29,18 @@ class Preset:
 
     Args:
         title: what people call it.
-        wire: the protocol that it speaks.
-        base_url: where it is; None where each customer has an address of their own, and then `address` shows its form.
-        key_env: the variable that holds the key by custom; None for a server that needs none.
+        wire: the vendor's protocol.
+        base_url: its address; None if each customer has an address of their own, and then `address` shows its form.
+        key_env: the variable that usually holds the key; None for a server that needs no key.
         image_api: how its models are asked for images.
         edit_body: how it takes images to edit: `form` (an upload, as OpenAI does) or `json` (data URLs).
-        names: what it calls parameters, where that differs.
+        names: its own names of parameters, if they differ.
         image_leaves_out: fields of a request for images that it refuses.
-        limits_per: the window of the limits in its rate headers, where they do not say it.
+        limits_per: the window of the limits in its rate headers, if the headers do not say it.
         max_concurrency: calls at once that such a server takes well; None leaves it to the default.
-        images: what images it takes in requests.
-        safety_categories, safety_thresholds: what `safety` may say; empty where the vendor has no such settings.
-        prices: of some of its models, by their names at the vendor, as they were on `prices_read` at `prices_source`.
+        images: the limits of images in requests.
+        safety_categories, safety_thresholds: the values that `safety` may have; empty if the vendor has no such settings.
+        prices: the prices of some of its models, by their names at the vendor, as `prices_source` gave them on `prices_read`.
     """
 
     title: str
