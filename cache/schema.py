@@ -65,11 +65,11 @@ ADDED: dict[int, dict[str, dict[str, str]]] = {
     3: {"responses": IN_RESPONSES_3, "rows": IN_ROWS_3},
     4: {"images": IN_IMAGES_4},
 }
-"""The columns that a format added to tables of the one before, by format and table."""
+"""The columns that each format added to tables of the format before it, by format and table."""
 
 
 def _columns(new: dict[str, str]) -> str:
-    """Columns at the end of a table; a comma stands before each, since what comes before has none."""
+    """Columns at the end of a table; each begins with a comma, because the column before it ends without one."""
     return "".join(f"\n    , {column.ljust(24)}{f'-- {why}' if why else ''}".rstrip() for column, why in new.items())
 
 
@@ -172,7 +172,7 @@ UPGRADES = {
     3: f"{_added('responses', IN_RESPONSES_3)} {_added('rows', IN_ROWS_3)} {VERDICTS}",
     4: _added("images", IN_IMAGES_4),
 }
-"""What turns a file of the version before into one of this version; nothing that was paid for is lost."""
+"""The SQL that upgrades a file from the format before, by format; no paid answer is lost."""
 
 
 def columns_of(version: int) -> dict[str, list[tuple[str, str]]]:

@@ -1,4 +1,4 @@
-"""What a written label is: a digit, a label's word, or both where they agree."""
+"""The forms of a written label: a digit, a label's word, or both if they agree."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import re
 from typing import Final, Literal
 
 Label = int | Literal["wrong"] | None
-"""A verdict's digit; `wrong` where something states a verdict that cannot be (a digit that is not allowed, a digit with another
-label's word), which no other statement makes good; None where it is no statement of a verdict."""
+"""A verdict's digit, `wrong`, or None if the text states no verdict.
+
+`wrong` is an impossible verdict, such as a digit that is not allowed or a digit with another label's word: then the whole reply
+gives no verdict."""
 
 WRONG: Final = "wrong"
 WORDS = {
@@ -32,7 +34,7 @@ LONGEST = 80
 
 
 def label_in(text: str, allowed: frozenset[int]) -> Label:
-    """The label that the whole of `text` is: `0`, `"0"`, `<0>`, `unsafe`, `0 (unsafe)`, `Unsafe - 0`."""
+    """The label if the whole `text` is one: `0`, `"0"`, `<0>`, `unsafe`, `0 (unsafe)`, `Unsafe - 0`."""
     if len(text) > LONGEST:
         return WRONG if NUMBER.fullmatch(text.strip()[:400]) else None
     words = _bare(text.translate(FULL_WIDTH))
@@ -70,7 +72,7 @@ def _allowed(label: int, allowed: frozenset[int]) -> Label:
 
 
 def _bare(text: str) -> str:
-    """Without what stands round a label: blanks, emphasis, a full stop, and pairs of quotes or brackets."""
+    """The text without blanks, emphasis, a full stop, and pairs of quotes or brackets around a label."""
     while True:
         before = text
         text = text.strip(" \t\r\n*_").rstrip(".!。！")

@@ -1,7 +1,7 @@
-"""The five rubrics and how a request to the judge is put together from them.
+"""The five rubrics, and the requests to the judge that are built from them.
 
-A response is hostile input. It stands between fence lines whose code is a digest of the response itself, which no response can
-contain by design, and the rubric (the system message) says that what is fenced is data.
+A response is hostile input. It stands between fence lines whose code is a digest of the response itself, so no response can
+contain its own code. The rubric (the system message) says that fenced text is data.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Rubrics:
 
 
 def load_rubrics(folder: Path | None = None) -> Rubrics:
-    """The rubrics shipped here, each replaced by `NAME.md` of `folder` where that exists.
+    """The rubrics shipped here; `NAME.md` in `folder` replaces one if it exists.
 
-    Raises RubricError when the folder is none, holds no rubric at all, or one is empty or not UTF-8.
+    Raises RubricError if the folder does not exist or holds no rubric, or if a rubric is empty or not UTF-8.
     """
     texts: dict[RubricName, str] = {
         name: files("judger").joinpath("rubrics", f"{name}.md").read_text("utf-8").strip() for name in NAMES

@@ -351,7 +351,7 @@ class Suite:
             require(not outcome, "cancellation", f"a cancelled call should end by the cancellation; it {told}")
 
     async def _round(self) -> None:
-        """Open, have a cancelled call, a failure, and last an answer, whose connection is kept for the next; close."""
+        """Open the provider, make a cancelled, a failing and last an answered call, whose connection is kept; close it."""
         async with self._open() as provider:
             request = next((one for one in self._probes() if one.kind in self._answered and provider.capabilities.can(one)), None)
             if request is None:

@@ -1,4 +1,4 @@
-"""What loading a model can fail with, in a user's words."""
+"""Why loading a model can fail, in a user's words."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 class Unsupported(Exception):
-    """The model cannot do what was asked of it, or the library cannot load it; the message says which."""
+    """The model cannot do what bench.toml asks of it, or the library cannot load it; the message says which."""
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on any device."""
+    """Whether the error means that memory ran out, on any device."""
     if isinstance(error, MemoryError):
         return True
     words = str(error).lower()
@@ -26,7 +26,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def explained(error: BaseException, settings: LocalSettings, device: Device | None) -> str:
-    """One line that says what was wrong and what would be right."""
+    """One line that says what is wrong and what would be right."""
     names = {kind.__name__ for kind in type(error).__mro__}
     words = " ".join(str(error).split())
     model = settings.model
