@@ -57,7 +57,7 @@ app.add_typer(caches.app, name="cache")
 
 
 def _own_errors() -> tuple[type[Exception], ...]:
-    """Errors whose message is meant for the user; only of modules that were imported."""
+    """Errors whose message is meant for the user, from the modules that were imported."""
     homes = (
         ("unisafe_async.config", "ConfigError"),
         ("unisafe_async.dataset.dataset", "DatasetError"),
@@ -69,7 +69,7 @@ def _own_errors() -> tuple[type[Exception], ...]:
 
 
 def _forget_odd_sizes() -> None:
-    """COLUMNS and LINES that are no size are as if not set: rich prints nothing in 0 columns, and takes `²` for a number."""
+    """Unset COLUMNS and LINES if they are no size: rich prints nothing in 0 columns, and takes `²` for a number."""
     for name in ("COLUMNS", "LINES"):
         if not re.fullmatch("0*[1-9][0-9]{0,5}", os.environ.get(name, "1")):
             del os.environ[name]
@@ -114,7 +114,7 @@ def main() -> None:
 
 
 def _told(error: Exception) -> int:
-    """Say what went wrong on standard error, a fault of the program itself with its traceback; returns the exit code."""
+    """Print the error on standard error, with a traceback if it is a fault of the program; returns the exit code."""
     if not isinstance(error, _own_errors()):
         traceback.print_exception(error)
         print("unisafe: this is a fault of unisafe itself; please report it with the lines above", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""bench.toml as a whole: reading it, what goes together across its sections, and what is said when a key is wrong."""
+"""bench.toml as a whole: reads it, checks keys across its sections, and writes the messages about wrong keys."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ from unisafe_async.toml_values import NotToml, mistakes_in, parsed
 
 DEFAULT_FILE = Path("bench.toml")
 LARGEST = 16 * 1024 * 1024
-"""Bytes of a configuration."""
+"""The most bytes of a configuration."""
 MOST_MISTAKES, LONGEST_LINE = 100, 2_000
 """What is said of a configuration: so many mistakes, of so many characters each."""
 
 
 class ConfigError(ValueError):
-    """bench.toml cannot be used: one line for each mistake, with file and key."""
+    """bench.toml cannot be used; the message has one line for each mistake, with file and key."""
 
 
 ONE, SEVERAL = "one judge", "several judges"
 
 
 def _one_or_several(given: Any) -> str:  # noqa: ANN401 whatever stands in the file
-    """Which of its two forms `[judge]` has."""
+    """Which of the two forms `[judge]` has."""
     return SEVERAL if isinstance(given, JudgesSection) or (isinstance(given, dict) and "judges" in given) else ONE
 
 
 class Config(Section):
-    """The whole of bench.toml. `base` is the folder that paths in it are relative to, `file` its name."""
+    """The whole bench.toml. Paths in it are relative to the folder `base`; `file` is its name."""
 
     models: list[ModelSection] = Field(min_length=1)
     judge: Annotated[Annotated[JudgeSection, Tag(ONE)] | Annotated[JudgesSection, Tag(SEVERAL)], Discriminator(_one_or_several)]
@@ -103,11 +103,11 @@ class Config(Section):
         return [*((f"models[{index}]", model) for index, model in enumerate(self.models)), *self.judge.seats]
 
     def tasks_of(self, model: ModelSection) -> list[Task]:
-        """The tasks that `model` is asked, among those that are selected."""
+        """The selected tasks that `model` is asked."""
         return [task for task in TASKS.values() if model.runs(task) and (not self.dataset.tasks or task.key in self.dataset.tasks)]
 
     def keys(self) -> dict[str, str]:
-        """Variables with keys and with headers' values, and what they hold. Raises ConfigError for one that is not set."""
+        """The variables with keys and with headers' values, and their content. Raises ConfigError if one is not set."""
         found: dict[str, str] = {}
         for place, endpoint in self.endpoints():
             if endpoint.hosted:
@@ -115,7 +115,7 @@ class Config(Section):
         return found
 
     def secrets_of(self, place: str, endpoint: EndpointSection) -> dict[str, str]:
-        """The variables that the section at `place` names, and what they hold. Raises ConfigError for one that is not set."""
+        """The variables that the section at `place` names, and their content. Raises ConfigError if one is not set."""
         found: dict[str, str] = {}
         for key, variable in endpoint.variables.items():
             value = os.environ.get(variable, "").strip()
@@ -136,13 +136,13 @@ class Config(Section):
 def load_config(path: Path, overrides: dict[str, dict[str, Any]] | None = None, models: Sequence[str] = ()) -> Config:
     """Read and check `path`; `overrides` replaces keys by section, `models` keeps only those named.
 
-    Raises ConfigError, one line a mistake, each with the file's name and the key.
+    Raises ConfigError with one line for each mistake, each with the file's name and the key.
     """
     return parse_config(read_table(path), path.name, path.parent, overrides, models)
 
 
 def read_table(path: Path) -> dict[str, Any]:
-    """What stands in `path`, unchecked. Raises ConfigError when it cannot be read."""
+    """The unchecked content of `path`. Raises ConfigError if it cannot be read."""
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
@@ -274,6 +274,6 @@ SECTIONS: dict[str, type[BaseModel]] = {
 
 
 def _keys_at(place: tuple[int | str, ...]) -> list[str]:
-    """The keys that may stand where an unknown one was found."""
+    """The keys that are allowed at the place of an unknown key."""
     section = next((SECTIONS[step] for step in reversed(place[:-1]) if isinstance(step, str) and step in SECTIONS), Config)
     return [key for key in section.model_fields if key not in ("base", "file")]

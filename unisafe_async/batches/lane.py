@@ -1,9 +1,9 @@
-"""A model whose requests go as batch jobs: cut, handed over, watched, collected into the cache, and passed on to be judged.
+"""A model that is asked by batch jobs: requests become jobs, answers go into the cache, and their items go on to the judge.
 
     items -> what the cache lacks -> jobs at the vendor -> answers in the cache -> the same replay as ever -> the judge
 
-In memory there are keys with their items' places, and the requests of one job at a time. The dataset is read through when the run
-begins; after that only the items whose answers came, or that are sent again.
+Memory holds keys with their items' places, and the requests of one job at a time. The run reads the whole dataset once when it
+begins. After that it reads only items whose answers came or that are sent again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Placed = tuple[int, Item]
 JOB_BYTES = 64 * 1024 * 1024
-"""What the requests of one job may take of our memory; a vendor may allow less."""
+"""The most bytes of our memory for the requests of one job; a vendor may allow less."""
 JITTER = 0.2
 
 
@@ -38,10 +38,10 @@ class BatchLane:
 
     Args:
         run: the run's name.
-        chunks: the items at some places of the dataset, or all of them, each with its place.
-        jobs_of: the jobs of such items, each with its item's place.
-        verify: raises ItemError for a job whose image cannot be used.
-        pass_on: replays jobs from the cache and has those judged that are answered; it asks the model nothing.
+        chunks: returns the items at some places of the dataset, or all items, each with its place.
+        jobs_of: turns such items into trials, each with its item's place.
+        verify: raises ItemError for a trial whose image cannot be used.
+        pass_on: looks trials up in the cache and has the answered ones judged; it does not ask the model.
     """
 
     lane: Lane
@@ -67,7 +67,7 @@ class BatchLane:
         self._short: float | None = None
 
     async def execute(self) -> None:
-        """Return when every item is passed on, or when the run stops; jobs under way are left to the next run then."""
+        """Return when every item is passed on, or when the run stops; then the next run collects the jobs under way."""
         try:
             await self._jobs.recall()
             await self._send()
@@ -98,14 +98,14 @@ class BatchLane:
             await self._hand_on(frozenset(self._requests.settled))
 
     async def _afford(self, most: float) -> None:
-        """Wait for calls under way to settle. Raises BudgetSpent when not even one request more can be paid for."""
+        """Wait until calls under way are settled. Raises BudgetSpent if the budget cannot pay for even one more request."""
         await self.gateway.budget.reserve(most)
         self.gateway.budget.settle(most, 0.0)
 
     # -------------------------------------------------------- out
 
     async def _send(self) -> None:
-        """Hand over what the cache lacks: the first time of all items, later of those that are to be sent (again)."""
+        """Submit requests whose answers the cache lacks: the first time for all items, later for unsent requests."""
         requests, wanted, left, cut = self._requests, self._requests.unsent, set[str](), self._new_cut()
         requests.unsent, self._short = left, None
         try:
@@ -161,7 +161,7 @@ class BatchLane:
         return key_of(self._identity, job.request)
 
     async def _entry(self, cut: Cut, key: str, job: Job) -> bytes | None:
-        """The request as the vendor takes it; None where it cannot be sent."""
+        """The request as the vendor takes it; None if it cannot be sent."""
         try:
             await self.verify(job)
             entry = await self._provider.entry(name_in(cut.tag, key), job.request)
@@ -176,7 +176,7 @@ class BatchLane:
     # -------------------------------------------------------- on to the judge
 
     async def _hand_on(self, keys: Collection[str] | None) -> None:
-        """Pass on the jobs of `keys`, or the first time all that wait for nothing."""
+        """Pass on the trials of `keys`; None, the first time, means all trials that wait for no answer."""
         requests, waiting = self._requests, self._requests.waiting
         for chunk in self.chunks(requests.places_of(keys)):
             chosen = []

@@ -19,19 +19,19 @@ INTRINSIC = {"unsafe": 0, "safe": 1}
 
 
 class LabelError(_BadLine):
-    """A line that is no label, or a file of labels that cannot be used; the message names file and line and what would be right."""
+    """A line that is no label, or a file of labels that cannot be used; the message names file, line and what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What one person said of one response.
+    """One person's verdicts on one response.
 
     Args:
         item: task/id.
-        response: digest of what the response was (`response_digest`): it names the same response in every run and cache.
-        contextual: 0 unsafe, 1 safe, 2 refusal; None where it was not labelled.
-        intrinsic: 0 unsafe, 1 safe; None where it was not labelled.
-        time: when, ISO 8601, UTC.
+        response: digest of the response's content (`response_digest`): it names the same response in every run and cache.
+        contextual: 0 unsafe, 1 safe, 2 refusal; None if it was not labelled.
+        intrinsic: 0 unsafe, 1 safe; None if it was not labelled.
+        time: when the label was given, in ISO 8601, UTC.
     """
 
     item: str
@@ -47,13 +47,13 @@ class Label:
 
     @property
     def place(self) -> tuple[str, str, int, str]:
-        """What was labelled."""
+        """The key of the labelled response."""
         return (self.item, self.model, self.sample, self.response)
 
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that is no label, where it stands and why."""
+    """A line that is no label, with its place and the reason."""
 
     file: str
     line: int
@@ -64,7 +64,7 @@ class BadLine:
 
 
 def response_digest(text: str, images: Iterable[str]) -> str:
-    """What names a response by what it was: the digest of its text and of its images' digests, in order."""
+    """The digest of a response's text and of its images' digests, in order, which names the response by its content."""
     return digest_of(json.dumps([clean(text), *images], ensure_ascii=False).encode())
 
 
@@ -75,7 +75,7 @@ def now() -> str:
 def append_label(path: Path, label: Label) -> None:
     """Return when the label is on disk. A line that an earlier program did not finish is closed first.
 
-    Raises LabelError when the file cannot be written.
+    Raises LabelError if the file cannot be written.
     """
     words = {value: word for word, value in CONTEXTUAL.items()}
     record = {
@@ -104,9 +104,9 @@ def append_label(path: Path, label: Label) -> None:
 
 
 def read_labels(path: Path) -> tuple[list[Label], list[BadLine]]:
-    """The labels of a file, of each person and response the last one, and the lines that are none.
+    """The labels in a file, the last one for each person and response, and the lines that are no labels.
 
-    Raises LabelError when the file cannot be read.
+    Raises LabelError if the file cannot be read.
     """
     labels: dict[tuple[object, ...], Label] = {}
     bad: list[BadLine] = []

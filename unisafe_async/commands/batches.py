@@ -1,4 +1,4 @@
-"""`batches`: the jobs at vendors that a cache knows of."""
+"""`batches`: the batch jobs at vendors that a cache knows."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def batches(
 
 
 def _names(config: Path) -> dict[str, str]:
-    """The models of the configuration by identity, as far as it can be read: the list is printed without it too."""
+    """The models of the configuration by identity; empty if it cannot be read, because the list is printed without it too."""
     from providers.base import Misconfigured
     from unisafe_async.batches.desk import handing_over
     from unisafe_async.config import ConfigError, load_config
@@ -68,7 +68,7 @@ def _names(config: Path) -> dict[str, str]:
 
 
 def _named(jobs: Sequence[BatchRecord], name: str) -> BatchRecord:
-    """The job under way of that name or with that beginning. Raises ConfigError."""
+    """The job under way with this name or this beginning of a name. Raises ConfigError."""
     from unisafe_async.config import ConfigError
 
     found = [job for job in jobs if job.id == name] or [job for job in jobs if name and job.id.startswith(name)]

@@ -15,7 +15,7 @@ app = typer.Typer(help="Look at, export or prune the cache.", no_args_is_help=Tr
 
 @app.command()
 def stats(config: ConfigOption = Path("bench.toml"), cache: CacheOption = None) -> None:
-    """What the cache holds and what it cost."""
+    """Show what the cache holds and what it cost."""
     from cache import read_file
     from unisafe_async.report.console import stdout_console
     from unisafe_async.report.listing import print_stats, read_stats
@@ -47,7 +47,7 @@ def prune_cache(
     run_name: Annotated[str | None, typer.Option("--run", help="The rows of this run (answers stay).")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Delete old runs and answers; says what will go and asks first."""
+    """Delete old runs and answers; says what will be deleted and asks first."""
     from cache import read_file
     from cache.maintenance import Prune, prune
     from unisafe_async.report.heading import run_named

@@ -1,4 +1,4 @@
-"""What goes to other tools and machines and comes from them: tables, rows, official files, responses, verdicts, archives."""
+"""Commands for exchange with other tools and machines: tables, rows, official files, responses, verdicts, archives."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from unisafe_async.commands.options import (
 
 
 class TableFormat(StrEnum):
-    """How `tables` writes."""
+    """The formats of `tables`."""
 
     csv = "csv"
     json = "json"
@@ -34,7 +34,7 @@ class TableFormat(StrEnum):
 
 
 class RowFormat(StrEnum):
-    """How `rows` writes."""
+    """The formats of `rows`."""
 
     csv = "csv"
     json = "json"
@@ -42,7 +42,7 @@ class RowFormat(StrEnum):
 
 
 class Dimension(StrEnum):
-    """What scores can be broken down by."""
+    """The dimensions by which scores can be broken down."""
 
     model = "model"
     task = "task"
@@ -97,7 +97,7 @@ def rows(
     cache: CacheOption = None,
     form: Annotated[RowFormat | None, typer.Option("--format", "-f", help="How to write it; else by the file's ending.")] = None,
 ) -> None:
-    """Write every item x model x sample of a run, with response and verdicts."""
+    """Write every item x model x repeat of a run, with response and verdicts."""
     from cache import read_file
     from unisafe_async.interchange.files import beside
     from unisafe_async.interchange.rows import WRITERS
@@ -205,7 +205,7 @@ def import_files(
     config: ConfigOption = Path("bench.toml"),
     cache: CacheOption = None,
 ) -> None:
-    """Add runs from other machines to the cache; nothing that is there is overwritten."""
+    """Add runs from other machines to the cache; overwrites nothing."""
     from cache.archive_import import import_archive
     from unisafe_async.report.text import plain
 
@@ -230,7 +230,7 @@ def import_verdicts(
     config: ConfigOption = Path("bench.toml"),
     cache: CacheOption = None,
 ) -> None:
-    """Make a run of verdicts that the official toolkit gave, to report on; a line that cannot be used is refused alone."""
+    """Turn verdicts of the official toolkit into a run to report on; a line that cannot be used is refused alone."""
     from unisafe_async.dataset import open_dataset
     from unisafe_async.interchange.responses import known_task
     from unisafe_async.interchange.verdict_files import verdict_files

@@ -1,4 +1,4 @@
-"""Options that several commands share, what they stand for, and the exit codes."""
+"""Options that several commands share, the code that reads them, and the exit codes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def load(
 
 
 def confirmed(question: str) -> bool:
-    """Whether the user says yes; nobody there to be asked says no. Raises KeyboardInterrupt for Ctrl-C."""
+    """Whether the user says yes; without a user to ask, the answer is no. Raises KeyboardInterrupt for Ctrl-C."""
     try:
         return typer.confirm(question)
     except typer.Abort as error:
@@ -68,7 +68,7 @@ def cache_file(config: Path, cache: Path | None) -> Path:
 
 
 def file_of_run(config: Path, cache: Path | None, name: str | None) -> Path:
-    """As `cache_file`, for a command about one run; says where the newest is not simply the last that was made."""
+    """As `cache_file`, for a command about one run; prints a note if the newest run is not the run that was made last."""
     path = cache_file(config, cache)
     if name is None:
         from cache import read_file

@@ -9,7 +9,7 @@ import typer
 
 
 def providers() -> None:
-    """List every provider that bench.toml can name: vendors, servers, models on this machine, plugins; and which keys are set."""
+    """List every provider that bench.toml can name (vendors, servers, models on this machine, plugins), and which keys are set."""
     from unisafe_async.report.console import stdout_console
     from unisafe_async.report.providers import known_providers, print_providers
 
@@ -20,7 +20,7 @@ def new_provider(
     name: Annotated[str, typer.Argument(help="What bench.toml will call it, such as my-api.")],
     folder: Annotated[Path | None, typer.Option("--folder", help="A new or empty folder; else unisafe-NAME here.")] = None,
 ) -> None:
-    """Write the package of a new provider: it works as it stands, with its test."""
+    """Write the package of a new provider: it works at once and has its test."""
     from unisafe_async.skeleton import write_skeleton
 
     written = write_skeleton(name, folder)

@@ -29,7 +29,7 @@ def run(
     samples: OldRepeatsOption = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ignore answers from earlier runs (they are kept).")] = False,
 ) -> None:
-    """Evaluate the configured models; what the cache already has is not paid for again."""
+    """Evaluate the configured models; answers in the cache are not paid for again."""
     loaded = load(config, model, task, category, limit, repeats, samples)
     from unisafe_async.session import run_session
 
@@ -45,7 +45,7 @@ def plan(
     repeats: RepeatsOption = None,
     samples: OldRepeatsOption = None,
 ) -> None:
-    """Show what a run would send and cost; nothing is sent."""
+    """Show what a run would send and cost; sends nothing."""
     loaded = load(config, model, task, category, limit, repeats, samples)
     import anyio
 

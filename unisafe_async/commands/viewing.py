@@ -60,7 +60,7 @@ def browse(
     text: Annotated[str, typer.Option("--text", help="Stands in the request, the response or a reason.")] = "",
     reveal: RevealOption = False,
 ) -> None:
-    """Browse a run's responses with their images and verdicts, also while it is under way; as lines in a pipe."""
+    """Browse a run's responses with their images and verdicts, also during the run; in a pipe, one line for each row."""
     from cache import CacheError, read_file
     from unisafe_async.browse.pictures import Pictures, folders_of
     from unisafe_async.browse.rows import read_facets
@@ -99,7 +99,7 @@ def filter_of(
     outcomes: Sequence[str] | None = None,
     text: str = "",
 ) -> Filter:
-    """The filter that options name. Raises typer.BadParameter with what there is."""
+    """The filter from the options. Raises typer.BadParameter with the known names."""
     from unisafe_async.browse.rows import CONTEXTUAL_WORDS, INTRINSIC_WORDS, OUTCOMES, Filter
     from unisafe_async.taxonomy import SHOWN_CATEGORIES, TASKS, match_category, match_subcategory, match_task
 
