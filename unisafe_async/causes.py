@@ -13,7 +13,7 @@ OF_ONE_CALL = (
     (re.compile(r"\b(?=[\w-]*\d)(?=[\w-]*[a-z])[\w-]{16,}\b", re.I), "ID"),
     (re.compile(r"\d+(?:[.,:]\d+)*"), "N"),
 )
-"""What differs from call to call, and what is put in its place to see that two messages are of one cause; the first match wins."""
+"""Details that differ between calls, and their replacements, so that messages of one cause become equal; the first match wins."""
 
 CUT_OFF, UNFINISHED, ONLY_THOUGHTS, UNCOUNTED, EMPTY = (
     "cut off at max_tokens",

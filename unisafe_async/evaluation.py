@@ -1,4 +1,4 @@
-"""One run from a configuration to rows: what the command line does, as one call."""
+"""One run, from a configuration to rows, as one call; the command line uses it too."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ LOCAL_PACKAGES = ("torch", "transformers", "diffusers")
 
 @dataclass
 class Run:
-    """A run that is under way or over: its name, lanes and endpoints, for whoever shows progress.
+    """A run that is under way or over: its name, model runs and endpoints, for progress displays.
 
     Attributes:
         name: the run's name in the cache.
         lanes: one for each model.
         jury: the judge, or several, with their endpoints; `judging` is the first one's.
-        dataset: the items that were selected.
+        dataset: the selected items.
         status: `running`; then `done`, `interrupted` (asked to stop) or `stopped` (budget spent).
         seconds: how long it took.
     """
@@ -66,7 +66,7 @@ class Run:
 
     @property
     def endpoints(self) -> list[Endpoint]:
-        """The models', then the judges'."""
+        """The models' endpoints, then the judges'."""
         return [*(lane.endpoint for lane in self.lanes), *self.jury.endpoints]
 
     @property
@@ -80,7 +80,7 @@ class Run:
 
     @property
     def unjudged(self) -> int:
-        """Rows without both verdicts, with those that were not reached."""
+        """Trials without both verdicts, including those that were not reached."""
         return sum(lane.failed + lane.unjudged for lane in self.lanes) + self.total - self.done
 
     @property
@@ -89,14 +89,14 @@ class Run:
         return self.gateway.budget.spent
 
     def drain(self) -> None:
-        """Send nothing new and let what is under way end."""
+        """Send nothing new, and let calls under way end."""
         self.gateway.drain()
         for endpoint in self.endpoints:
             if isinstance(endpoint.provider, OnDevice):
                 endpoint.provider.withdraw()
 
     def summary(self) -> dict[str, object]:
-        """Figures of the run as they are stored."""
+        """The run's figures, as the cache stores them."""
         return {
             "total": self.total,
             "planned": {lane.endpoint.name: lane.total for lane in self.lanes},
@@ -123,7 +123,7 @@ class Run:
 
 
 def _notes(endpoint: Endpoint) -> list[str]:
-    """What was changed in its requests and answers, a line each."""
+    """A line for each kind of change in its requests and answers."""
     shared = [f"{endpoint.shared:,} answers came from another run that asked for the same just then"] if endpoint.shared else []
     return [*(endpoint.provider.notes if isinstance(endpoint.provider, Noting) else ()), *endpoint.notes.values(), *shared]
 
@@ -147,11 +147,11 @@ async def evaluate(
         fresh: ignore answers from earlier runs (they are kept).
         on_start: called with the Run before anything is sent; its `drain()` ends the run early without losing anything.
         on_row: called with each row once it is on disk.
-        clock: the time that waits between calls go by; None for the machine's.
-        progress: whether to show how far the run is, in a notebook or on standard error; None shows it in a notebook alone.
+        clock: the clock for waits between calls; None for the machine's.
+        progress: whether to show the run's progress, in a notebook or on standard error; None shows it in a notebook only.
 
-    Raises ConfigError, DatasetError or CacheError with what to change, and RuntimeError where the loop is not asyncio's. What a
-    provider cannot do is in the rows, not raised.
+    Raises ConfigError, DatasetError or CacheError with what to change, and RuntimeError if the loop is not asyncio's. Failures of
+    a provider are in the rows and are not raised.
     """
     check_asyncio()
     if not isinstance(config, Config):
@@ -187,7 +187,7 @@ async def evaluate(
 
 
 def only_error(error: BaseException) -> BaseException:
-    """The error inside nested groups that hold but one kind; the group itself otherwise."""
+    """The error inside nested groups that hold only one kind of error; otherwise the group itself."""
     while isinstance(error, BaseExceptionGroup):
         if len({type(only_error(one)) for one in error.exceptions}) != 1:
             return error
@@ -199,7 +199,7 @@ def only_error(error: BaseException) -> BaseException:
 async def prepared(
     config: Config, *, dataset: Dataset | None = None, fresh: bool = False, clock: Clock | None = None
 ) -> AsyncIterator[tuple[Run, Pipeline, Store]]:
-    """Everything a run or a plan needs, opened and checked; nothing is sent."""
+    """Open and check everything that a run or a plan needs; sends nothing."""
     config.keys()
     section = config.dataset
     judges = judges_of(config)
@@ -245,7 +245,7 @@ async def prepared(
 
 
 def check_asked(config: Config, dataset: Dataset) -> None:
-    """Raises ConfigError where no model is asked any of the selected items: such a run would end with nothing, and look whole."""
+    """Raises ConfigError if no model is asked any selected item: such a run would end without a row and look complete."""
     selected = {task for task, _ in dataset.counts()}
     if any(task.key in selected for model in config.models for task in config.tasks_of(model)):
         return
@@ -258,7 +258,7 @@ def check_asked(config: Config, dataset: Dataset) -> None:
 
 
 def judges_of(config: Config) -> list[Judge | Classifier]:
-    """How each judge asks and reads, in order; those that go by the rubrics share one, or two where `structured` differs.
+    """The Judge or Classifier for each judge, in order; judges with rubrics share one, or two if `structured` differs.
 
     Raises ConfigError for a rubric or a classifier that cannot be used.
     """
@@ -295,7 +295,7 @@ def _lanes(config: Config, dataset: Dataset, gateway: Gateway) -> list[Lane]:
 
 
 def record_of(run: Run, started: object, ended: object = None) -> RunRecord:
-    """The run as table `runs` keeps it. A configuration holds names of key variables, never keys."""
+    """The run's record for table `runs`. A configuration holds names of key variables, never keys."""
     local = any(endpoint.local for _, endpoint in run.config.endpoints())
     plugins = sorted({endpoint.plugin.package for _, endpoint in run.config.endpoints() if endpoint.plugin})
     packages = [*PACKAGES, *(LOCAL_PACKAGES if local else ()), *plugins]

@@ -1,4 +1,4 @@
-"""What calls cost: prices, and estimates before a call and of one whose usage nobody reported."""
+"""The cost of calls: prices, estimates before a call, and estimates for calls without reported usage."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from providers.base import Request, Response, Usage
 
 TOKENS_AN_IMAGE = 1_000
-"""Input tokens taken for an image before the true number is known; vendors count 85 to 1,600."""
+"""Estimated input tokens of an image until the true number is known; vendors count 85 to 1,600."""
 LETTERS_A_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """US dollars per million tokens in and out, and per image made; None where no price is known."""
+    """US dollars per million tokens in and out, and per image made; None if no price is known."""
 
     tokens_in: float | None = None
     tokens_out: float | None = None
     image: float | None = None
 
     def times(self, factor: float) -> Prices:
-        """All of them by a discount."""
+        """All prices times a discount."""
         return Prices(*(None if price is None else price * factor for price in (self.tokens_in, self.tokens_out, self.image)))
 
     def cost(self, tokens_in: float, tokens_out: float, images: float) -> float | None:
@@ -30,7 +30,7 @@ class Prices:
         return tokens_in * (self.tokens_in or 0) / 1e6 + tokens_out * (self.tokens_out or 0) / 1e6 + images * (self.image or 0)
 
     def most(self, request: Request) -> float:
-        """The most dollars that a call can cost; 0 where no price is known."""
+        """The most dollars that a call can cost; 0 if no price is known."""
         tokens_in = (len(request.system) + len(request.text)) / 2 + 2 * TOKENS_AN_IMAGE * len(request.images)
         tokens_out = float(request.max_tokens or 4_096)
         return self.cost(tokens_in, tokens_out, int(request.image_due)) or 0.0
@@ -40,12 +40,12 @@ UNPRICED = Prices()
 
 
 def estimated_in(request: Request) -> float:
-    """The tokens of a request, about."""
+    """An estimate of a request's tokens."""
     return (len(request.system) + len(request.text)) / LETTERS_A_TOKEN + TOKENS_AN_IMAGE * len(request.images)
 
 
 def estimated(request: Request, response: Response) -> Usage:
-    """The usage of a call that reported none, by what was sent and what came; a cost that was named stays."""
+    """Estimated usage of a call that reported none, from request and answer; a reported cost is kept."""
     tokens_out = (len(response.text) + len(response.thoughts)) / LETTERS_A_TOKEN
     images = response.usage.images or len(response.images)
     return Usage(math.ceil(estimated_in(request)), math.ceil(tokens_out), images, response.usage.cost, reported=False)

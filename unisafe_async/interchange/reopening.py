@@ -1,4 +1,4 @@
-"""The dataset of a run that is there already, for whoever looks at the run; nothing is sent for that."""
+"""Opens the dataset of an existing run, for commands that show the run; sends nothing."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from unisafe_async.interchange.responses import responses_dataset
 
 
 def reopened(config: Mapping[str, Any], folder: Path) -> Dataset:
-    """The dataset that a run's configuration names, as the run read it: `unisafe judge` read a file of responses.
+    """The dataset that a run's configuration names, as the run read it: for `unisafe judge`, a file of responses.
 
     Args:
-        config: as table `runs` keeps it.
-        folder: what paths in it are relative to.
+        config: the configuration as table `runs` stores it.
+        folder: the folder that its paths are relative to.
 
     Raises DatasetError.
     """
