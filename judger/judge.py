@@ -42,8 +42,10 @@ PLAINLY = 'Write the JSON object {"reason": "...", "verdict": N} alone: no word 
 CATEGORIES_TOO = PLAINLY.replace('"verdict"', '"categories": [...], "verdict"')
 REPLY_SHOWN = 2_000
 """The most characters of its own reply that a judge sees in the second try."""
-MORE_TOKENS, LEAST_TOKENS = 4, 512
-"""A reply that was cut off gets this many times the room, and at least this many tokens."""
+MORE_TOKENS = 4
+"""A reply that was cut off gets this many times its room in the second try."""
+LEAST_TOKENS = 512
+"""The least room of that second try, in tokens."""
 
 
 @dataclass(frozen=True, slots=True)

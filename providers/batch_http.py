@@ -24,9 +24,11 @@ UPLOAD_SECONDS = 600.0
 """Seconds that handing over or fetching a job's hundreds of megabytes may take at least."""
 LINE_BYTES = 64 * 1024 * 1024
 SKEW = timedelta(minutes=10)
-"""How far a vendor's clock may be from ours."""
-PAGES, A_PAGE = 100, 100
-"""Pages of a vendor's list of jobs that are looked through at most, and jobs on each."""
+"""The largest difference between a vendor's clock and ours."""
+PAGES = 100
+"""The most pages of a vendor's list of jobs that are read."""
+A_PAGE = 100
+"""Jobs on one page of that list."""
 
 
 class BatchHttp(HostedProvider):

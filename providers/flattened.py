@@ -21,14 +21,16 @@ from providers.base import clean
 Json = dict[str, Any]
 
 LONGEST = 500
-"""Characters of a message that are kept."""
+"""The most characters of a message that are kept."""
 READ = 2_000
-"""Characters of a message that patterns look at, and in which echoes are looked for."""
+"""The most characters of a message that patterns and the search for echoes read."""
 LONGEST_TEXT = 20_000
-"""Characters of a page, or of any text, that are read at all."""
+"""The most characters of a page, or of any text, that are read."""
 DEEPEST = 6
-WHOLE, PIECE = 8, 24
-"""Characters from which a whole text that was sent, or a piece of one, counts as an echo."""
+WHOLE = 8
+"""A whole sent text of this many characters or more counts as an echo."""
+PIECE = 24
+"""A piece of a sent text of this many characters or more counts as an echo."""
 
 CODE_KEYS = (
     "code",
@@ -58,7 +60,7 @@ MESSAGE_KEYS = (
 INNER_KEYS = ("innererror", "inner_error", "details", "violations", "metadata", "raw", "base_resp", "status_msg")
 STATUS = re.compile(r"[1-5]\d\d")
 GENERIC = re.compile(r"(upstream )?provider returned error|error|unknown error|none|null", re.I)
-"""What says nothing where other words stand beside it."""
+"""Messages that say nothing if there are other words."""
 PAGE = re.compile(r"<!doctype html|<html\b|<head\b|<title\b|<body\b", re.I)
 TITLE = re.compile(r"<title[^<>]*>([^<]*)", re.I)
 XML = re.compile(r"<(Code|Message)>(.*?)</\1>", re.I | re.S)

@@ -62,8 +62,9 @@ Files = Callable[[Request], Awaitable[list[File]]]
 LESSONS = 6
 """How many parameters one request may lose and be sent again; this stops an endpoint that takes neither of two names."""
 DOWNLOADS = 3
+"""How often we try to fetch a picture that was made and paid for."""
 DOWNLOAD_PAUSE = 1.0
-"""How often we try to fetch a picture that was made and paid for, and the seconds between the tries, which grow."""
+"""Seconds between these tries; each pause is longer than the one before."""
 
 
 @dataclass(frozen=True, slots=True)

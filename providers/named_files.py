@@ -19,7 +19,7 @@ KINDS = {
     stat.S_IFSOCK: "a socket",
 }
 LONGEST_NAME = 255
-"""Bytes of one name on the file systems in use."""
+"""The most bytes of a file name on common file systems."""
 BEGINNINGS = ("data:", "iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")
 """How a picture's content begins if a user gives it instead of a file name: a data URL, or base64 of PNG, JPEG, GIF and WebP."""
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.I)

@@ -22,8 +22,9 @@ from providers.base import Block, Capabilities, Image, Limits, Request, Response
 Outcome = Literal["answered", "refused", "blocked", "empty"]
 
 MARKED = "[simulated: contextual="
+"""A text in every simulated answer, so that a report can recognise it."""
 JUDGED = "The response's marker says so"
-"""What every simulated answer and every simulated verdict's reason holds, so that a report can call them so."""
+"""A text in every simulated verdict's reason, so that a report can recognise it."""
 MARKER = re.compile(r"\[simulated: contextual=([012]) intrinsic=([01])\]")
 FENCE_END = re.compile(r"\n<<<END RESPONSE ([0-9a-f]{16})>>>")
 PNG_KEY = "unisafe-simulated"

@@ -37,8 +37,10 @@ from unisafe_async.toml_values import NotToml, mistakes_in, parsed
 DEFAULT_FILE = Path("bench.toml")
 LARGEST = 16 * 1024 * 1024
 """The most bytes of a configuration."""
-MOST_MISTAKES, LONGEST_LINE = 100, 2_000
-"""What is said of a configuration: so many mistakes, of so many characters each."""
+MOST_MISTAKES = 100
+"""The most mistakes of a configuration that are listed."""
+LONGEST_LINE = 2_000
+"""The most characters of one mistake."""
 
 
 class ConfigError(ValueError):

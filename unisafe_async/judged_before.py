@@ -1,4 +1,4 @@
-"""The run that the same judge judged last: where its rubrics were others, its verdicts stand for nothing now."""
+"""Finds the last run that the same judge judged: if its rubrics were different, its verdicts no longer count."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ WHERE started > (SELECT started FROM runs WHERE run = ?) AND rubrics_digest <> '
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """A run and the digest of the rubrics that it was judged by."""
+    """A run, and the digest of the rubrics that judged it."""
 
     run: str
     rubrics: str
 
     def changed(self, rubrics: str) -> str:
-        """Why the judge is asked again, where `rubrics` (a digest) are others than those of this run; else nothing."""
+        """Why the judge is asked again, if `rubrics` (a digest) differ from those of this run; else empty."""
         if rubrics == self.rubrics:
             return ""
         return (
@@ -40,12 +40,12 @@ class Before:
 
 
 def judged_before(connection: duckdb.DuckDBPyConnection, judge: Mapping[str, Any]) -> Before | None:
-    """The newest run with verdicts by the judges that `judge`, a configuration's section, names; None where there is none."""
+    """The newest run with verdicts by the judges of `judge`, a configuration's section; None if there is none."""
     return _same_judge(connection.execute(RUNS).fetchall(), judge)
 
 
 def judged_since(connection: duckdb.DuckDBPyConnection, run: str, judge: Mapping[str, Any]) -> Before | None:
-    """As `judged_before`, of the runs that started later than `run`."""
+    """As `judged_before`, among the runs that started later than `run`."""
     return _same_judge(connection.execute(LATER, [run]).fetchall(), judge)
 
 
@@ -56,7 +56,7 @@ def _same_judge(runs: list[tuple[str, str, str]], judge: Mapping[str, Any]) -> B
 
 
 def _key_of(config: str) -> str:
-    """Who judged by a stored configuration; nobody where it is none."""
+    """The judges in a stored configuration; empty if it cannot be read."""
     try:
         return judge_key(json.loads(config)["judge"])
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):

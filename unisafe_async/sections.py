@@ -22,10 +22,11 @@ Beside = Literal["apart", "both"]
 DeviceName = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 HOSTED_CONCURRENCY = 32
 LOCAL_CONCURRENCY = 512
+"""Requests that may wait at once for a model on this machine: enough to form batches of similar lengths."""
 LOCAL_CONCURRENCY_IMAGES = 128
-"""Requests that may wait at once for a model on this machine, enough to choose batches of like lengths from; and with images."""
+"""The same for requests with images."""
 MOST_REPEATS = 1_000
-"""Times that an item is asked, at most."""
+"""An item may be asked at most this many times."""
 
 
 def _known_provider(name: str) -> str:

@@ -69,7 +69,7 @@ def run_session(config: Config, *, fresh: bool = False, dataset: Dataset | None 
 
 
 def last_judged(config: Config) -> Before | None:
-    """The run in the cache that the judges of `config` judged last; None where there is no cache yet, or none that can be read."""
+    """The run in the cache that the judges of `config` judged last; None if there is no readable cache yet."""
     if not os.path.exists(config.cache_path):
         return None
     judge = json.loads(config.judge.model_dump_json())
@@ -106,7 +106,7 @@ async def _watched(console: Console, config: Config, fresh: bool, dataset: Datas
 
 
 async def _stop_on_signal(console: Console, run: Run, scope: anyio.CancelScope) -> None:
-    """The first signal drains, the second stops at once, unless it is SIGHUP: a terminal that is closed sends several."""
+    """The first signal drains, the second stops at once, unless it is SIGHUP: a closing terminal sends several."""
     with anyio.open_signal_receiver(*stop_signals()) as signals:
         async for number in signals:
             if run.gateway.draining:
@@ -146,7 +146,7 @@ def simulate_session(simulator: Simulator, host: str, port: int) -> None:
 
 
 def doctor_session(config: Config, pays: Callable[[list[Patient]], bool]) -> list[Diagnosis]:
-    """What is found out for nothing, and, where `pays` says so of that, by one tiny call of each kind."""
+    """Make the free checks and, if `pays` allows it for these, one tiny call of each kind."""
     from unisafe_async.doctor import examined, look_at_dataset
     from unisafe_async.evaluation import judges_of
     from unisafe_async.probing import try_calls

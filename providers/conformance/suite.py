@@ -32,8 +32,9 @@ from providers.soundness import wrong_with_provider, wrong_with_response, wrong_
 
 T = TypeVar("T")
 PATIENCE = 20.0
+"""Seconds that a call may take."""
 SHORT = 0.3
-"""Seconds that a call may take: normally, and if the endpoint stalls."""
+"""Seconds that a call may take if the endpoint stalls."""
 PROMPT = 2.0
 AT_ONCE = 8
 ROUNDS = 3

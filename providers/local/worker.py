@@ -22,8 +22,9 @@ from providers.local.frames import pack, pack_response, read_frame, unpack_reque
 from providers.local.settings import LocalSettings, least_memory
 
 LINGER = 0.03
+"""Seconds that a batch with room waits for the next request."""
 LONGEST_LINGER = 0.2
-"""Seconds that a batch which is not full waits for the next request, and for all of them."""
+"""Seconds that a batch with room waits altogether."""
 
 
 def main() -> None:

@@ -11,8 +11,9 @@ from cache.batches import BatchRecord
 from cache.records import now
 
 LOOKS = 2
+"""A job counts as never submitted only after so many looks without finding it."""
 ABSENT_FOR = timedelta(minutes=1)
-"""How often, and for how long at least, a job is looked for in vain."""
+"""The looks must span at least this time."""
 GRACE = timedelta(minutes=30)
 """Another run may need so long for its submission."""
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 Way = Literal["sixel", "kitty", "cells"]
 QUESTIONS = "\x1b[16t\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[c"
-"""How large a cell is, whether it knows kitty's pictures, and what it is, with sixels or not: every terminal answers the last."""
+"""Asks for the size of a cell, for kitty's pictures, and for the terminal's kind and sixels; every terminal answers the last."""
 PATIENCE = 1.0
-"""Seconds until all is answered. Answers that come later are no keys, and pictures are drawn with half blocks."""
+"""Seconds to wait for all answers. After that, late answers are not read as keys, and pictures become half blocks."""
 CELL, GRAPHICS, DEVICE = (
     re.compile(rb"\x1b\[6;(\d+);(\d+)t"),
     re.compile(rb"\x1b_Gi=31;(.*)\x1b\\", re.S),
@@ -36,7 +36,7 @@ CELL, GRAPHICS, DEVICE = (
 )
 ANSWER = re.compile("|".join(one.pattern.decode() for one in (CELL, GRAPHICS, DEVICE)).replace(".*", "[^\x1b]*"))
 USUAL = (10, 20)
-"""Pixels: width and height of a cell where the terminal does not say."""
+"""Width and height of a cell in pixels, if the terminal does not say."""
 
 
 class Terminal:

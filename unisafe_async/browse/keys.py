@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 ESCAPE = b"\x1b"
-SOON, LATER = 0.1, 0.5
-"""Seconds within which the second byte of a sequence follows the first (else Escape was pressed), and the others each other."""
+SOON = 0.1
+"""The second byte of a sequence follows the first within so many seconds; else the user pressed Escape."""
+LATER = 0.5
+"""Each further byte of a sequence follows within so many seconds."""
 LONGEST = 65_536
-"""Bytes of a sequence: what is longer is cut there."""
+"""The most bytes of a sequence; a longer one is cut there."""
 STRINGS = b"_P]^X"
-"""What begins a string that ends with ST, such as a graphics answer's (APC) or a device's (DCS); an OSC may end with BEL too."""
+"""The beginnings of strings that end with ST, such as a graphics answer (APC) or a device's (DCS); an OSC may also end with BEL."""
 
 
 @contextmanager

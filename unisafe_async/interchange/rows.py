@@ -48,7 +48,7 @@ def rows_sql(connection: duckdb.DuckDBPyConnection, provenance: Provenance) -> s
 
 
 def to_csv(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
-    """A header, a line a row, and the provenance in a file beside it; returns how many rows. Raises CacheError."""
+    """Write a header, a line a row, and the provenance in a file beside it; returns the number of rows. Raises CacheError."""
     provenance = read_provenance(connection, run)
     with written_csv(path, provenance) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")

@@ -18,9 +18,9 @@ TEST = "p: McNemar's exact test on items where the two differ; Holm: p corrected
 STAR = f"* corrected below {LEVEL}"
 INTERVAL = "95% interval of the difference: Bonett and Price, 2012"
 EXPLORED = "- under Holm: a selection of items that belongs to no family; its p is a hint, no test"
-APART = "An interval is of one difference, Holm allows for a family: where only the interval leaves out 0, nothing is told apart."
-"""For an interval that seems to contradict its p. Intervals at Bonferroni's level would not cure it: Holm's steps find more than
-those do, and an exact test and an approximate interval part now and then at any level."""
+APART = "Each interval describes one difference, Holm corrects a family: if only the interval leaves out 0, nothing is told apart."
+"""A note for an interval that seems to contradict its p. Wider intervals at Bonferroni's level would not help: Holm's method rejects
+more often, and an exact test and an approximate interval sometimes disagree at any level."""
 REACH = {"all": "over all", "task": "by task", "category": "by category"}
 
 

@@ -22,8 +22,10 @@ GOOD, MIDDLE, BAD, NEUTRAL = (146, 197, 222), (247, 247, 247), (244, 165, 130), 
 FAINT = 0.35
 """How much of its shade a cell keeps where few items stand behind it."""
 
-FIRST, CELL = 28, 16
-"""The widest that the first column becomes, and a model's where the models do not all stand side by side."""
+FIRST = 28
+"""The largest width of the first column."""
+CELL = 16
+"""The largest width of a model's column if the models do not all fit side by side."""
 
 ORDER = {name: place for place, name in enumerate([*TASKS, *SHOWN_CATEGORIES, *SHOWN_SUBCATEGORIES])}
 

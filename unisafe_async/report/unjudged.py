@@ -15,8 +15,10 @@ from unisafe_async.report.text import count, plain
 from unisafe_async.unjudged import Group
 
 LISTED = 8
-WIDTH, REPLY = 200, 100
-"""Characters of a cause, and of a judge's reply, that are shown."""
+WIDTH = 200
+"""The most characters of a cause that are shown."""
+REPLY = 100
+"""The most characters of a judge's reply that are shown."""
 
 AGAIN = "once the cause is mended, the same command again asks only for those"
 ADVICE = {
