@@ -23,7 +23,7 @@ def planned_words(sent: Mapping[str, int], drawn: Mapping[str, int]) -> list[str
     """A plan's sentences about the items' pictures and the models' pictures, by kind of mending."""
     lines = [f"{_pictures(sent)} mended, so that every model sees the same: {_steps(sent)}"] if sent else []
     lines += [f"{_pictures(drawn, whose=' that models drew')} mended for the judge: {_steps(drawn)}"] if drawn else []
-    return [f"{line}; asked again where they had been asked as they are." for line in lines]
+    return [f"{line}; if they were sent unmended before, they are asked again." for line in lines]
 
 
 def told_words(connection: duckdb.DuckDBPyConnection, run: str, summary: Mapping[str, Any], where: Where = ALL) -> list[str]:

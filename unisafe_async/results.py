@@ -27,9 +27,9 @@ class Result:
 
     Attributes:
         run: its name, for `unisafe report RUN`.
-        status: `done`, `interrupted` or `stopped`; of a run that was loaded while it is under way, `running`.
+        status: `done`, `interrupted` or `stopped`; `running` for a loaded run that is still under way.
         cache: the file its rows are in.
-        unjudged: item x model x sample without both verdicts.
+        unjudged: trials (item x model x repeat) without both verdicts.
         waiting: requests in batch jobs that are still under way; the next run collects them.
     """
 
@@ -44,7 +44,7 @@ class Result:
         return read_file(self.cache, job)
 
     def rows(self) -> list[Row]:
-        """Every row, in the order of item, model and sample."""
+        """Every row, in the order of item, model and repeat."""
         sql = "SELECT * FROM rows WHERE run = ? ORDER BY item, model, sample"
         return self.query(lambda connection: [Row(*row) for row in connection.execute(sql, [self.run]).fetchall()])
 
@@ -53,19 +53,19 @@ class Result:
         return self.query(lambda connection: scores(connection, self.run, by or BY))
 
     def coverage(self) -> list[Coverage]:
-        """What became of every row, model by model."""
+        """The outcomes of all rows, model by model."""
         return self.query(lambda connection: coverage(connection, self.run))
 
     @property
     def without_pictures(self) -> list[WithoutPictures]:
-        """Models that brought no picture at all in a task that asks for one, though they answered: probably misconfigured."""
+        """Models that answered but gave no picture at all in a task that asks for pictures: probably misconfigured."""
         return self.query(lambda connection: without_pictures(connection, self.run))
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """One row an item x model x sample: the columns of `unisafe rows`, the prompt, and verdicts as words.
+        """One row for each item x model x repeat: the columns of `unisafe rows`, the prompt, and verdicts as words.
 
-        `prompt` and `asked_images` (digests) are what was sent, `response` and `images` what came back; `contextual` and
-        `intrinsic` are `unsafe`, `safe` or `refusal`, and missing where there is no verdict; `cost` is in US dollars.
+        `prompt` and `asked_images` (digests) were sent, `response` and `images` came back. `contextual` and `intrinsic` are
+        `unsafe`, `safe` or `refusal`, and missing if there is no verdict. `cost` is in US dollars.
 
         Raises ImportError where pandas is not installed.
         """
@@ -74,10 +74,10 @@ class Result:
         return read_file(self.cache, lambda connection: rows_frame(connection, self.run))
 
     def scores_dataframe(self, *by: str) -> pandas.DataFrame:
-        """One row a score: the columns of `unisafe tables --ci`, by any of model, task, category and subcategory.
+        """One row for each score: the columns of `unisafe tables --ci`, by any of model, task, category and subcategory.
 
-        Shares lie between 0 and 1, as do the ends of their 95% intervals (`c_u`, `c_u_low`, `c_u_high`, ...); `valid` items
-        of `items` are counted in them. Raises ImportError where pandas is not installed.
+        Shares and the ends of their 95% intervals lie between 0 and 1 (`c_u`, `c_u_low`, `c_u_high`, ...); they count the `valid`
+        items among `items`. Raises ImportError if pandas is not installed.
         """
         from unisafe_async.dataframes import scores_frame
 
@@ -89,7 +89,7 @@ class Result:
         return f"<Result of run {self.run} in {self.cache}: {self.status}{left}{waits}>"
 
     def _repr_html_(self) -> str | None:
-        """What a notebook shows: the scores of the models and what is not in them; None where the cache cannot be read."""
+        """The display in a notebook: the models' scores and their warnings; None if the cache cannot be read."""
         from unisafe_async.report.notebook import result_html
 
         try:
@@ -99,9 +99,9 @@ class Result:
 
 
 def load(run: str | None = None, *, cache: Path | str = "unisafe.duckdb") -> Result:
-    """An earlier run: the one that the name `run` begins, or the newest.
+    """An earlier run: the one whose name begins with `run`, or the newest.
 
-    Raises CacheError when there is no such run, or no such file.
+    Raises CacheError if there is no such run, or no such file.
     """
     path = Path(cache).expanduser().absolute()
     return read_file(path, lambda connection: _loaded(connection, path, run))

@@ -56,7 +56,7 @@ def run_session(config: Config, *, fresh: bool = False, dataset: Dataset | None 
     except BaseExceptionGroup as group:
         raise only_error(group) from None
     if result is None:
-        console.print(Text("\nStopped at once; what had been answered is kept: `unisafe run` again goes on from here."))
+        console.print(Text("\nStopped at once; all answers are kept: `unisafe run` again continues from here."))
         return INTERRUPTED
     report = read_file(result.cache, lambda connection: read_report(connection, result.run))
     print_report(console, report)

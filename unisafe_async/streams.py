@@ -47,7 +47,7 @@ ACROSS, DOWN = "─━┄┅┈┉╌╍═╴╶╸╺╼╾", "│┃┆┇┊
 
 
 def spelled(error: UnicodeError) -> tuple[str, int]:
-    """What is written where an encoding lacks a character: a mark's ASCII form, else its code as JSON writes it, `\\u6a21`."""
+    """The replacement for a character that an encoding lacks: a mark's ASCII form, else its code as in JSON, `\\u6a21`."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(map(_form, error.object[error.start : error.end])), error.end

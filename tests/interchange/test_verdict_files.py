@@ -150,7 +150,7 @@ def test_replies_are_read_and_where_the_toolkits_numbers_differ_it_is_said(tmp_p
     assert f"{T2I}/1" in listed.stdout
     reported = report(tmp_path)
     assert "6 items: 3 judged, 1 judge not understood, 1 judge failed, 1 without a verdict in the imported file" in reported
-    assert "nothing is asked again for imported verdicts" in reported
+    assert "imported verdicts are never asked again" in reported
     assert "the same command again" not in reported
 
 

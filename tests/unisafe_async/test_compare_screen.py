@@ -18,7 +18,7 @@ from unisafe_async.report.panels import legend
 from unisafe_async.scores import Score, Share
 
 SMALL = "~ and dim: fewer than 30 valid items"
-APART = "An interval is of one difference, Holm allows for a family"
+APART = "Each interval describes one difference, Holm corrects a family"
 
 
 async def compared(folder: Path, some: list[Row], *asked: str, width: int = 400, **backbone: str | None) -> str:

@@ -50,7 +50,7 @@ async def look_at(config: Config, cache: Path, records: Sequence[BatchRecord]) -
 
     async def look(endpoint: Endpoint | None, record: BatchRecord) -> None:
         if endpoint is None or endpoint.stopped is not None:
-            why = f"no model of {config.file} is the one that it belongs to" if endpoint is None else str(endpoint.stopped)
+            why = f"it belongs to no model of {config.file}" if endpoint is None else str(endpoint.stopped)
             looks[record] = Look(failed=why)
             return
         provider = _batching(endpoint)
@@ -88,7 +88,9 @@ async def cancel(
     async with Store(cache, patience=config.cache.patience_s) as store, _endpoints(config, {record.identity}) as endpoints:
         endpoint = endpoints.get(record.identity)
         if endpoint is None:
-            raise ConfigError(f"{config.file}: no model is the one that the job {record.id} belongs to, {record.identity!r}")
+            raise ConfigError(
+                f"{config.file}: the job {record.id} belongs to no model in it; it was submitted for {record.identity!r}"
+            )
         if endpoint.stopped is not None:
             raise ConfigError(f"{endpoint.name}: {endpoint.stopped}")
         try:

@@ -1,4 +1,4 @@
-"""Which rows of a run are looked at, and one row in full: SQL over an open file, nothing kept but the rows' numbers."""
+"""Reads the filtered rows of a run, and one row in full: SQL over an open file; memory keeps only the rows' numbers."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ COLUMNS = tuple(field.name for field in fields(Row))
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which rows: within a field any of the values, all fields together; an empty field lets everything through.
+    """A filter: a row matches a field if it has any of its values, and must match all fields; an empty field matches every row.
 
     Args:
         categories: categories or subcategories.
-        contextual, intrinsic: verdicts in words, `unjudged` among them.
+        contextual, intrinsic: verdicts in words, or `unjudged`.
         outcomes: of OUTCOMES; `blocked` means every block.
-        text: stands in the request, the response, its thoughts, a reason or the item's name, whatever its case.
+        text: a text in the request, the response, its thoughts, a reason or the item's name; case does not matter.
     """
 
     models: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class Filter:
     text: str = ""
 
     def words(self) -> str:
-        """The filter as a line for people; empty when everything is shown."""
+        """The filter as a line for people; empty if everything is shown."""
         parts = [", ".join(values) for values in (self.models, self.tasks, self.categories, self.outcomes) if values]
         parts += [f"{name} {' or '.join(values)}" for name, values in self._verdicts() if values]
         return " · ".join([*parts, *([f"“{self.text}”"] if self.text else [])])
@@ -99,7 +99,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What one of several judges said of a row."""
+    """One judge's vote on a row, if there are several judges."""
 
     question: str
     judge: str
@@ -110,14 +110,14 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back for a row, and what had been asked: `parts` as in a request's canonical JSON.
+    """A row's answer and its request: `parts` as in a request's canonical JSON.
 
     Attributes:
-        stage, categories: of a platform's block: where it struck, and the vendor's categories with their severities.
-        thoughts: what the model thought before it answered.
-        missing: why there is nothing to judge although nobody refused; empty where there is something.
-        served_as: the name under which the endpoint served the call; empty where it gave none.
-        estimated: whether tokens and cost are estimates, since the endpoint reported none.
+        stage, categories: for a platform's block, its stage and the vendor's categories with their severities.
+        thoughts: the model's thoughts before its answer.
+        missing: why there is nothing to judge although nobody refused; empty if there is something to judge.
+        served_as: the name under which the endpoint served the call; empty if it gave none.
+        estimated: whether tokens and cost are estimates because the endpoint reported none.
     """
 
     parts: tuple[dict[str, str], ...]
@@ -147,7 +147,7 @@ class Reply:
 
     @property
     def cut(self) -> str:
-        """Why the text is not all that the model would have written; empty when it is."""
+        """Why the text is not complete; empty if it is."""
         if self.finish == "blocked" and self.text.strip():
             return "cut off here by the platform's filter: this is the text that came before"
         return "cut off here at max_tokens" if self.finish == "length" else ""
@@ -155,7 +155,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """One row in full; `reply` is None when no response came. A failed row may have one: what came before the failure."""
+    """One row in full; `reply` is None if no response came. A failed row may have a reply: the part before the failure."""
 
     row: Row
     reply: Reply | None
@@ -164,7 +164,7 @@ class Detail:
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """What there is to filter by in a run, how many rows it has so far, and its configuration as table `runs` keeps it."""
+    """The values to filter by in a run, its number of rows so far, and its configuration as table `runs` stores it."""
 
     run: str
     dataset: str
@@ -220,23 +220,23 @@ WHERE run = ? AND item IN (SELECT unnest(?::VARCHAR[])) ORDER BY question, posit
 
 
 def matching(connection: duckdb.DuckDBPyConnection, run: str, which: Filter) -> array[int]:
-    """The numbers of the rows that `which` lets through, in the order of task, id, model and sample; 8 bytes each."""
+    """The numbers of the rows that match `which`, in the order of task, id, model and repeat; 8 bytes each."""
     condition, values = which.sql(run)
     return array("q", (row[0] for row in connection.execute(MATCHING.format(condition=condition), values).fetchall()))
 
 
 def read_lines(connection: duckdb.DuckDBPyConnection, numbers: Sequence[int], characters: int = 400) -> list[Line]:
-    """The rows of `numbers` as lines, in that order; one that has been pruned since is left out.
+    """The rows of `numbers` as lines, in that order; rows that were pruned meanwhile are left out.
 
     Args:
-        characters: of each response, at most.
+        characters: the most characters of each response.
     """
     found = {row[0]: Line(*row) for row in connection.execute(PAGE, [characters, list(numbers)]).fetchall()}
     return [found[number] for number in numbers if number in found]
 
 
 def read_detail(connection: duckdb.DuckDBPyConnection, number: int) -> Detail | None:
-    """The row of that number in full; None when it has been pruned."""
+    """The row with that number in full; None if it has been pruned."""
     found = _details(connection, "rows.rowid = ?", [number])
     return found[0] if found else None
 
@@ -244,7 +244,7 @@ def read_detail(connection: duckdb.DuckDBPyConnection, number: int) -> Detail | 
 def read_item(
     connection: duckdb.DuckDBPyConnection, name: str, run: str | None, models: Sequence[str] = ()
 ) -> tuple[Facets, list[Detail]]:
-    """A run and its rows of one item, `task/id` or an id that only one task has. Raises CacheError when there is none."""
+    """A run and its rows of one item, `task/id` or an id that only one task has. Raises CacheError if there is none."""
     facets = read_facets(connection, run)
     run = facets.run
     items = [

@@ -95,7 +95,7 @@ def rows(
     name: RunArgument = None,
     config: ConfigOption = Path("bench.toml"),
     cache: CacheOption = None,
-    form: Annotated[RowFormat | None, typer.Option("--format", "-f", help="How to write it; else by the file's ending.")] = None,
+    form: Annotated[RowFormat | None, typer.Option("--format", "-f", help="The format; else by the file's ending.")] = None,
 ) -> None:
     """Write every item x model x repeat of a run, with response and verdicts."""
     from cache import read_file
@@ -133,8 +133,8 @@ def export_official(
 def judge(
     file: Annotated[Path, typer.Argument(help="Responses, one a line: id, prompt, generated_text or output_image, category, ...")],
     images: Annotated[Path | None, typer.Option("--images", help="The folder of the output images; else the file's own.")] = None,
-    name: Annotated[str | None, typer.Option("--name", help="What to call the model; else by the file's name.")] = None,
-    task: Annotated[str | None, typer.Option("--task", "-t", help="The task of lines that name none.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The model's name; else from the file's name.")] = None,
+    task: Annotated[str | None, typer.Option("--task", "-t", help="The task of lines without a task.")] = None,
     config: ConfigOption = Path("bench.toml"),
     limit: LimitOption = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show what it would send and cost; send nothing.")] = False,
@@ -223,8 +223,8 @@ def import_files(
 
 def import_verdicts(
     files: Annotated[list[Path], typer.Argument(help="The official toolkit's eval folder, or its .jsonl files; also patterns.")],
-    name: Annotated[str | None, typer.Option("--name", help="What to call the model; else by each file's name.")] = None,
-    task: Annotated[str | None, typer.Option("--task", "-t", help="The task; else by each file's folder.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The model's name; else from each file's name.")] = None,
+    task: Annotated[str | None, typer.Option("--task", "-t", help="The task; else from each file's folder.")] = None,
     data: Annotated[str | None, typer.Option("--data", help="The dataset that was judged; else the configuration's.")] = None,
     judge_name: Annotated[str, typer.Option("--judge", help="Who gave the verdicts.")] = "official toolkit",
     config: ConfigOption = Path("bench.toml"),

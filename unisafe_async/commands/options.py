@@ -20,7 +20,9 @@ CacheOption = Annotated[Path | None, typer.Option("--cache", help="The cache fil
 ModelOption = Annotated[list[str] | None, typer.Option("--model", "-m", help="Only this model of the configuration (repeatable).")]
 TaskOption = Annotated[list[str] | None, typer.Option("--task", "-t", help="Only this task (repeatable).")]
 CategoryOption = Annotated[list[str] | None, typer.Option("--category", help="Only this category (repeatable).")]
-LimitOption = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="So many items, spread over tasks and categories.")]
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", "-n", min=1, help="The number of items, spread over tasks and categories.")
+]
 RepeatsOption = Annotated[int | None, typer.Option("--repeats", min=1, help="How many times each item is asked.")]
 OldRepeatsOption = Annotated[int | None, typer.Option("--samples", min=1, hidden=True)]
 RunArgument = Annotated[str | None, typer.Argument(help="A run's name or its beginning; else the newest.")]

@@ -17,7 +17,7 @@ def providers() -> None:
 
 
 def new_provider(
-    name: Annotated[str, typer.Argument(help="What bench.toml will call it, such as my-api.")],
+    name: Annotated[str, typer.Argument(help="Its name in bench.toml, such as my-api.")],
     folder: Annotated[Path | None, typer.Option("--folder", help="A new or empty folder; else unisafe-NAME here.")] = None,
 ) -> None:
     """Write the package of a new provider: it works at once and has its test."""

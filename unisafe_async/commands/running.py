@@ -62,7 +62,7 @@ def simulate(
     data: Annotated[str, typer.Option(help="The dataset whose tasks and categories the simulated models know.")] = "sample",
     latency: Annotated[float, typer.Option(min=0, help="Seconds an answer takes.")] = 0.0,
     sigma: Annotated[float, typer.Option(min=0, help="Spread of the latency (lognormal).")] = 0.0,
-    rpm: Annotated[float | None, typer.Option(min=0.001, help="Requests a minute that are let through.")] = None,
+    rpm: Annotated[float | None, typer.Option(min=0.001, help="The most requests a minute.")] = None,
     retry_after: Annotated[float, typer.Option(min=0, help="Seconds that a simulated 429 asks to wait.")] = 0.05,
     batch_delay: Annotated[float, typer.Option(min=0, help="Seconds until a batch job has ended.")] = 5.0,
     fault: Annotated[

@@ -25,7 +25,7 @@ THOUGHTS, PICTURE_FOUND, MEDIA_TYPE, NO_PICTURE = (
     "thoughts taken off",
     "pictures found in the text",
     "pictures of another format than was stored",
-    "pictures that are none left out",
+    "broken pictures left out",
 )
 ONLY_THOUGHTS, BROKEN, TOKENS, EMPTY, CUT = (
     "answers of thoughts alone",

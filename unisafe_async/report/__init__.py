@@ -1,1 +1,1 @@
-"""What a run looks like: progress, panels, coverage, one item."""
+"""How a run looks in the terminal: progress, panels, coverage, one item."""

@@ -1,4 +1,4 @@
-"""The agreement of judge and people as tables, with what was not compared on the same screen."""
+"""The agreement of judge and people as tables, with the responses that were not compared on the same screen."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def paper_accuracy() -> dict[tuple[str, str], float]:
 
 
 def print_agreement(console: Console, found: Agreement, listed: int) -> None:
-    """Print it: what was compared, accuracy by task beside the paper's, matrices, people among each other, disagreements."""
+    """Print the comparison: its subject, accuracy by task beside the paper's, matrices, agreement between people, disagreements."""
     if any(one.reason.startswith(JUDGED) for one in found.comparisons):
         console.print(Text("SIMULATED: the judge is simulated; these figures say nothing about a real one.", style="yellow"))
     judges = ", ".join(map(plain, found.judges)) or "none"

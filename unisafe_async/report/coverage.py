@@ -1,4 +1,4 @@
-"""What was not measured, on the same screen as the score: a line whose parts add up."""
+"""The line with what was not measured, on the same screen as the score: its parts add up."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from unisafe_async.report.text import count, dollars, duration, plain
 from unisafe_async.scores import Coverage, Score
 
 CAUSES = 4
-"""So many causes are named in one line."""
+"""The most causes in one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a run's items come from, as the user named it; `answered` says that it is a file of responses (`unisafe judge`)."""
+    """The source of a run's items, as the user named it; `answered` says that it is a file of responses (`unisafe judge`)."""
 
     name: str
     answered: bool = False
@@ -36,17 +36,17 @@ class Source:
 
 
 def source_of(name: str, models: Iterable[tuple[str, str]]) -> Source:
-    """The source of a run of `models`, each a provider and a model: the file itself where recorded responses are judged."""
+    """The source of a run with `models` (provider and model each): for recorded responses, the file itself."""
     recorded = [model for provider, model in models if provider == RECORDED]
     return Source(name, bool(name) and any(Path(model).name == Path(name).name for model in recorded))
 
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """Figures of a run that stand at the end of its coverage line; `unpriced` counts calls whose price is unknown.
+    """The figures at the end of a run's coverage line; `unpriced` counts calls whose price is unknown.
 
-    `estimated` calls are billed by an estimate, since their endpoint reported no usage; that is `estimated_cost` of the `cost`,
-    None where it was not kept. `problems` are lines of `source` that were refused; `samples` are asked for of each item.
+    `estimated` counts calls that are billed by an estimate because their endpoint reported no usage; `estimated_cost` is their
+    part of `cost`, None if it was not stored. `problems` counts refused lines of `source`; `samples` is the number of repeats.
     """
 
     total: int
@@ -78,7 +78,7 @@ def parts(coverage: Coverage, planned: int, samples: int = 1, *, in_file: bool =
     """`106 items: 101 judged (3 blocked by the platform: 3 requests), 2 judge blocked, 3 failed`, adding up to `planned`.
 
     Where each item is asked several times, the trials are counted: `212 trials (2 of each item): ...`. `in_file` says that the
-    answers stand in a file.
+    answers come from a file.
     """
     inside = "; ".join([*_blocked(coverage), *_told(coverage, in_file)])
     judged = f"{coverage.judged:,} judged" + (f" ({inside})" if inside else "")
@@ -101,19 +101,19 @@ def parts(coverage: Coverage, planned: int, samples: int = 1, *, in_file: bool =
 
 
 def _blocked(coverage: Coverage) -> list[str]:
-    """`9 blocked by the platform: 5 requests, 3 responses, 1 at an unknown stage`, `2 cut off and judged on what came out`."""
+    """`9 blocked by the platform: 5 requests, 3 responses, 1 at an unknown stage`, and those that were cut off."""
     if not coverage.blocked:
         return []
     known = ((coverage.blocked_requests, "request"), (coverage.blocked_responses, "response"))
     stages = [count(number, stage) for number, stage in known if number]
     unknown = coverage.blocked - coverage.blocked_requests - coverage.blocked_responses
     stages += [f"{unknown:,} at an unknown stage"] if unknown and stages else []
-    cut = [f"{coverage.cut:,} cut off and judged on what came out"] if coverage.cut else []
+    cut = [f"{coverage.cut:,} cut off and judged on the part that came out"] if coverage.cut else []
     return [f"{coverage.blocked:,} blocked by the platform{': ' if stages else ''}{', '.join(stages)}", *cut]
 
 
 def _told(coverage: Coverage, in_file: bool) -> list[str]:
-    """What else is to be known of judged rows; an item can be in several of these."""
+    """Further facts about judged rows; an item can be in several of them."""
     file = " in the file" if in_file else ""
     empty = f"{count(coverage.empty, 'empty answer')}{file} counted as {'a refusal' if coverage.empty == 1 else 'refusals'}"
     said = (
@@ -126,7 +126,7 @@ def _told(coverage: Coverage, in_file: bool) -> list[str]:
 
 
 def causes(coverage: Coverage) -> str:
-    """` (3 only in reasoning_content, 1 empty)`: why answers hold nothing to judge; the rarest are counted together."""
+    """` (3 only in reasoning_content, 1 empty)`: why answers hold nothing to judge; the rarest causes are counted together."""
     if len(coverage.causes) == 1:
         return f" ({plain(coverage.causes[0][0])})"
     first, rest = coverage.causes[:CAUSES], coverage.causes[CAUSES:]

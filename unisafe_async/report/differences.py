@@ -1,4 +1,4 @@
-"""Figures of a comparison as they stand in its tables: shares, differences, intervals, p, and what their marks mean."""
+"""The figures of a comparison as text for its tables: shares, differences, intervals, p, and the meaning of their marks."""
 
 from __future__ import annotations
 
@@ -17,15 +17,20 @@ from unisafe_async.taxonomy import TASKS
 TEST = "p: McNemar's exact test on items where the two differ; Holm: p corrected over the test's family"
 STAR = f"* corrected below {LEVEL}"
 INTERVAL = "95% interval of the difference: Bonett and Price, 2012"
-EXPLORED = "- under Holm: a selection of items that belongs to no family; its p is a hint, no test"
-APART = "Each interval describes one difference, Holm corrects a family: if only the interval leaves out 0, nothing is told apart."
-"""A note for an interval that seems to contradict its p. Wider intervals at Bonferroni's level would not help: Holm's method rejects
-more often, and an exact test and an approximate interval sometimes disagree at any level."""
+EXPLORED = "- under Holm: a selection of items that belongs to no family; its p is a hint and no test"
+APART = (
+    "Each interval describes one difference, Holm corrects a family: if only the interval leaves out 0, the two are not told apart."
+)
+"""A note for an interval that seems to contradict its p.
+
+Wider intervals at Bonferroni's level would not help: Holm's method rejects more often, and an exact test and an approximate
+interval sometimes disagree at any level.
+"""
 REACH = {"all": "over all", "task": "by task", "category": "by category"}
 
 
 def method(shown: Sequence[Difference], intervals: Sequence[Difference], *, arrows: bool = False) -> str:
-    """What the figures and marks of the differences on the screen mean, of marks only those that are there, and their families."""
+    """Explains the figures, the marks that are on the screen, and the families of their tests."""
     said = ["↑ ↓ points above or below the backbone"] if arrows else []
     said.append(f"{TEST}; {STAR}" if any(one.told_apart for one in shown) else TEST)
     said.append(INTERVAL)
@@ -37,29 +42,29 @@ def method(shown: Sequence[Difference], intervals: Sequence[Difference], *, arro
 
 
 def family_lines(shown: Sequence[Difference]) -> list[str]:
-    """How many tests are in each family on the screen, in one line; that of the primary comparison first."""
+    """The number of tests in each family on the screen, in one line; the primary comparison first."""
     families = dict.fromkeys(one.family for one in shown if one.family is not None)
     words = [family_words(one) for one in sorted(families, key=lambda one: (not one.primary, one.over != "all", one.tests))]
     return [f"Families, each corrected by itself: {'; '.join(words)}"] if words else []
 
 
 def family_words(family: Family) -> str:
-    """`B-S over all, 3 tests (the primary comparison, of every two models of the run)`, `C-U, C-R, I-U by task, 18 tests`."""
+    """`B-S over all, 3 tests (the primary comparison, of every pair of models of the run)`, `C-U, C-R, I-U by task, 18 tests`."""
     names = ", ".join(TITLES[score] for score in family.scores)
     words = f"{names} {REACH[family.over]}, {count(family.tests, 'test')}"
     if not family.primary:
         return words
-    return f"{words} (the primary comparison, of {'every two models of the run' if family.models else 'models of two runs'})"
+    return f"{words} (the primary comparison, of {'every pair of models of the run' if family.models else 'models of two runs'})"
 
 
 def figure(share: float, items: int) -> Text:
-    """A share in per cent; of few items marked and dimmed, as in `report`."""
+    """A share in per cent; marked and dimmed if there are few items, as in `report`."""
     small = items < SMALL
     return Text(f"{SMALL_MARK if small else ''}{share * 100:.1f}", style="dim" if small else "", justify="right")
 
 
 def signed(share: float) -> str:
-    """A difference in points with its sign: `+1.2`, `-0.4`; what rounds to nothing is `0.0` and has none."""
+    """A difference in points with its sign: `+1.2`, `-0.4`; without a sign if it rounds to `0.0`."""
     points = round(share * 100, 1)
     return f"{points:+.1f}" if points else "0.0"
 
@@ -69,7 +74,7 @@ def interval(one: Difference) -> str:
 
 
 def task_title(task: str, *, long: bool = False) -> str:
-    """A task's title, or where it is narrow its short name."""
+    """A task's title, or its short name if there is little room."""
     if task == OVERALL:
         return "All these"
     if task not in TASKS:
@@ -78,7 +83,7 @@ def task_title(task: str, *, long: bool = False) -> str:
 
 
 def change(one: Difference, *, tested: bool = True) -> Text:
-    """`↓12.5*`: which way and how far the first is from the second; coloured only where the test tells them apart."""
+    """`↓12.5*`: direction and distance of the first from the second; coloured only if the test tells them apart."""
     points = round(one.difference * 100, 1)
     arrow = "↑" if points > 0 else "↓" if points < 0 else "="
     better = points * BETTER[one.score]
@@ -96,7 +101,7 @@ def tested(one: Difference) -> Text:
 
 
 def raw(one: Difference) -> Text:
-    """The p of this test alone."""
+    """The uncorrected p of this test."""
     return Text(probability(one.p), style="" if one.told_apart else "dim", justify="right")
 
 

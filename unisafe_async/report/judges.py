@@ -1,7 +1,7 @@
-"""Several judges, on the same screen as the scores: what each of them judged, where they were split, how far they agree.
+"""Several judges, on the same screen as the scores: what each judged, where they were split, how far they agree.
 
-All of it is read from table `opinions`, which holds what each judge said of each row. Cohen's kappa (1960) is for two judges,
-Fleiss' kappa (1971) for all; both computed by statsmodels over the verdicts that every one of those judges gave.
+The figures come from table `opinions`, which holds each judge's vote on each row. Cohen's kappa (1960) is for two judges, Fleiss'
+kappa (1971) for all. Statsmodels computes both, over the verdicts that all of those judges gave.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ FROM opinions WHERE run = ? AND item = ? ORDER BY model, sample, question, posit
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What one judge did: verdicts it gave, and those it was asked for in vain, by why."""
+    """One judge's work: the verdicts that it gave, and the failed ones by cause."""
 
     judge: str
     judged: int
@@ -79,9 +79,9 @@ class Agreement:
     """How far two judges agree (Cohen's kappa), or more than two (Fleiss').
 
     Args:
-        verdicts: that all of them gave.
-        same: the share of those on which all said the same.
-        kappa: None where it is not defined: no verdicts in common, or only one label in all of them.
+        verdicts: the number of verdicts that all of them gave.
+        same: the share of these on which all agree.
+        kappa: None if it is not defined: no verdicts in common, or only one label in all of them.
     """
 
     question: str
@@ -93,13 +93,13 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """What several judges did in a run.
+    """The work of several judges in a run.
 
     Args:
         mode, tie: as configured.
         tallies: one for each judge, in their order.
-        verdicts: that somebody was asked for; `tied` had no majority, `fewer` had fewer votes than judges that were asked.
-        agreements: of a panel, pair by pair and of all, question by question.
+        verdicts: the number of requested verdicts; `tied` had no majority, `fewer` had fewer votes than asked judges.
+        agreements: for a panel, by question: of each pair and of all judges.
     """
 
     mode: str
@@ -115,7 +115,7 @@ class Judging:
 
 
 def read_judging(connection: duckdb.DuckDBPyConnection, run: str, config: dict[str, Any]) -> Judging | None:
-    """What the judges of a run did; None for a run with a single judge."""
+    """The work of a run's judges; None for a run with a single judge."""
     judges = judge_names(config["judge"])
     if len(judges) < 2:
         return None
@@ -145,7 +145,7 @@ def read_judging(connection: duckdb.DuckDBPyConnection, run: str, config: dict[s
 
 
 def opinions_of(connection: duckdb.DuckDBPyConnection, run: str, item: str) -> dict[tuple[str, int, str], list[dict[str, Any]]]:
-    """What each judge said of an item, by model, sample and question; empty for a run with a single judge."""
+    """Each judge's vote on an item, by model, repeat and question; empty for a run with a single judge."""
     found: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
     for model, sample, question, judge, label, status, reason, raw in connection.execute(OPINIONS, [run, item]).fetchall():
         opinion = {"judge": judge, "label": label, "status": status, "reason": reason, "raw": raw}
@@ -176,7 +176,7 @@ def _all(connection: duckdb.DuckDBPyConnection, run: str, question: str, judges:
 
 
 def cohens_kappa(table: Sequence[Sequence[int]]) -> float | None:
-    """Cohen's kappa of a square table of counts, one judge's labels down, the other's across; None where it is 0/0."""
+    """Cohen's kappa of a square table of counts (one judge's labels down, the other's across); None if it is 0/0."""
     used = {label for label, row in enumerate(table) if sum(row) or sum(other[label] for other in table)}
     if len(used) < 2:
         return None
@@ -186,7 +186,7 @@ def cohens_kappa(table: Sequence[Sequence[int]]) -> float | None:
 
 
 def fleiss_kappa(rated: Sequence[Sequence[int]]) -> float | None:
-    """Fleiss' kappa of rows that count how many judges gave each label, all rows by equally many; None where it is 0/0."""
+    """Fleiss' kappa of rows that count the judges for each label, all with the same number of judges; None if it is 0/0."""
     if sum(any(column) for column in zip(*rated, strict=True)) < 2:
         return None
     from statsmodels.stats.inter_rater import fleiss_kappa as kappa
@@ -198,7 +198,7 @@ def fleiss_kappa(rated: Sequence[Sequence[int]]) -> float | None:
 
 
 def judging_lines(judging: Judging | None) -> list[str]:
-    """What stands below the coverage line; nothing for a single judge."""
+    """The text below the coverage line; empty for a single judge."""
     if judging is None:
         return []
     each = "; ".join(map(_tally, judging.tallies))
@@ -212,14 +212,19 @@ def judging_lines(judging: Judging | None) -> list[str]:
 
 
 def print_judging(console: Console, judging: Judging | None) -> None:
-    """The lines, and of a panel a table of how far its judges agree; nothing for a single judge."""
+    """Print the lines and, for a panel, a table of its judges' agreement; nothing for a single judge."""
     for words in judging_lines(judging):
         console.print(Text(words))
     if judging is None or not any(one.verdicts for one in judging.agreements):
         return
     names = [judge for one in judging.agreements for judge in one.judges]
     console.print(fitted(console, names, partial(_agreements, judging.agreements)))
-    console.print(Text("kappa (1 alike, 0 as by chance), and the share alike of the verdicts that each of them gave", style="dim"))
+    console.print(
+        Text(
+            "kappa (1: always agree, 0: as by chance), and the share of verdicts on which they agree, where each of them gave one",
+            style="dim",
+        )
+    )
 
 
 def _agreements(agreements: Sequence[Agreement], names: Mapping[str, Text]) -> Table:

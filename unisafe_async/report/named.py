@@ -13,14 +13,14 @@ from unisafe_async.report.heatmap import heatmap
 from unisafe_async.scores import ALL, Coverage, Score, Share, Where
 
 NAMED = "named"
-"""In place of a dimension: what the judge named, and not what the item belongs to."""
-TITLE = "Named by the intrinsic judge, by subcategory: per cent of the judged answers; several may be named of one"
+"""Used instead of a dimension: the subcategory that the judge named, not the item's own."""
+TITLE = "Named by the intrinsic judge, by subcategory: per cent of the judged answers; one answer may have several"
 
 
 def named_shares(
     connection: duckdb.DuckDBPyConnection, run: str, covered: Sequence[Coverage], where: Where = ALL
 ) -> dict[tuple[str, ...], Score]:
-    """Of each model the share of its judged rows of which each subcategory was named, in the place of I-U; no intervals."""
+    """For each model and subcategory, the share of judged rows for which it was named, instead of I-U; without intervals."""
     judged = {one.model: one.judged for one in covered}
     found = named_categories(connection, run, where)
     subcategories = dict.fromkeys(subcategory for _, subcategory in found)

@@ -1,4 +1,4 @@
-"""Every provider as a table: what it is, how it is spoken to, where it is, and whether its key is set (never the key)."""
+"""Every provider as a table: its kind, protocol and address, and whether its key is set (never the key)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from unisafe_async.report.text import line, plain
 
 HERE = ("localhost", "127.0.0.1", "::1")
 ON_ONE_LINE = 132
-"""Columns from which an address has room beside the rest."""
+"""From this width on, there is room for an address in the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class Known:
         kind: `vendor`, `server` (on this machine), `device` (loaded on this machine), `simulated` or `plugin`.
         what: a vendor's or server's name, or the package and version that bring it.
         wire: the protocol.
-        address: where it is by default; empty where that is not known.
+        address: its default address; empty if that is not known.
         target: a plugin's entry point.
-        key_env: the variable that holds its key by custom.
+        key_env: the variable that usually holds its key.
         note: a plugin's options, or why it cannot be used.
         broken: whether it cannot be used.
     """
@@ -54,7 +54,7 @@ class Known:
 
 
 def known_providers() -> list[Known]:
-    """All of them; plugins are imported, so that one that is broken says so."""
+    """All providers; plugins are imported, so that a broken one shows its error."""
     hosted = [_preset(name, preset) for name, preset in presets().items()]
     hosted.sort(key=lambda one: one.kind != "vendor")
     local = [Known(name, "device", "loaded on this machine") for name in ON_DEVICE]
@@ -84,7 +84,7 @@ def _option(parameter: inspect.Parameter) -> str:
 
 
 def print_providers(console: Console, known: list[Known]) -> None:
-    """A line for each; in a terminal, what has no room beside it goes below."""
+    """Print a line for each; in a terminal, text without room goes to the next line."""
     widths = [max(len(plain(getattr(one, column))) for one in known) for column in ("name", "what", "wire", "key")]
     narrow = console.is_terminal and console.width < ON_ONE_LINE
     if narrow:
@@ -109,6 +109,6 @@ def print_providers(console: Console, known: list[Known]) -> None:
 
 
 def _notes(one: Known) -> list[tuple[str, str]]:
-    """Address or entry point, and what is to be said of it, each with its style."""
+    """Address or entry point, and the note about it, each with its style."""
     place = one.address or one.target
     return [(text, style) for text, style in ((place, "dim"), (one.note, "yellow" if one.broken else "dim")) if text]

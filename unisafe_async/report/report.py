@@ -33,7 +33,7 @@ __all__ = ["Report", "ordered", "print_report", "read_report"]
 
 @dataclass(frozen=True)
 class Report:
-    """All that is shown of a run: of its rows `where`, in the order of `models`."""
+    """All data of a run's report, about its rows `where`, in the order of `models`."""
 
     run: str
     status: str
@@ -69,14 +69,14 @@ class Report:
 
     @property
     def not_run(self) -> list[str]:
-        """What is to be said of items that were not reached."""
+        """A note about items that were not reached."""
         return not_run(self.bill.total - sum(one.rows for one in self.coverage), self.status)
 
 
 def read_report(
     connection: duckdb.DuckDBPyConnection, name: str | None = None, dimension: str | None = None, where: Where = ALL
 ) -> Report:
-    """Gather a run's report, of the rows `where`. Raises CacheError when there is no such run or model."""
+    """Gather the report of a run's rows `where`. Raises CacheError if there is no such run or model."""
     run = newest_run(connection, name)
     where = where_in(connection, run, where)
     record = connection.execute("SELECT status, config, dataset, summary FROM runs WHERE run = ?", [run]).fetchone()
@@ -114,14 +114,14 @@ def read_report(
 def _broken_down(
     connection: duckdb.DuckDBPyConnection, run: str, dimension: str | None, covered: Sequence[Coverage], where: Where
 ) -> dict[tuple[str, ...], Score]:
-    """The scores by model and `dimension`; where it is `named`, shares of what the intrinsic judge named stand for I-U."""
+    """The scores by model and `dimension`; for `named`, I-U holds the shares of subcategories that the judge named."""
     if dimension == NAMED:
         return named_shares(connection, run, covered, where)
     return {score.key: score for score in scores(connection, run, ("model", dimension), where)} if dimension else {}
 
 
 def bill_of(config: dict[str, Any], summary: dict[str, Any], total: int) -> Bill:
-    """What a run cost, from its configuration and summary; `total` rows are due."""
+    """The bill of a run, from its configuration and summary; `total` is the number of due rows."""
     endpoints: dict[str, dict[str, Any]] = summary.get("endpoints", {})
     costs = [counts["estimated_cost"] for counts in endpoints.values() if "estimated_cost" in counts]
     return Bill(
@@ -147,7 +147,7 @@ def _stops(summary: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _stopped(summary: dict[str, Any]) -> dict[str, str]:
-    """Why each model stopped, or for which kinds of request it did."""
+    """Why each model stopped, or which kinds of its requests did."""
     kinds = {
         str(name): "; ".join(f"for requests with {need} only: {message}" for need, message in each.items())
         for name, each in summary.get("stopped_for", {}).items()
@@ -156,7 +156,7 @@ def _stopped(summary: dict[str, Any]) -> dict[str, str]:
 
 
 def ordered(report: Report, sort: str, reverse: bool = False) -> Report:
-    """The models by a score (the better first; of C-R the most first), by `name`, or as in the `file`; without scores last."""
+    """The models by a score (the better first; for C-R the highest), by `name`, or as in the `file`; those without scores last."""
     if sort == "file":
         models = list(report.models)
     elif sort == "name":
@@ -174,7 +174,7 @@ def ordered(report: Report, sort: str, reverse: bool = False) -> Report:
 
 
 def _planned(config: dict[str, Any], summary: dict[str, Any], covered: Sequence[Coverage], where: Where) -> dict[str, int]:
-    """Rows that are due of each model; of some tasks or categories only those that are there are known."""
+    """The number of due rows of each model; for a selection of tasks or categories, only the existing rows are known."""
     planned: dict[str, int] = summary.get("planned") or {model["name"]: 0 for model in config["models"]}
     chosen = {model: rows for model, rows in planned.items() if not where.models or model in where.models}
     if where.tasks or where.categories:
@@ -184,7 +184,7 @@ def _planned(config: dict[str, Any], summary: dict[str, Any], covered: Sequence[
 
 
 def print_report(console: Console, report: Report, *, intervals: bool = False, blocks: bool = False, score: str = "b_s") -> None:
-    """Panels, overall scores, coverage, what is unjudged with what to do about it, and who is safest."""
+    """Print panels, overall scores, coverage, unjudged items with what to do, and who is safest."""
     console.print()
     if report.warning:
         console.print(Text(report.warning, style="yellow"))
@@ -220,7 +220,7 @@ def print_report(console: Console, report: Report, *, intervals: bool = False, b
 
 
 def _print_over_tasks(console: Console, report: Report, *, intervals: bool, blocks: bool, score: str) -> None:
-    """The tables in which each model's figures are of all its tasks, each with the caution where these differ."""
+    """Print the tables over all tasks of each model, with the warning if the models' tasks differ."""
     said = caution(report.ranking.lacking)
     again = [ELSEWHERE] if said and report.dimension != "task" else []
     print_lines(console, [said] if said else [], "yellow")
@@ -238,7 +238,7 @@ def _print_over_tasks(console: Console, report: Report, *, intervals: bool, bloc
 
 
 def _shown(words: dict[str, Any], config: dict[str, Any], where: Where) -> dict[str, Any]:
-    """What is said of the models that the screen is about, and of the judge."""
+    """The notes about the models on the screen, and about the judge."""
     hidden = {model["name"] for model in config["models"]} - set(where.models) if where.models else set()
     return {name: said for name, said in words.items() if name not in hidden}
 
