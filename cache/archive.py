@@ -84,7 +84,7 @@ def export_run(
     except OSError as error:
         raise unwritable(error, target) from None
     finally:
-        with suppress(OSError):  # a name that is too long was never made
+        with suppress(OSError):  # no file can have a name that is too long
             draft.unlink(missing_ok=True)
     return Exported(run, counts["rows"], counts["responses"], counts["images"], target.stat().st_size)
 

@@ -88,7 +88,7 @@ class Claims:
         place = HEAD + place % PLACES
         with self._guard:
             self._held.discard(place)
-            with suppress(OSError):  # where there are no locks there is none to drop
+            with suppress(OSError):  # without locks there is none to drop
                 self._unlock(place)
 
     def _locked(self, place: int) -> bool:
@@ -152,7 +152,7 @@ class Claims:
         def _read(self) -> bytes:
             try:
                 return os.pread(self._file, HEAD, 0)
-            except OSError as error:  # of a share that is gone: the cache itself says so at its next use
+            except OSError as error:  # the network share is gone: the cache itself says so at its next use
                 self.unsupported = f"{self._path} cannot be read ({error.strerror})"
                 return bytes(HEAD)
 

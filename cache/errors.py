@@ -112,7 +112,7 @@ def misplaced(path: Path) -> str:
     text = str(path)
     if "\0" in text:
         return f"{text!r} is no name of a file; {ELSEWHERE}"
-    for part in path.parts:  # before the system is asked, which may refuse to look at such a name
+    for part in path.parts:  # before asking the system, which may refuse such a name
         if len(os.fsencode(part)) > 250:
             return f"{part[:40]}... is too long for a file's name; {ELSEWHERE}"
     for place in (*reversed(path.parents), path):

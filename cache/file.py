@@ -48,7 +48,7 @@ class CacheFile:
     """
 
     def __init__(self, path: Path, *, patience: float = PATIENCE, read_only: bool = False, files: Sequence[Path] = ()) -> None:
-        if "\0" in str(path):  # which no call of the system takes
+        if "\0" in str(path):  # no system call takes such a path
             raise CacheError(misplaced(path))
         self.path = path
         self._patience = patience

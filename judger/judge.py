@@ -69,7 +69,7 @@ class Verdict:
 
 
 class NoIntent(Exception):
-    """Raised by `Judge.intent`, with the Verdict that contextual safety gets when there is no intent."""
+    """`Judge.intent` raises this, with the Verdict that contextual safety gets without an intent."""
 
     def __init__(self, verdict: Verdict) -> None:
         super().__init__(verdict.reason)

@@ -168,7 +168,7 @@ class Block:
     Args:
         stage: whether it stopped the request, before the model answered, or the response.
         categories: the vendor's own names of the harm categories that were hit, each with the vendor's severity or probability
-            (empty where it gives none), such as `(("violence", "high"),)`.
+            (empty if it gives none), such as `(("violence", "high"),)`.
     """
 
     stage: Stage
@@ -345,7 +345,7 @@ class Provider(Protocol):
         identity: what tells this model from every other one in the cache: the kind of provider, the endpoint's address, the
             model's name at the endpoint and settings that change its answers. Never a key.
         capabilities: what the model takes and gives.
-        reported: the rate limits the endpoint last reported, where it reports any.
+        reported: the rate limits that the endpoint last reported, if it reports any.
     """
 
     identity: str
@@ -433,5 +433,5 @@ class OnDevice(Protocol):
         ...
 
     def withdraw(self) -> None:
-        """Give up what nobody has begun on: those calls raise Withdrawn, as do later ones."""
+        """Give up the calls that have not begun: they raise Withdrawn, as do later calls."""
         ...

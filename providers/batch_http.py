@@ -1,4 +1,4 @@
-"""What the vendors' batch APIs share over HTTP: calls whose bodies are no chat, uploads, and results a line at a time."""
+"""The common HTTP part of the vendors' batch APIs: calls without a chat, uploads, and results line by line."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from providers.http import HostedProvider, Read, Reply
 from providers.parameters import Refusal, refused_parameter
 
 NOTHING = Request("chat", ())
-"""Stands for the request of a line, which is not at hand where results are read."""
+"""Used instead of a line's request, which is not known when results are read."""
 UPLOAD_SECONDS = 600.0
-"""Seconds that handing over or fetching a job's hundreds of megabytes may take at least."""
+"""The least timeout in seconds for uploading or fetching a job, which may have hundreds of megabytes."""
 LINE_BYTES = 64 * 1024 * 1024
 SKEW = timedelta(minutes=10)
 """The largest difference between a vendor's clock and ours."""

@@ -36,7 +36,7 @@ async def whole(answer: httpx2.Response) -> bytes:
             if size > MAX_BYTES:
                 raise Malformed(f"the endpoint's answer unpacks to more than {MAX_BYTES // 2**20} MiB: it was not read to its end")
     finally:
-        if not answer.is_closed:  # one that was read to its end is
+        if not answer.is_closed:  # a body that was read to its end is closed already
             await answer.aclose()
     return b"".join(chunks)
 

@@ -91,7 +91,7 @@ def of_choice(choice: Json, message: Json, *, nothing: bool = False) -> Ending:
 
 
 def of_word(word: str, *, nothing: bool, about: str = "") -> Ending:
-    """The ending that a word stands for by itself.
+    """The ending that a word alone means.
 
     Raises Transient if the word names a failure, Malformed if it is unknown and `nothing` came.
     """

@@ -46,7 +46,7 @@ def read_error(
     Args:
         vendor: what people call it.
         status: the HTTP status. It is 200 if the error came as an answer; then the body's own code counts as the status.
-        body: JSON as it was parsed, text, or a Flat.
+        body: parsed JSON, text, or a Flat.
         headers: of the answer.
         model: the model's name at the endpoint.
         sent: the texts of the request; words of them that the endpoint echoes are ignored.

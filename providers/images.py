@@ -126,9 +126,9 @@ def fits(data: bytes, media_type: str, limits: ImageLimits) -> bool:
 def fitted(data: bytes, media_type: str, limits: ImageLimits) -> tuple[bytes, str, str]:
     """An image's bytes within `limits`, their media type, and a description of the change.
 
-    The rule: the picture that everybody sees (mending.py); scaled to the longest edge allowed; PNG where the source is lossless and
-    PNG is small enough, or where no JPEG is taken, else JPEG of quality 90; scaled by 0.8 again and again until it is small enough.
-    Raises NotAPicture when it cannot be read, OSError when it cannot be written.
+    The rule takes the picture that everybody sees (mending.py) and scales it to the longest edge allowed. It writes PNG if the
+    source is lossless and the PNG is small enough, or if the vendor takes no JPEG, else JPEG of quality 90. Then it scales by 0.8
+    until the file is small enough. Raises NotAPicture if it cannot be read, OSError if it cannot be written.
     """
     picture = upright(data)
     edge = max(picture.size)

@@ -77,7 +77,7 @@ def mend(picture: Pillow, data: bytes, edge: int | None = None) -> Pillow:
     flat = _on_white(see_through) if see_through is not None else _opaque(picture)
     upright = _turned(flat, header.orientation)
     bare = upright.copy() if upright is picture else upright
-    bare.info = {}  # a profile of other colours, or what it was turned by, is true no more
+    bare.info = {}  # a profile of other colours, or the old orientation, no longer applies
     return bare
 
 

@@ -229,12 +229,12 @@ def images_response(body: Json, picture: Pictured = image_from_base64) -> Respon
     stopped = withheld(body)
     if stopped is not None:
         return ended(Response(usage=replace(usage, images=0), model=served(body)), stopped)
-    if not entries:  # tokens of pictures are no words that were lost
+    if not entries:  # tokens of pictures are not lost words
         return Response(usage=usage, missing=NO_PICTURE, asks_again=True, model=served(body))
     addresses = [entry.get("b64_json") or entry.get("url") for entry in entries]
     if not any(addresses):
         raise Malformed("the endpoint answered without any image data")
-    usage = usage if usage.reported else replace(usage, reported=usage_in(body) is None)  # images are paid for by the piece
+    usage = usage if usage.reported else replace(usage, reported=usage_in(body) is None)  # images are paid for one by one
     with keeping(Response(usage=usage)):
         images = pictures_at([address for address in addresses if address], picture, image_due=True)
     return Response(images=images, usage=usage, model=served(body))

@@ -172,7 +172,7 @@ def upright(data: bytes, edge: int | None = None) -> Pillow:
     """The picture that everybody sees, mode L or RGB. Raises NotAPicture.
 
     Args:
-        edge: pixels of the longer edge that are enough, where the file can be read smaller for less.
+        edge: this many pixels of the longer edge are enough, if the file can be read at a smaller size.
     """
     with opened(data) as picture:
         return mend(picture, data, edge)

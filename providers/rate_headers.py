@@ -51,7 +51,7 @@ def retry_after(headers: Mapping[str, str], clock: Clock = time.time) -> float |
 
 
 def asked_wait(headers: Mapping[str, str], clock: Clock = time.time) -> float | None:
-    """Seconds that `retry-after-ms` asks for, or `retry-after` where that is absent or rounded to 0."""
+    """Seconds that `retry-after-ms` asks for, or `retry-after` if that is absent or rounded to 0."""
     low = _lowered(headers)
     exact = _number(low.get("retry-after-ms"), 0.001)
     wait = exact or _moment(low.get("retry-after"), clock)
@@ -128,7 +128,7 @@ class Gauge:
     """One limit: how much a window holds, how much of it is left, and when it is full again.
 
     Args:
-        window: seconds; None where no header says.
+        window: seconds; None if no header says it.
         reset: as the header gives it.
         wait: seconds until it is full again.
     """

@@ -66,7 +66,7 @@ def _sum(usage: Mapping[str, Any], names: tuple[str, ...]) -> int:
 
 
 def cost_of(usage: Mapping[str, Any]) -> float | None:
-    """US dollars that the vendor itself charges: OpenRouter's fee (with the upstream's price where the key is the user's own),
+    """US dollars that the vendor itself charges: OpenRouter's fee (with the upstream's price if the key is the user's own),
     Perplexity's `total_cost`, xAI's ticks; None if none of them makes sense."""
     ticks = _dollars(usage.get("cost_in_usd_ticks"))
     if ticks is not None:

@@ -156,7 +156,7 @@ async def evaluate(
     check_asyncio()
     if not isinstance(config, Config):
         config = load_config(Path(config))
-    config = config.model_copy(update={"base": config.base.absolute()})  # the caller may change folders meanwhile
+    config = config.model_copy(update={"base": config.base.absolute()})  # the caller may change the working folder meanwhile
     async with prepared(config, dataset=dataset, fresh=fresh, clock=clock) as (run, pipeline, store):
         pipeline.on_row = on_row
         if on_start is not None:

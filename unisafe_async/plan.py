@@ -44,7 +44,7 @@ class Need:
     Args:
         calls, cached: calls to make, and calls that the cache answers.
         tokens_in, tokens_out: estimates for the calls to make.
-        cost: US dollars, estimated; None when no price is known.
+        cost: US dollars, estimated; None if no price is known.
         seconds: an estimate from the endpoint's limits and its latency so far (else 5 s).
         devices: the devices of this machine that the model needs to itself; none for a hosted model.
         batch: whether the calls go as batch jobs, which take up to a day; then seconds are not estimated.
@@ -114,7 +114,7 @@ HISTORY = "SELECT avg(latency) FILTER (WHERE latency > 0), avg(tokens_out) FROM 
 async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
     """Count what `evaluate` would send. Raises ConfigError, DatasetError or CacheError."""
     async with prepared(config, dataset=dataset) as (run, pipeline, store):
-        run.gateway.rereading.keeps = False  # the run that comes says what it read anew
+        run.gateway.rereading.keeps = False  # the run itself reports what it reads anew
         judges = [Need(seat.name, devices=Devices.of(seat.endpoint.provider)) for seat in run.jury.seats]
         intents, drawn, models = set[bytes](), dict[str, str](), list[Need]()
         for lane in run.lanes:

@@ -30,14 +30,14 @@ CERTAIN = (
     *("AIza", "ya29.", "nvapi-", "tgp_v1_", "lsv2_", "hvs.", "glpat-", "github_pat_"),
     *("xoxb-", "xoxp-", "xoxa-", "xoxr-", "xoxs-", "xapp-", "eyJ"),
 )
-"""How keys begin and little else does: of Anthropic, OpenAI, OpenRouter, Langfuse, Stripe, Google, NVIDIA, Together, LangSmith,
-Vault, GitLab, GitHub, Slack; and signed tokens (JWT)."""
+"""Beginnings that almost only keys have, from Anthropic, OpenAI, OpenRouter, Langfuse, Stripe, Google, NVIDIA, Together, LangSmith,
+Vault, GitLab, GitHub and Slack, and the beginning of signed tokens (JWT)."""
 PLAIN = ("gsk_", "r8_", "npm_", "dapi", "ghp_", "gho_", "ghu_", "ghs_", "ghr_")
-"""Of Groq, Replicate, npm, Databricks and GitHub, which go on with letters and digits alone; a name such as
-`r8_quantized_model_files` does not."""
+"""Beginnings of keys from Groq, Replicate, npm, Databricks and GitHub: only letters and digits follow them, so a name such as
+`r8_quantized_model_files` is no key."""
 PERHAPS = ("sk-", "sk_", "hf_", "fw_", "api_org_", "xai-", "pplx-", "csk-", "SG.")
-"""Of OpenAI and many others, Hugging Face, Fireworks, xAI, Perplexity, Cerebras, SendGrid: names of packages, models and owners
-(`xai-org/...`) begin like that too."""
+"""Beginnings of keys from OpenAI and many others, Hugging Face, Fireworks, xAI, Perplexity, Cerebras and SendGrid; names of
+packages, models and owners (`xai-org/...`) may begin in the same way."""
 TAIL = r"[A-Za-z0-9_.+/=-]"
 VALUES = (
     re.compile(rf"(?<![A-Za-z0-9_-])({'|'.join(map(re.escape, CERTAIN))}){TAIL}{{12,}}"),
@@ -51,7 +51,7 @@ VALUES = (
         re.I,
     ),
 )
-"""Such keys, AWS's, private keys in PEM, and what stands in addresses: a user's password, a parameter with a key."""
+"""Forms of secrets: such keys, AWS's keys, private keys in PEM, and passwords or keys within addresses."""
 LOOKING = re.compile(rf"(?<![A-Za-z0-9_-])({'|'.join(map(re.escape, PERHAPS))}|(?i:bearer|basic)\s+)({TAIL}{{16,}})")
 OF_VARIABLES = re.compile(r"(models\[\d+\]|judge(\.judges\[\d+\])?)\.headers_env")
 """Tables of a configuration that name the variables with secrets."""

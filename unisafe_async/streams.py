@@ -42,7 +42,7 @@ FORMS: Mapping[str, str] = {
 }
 """Marks and their ASCII forms of the same width, so that columns stay aligned; no `"`, which would end a JSON string."""
 RANGES = ((0x2010, 0x2015, "-"), (0x2400, 0x243F, "?"), (0x2580, 0x259F, "#"), (0x25A0, 0x25FF, "*"), (0x2800, 0x28FF, "."))
-"""The first and last code of dashes, stand-ins of control characters, blocks, shapes and spinners, and what stands for each."""
+"""First and last code of dashes, stand-ins of control characters, blocks, shapes and spinners, each with its replacement."""
 ACROSS, DOWN = "─━┄┅┈┉╌╍═╴╶╸╺╼╾", "│┃┆┇┊┋╎╏║╵╷╹╻╽╿"
 
 

@@ -117,7 +117,7 @@ class JobsUnderWay:
         try:
             job = await self._provider.submit(cut.entries, record.id)
         except ProviderError as error:
-            if not isinstance(error, Transient) or error.unreachable:  # else the next look shows whether the vendor took it
+            if not isinstance(error, Transient) or error.unreachable:  # otherwise the next look shows whether the vendor took it
                 await self._drop(record)
                 self._not_taken(record, error)
         else:
@@ -256,7 +256,7 @@ class JobsUnderWay:
         await self._end(record, "cancelled" if status.cancelled else "collected")
         self._held_until = 0.0
         self.requests.settled.update(key for key in record.keys if key not in errors)
-        if record.status == "cancelling":  # before this run: what was cancelled was cancelled to be sent anew
+        if record.status == "cancelling":  # cancelled before this run, so that its requests are sent again
             self.requests.later([key for key, error in errors.items() if isinstance(error, Cancelled)])
             errors = {key: error for key, error in errors.items() if not isinstance(error, Cancelled)}
         self._settle_errors(errors)

@@ -82,7 +82,7 @@ class BatchLane:
 
     async def _watch(self) -> None:
         if self._jobs.under_way and not self._requests.needed:
-            await self._jobs.look()  # what has ended is collected, and nothing is waited for
+            await self._jobs.look()  # collect ended jobs, and wait for nothing
         while self._requests.needed and self._endpoint.stopped is None:
             if not self._jobs.under_way and self._short is not None:
                 await self._afford(self._short)
@@ -90,7 +90,7 @@ class BatchLane:
             await self._jobs.look()
             if self.gateway.draining:
                 raise Draining
-            if self._requests.settled:  # before new jobs, so that the budget judges what is paid for first
+            if self._requests.settled:  # before new jobs, so that the budget serves the judge first
                 await self._hand_on(frozenset(self._requests.settled))
             if self._requests.unsent and not self._jobs.held:
                 await self._send()
@@ -133,10 +133,10 @@ class BatchLane:
                     if len(cut.entries) >= self._jobs.most_requests or cut.size + len(entry) + 1 > self._most_bytes:
                         await self._jobs.hand_over(cut)
                         cut = self._new_cut()
-                        entry = await self._entry(cut, key, jobs[key])  # its name is of the new job
+                        entry = await self._entry(cut, key, jobs[key])  # its name belongs to the new job
                         if entry is None:
                             continue
-                    if not self.gateway.claiming.take(key):  # another run asks it just now, call by call
+                    if not self.gateway.claiming.take(key):  # another run is asking it now, call by call
                         left.add(key)
                         continue
                     most = self._endpoint.most(jobs[key].request)

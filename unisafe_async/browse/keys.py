@@ -55,7 +55,7 @@ def read_sent(descriptor: int, seconds: float | None = None) -> bytes:
     while not waits(descriptor, 1.0 if end is None else min(1.0, max(0.0, end - time.monotonic()))):
         if end is not None and time.monotonic() >= end:
             return b""
-        # a Ctrl-C that comes right before a wait without end would not end it
+        # wait in steps: a Ctrl-C right before an endless wait would not end it
     first = _byte(descriptor)
     if first == ESCAPE:
         return _sequence(descriptor)

@@ -59,7 +59,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """How often two sides agree; `accuracy`, `low` and `high` are None where `n` is 0, and `kappa` where it is undefined."""
+    """How often two sides agree; `accuracy`, `low` and `high` are None if `n` is 0, and `kappa` if it is undefined."""
 
     n: int
     agreed: int

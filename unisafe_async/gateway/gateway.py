@@ -182,7 +182,7 @@ class Gateway:
         until = self.now() + endpoint.max_wait
         while not self.claiming.take(key):
             if not await self.claiming.wait(key, until):
-                break  # a call that hangs elsewhere holds nobody up for good
+                break  # do not wait for ever for a call that hangs in another run
             moment = self.moment
             found = await self._found(endpoint, key, usable)
             if found is not None:

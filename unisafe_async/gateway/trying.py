@@ -137,7 +137,7 @@ class Tries:
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
         assert state.outcome is not None
-        if not state.outcome.failed or self._endpoint.outage.down:  # who waits for an outage to end does so in turn
+        if not state.outcome.failed or self._endpoint.outage.down:  # callers that wait for the end of an outage do so in turn
             return 0.0
         if isinstance(state.outcome.exception(), RateLimited):
             most = SHORT_WAIT * 2.0 ** min(self._refusals, MOST_DOUBLINGS)

@@ -68,7 +68,7 @@ def _about(request: str, responses: set[str], instructions: set[str], images: se
     """Whether a request asks about one of these texts or images; hostile text may contain more fences, and each counts."""
     fences = FENCE.findall(request)
     codes = {kind: {code for of, code in fences if of == kind} for kind in ("RESPONSE", "REQUEST", "INSTRUCTION")}
-    match fences[0][0] if fences else "":  # the first fence is ours: what hostile text holds comes after it
+    match fences[0][0] if fences else "":  # the first fence is ours: fences in hostile text come after it
         case "REQUEST":
             return bool(codes["REQUEST"] & instructions)
         case "RESPONSE":
