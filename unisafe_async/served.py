@@ -13,7 +13,7 @@ import duckdb
 from unisafe_async.paper import folded
 
 Side = tuple[str, str]
-"""A run and a model of it."""
+"""A run and one of its models."""
 
 APART = timedelta(days=1)
 """Answers that are further apart may come from two versions of one model."""

@@ -43,7 +43,7 @@ class Browser(App[None]):
     Args:
         cache: the cache file.
         facets: the run.
-        pictures: where its images are.
+        pictures: the source of its images.
         which: the filter to begin with.
         reveal: show images as they are.
     """

@@ -60,7 +60,7 @@ class Report:
 
     @property
     def warning(self) -> str:
-        """What must be said of simulated models and judges; empty when all are real."""
+        """The warning about simulated models and judges; empty if all are real."""
         return simulated_words(Heading(self.run, self.judge, self.models, self.simulated_models, self.simulated_judge))
 
     @property
