@@ -78,7 +78,7 @@ class BatchHttp(HostedProvider):
 
     async def _job(self, url: str, job: str) -> Json:
         """The endpoint's description of a job."""
-        words = f"this key knows no job {job} at {self.base_url}; run with the key of the project or workspace that handed it over"
+        words = f"this key knows no job {job} at {self.base_url}; run with the key of the project or workspace that submitted it"
         return await self._ask("GET", url, missing=NoSuchJob(words))
 
     async def _listed(

@@ -245,8 +245,8 @@ class JobsUnderWay:
         self._forget(record)
         self.requests.fail(
             record.keys,
-            f"it is not known whether the vendor took the job {record.id} with this request: more jobs were handed over since "
-            "than its list shows; look for it at the vendor, or let "
+            f"it is not known whether the vendor took the job {record.id} with this request: more jobs were submitted since then "
+            "than the vendor's list shows; look for the job at the vendor, or let "
             f"`unisafe batches --cancel {record.id}` free its requests to be sent again",
         )
 

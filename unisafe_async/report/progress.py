@@ -152,7 +152,7 @@ def batch_words(lane: Lane) -> str:
     jobs = count(lane.jobs_open, "batch job")
     words = f"{jobs} under way, {lane.requests_done:,} of {count(lane.requests_open, 'request')} done at the vendor"
     if lane.jobs_sought:
-        words += f"; {lane.jobs_sought:,} of the jobs may not have reached it: looked for there"
+        words += f"; {lane.jobs_sought:,} of the submissions were interrupted: looking for these jobs there"
     return words
 
 
