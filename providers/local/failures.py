@@ -17,7 +17,7 @@ NO_MEMORY = re.compile(
     r"|ncclSystemError.{0,200}\balloc",
     re.I | re.S,
 )
-"""Words of a RuntimeError by which a device or one of its libraries says that memory ran out."""
+"""Words of a RuntimeError with which a device or one of its libraries reports that memory ran out."""
 DEVICE_LOST = re.compile(
     r"\b(?:CUDA|HIP|NCCL|RCCL) error\b|device-side assert|illegal memory access|unspecified launch failure|uncorrectable ECC"
     r"|ECC error|CUBLAS_STATUS_(?:EXECUTION_FAILED|NOT_INITIALIZED|INTERNAL_ERROR)|CUDNN_STATUS_(?:EXECUTION_FAILED|INTERNAL_ERROR)"
@@ -44,7 +44,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def device_lost(error: BaseException) -> bool:
-    """Whether the device can be used by this process no more, so that every later batch would fail as this one did."""
+    """Whether this process can no longer use the device, so that every later batch would fail like this one."""
     if out_of_memory(error) or not isinstance(error, RuntimeError):
         return False
     return type(error).__name__ == "AcceleratorError" or DEVICE_LOST.search(str(error)) is not None

@@ -160,7 +160,7 @@ def parameters_of(pipeline: Any) -> frozenset[str]:
 
 
 def _downloaded(model: str, options: dict[str, Any]) -> Path:
-    """The folder of a pipeline: the one that the user names, or the hub's snapshot, which is downloaded where it is not there."""
+    """The folder of a pipeline: the user's folder, or the hub's snapshot, which is downloaded if it is missing."""
     path = expanded(Path(), model)
     return path if path.is_dir() else Path(diffusers.DiffusionPipeline.download(model, **options))
 

@@ -22,9 +22,9 @@ from providers.local.weights import Weights, find_weights
 CRASHES = 3
 """The model is given up after the process ended this often in a row without an answer."""
 ENDS_ALONE = 2
-"""Ends of the process with one request alone in it, after which that request is given up: they say nothing against the model."""
+"""A request is given up after it ended its process this often while it was alone in it; that does not count against the model."""
 GIVEN_UP = 5
-"""Requests in a row that were given up for that, without an answer between them, after which the model is given up too."""
+"""The model is given up too after this many such requests in a row without an answer between them."""
 
 
 class LocalProvider:
@@ -106,7 +106,7 @@ class LocalProvider:
                 raise Rejected(f"an image of the request cannot be read: {error}") from None
 
     def _give_up(self, request: Request, error: Transient) -> None:
-        """Raises Rejected for a request that ended its process whenever it ran alone; until then another try may be luckier."""
+        """Raises Rejected for a request that ended its process each time it ran alone; before that, another try may succeed."""
         self._ends_alone[request.canonical] += 1
         if self._ends_alone[request.canonical] >= ENDS_ALONE:
             self._given_up += 1

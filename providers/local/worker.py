@@ -192,7 +192,7 @@ class Worker:
 
 
 def end_with(error: Exception) -> NoReturn:
-    """End this process, with the error as its last words: the next one has a device that works."""
+    """End this process with the error as its last words, because the next process gets a working device."""
     import traceback
 
     traceback.print_exception(error)
