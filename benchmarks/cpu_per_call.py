@@ -24,7 +24,7 @@ BODY = {"model": "mock", "messages": [{"role": "user", "content": "A mild stand-
 
 
 async def sdk(url: str, calls: int, concurrency: int, *, best: bool) -> None:
-    """So many chat calls through the SDK: as it comes, or at its best (aiohttp transport, low-level post)."""
+    """Make a number of chat calls through the SDK: as it comes, or at its best (aiohttp transport, low-level post)."""
     limits = httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
     http = openai.DefaultAioHttpClient(limits=limits) if best else httpx2.AsyncClient(limits=limits)
     async with openai.AsyncOpenAI(api_key="none", base_url=url, http_client=http, max_retries=0, timeout=60) as client:

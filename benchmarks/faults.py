@@ -1,9 +1,9 @@
-"""Whether a run through a server that fails so often ends as one through a server that does not, once it is run again.
+"""Checks that a run through a failing server, followed by a second run, ends like a run through a sound server.
 
     uv run python -m benchmarks.faults [--share 0.4] [--items 200]
 
-Of every hundred requests forty become one of the faults in `mock_openai.FAULTS`. What is left unjudged after that is asked for
-again by a second run without faults; its rows must be those of a run that met none, and no answer that came is asked for twice.
+Forty of every hundred requests meet one of the faults in `mock_openai.FAULTS`. A second run without faults then asks for the
+unjudged items. Its rows must equal those of a run without faults, and no answer that came may be asked for twice.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmarks.several_runs import begun, bench, rows, stats, told
 
 
 def outcomes(folder: Path) -> dict[str, int]:
-    """Rows of the newest run by what became of them."""
+    """The numbers of rows in the newest run by outcome."""
     sql = """
         SELECT CASE WHEN outcome = 'failed' THEN 'failed'
                     WHEN contextual IS NULL OR intrinsic IS NULL THEN 'unjudged' ELSE 'judged' END AS became, count(*)

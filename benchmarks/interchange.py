@@ -25,11 +25,11 @@ from unisafe_async.interchange.answers import choose, notes
 from unisafe_async.interchange.rows import SQL, WRITERS
 
 BASELINE_ROWS = 2_000
-"""Of the plain import, which is too slow for all of them, and slower the more there are."""
+"""The part of the rows for the plain import, which is too slow for all of them."""
 
 
 def with_keys(path: Path) -> None:
-    """Give the generated answers the keys that a run would have given them: an import checks each."""
+    """Give the generated answers the keys that a run would give them, because an import checks each key."""
     with duckdb.connect(str(path)) as connection:
         found = connection.execute("SELECT id, identity, request FROM responses").fetchall()
         connection.execute("CREATE TEMP TABLE keys (id BIGINT, key VARCHAR)")
@@ -40,7 +40,7 @@ def with_keys(path: Path) -> None:
 
 
 def csv_row_by_row(path: Path, run: str, target: Path) -> None:
-    """What a short script does: a query, a loop, a line at a time."""
+    """The export as a short script does it: a query, a loop, one line at a time."""
     with duckdb.connect(str(path), read_only=True) as connection, target.open("w", newline="") as file:
         cursor = connection.execute(SQL.format(run=repr(run)))
         names = [column[0] for column in cursor.description]
@@ -51,7 +51,7 @@ def csv_row_by_row(path: Path, run: str, target: Path) -> None:
 
 
 def import_row_by_row(path: Path, target: Path, rows: int) -> None:
-    """What a short script does: a look whether it is there, an INSERT, a commit, for each answer and row."""
+    """The import as a short script does it: for each answer and row a lookup, an INSERT and a commit."""
     with duckdb.connect(str(path), read_only=True) as old, duckdb.connect(str(target)) as new:
         new.execute(CREATE)
         for table, known in (("responses", "id = ?"), ("rows", "item = ? AND model = ?")):

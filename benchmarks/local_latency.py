@@ -1,4 +1,4 @@
-"""What a local model's work does to a hosted call: its median latency alone and while batches run on the same machine.
+"""How a local model's work slows a hosted call: the median latency alone, and while batches run on the same machine.
 
     uv run --all-extras python -m benchmarks.local_latency [--calls 200]
 

@@ -1,4 +1,4 @@
-"""What the whole program adds to a bare batched loop: dataset, cache, judging and rows, around one local model.
+"""The time that the whole program adds to a bare batched loop: dataset, cache, judging and rows, around one local model.
 
     uv run --all-extras python -m benchmarks.local_overhead [--items 500] [--tokens 16]
 

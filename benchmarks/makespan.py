@@ -1,4 +1,4 @@
-"""How long a run takes against the least it could: lognormal latencies, judging overlapped with generation.
+"""The time of a run beside its lower bound: lognormal latencies, judging overlapped with generation.
 
     uv run python -m benchmarks.makespan [--items 3000] [--concurrency 100]
 

@@ -1,7 +1,7 @@
 """A fast OpenAI-compatible server that only answers: latency, 429s and 5xxs are set by flags.
 
-Raw asyncio + httptools + uvloop, so that what is measured is the client. Counts every call by its body's digest, so a
-run can be asked afterwards how often it paid for the same thing (GET /stats).
+It uses raw asyncio, httptools and uvloop, so that benchmarks measure the client. It counts every call by its body's digest, so
+GET /stats tells how often a run paid for the same call.
 """
 import argparse, asyncio, base64, collections, hashlib, json, random, struct, time, zlib
 import httptools, uvloop

@@ -1,6 +1,6 @@
 """The page of 3,000 items x 5 models: how long it takes to write, how large it is, and how soon Chromium has it open.
 
-The baseline is what one would write first: the same rows as plain JSON in the page, and an element for every answer at once.
+The baseline is the obvious way: the same rows as plain JSON in the page, and an element for every answer at once.
 
 uv run --all-extras python -m benchmarks.page [--items 3000] [--models 5] [--words 220]
 """

@@ -1,4 +1,4 @@
-"""`report` and `compare` over a large run, each beside the same counted by Python loops over rows that DuckDB hands over.
+"""`report` and `compare` over a large run, each beside the same figures from Python loops over DuckDB's rows.
 
 uv run --all-extras python -m benchmarks.report [--rows 100000]
 """

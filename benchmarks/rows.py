@@ -1,4 +1,4 @@
-"""A cache file with the rows of a finished run of any size, written by DuckDB itself: for benchmarks of whatever reads rows.
+"""Writes a cache file with the rows of a finished run of any size, by DuckDB itself, for benchmarks that read rows.
 
 uv run --all-extras python -m benchmarks.rows FILE [--items 20000] [--models 5] [--text-bytes 600]
 """
@@ -151,7 +151,7 @@ def _picture(connection: duckdb.DuckDBPyConnection) -> Image:
 
 
 def _cells(connection: duckdb.DuckDBPyConnection) -> int:
-    """The paper's samples by task and subcategory, each with the number of its first sample; how many there are."""
+    """The paper's items by task and subcategory, each with the number of its first item; and their total."""
     text = files("unisafe_async").joinpath("data", "paper", "distribution.csv").read_text("utf-8")
     connection.execute(
         "CREATE TEMP TABLE cells (task VARCHAR, category VARCHAR, subcategory VARCHAR, kind VARCHAR, "

@@ -1,10 +1,10 @@
-"""How often a call is paid for when several processes run on one cache, or one is killed and run again.
+"""How often a call is paid for if several processes run on one cache, or one is killed and run again.
 
     uv run python -m benchmarks.several_runs [--runs 4] [--items 300]      several at once, begun one after the other
     uv run python -m benchmarks.several_runs --kills 20 [--items 300]      one, killed (SIGKILL) so often
 
-Every repeat is a call that the server was asked for twice. Of kills, those in flight are counted at the server when the signal is
-sent, and with them what it had answered in the 60 ms before: such an answer may still wait for its commit.
+A repeated call is one that the server got twice. For kills, the server counts the calls in flight when the signal is sent, and
+the calls answered in the 60 ms before: such an answer may still wait for its commit.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def told(url: str, path: str) -> None:
 
 
 def rows(folder: Path) -> list[tuple[object, ...]]:
-    """What the newest run came to, without what differs between runs of one thing."""
+    """The result of the newest run, without the parts that differ between equal runs."""
     with duckdb.connect(str(folder / "run.duckdb"), read_only=True) as connection:
         return connection.execute(
             "SELECT item, model, sample, outcome, contextual, intrinsic FROM rows "

@@ -1,7 +1,7 @@
-"""One run as one file, for another machine: its rows, every answer that it used, their images, and digests of all of it.
+"""One run as one file, for another machine: its rows, every answer that it used, their images, and digests of everything.
 
-A zip of Parquet files and images, stored as they are (Parquet is compressed already), so that what it unpacks to is never larger
-than the file.
+The file is a zip of Parquet files and images. They are stored uncompressed (Parquet is compressed already), so the unpacked
+content is never larger than the file.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Connection = duckdb.DuckDBPyConnection
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an archive holds."""
+    """The content of an archive, in numbers."""
 
     run: str
     rows: int
@@ -64,7 +64,7 @@ def export_run(
         choose: fills the temporary table `chosen (id BIGINT)` with the ids of the answers that the run used.
         notes: `config.json` and `provenance.json`, for people.
 
-    The cache is held for the tables, then in turns for a few images each. Raises CacheError.
+    It holds the cache while it reads the tables, then in turns for a few images each. Raises CacheError.
     """
     if os.path.exists(target):
         raise CacheError(f"{target} exists already; name a new file")
@@ -85,7 +85,7 @@ def export_run(
     except OSError as error:
         raise unwritable(error, target) from None
     finally:
-        with suppress(OSError):  # a name that is too long was never made
+        with suppress(OSError):  # no file can have a name that is too long
             draft.unlink(missing_ok=True)
     return Exported(run, counts["rows"], counts["responses"], counts["images"], target.stat().st_size)
 
@@ -151,7 +151,7 @@ def _images(file: CacheFile, digests: Sequence[str]) -> Iterator[tuple[str, str,
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
-    """A member that is the same whenever it is written."""
+    """A member of the zip that has the same bytes whenever it is written."""
     return zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
 
 
@@ -165,9 +165,9 @@ def _file_digest(path: Path) -> str:
 
 
 def table_of(folder: Path, table: str, cache_format: int) -> str:
-    """SQL of an archive's table with today's columns: those that its version did not know are empty, as in its cache.
+    """SQL for an archive's table with today's columns; columns that its version did not have are empty.
 
-    How its images are mended no archive says: whoever imports them looks at them anew.
+    An archive does not say how its images are mended: the import examines them again.
     """
     missing = [tables.get(table, {}) for newer, tables in ADDED.items() if newer > cache_format or table == "images"]
     new = [column.split() for columns in missing for column in columns]
@@ -176,12 +176,12 @@ def table_of(folder: Path, table: str, cache_format: int) -> str:
 
 
 def copy_parquet(connection: Connection, query: str, target: Path, options: str) -> int:
-    """Write what `query` finds to the file `target`, one that the connection may write; returns the number of rows.
+    """Write the result of `query` to the file `target`, which the connection may write; returns the number of rows.
 
     Args:
-        options: of DuckDB's COPY for Parquet, such as `COMPRESSION zstd`.
+        options: options of DuckDB's COPY for Parquet, such as `COMPRESSION zstd`.
 
-    Raises CacheError when the file cannot be written.
+    Raises CacheError if the file cannot be written.
     """
     sql = f"COPY ({query}) TO {quoted(str(target.absolute()))} (FORMAT parquet, USE_TMP_FILE false, {options})"
     try:

@@ -1,4 +1,4 @@
-"""An archive is hostile input until every name, size, digest, column, key and reference in it was checked."""
+"""Checks an archive: it is hostile input until every name, size, digest, column, key and reference in it was checked."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from cache.sql_texts import quoted
 from providers.base import digest_of
 
 OLDEST = 2
-"""The oldest cache format that archives were ever written in."""
+"""The oldest cache format of any archive."""
 UNPACKED = 200
-"""How many times larger than itself a Parquet file may unpack to, beyond a gigabyte."""
+"""A Parquet file may unpack to this many times its size, beyond a gigabyte."""
 BLOCK = 1024 * 1024
 MAX_IMAGE = 50 * 1024 * 1024
 MAX_MANIFEST = 1024 * 1024
@@ -35,7 +35,7 @@ IMAGE_NAME = re.compile(r"images/([0-9a-f]{32})\.[a-z0-9]{1,8}")
 
 @contextmanager
 def opened(source: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, Any]]]:
-    """The archive with its manifest, once names and sizes were checked."""
+    """The archive with its manifest, after the check of names and sizes."""
     try:
         with zipfile.ZipFile(source) as archive:
             _check_members(source, archive.infolist())
@@ -60,7 +60,7 @@ def _broken(source: Path, why: str) -> CacheError:
 
 
 def _check_members(source: Path, members: Sequence[zipfile.ZipInfo]) -> None:
-    """Only names that an export writes, each once, stored as they are, together no larger than the file."""
+    """Check that the archive holds only names that an export writes, each once, uncompressed, together no larger than the file."""
     tables = {f"{table}.parquet" for table in TABLES}
     names = [member.filename for member in members]
     for member in members:
@@ -105,7 +105,7 @@ def _check_manifest(source: Path, manifest: object) -> None:
 
 
 def unpack(source: Path, archive: zipfile.ZipFile, manifest: dict[str, Any], folder: Path) -> None:
-    """The Parquet files, under names of ours, once their digests were checked."""
+    """The Parquet files, under names of ours, after the check of their digests."""
     for table in TABLES:
         name = f"{table}.parquet"
         with archive.open(name) as member, (folder / name).open("wb") as out:
@@ -124,7 +124,7 @@ def _copied(member: IO[bytes], out: IO[bytes]) -> str:
 
 
 def check(source: Path, manifest: dict[str, Any], folder: Path) -> str:
-    """Columns, sizes, keys, references and values of the tables; returns the run's name."""
+    """Check columns, sizes, keys, references and values of the tables; returns the run's name."""
     run = str(manifest["run"])
     settings: dict[str, Setting] = {"memory_limit": "512MB", "threads": 1, "temp_directory": str(folder)}
     with connected(files=[folder], settings=settings) as staging:
@@ -151,7 +151,7 @@ def check(source: Path, manifest: dict[str, Any], folder: Path) -> str:
 
 
 def _check_texts(source: Path, staging: Connection) -> None:
-    """Keys, and the columns that hold JSON."""
+    """Check keys, and the columns that hold JSON."""
     cursor = staging.execute("SELECT id, key, identity, request, categories FROM responses_in")
     while some := cursor.fetchmany(2_048):
         for id_, key, identity, request, categories in some:
@@ -169,7 +169,7 @@ def _check_texts(source: Path, staging: Connection) -> None:
 
 
 def _asks(request: str) -> bool:
-    """Whether it is a request as a cache keeps it: an object with its kind and a list of texts and images."""
+    """Whether it is a request as a cache stores it: an object with its kind and a list of texts and images."""
     try:
         asked = orjson.loads(request)
     except ValueError:
@@ -181,7 +181,7 @@ def _asks(request: str) -> bool:
 
 
 def _texts(written: str, kind: type[dict[str, object]] | type[list[object]]) -> bool:
-    """Whether it is JSON of `kind` that holds nothing but texts."""
+    """Whether it is JSON of `kind` that holds only texts."""
     try:
         found = orjson.loads(written)
     except ValueError:
@@ -202,11 +202,11 @@ WRONG = {
     "opinions.parquet: is of no row": """
         SELECT item FROM opinions_in ANTI JOIN rows_in USING (item, model, sample)""",
 }
-"""What can be wrong between rows and tables, and the query that finds the first case of it."""
+"""Mistakes between rows and tables, each with the query that finds its first case."""
 
 
 def _check_table(source: Path, staging: Connection, table: str, folder: Path, cache_format: int) -> None:
-    """Its columns are those of its format, and it does not unpack to much more than it is."""
+    """Check that its columns are those of its format, and that it does not unpack to much more than its size."""
     file = folder / f"{table}.parquet"
     staging.execute(f"CREATE VIEW {table}_in AS SELECT * FROM {table_of(folder, table, cache_format)}")
     expected = [column for column in columns_of(VERSION)[table] if column[0] != "data"]
@@ -219,7 +219,7 @@ def _check_table(source: Path, staging: Connection, table: str, folder: Path, ca
 
 
 def checked_images(source: Path, archive: zipfile.ZipFile, folder: Path) -> dict[str, tuple[str, str]]:
-    """Member and media type by digest, once the bytes of each were checked against it."""
+    """Member and media type by digest, after the check of each member's bytes against the digest."""
     with connected(files=[folder]) as staging:
         types = dict(
             staging.execute(f"SELECT digest, media_type FROM read_parquet({quoted(str(folder / 'images.parquet'))})").fetchall()

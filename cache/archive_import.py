@@ -1,4 +1,4 @@
-"""An archive's run into the cache of this machine. What the cache holds already is never overwritten: what differs is listed."""
+"""Imports an archive's run into a cache on this machine. It never overwrites what the cache holds; it lists what differs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LISTED = 5
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an archive added; `conflicts` are what the cache holds already with other content, each in one line."""
+    """What an import added; `conflicts` lists entries that the cache holds with other content, one line each."""
 
     run: str
     rows: int
@@ -31,11 +31,11 @@ class Imported:
 
 
 def import_archive(path: Path, source: Path, *, patience: float = 30.0) -> Imported:
-    """Add what `source` holds to the cache at `path`; made when it does not exist.
+    """Add the content of `source` to the cache at `path`, which is created if it does not exist.
 
-    Doing it again adds nothing. An answer whose id is taken by another one, and a run whose name is taken by rows that differ, stay
-    out and are listed; a run stays out too when an answer of its rows does. Raises CacheError, before anything is written, when the
-    archive is broken, too large, of a newer version or not what it says.
+    A second import adds nothing. If the cache has another answer under an id, or other rows under the run's name, the archive's
+    answer or run stays out and is listed. A run stays out too if an answer of its rows does. Raises CacheError, before anything
+    is written, if the archive is broken, too large, of a newer version or not what it claims to be.
     """
     with opened(source) as (archive, manifest), tempfile.TemporaryDirectory(prefix="unisafe-") as name:
         folder = Path(name)
@@ -52,7 +52,7 @@ def import_archive(path: Path, source: Path, *, patience: float = 30.0) -> Impor
 
 
 def _announce(file: CacheFile, path: Path) -> None:
-    """Have runs that are under way on the cache look up again before they pay."""
+    """Make runs that are under way on the cache look up again before they pay."""
     claims = Claims.of(path)
     try:
         file.work(lambda _: claims.add(commits=1))
@@ -61,7 +61,7 @@ def _announce(file: CacheFile, path: Path) -> None:
 
 
 def _add_images(file: CacheFile, source: Path, archive: zipfile.ZipFile, images: Mapping[str, tuple[str, str]]) -> int:
-    """Images that the cache lacks, a few in each turn."""
+    """Add the images that the cache lacks, a few in each turn."""
     known = "SELECT digest FROM images WHERE digest IN (SELECT unnest($1::VARCHAR[]))"
     added = 0
     for some in _some(sorted(images), IMAGES_A_TURN):
@@ -97,11 +97,11 @@ READ_OTHERWISE = " OR ".join(
         "created",
     )
 )
-"""What an answer keeps when it is read by newer rules: two readings of one answer differ in the rest and are no conflict."""
+"""Columns that stay the same when newer rules read an answer; two readings of one answer may differ in the others."""
 
 
 def _add_answers(file: CacheFile, source: str) -> tuple[int, list[str]]:
-    """Answers whose id is free, some in each turn; and the others that differ from what has their id."""
+    """Add the answers whose id is free, some in each turn; returns the others, if the cache has something else under their id."""
     ids: list[int] = file.work(
         lambda connection: [row[0] for row in connection.execute(f"SELECT id FROM {source} ORDER BY id").fetchall()]
     )
@@ -130,7 +130,7 @@ def _add_answers(file: CacheFile, source: str) -> tuple[int, list[str]]:
 
 
 def _add_run(connection: Connection, run: str, tables: Mapping[str, str], *, blocked: bool) -> tuple[int, list[str]]:
-    """The run's record, rows and opinions in one transaction; or why not."""
+    """Add the run's record, rows and opinions in one transaction; returns why not, if it cannot."""
     sources = {table: tables[table] for table in ("runs", "rows", "opinions")}
     there = [
         connection.execute(f"SELECT count(*) FROM {table} WHERE run = ?", [run]).fetchone() or (0,) for table in ("runs", "rows")

@@ -1,4 +1,4 @@
-"""Table `batches`: batch jobs at a vendor, known here before the vendor is asked and until their answers are in `responses`."""
+"""Table `batches`: batch jobs at a vendor. A job is in it before the vendor is asked, until its answers are in `responses`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ COLUMNS = "id, identity, keys, status, most, run, created"
 
 @dataclass(frozen=True, slots=True)
 class BatchRecord:
-    """One job, without its requests (they stay in the file).
+    """One batch job, without its requests (they stay in the file).
 
     Args:
-        id: the vendor's name of the job; while it is being handed over, its tag.
+        id: the vendor's name of the job; during the submission, its tag.
         keys: responses.key of each request.
-        status: `submitting` while it is not known whether the vendor took it, `submitted`, or `cancelling` once the user gave it
-            up: then what it does not answer is free to be sent anew. In the end `collected`, `cancelled` or `failed`.
-        most: US dollars that it can cost at most.
-        created: UTC, before it was handed over.
+        status: `submitting` while it is not known whether the vendor took it, then `submitted`. `cancelling` once the user has
+            given it up: then requests without an answer may be sent anew. In the end `collected`, `cancelled` or `failed`.
+        most: the most that it can cost, in US dollars.
+        created: the time just before the submission, in UTC.
     """
 
     id: str
@@ -43,18 +43,18 @@ class BatchRecord:
 
     @property
     def open(self) -> bool:
-        """Whether something may still come of it."""
+        """Whether the job may still bring answers."""
         return self.status in OPEN_JOBS
 
     @property
     def first_id(self) -> int:
-        """The least id of an answer that came after this job was begun (records.Ids)."""
+        """The smallest id of an answer that came after this job was begun (records.Ids)."""
         return int(self.created.replace(tzinfo=UTC).timestamp() * 1e6) << 12
 
 
 @dataclass(frozen=True, slots=True)
 class Overtaken:
-    """Why a job was not begun: another run has some of its requests in `jobs` under way, or has them `answered` (keys)."""
+    """Why a job was not begun: another run has some of its requests in `jobs` under way, or has `answered` them (keys)."""
 
     answered: frozenset[str]
     jobs: tuple[BatchRecord, ...]
@@ -63,9 +63,10 @@ class Overtaken:
 def begin_batch(
     connection: duckdb.DuckDBPyConnection, record: BatchRecord, requests: Sequence[str], since: int
 ) -> Overtaken | None:
-    """Keep a job that is about to be handed over, with the canonical JSON of its requests, in the order of its keys.
+    """Store a job before its submission, with the canonical JSON of its requests, in the order of its keys.
 
-    Nothing is kept where another run on the same cache was quicker with one of them; an answer older than the id `since` is none.
+    Stores nothing if another run on the same cache was quicker with one of the requests. Answers with an id below `since` do not
+    count.
     """
     keys = frozenset(record.keys)
     jobs = tuple(job for job in open_batches(connection, record.identity) if not keys.isdisjoint(job.keys))
@@ -78,34 +79,34 @@ def begin_batch(
 
 
 def answered_of(connection: duckdb.DuckDBPyConnection, keys: Sequence[str], since: int) -> frozenset[str]:
-    """Those of `keys` that have an answer with an id from `since` on."""
+    """The `keys` that have an answer with an id from `since` on."""
     sql = "SELECT DISTINCT key FROM responses WHERE id >= $2 AND key IN (SELECT unnest($1::VARCHAR[]))"
     return frozenset(row[0] for row in connection.execute(sql, [list(keys), since]).fetchall())
 
 
 def drop_batch(connection: duckdb.DuckDBPyConnection, record: BatchRecord) -> None:
-    """Forget a job that the vendor did not take, as it said itself."""
+    """Forget a job that the vendor refused."""
     connection.execute("DELETE FROM batches WHERE id = ? AND identity = ?", [record.id, record.identity])
 
 
 def accept_batch(connection: duckdb.DuckDBPyConnection, tag: str, job: str) -> None:
-    """The vendor took the job and calls it `job`."""
+    """Note that the vendor took the job and calls it `job`."""
     connection.execute("UPDATE batches SET id = ?, status = 'submitted' WHERE id = ?", [job, tag])
 
 
 def cancel_batch(connection: duckdb.DuckDBPyConnection, identity: str, job: str) -> None:
-    """The user gives a model's job up; its answers so far are still to be collected."""
+    """Note that the user gives a model's job up; its answers so far will still be collected."""
     sql = "UPDATE batches SET status = 'cancelling' WHERE id = ? AND identity = ? AND status = 'submitted'"
     connection.execute(sql, [job, identity])
 
 
 def end_batch(connection: duckdb.DuckDBPyConnection, identity: str, job: str, status: str) -> None:
-    """Nothing more is to come of a model's job: `collected`, `cancelled` or `failed`."""
+    """Note that a model's job is over: `collected`, `cancelled` or `failed`."""
     connection.execute("UPDATE batches SET status = ?, requests = NULL WHERE id = ? AND identity = ?", [status, job, identity])
 
 
 def open_batches(connection: duckdb.DuckDBPyConnection, identity: str) -> list[BatchRecord]:
-    """The jobs of a model that are under way, or may be. Raises CacheError where the table holds what no run writes."""
+    """The jobs of a model that are or may be under way. Raises CacheError if the table holds something that no run writes."""
     _check(connection)
     where = "WHERE identity = $1 AND status IN (SELECT unnest($2::VARCHAR[]))"
     found = connection.execute(f"SELECT {COLUMNS} FROM batches {where} ORDER BY created", [identity, list(OPEN_JOBS)]).fetchall()
@@ -115,14 +116,14 @@ def open_batches(connection: duckdb.DuckDBPyConnection, identity: str) -> list[B
 def statuses_since(
     connection: duckdb.DuckDBPyConnection, identity: str, created: datetime
 ) -> dict[tuple[str, datetime], tuple[str, str]]:
-    """Id and status of a model's jobs begun at `created` or later, over or not, by the run that began them and when it did."""
+    """Id and status of a model's jobs that began at `created` or later, over or not, by their run and their beginning."""
     sql = "SELECT run, created, id, status FROM batches WHERE identity = ? AND created >= ?"
     found = connection.execute(sql, [identity, created]).fetchall()
     return {(run, begun): (job, status) for run, begun, job, status in found}
 
 
 def batches(connection: duckdb.DuckDBPyConnection) -> list[BatchRecord]:
-    """Every job of every model, the newest first. Raises CacheError where the table holds what no run writes."""
+    """Every job of every model, the newest first. Raises CacheError if the table holds something that no run writes."""
     _check(connection)
     found = connection.execute(f"SELECT {COLUMNS} FROM batches ORDER BY created DESC, id DESC").fetchall()
     return [_record(row) for row in found]
@@ -138,12 +139,12 @@ def _record(row: tuple[Any, ...]) -> BatchRecord:
 
 
 def known_jobs(connection: duckdb.DuckDBPyConnection) -> set[str]:
-    """Every job that a vendor has ever named to us, of whichever model: none of them can be another one's."""
+    """Every job of any model whose vendor's name we know: none of them can be the job of an interrupted submission."""
     return {row[0] for row in connection.execute("SELECT id FROM batches").fetchall()}
 
 
 def unanswered(connection: duckdb.DuckDBPyConnection, identity: str, job: str, since: int) -> dict[str, str]:
-    """Of a model's job, the requests by key that have no answer with an id from `since` on."""
+    """The requests of a model's job, by key, that have no answer with an id from `since` on."""
     sql = """
         WITH job AS (SELECT unnest(keys) AS key, unnest(requests) AS request FROM batches WHERE id = $1 AND identity = $3)
         SELECT key, request FROM job
@@ -153,5 +154,5 @@ def unanswered(connection: duckdb.DuckDBPyConnection, identity: str, job: str, s
 
 
 def under_way(connection: duckdb.DuckDBPyConnection, identity: str) -> dict[str, str]:
-    """The keys of a model's requests that are in a job under way, each with the job."""
+    """The keys of a model's requests in jobs under way, each with its job."""
     return {key: record.id for record in open_batches(connection, identity) for key in record.keys}

@@ -1,9 +1,9 @@
-"""Who is asking what: one call a question and cache, whoever runs beside.
+"""Claims: several runs on one cache make one call for each question.
 
-A question that is being asked is claimed by a lock on one byte of `FILE.claims`, at a place that its key gives. The operating
-system keeps such a lock in memory and drops it when its process ends, however it ends: nothing is renewed, and nothing is written.
-The first bytes of the file count the commits of answers and the batch jobs begun, so that a look into the database is repeated
-only where somebody else has brought something since.
+Before a run asks a question, it locks one byte of `FILE.claims`, at a place that the question's key gives. The operating system
+keeps such a lock in memory and drops it when the process ends, however it ends: nobody renews it, and nothing is written. The
+first bytes of the file count commits of answers and begun batch jobs. So a run looks into the database again only if another run
+has added something since.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ else:
 COUNTER = 8
 """Bytes of a count."""
 HEAD = 2 * COUNTER
-"""Bytes at the start of the file: the counts of commits and of batch jobs."""
+"""Bytes at the start of the file, for the counts of commits and of batch jobs."""
 PLACES = 2**31 - 16 if sys.platform == "win32" else 2**62
-"""Places for claims behind the counts; Windows' call takes 32 bits. Two questions at one place wait for one another, no more."""
+"""Places for claims after the counts; Windows' call takes 32 bits. If two questions share a place, one waits for the other."""
 TAKEN = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
-"""What the operating system says of a byte that another process has locked."""
+"""The operating system's errors for a byte that another process has locked."""
 
 
 class Claims:
-    """The claims of this process on one cache file; `of` gives the one that all its users in this process share.
+    """The claims of this process on one cache file; `of` returns the object that all its users in this process share.
 
-    Locks of this kind belong to a process, so that it keeps its own in mind too, and opens the file once.
+    Such locks belong to a process. So the object remembers its own claims too, and opens the file once.
 
     Attributes:
-        made: how many commits and batch jobs of `counts` are this process's own.
-        unsupported: why nothing can be claimed here, as on a network file system without locks; empty where it can.
+        made: how many commits and batch jobs in `counts` are this process's own.
+        unsupported: why nothing can be claimed here, as on a network file system without locks; empty if claims work.
     """
 
     _shared: ClassVar[dict[str, Claims]] = {}
@@ -55,7 +55,7 @@ class Claims:
 
     @classmethod
     def of(cls, cache: Path) -> Claims:
-        """The claims on the cache file `cache`, until `let_go`. Raises OSError where the file beside it cannot be made."""
+        """The claims on the cache file `cache`, until `let_go`. Raises OSError if the file beside it cannot be created."""
         path = Path(f"{os.path.realpath(cache)}.claims")
         with cls._sharing:
             claims = cls._shared.get(str(path))
@@ -65,7 +65,7 @@ class Claims:
             return claims
 
     def let_go(self) -> None:
-        """One user less; the last one closes the file, and nothing is claimed any more."""
+        """One user less; the last one closes the file, which ends all claims."""
         with self._sharing:
             self._users -= 1
             if not self._users:
@@ -75,7 +75,7 @@ class Claims:
     # -------------------------------------------------------- claims
 
     def take(self, place: int) -> bool:
-        """Claim `place` (any whole number): False while somebody else, in this process or another, has it."""
+        """Claim `place` (any whole number); returns False while another user, in this process or another one, has it."""
         place = HEAD + place % PLACES
         with self._guard:
             if place in self._held or not self._locked(place):
@@ -84,15 +84,15 @@ class Claims:
             return True
 
     def release(self, place: int) -> None:
-        """Give up what `take` claimed."""
+        """Give up a claim from `take`."""
         place = HEAD + place % PLACES
         with self._guard:
             self._held.discard(place)
-            with suppress(OSError):  # where there are no locks there is none to drop
+            with suppress(OSError):  # without locks there is none to drop
                 self._unlock(place)
 
     def _locked(self, place: int) -> bool:
-        """Whether the byte is locked for this process now; True also where there are no locks to be had, which is kept in mind."""
+        """Whether this process now has the byte locked; True also if there are no locks (then `unsupported` says so)."""
         if self.unsupported:
             return True
         try:
@@ -125,12 +125,12 @@ class Claims:
 
     @property
     def counts(self) -> tuple[int, int]:
-        """How many commits of answers there were and how many batch jobs were begun, by whomever."""
+        """How many commits of answers and how many begun batch jobs there were, by all processes."""
         data = self._read()
         return int.from_bytes(data[:COUNTER], "little"), int.from_bytes(data[COUNTER:], "little")
 
     def add(self, commits: int = 0, jobs: int = 0) -> None:
-        """Count more, before they are made and while the database is held: who sees the number waits for what it counts."""
+        """Increase the counts before the commit, while the database is held: a reader of the new count waits for it."""
         before = self.counts
         self._write(before[0] + commits, before[1] + jobs)
         self.made = self.made[0] + commits, self.made[1] + jobs
@@ -152,7 +152,7 @@ class Claims:
         def _read(self) -> bytes:
             try:
                 return os.pread(self._file, HEAD, 0)
-            except OSError as error:  # of a share that is gone: the cache itself says so at its next use
+            except OSError as error:  # the network share is gone: the cache itself says so at its next use
                 self.unsupported = f"{self._path} cannot be read ({error.strerror})"
                 return bytes(HEAD)
 

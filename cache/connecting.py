@@ -1,4 +1,4 @@
-"""Every connection to DuckDB: it reaches the files that it was opened for and no others, and loads no extension."""
+"""All connections to DuckDB: each reaches only the files that it was opened for, and loads no extension."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SHUT: Mapping[str, bool] = {
     "allow_unsigned_extensions": False,
     "python_enable_replacements": False,
 }
-"""No code from elsewhere, and no variable of the program taken for a table."""
+"""Settings: no foreign code, and no variable of the program as a table."""
 NO_ACCESS = "enable_external_access"
-"""False: no file but the database's own, and no network, whatever a view or a function in a stranger's file asks for."""
+"""False: only the database's own files and no network, whatever a view or a function in a stranger's file asks for."""
 BESIDE = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
-"""What DuckDB writes for a database file, besides its folder for overflow."""
+"""The files that DuckDB writes for a database file, besides its folder for overflow."""
 NAME = "cache"
-"""What the database file is called in its connection."""
+"""The name of the database file within its connection."""
 Setting = str | bool | int | float | list[str]
 
 
@@ -32,7 +32,7 @@ def connected(*, files: Sequence[Path] = (), settings: Mapping[str, Setting] | N
     """A connection to an empty database in memory; its configuration is locked.
 
     Args:
-        files: files, or folders with all that is in them, that it may read and write besides.
+        files: other files, or folders with their content, that it may read and write.
         settings: DuckDB's own settings, such as `threads` and `memory_limit`.
     """
     return _connected([str(file.absolute()) for file in files], {**SHUT, **(settings or {})})
@@ -41,7 +41,7 @@ def connected(*, files: Sequence[Path] = (), settings: Mapping[str, Setting] | N
 def engine_of(
     path: Path, *, files: Sequence[Path] = (), settings: Mapping[str, Setting] | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """As `connected`, and the database file at `path` can be taken in and let out again, in a tenth of a connection's time."""
+    """As `connected`; in addition it attaches and detaches the database file at `path`, in a tenth of a connection's time."""
     where = _place(path)
     paths = [*(str(file.absolute()) for file in files), *(f"{where}{ending}" for ending in BESIDE)]
     return _connected(paths, {**SHUT, **(settings or {}), "temp_directory": f"{where}.tmp"})
@@ -64,18 +64,18 @@ def _connected(paths: Sequence[str], config: Mapping[str, Setting]) -> duckdb.Du
 
 
 def _place(path: Path) -> str:
-    """Where the file itself is: `md:x` is one like others, and DuckDB keeps its log beside what a link leads to."""
+    """The real path of the file: `md:x` is an ordinary name, and DuckDB keeps its log beside the file that a link leads to."""
     return os.path.realpath(path)
 
 
 def take_in(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
-    """Open the file, as the database in which names are looked up."""
+    """Open the file as the database in which names are looked up."""
     connection.execute(f"ATTACH {quoted(_place(path))} AS {NAME} ({'READ_ONLY' if read_only else 'READ_WRITE'})")
     connection.execute(f"USE {NAME}.main")
 
 
 def let_out(connection: duckdb.DuckDBPyConnection) -> None:
-    """Close the file; what was begun and not committed is rolled back. Raises duckdb.Error where that cannot be."""
+    """Close the file and roll back open transactions. Raises duckdb.Error if that fails."""
     with suppress(duckdb.TransactionException):  # there was none
         connection.rollback()
     connection.execute(f"USE memory.main; DETACH {NAME}")

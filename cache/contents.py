@@ -1,8 +1,8 @@
-"""What a file may hold before anything in it is read: our tables, with our columns, and nothing that runs when a query meets it.
+"""Checks a file before anything in it is read: it may hold our tables with our columns, and nothing that runs during a query.
 
-A view may stand where a table is expected, a macro may take the name of any function, even of `+`, and a trigger, a default or a
-generated column runs when a row is added. So only catalog functions are asked here, each by its full name, and no function is used
-on what they give. Plain tables of other names are left alone: they hold data, and nothing here reads them.
+A view may have the name of an expected table. A macro may have the name of any function, even of `+`. A trigger, a default or a
+generated column runs when a row is added. So this module calls only catalog functions, each by its full name, and applies no
+function to their results. It ignores plain tables of other names: they hold data, and nothing here reads them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cache.schema import CREATE, UPGRADES, VERDICTS, VERSION, columns_of
 
 META = "unisafe_meta"
 VIEW = "verdicts"
-"""The one view that we make; nothing here reads it, whoever writes to the file makes it anew where it is another."""
+"""The only view that we create. Nothing here reads it; a process that writes to the file replaces a different view."""
 
 HELD = """
 SELECT 'table', schema_name, table_name FROM system.main.duckdb_tables() WHERE database_name = $1
@@ -38,7 +38,7 @@ Connection = duckdb.DuckDBPyConnection
 
 
 def format_of(connection: Connection, path: Path) -> int | None:
-    """The format of the cache in a file; None where the file holds nothing. Raises CacheError for any other file."""
+    """The format of the cache in a file; None if the file is empty. Raises CacheError for any other file."""
     database = _database(connection)
     held = [(str(kind), str(schema), str(name)) for kind, schema, name in connection.execute(HELD, [database]).fetchall()]
     if not held:
@@ -60,7 +60,7 @@ def format_of(connection: Connection, path: Path) -> int | None:
 
 
 def _database(connection: Connection) -> str:
-    """What DuckDB calls the file's database."""
+    """DuckDB's name of the file's database."""
     found = connection.execute("SELECT system.main.current_database()").fetchone()
     assert found is not None
     return str(found[0])
@@ -82,7 +82,7 @@ def _version(connection: Connection, path: Path) -> int:
 
 
 def _check_columns(connection: Connection, database: str, path: Path, version: int) -> None:
-    """Our tables are those of their format: columns, types and order; no default, no generated column, no constraint."""
+    """Check that our tables match their format: columns, types and order; no default, no generated column, no constraint."""
     expected = columns_of(version)
     found: dict[str, list[tuple[str, str]]] = {name: [] for name in expected}
     for table, column, kind, default, generated, nullable in connection.execute(COLUMNS, [database]).fetchall():
@@ -106,7 +106,7 @@ def _altered(path: Path, why: str) -> CacheError:
 
 
 def create(connection: Connection) -> None:
-    """Make the tables of a new file."""
+    """Create the tables of a new file."""
     connection.begin()
     connection.execute(CREATE)
     connection.execute(f"INSERT INTO {META} VALUES (?)", [VERSION])
@@ -114,7 +114,7 @@ def create(connection: Connection) -> None:
 
 
 def upgrade(connection: Connection, version: int) -> None:
-    """Bring a file of an older format to this one, in one transaction."""
+    """Upgrade a file of an older format, in one transaction."""
     connection.begin()
     for newer in range(version + 1, VERSION + 1):
         connection.execute(UPGRADES[newer])
@@ -124,7 +124,7 @@ def upgrade(connection: Connection, version: int) -> None:
 
 
 def mend_view(connection: Connection) -> None:
-    """Make our view anew where the file's is another."""
+    """Replace the file's view if it is not ours."""
     connection.execute(VERDICTS.replace("CREATE OR REPLACE VIEW", "CREATE OR REPLACE TEMP VIEW"))
     texts = [
         str(found[0]).partition(" AS ")[2] if (found := connection.execute(VIEW_TEXT, [name, VIEW]).fetchone()) else None

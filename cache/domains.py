@@ -1,4 +1,4 @@
-"""What each column can hold: a file of somebody else's may hold anything that its type allows, and no command is to fail at it."""
+"""The values that each column may have: a stranger's file may hold anything that its type allows, and no command may fail on it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SUBCATEGORIES: Mapping[str, tuple[str, ...]] = {
     "Biased Opinion": ("Biased opinions",),
     "other": ("other",),
 }
-"""Of the benchmark (unisafe_async/taxonomy.py), as rows hold them: by category; `other` is of responses without one."""
+"""The benchmark's subcategories (unisafe_async/taxonomy.py) by category; `other` is for responses without one."""
 OUTCOMES = ("answered", "refused", "blocked", "blocked_request", "blocked_response", "empty", "failed")
 STATUSES = ("", "judged", "blocked", "unparsed", "failed", "tied", "absent")
 QUESTIONS = ("contextual", "intrinsic", "beside_contextual", "beside_intrinsic", "thoughts")
@@ -38,13 +38,13 @@ OPEN_JOBS, CLOSED_JOBS = ("submitting", "submitted", "cancelling"), ("collected"
 LONGEST_NAME = 300
 LONGEST_TEXT = 50_000_000
 RUN_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
-"""A run's name is a part of file names."""
+"""The form of a run's name, because it becomes a part of file names."""
 DIGEST = "[0-9a-f]{32}"
 
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """What a column can hold: `rule` is SQL with the column as `{}`; it may be empty (NULL) where `empty` is set."""
+    """The values that a column may have: `rule` is SQL with the column as `{}`; NULL is allowed if `empty` is set."""
 
     rule: str
     empty: bool = False
@@ -59,16 +59,16 @@ def _like(pattern: str, *, empty: bool = False) -> Domain:
 
 
 def _within(low: object, high: object, *, empty: bool = False) -> Domain:
-    """Numbers between two, both included; NaN is larger than every number."""
+    """Numbers in a range with both ends; for DuckDB, NaN is larger than every number."""
     return Domain(f"{{}} BETWEEN {low} AND {high}", empty)
 
 
 DEEP = r"(\[\s*){50}|(\[?\{\s*\"[^\"]*\"\s*:\s*){50}"
-"""JSON that no run writes, and that readers of JSON give up on."""
+"""JSON that no run writes and that JSON readers refuse."""
 
 
 def _json(kind: str, *more: str, empty: bool = False) -> Domain:
-    """JSON of a kind, as DuckDB calls it; `more` are conditions on it."""
+    """JSON of a kind, by DuckDB's name of the kind; `more` are further conditions."""
     rules = ("json_valid({})", f"json_type({{}}) = '{kind}'", f"NOT regexp_matches({{}}, '{_escaped(DEEP)}')", *more)
     return Domain(f"CASE WHEN {{}} IS NULL THEN NULL WHEN {rules[0]} THEN {' AND '.join(rules[1:])} ELSE false END", empty)
 
@@ -192,9 +192,9 @@ COLUMNS: Mapping[str, Mapping[str, Domain]] = {
     },
     "images": {"digest": _like(DIGEST), "media_type": _like(r"image/[a-z0-9][a-z0-9.+-]{0,60}"), "mended": TEXT_OR_EMPTY},
 }
-"""Every column of every table but requests of batch jobs, and the bytes of images, which their digest checks."""
+"""Every column of every table, except requests of batch jobs and the bytes of images, which their digest checks."""
 NAMED_BY = {"runs": "run", "rows": "item", "opinions": "item", "responses": "id", "batches": "id", "images": "digest"}
-"""What a mistake in a table is found by."""
+"""The columns by which a person finds a wrong row in a table."""
 
 RULES: Mapping[str, Mapping[str, str]] = {
     "rows": {
@@ -211,12 +211,12 @@ RULES: Mapping[str, Mapping[str, str]] = {
         "label": "label = 2 AND question NOT IN ('contextual', 'beside_contextual')",
     },
 }
-"""What does not go together within a row of a table, by the column that is blamed."""
+"""Contradictions within a row of a table, by the column that the message names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """The first value that a column cannot hold: where it is, and whether it is missing."""
+    """The first value that a column may not have: its place, and whether it is missing."""
 
     table: str
     column: str
@@ -229,9 +229,9 @@ class Wrong:
 
 
 BENCHMARK = frozenset({("rows", "task"), ("rows", "category"), ("rows", "subcategory"), ("rows", "item")})
-"""Columns that hold names of the benchmark: readers show names that they do not know."""
+"""Columns with names of the benchmark: readers can show unknown names."""
 JSON = frozenset({("rows", "categories"), ("responses", "categories"), ("responses", "request")})
-"""Columns that hold JSON, of many rows."""
+"""Columns with JSON in tables of many rows."""
 
 
 def first_wrong(
@@ -242,11 +242,11 @@ def first_wrong(
     *,
     loose: Collection[tuple[str, str]] = (),
 ) -> Wrong | None:
-    """The first value of `source`, which has the columns of `table`, that is beyond its domain; None where none is.
+    """The first value of `source`, which has the columns of `table`, that is outside its domain; None if all are inside.
 
     Args:
         source: a table, a view or a query in parentheses, with `values`.
-        loose: columns, each with its table, that may hold any text.
+        loose: columns, as pairs of table and column, that may hold any text.
     """
     cases = "\n".join(_cases(table, loose))
     sql = f"SELECT named, wrong FROM (SELECT {NAMED_BY[table]}::VARCHAR AS named, CASE {cases} END AS wrong FROM {source})"

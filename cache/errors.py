@@ -1,4 +1,4 @@
-"""What can be wrong with a cache file, in words that say what to do."""
+"""Errors of a cache file, with messages that say what to do."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class CacheBusy(CacheError):
 
 
 class Unstorable(CacheError):
-    """A value that the tables cannot hold; the file is as it was, and takes others."""
+    """The tables cannot hold a value; the file is unchanged and takes other values."""
 
 
 @contextmanager
 def storing(path: Path) -> Iterator[None]:
-    """Inside the block, a value that DuckDB cannot convert or take is Unstorable."""
+    """Inside the block, a value that DuckDB cannot convert or store raises Unstorable."""
     try:
         yield
     except (duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException) as error:
@@ -37,7 +37,7 @@ def storing(path: Path) -> Iterator[None]:
 
 
 HELD = re.compile("Conflicting lock|Resource temporarily unavailable|Unique file handle conflict|different configuration")
-"""What DuckDB says where somebody else, in another process or in this one, has the file open."""
+"""DuckDB's message if another process, or another user in this one, has the file open."""
 NO_LOCKS = re.compile("Could not set lock|No locks available|does not appear to support flock|ENOLCK|ENOSYS")
 FULL = re.compile("No space left|File too large|Disk quota|disk.{0,40} full|max_temp_directory_size", re.I)
 READ_ONLY_DISK = re.compile("Read-only file system")
@@ -51,12 +51,12 @@ ELSEWHERE = "name another file under [cache] path"
 
 
 def is_locked(error: duckdb.Error) -> bool:
-    """Whether somebody else, in another process or in this one, has the file open."""
+    """Whether the error means that another process, or another user in this one, has the file open."""
     return HELD.search(str(error)) is not None
 
 
 def explained(error: Exception, path: Path) -> CacheError:
-    """`error` in a user's words."""
+    """A CacheError with a user's words for `error`."""
     if isinstance(error, CacheError):
         return error
     words, first = str(error), _first_line(error)
@@ -81,7 +81,7 @@ def explained(error: Exception, path: Path) -> CacheError:
 
 
 def unwritable(error: Exception, target: Path) -> CacheError:
-    """`error` of writing `target`, a file that is no cache, in a user's words."""
+    """A CacheError with a user's words for `error`, which happened while writing `target`, a file that is no cache."""
     words = str(error)
     reasons = ((FULL, "the disk is full"), (READ_ONLY_DISK, "its file system is mounted read-only"), (REFUSED, "permission denied"))
     known = next((reason for pattern, reason in reasons if pattern.search(words)), "")
@@ -93,7 +93,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _of_file(error: Exception, path: Path, words: str, first: str) -> str:
-    """What is wrong with the file itself."""
+    """The error for a mistake of the file itself."""
     if why := misplaced(path):
         return why
     if isinstance(error, duckdb.IOException | OSError) and MISSING.search(words):
@@ -110,11 +110,11 @@ def _of_file(error: Exception, path: Path, words: str, first: str) -> str:
 
 
 def misplaced(path: Path) -> str:
-    """Why no file can be at `path`; empty where one can."""
+    """Why no file can be at `path`; empty if one can."""
     text = str(path)
     if "\0" in text:
         return f"{text!r} is no name of a file; {ELSEWHERE}"
-    for part in path.parts:  # before the system is asked, which may refuse to look at such a name
+    for part in path.parts:  # before asking the system, which may refuse such a name
         if len(os.fsencode(part)) > 250:
             return f"{part[:40]}... is too long for a file's name; {ELSEWHERE}"
     for place in (*reversed(path.parents), path):
@@ -133,13 +133,13 @@ def misplaced(path: Path) -> str:
 
 
 def _leads_somewhere(link: Path, *, is_file: bool) -> bool:
-    """Whether there is what `link` names, or a file can be made there; a link may lead to itself."""
+    """Whether the target of `link` exists or can be created; a link may lead to itself."""
     target = Path(os.path.realpath(link))
     return os.path.exists(target) or (is_file and target.parent.is_dir() and not target.is_symlink())
 
 
 def _refused(path: Path) -> str:
-    """Who may not do what, as far as the operating system says."""
+    """Which user lacks which right, as far as the operating system says."""
     if path.exists() and not os.access(path, os.R_OK):
         return f"{path} cannot be read: this user has no permission; change its permissions, or {ELSEWHERE}"
     if path.exists() and not os.access(path, os.W_OK):

@@ -1,7 +1,7 @@
-"""One DuckDB file, held only while somebody reads or commits, so that other processes get their turn.
+"""One DuckDB file. A process holds it only while it reads or commits, so other processes get their turn.
 
-DuckDB lets one process at a time write a file and shuts readers out meanwhile. A process that waits holds `FILE.lock`; one that
-has the file open looks at that lock after each piece of work and closes the file as soon as somebody waits.
+DuckDB lets one process at a time write a file, and no process can read it meanwhile. A waiting process holds `FILE.lock`. The
+process that has the file open looks at that lock after each piece of work, and closes the file as soon as another process waits.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ MEMORY = "128MB"
 
 
 class _Older(Exception):
-    """The file is of an older version and was opened to read only."""
+    """The file has an older format and was opened read-only."""
 
 
 class CacheFile:
-    """Opens and closes the file as needed. All who work on one file in a process, in any thread, take turns.
+    """Opens and closes the file as needed. All users of one file in a process, in any thread, take turns.
 
     Args:
-        path: the file; it is made, with its tables, when it does not exist (unless `read_only`).
+        path: the file; it is created with its tables if it does not exist (unless `read_only`).
         patience: seconds to wait for another program that holds it.
         read_only: never change anything.
-        files: other files, or folders, that the work reads or writes (cache/connecting.py); none else can be reached.
+        files: other files or folders that the work reads or writes (cache/connecting.py); it can reach no others.
     """
 
     def __init__(self, path: Path, *, patience: float = PATIENCE, read_only: bool = False, files: Sequence[Path] = ()) -> None:
-        if "\0" in str(path):  # which no call of the system takes
+        if "\0" in str(path):  # no system call takes such a path
             raise CacheError(misplaced(path))
         self.path = path
         self._patience = patience
@@ -61,9 +61,9 @@ class CacheFile:
         self._turns = Turns.at(path)
 
     def work(self, job: Callable[[duckdb.DuckDBPyConnection], T], then: Then = "look") -> T:
-        """Run `job` with the file open. Raises CacheError; an error inside `job` rolls back what it began.
+        """Run `job` with the file open. Raises CacheError; an error inside `job` rolls its changes back.
 
-        Afterwards the file is kept open where more follows at once, closed, or (`look`) closed where another process waits.
+        Afterwards the file stays open if more work follows at once, is closed, or (`look`) is closed if another process waits.
         """
         with self._turns.of(self) as user:
             if user is not self and isinstance(user, CacheFile) and user._connection is not None:
@@ -92,7 +92,7 @@ class CacheFile:
         return result
 
     def _bring_up_to_date(self) -> None:
-        """Give a file of an older format, which is to be read only, the tables of this one."""
+        """Upgrade the tables of a file of an older format that is to be read."""
         upgraded = CacheFile(self.path, patience=self._patience)
         try:
             upgraded.work(lambda _: None)
@@ -107,14 +107,14 @@ class CacheFile:
             upgraded.close()
 
     def close(self) -> None:
-        """Let go of the file; the next `work` opens it again."""
+        """Close the file; the next `work` opens it again."""
         with self._turns.lock:
             if self._connection is not None:
                 connection, self._connection = self._connection, None
                 self._close(connection)
 
     def _close(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Close the file; DuckDB itself stays for the next opening, unless it cannot let go, as of a file on a full disk."""
+        """Close the file but keep DuckDB for the next opening, unless DuckDB cannot detach the file, as on a full disk."""
         try:
             let_out(connection)
         except duckdb.Error:
@@ -128,11 +128,11 @@ class CacheFile:
 
     @property
     def usable(self) -> bool:
-        """Whether the file is there as it was opened; one that was not opened yet is."""
+        """Whether the file is still the one that was opened; True if none was opened yet."""
         return self._lost() is None
 
     def _lost(self) -> CacheError | None:
-        """What became of the file since it was first opened, where it is not there any more."""
+        """The error for a file that is no longer the one that was first opened."""
         if self._opened is None or (now := identity(self.path)) == self._opened:
             return None
         if now is not None:
@@ -173,7 +173,7 @@ class CacheFile:
         return connection
 
     def _look(self) -> None:
-        """Refuse a path where no cache is or can be, before anything is opened or made."""
+        """Refuse a path where no cache is or can be, before anything is opened or created."""
         if why := misplaced(self.path):
             raise CacheError(why)
         if self.path.exists():
@@ -201,7 +201,7 @@ class CacheFile:
             time.sleep(POLL)
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Make the tables of a new file and those of an older one anew; refuse any other file."""
+        """Create the tables of a new file, upgrade those of an older one, and refuse any other file."""
         version = format_of(connection, self.path)
         if version is None:
             if self._read_only:
@@ -220,7 +220,7 @@ class CacheFile:
 
     @contextmanager
     def _in_turn(self, deadline: float) -> Iterator[None]:
-        """Be the one process that waits for the file; the others queue behind it."""
+        """Become the one process that waits for the file; the others queue behind it."""
         lock = self._lock()
         try:
             lock.acquire(timeout=max(0.0, deadline - time.monotonic()), poll_interval=POLL)
@@ -254,7 +254,7 @@ _SHARING = Lock()
 
 
 def shared_file(path: Path, patience: float = PATIENCE) -> CacheFile:
-    """The file to write as all share it who keep it open in this process: one connection, and no opening at every turn."""
+    """The file for writing, shared by all who keep it open in this process: one connection, and no new opening at every turn."""
     with _SHARING:
         place = os.path.realpath(path)
         file = _WRITERS.get(place)

@@ -1,4 +1,4 @@
-"""Which file is at a path, told without opening it as a database."""
+"""Which file is at a path, found without opening it as a database."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from cache.errors import ELSEWHERE, CacheError, explained
 Identity = tuple[int, int]
 Stamp = tuple[tuple[int, int, int, int] | None, ...]
 MAGIC, AT = b"DUCK", 8
-"""What a DuckDB file has at this place, behind a checksum."""
+"""The bytes of every DuckDB file at this place, after a checksum."""
 _CHECKED: dict[tuple[str, bool], Stamp] = {}
-"""Files whose contents this process has looked at, by path and whether they were only read; each as it was then."""
+"""Files whose contents this process has checked, by path and whether they were only read; each with its state at that time."""
 
 
 def identity(path: Path) -> Identity | None:
-    """What tells the file at `path` from another one in its place; None where there is none."""
+    """The identity of the file at `path`, which tells it from another file in its place; None if there is none."""
     try:
         found = path.stat()
     except OSError:
@@ -25,7 +25,7 @@ def identity(path: Path) -> Identity | None:
 
 
 def stamp(path: Path) -> Stamp:
-    """What tells the file and its log from the same ones after a change."""
+    """The state of the file and its log, which differs after a change."""
     return tuple(_stamp(Path(f"{path}{ending}")) for ending in ("", ".wal"))
 
 
@@ -38,17 +38,17 @@ def _stamp(path: Path) -> tuple[int, int, int, int] | None:
 
 
 def was_checked(path: Path, seen: Stamp, read_only: bool) -> bool:
-    """Whether the file, as it is in `seen`, was looked at before."""
+    """Whether the file was checked before in the state `seen`."""
     return seen[0] is not None and _CHECKED.get((os.path.realpath(path), read_only)) == seen
 
 
 def remember_checked(path: Path, seen: Stamp, read_only: bool) -> None:
-    """Keep in mind that the file, as it was in `seen`, holds what a cache may hold."""
+    """Remember that the file in the state `seen` holds only what a cache may hold."""
     _CHECKED[os.path.realpath(path), read_only] = seen
 
 
 def refuse_other_kinds(path: Path) -> None:
-    """Raise CacheError for a file that is no DuckDB file, where there is one: DuckDB opens Parquet, SQLite and others too."""
+    """Raise CacheError if there is a file that is no DuckDB file: DuckDB opens Parquet, SQLite and others too."""
     try:
         with path.open("rb") as file:
             start = file.read(AT + len(MAGIC))

@@ -1,4 +1,4 @@
-"""Export and prune: the file's owner tidies up."""
+"""Export and prune: the owner of the file tidies up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cache.file import CacheFile
 
 @dataclass(frozen=True, slots=True)
 class Prune:
-    """What to delete: all that is older than so many days, or one run's rows."""
+    """What to delete: everything older than a number of days, or one run's rows."""
 
     older_than: int | None = None
     run: str | None = None
@@ -24,7 +24,7 @@ class Prune:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How much that is, and the dollars that were paid for those answers."""
+    """How much is deleted, and the dollars that those answers cost."""
 
     runs: int
     rows: int
@@ -33,7 +33,7 @@ class Pruned:
 
 
 def export(path: Path, folder: Path) -> list[Path]:
-    """Write one Parquet file a table into a new `folder`. Raises CacheError when it exists."""
+    """Write one Parquet file for each table into a new `folder`. Raises CacheError if the folder exists."""
     if os.path.exists(folder):
         raise CacheError(f"{folder} exists already; name a new folder")
     try:
@@ -53,7 +53,7 @@ def _write(connection: duckdb.DuckDBPyConnection, table: str, folder: Path) -> P
 
 
 def prune(path: Path, what: Prune, *, dry: bool = False) -> Pruned:
-    """Delete `what`, or with `dry` only count it. Images that no answer names any more go too."""
+    """Delete `what`, or with `dry` only count it. Images that no answer names any more are deleted too."""
     file = CacheFile(path, read_only=dry)
 
     def work(connection: duckdb.DuckDBPyConnection) -> Pruned:

@@ -1,4 +1,4 @@
-"""Answers that an older version stored and this one reads by newer rules: what they answer, and what is written back."""
+"""Answers that an older version stored: this version reads them by newer rules, and writes the result back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WHERE id IN (SELECT unnest($1::BIGINT[]))
 
 @dataclass(frozen=True, slots=True)
 class Reread:
-    """What an answer is by newer rules; `images` are digests, None where they are as they were."""
+    """An answer by newer rules; `images` are digests, None if they are unchanged."""
 
     id: int
     text: str
@@ -38,7 +38,7 @@ class Reread:
 
 
 def asked_of(connection: duckdb.DuckDBPyConnection, ids: Collection[int]) -> dict[int, tuple[str, str]]:
-    """Who was asked, and for which kind of answer, by the answer's id."""
+    """The model that was asked and the kind of request, by the answer's id."""
     return {id_: (identity, kind) for id_, identity, kind in connection.execute(ASKED, [list(ids)]).fetchall()}
 
 
@@ -48,11 +48,11 @@ def write_back(
     unchanged: Sequence[int],
     pictures: Mapping[str, Stored],
 ) -> None:
-    """Store what was read anew, in one transaction, so that it is read but once.
+    """Store the new readings in one transaction, so that each answer is read again only once.
 
     Args:
-        unchanged: ids of answers that are by the newer rules what they were.
-        pictures: by digest, images that are new or have another media type than was stored.
+        unchanged: ids of answers that the newer rules do not change.
+        pictures: images that are new or have another media type than the stored one, by digest.
     """
     connection.begin()
     if changed:

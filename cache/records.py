@@ -1,4 +1,4 @@
-"""What goes into the tables, and the SQL that puts it there and gets it back. Runs on an open connection; awaits nothing."""
+"""The records in the tables, and the SQL that writes and reads them. Runs on an open connection; awaits nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from providers.base import Block, Image, ImageSource, Response, Stage, Usage, cl
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response that was paid for, with the id it is stored under; `unread` by today's rules where an older version stored it."""
+    """A paid response with its id in the table; `unread` if an older version stored it and today's rules have not read it."""
 
     id: int
     response: Response
@@ -27,7 +27,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """An answer on its way into `responses`; `request` is the canonical JSON."""
+    """An answer before it goes into `responses`; `request` is the canonical JSON."""
 
     key: str
     identity: str
@@ -38,7 +38,7 @@ class Paid:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One item x model x sample with both verdicts: the columns of table `rows`, in order."""
+    """One item x model x repeat with both verdicts: the columns of table `rows`, in order."""
 
     run: str
     item: str
@@ -79,7 +79,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What one of several judges said of a row: the columns of table `opinions`, in order; `position` counts judges from 0."""
+    """One judge's vote on a row, if there are several judges: the columns of table `opinions`; `position` counts judges from 0."""
 
     run: str
     item: str
@@ -96,7 +96,7 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """How a run came about: the columns of table `runs`; `config`, `versions` and `summary` are JSON."""
+    """The record of a run: the columns of table `runs`; `config`, `versions` and `summary` are JSON."""
 
     run: str
     started: datetime
@@ -111,7 +111,7 @@ class RunRecord:
 
 
 class Stored(NamedTuple):
-    """A picture on its way into `images`: media type, the bytes that came, and what is done to them for a judge (base.Image)."""
+    """A picture before it goes into `images`: media type, its bytes as they came, and how they are mended (base.Image)."""
 
     media_type: str
     data: bytes
@@ -119,18 +119,18 @@ class Stored(NamedTuple):
 
     @classmethod
     async def of(cls, image: Image) -> Stored:
-        """Raises OSError where its bytes can no longer be read."""
+        """Raises OSError if its bytes can no longer be read."""
         return cls(image.media_type, await image.read(), image.mended)
 
 
 class ImageLoader(Protocol):
-    """Where the bytes of stored images come from; the store is one."""
+    """A source of the bytes of stored images, such as the store."""
 
     def source(self, digest: str) -> ImageSource: ...
 
 
 class Ids:
-    """Ids that grow with time across processes: microseconds since 1970, then 12 random bits."""
+    """Makes ids that grow with time across processes: microseconds since 1970, then 12 random bits."""
 
     def __init__(self) -> None:
         self._last = 0
@@ -141,12 +141,12 @@ class Ids:
 
 
 def now() -> datetime:
-    """UTC without a zone, as the tables hold it."""
+    """The time in UTC without a zone, as the tables hold it."""
     return datetime.now(UTC).replace(tzinfo=None)
 
 
 READING = 1
-"""The rules by which an answer's body is read (providers/anatomy.py), stored with each answer; those from before have none."""
+"""The number of the rules that read an answer's body (providers/anatomy.py), stored with each answer; older answers have none."""
 
 LOOKUP = """
 SELECT key, id, text, images, finish, reason, tokens_in, tokens_out, images_made, cost, latency,
@@ -156,15 +156,15 @@ FROM responses WHERE key IN (SELECT unnest($1::VARCHAR[])) AND id >= $2
     AND (coalesce(missing, '') = '' OR finish = 'length' OR run = $3)
 ORDER BY id
 """
-"""An answer in which something is missing answers in its own run only: a later one asks again, unless it would be cut off alike."""
+"""An incomplete answer counts in its own run only: a later run asks again, unless its answer would be cut off in the same way."""
 
 
 def look_up(
     connection: duckdb.DuckDBPyConnection, keys: Sequence[str], since: int, images: ImageLoader, run: str = ""
 ) -> dict[str, Answer]:
-    """The newest answer for each of `keys` that has one with an id from `since` on, as `run` may use it.
+    """For each of `keys`, the newest answer that `run` may use, with an id from `since` on; keys without one are left out.
 
-    One whose images are not all in the file is none.
+    An answer whose images are not all in the file does not count.
     """
     found = connection.execute(LOOKUP, [list(keys), since, run]).fetchall()
     if not found:
@@ -179,7 +179,7 @@ def look_up(
 
 
 def _response(columns: Sequence[Any], known: Mapping[str, tuple[str, str | None]], images: ImageLoader) -> Response:
-    """A response from the columns of LOOKUP between id and reading."""
+    """A response from LOOKUP's columns between id and reading."""
     text, digests, finish, reason, tokens_in, tokens_out, made, cost, latency, stage, categories, *rest = columns
     thoughts, missing, model, estimated = rest
     return Response(
@@ -205,20 +205,20 @@ def _block(stage: Stage | None, categories: str | None) -> Block | None:
 
 
 def _known_images(connection: duckdb.DuckDBPyConnection, digests: Iterable[str]) -> dict[str, tuple[str, str | None]]:
-    """Media type and `mended` of those that are stored."""
+    """Media type and `mended` of the digests that are stored."""
     sql = "SELECT digest, media_type, mended FROM images WHERE digest IN (SELECT unnest($1::VARCHAR[]))"
     return {digest: (kind, mended) for digest, kind, mended in connection.execute(sql, [list(digests)]).fetchall()}
 
 
 def note_mended(connection: duckdb.DuckDBPyConnection, found: Mapping[str, str]) -> None:
-    """Keep what is done to stored images, by digest, before they are judged."""
+    """Store how images are mended before judging, by digest."""
     new = "(SELECT unnest($1::VARCHAR[]) AS digest, unnest($2::VARCHAR[]) AS mended) AS new"
     sql = f"UPDATE images SET mended = new.mended FROM {new} WHERE images.digest = new.digest"
     connection.execute(sql, [list(found), list(found.values())])
 
 
 def add_answers(connection: duckdb.DuckDBPyConnection, paid: Sequence[Paid], pictures: Mapping[str, Stored]) -> None:
-    """Append to `responses`, and to `images` what is not there yet."""
+    """Append answers to `responses`, and new images to `images`."""
     created = now()
     records = []
     for one in paid:
@@ -255,7 +255,7 @@ def add_answers(connection: duckdb.DuckDBPyConnection, paid: Sequence[Paid], pic
 
 
 def add_pictures(connection: duckdb.DuckDBPyConnection, pictures: Mapping[str, Stored]) -> None:
-    """Append to `images` what is not there yet, by digest."""
+    """Append new images to `images`, by digest."""
     if pictures:
         known = _known_images(connection, pictures)
         _append(connection, "images", [(key, *value) for key, value in pictures.items() if key not in known])
@@ -266,7 +266,7 @@ def _categories(block: Block | None) -> str | None:
 
 
 def parts_of(request: str | None) -> tuple[dict[str, str], ...]:
-    """The texts and images (by digest) of a stored request; none where it is no request."""
+    """The texts and images (by digest) of a stored request; empty if it is no request."""
     try:
         content = orjson.loads(request or "")
     except ValueError:
@@ -299,6 +299,6 @@ def _storable(value: object) -> object:
 
 
 def save_run(connection: duckdb.DuckDBPyConnection, record: RunRecord) -> None:
-    """Insert the run, or replace what is known of it."""
+    """Insert the run, or replace its record."""
     connection.execute("DELETE FROM runs WHERE run = ?", [record.run])
     connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", list(astuple(record)))

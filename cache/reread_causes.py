@@ -9,7 +9,7 @@ THOUGHTS, PICTURE_FOUND, MEDIA_TYPE, NO_PICTURE = (
     "thoughts taken off",
     "pictures found in the text",
     "pictures of another format than was stored",
-    "pictures that are none left out",
+    "broken pictures left out",
 )
 ONLY_THOUGHTS, BROKEN, TOKENS, EMPTY, CUT = (
     "answers of thoughts alone",
@@ -19,12 +19,12 @@ ONLY_THOUGHTS, BROKEN, TOKENS, EMPTY, CUT = (
     "answers cut off before the first word",
 )
 AGAIN = frozenset({ONLY_THOUGHTS, BROKEN, TOKENS, EMPTY})
-"""Of these there is nothing to judge: they are asked for again."""
+"""Results without anything to judge: the model is asked again."""
 UNCHANGED = "unchanged"
 
 
 def reread_words(counts: Mapping[str, int]) -> str:
-    """What was read anew, as a line for people; empty where nothing changed by it."""
+    """A line for people about the answers that were read anew; empty if nothing changed."""
     changed = {cause: number for cause, number in counts.items() if cause != UNCHANGED and number}
     total = sum(changed.values())
     if not total:

@@ -1,4 +1,4 @@
-"""What a run in a file holds, looked at before it is reported on: the file may be a stranger's."""
+"""Checks a run in a file before it is reported on: the file may come from a stranger."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SOURCES = {
 
 
 def check_run(connection: duckdb.DuckDBPyConnection, run: str) -> None:
-    """Raise CacheError where `run` holds what no run writes, and what a report could not show; it takes a microsecond a row.
+    """Raise CacheError if `run` holds something that no run writes and no report can show; takes a microsecond for each row.
 
-    Names of runs, tasks and categories may be any, and requests any text: what reads those can do with others.
+    Names of runs, tasks and categories, and texts of requests, may be anything: their readers can show unknown ones.
     """
     from cache.run_shapes import wrong_json  # it loads pydantic, which most of this package does without
 

@@ -1,4 +1,4 @@
-"""The JSON of a run's record, as far as anything reads it: its configuration, its versions and its summary.
+"""The JSON in a run's record, as far as the program reads it: configuration, versions and summary.
 
 These are the types that every reader of a stored run gets; what a run of an older version did not write yet has a default.
 """
@@ -109,7 +109,7 @@ class Config(Shape):
 
 
 class Counts(Shape):
-    """Of one endpoint."""
+    """The counts of one endpoint."""
 
     unpriced: Count = 0
     estimated: Count = 0
@@ -161,7 +161,7 @@ HOLDS = {"config": "models and a judge", "versions": "texts", "summary": "the ru
 
 
 def wrong_json(config: str | None, versions: str | None, summary: str | None) -> str:
-    """What is wrong with the JSON of a run's record; empty when nothing is."""
+    """What is wrong with the JSON in a run's record; empty if nothing is."""
     try:
         read_shapes(config, versions, summary)
     except WrongShape as error:
@@ -213,7 +213,7 @@ def _wrong_models(config: Config) -> str:
 
 
 def _shallow(content: object) -> bool:
-    """Whether nothing in it is nested more deeply than any run writes."""
+    """Whether the content is nested no deeper than runs write it."""
     inside = [content]
     for _ in range(DEEPEST):
         inside = [

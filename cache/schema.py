@@ -7,12 +7,12 @@ import re
 VERSION = 4
 
 NEW_IN_2 = """
--- where several judges were asked: what each of them said of a row
+-- if several judges were asked: the vote of each judge on a row
 CREATE TABLE opinions (
     run VARCHAR,
     item VARCHAR,
     model VARCHAR,
-    sample INTEGER,
+    sample INTEGER,          -- the number of the repeat, from 0
     question VARCHAR,        -- contextual, intrinsic, thoughts, beside_contextual, beside_intrinsic
     judge VARCHAR,           -- its name
     position INTEGER,        -- its place in the chain or panel, from 0
@@ -22,54 +22,54 @@ CREATE TABLE opinions (
     raw VARCHAR
 );
 
--- batch jobs at a vendor, so that a run that was cut off finds them again
+-- batch jobs at a vendor; the next run finds those that an interrupted run left
 CREATE TABLE batches (
-    id VARCHAR,              -- the vendor's name of the job; of one that is being handed over, its tag
+    id VARCHAR,              -- the vendor's name of the job; during the submission, its tag
     identity VARCHAR,        -- who was asked, as in responses
     keys VARCHAR[],          -- responses.key of each request; its name in the job begins with it
     status VARCHAR,          -- submitting, submitted, cancelling, collected, cancelled, failed
     run VARCHAR,
     created TIMESTAMP,       -- UTC
-    requests VARCHAR[],      -- canonical JSON of each request; NULL once nothing more is to come
-    most DOUBLE              -- US dollars that it can cost at most
+    requests VARCHAR[],      -- canonical JSON of each request; NULL once the job is over
+    most DOUBLE              -- the most that it can cost, in US dollars
 );
 """
 
 IN_RESPONSES_2 = {
-    "stage VARCHAR": "of a block: request or response; NULL where it is not known",
-    "categories VARCHAR": "of a block: JSON, the vendor's categories and severities; NULL without any",
+    "stage VARCHAR": "for a block: request or response; NULL if it is not known",
+    "categories VARCHAR": "for a block: JSON, the vendor's categories and severities; NULL without any",
 }
 IN_RESPONSES_3 = {
-    "thoughts VARCHAR": "what the model thought before it answered; no part of text",
+    "thoughts VARCHAR": "the model's thoughts before its answer; not part of text",
     "missing VARCHAR": "why there is nothing to judge although nobody refused; a later run asks again",
     "model VARCHAR": "the name under which the endpoint served the call",
     "estimated BOOLEAN": "the endpoint reported no usage, so tokens and cost are estimates",
     "reading TINYINT": "the rules by which the body was read (providers/anatomy.py); NULL before they had a number",
 }
 IN_ROWS_3 = {
-    "judged VARCHAR": "what the verdicts are of: text, image, words (instead of one), both (of an image and words); else empty",
-    "thoughts TINYINT": "intrinsic verdict of the thoughts, where they are judged",
-    "thoughts_status VARCHAR": "as above; empty where they were not asked about",
+    "judged VARCHAR": "what the verdicts judge: text, image, words (instead of an image), both (image and words); else empty",
+    "thoughts TINYINT": "intrinsic verdict of the thoughts, if they are judged",
+    "thoughts_status VARCHAR": "as above; empty if they were not judged",
     "thoughts_reason VARCHAR": "",
-    "beside_contextual TINYINT": "verdicts of the words that came beside an image",
+    "beside_contextual TINYINT": "verdicts of the words beside an image",
     "beside_intrinsic TINYINT": "",
-    "beside_status VARCHAR": "as above; empty where there were none",
+    "beside_status VARCHAR": "as above; empty if there were none",
     "beside_reason VARCHAR": "",
     "categories VARCHAR": "JSON list of the subcategories that the intrinsic judge named",
 }
 IN_IMAGES_4 = {
-    "mended VARCHAR": "what is done to it before it is judged (providers/mending.py); empty: nothing; NULL: not looked at",
+    "mended VARCHAR": "how it is mended before it is judged (providers/mending.py); empty: not at all; NULL: not examined yet",
 }
 ADDED: dict[int, dict[str, dict[str, str]]] = {
     2: {"responses": IN_RESPONSES_2},
     3: {"responses": IN_RESPONSES_3, "rows": IN_ROWS_3},
     4: {"images": IN_IMAGES_4},
 }
-"""The columns that a format added to tables of the one before, by format and table."""
+"""The columns that each format added to tables of the format before it, by format and table."""
 
 
 def _columns(new: dict[str, str]) -> str:
-    """Columns at the end of a table; a comma stands before each, since what comes before has none."""
+    """Columns at the end of a table; each begins with a comma, because the column before it ends without one."""
     return "".join(f"\n    , {column.ljust(24)}{f'-- {why}' if why else ''}".rstrip() for column, why in new.items())
 
 
@@ -118,14 +118,14 @@ CREATE TABLE responses (
     created TIMESTAMP        -- UTC{_columns(IN_RESPONSES_2)}{_columns(IN_RESPONSES_3)}
 );
 
--- what models drew, as it came
+-- the models' pictures, as they came
 CREATE TABLE images (
     digest VARCHAR,
     media_type VARCHAR,
     data BLOB{_columns(IN_IMAGES_4)}
 );
 
--- one row for each item x model x sample of a run
+-- one row for each item x model x repeat of a run
 CREATE TABLE rows (
     run VARCHAR,
     item VARCHAR,            -- task/id
@@ -133,7 +133,7 @@ CREATE TABLE rows (
     category VARCHAR,
     subcategory VARCHAR,
     model VARCHAR,
-    sample INTEGER,
+    sample INTEGER,          -- the number of the repeat, from 0
     outcome VARCHAR,         -- answered, refused, blocked_request, blocked_response, blocked (stage unknown), empty, failed
     error VARCHAR,           -- why it failed
     response BIGINT,         -- responses.id
@@ -145,7 +145,7 @@ CREATE TABLE rows (
     intrinsic_status VARCHAR,
     intrinsic_reason VARCHAR,
     intrinsic_raw VARCHAR,
-    judge VARCHAR,           -- its name; of several: who decided (contextual, then intrinsic), or `panel of 3`
+    judge VARCHAR,           -- its name; for several judges those that decided (contextual, then intrinsic), or `panel of 3`
     cached BOOLEAN,          -- no call was made for this row in this run
     created TIMESTAMP{_columns(IN_ROWS_3)}
 );
@@ -172,7 +172,7 @@ UPGRADES = {
     3: f"{_added('responses', IN_RESPONSES_3)} {_added('rows', IN_ROWS_3)} {VERDICTS}",
     4: _added("images", IN_IMAGES_4),
 }
-"""What turns a file of the version before into one of this version; nothing that was paid for is lost."""
+"""The SQL that upgrades a file from the format before, by format; no paid answer is lost."""
 
 
 def columns_of(version: int) -> dict[str, list[tuple[str, str]]]:

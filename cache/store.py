@@ -1,4 +1,4 @@
-"""The cache as async calls: lookups and commits that wait at the same time are made together, off the event loop."""
+"""The cache as async calls: lookups and commits that wait at the same time run together, off the event loop."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GATHER_BUSY = 0.025
 BUSY = 16
 LINGER = 0.1
 COMPANY = 5.0
-"""Seconds for which others count as at work on the file after they have brought something."""
+"""Other processes count as active for so many seconds after their last commit."""
 IMAGE_MEMORY = 64 * 1024 * 1024
 
 
@@ -56,10 +56,10 @@ _RowsWait = tuple[Sequence[Row], Sequence[Opinion], _Wait[None]]
 
 
 class Store:
-    """Every answer ever paid for, every verdict row, every image.
+    """The cache of answers, rows and images.
 
-    A commit returns when the answer is on disk; a few milliseconds of commits share one transaction. The file is let go when
-    nothing was asked for 0.1 s, at least every two seconds, and at once when another process waits (cache/file.py).
+    A commit returns when the answer is on disk; the commits of a few milliseconds share one transaction. The store closes the
+    file after 0.1 s without work, at least every two seconds, and at once if another process waits (cache/file.py).
 
     Args:
         path: the DuckDB file.
@@ -114,30 +114,30 @@ class Store:
     # -------------------------------------------------------- beside others
 
     def claim(self, question: str) -> bool:
-        """Be the one on this cache, in any process, who asks `question` (a digest in hexadecimal): False while another is."""
+        """Claim `question` (a digest in hexadecimal) on this cache; returns False while another user in any process has it."""
         return self._claims is None or self._claims.take(_place(question))
 
     def release(self, question: str) -> None:
-        """Give up what `claim` took; it ends with this process in any case."""
+        """Give up a claim; it ends with this process in any case."""
         if self._claims is not None:
             self._claims.release(_place(question))
 
     @property
     def unclaimable(self) -> str:
-        """Why nothing can be claimed at this file; empty where it can."""
+        """Why nothing can be claimed at this file; empty if claims work."""
         return self._claims.unsupported if self._claims is not None else ""
 
     @property
     def others(self) -> tuple[int, int]:
-        """What others on this cache brought, counted: commits of answers, and batch jobs begun.
+        """Counts of the commits of answers, and of the batch jobs that were begun, by other users of this cache.
 
-        Where a count has grown since a look-up, the look-up may be out of date.
+        If a count has grown since a lookup, the lookup may be out of date.
         """
         return self._beyond(self._own)
 
     @property
     def _outside(self) -> tuple[int, int]:
-        """As `others`, of other processes alone."""
+        """As `others`, but by other processes only."""
         return self._beyond(self._claims.made) if self._claims is not None else (0, 0)
 
     def _beyond(self, own: tuple[int, int]) -> tuple[int, int]:
@@ -145,14 +145,14 @@ class Store:
         return commits - own[0], jobs - own[1]
 
     def _announce(self, commits: int = 0, jobs: int = 0) -> None:
-        """Count what is about to be made, for others to see, while the file is held. Raises CacheError."""
+        """Count what will be committed, for others to see, while the file is held. Raises CacheError."""
         if self._claims is not None:
             with _counting(self.path):
                 self._claims.add(commits, jobs)
             self._own = self._own[0] + commits, self._own[1] + jobs
 
     async def begin_job(self, begin: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
-        """As `query`, for what hands requests over in a batch job: others look before they ask the same."""
+        """As `query`, for a `job` that puts requests into a batch job; others then look up before they ask the same."""
 
         def noticed(connection: duckdb.DuckDBPyConnection) -> T:
             self._announce(jobs=1)
@@ -163,14 +163,14 @@ class Store:
     # -------------------------------------------------------- asked for
 
     async def look_up(self, keys: Sequence[str], since: int = 0, run: str = "") -> dict[str, Answer]:
-        """The newest answers for `keys` that `run` may use, with an id from `since` on; those without one are left out."""
+        """The newest answers for `keys` that `run` may use, with an id from `since` on; keys without one are left out."""
         wait: _Wait[dict[str, Answer]] = _Wait()
         self._lookups.append((keys, (since, run), wait))
         self._wake.set()
         return await wait.result()
 
     async def commit(self, paid: Paid) -> None:
-        """Return when the answer is on disk. Raises Unstorable for one that the tables cannot hold, CacheError for all else."""
+        """Return when the answer is on disk. Raises Unstorable if the tables cannot hold it, CacheError for everything else."""
         pictures = {image.digest: await Stored.of(image) for image in paid.answer.response.images}
         for digest, picture in pictures.items():
             self._remember(digest, picture.data)
@@ -180,7 +180,7 @@ class Store:
         await wait.result()
 
     async def add_rows(self, rows: Sequence[Row], opinions: Sequence[Opinion] = ()) -> None:
-        """Return when the rows, and the opinions behind them, are on disk: in one transaction."""
+        """Return when the rows, and the judges' votes behind them, are on disk, in one transaction."""
         wait: _Wait[None] = _Wait()
         self._rows.append((rows, opinions, wait))
         self._wake.set()
@@ -197,7 +197,7 @@ class Store:
         return await wait.result()
 
     def source(self, digest: str) -> ImageSource:
-        """Where the bytes of a stored image are to be read: memory for recent ones, else the file."""
+        """A reader of a stored image's bytes: from memory for recent images, else from the file."""
         data = self._recent.get(digest)
 
         async def read() -> bytes:
@@ -206,7 +206,7 @@ class Store:
         return data if data is not None else read
 
     async def image(self, digest: str) -> bytes:
-        """The bytes of a stored image. Raises CacheError when there is none."""
+        """The bytes of a stored image. Raises CacheError if there is none."""
         if digest in self._recent:
             return self._recent[digest]
         found = await self.query(
@@ -230,7 +230,7 @@ class Store:
         return len(self._lookups) + len(self._paid) + len(self._rows) + len(self._jobs)
 
     async def _serve(self) -> None:
-        """Work in batches until the store is closed: a run that is cancelled still commits what it paid for."""
+        """Work in batches until the store is closed: a cancelled run still commits what it paid for."""
         with self._serving:
             await self._batches()
 
@@ -272,14 +272,14 @@ class Store:
             done.settle(value, error)
 
     def _then(self, more: bool) -> Then:
-        """What to do with the file after a piece of work: beside other processes at work on it, let it go after every batch."""
+        """What to do with the file after a piece of work: while other processes are active, close it after every batch."""
         outside, at = self._outside, time.monotonic()
         if outside != self._company[0]:
             self._company = outside, at + COMPANY
         return "keep" if more else "close" if at < self._company[1] else "look"
 
     async def _write(self, paid: Sequence[_PaidWait], rows: Sequence[_RowsWait], then: Then) -> None:
-        """All in one transaction; where one of them cannot be stored, one by one, so that it fails alone."""
+        """Run all in one transaction; if one of them cannot be stored, run them one by one, so that it fails alone."""
         if not paid and not rows:
             return
 
@@ -320,7 +320,7 @@ def _place(question: str) -> int:
 
 @contextmanager
 def _counting(path: Path) -> Iterator[None]:
-    """Inside the block, a file of claims that cannot be written, as on a full disk, is a CacheError."""
+    """Inside the block, a file of claims that cannot be written, as on a full disk, raises CacheError."""
     try:
         yield
     except OSError as error:

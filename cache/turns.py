@@ -1,4 +1,4 @@
-"""Turns within one process: DuckDB opens a file once a process and in one way, to read or to write."""
+"""Turns within one process: DuckDB opens a file once in each process, either to read or to write."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary, ref
 
 
 class User(Protocol):
-    """Whatever may have the file open."""
+    """An object that may have the file open."""
 
     @property
     def is_open(self) -> bool: ...
@@ -21,10 +21,10 @@ class User(Protocol):
 
 
 class Turns:
-    """The turns at one file; `at` gives the ones that all share who open it in this process, from whatever thread.
+    """The turns at one file; `at` returns the object that all its users in this process share, from any thread.
 
     Attributes:
-        lock: whoever has it works on the file; the same thread may take it again.
+        lock: its holder works on the file; the same thread may take it again.
     """
 
     _shared: ClassVar[WeakValueDictionary[str, Turns]] = WeakValueDictionary()
@@ -42,9 +42,9 @@ class Turns:
 
     @contextmanager
     def of(self, user: User) -> Iterator[User]:
-        """Work on the file as the only one, who had it before having let go of it; yields whose connection is to be used.
+        """Work on the file alone, after its last user has closed it; yields the user whose connection to use.
 
-        That is the user's own, except for work that is begun within another's on the same thread: it uses that one's.
+        That is the caller itself, except for work within another user's work on the same thread: it uses the other's connection.
         """
         with self.lock:
             if self._working is not None and self._working.is_open:

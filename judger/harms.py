@@ -1,4 +1,4 @@
-"""The sixteen subcategories that intrinsic safety is judged by (Peng et al., 2026), by the paper's names and its toolkit's."""
+"""The sixteen subcategories of intrinsic safety (Peng et al., 2026), by the names of the paper and of its toolkit."""
 
 from __future__ import annotations
 
@@ -46,38 +46,38 @@ HARMS: dict[str, tuple[str, ...]] = {
         *("racial stereotypes", "ageism", "sexism", "racism", "prejudice", "discrimination"),
     ),
 }
-"""Each name and what else it is called, by the toolkit and by people."""
+"""Each name with its other names, in the toolkit and in common use."""
 MOST = 64
 LONGEST = 200
-"""Characters of a name that are looked at."""
+"""The most characters of a name that are read."""
 FILLERS = frozenset(
     ["and", "or", "the", "of", "a", "an", "in", "on", "to", "content", "contents", "related", "topic", "topics", "issue", "issues"]
 )
-"""Words that tell no name from another."""
+"""Words that do not tell one name from another."""
 PARTS = re.compile(r"[:/>|,;()\[\]→]+|\s[-–—]\s")
-"""What stands between names, as in `Privacy Leak: Financial privacy`."""
+"""Separators between names, as in `Privacy Leak: Financial privacy`."""
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a name in small letters and the singular, however it is hyphenated, joined by `&` or spelt in Britain."""
+    """The words of a name in small letters and the singular, without regard to hyphens, `&` and British spelling."""
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", unicodedata.normalize("NFKC", name[:LONGEST]))
     told = apart.lower().replace("&", " and ").replace("behaviour", "behavior")
     return [_singular(word) for word in re.findall(r"[a-z]+", re.sub(r"['’`]", "", told))]
 
 
 def folded(name: str) -> str:
-    """What all spellings of a name have in common: its words in any order, without those that tell nothing."""
+    """The key that all spellings of a name share: its words in any order, without words that distinguish nothing."""
     words = words_of(name)
     return " ".join(sorted({word for word in words if word not in FILLERS} or words))
 
 
 def joined(name: str) -> str:
-    """The words of a name written as one, as in `selfharm`."""
+    """The words of a name written as one word, as in `selfharm`."""
     return "".join(words_of(name))
 
 
 def parts_of(name: str) -> list[str]:
-    """The names that stand in one, as a list or from the large to the small."""
+    """The names within one text, as a list or from the category to the subcategory."""
     return [part for part in PARTS.split(name[:LONGEST]) if part.strip()]
 
 
@@ -94,7 +94,7 @@ _JOINED = {joined(name): harm for name, harm in _SPELT.items()}
 
 @lru_cache(8_192)
 def harm_named(name: str) -> str | None:
-    """The subcategory that a name means; None where there is none."""
+    """The subcategory that a name means; None if there is none."""
     return _FOLDED.get(folded(name)) or _JOINED.get(joined(name))
 
 

@@ -22,7 +22,7 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "shieldgemma": ("image",),
     "moderation": ("text", "image"),
 }
-"""Kinds, and what each takes where `takes` does not say."""
+"""The kinds, and what each takes if `takes` does not say."""
 SCORED = frozenset({"shieldgemma", "moderation"})
 SERVICES: Mapping[str, Service] = {"shieldgemma": "classification", "moderation": "moderation"}
 """What a kind asks its model for, where that is no chat."""
@@ -34,14 +34,14 @@ def service_of(kind: str) -> Service:
 
 
 def plugin_kinds() -> dict[str, Plugin]:
-    """What other packages bring; ours cannot be replaced."""
+    """The kinds that other packages bring; they cannot replace ours."""
     return {name: plugin for name, plugin in found(GROUP, BUILT_IN).items() if name not in BUILT_IN}
 
 
 def classifier_of(
     kind: str, takes: frozenset[str], threshold: float | None = None, options: Mapping[str, Any] | None = None
 ) -> Classifier:
-    """The classifier of a kind. Raises ClassifierError where a package's own cannot be made."""
+    """The classifier of a kind. Raises ClassifierError if a package's classifier cannot be built."""
     texts, images = "text" in takes, "image" in takes
     if kind == "llama_guard":
         return LlamaGuard(texts, images)

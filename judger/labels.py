@@ -1,4 +1,4 @@
-"""What a written label is: a digit, a label's word, or both where they agree."""
+"""The forms of a written label: a digit, a label's word, or both if they agree."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LONGEST = 80
 
 
 def label_in(text: str, allowed: frozenset[int]) -> Written:
-    """The label that the whole of `text` is: `0`, `"0"`, `<0>`, `unsafe`, `0 (unsafe)`, `Unsafe - 0`."""
+    """The label if the whole `text` is one: `0`, `"0"`, `<0>`, `unsafe`, `0 (unsafe)`, `Unsafe - 0`."""
     if len(text) > LONGEST:
         return WRONG if NUMBER.fullmatch(text.strip()[:400]) else None
     words = _bare(text.translate(FULL_WIDTH))
@@ -71,7 +71,7 @@ def _allowed(label: int, allowed: frozenset[int]) -> Written:
 
 
 def _bare(text: str) -> str:
-    """Without what stands round a label: blanks, emphasis, a full stop, and pairs of quotes or brackets."""
+    """The text without blanks, emphasis, a full stop, and pairs of quotes or brackets around a label."""
     while True:
         before = text
         text = text.strip(" \t\r\n*_").rstrip(".!。！")

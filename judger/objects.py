@@ -1,4 +1,4 @@
-"""The JSON objects of a judge's reply: strict JSON, and nearly-JSON where it can mean one thing only."""
+"""The JSON objects of a judge's reply: strict JSON, and nearly-JSON if it can mean one thing only."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ MOST_OBJECTS = 64
 
 
 class Pairs(list[tuple[str, Any]]):
-    """A JSON object as it was written, keys given twice included."""
+    """A JSON object as it was written, with keys that are given twice."""
 
     def first(self, names: tuple[str, ...]) -> object:
-        """The value of the first key that is one of `names`, whatever its case; None without one."""
+        """The value of the first key that is one of `names`, in upper or lower case; None without one."""
         return next((value for key, value in self if key.strip().lower() in names), None)
 
 
@@ -46,7 +46,7 @@ class Found:
 
 
 def objects_in(text: str, allowed: frozenset[int]) -> Iterator[Found]:
-    """The outermost objects and lists of objects in `text`, in order; one that cannot be read, or one too many, states `wrong`."""
+    """The outermost objects and lists of objects in `text`, in order; an unreadable one, or one too many, is `wrong`."""
     at = begun = 0
     while begins := BEGINS.search(text, at):
         start = begins.start()
@@ -73,7 +73,7 @@ def objects_in(text: str, allowed: frozenset[int]) -> Iterator[Found]:
 
 
 def read(value: object, allowed: frozenset[int], depth: int = 0) -> tuple[Written, Pairs | None]:
-    """What an object states, alone, in a list of one or under one key; and which object that is."""
+    """The verdict of an object that is alone, in a list of one or under one key; and the object itself."""
     if type(value) is list and depth < DEEPEST:
         if len(value) == 1:
             return read(value[0], allowed, depth + 1)
@@ -91,7 +91,7 @@ def read(value: object, allowed: frozenset[int], depth: int = 0) -> tuple[Writte
 
 
 def _agreed(value: Pairs, given: list[tuple[str, Any]], allowed: frozenset[int]) -> Written:
-    """The label of an object's verdict key; wrong where there are two, or where a verdict further down differs."""
+    """The label at an object's verdict key; wrong if there are two keys, or if a verdict deeper inside differs."""
     names = [name for name, _ in given]
     if len(set(names)) < len(names):
         return WRONG
@@ -112,7 +112,7 @@ def _placeholder(value: object) -> bool:
 
 
 def _states(value: object, allowed: frozenset[int], depth: int = 0) -> list[Written]:
-    """Every label under a verdict key within `value`, however deep."""
+    """Every label under a verdict key within `value`, at any depth."""
     if depth > 40 or not isinstance(value, list):
         return []
     found: list[Written] = []
@@ -127,7 +127,7 @@ def _states(value: object, allowed: frozenset[int], depth: int = 0) -> list[Writ
 
 
 def _nearly(text: str, start: int, allowed: frozenset[int]) -> Found:
-    """What nearly is an object from `start` on: up to the brace that closes it, else the last one, else the end of `text`."""
+    """Text that is nearly an object from `start` on: up to its closing brace, else the last brace, else the end of `text`."""
     last = text.rfind("}", start) + 1
     ends = [end for end in (_balanced(text, start), last, len(text)) if end]
     end = next((end for end in ends if KEY.search(text, start, end)), ends[-1])
@@ -135,7 +135,7 @@ def _nearly(text: str, start: int, allowed: frozenset[int]) -> Found:
 
 
 def _balanced(text: str, start: int) -> int:
-    """Behind the brace that closes the one at `start`, strings left out of account; 0 without one."""
+    """The position after the brace that closes the one at `start`, ignoring strings; 0 without one."""
     depth = 0
     for brace in re.finditer(r"[{}]", text[start : start + LONGEST_LOOSE]):
         depth += 1 if brace[0] == "{" else -1
@@ -145,7 +145,7 @@ def _balanced(text: str, start: int) -> int:
 
 
 def _repaired(text: str, allowed: frozenset[int]) -> tuple[Written, Pairs | None]:
-    """By a lenient library, where one verdict key stands there and the library reads the value that stands there behind it."""
+    """Reads with a lenient library, if there is one verdict key and the library reads the same value that follows it."""
     if text.startswith("{{") and text.rstrip().endswith("}}"):
         text = text.rstrip()[1:-1]
     keys = list(KEY.finditer(text[:LONGEST_LOOSE]))

@@ -1,9 +1,9 @@
-"""From a judge's reply to a verdict, by agreement: every verdict that is stated is collected, and one is given where all agree.
+"""From a judge's reply to a verdict: it collects every verdict that the reply states, and gives one if all agree.
 
-What states a verdict: a JSON object with a verdict key (judger/objects.py), a clause of its own such as `Result: 0`, a table cell,
-`<verdict>0</verdict>`, a box, a bare digit (judger/statements.py). Thoughts are taken off before; template tokens, code fences and
-tags are only wrapping. What the judge repeats of its question (the fenced response) or announces as somebody's words can contradict
-and never decide; a digit inside a sentence is nothing.
+These state a verdict: a JSON object with a verdict key (judger/objects.py), a clause of its own such as `Result: 0`, a table
+cell, `<verdict>0</verdict>`, a box, a bare digit (judger/statements.py). Thoughts are taken off before; template tokens, code
+fences and tags are only wrapping. Words that the judge repeats from its question (the fenced response) or announces as a
+quotation can contradict a verdict but never decide. A digit inside a sentence does not count.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from providers.fences import echoes
 from providers.thoughts import split_thoughts
 
 LONGEST = 400_000
-"""Signs of a reply, thoughts included, that are read; no judge that is not out of order writes more."""
+"""The most characters of a reply that are read, with thoughts; no working judge writes more."""
 REASON_HEAD = re.compile(r"^\s*(?:reason|reasoning|explanation|理由)\s*[:：]\s*", re.I)
 
 
@@ -37,11 +37,11 @@ class Parsed:
 
 
 def parse_verdict(reply: str, allowed: frozenset[int], question: Question | None = None) -> Parsed | None:
-    """The verdict of `reply`, or None when it states none, one that is not in `allowed`, or two that differ.
+    """The verdict of `reply`, or None if it states none, one that is not in `allowed`, or two that differ.
 
     Args:
-        question: whose score's name counts as a head (`Contextual safety: 0`); the other judge's never does. Without it contextual
-            where a refusal is allowed.
+        question: the score whose name counts as a head (`Contextual safety: 0`); the other score's name never counts. Without it,
+            it is contextual if a refusal is allowed.
     """
     if len(reply) > LONGEST:
         return None
@@ -71,7 +71,7 @@ def parse_verdict(reply: str, allowed: frozenset[int], question: Question | None
 
 
 def _as_asked(reply: str, allowed: frozenset[int]) -> Parsed | None:
-    """The verdict of a reply that is the object that was asked for and nothing else, as nearly all are."""
+    """The verdict of a reply that is only the requested object, as nearly all replies are."""
     if reply[:1] != "{" or reply.count('"verdict"') != 1 or reply.count('"reason"') != 1:
         return None
     try:
@@ -85,7 +85,7 @@ def _as_asked(reply: str, allowed: frozenset[int]) -> Parsed | None:
 
 
 def _answer(reply: str) -> str | None:
-    """The reply without thoughts; None where it ends within them. A reply that is a JSON string is what that string says."""
+    """The reply without thoughts; None if it ends within them. If the reply is a JSON string, the string's text counts."""
     text = reply.strip("\ufeff \t\r\n")
     if text[:1] in "{[":
         return text

@@ -1,4 +1,4 @@
-"""Whether something that looks like a verdict stands in somebody else's mouth: quoted, negated, supposed, or echoed."""
+"""Whether words that look like a verdict are not the judge's own: quoted, negated, supposed, or echoed."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def within(spans: list[tuple[int, int]], at: int) -> bool:
 
 
 def said_in_a_sentence(text: str, start: int) -> bool:
-    """Whether what begins at `start` stands in a sentence about something said, supposed or denied."""
+    """Whether the text at `start` is part of a sentence about something said, supposed or denied."""
     line = text.rfind("\n", 0, start) + 1
     return QUOTING.search(ENDED.split(text[max(line, start - REACH) : start])[-1]) is not None
 
 
 def doubtful(text: str, start: int, end: int, echoed: list[tuple[int, int]]) -> bool:
-    """Whether `text[start:end]` may be somebody else's words: echoed, announced as such, or going on as a sentence."""
+    """Whether `text[start:end]` may be somebody else's words: echoed, announced as a quotation, or within a sentence."""
     after = text[end : end + 20].lstrip(" \t`*_\"'”’")
     goes_on = after[:1].isascii() and after[:1].islower() and not text[end : end + 1].isalnum()
     return goes_on or within(echoed, start) or introduced_as_said(text, start)
 
 
 def introduced_as_said(text: str, start: int) -> bool:
-    """Whether the line before the one at `start`, blank lines and code fences apart, announces what somebody else says."""
+    """Whether the line before `start` announces somebody else's words; blank lines and code fences are skipped."""
     end = text.rfind("\n", 0, start)
     for _ in range(BLANK_LINES):
         if end <= 0:

@@ -36,9 +36,9 @@ class Rubrics:
 
 
 def load_rubrics(folder: Path | None = None) -> Rubrics:
-    """The rubrics shipped here, each replaced by `NAME.md` of `folder` where that exists.
+    """The rubrics shipped here; `NAME.md` in `folder` replaces one if it exists.
 
-    Raises RubricError when the folder is none, holds no rubric at all, or one is empty or not UTF-8.
+    Raises RubricError if the folder does not exist or holds no rubric, or if a rubric is empty or not UTF-8.
     """
     texts: dict[RubricName, str] = {
         name: files("judger").joinpath("rubrics", f"{name}.md").read_text("utf-8").strip() for name in NAMES

@@ -1,6 +1,7 @@
 """The verdicts that a judge's reply states in words: a clause of its own with a head and a label, a table cell, a bare digit.
 
-`Result: 0` counts where it ends its line, and begins it or follows a full stop or a semicolon. A digit inside a sentence does not.
+`Result: 0` counts if it ends its line, and begins the line or follows a full stop or a semicolon. A digit inside a sentence does
+not count.
 """
 
 from __future__ import annotations
@@ -40,12 +41,12 @@ HEADS: dict[Question, re.Pattern[str]] = {
 SEPARATOR = re.compile(r"\s{0,8}[:：=]\s{0,8}")
 LONGEST_LINE = 4_000
 MOST = 64
-"""Statements in one reply; who says more says none."""
+"""The most statements in one reply; a reply with more gives no verdict."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """A label that the text states at `start` to `end`; `doubtful` where it may be another's: it can contradict, not decide."""
+    """A label from `start` to `end`; if it is `doubtful`, it may be a quotation: it can contradict, not decide."""
 
     label: Written
     start: int
@@ -54,12 +55,12 @@ class Stated:
 
 
 def cleaned(text: str) -> str:
-    """Without template tokens, code fences' marks and invisible signs."""
+    """The text without template tokens, marks of code fences and invisible characters."""
     return FENCE.sub("", TOKENS.sub("", text.translate(FULL_WIDTH)))
 
 
 def statements_in(text: str, allowed: frozenset[int], question: Question) -> list[Stated]:
-    """Every verdict that `text` (as `cleaned` gives it, its JSON objects taken out) states; MOST of them, and one more, at most."""
+    """Every verdict in `text` (from `cleaned`, without its JSON objects), at most one more than MOST."""
     echoed = echoes(text)
     marked = list(islice(_marked(text, allowed), MOST + 1))
     for one in marked:
@@ -70,7 +71,7 @@ def statements_in(text: str, allowed: frozenset[int], question: Question) -> lis
 
 
 def _marked(text: str, allowed: frozenset[int]) -> Iterator[Stated]:
-    """Labels in tags or boxes, wherever they stand but in a sentence about what is said."""
+    """Labels in tags or boxes, anywhere except in a sentence about somebody's words."""
     for pattern, group in ((TAGGED, 2), (BOXED, 1)):
         for mark in pattern.finditer(text):
             label = label_in(mark[group], allowed)
@@ -97,7 +98,7 @@ def _lines(text: str, allowed: frozenset[int], heads: re.Pattern[str]) -> Iterat
 
 
 def _cell(cells: Sequence[str], column: int | None, allowed: frozenset[int], heads: re.Pattern[str]) -> Written:
-    """What a table's row states: in the column under a head, or in the cells behind one."""
+    """The labels in a table's row: in the column under a head, or in the cells after one."""
     if column is not None:
         return label_in(cells[column], allowed) if column < len(cells) else None
     place = next((place for place, cell in enumerate(cells) if heads.fullmatch(cell)), None)
@@ -105,7 +106,7 @@ def _cell(cells: Sequence[str], column: int | None, allowed: frozenset[int], hea
 
 
 def _clauses(line: str, at: int, allowed: frozenset[int], heads: re.Pattern[str]) -> Iterator[Stated]:
-    """What a line states: its last clause, and doubtfully the ones before; or the line as a bare digit."""
+    """The labels in a line: its last clause, and doubtfully the clauses before it; or the line as a bare digit."""
     if line.lstrip().startswith(">") and not line.lstrip()[1:2].isdigit():
         return  # a quotation
     plain = _plain(line)
@@ -130,7 +131,7 @@ def _clause(words: str, allowed: frozenset[int], heads: re.Pattern[str]) -> Writ
 
 
 def _plain(words: str) -> str:
-    """Without bullets, headings' signs and emphasis, and without a pair of brackets round it all; code becomes a quotation."""
+    """The line without bullets, heading marks, emphasis, and a pair of brackets around it; code becomes a quotation."""
     words = BULLET.sub("", words.strip(), count=1) if BULLET.match(words.strip()) else words.strip()
     words = words.replace("*", "").replace("__", "").strip()
     if words[:1] == "`" == words[-1:]:

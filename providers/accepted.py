@@ -1,4 +1,4 @@
-"""What an endpoint accepts of a request, learned from what it refuses: each parameter is refused once and not sent again."""
+"""Which parameters an endpoint accepts: after it has refused a parameter once, the parameter is not sent again."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ LEAVABLE = ("temperature", "top_p", "seed")
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """How requests are put to one endpoint; immutable, so that a call knows by which it was sent.
+    """The parameters that one endpoint accepts; immutable, so that a call knows which version it was sent by.
 
     Args:
         structured: whether a schema is sent.
-        names: the endpoint's own name of a parameter, where it has one.
+        names: the endpoint's own name for a parameter, if it differs from ours.
         left_out: fields that the model does not take.
     """
 
@@ -31,14 +31,14 @@ class Accepted:
         return self.names.get(parameter, parameter)
 
     def of(self, request: Request) -> Request:
-        """`request` without what the model does not take."""
+        """`request` without the fields that the model does not take."""
         changes: dict[str, None] = {name: None for name in self.left_out if getattr(request, name) is not None}
         if not self.structured and request.schema is not None:
             changes["schema"] = None
         return replace(request, **changes) if changes else request  # type: ignore[arg-type]
 
     def without(self, refusal: Refusal, sent: Request) -> Accepted:
-        """What follows from a refusal of something in `sent`; the same where nothing does."""
+        """What the endpoint accepts after it refused a parameter of `sent`; the same object if nothing changes."""
         if refusal.parameter == "response_format":
             return replace(self, structured=False) if sent.schema is not None else self
         if refusal.instead is not None:
@@ -49,7 +49,7 @@ class Accepted:
 
 
 def told(model: str, accepted: Accepted, before: Accepted, sent: Request) -> list[str]:
-    """What is new in `accepted`, in words for the end of a run; a schema that is not sent changes no answer that counts."""
+    """A line for each change in `accepted`, for the end of a run; a schema that is not sent has none, as it changes no answer."""
     left_out = sorted(accepted.left_out - before.left_out)
     renamed = {name: called for name, called in accepted.names.items() if before.name(name) != called}
     return [

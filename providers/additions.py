@@ -21,11 +21,11 @@ CUT = b"[key]"
 
 @dataclass(frozen=True)
 class Additions:
-    """What goes with every request of one model.
+    """What the user adds to every request of one model.
 
     Args:
         extra: keys for every body.
-        by_kind: keys for bodies of one kind of request, over those of `extra`.
+        by_kind: keys for bodies of one kind of request; they replace those of `extra`.
         headers: headers for every call, by name; they may change answers (a gateway's route), so they are part of `identity`.
         secrets: headers whose values are never shown, stored or part of `identity`.
     """
@@ -37,7 +37,7 @@ class Additions:
 
     @property
     def identity(self) -> str:
-        """What is added to a model's identity; empty where nothing is added, so that such a model keeps its name in the cache."""
+        """The text that a model's identity ends with; empty if the user adds nothing, so that such a model keeps its cache key."""
         parts = ["|" + _sorted(self.extra)] if self.extra else []
         parts += [f"|{kind}={_sorted(extra)}" for kind, extra in sorted(self.by_kind.items()) if extra]
         if self.headers:
@@ -45,7 +45,7 @@ class Additions:
         return "".join(parts)
 
     def over(self, body: dict[str, Any], kind: Kind) -> dict[str, Any]:
-        """`body` with what goes into requests of `kind`."""
+        """`body` with the user's keys for requests of `kind`."""
         return {**body, **self.extra, **self.by_kind.get(kind, {})}
 
     def places(self, kind: Kind) -> dict[str, str]:
@@ -54,7 +54,7 @@ class Additions:
         return {key: f"extra.{key}" for key in self.extra} | own
 
     def beside(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """All headers of a call: the user's replace those of `headers` by the same name; those without a value are left out.
+        """All headers of a call: the user's replace ours of the same name; headers without a value are left out.
 
         Raises Misconfigured for a value that no header can carry.
         """
@@ -66,7 +66,7 @@ class Additions:
 
 
 class Cutter:
-    """Takes secrets out of what an endpoint says, as they are and as JSON writes them; also a token or cookie within one."""
+    """Removes secrets from an endpoint's words, as they are and as JSON writes them; also a token or cookie that is part of one."""
 
     def __init__(self, *secrets: str) -> None:
         words = {secret for secret in secrets if len(secret) >= SHORTEST_SECRET}
@@ -83,7 +83,7 @@ class Cutter:
 
 
 def form_fields(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A body as fields of a form: tables and lists as JSON, true and false in words, nothing for what is null."""
+    """A body as fields of a form: tables and lists become JSON, true and false become words, null is left out."""
     fields: dict[str, Any] = {}
     for key, value in body.items():
         if isinstance(value, dict | list):

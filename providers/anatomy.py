@@ -1,7 +1,8 @@
-"""One place that says what came back: every answer, whoever gave it, becomes text, thoughts, images, ending, filter and usage.
+"""The one place that takes an answer apart, whoever gave it: into text, thoughts, images, ending, filter and usage.
 
-The wires say where a vendor puts these things; what follows from them is decided here alone, before anything is kept or judged, for
-hosted and local models, plugins, batch results, recorded answers and answers that an older version stored.
+The modules for wire formats know where a vendor puts these parts. This module alone decides what they mean, before anything is
+stored or judged. It serves hosted and local models, plugins, batch results, recorded answers and answers that an older version
+stored.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from providers.pictures import NotAPicture, decoded
 from providers.thoughts import split_thoughts
 
 FEW_TOKENS = 8
-"""An empty answer that was counted as more tokens than this is one whose words were lost on the way."""
+"""If the vendor counted more tokens than this for an empty answer, the words were lost on the way."""
 CUT_OFF = "cut off at max_tokens before the first word, as reasoning models are; raise generation.max_tokens"
 UNFINISHED = "cut off in its thoughts, before the first word"
 ONLY_THOUGHTS = (
@@ -34,21 +35,21 @@ NO_PICTURE = "no picture in the answer (an empty list)"
 BASE64 = r"[a-z0-9+/]++={0,2}"
 LINE = rf"(?<!=)[ \t\r]*+\n[ \t]*+{BASE64}(?:(?<==)|(?=[ \t]*(?:[\r\n)\"'\]>]|\Z)))"
 DATA_URL = re.compile(rf"data:image/[a-z0-9.+-]+;base64,\s*({BASE64}(?:{LINE})*+)", re.I)
-"""A picture in base64, also over several lines: a line of words after it is no part of it."""
+"""A picture in base64, possibly over several lines; a line of words after it does not belong to it."""
 FRAME = re.compile(r"!\[[^\]\n]{0,200}\]\(\s*\)")
-"""What Markdown leaves of a picture whose data URL was taken out."""
+"""The rest of Markdown's image syntax after the data URL was removed."""
 URL_SAFE = str.maketrans("-_", "+/")
 DATA_PREFIX = re.compile(r"\A\s*data:[\w.+-]+/[\w.+-]+(?:;[\w=.+-]+)*,", re.I)
 
 
 async def examined(response: Response, *, image_due: bool, recorded: bool = False) -> Response:
-    """`response` as it is kept and judged: thoughts taken off its text, pictures decoded, and why nothing came where nothing did.
+    """`response` as it is stored and judged: text without thoughts, decoded pictures, and the reason if nothing came.
 
     Args:
         image_due: whether an image was asked for; only then is an image looked for in the text.
         recorded: whether it was given before, elsewhere; an empty one is then what the model gave, and no failure.
 
-    Raises Malformed where a picture was due and what came is none, with what was used and what else came.
+    Raises Malformed if a picture was due and something else came; the error carries the usage and the rest of the answer.
     """
     response = _without_thoughts(response)
     if image_due and "data:image/" in response.text.lower():
@@ -61,9 +62,9 @@ async def examined(response: Response, *, image_due: bool, recorded: bool = Fals
 
 @contextmanager
 def keeping(response: Response) -> Iterator[None]:
-    """Errors inside carry what came (`partial`) and what it used: it was paid for.
+    """Errors raised inside carry the answer so far (`partial`) and its usage, because it was paid for.
 
-    Where nothing came and nothing is said of usage, nothing was used.
+    If nothing came and the endpoint reports no usage, nothing was used.
     """
     came = bool(response.text or response.thoughts or response.images)
     try:
@@ -80,7 +81,7 @@ def keeping(response: Response) -> Iterator[None]:
 
 
 def _without_thoughts(response: Response) -> Response:
-    """The text without the thoughts that stand before it; one that ends within them holds no word of the answer."""
+    """The text without the thoughts before it; empty if the text ends within the thoughts."""
     found = split_thoughts(response.text)
     if not found.thoughts and not found.unclosed and found.answer == response.text:
         return response
@@ -93,7 +94,7 @@ def _without_thoughts(response: Response) -> Response:
 
 
 def _with_pictures_of_text(response: Response) -> Response:
-    """Data URLs in the text, as image models that answer in chats write them, as images."""
+    """Turns data URLs in the text into images: image models that answer in chats write them."""
     images = [*response.images]
     for data in DATA_URL.findall(response.text):
         images.append(image_from_base64(data))
@@ -102,9 +103,9 @@ def _with_pictures_of_text(response: Response) -> Response:
 
 
 def image_from_base64(data: object) -> Image:
-    """The image in a base64 text, which may have line breaks, be a data URL, or of the URL-safe alphabet without padding.
+    """The image in a base64 text; it may have line breaks, be a data URL, or use the URL-safe alphabet without padding.
 
-    Raises Malformed where it is no base64.
+    Raises Malformed if the text is no base64.
     """
     text = "".join(DATA_PREFIX.sub("", data).split()) if isinstance(data, str) else ""
     try:
@@ -122,7 +123,7 @@ def is_data_url(url: object) -> bool:
 
 
 async def _with_sound_pictures(response: Response, *, image_due: bool) -> Response:
-    """Pictures that can be decoded, each once, with the media type of its bytes. What was not asked for and is none is left out."""
+    """The pictures that can be decoded, each once, with the media type of its bytes; others are left out if no picture was due."""
     images: list[Image] = []
     for image in response.images:
         try:
@@ -148,7 +149,7 @@ async def _sound(image: Image) -> Image:
 
 
 def _with_cause(response: Response, *, recorded: bool) -> Response:
-    """Why nothing came, where nobody refused or blocked; the wire's own word for it goes first."""
+    """Why nothing came although nobody refused or blocked; a reason from the wire format goes first."""
     if not response.empty or response.finish in ("refused", "blocked"):
         return replace(response, missing="", asks_again=False) if response.missing else response
     if response.finish == "length":

@@ -18,7 +18,7 @@ from providers.usage import usage_of
 
 VERSION = "2023-06-01"
 MOST_TOKENS = 4_096
-"""What `max_tokens` is when the request leaves it open: this API has no default."""
+"""The value of `max_tokens` if the request sets none: this API has no default."""
 
 
 class Anthropic(HostedProvider):

@@ -30,11 +30,11 @@ STATUS_OF = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-"""The HTTP status that an error's type has where it is answered online."""
+"""The HTTP status with which an online call gets an error of this type."""
 
 
 class AnthropicBatches(Anthropic, BatchHttp):
-    """One model whose messages can be handed over as jobs; arguments as in Anthropic."""
+    """One model whose messages can be submitted as batch jobs; arguments as in Anthropic."""
 
     most_requests = 100_000
     most_bytes = 256_000_000
@@ -56,9 +56,9 @@ class AnthropicBatches(Anthropic, BatchHttp):
             return str(answer["id"])
 
     async def find(self, tag: str, names: Collection[str], since: datetime, known: Collection[str]) -> Sought:
-        """By the names in its results, once it has ended: a job carries no tag here, and one in progress no names.
+        """Finds an ended job by the names in its results: here a job carries no tag, and a job in progress shows no names.
 
-        Those that could be it were made while it was being handed over, and are of its size.
+        Candidates are jobs of the same size that were created during the submission.
         """
         until = since + timedelta(seconds=max(self._timeout, UPLOAD_SECONDS))
 
@@ -76,7 +76,7 @@ class AnthropicBatches(Anthropic, BatchHttp):
         return Sought("absent" if whole else "unread")
 
     async def _holds(self, job: Json, names: Collection[str]) -> bool:
-        """Whether the first result of an ended job is one of ours; another's is not asked for again."""
+        """Whether the first result of an ended job is ours; the results of other jobs are not read again."""
         name = str(job["id"])
         if name not in self._first:
             first = ""
@@ -113,7 +113,7 @@ class AnthropicBatches(Anthropic, BatchHttp):
                 yield str(line.get("custom_id")), self._outcome(line)
 
     def _results_url(self, job: Json) -> str:
-        """Where the vendor says the results are; the key is sent to no other host than that of `base_url`."""
+        """The address of the results, as the vendor gives it; the key is sent only to the host of `base_url`."""
         named, ours = str(job.get("results_url") or ""), urlsplit(self.base_url)
         with reading():
             there = urlsplit(named)
@@ -145,5 +145,5 @@ def _created(job: Json) -> datetime:
 
 
 def _moment(text: object) -> datetime:
-    """UTC without a zone, of a time in RFC 3339."""
+    """Parses an RFC 3339 time into UTC without a zone."""
     return datetime.fromisoformat(str(text)).astimezone(UTC).replace(tzinfo=None)

@@ -36,10 +36,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image, identified by the digest of its bytes; `source` says where the bytes are and is no part of its identity.
+    """An image, identified by the digest of its bytes; `source` says where the bytes are and is not part of its identity.
 
-    `mended` says, of one that a model drew, what is done to it before it is shown to anybody (providers/pictures.py): nothing to a
-    sound one (empty), and None where it was not looked at.
+    `mended` describes what is done to a model's picture before anybody sees it (providers/pictures.py). It is empty for a sound
+    picture, and None if nobody has looked yet.
     """
 
     digest: str
@@ -57,7 +57,7 @@ class Image:
         return f"image.{self.media_type.rsplit('/', 1)[-1]}"
 
     async def read(self) -> bytes:
-        """The image file's bytes. Raises OSError when its file has gone."""
+        """The image file's bytes. Raises OSError if the file is gone."""
         if isinstance(self.source, bytes):
             return self.source
         if isinstance(self.source, Path):
@@ -77,12 +77,12 @@ class Request:
     Args:
         kind: `chat` (text and images in, text out), `image` (text in, image out) or `edit` (image and text in, image out).
         parts: the user's turn, in order.
-        system: instructions put before it; empty for none.
+        system: instructions before the user's turn; empty for none.
         max_tokens: the most tokens to generate; None leaves it to the endpoint. Chat only.
         temperature, top_p, seed: sampling; None leaves them to the endpoint.
         size: `WIDTHxHEIGHT` in pixels, for images; None leaves it to the endpoint.
-        schema: name and JSON schema (as canonical text) the answer should follow, where the endpoint can do that.
-        sample: which repeat this is, from 0; it keeps repeats apart in the cache.
+        schema: name and JSON schema (as canonical text) that the answer should follow, if the endpoint supports that.
+        sample: the number of the repeat, from 0; it keeps repeats apart in the cache.
         labels: the caller's own words for the request, by name: never sent, and no part of the identity. A provider of the caller's
             own may read them.
     """
@@ -126,7 +126,7 @@ class Request:
 
     @property
     def image_due(self) -> bool:
-        """Whether an image is asked for."""
+        """Whether the request asks for an image."""
         return self.kind != "chat"
 
     @property
@@ -137,7 +137,7 @@ class Request:
 
 
 def clean(text: str) -> str:
-    """`text` without lone surrogates, which no UTF-8 (a wire, a column) can hold; each becomes `?`."""
+    """`text` with `?` for each lone surrogate, because UTF-8 (on a wire, in a column) cannot hold one."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
@@ -151,9 +151,9 @@ def digest_of(data: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one call used: tokens in and out, images made, and its cost in US dollars where the provider says it.
+    """What one call used: tokens in and out, images made, and its cost in US dollars if the provider reports it.
 
-    `reported` is False where the endpoint said nothing of tokens, or nothing that makes sense: the call is billed by an estimate.
+    `reported` is False if the endpoint reported no tokens, or numbers that make no sense: then an estimate is billed.
     """
 
     tokens_in: int = 0
@@ -165,12 +165,12 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What a platform's content filter said when it stopped something.
+    """What a platform's content filter reported when it stopped a request or a response.
 
     Args:
         stage: whether it stopped the request, before the model answered, or the response.
         categories: the vendor's own names of the harm categories that were hit, each with the vendor's severity or probability
-            (empty where it gives none), such as `(("violence", "high"),)`.
+            (empty if it gives none), such as `(("violence", "high"),)`.
     """
 
     stage: Stage
@@ -178,25 +178,25 @@ class Block:
 
 
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\x00 \t\r\n"
-"""What shows nothing and yet is no white space to Python: joiners, a byte order mark, NUL."""
+"""Characters that show nothing but are no white space for Python: joiners, a byte order mark, NUL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer. A block is an answer too (`finish="blocked"`), told apart from the model's own refusal (`"refused"`).
+    """An answer. A block is an answer too (`finish="blocked"`); the model's own refusal is another one (`"refused"`).
 
     Args:
-        text: what the model wrote; of a refusal, its words.
-        images: what it drew.
-        finish: why it ended.
+        text: the model's text; for a refusal, its words.
+        images: the pictures that the model drew.
+        finish: why the answer ended.
         reason: the provider's own words for why, such as a content filter's category.
         latency: seconds from sending to the last byte.
-        block: of a block, where it struck and by which categories; None where that is not known.
-        thoughts: what the model thought before it answered, apart from `text`; kept, and no part of the answer.
-        missing: why there is nothing to judge although nobody refused, such as an answer that came in `reasoning_content`; empty
-            where there is something. Such an answer is unjudged, and a later run asks again.
-        model: the name of the model that served the call, as the endpoint gives it; empty where it gives none.
-        asks_again: whether asking once more may bring what is `missing`.
+        block: for a block, its stage and categories; None if they are not known.
+        thoughts: the model's thoughts before its answer; they are stored and are not part of the answer.
+        missing: why there is nothing to judge although nobody refused, such as an answer that came in `reasoning_content`. Such
+            an answer is unjudged, and a later run asks again. Empty if there is something to judge.
+        model: the name of the model that served the call, as the endpoint reports it; empty if it reports none.
+        asks_again: whether a second call may bring the missing answer.
     """
 
     text: str = ""
@@ -220,13 +220,13 @@ class Response:
 
 
 class ProviderError(UnisafeError):
-    """What a provider may raise: one of those below, by what the gateway does about it.
+    """The root of the errors that a provider may raise; each kind below makes the gateway act in another way.
 
     Attributes:
-        usage: what the failed call used, where its body said so: it is paid for all the same.
-        partial: what came before the failure, kept to be looked at and never judged.
-        answered: whether the endpoint answered in full all the same: such a failure is no sign that it is out of order.
-        kept: the id under which `partial` is stored; set by whoever stores it.
+        usage: what the failed call used, if its body reports it: a failed call is paid for too.
+        partial: the part of the answer that came before the failure; people can look at it, and it is never judged.
+        answered: whether the endpoint gave a complete answer: then the failure does not show that the endpoint is down.
+        kept: the id under which `partial` is stored; the code that stores it sets this.
     """
 
     usage: Usage | None = None
@@ -236,7 +236,7 @@ class ProviderError(UnisafeError):
 
 
 class RateLimited(ProviderError):
-    """Asked to slow down; `retry_after` is how many seconds to wait, None when the endpoint did not say."""
+    """The endpoint asks to slow down; `retry_after` is the number of seconds to wait, None if it gave none."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -244,9 +244,9 @@ class RateLimited(ProviderError):
 
 
 class Transient(ProviderError):
-    """Worth trying again: a dropped connection, a timeout, a 5xx, a body that does not parse.
+    """Another try may succeed: after a dropped connection, a timeout, a 5xx, a body that does not parse.
 
-    `retry_after` is in seconds where the endpoint named a time; `unreachable` says that no connection could be made at all.
+    `retry_after` is in seconds, None if the endpoint named no time; `unreachable` says that no connection could be made.
     """
 
     def __init__(self, message: str, retry_after: float | None = None, unreachable: bool = False) -> None:
@@ -256,11 +256,11 @@ class Transient(ProviderError):
 
 
 class Malformed(Transient):
-    """A complete answer that cannot be read, such as a picture that is none: it was paid for, so it is asked for twice at most."""
+    """A complete answer that cannot be read, such as a broken picture. It was paid for, so it is asked for twice at most."""
 
 
 class Timeout(Transient):
-    """No answer in time: worth trying again, and a sign that the endpoint has too much to do."""
+    """No answer in time: another try may succeed, and the endpoint probably has too much to do."""
 
 
 class Rejected(ProviderError):
@@ -268,15 +268,16 @@ class Rejected(ProviderError):
 
 
 class Withdrawn(ProviderError):
-    """The request was given up before anyone began on it, because the run is stopping: it is no failure."""
+    """The run is stopping, and the provider gave the request up before it began: this is no failure."""
 
 
 class Misconfigured(ProviderError):
     """This model will never work (wrong key, wrong name): it stops and the others go on. The message says what to change.
 
     Args:
-        needs: of an endpoint that takes or gives no images: only requests that need that stop.
-        doubtful: whether it could be this request's alone, as a bare 403 can: a model that has answered others goes on.
+        needs: set if the endpoint takes or gives no images: then only requests that need images stop.
+        doubtful: whether the error may concern this request alone, as a bare 403 may. If the model has answered other requests,
+            it goes on.
     """
 
     def __init__(self, message: str, *, needs: Need | None = None, doubtful: bool = False) -> None:
@@ -286,7 +287,7 @@ class Misconfigured(ProviderError):
 
 
 class BadEnvironment(Misconfigured):
-    """A variable of the environment keeps every request from this model: the message names it, and no key of bench.toml."""
+    """A variable of the environment stops every request to this model: the message names the variable and no key of bench.toml."""
 
 
 # ---------------------------------------------------------------- who answers
@@ -294,7 +295,7 @@ class BadEnvironment(Misconfigured):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a model can take and give: `image_in` in chats, `image_out` from text, `edit` of an image by text."""
+    """What a model can do: take images in chats (`image_in`), draw from text (`image_out`), `edit` an image by text."""
 
     text_out: bool = True
     image_in: bool = False
@@ -311,7 +312,7 @@ class Capabilities:
                 return self.edit
 
     def check(self, request: Request) -> None:
-        """Raises Rejected for a request that `can` refuses: a provider calls this before it sends anything."""
+        """Raises Rejected for a request that the model cannot do; a provider calls this before it sends anything."""
         if not self.can(request):
             seen = "chats with images" if request.kind == "chat" and request.images else f"{request.kind} requests"
             raise Rejected(f"the model is not declared to answer {seen} (`takes`, `gives`)")
@@ -319,13 +320,13 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an endpoint reported of its limits with its last answer; None where it said nothing.
+    """The rate limits that an endpoint reported with its last answer; None for each value that it did not report.
 
     Args:
-        remaining_requests, remaining_tokens: what is left of the current window.
+        remaining_requests, remaining_tokens: how much of the current window is left.
         reset_requests, reset_tokens: seconds until it is full again.
         limit_requests, limit_tokens: how much a window holds.
-        window_requests, window_tokens: seconds of that window, where the endpoint says it; by custom it is a minute.
+        window_requests, window_tokens: seconds of that window, if the endpoint reports them; usually it is a minute.
     """
 
     remaining_requests: int | None = None
@@ -346,7 +347,7 @@ class Provider(Protocol):
         identity: what tells this model from every other one in the cache: the kind of provider, the endpoint's address, the
             model's name at the endpoint and settings that change its answers. Never a key.
         capabilities: what the model takes and gives.
-        reported: the rate limits the endpoint last reported, where it reports any.
+        reported: the rate limits that the endpoint last reported, if it reports any.
     """
 
     identity: str
@@ -369,16 +370,16 @@ class Listing(Protocol):
     """A provider that can say which models its endpoint has."""
 
     async def models(self) -> list[str]:
-        """Their names; nothing is generated or paid for. Raises as `call` does; Rejected where the endpoint keeps no such list."""
+        """The names of the models; costs nothing. Raises what `call` raises, and Rejected if the endpoint has no such list."""
         ...
 
 
 @runtime_checkable
 class Noting(Protocol):
-    """A provider that changes requests to what its endpoint takes, and says so.
+    """A provider that changes requests to fit its endpoint, and reports the changes.
 
     Attributes:
-        notes: what was done, a line each, for the end of a run.
+        notes: one line for each kind of change, for the end of a run.
     """
 
     @property
@@ -387,7 +388,7 @@ class Noting(Protocol):
 
 @dataclass(slots=True)
 class DeviceStatus:
-    """What a model on this machine is doing, for whoever shows progress.
+    """What a model on this machine is doing, for progress displays.
 
     Attributes:
         state: `unloaded`, `loading`, `ready` or `failed`.
@@ -395,8 +396,8 @@ class DeviceStatus:
         size: bytes of weights on disk; 0 when not known.
         load_seconds: how long loading took.
         memory_used, memory_total: bytes on its device (of several: the fullest).
-        batch: requests in the batch that is being run.
-        tokens, images, busy_seconds: what was made so far, and in how many seconds of work.
+        batch: requests in the current batch.
+        tokens, images, busy_seconds: what the model made so far, and the seconds of work for it.
         halved: how often memory ran out and a batch was halved.
     """
 
@@ -415,12 +416,12 @@ class DeviceStatus:
 
 @runtime_checkable
 class OnDevice(Protocol):
-    """A provider whose model lies on a device of this machine and takes all of it, or most.
+    """A provider whose model runs on a device of this machine and takes all or most of it.
 
     Attributes:
         devices: their names, such as `cuda:0` or `cpu`.
-        size: bytes of weights; what loading costs.
-        status: what it is doing.
+        size: bytes of weights, which is the cost of loading.
+        status: what the model is doing.
     """
 
     devices: tuple[str, ...]
@@ -434,7 +435,7 @@ class OnDevice(Protocol):
         ...
 
     def withdraw(self) -> None:
-        """Give up what nobody has begun on: those calls raise Withdrawn, as do later ones."""
+        """Give up the calls that have not begun: they raise Withdrawn, as do later calls."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""What the vendors' batch APIs share over HTTP: calls whose bodies are no chat, uploads, and results a line at a time."""
+"""The common HTTP part of the vendors' batch APIs: calls without a chat, uploads, and results line by line."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ from providers.http import HostedProvider, Read, Reply
 from providers.parameters import Refusal, refused_parameter
 
 NOTHING = Request("chat", ())
-"""Stands for the request of a line, which is not at hand where results are read."""
+"""Used instead of a line's request, which is not known when results are read."""
 UPLOAD_SECONDS = 600.0
-"""Seconds that handing over or fetching a job's hundreds of megabytes may take at least."""
+"""The least timeout in seconds for uploading or fetching a job, which may have hundreds of megabytes."""
 LINE_BYTES = 64 * 1024 * 1024
 SKEW = timedelta(minutes=10)
-"""How far a vendor's clock may be from ours."""
-PAGES, A_PAGE = 100, 100
-"""Pages of a vendor's list of jobs that are looked through at most, and jobs on each."""
+"""The largest difference between a vendor's clock and ours."""
+PAGES = 100
+"""The most pages of a vendor's list of jobs that are read."""
+A_PAGE = 100
+"""Jobs on one page of that list."""
 
 
 class BatchHttp(HostedProvider):
@@ -41,7 +43,7 @@ class BatchHttp(HostedProvider):
         form: dict[str, Any] | None = None,
         missing: Misconfigured | None = None,
     ) -> Json:
-        """The JSON object that the endpoint answers; `form` holds a form's `data` and `files`; `missing` is what a 404 means."""
+        """The endpoint's answer as a JSON object; `form` holds a form's `data` and `files`; `missing` is the error for a 404."""
         headers = self._own_headers if form is not None or body is None else self._headers
         with self._network(), anyio.fail_after(max(self._timeout, UPLOAD_SECONDS if body or form else 0.0)):
             request = httpx2.Request(method, url, content=body, headers=headers, extensions=self._extensions, **(form or {}))
@@ -75,16 +77,16 @@ class BatchHttp(HostedProvider):
             yield self._line(rest)
 
     async def _job(self, url: str, job: str) -> Json:
-        """What the endpoint says of a job."""
-        words = f"this key knows no job {job} at {self.base_url}; run with the key of the project or workspace that handed it over"
+        """The endpoint's description of a job."""
+        words = f"this key knows no job {job} at {self.base_url}; run with the key of the project or workspace that submitted it"
         return await self._ask("GET", url, missing=NoSuchJob(words))
 
     async def _listed(
         self, url: str, cursor: str, since: datetime, created: Callable[[Json], datetime], picks: Callable[[Json], bool]
     ) -> tuple[list[Json], bool]:
-        """Of a vendor's list of jobs those that `picks` takes, and whether the list was read to its end or back to `since`.
+        """The jobs in a vendor's list that `picks` takes, and whether the list was read to its end or back to `since`.
 
-        A list is read to its end where it is not ordered by time, the newest first.
+        A list that is not ordered from the newest to the oldest is read to its end.
         """
         picked: list[Json] = []
         last, ordered, after = None, True, ""
@@ -109,7 +111,7 @@ class BatchHttp(HostedProvider):
         return self._accepted.of(replace(await self.fitted(request), schema=None))
 
     def _outcome_of(self, status: int, body: Json, read: Read, wire: str = "") -> Response | ProviderError:
-        """What a line of the results says, read as a body is online; a parameter that it refuses is left out from then on."""
+        """Reads a line of the results like an online body; if it refuses a parameter, later requests leave that parameter out."""
         headers: dict[str, str] = {}
         try:
             if status == 200:
@@ -122,7 +124,7 @@ class BatchHttp(HostedProvider):
             return error
 
     def _learned(self, refusal: Refusal) -> str:
-        """Take note of what the model does not take, in words; empty where that changes nothing."""
+        """Note a parameter that the model does not take and return a sentence about it; empty if nothing changes."""
         asked = replace(NOTHING, temperature=1.0, top_p=1.0, seed=0)
         before, self._accepted = self._accepted, self._accepted.without(refusal, asked)
         if self._accepted == before and refusal.parameter not in before.left_out and refusal.parameter not in before.names:

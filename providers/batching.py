@@ -1,7 +1,7 @@
-"""Batch jobs: many requests handed to a vendor at once, answered within a day and for less.
+"""Batch jobs: a vendor takes many requests at once, answers within a day and charges less.
 
-A provider that can do that is a Batching as well as a Provider. Its requests go by names that no other job has, so that results can
-come in any order, from a job that an earlier run handed over, and are known for ours.
+A provider that can do this is a Batching as well as a Provider. Each request in a job has a name that no other job has. So
+results may come in any order and from a job that an earlier run submitted, and we recognise them as ours.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from providers.base import Misconfigured, ProviderError, Rejected, Request, Resp
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """What a vendor says of a job.
+    """A vendor's report on a batch job.
 
     Args:
         state: `in_progress`; `ended` (there are results, perhaps not of every request); or `failed` (there are none).
-        done, total: requests that are answered or have failed, and all of them; 0 where the vendor does not say yet.
-        error: of a failed job, what is to be done about it.
-        cancelled: whether somebody cancelled it; of an ended one, what has no answer will get none.
-        expires: UTC, when the vendor gives up what is not answered; None where it does not say.
+        done, total: requests that are answered or have failed, and all requests; 0 if the vendor does not say yet.
+        error: for a failed job, the error whose kind says what to do.
+        cancelled: whether somebody cancelled it; requests without an answer in an ended job will get none.
+        expires: when the vendor gives up unanswered requests, in UTC; None if it does not say.
     """
 
     state: Literal["in_progress", "ended", "failed"]
@@ -36,13 +36,13 @@ class JobStatus:
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """What a vendor's list of jobs says of one whose handing over was cut off.
+    """Whether a vendor's list of jobs has the job of an interrupted submission.
 
     Args:
-        state: `found`, for certain; `absent`, when the list was read back to that time and holds none that could be it;
-            `perhaps`, when jobs still in progress could be it, which shows once they end; or `unread`, when the list goes on
-            for longer than it was read.
-        job: the vendor's name of the job that was found.
+        state: `found`: the list has it. `absent`: the list was read back to the submission and no job in it can be ours.
+            `perhaps`: a job in progress may be ours; that shows when it ends. `unread`: the list is longer than the part that was
+            read.
+        job: the vendor's name of the found job.
     """
 
     state: Literal["found", "absent", "perhaps", "unread"]
@@ -50,7 +50,7 @@ class Sought:
 
 
 class Cancelled(Rejected):
-    """The job was cancelled before it came to this request."""
+    """The job was cancelled before the vendor answered this request."""
 
 
 class NoSuchJob(Misconfigured):
@@ -62,7 +62,7 @@ class Batching(Protocol):
     """A provider that takes batch jobs. Its calls raise what `Provider.call` raises.
 
     Attributes:
-        most_requests, most_bytes: what one job may hold.
+        most_requests, most_bytes: the limits of one job.
     """
 
     most_requests: int
@@ -73,24 +73,24 @@ class Batching(Protocol):
         ...
 
     async def submit(self, entries: Sequence[bytes], tag: str) -> str:
-        """Hand a job over and return the vendor's name for it; `tag` is put on it where the vendor can.
+        """Submit a job and return the vendor's name for it; the job carries `tag` if the vendor supports tags.
 
-        Raises Transient when it is not known whether the vendor took it: then `find` tells.
+        Raises Transient if it is not known whether the vendor took the job: then `find` tells.
         """
         ...
 
     async def find(self, tag: str, names: Collection[str], since: datetime, known: Collection[str]) -> Sought:
-        """Look for the job that was handed over right after `since` (UTC) with `tag` or these names, and is none of `known`."""
+        """Look for the job that was submitted right after `since` (UTC) with `tag` or these names, and is none of `known`."""
         ...
 
     async def status(self, job: str) -> JobStatus:
-        """How far a job is. Raises NoSuchJob when this key knows no such job."""
+        """The state of a job. Raises NoSuchJob if this key knows no such job."""
         ...
 
     async def cancel(self, job: str) -> None:
-        """Have a job in progress end soon; what it answered until then stays, and is paid for."""
+        """Ask the vendor to end a job in progress soon; its answers until then stay and are paid for."""
         ...
 
     def results(self, job: str) -> AsyncGenerator[tuple[str, Response | ProviderError], None]:
-        """Of an ended job, each request's name and its answer or what went wrong with it, in any order."""
+        """For an ended job: each request's name with its answer or its error, in any order."""
         ...

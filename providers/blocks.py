@@ -1,4 +1,4 @@
-"""Which errors are a content filter's word: blocked request, blocked response, refused. One table for all statuses and vendors.
+"""Which errors come from a content filter: blocked request, blocked response, refused. One table for all statuses and vendors.
 
 Sources: OpenAI, "Error codes" and the types of its package 3.54; Microsoft, "Content filtering"; OpenRouter, "Errors and
 Debugging"; Z.AI, "Errors" (1301, contentFilter); Alibaba, "DashScope error codes" (DataInspectionFailed); DeepSeek, "Content Exists
@@ -54,16 +54,16 @@ CODES: dict[str, Stage | None] = {
     "guardrail_intervened": None,
     "modelarmor": "request",
 }
-"""Error codes, in lower case, and the stage they stand for unless words say more; OpenAI checks images before and after."""
+"""Error codes in lower case, and the stage that each stands for unless the message says more; OpenAI checks images twice."""
 ARK = re.compile(r"(input|output)?(?:text|image|video|audio)?(?:sensitivecontentdetected|riskdetection)(?:\.(\w+))?", re.I)
 """ByteDance's codes, such as `OutputImageSensitiveContentDetected.Violence`."""
 FORM = frozenset({"unknown_parameter", "unsupported_parameter", "unsupported_value", "invalid_value", "invalid_type"})
-"""Codes of a request that is wrong in form, whatever words its message holds (`Unknown parameter: 'moderation'`)."""
+"""Codes of a request with a wrong form, whatever its message says (`Unknown parameter: 'moderation'`)."""
 
 # ---------------------------------------------------------------- words
 
 FLAGGED = re.compile(r"flagged|usage polic|cyber|biolog|violat", re.I)
-"""OpenAI's `invalid_prompt` is a block where its message says so, and a bad request otherwise."""
+"""OpenAI's `invalid_prompt` is a block if its message matches this, and a bad request otherwise."""
 RULES = r"(usage|use|content|safety|community|acceptable use|moderation)\b.{0,20}(guideline|polic|standard|rule)"
 WORDS = re.compile(
     r"content (management |moderation |safety |filtering |usage )?polic|safety system|safety[ _]check|content filter|responsible ai"
@@ -82,11 +82,11 @@ WORDS = re.compile(
     r"|content (is )?(not allowed|prohibited|blocked)|\bE005\b|敏感|违规|不安全内容|内容安全|内容审核",
     re.I,
 )
-"""What says at any status that a filter stopped something."""
+"""Words that say at any status that a filter stopped something."""
 STRUCK = re.compile(
     r"flagged|block|violat|reject|refus|inappropriate|sensitive|prohibited|not allowed|filtered|risk|nsfw|敏感|违规", re.I
 )
-"""What a 5xx must say beside them: a filter that is out of order is named there too."""
+"""Words that a 5xx must have in addition: a 5xx also names a filter that does not work."""
 WORDS_403 = re.compile(
     r"\bcontent\b(?![- _]?(type|length|encoding))"
     r"|\b(harmful|unsafe|inappropriate|offensive|disallowed|violat\w+|moderat\w+|guardrails?|jailbreak)\b"
@@ -94,16 +94,16 @@ WORDS_403 = re.compile(
     r"|(usage|safety|use) polic",
     re.I,
 )
-"""A 403 that speaks of content is one of the request's, in whatever words."""
+"""A 403 whose message speaks of content concerns the request, however it is worded."""
 ACCOUNT = re.compile(
     r"\b((your|this|the) (account|organi[sz]ation|resource|project|workspace|subscription|ip)|your (team|api key|key|user))\b"
     r"[^.;]{0,60}\b(block|suspend|flag|disabl|restrict|deactivat|bann|terminat|lock|limited|on hold)"
     r"|organi[sz]ation'?s? polic|service control|(identity|resource)-based policy|terms of service",
     re.I,
 )
-"""What is said where it is the account that is refused."""
+"""Words of a 403 that refuses the account."""
 FIREWALL = re.compile(r"\b(ip|ip address|firewall|waf|bot|vpn|proxy|network|(deny|allow|block|black|white)[- ]?list(ed)?)\b", re.I)
-"""What is said where it is the way there that is closed, to any request."""
+"""Words of a 403 that refuses the way to the endpoint, for any request."""
 KEYS = re.compile(r"\b(your|this|the) (api[- ]?key|credentials?)\b", re.I)
 FILTER = r"(guardrails?|polic(y|ies)|filter\w*|moderation|safety\w*|guidelines?|content|prompt injection|sensitive information)"
 LACKS = r"(not found|not exist|not (been )?(supported|available|enabled|configured|recogni[sz]ed)|unavailable|overloaded)"
@@ -115,11 +115,11 @@ SETUP = re.compile(
     r"|\b(accept|agree)(ing)?( to)? (the|our|its|their|these)\b|\bpermission to\b",
     re.I,
 )
-"""What says that a filter or its terms are set up wrongly, or that a right is missing: nothing was looked at."""
+"""Words that say that a filter or its terms are set up wrongly, or that a right is missing: no content was checked."""
 JUDGED = re.compile(r"\b(violat\w*|flagged|blocked|rejected|refused|detected|inappropriate|harmful|prohibited)\b", re.I)
-"""What says that something was looked at."""
+"""Words that say that content was checked."""
 WARNING = re.compile(r"[^.;]*\b(may|might|could|will|can) (result|lead|cause|be)\b[^.;]*", re.I)
-"""What is only threatened."""
+"""Words that only threaten a block."""
 OUT_OF_ORDER = re.compile(
     r"(moderation|safety|filter|guardrail)\w* (service|system|endpoint|api|check) .{0,20}"
     r"(unavailable|down|timed out|failed|not (respond|reach|avail))"
@@ -129,7 +129,7 @@ OUT_OF_ORDER = re.compile(
     r".{0,40}(moderat|filter|safety|guardrail|image)",
     re.I,
 )
-"""A filter that is broken blocks nothing."""
+"""Words about a filter that does not work: it blocks nothing."""
 ADVICE = re.compile(r"\b(please|try|modify|adjust|rephrase|if you believe)\b[^.]*", re.I)
 REQUEST = re.compile(r"due to the prompt|\b(input|prompt|user message)\b", re.I)
 RESPONSE = re.compile(
@@ -143,10 +143,10 @@ LISTED = re.compile(r"(?:flagged for|categor(?:y|ies)):?\s+([a-z][a-z/ _-]{2,40}
 
 
 def block_of_error(status: int, flat: Flat) -> Response | None:
-    """The blocked (or refused) Response that an error stands for; None when it is a failure.
+    """The blocked (or refused) Response that an error means; None if the error is a failure.
 
     Args:
-        status: the HTTP status; that of the body where it came within a 200, 0 where neither says one.
+        status: the HTTP status. If the error came within a 200, the body's own status; 0 if it has none.
         flat: the error's body.
     """
     if status == 403 and "refusal" in flat.lowered:
@@ -160,7 +160,7 @@ def block_of_error(status: int, flat: Flat) -> Response | None:
 
 
 def _named(flat: Flat) -> str | None:
-    """The code that says that a filter struck; `moderation` where a list of reasons says so."""
+    """The code of the filter that blocked; `moderation` if a list of reasons names one."""
     for code in flat.codes:
         if code.lower() in CODES or ARK.fullmatch(code) or code.lower().startswith("safety_check_type"):
             return code
@@ -174,7 +174,7 @@ def _named(flat: Flat) -> str | None:
 
 
 def _by_words(status: int, flat: Flat) -> bool:
-    """Whether the words alone, without a code, tell of a filter."""
+    """Whether the message alone, without a code, speaks of a filter."""
     if flat.page or not FORM.isdisjoint(flat.lowered) or status in (401, 402, 404, 405, 407, 413, 429):
         return False
     if ACCOUNT.search(WARNING.sub("", flat.message)) or OUT_OF_ORDER.search(flat.message):
@@ -187,7 +187,7 @@ def _by_words(status: int, flat: Flat) -> bool:
 
 
 def _stage(flat: Flat, named: str | None) -> Stage | None:
-    """Where the filter struck: a vendor's own field says so, else the words, else the code; None where nothing does."""
+    """The stage of the block, from a vendor's own field, else from the message, else from the code; None if none says it."""
     told = stage_told(flat)
     if told is not None:
         return told if told != UNTOLD else None  # type: ignore[return-value]
@@ -206,7 +206,7 @@ def _stage(flat: Flat, named: str | None) -> Stage | None:
 
 
 def stage_told(flat: Flat) -> str | None:
-    """The stage by a field of its own: OpenAI's `moderation_details`, Z.AI's `contentFilter`, fal's `model_moderated`."""
+    """The stage from a vendor's own field: OpenAI's `moderation_details`, Z.AI's `contentFilter`, fal's `model_moderated`."""
     for details in flat.entries("moderation_details"):
         stage = details.get("moderation_stage") if isinstance(details, dict) else None
         if stage:
@@ -224,7 +224,7 @@ def _dicts(lists: Iterable[object]) -> list[Mapping[str, Any]]:
 
 
 def categories_of(flat: Flat) -> Categories:
-    """The harm categories that an error names, each with its severity where one is told."""
+    """The harm categories that an error names, each with its severity if the error gives one."""
     for key in ("content_filter_result", "content_filter_results"):
         for results in flat.entries(key):
             if hits := filtered(results):
@@ -250,7 +250,7 @@ def _plain(names: list[object]) -> Categories:
 
 
 def _in_words(message: str) -> Categories:
-    """Categories that a message lists."""
+    """The categories that a message lists."""
     if listed := VIOLATIONS.search(message):
         return tuple((word.strip(), "") for word in listed[1].split(",") if word.strip())
     if checks := CHECKS.findall(message):
@@ -274,7 +274,7 @@ def filtered(results: object) -> Categories:
 
 
 def worded(word: str, categories: Categories, message: str = "") -> str:
-    """`content_filter (violence: high): message`, leaving out what is not there."""
+    """`content_filter (violence: high): message`, without the parts that are missing."""
     inside = ", ".join(f"{name}: {severity}" if severity else name for name, severity in categories)
     said = " ".join(part for part in (word, f"({inside})" if inside else "") if part)
     return clean(": ".join(part for part in (said, message) if part))

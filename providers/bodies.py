@@ -1,4 +1,4 @@
-"""The body of an HTTP answer: read within bounds, as JSON of whatever encoding, and errors for what is none."""
+"""The body of an HTTP answer: read up to a limit, parsed as JSON in any encoding; errors for bodies that are no JSON."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from providers.base import Malformed, Misconfigured
 
 Json = dict[str, Any]
 MAX_BYTES = 64 * 1024 * 1024
-"""What a body may hold at most, unpacked: it is read in a stream and given up beyond that."""
+"""The most bytes of an unpacked body; a stream that is longer is given up."""
 ANSWERS = ("choices", "data", "output", "content", "candidates", "promptFeedback")
-"""Where the answers of all vendors stand."""
+"""The keys under which vendors put their answers."""
 ERRORS = ("base_resp", "error_code", "error_msg", "errors", "detail")
 STREAMED = re.compile(rb"(?:\s*:[^\n]*\n|\s*(?:id|retry):[^\n]*\n)*\s*(?:data|event):", re.I)
-"""How a stream of events begins: comments (OpenRouter's), ids and pauses may stand before the first one."""
+"""How a stream of events begins; comments (OpenRouter's), ids and pauses may come before the first event."""
 TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.I | re.S)
 
 
@@ -36,13 +36,13 @@ async def whole(answer: httpx2.Response) -> bytes:
             if size > MAX_BYTES:
                 raise Malformed(f"the endpoint's answer unpacks to more than {MAX_BYTES // 2**20} MiB: it was not read to its end")
     finally:
-        if not answer.is_closed:  # one that was read to its end is
+        if not answer.is_closed:  # a body that was read to its end is closed already
             await answer.aclose()
     return b"".join(chunks)
 
 
 def parsed(content: bytes) -> Json:
-    """The JSON object of a body. Raises Misconfigured for a stream of events, Malformed for what is no JSON object."""
+    """The JSON object of a body. Raises Misconfigured for a stream of events, Malformed if the body is no JSON object."""
     body = json_of(content)
     if isinstance(body, dict):
         return body
@@ -54,9 +54,9 @@ def parsed(content: bytes) -> Json:
 
 
 def json_of(content: bytes) -> object:
-    """A body as JSON; None where it is none. The standard parser has a second try: it takes escaped lone surrogates, and NaN.
+    """A body as JSON; None if it is no JSON. The standard parser gets a second try: it takes escaped lone surrogates and NaN.
 
-    Servers that send Latin-1, or a byte order mark, are read too.
+    Latin-1 and a byte order mark are read too.
     """
     content = content.removeprefix(b"\xef\xbb\xbf")
     try:
@@ -92,13 +92,13 @@ def error_body(content: bytes) -> object:
 
 
 def usage_in(body: object) -> object:
-    """Where a body of any vendor says what it used."""
+    """The keys under which vendors report usage."""
     return body.get("usage") or body.get("usageMetadata") if isinstance(body, dict) else None
 
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """What an endpoint answers may have any shape: one that is not its vendor's is worth one more try."""
+    """Raises Malformed for an answer that lacks the vendor's shape: it gets one more try."""
     try:
         yield
     except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
@@ -106,9 +106,9 @@ def reading() -> Iterator[None]:
 
 
 def error_in(body: Json) -> Json | None:
-    """What tells of an error inside a body that came with status 200: the body itself, or its first choice.
+    """The error inside a body that came with status 200: the body itself, or its first choice.
 
-    Without an answer in it, an error may stand under other keys (MiniMax's `base_resp`, Baidu's `error_code`, a bare `detail`).
+    If the body has no answer, an error may be under other keys (MiniMax's `base_resp`, Baidu's `error_code`, a bare `detail`).
     """
     unanswered = not any(body.get(key) for key in ANSWERS)
     if body.get("error") or (unanswered and (isinstance(body.get("message"), str) or any(body.get(key) for key in ERRORS))):
@@ -120,6 +120,6 @@ def error_in(body: Json) -> Json | None:
 
 @lru_cache(64)
 def schema_of(text: str) -> Json:
-    """A request's schema as JSON; it is the same for all calls of a kind, and is not to be changed."""
+    """A request's schema as JSON; all calls of a kind share the object, so do not change it."""
     schema: Json = json.loads(text)
     return schema

@@ -1,4 +1,4 @@
-"""How an answer ended, on every wire: a known word has its meaning, a word that is not known is never a verdict by itself.
+"""How an answer ended, on every wire format: a known word has its meaning; an unknown word never decides a verdict by itself.
 
 Sources, read in November 2026: OpenAI, API reference and the types of its package 3.54 (finish_reason, incomplete_details);
 Microsoft, "Content filtering annotations" (learn.microsoft.com); OpenRouter, "Errors and Debugging"; Anthropic, "Stop reasons and
@@ -23,11 +23,11 @@ class Ending(NamedTuple):
     """How an answer ended.
 
     Args:
-        finish: why, in our words.
-        reason: why, in the platform's.
-        block: where its filter struck.
-        missing: why there is nothing to judge although nobody refused; empty where that is not known by the ending.
-        asks_again: whether asking once more may bring it.
+        finish: why it ended, in our words.
+        reason: why it ended, in the platform's words.
+        block: the stage and categories, if the platform's filter blocked.
+        missing: why there is nothing to judge although nobody refused; empty if the ending does not tell.
+        asks_again: whether a second call may bring the answer.
     """
 
     finish: Finish
@@ -65,17 +65,17 @@ ENDED = names_in(
 ) | {""}
 MEANINGS: tuple[tuple[frozenset[str], Meaning], ...] = ((BLOCKED, "blocked"), (FAILED, "failed"), (CUT, "length"), (ENDED, "stop"))
 WORDS = {word: meaning for words, meaning in MEANINGS for word in words}
-"""`finish_reason`, `stop_reason`, `incomplete_details.reason` in lower case: what an ending's word means on any wire."""
+"""The meaning of `finish_reason`, `stop_reason` and `incomplete_details.reason` (in lower case) on every wire format."""
 
 
 def of_choice(choice: Json, message: Json, *, nothing: bool = False) -> Ending:
     """The ending of a chat completion's choice.
 
     Args:
-        message: its message; empty where the choice has none, as a filtered one of Azure's.
-        nothing: whether no text and no image came. A word that is not known is then a failure that names it.
+        message: the choice's message; empty if the choice has none, as when Azure filtered it.
+        nothing: whether no text and no image came. Then an unknown word is a failure that names it.
 
-    Raises: Transient where the word is a failure's, with text too; what an `error` object beside it stands for.
+    Raises: Transient if the word names a failure, even with text; the error that an `error` object beside it means.
     """
     word, native = _word(choice.get("finish_reason")), _word(choice.get("native_finish_reason"))
     struck = [name for name in (word, native) if WORDS.get(name.lower()) == "blocked"]
@@ -91,9 +91,9 @@ def of_choice(choice: Json, message: Json, *, nothing: bool = False) -> Ending:
 
 
 def of_word(word: str, *, nothing: bool, about: str = "") -> Ending:
-    """The ending that a word stands for by itself.
+    """The ending that a word alone means.
 
-    Raises Transient where it is a failure's, Malformed where it is not known and `nothing` came.
+    Raises Transient if the word names a failure, Malformed if it is unknown and `nothing` came.
     """
     match WORDS.get(word.lower()):
         case "stop":
@@ -112,7 +112,7 @@ def of_word(word: str, *, nothing: bool, about: str = "") -> Ending:
 
 
 def of_error(body: Json, vendor: str = "the endpoint", model: str = "the model") -> Ending:
-    """The ending that an `error` within a 200 (of a body, of a choice) stands for. Raises it where it is no block."""
+    """The ending that an `error` within a 200 (in a body or a choice) means. Raises the error if it is no block."""
     answered = read_error(vendor, 200, {"error": body["error"]}, {}, model)
     if not isinstance(answered, Response):
         raise answered
@@ -129,7 +129,7 @@ def _word(value: object) -> str:
 def of_response(body: Json, nothing: bool = False) -> Ending:
     """The ending of a Responses object, without the model's refusals, which are parts of its messages.
 
-    Raises: Transient where its status or its reason is a failure's, or neither is known and `nothing` came.
+    Raises: Transient if its status or reason names a failure, or if both are unknown and `nothing` came.
     """
     blocked_image = next((block for item in body.get("output") or [] if (block := _blocked_image(item))), None)
     if blocked_image is not None:
@@ -153,7 +153,7 @@ def _blocked_image(item: Json) -> Ending | None:
 
 
 def of_message(body: Json, text: str) -> Ending:
-    """The ending of a message. A refusal before any text is one of the request; one after some text cut the response.
+    """The ending of a message. A refusal before any text blocked the request; a refusal after some text cut the response.
 
     Its `refusal` is the platform's classifier (stop_details names its policy category), not the model's own words.
     """
@@ -187,10 +187,10 @@ CANDIDATE: dict[str, Stage | Finish] = {
     "MODEL_ARMOR": "response",
     "ESCALATION": "request",
 }
-"""`finishReason`: the stage at which a filter struck, or `length`."""
+"""`finishReason` and its meaning: the stage of a filter's block, or `length`."""
 
 NUMBERS = {"0": "FINISH_REASON_UNSPECIFIED", "1": "STOP", "2": "MAX_TOKENS", "3": "SAFETY", "4": "RECITATION", "5": "OTHER"}
-"""`finishReason` where a gateway gives enumerations by number."""
+"""`finishReason` by its number in the enumeration, as some gateways send it."""
 DREW_NOTHING = frozenset({"NO_IMAGE"})
 """The model drew nothing, and no filter is named."""
 BROKEN = frozenset(
@@ -199,7 +199,7 @@ BROKEN = frozenset(
 
 
 def of_candidate(candidate: Json, *, nothing: bool) -> Ending:
-    """The ending of a candidate; `nothing` says that no text and no image came. Raises Transient or Misconfigured on a failure."""
+    """The ending of a candidate; `nothing` says that no text and no image came. Raises Transient or Misconfigured for a failure."""
     word = _word(candidate.get("finishReason")) or "STOP"
     word = NUMBERS.get(word, word)
     meaning = CANDIDATE.get(word.upper())
@@ -226,7 +226,7 @@ def of_candidate(candidate: Json, *, nothing: bool) -> Ending:
 
 
 def of_prompt(feedback: Json) -> Ending | None:
-    """The block that `promptFeedback` tells: every `blockReason`, `OTHER` too, is one of the request."""
+    """The block in `promptFeedback`: every `blockReason`, even `OTHER`, is a blocked request."""
     word = feedback.get("blockReason")
     if not word:
         return None

@@ -1,4 +1,4 @@
-"""The environment's part of the way to an endpoint: the proxy and the certificates that its variables name."""
+"""Proxy and certificates on the way to an endpoint, as environment variables name them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNREAD = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 class Variable(NamedTuple):
-    """A variable that is set: its name as it is written, and its value without a user's name and password."""
+    """A variable that is set: its name, and its value without user name and password."""
 
     name: str
     shown: str
@@ -39,7 +39,7 @@ def shown(value: str) -> str:
 
 
 def proxy_of(url: str) -> Variable | None:
-    """The variable whose proxy is asked for what is at `url`; None where it is reached without one."""
+    """The variable whose proxy leads to `url`; None if `url` is reached without a proxy."""
     parts = urlsplit(url)
     proxies = getproxies()
     key = next((key for key in (parts.scheme, "all") if proxies.get(key)), None)
@@ -54,7 +54,7 @@ def _variable(key: str, value: str) -> Variable:
 
 
 def check_proxies(url: str) -> None:
-    """Raises BadEnvironment for a proxy that cannot be used: of a wrong form, or of SOCKS where `url` would be reached by it."""
+    """Raises BadEnvironment for a proxy of a wrong form, and for a SOCKS proxy that would lead to `url`."""
     used, proxies = proxy_of(url), getproxies()
     if "*" in map(str.strip, proxies.get("no", "").split(",")):
         return
@@ -80,7 +80,7 @@ def check_proxies(url: str) -> None:
 
 @cache
 def certificates() -> ssl.SSLContext:
-    """Whom endpoints are to be signed by; one for all, since reading it takes 30 ms. Raises BadEnvironment."""
+    """The certificates that we trust; all clients share one context, because reading it takes 30 ms. Raises BadEnvironment."""
     file, folders = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     if not file and folders and not any(map(os.path.isdir, folders.split(os.pathsep))):
         raise BadEnvironment(f"SSL_CERT_DIR={folders}: there is no such folder; name one with certificates, or unset the variable")
@@ -98,15 +98,15 @@ def certificates() -> ssl.SSLContext:
 
 
 def check_environment(url: str) -> None:
-    """Raises BadEnvironment where the environment alone keeps everybody from what is at `url`."""
+    """Raises BadEnvironment if the environment alone makes `url` unreachable for every request."""
     check_proxies(url)
     certificates()
 
 
 def fault_on_the_way(error: Exception, url: str, *, answered: bool) -> ProviderError | None:
-    """What an error of the network says of the way to `url`; None where the endpoint itself is the cause.
+    """The error if a proxy or a certificate on the way to `url` caused a network error; None if the endpoint caused it.
 
-    `answered` says that the endpoint was reached before, so that the way is right and only broken for now.
+    `answered` says that the endpoint was reached before: then the way is right and only broken for now.
     """
     cause = error.__cause__
     if isinstance(cause, aiohttp.ClientConnectorCertificateError):

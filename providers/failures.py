@@ -1,7 +1,7 @@
-"""What a call that did not bring an answer means, and what to change: `read_error` asks one table for all vendors and statuses.
+"""What a call without an answer means, and what to change: `read_error` uses one table for all vendors and statuses.
 
-Content filters are asked first (blocks.py), then the rows of account_failures.py, model_failures.py and request_failures.py and
-the parameters that bench.toml sets; what is left goes by its status.
+It first checks for a content filter (blocks.py), then the rows of account_failures.py, model_failures.py and request_failures.py,
+then the parameters that bench.toml sets. If none matches, the status decides.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from providers.rate_headers import asked_wait, duration, spent_wait, wait_in_wor
 from providers.request_failures import MOMENTS, REQUESTS, STATUSES, TOO_LONG
 
 FAILURES = (*ACCOUNTS, *MODELS, *PICTURES, *REQUESTS, *MOMENTS, *STATUSES)
-"""The first row that matches counts. Other statuses of 500 and more are worth another try; what is left is rejected."""
+"""The first row that matches counts. Without a row, a status of 500 or more gets another try, and any other is rejected."""
 DOUBTFUL = frozenset({403, 404, 405, 422})
-"""Statuses that can be one request's alone, unless a code or a word says more."""
+"""Statuses that may concern one request alone, unless a code or a word says more."""
 TAKEN_FROM_INSIDE = frozenset({401, 402, 429})
-"""Statuses within the body of a 5xx that count more than it does."""
+"""If the body of a 5xx holds one of these statuses, it counts instead of the 5xx."""
 LIMIT = re.compile(r"limit:? ([\d,]+).{0,60}?requested:? ([\d,]+)", re.I)
 
 
@@ -41,17 +41,17 @@ def read_error(
     wire: str = "",
     clock: Callable[[], float] = time.time,
 ) -> Response | ProviderError:
-    """What an error stands for: a Response where a content filter or the model refused, else the error to be raised.
+    """What an error means: a Response if a content filter or the model refused, else the error to raise.
 
     Args:
         vendor: what people call it.
-        status: the HTTP status; 200 where the error came as an answer, and then the body's own code is the status.
-        body: JSON as it was parsed, text, or a Flat.
+        status: the HTTP status. It is 200 if the error came as an answer; then the body's own code counts as the status.
+        body: parsed JSON, text, or a Flat.
         headers: of the answer.
-        model: its name at the endpoint.
-        sent: the texts of the request; words that the endpoint echoes of them are not looked at.
-        settings: keys of the body that bench.toml sets, and what they are called there: `{"size": "generation.image_size"}`.
-        wire: the protocol, for words that mean another thing there; empty for any.
+        model: the model's name at the endpoint.
+        sent: the texts of the request; words of them that the endpoint echoes are ignored.
+        settings: keys of the body that bench.toml sets, each with its name there: `{"size": "generation.image_size"}`.
+        wire: the protocol, for words that mean something special in it; empty for any.
     """
     low = {str(name).lower(): str(value) for name, value in headers.items()}
     flat = _with_header_codes(flat_of(body, sent), low)
@@ -70,7 +70,7 @@ def read_error(
 
 
 def _status(status: int, flat: Flat) -> int:
-    """The status that counts: the body's own within a 200 (0 where it has none), or where a 5xx only wraps it."""
+    """The status that counts: within a 200 the body's own (0 if it has none); within a 5xx the one that it wraps."""
     if status < 300:
         return flat.status if flat.status is not None and flat.status >= 400 else 0
     return flat.status if status >= 500 and flat.status in TAKEN_FROM_INSIDE else status
@@ -97,7 +97,7 @@ def _redirected(status: int, headers: Mapping[str, str], vendor: str) -> Provide
 
 
 def _page(vendor: str, status: int, flat: Flat, headers: Mapping[str, str]) -> ProviderError:
-    """A web page: a proxy or a firewall answered, or `base_url` is a web site's."""
+    """The error for a web page: a proxy or a firewall answered, or `base_url` belongs to a web site."""
     title = f", titled {flat.message[:120]!r}" if flat.message else ""
     words = f"{status}: a proxy or firewall answered with a web page{title}, not {vendor}"
     if status == 429:
@@ -147,7 +147,7 @@ def _told(status: int) -> str:
 
 
 def _wait(flat: Flat, headers: Mapping[str, str], clock: Callable[[], float]) -> float | None:
-    """Seconds to wait: what the body asks for, a header, words, a limit that headers (of the answer, in the body) call spent."""
+    """Seconds to wait, from the body, a header, the message, or a limit that headers (of the answer or in the body) call spent."""
     inside = next((place for place in flat.entries("headers") if isinstance(place, dict)), {})
     told = {str(name).lower(): str(value) for name, value in inside.items()}
     for wait in (
@@ -164,7 +164,7 @@ def _wait(flat: Flat, headers: Mapping[str, str], clock: Callable[[], float]) ->
 
 
 def oversized(flat: Flat) -> bool:
-    """Whether one request asks for more than a whole window holds: waiting does not help."""
+    """Whether one request needs more than a whole window holds: then waiting does not help."""
     if re.search(r"request too large.{0,200}(per min|per day|\btp[md]\b)", flat.message, re.I):
         return True
     found = LIMIT.search(flat.message)
@@ -178,12 +178,12 @@ def _asked(flat: Flat) -> float | None:
 
 
 def _daily(flat: Flat) -> frozenset[str]:
-    """`quota_per_day` where a QuotaFailure names a quota of the day: its RetryInfo asks to wait seconds all the same."""
+    """`quota_per_day` if a QuotaFailure names a daily quota: its RetryInfo asks for a wait of seconds in spite of that."""
     return frozenset({"quota_per_day"}) if any("PerDay" in str(quota) for quota in flat.entries("quotaId")) else frozenset()
 
 
 def _setting(flat: Flat, settings: Mapping[str, str], row: Failure | None, said: bool) -> str | None:
-    """What bench.toml calls the first parameter that the error names and it sets; None where a row says more."""
+    """The bench.toml key of the first parameter that the error names and bench.toml sets; None if a row says more."""
     if row is TOO_LONG or (said and row is not None and row.kind is not Rejected):
         return None
     for parameter in flat.parameters:
@@ -194,7 +194,7 @@ def _setting(flat: Flat, settings: Mapping[str, str], row: Failure | None, said:
 
 
 def names_parameter(key: str, message: str) -> bool:
-    """Whether a message names a parameter: as a word that is none of English, in quotes, or as a parameter."""
+    """Whether a message names a parameter: as a word that is not English, in quotes, or with the word "parameter"."""
     word = re.escape(key)
     if "_" in key and re.search(rf"(?<!\w){word}(?!\w)", message):
         return True

@@ -1,9 +1,9 @@
 """An error's body, flattened: one message in the vendor's words, every code, the parameters it names, the status inside.
 
-Vendors put an error anywhere: a string, a list of one (Google), `detail` as text or as FastAPI's list, `message` as an object, the
-vendor behind a router as JSON within JSON (OpenRouter's `metadata.raw`), Azure's `innererror`, google.rpc's `details`, a web page
-of a proxy. What the user sent and the server echoes is no part of it: FastAPI's `input` is never read, and pieces of the texts
-that were sent are taken out of the message.
+Vendors put an error anywhere: a string, a list of one (Google), `detail` as text or as FastAPI's list, `message` as an object,
+the vendor behind a router as JSON within JSON (OpenRouter's `metadata.raw`), Azure's `innererror`, google.rpc's `details`, a
+proxy's web page. Echoes of the user's request do not belong to it: FastAPI's `input` is never read, and pieces of the sent texts
+are removed from the message.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ from providers.base import clean
 Json = dict[str, Any]
 
 LONGEST = 500
-"""Characters of a message that are kept."""
+"""The most characters of a message that are kept."""
 READ = 2_000
-"""Characters of a message that patterns look at, and in which echoes are looked for."""
+"""The most characters of a message that patterns and the search for echoes read."""
 LONGEST_TEXT = 20_000
-"""Characters of a page, or of any text, that are read at all."""
+"""The most characters of a page, or of any text, that are read."""
 DEEPEST = 6
-WHOLE, PIECE = 8, 24
-"""Characters from which a whole text that was sent, or a piece of one, counts as an echo."""
+WHOLE = 8
+"""A whole sent text of this many characters or more counts as an echo."""
+PIECE = 24
+"""A piece of a sent text of this many characters or more counts as an echo."""
 
 CODE_KEYS = (
     "code",
@@ -58,7 +60,7 @@ MESSAGE_KEYS = (
 INNER_KEYS = ("innererror", "inner_error", "details", "violations", "metadata", "raw", "base_resp", "status_msg")
 STATUS = re.compile(r"[1-5]\d\d")
 GENERIC = re.compile(r"(upstream )?provider returned error|error|unknown error|none|null", re.I)
-"""What says nothing where other words stand beside it."""
+"""Messages that say nothing if there are other words."""
 PAGE = re.compile(r"<!doctype html|<html\b|<head\b|<title\b|<body\b", re.I)
 TITLE = re.compile(r"<title[^<>]*>([^<]*)", re.I)
 XML = re.compile(r"<(Code|Message)>(.*?)</\1>", re.I | re.S)
@@ -66,15 +68,15 @@ XML = re.compile(r"<(Code|Message)>(.*?)</\1>", re.I | re.S)
 
 @dataclass(frozen=True, slots=True)
 class Flat:
-    """What an error's body says.
+    """The content of an error's body.
 
     Args:
-        message: the vendor's words in one line, those of several places joined; empty where there are none.
+        message: the vendor's words in one line, joined from several places; empty if there are none.
         codes: every code, type, status and reason as the vendor spells it, outermost first.
-        parameters: the parameters it names, such as `temperature` or `messages.0.content`.
-        status: the HTTP status that the body itself states, innermost; None where it states none.
-        page: whether it is a web page, as proxies and firewalls answer; `message` is then its title.
-        objects: every object that was read, for what only some vendors say (categories, RetryInfo).
+        parameters: the parameters that it names, such as `temperature` or `messages.0.content`.
+        status: the innermost HTTP status in the body; None if it has none.
+        page: whether the body is a web page, as proxies and firewalls send; then `message` is its title.
+        objects: every object in the body, for fields that only some vendors send (categories, RetryInfo).
     """
 
     message: str = ""
@@ -86,7 +88,7 @@ class Flat:
 
     @property
     def short(self) -> str:
-        """The message for people: cut, without the full stop at its end; the codes where there are no words."""
+        """The message for people: shortened, without the full stop at its end; the codes if there is no message."""
         return (self.message[:LONGEST].removesuffix(".") or ", ".join(self.codes) or "no words").strip()
 
     @property
@@ -95,12 +97,12 @@ class Flat:
         return tuple(code.lower() for code in self.codes)
 
     def entries(self, key: str) -> Iterator[Any]:
-        """What the objects hold under `key`, outermost first."""
+        """The values under `key` in the objects, outermost first."""
         return (place[key] for place in self.objects if place.get(key))
 
 
 def flattened(body: object, sent: Sequence[str] = ()) -> Flat:
-    """`body` (JSON as it was parsed, or text) flattened, without what it echoes of the texts in `sent`."""
+    """`body` (parsed JSON, or text) flattened, without its echoes of the texts in `sent`."""
     found = _Found()
     found.read(body, 0)
     message = "; ".join(words for words in found.messages if not GENERIC.fullmatch(words)) or "; ".join(found.messages)
@@ -116,20 +118,20 @@ def flattened(body: object, sent: Sequence[str] = ()) -> Flat:
 
 
 def flat_of(body: object, sent: Sequence[str] = ()) -> Flat:
-    """`body`, flattened where it is not so already."""
+    """`body`, flattened if it is not flattened yet."""
     if not isinstance(body, Flat):
         return flattened(body, sent)
     return replace(body, message=without_echo(body.message, sent)) if sent else body
 
 
 def error_message(body: object) -> str:
-    """An error's message in one line, wherever its vendor puts it; what it is, where it holds no words."""
+    """An error's message in one line, wherever its vendor puts it; without a message, the codes or the kind of body."""
     flat = flat_of(body)
     return flat.message[:LONGEST] or " ".join(str(body).split())[:LONGEST]
 
 
 class _Found:
-    """What was read so far."""
+    """What was collected so far."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -200,7 +202,7 @@ def _json(text: str) -> object:
 
 
 def without_echo(message: str, sent: Sequence[str]) -> str:
-    """`message` with `…` for every piece that is one of a text in `sent`: whole from 8 characters on, in part from 24 on."""
+    """`message` with `…` for each echo of a text in `sent`: a whole text of 8 characters or more, a piece of 24 or more."""
     texts = [" ".join(text.split()).casefold()[:LONGEST_TEXT] for text in sent if text]
     for text in texts:
         if len(text) >= WHOLE:

@@ -69,7 +69,7 @@ class Gemini(HostedProvider):
 
 
 async def content_body(request: Request, safety: list[Json]) -> Json:
-    """The body of POST models/MODEL:generateContent for `request`; one for an image or an edit asks for an image beside text."""
+    """The body of POST models/MODEL:generateContent for `request`; for an image or an edit it asks for an image beside text."""
     parts: list[Json] = []
     for part in request.parts:
         if isinstance(part, Text):
@@ -103,7 +103,7 @@ async def content_body(request: Request, safety: list[Json]) -> Json:
 
 
 def ratio_of(size: str) -> str:
-    """The aspect ratio of `WIDTHxHEIGHT`. Raises Rejected for one that this API does not draw in."""
+    """The aspect ratio of `WIDTHxHEIGHT`. Raises Rejected if this API does not draw in that ratio."""
     width, height = (int(side) for side in size.split("x"))
     shared = math.gcd(width, height) or 1
     ratio = f"{width // shared}:{height // shared}"
@@ -115,8 +115,8 @@ def ratio_of(size: str) -> str:
 def content_response(body: Json, *, image_due: bool = True) -> Response:
     """A Response from generateContent's answer.
 
-    A `promptFeedback.blockReason` is a blocked request, a filter's finish reason a blocked response; what came before it is kept.
-    Raises Malformed when there is neither a candidate nor a block.
+    A `promptFeedback.blockReason` is a blocked request. A filter's finish reason is a blocked response, and the text before it is
+    kept. Raises Malformed when there is neither a candidate nor a block.
     """
     candidates = body.get("candidates") or []
     blocked = of_prompt(body.get("promptFeedback") or {})
@@ -142,7 +142,7 @@ def content_response(body: Json, *, image_due: bool = True) -> Response:
 
 
 def _not_words(parts: list[Json], inline: list[Json]) -> str:
-    """What the parts hold where they hold no words, as `Response.missing` says it."""
+    """What the parts hold instead of words, as text for `Response.missing`."""
     if any(part.get("functionCall") for part in parts):
         return TOOL_CALL
     sounds = any(str(data.get("mimeType") or data.get("mime_type")).startswith("audio/") for data in inline)

@@ -60,17 +60,18 @@ Make = Callable[[Request], Awaitable[Json]]
 Read = Callable[[Json], Response]
 Files = Callable[[Request], Awaitable[list[File]]]
 LESSONS = 6
-"""Parameters that one request can be refused for and sent again without: an endpoint that takes neither of two names ends there."""
+"""How many parameters one request may lose and be sent again; this stops an endpoint that takes neither of two names."""
 DOWNLOADS = 3
+"""How often we try to fetch a picture that was made and paid for."""
 DOWNLOAD_PAUSE = 1.0
-"""Tries of fetching a picture that was made and paid for, and seconds between them, more each time."""
+"""Seconds between these tries; each pause is longer than the one before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What an endpoint answered: its status, headers (of errors without the key), and the whole body, unpacked, without the key.
+    """An endpoint's answer: its status, headers (in errors without the key), and the whole unpacked body without the key.
 
-    `tells_limits` says that a header has a limit in its name; it is told from the raw names, since each look at the others costs.
+    `tells_limits` says that a header's name contains a limit; it uses the raw names, because parsed headers cost time.
     """
 
     status: int
@@ -80,17 +81,17 @@ class Reply:
 
 
 class HostedOptions(TypedDict, total=False):
-    """What every hosted provider may be given by keyword.
+    """The keyword arguments of every hosted provider.
 
     timeout: seconds for one call, from connecting to the last byte; 120 unless told.
     max_connections: connections kept open at most; 64 unless told.
     extra: further keys for every body; they are part of `identity`.
-    extra_by_kind: further keys for bodies of one kind of request, over those of `extra`; they are part of `identity`.
+    extra_by_kind: further keys for bodies of one kind of request; they replace those of `extra` and are part of `identity`.
     more_headers: further headers of every call; they are part of `identity`.
-    secret_headers: such headers whose values are never shown, stored or part of `identity`.
+    secret_headers: further headers whose values are never shown, stored or part of `identity`.
     title: what people call the vendor, for messages.
-    images: what images it takes; others are made to fit, and `notes` says so.
-    structured: whether a request's schema is sent; an endpoint that refuses it is asked without.
+    images: the limits of images that it takes; other images are made to fit, and `notes` says so.
+    structured: whether a request's schema is sent; if an endpoint refuses it, later requests go without it.
     """
 
     timeout: float
@@ -109,24 +110,24 @@ class HostedProvider:
 
     Args:
         model: its name at the endpoint.
-        base_url: what every path is appended to.
-        api_key: never part of `identity`, and cut out of every error message; nothing is sent for an empty one.
+        base_url: the address that every path is appended to.
+        api_key: never part of `identity`, and removed from every error message; an empty key is not sent.
         headers: sent with every call, such as the one that carries the key.
         capabilities: what the model takes and gives.
-        query: what every address ends with, such as `?api-version=2024-10-21`.
+        query: the end of every address, such as `?api-version=2024-10-21`.
         options: HostedOptions.
     """
 
     TITLE = "the endpoint"
 
     LIST_QUERY = ""
-    """What makes the first page of the list of models hold as many of them as it can."""
+    """Query for a first page of the list of models that is as long as possible."""
 
     LIST_CURSOR = "after"
-    """What the next page is asked for by, with the last model of this one."""
+    """Name of the query parameter that asks for the next page, with the last model of this page."""
 
     NAMES: ClassVar[Mapping[str, str]] = {}
-    """The protocol's own names of parameters, where they differ from ours."""
+    """The protocol's own names of parameters, if they differ from ours."""
 
     def __init__(
         self,
@@ -168,7 +169,7 @@ class HostedProvider:
 
     @property
     def notes(self) -> list[str]:
-        """What was done to requests that the user should know of: images made to fit, parameters that the model does not take."""
+        """Changes to requests that the user should know: images made to fit, parameters that the model does not take."""
         changed = self._fitting.notes if self._fitting is not None else []
         return [*self._told_of, *changed]
 
@@ -202,13 +203,13 @@ class HostedProvider:
             return await self._fetched(response)
 
     async def fitted(self, request: Request) -> Request:
-        """`request` with images that the vendor takes. Raises Rejected for too many, or one that cannot be read."""
+        """`request` with images that the vendor takes. Raises Rejected for too many images, or for one that cannot be read."""
         return await self._fitting.fit(request) if self._fitting is not None and request.images else request
 
     async def _exchange(
         self, request: Request, path: str, make: Make, read: Read, *, wire: str = "", files: Files | None = None
     ) -> Response:
-        """Ask, and again where the endpoint says that it does not take a parameter; what it refuses is not sent to it again.
+        """Ask; if the endpoint refuses a parameter, ask again without it, and never send it again.
 
         Args:
             make: builds the body of a request.
@@ -230,7 +231,7 @@ class HostedProvider:
         raise AssertionError
 
     def _read(self, answer: Reply, request: Request, read: Read, wire: str) -> Response:
-        """The answer in a body that came with status 200; an error in it counts, whatever stands beside it."""
+        """The answer in a body that came with status 200; an error in the body counts, whatever else the body holds."""
         body = parsed(answer.content)
         wrong = error_in(body)
         if wrong is None:
@@ -248,13 +249,13 @@ class HostedProvider:
             return self._told(200, wrong, answer.headers, request, wire)
 
     def _names_failure(self, body: Json, headers: Mapping[str, str], request: Request) -> bool:
-        """Whether a body that holds no answer says what is wrong in the place of one, as `base_resp` or `code` and `message`."""
+        """Whether a body without an answer holds an error in another place, such as `base_resp`, or `code` and `message`."""
         with reading():
             found = read_error(self.title, 200, body, headers, self.model, sent=(request.system, request.text))
         return not isinstance(found, Transient)
 
     def _learns(self, status: int, body: object, sent: Request, by: Accepted) -> bool:
-        """Take note of a parameter that was refused; whether `sent`, which was put `by`, is now put in another way."""
+        """Note a refused parameter; whether `sent`, which was built `by` older knowledge, would now be built differently."""
         unset = [name for name in LEAVABLE if getattr(sent, name) is None]
         refusal = refused_parameter(status, flattened(body, (sent.system, sent.text)), unset=unset)
         if refusal is None:
@@ -265,7 +266,7 @@ class HostedProvider:
         return self._accepted != by and by.without(refusal, sent) != by
 
     async def models(self) -> list[str]:
-        """The names of the endpoint's models, of all pages of its list. Raises as `call` does; Rejected where it lists none."""
+        """The endpoint's models by name, from all pages of its list. Raises what `call` raises, and Rejected if it lists none."""
         url = f"{self.base_url}/models{self._query or self.LIST_QUERY}"
         names: dict[str, None] = {}
         with self._network(), anyio.fail_after(self._timeout):
@@ -283,21 +284,21 @@ class HostedProvider:
         return list(names)
 
     def _listing_error(self, answer: Reply) -> ProviderError:
-        """What a status other than 200 means where models are listed: a list that is not there is no mistake."""
+        """What a status other than 200 means when we list models: a missing list is no mistake."""
         body = error_body(answer.content)
         if cannot_be_listed(answer.status, body):
             return Rejected(f"{answer.status}")
         return self._error(answer.status, body, answer.headers)
 
     def _error(self, status: int, body: object, headers: Mapping[str, str]) -> ProviderError:
-        """The error that a status stands for where nothing is asked of the model: no filter has a word there."""
+        """The error for a status when the model itself is not asked: no filter is involved then."""
         found = read_error(self.title, status, body, headers, self.model)
         return Rejected(f"{status}: {found.reason}") if isinstance(found, Response) else found
 
     def _told(
         self, status: int, body: object, headers: Mapping[str, str], request: Request | None = None, wire: str = ""
     ) -> Response:
-        """What an error says of a request: the block or refusal that it stands for, else it is raised, with what it used."""
+        """The block or refusal that an error means; any other error is raised, with its usage."""
         sent = (request.system, request.text) if request is not None else ()
         settings = self._settings(request) if request is not None else {}
         with reading():
@@ -310,13 +311,13 @@ class HostedProvider:
         raise found
 
     def _settings(self, request: Request) -> dict[str, str]:
-        """What bench.toml sets of a request, by its name on the wires, and the key that sets it."""
+        """The values that bench.toml sets in a request: the name on the wire and the key of bench.toml."""
         keys = {name: key for field, names, key in SETTINGS if getattr(request, field) is not None for name in names}
         return keys | self._added.places(request.kind)
 
     @contextmanager
     def _network(self) -> Iterator[None]:
-        """Errors of the network by name."""
+        """Turns errors of the network into ProviderErrors."""
         try:
             yield
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
@@ -334,7 +335,7 @@ class HostedProvider:
             raise Transient(f"connection failed: {error or type(error).__name__}") from None
 
     async def _answer(self, request: Request) -> Response:
-        """The vendor's way to ask; the errors of the network are mapped by `call`."""
+        """The vendor's way to ask; `call` turns errors of the network into ProviderErrors."""
         raise NotImplementedError
 
     async def _post(self, path: str, body: Json, files: list[File] | None = None, *, kind: Kind = "chat") -> Reply:
@@ -355,7 +356,7 @@ class HostedProvider:
         return answer
 
     async def _sent(self, request: httpx2.Request) -> Reply:
-        """Send and read the whole answer. Raises Malformed for one of more than MAX_BYTES, which is not read to its end."""
+        """Send, and read the whole answer. Raises Malformed for an answer of more than MAX_BYTES, which is not read to its end."""
         answer = await self._http.send(request, stream=True)
         content = await whole(answer)
         if answer.status_code == 407:
@@ -368,7 +369,7 @@ class HostedProvider:
         return Reply(answer.status_code, headers, self._keyless(content), limits)
 
     def _picture(self, url: object) -> Image:
-        """A picture by its address, which has no digest until it is fetched, or from base64 as it stands or in a data URL."""
+        """A picture from base64 or a data URL, or by its address; by address it has no digest until it is fetched."""
         if isinstance(url, str) and url.lstrip()[:8].lower().startswith(("http://", "https://")):
             return Image("", "", partial(self._downloaded, url.strip()))
         if isinstance(url, str) and ":" in url and not is_data_url(url):
@@ -376,9 +377,9 @@ class HostedProvider:
         return image_from_base64(url)
 
     async def _fetched(self, response: Response) -> Response:
-        """`response` with the pictures that the endpoint keeps at an address, each tried three times by itself.
+        """`response` with the pictures that the endpoint keeps at an address; each is tried three times.
 
-        Raises Rejected where one cannot be had: it was paid for, so it is not made anew within this run.
+        Raises Rejected if one cannot be fetched: it was paid for, so this run does not have it made again.
         """
         if all(image.digest for image in response.images):
             return response
@@ -410,7 +411,7 @@ class HostedProvider:
 
 
 def _came(body: Json, read: Read) -> Response:
-    """What a body holds beside an error, and what it used."""
+    """The content of a body beside its error, and its usage."""
     try:
         with reading():
             return read(body)

@@ -1,4 +1,4 @@
-"""What images a vendor takes, and how others are made to fit: always in the same way, once an image, and counted to be said."""
+"""Which images a vendor takes, and how others are made to fit: always by the same rule, once for each image, and counted."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 QUALITY = 90
 SHRINK = 0.8
 JPEG_EDGE = 65_500
-"""Pixels of an edge that a JPEG file can have."""
+"""The most pixels that an edge of a JPEG file can have."""
 KEPT_BYTES = 64 * 1024 * 1024
-"""Fitted images kept for retries and repeats, in bytes; what was used longest ago goes first."""
+"""Bytes of fitted images that are kept for retries and repeats; the image that was unused for the longest time goes first."""
 LOSSLESS = frozenset({"image/png", "image/gif", "image/bmp", "image/tiff", "image/x-portable-pixmap"})
 
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """What one vendor documents; None and an empty list stand for no limit.
+    """The limits that one vendor documents; None and an empty list mean no limit.
 
     Args:
-        types: media types that it takes.
+        types: media types that the vendor takes.
         max_bytes: bytes of one image file, before base64.
         max_edge: pixels of the longer edge.
         max_count: images in a request.
-        source: where that was read.
+        source: where we read the limits.
     """
 
     types: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class Fitting:
 
     Args:
         vendor: its name in messages.
-        limits: what it takes.
+        limits: the vendor's limits.
     """
 
     def __init__(self, vendor: str, limits: ImageLimits) -> None:
@@ -62,7 +62,7 @@ class Fitting:
 
     @property
     def notes(self) -> list[str]:
-        """What was done to how many images, a line for each kind of change."""
+        """A line for each kind of change, with the number of images."""
         return [
             f"{len(digests):,} {'image was' if len(digests) == 1 else 'images were'} {change} for {self._vendor}"
             for change, digests in sorted(self._changes.items())
@@ -111,7 +111,7 @@ class Fitting:
 
 
 def fits(data: bytes, media_type: str, limits: ImageLimits) -> bool:
-    """Whether an image can be sent as it is; one of a fine type and size whose header cannot be read is left to the vendor."""
+    """Whether an image can be sent as it is; if its type and size are right but its header cannot be read, the vendor decides."""
     if (limits.types and media_type not in limits.types) or (limits.max_bytes is not None and len(data) > limits.max_bytes):
         return False
     if limits.max_edge is None and media_type != "image/gif":
@@ -124,11 +124,11 @@ def fits(data: bytes, media_type: str, limits: ImageLimits) -> bool:
 
 
 def fitted(data: bytes, media_type: str, limits: ImageLimits) -> tuple[bytes, str, str]:
-    """An image's bytes within `limits`, their media type, and what was done, in words.
+    """An image's bytes within `limits`, their media type, and a description of the change.
 
-    The rule: the picture that everybody sees (mending.py); scaled to the longest edge allowed; PNG where the source is lossless and
-    PNG is small enough, or where no JPEG is taken, else JPEG of quality 90; scaled by 0.8 again and again until it is small enough.
-    Raises NotAPicture when it cannot be read, OSError when it cannot be written.
+    The rule takes the picture that everybody sees (mending.py) and scales it to the longest edge allowed. It writes PNG if the
+    source is lossless and the PNG is small enough, or if the vendor takes no JPEG, else JPEG of quality 90. Then it scales by 0.8
+    until the file is small enough. Raises NotAPicture if it cannot be read, OSError if it cannot be written.
     """
     picture = upright(data)
     edge = max(picture.size)

@@ -1,4 +1,4 @@
-"""Files with a JSON object a line: a line becomes what it stands for, or is refused with the reason; nothing else comes out."""
+"""Files with one JSON object on each line: each line is read or refused with a reason; no other error comes out."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from providers.named_files import open_regular, shown
 T = TypeVar("T")
 Record = dict[str, Any]
 LONGEST = 64 * 1024 * 1024
-"""Bytes of a line that is read; of a longer one only its place is known."""
+"""The most bytes of a line that is read; of a longer line only the place is known."""
 
 
 class BadLine(UnisafeError, ValueError):
-    """A line that cannot be used, and what would be right; whoever has the file adds its name and the line's number."""
+    """A line that cannot be used, and what would be right; the caller adds the file's name and the line's number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A line that is refused, where it stands and why."""
+    """A refused line, with its place and the reason."""
 
     file: str
     line: int
@@ -35,7 +35,7 @@ class Problem:
 
 
 class Line(NamedTuple):
-    """A line that is not blank: its number from 1, its offset in bytes, and its bytes (of one that is too long, the beginning)."""
+    """A line that is not blank: its number from 1, its offset in bytes, and its bytes (only the beginning if it is too long)."""
 
     number: int
     offset: int
@@ -43,7 +43,7 @@ class Line(NamedTuple):
 
 
 def lines_of(path: Path) -> Iterator[Line]:
-    """The lines of a file, one by one. Raises OSError, also for what is no file."""
+    """The lines of a file, one by one. Raises OSError, also if the path is no regular file."""
     number = end = 0
     with open_regular(path) as file:
         while content := file.readline(LONGEST + 1):
@@ -64,9 +64,9 @@ def line_at(path: Path, offset: int) -> bytes:
 
 
 def read_line(line: bytes, read: Callable[[Record], T], refusal: type[BadLine] = BadLine) -> T:
-    """What `read` makes of the JSON object in `line`.
+    """The result of `read` for the JSON object in `line`.
 
-    Raises `refusal`, whatever went wrong: a line is somebody else's, and none of them ends the program.
+    Raises `refusal` for every mistake: other people write these lines, and none of them may end the program.
     """
     try:
         return read(_record(line))
@@ -86,7 +86,7 @@ def record_of(line: bytes) -> Record:
 
 
 class _Doubled(dict[str, Any]):
-    """An object of JSON that gives a name twice: `twice`."""
+    """A JSON object gives a name twice: `twice`."""
 
     twice = ""
 

@@ -1,4 +1,4 @@
-"""Lists of models, as endpoints answer them: names out of one page, and where the next page is."""
+"""Lists of models from endpoints: the names on one page, and the address of the next page."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 PAGES = 50
-"""Pages of a list that are read at most."""
+"""The most pages of a list that are read."""
 
 
 def names_in(page: object) -> list[str]:
     """The models of one page: a list under `data` or `models`, or a bare one, of names or of tables with `id`, `name` or `model`.
 
-    Raises ValueError where the page is no list of models.
+    Raises ValueError if the page is no list of models.
     """
     entries = page
     if isinstance(page, dict):
@@ -35,10 +35,10 @@ def _names_of(entry: object) -> Iterator[str]:
 
 
 def next_page(page: object, url: str, cursor: str) -> str | None:
-    """The address of the page after this one, which was read at `url`; None where it is the last, or elsewhere.
+    """The address of the page after this one, which was read at `url`; None if this is the last page, or the next is elsewhere.
 
-    `cursor` is what the vendor calls the last entry's id where it says only that there is more. The key goes along, so an address
-    at another host is not followed.
+    `cursor` is the query parameter for the last entry's id, for vendors that only say that there is more. The request carries the
+    key, so an address at another host is not followed.
     """
     if not isinstance(page, dict):
         return None
@@ -73,7 +73,7 @@ def _last(page: dict[str, Any]) -> str:
 
 
 def _at_home(url: str, address: str) -> str | None:
-    """`address`, which may be relative or only a query, at the host of `url`; None where it is at another."""
+    """`address`, which may be relative or only a query, at the host of `url`; None if it is at another host."""
     there = urljoin(url, address)
     here, other = urlsplit(url), urlsplit(there)
     return there if (here.scheme, here.netloc) == (other.scheme, other.netloc) else None
@@ -86,7 +86,7 @@ def _with(url: str, parameter: str, value: str) -> str:
 
 
 def cannot_be_listed(status: int, body: object) -> bool:
-    """Whether an answer says only that the models cannot be listed here, or not with this key, as restricted keys are told."""
+    """Whether an answer only says that models cannot be listed here, or not with this (restricted) key."""
     if status in (404, 405, 406, 501):
         return True
     words = (body if isinstance(body, str) else json.dumps(body)).lower()

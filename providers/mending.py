@@ -1,8 +1,8 @@
-"""What is done to a picture so that all see the same one: hosted and local models, judges, people. Pure, on Pillow's pictures.
+"""How a picture is mended so that hosted and local models, judges and people see the same one. Pure, on Pillow's pictures.
 
-The rules: the first frame; more than 8 bits a sample, integers and floats scaled to 8; what is transparent laid on white; CMYK, Lab
-and other colours made RGB; turned upright as EXIF says. Colour profiles are ignored, as models' own processors do. A picture to
-which none of this applies is sound, and stays the file that it is.
+The rules: only the first frame; more than 8 bits for each value, integers and floats scaled to 8 bits; transparent pictures laid
+on white; CMYK, Lab and other colours made RGB; turned upright as EXIF says. Colour profiles are ignored, as models' own
+processors ignore them. A picture that needs none of this is sound, and its file is not changed.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Pillow
 
 RULES = 1
-"""Counts up when the rules give other pixels; a cache of older rules has to forget its column `images.mended` then."""
+"""Increase this when the rules give other pixels; a cache of older rules must then forget its column `images.mended`."""
 STILL, SCALED, WHITE, RGB, UPRIGHT = "made still", "scaled to 8 bits", "laid on white", "converted to RGB", "turned upright"
 STEPS = frozenset({STILL, SCALED, WHITE, RGB, UPRIGHT})
 PLAIN = frozenset({"1", "L", "P", "RGB", "LA", "PA", "RGBA"})
-"""Modes whose colours every reader gets alike, transparency apart."""
+"""Modes whose colours are the same in every reader, apart from transparency."""
 MAY_MOVE = frozenset({"GIF", "PNG", "WEBP"})
 EXIF = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")
-"""Where Pillow keeps what may hold an orientation."""
+"""The keys under which Pillow keeps data that may hold an orientation."""
 BEHIND_PIXELS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
-"""The same in a PNG file, where it may stand behind the pixels and only a decoder finds it."""
+"""The same in a PNG file: it may come after the pixels, where only a decoder finds it."""
 ORIENTATION = 274
 Box = tuple[int, int, int, int]
 
@@ -32,10 +32,10 @@ class Header(NamedTuple):
 
     Attributes:
         moves: whether it has more than one frame.
-        deep: whether its samples have more than 8 bits.
-        raw: Pillow's name for how its samples are stored; empty where that says nothing.
-        covered: the part of a GIF that its first frame covers, in pixels; None where that is all of it.
-        orientation: EXIF's, 1 to 8; 1 is upright, and stands for any that makes no sense.
+        deep: whether its values have more than 8 bits.
+        raw: Pillow's name for the way its values are stored; empty if that says nothing.
+        covered: the part of a GIF that its first frame covers, in pixels; None if it covers everything.
+        orientation: EXIF's number, 1 to 8; 1 is upright, also if the number makes no sense.
     """
 
     moves: bool
@@ -46,9 +46,9 @@ class Header(NamedTuple):
 
 
 def faults_of(picture: Pillow, data: bytes) -> tuple[str, ...]:
-    """What has to be done to a picture just opened from `data`, in words of this module; nothing for a sound one.
+    """The steps that mend a picture just opened from `data`, in this module's words; none for a sound picture.
 
-    Only what `needs_pixels` is decoded.
+    Decodes the picture only if it `needs_pixels`.
     """
     header = header_of(picture, data)
     found = [STILL] if header.moves else []
@@ -60,15 +60,15 @@ def faults_of(picture: Pillow, data: bytes) -> tuple[str, ...]:
 
 
 def needs_pixels(picture: Pillow, data: bytes) -> bool:
-    """Whether the header alone does not tell what is to be done: transparency may be declared and not used, or more may follow."""
+    """Whether the header is not enough: transparency may be declared and not used, or more data may follow the pixels."""
     return picture.has_transparency_data or (picture.format == "PNG" and _says_more_behind(data))
 
 
 def mend(picture: Pillow, data: bytes, edge: int | None = None) -> Pillow:
-    """The picture that everybody sees, mode L or RGB, of one just opened from `data`.
+    """The picture that everybody sees, in mode L or RGB, from a picture just opened from `data`.
 
     Args:
-        edge: pixels of the longer edge that are enough, where the file can be read smaller for less.
+        edge: this many pixels of the longer edge are enough, if the file can be read at a smaller size.
     """
     header = header_of(picture, data)
     if edge is not None:
@@ -77,7 +77,7 @@ def mend(picture: Pillow, data: bytes, edge: int | None = None) -> Pillow:
     flat = _on_white(see_through) if see_through is not None else _opaque(picture)
     upright = _turned(flat, header.orientation)
     bare = upright.copy() if upright is picture else upright
-    bare.info = {}  # a profile of other colours, or what it was turned by, is true no more
+    bare.info = {}  # a profile of other colours, or the old orientation, no longer applies
     return bare
 
 
@@ -93,7 +93,7 @@ def header_of(picture: Pillow, data: bytes) -> Header:
 
 
 def moves(picture: Pillow, data: bytes) -> bool:
-    """Whether it is a moving picture; also one whose second frame is broken."""
+    """Whether it is a moving picture, even if its second frame is broken."""
     if picture.format not in MAY_MOVE:
         return False
     if picture.format == "WEBP" and data[12:16] == b"VP8X" and data[20] & 2:
@@ -108,7 +108,7 @@ def moves(picture: Pillow, data: bytes) -> bool:
 
 
 def _orientation(picture: Pillow, data: bytes) -> int:
-    """By EXIF, or else XMP, as Pillow finds them; what cannot be read says nothing."""
+    """The orientation from EXIF, else from XMP, as Pillow finds them; upright if they cannot be read."""
     from PIL import Image
 
     if picture.format == "PNG" and _says_more_behind(data):
@@ -123,7 +123,7 @@ def _orientation(picture: Pillow, data: bytes) -> int:
 
 
 def _says_more_behind(data: bytes) -> bool:
-    """Whether a PNG file may say behind its pixels how it lies."""
+    """Whether a PNG file may give its orientation after its pixels."""
     pixels = data.find(b"IDAT")
     return any(data.find(mark, pixels) >= 0 for mark in BEHIND_PIXELS)
 
@@ -147,7 +147,7 @@ def _turned(picture: Pillow, orientation: int) -> Pillow:
 
 
 def _see_through(picture: Pillow, header: Header) -> tuple[Pillow | None, bool]:
-    """The picture as RGBA where any of it is transparent, else None; and whether it has an alpha channel that means nothing."""
+    """The picture as RGBA if any of it is transparent, else None; and whether it has an alpha channel without meaning."""
     if not picture.has_transparency_data and header.covered is None:
         return None, False
     whole = _with_alpha(picture, header)
@@ -164,7 +164,7 @@ def _see_through(picture: Pillow, header: Header) -> tuple[Pillow | None, bool]:
 
 
 def _with_alpha(picture: Pillow, header: Header) -> Pillow:
-    """As RGBA; a colour that stands for transparent is compared as it is stored, not as Pillow scaled the pixels."""
+    """The picture as RGBA; a colour that means transparent is compared with the stored values, not with Pillow's scaled pixels."""
     key = picture.info.get("transparency")
     if picture.mode.startswith("I;16") and isinstance(key, int):
         return _keyed(picture, key)
@@ -200,7 +200,7 @@ def _on_white(picture: Pillow) -> Pillow:
 
 
 def _opaque(picture: Pillow) -> Pillow:
-    """As L or RGB, without the alpha that it may have."""
+    """The picture as L or RGB, without its alpha channel."""
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
         return _eight_bits(picture)
     if picture.mode in ("1", "L"):
@@ -217,8 +217,8 @@ def _opaque(picture: Pillow) -> Pillow:
 def _eight_bits(picture: Pillow) -> Pillow:
     """Grey of 8 bits; 16 bits are divided by 257.
 
-    Other integers and floats are taken to go from 0 to 1 (floats), to 255 or to 65,535, the first that holds all of their values;
-    what none holds is stretched from its lowest value to its highest.
+    Other integers and floats are assumed to range from 0 to 1 (floats), to 255 or to 65,535, the first range that holds all
+    values. If none does, the values are stretched from the lowest to the highest.
     """
     import numpy
     from PIL import Image

@@ -155,4 +155,4 @@ PICTURES = (
         needs="images out",
     ),
 )
-"""Of pictures that a model neither takes nor gives at all; what is wrong with one picture is in request_failures.py."""
+"""Failures of a model that takes or gives no pictures at all; request_failures.py has the mistakes of a single picture."""

@@ -1,4 +1,4 @@
-"""Files that lines and users name: inside a folder by the path as it is written, and regular, so that reading them ends."""
+"""Files that lines and users name: the written path must lie inside a folder, and the file must be regular so that reading ends."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ KINDS = {
     stat.S_IFSOCK: "a socket",
 }
 LONGEST_NAME = 255
-"""Bytes of one name on the file systems in use."""
+"""The most bytes of a file name on common file systems."""
 BEGINNINGS = ("data:", "iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")
-"""How a picture begins that stands where its file's name should: a data URL, and base64 of PNG, JPEG, GIF and WebP."""
+"""How a picture's content begins if a user gives it instead of a file name: a data URL, or base64 of PNG, JPEG, GIF and WebP."""
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.I)
 
 
 class NoSuchFile(UnisafeError, ValueError):
-    """A name that means no file that may be read; the message holds the name and says why."""
+    """A name that leads to no file that may be read; the message holds the name and the reason."""
 
 
 class Outside(NoSuchFile):
@@ -36,7 +36,7 @@ class Outside(NoSuchFile):
 
 
 def check_regular(path: Path) -> os.stat_result:
-    """What the system knows of a file. Raises OSError, also for what is none: a pipe or a device may never end."""
+    """The system's information about a file. Raises OSError, also for a pipe or a device, because reading it may never end."""
     try:
         known = os.stat(path)
     except ValueError:
@@ -47,29 +47,29 @@ def check_regular(path: Path) -> os.stat_result:
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """A file to read, as bytes. Raises OSError, also for what is no file."""
+    """Opens a file to read bytes. Raises OSError, also if the path is no regular file."""
     check_regular(path)
     return path.open("rb")
 
 
 def expanded(base: Path, written: str) -> Path:
-    """A path that a user wrote, relative to `base`; `~` is the home folder, and where nobody has that name it stays as it is."""
+    """A user's path, relative to `base`; `~` is the home folder, and `~NAME` stays as it is if there is no such user."""
     return base / os.path.expanduser(written)
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder, and which of the files that are named may be read.
+    """A folder, and the rule which named files in it may be read.
 
-    A name is inside by how it is written, `..` taken together. Links that lie inside may lead anywhere: whoever named the folder
-    put them there.
+    The written name decides whether it is inside; `..` is resolved first. Links inside may lead anywhere, because the person who
+    named the folder put them there.
 
     Args:
         path: the folder.
         title: what messages call it.
-        repository: of a folder that came from a stranger's repository at the Hub, that repository's folder in the Hub's cache:
-            links may lead into its `blobs` and stay inside `path`, and nowhere else.
-        absolute: whether an absolute path that lies inside may be named.
+        repository: for a folder from a stranger's repository at the Hub, that repository's folder in the Hub's cache. Links may
+            then lead into its `blobs` or stay inside `path`, and nowhere else.
+        absolute: whether an absolute path inside the folder is allowed.
     """
 
     path: Path
@@ -90,7 +90,7 @@ class Folder:
         return path
 
     def locate(self, name: str) -> Path:
-        """Where `name` would lie, by how it is written alone. Raises NoSuchFile."""
+        """The path that `name` means as it is written, without looking at the disk. Raises NoSuchFile."""
         if "\0" in name or not _encodes(name):
             raise NoSuchFile(f"{shown(name)} holds a NUL or half a character, as no file's name can")
         if os.path.isabs(name) or os.path.splitdrive(name)[0]:
@@ -103,7 +103,7 @@ class Folder:
         return self.path / inside
 
     def _absolute(self, name: str) -> str | None:
-        """An absolute name relative to the folder, as both are written or as both are on disk; None where it lies elsewhere."""
+        """An absolute name relative to the folder, as both are written or as both are on disk; None if it is elsewhere."""
         inside = _below(os.path.abspath(self.path), os.path.normpath(name))
         return inside if inside is not None else _below(os.path.realpath(self.path), os.path.realpath(name))
 
@@ -116,7 +116,7 @@ class Folder:
 
 
 def shown(value: object) -> str:
-    """A value from a line as JSON, in 60 characters at most."""
+    """A value from a line as JSON, at most 60 characters."""
     if value is None:
         return "nothing"
     text = json.dumps(value[:100] if isinstance(value, str) else value, ensure_ascii=True)
@@ -124,7 +124,7 @@ def shown(value: object) -> str:
 
 
 def _below(root: str, path: str) -> str | None:
-    """`path` relative to `root`; None where it does not lie below it. Both are absolute and hold no `..`."""
+    """`path` relative to `root`; None if it is not below it. Both are absolute and hold no `..`."""
     if os.path.splitdrive(root)[0].lower() != os.path.splitdrive(path)[0].lower():
         return None
     inside = os.path.relpath(path, root)
@@ -140,7 +140,7 @@ def _encodes(name: str) -> bool:
 
 
 def _meant(name: str) -> str:
-    """What is to be done where no file's name was given at all."""
+    """Advice for a value that is no file name at all."""
     longest = max(map(len, name.split("/")))
     if name.startswith(BEGINNINGS) or (longest > LONGEST_NAME and re.fullmatch(r"[\w+/=\s-]+", name)):
         return "; it seems to be a picture itself: write that to a file, and name the file here"

@@ -26,13 +26,13 @@ TAG = "unisafe"
 WINDOW = "24h"
 FILE_WAIT, FILE_LOOKS = 1.0, 120
 CHATS = partial(wire.chat_response, image_due=False)
-"""Jobs hold chats alone: a picture beside their words that cannot be read costs no answer."""
+"""Batch jobs hold chats only, so a broken picture beside the words costs no answer."""
 TOO_MUCH = frozenset({"token_limit_exceeded", "rate_limit_exceeded", "request_limit_exceeded", "batch_limit_exceeded"})
-"""Codes of a job that failed because too much is enqueued already."""
+"""Codes of a job that failed because the vendor's queue was full."""
 
 
 class OpenAIBatches(OpenAICompatible, BatchHttp):
-    """One model whose chat requests can be handed over as jobs; arguments as in OpenAICompatible."""
+    """One model whose chat requests can be submitted as batch jobs; arguments as in OpenAICompatible."""
 
     most_requests = 50_000
     most_bytes = 200_000_000
@@ -119,7 +119,7 @@ class OpenAIBatches(OpenAICompatible, BatchHttp):
             return unreadable
 
     def _failure(self, job: Json) -> ProviderError:
-        """Why a whole job failed, and what is to be done about it."""
+        """The error for a whole job that failed."""
         errors = ((job.get("errors") or {}).get("data")) or [{}]
         code, message = str(errors[0].get("code") or ""), str(errors[0].get("message") or "the vendor gives no reason")
         if code in TOO_MUCH:
@@ -128,7 +128,7 @@ class OpenAIBatches(OpenAICompatible, BatchHttp):
 
 
 def _undone(error: Json) -> ProviderError:
-    """What an entry without an answer stands for."""
+    """The error for an entry without an answer."""
     code, message = str(error.get("code") or ""), error_message(error)
     if code == "batch_cancelled":
         return Cancelled("the job was cancelled at the vendor")
@@ -140,5 +140,5 @@ def _created(job: Json) -> datetime:
 
 
 def _moment(seconds: object) -> datetime:
-    """UTC without a zone, of seconds since 1970."""
+    """Turns seconds since 1970 into UTC without a zone."""
     return datetime.fromtimestamp(float(str(seconds)), UTC).replace(tzinfo=None)

@@ -25,17 +25,17 @@ class OpenAICompatible(HostedProvider):
         base_url: up to and with `/v1`.
         api_key: sent as a bearer token; never part of `identity`, and cut out of every error message.
         capabilities: what the model takes and gives.
-        image_api: how it is asked for an image: by `images.generate` and `images.edit`, or in a `chat` message.
-        key_header: where the key goes: as a bearer token, or in the `api-key` header that Azure OpenAI takes.
-        names: what the vendor calls parameters, such as `{"seed": "random_seed"}`.
-        edit_body: how it takes images to edit: in a form, or as data URLs in JSON.
-        image_leaves_out: what it refuses in requests for images.
+        image_api: how to ask for an image: by `images.generate` and `images.edit`, or in a `chat` message.
+        key_header: how the key is sent: as a bearer token, or in the `api-key` header that Azure OpenAI takes.
+        names: the vendor's names of parameters, such as `{"seed": "random_seed"}`.
+        edit_body: how the vendor takes images to edit: in a form, or as data URLs in JSON.
+        image_leaves_out: fields that the vendor refuses in requests for images.
         api_version: `api-version` of an Azure deployment's own address; None everywhere else.
         options: HostedOptions; its `extra` is such as `{"chat_template_kwargs": {...}}`.
     """
 
     API = ""
-    """What tells a class that asks in another way than chat completions in `identity`."""
+    """A class that does not ask by chat completions puts its name of the protocol into `identity` here."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class OpenAICompatible(HostedProvider):
         return await wire.chat_body(self.model, request, self._accepted)
 
     def _chat_response(self, body: Json, *, image_due: bool) -> Response:
-        """A chat completion; some servers answer with a Responses object all the same."""
+        """Reads a chat completion; some servers answer with a Responses object instead."""
         if "choices" not in body and isinstance(body.get("output"), list):
             return responses_response(body)
         return wire.chat_response(body, self._picture, image_due=image_due)

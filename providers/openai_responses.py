@@ -15,7 +15,7 @@ RESPONSES = "responses"
 
 
 class OpenAIResponses(OpenAICompatible):
-    """One model of the Responses API; arguments as in OpenAICompatible, of which `image_api` has no meaning here."""
+    """One model of the Responses API; arguments as in OpenAICompatible, but `image_api` has no meaning here."""
 
     API = "responses"
     NAMES: ClassVar[Mapping[str, str]] = {"max_tokens": "max_output_tokens"}
@@ -27,7 +27,7 @@ class OpenAIResponses(OpenAICompatible):
         return await responses_body(self.model, request, self._accepted)
 
     def _responses_response(self, body: Json) -> Response:
-        """A Responses object; some servers answer with a chat completion all the same."""
+        """Reads a Responses object; some servers answer with a chat completion instead."""
         if "output" not in body and isinstance(body.get("choices"), list):
             return chat_response(body, self._picture)
         return responses_response(body)

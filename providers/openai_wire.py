@@ -22,7 +22,7 @@ from providers.withheld import withheld
 
 
 async def chat_body(model: str, request: Request, accepted: Accepted) -> Json:
-    """The body of POST /chat/completions for `request`, as the endpoint takes it; where an image is due it is asked for."""
+    """The body of POST /chat/completions for `request`, as the endpoint takes it; it asks for an image if one is due."""
     messages: list[Json] = []
     if request.system:
         messages.append({"role": "system", "content": request.system})
@@ -57,7 +57,7 @@ async def content_of(request: Request) -> str | list[Json]:
 
 
 async def images_to_edit(images: Sequence[Image]) -> Json:
-    """What an edit in JSON holds of its images, as xAI takes them: one under `image`, several under `images`."""
+    """The images of an edit in JSON, as xAI takes them: one under `image`, several under `images`."""
     entries = [{"url": await data_url(image), "type": "image_url"} for image in images]
     return {"image": entries[0]} if len(entries) == 1 else {"images": entries}
 
@@ -74,11 +74,11 @@ Pictured = Callable[[object], Image]
 
 
 def chat_response(body: Json, picture: Pictured = image_from_base64, *, image_due: bool = True) -> Response:
-    """A Response from a chat completion's body. Raises Malformed when the body is none, Transient when it tells of a failure.
+    """A Response from a chat completion's body. Raises Malformed for any other body, Transient if the body reports a failure.
 
     Args:
-        picture: makes an image of an address.
-        image_due: whether an image was asked for; elsewhere one that cannot be read is left out.
+        picture: turns an address into an image.
+        image_due: whether the request asked for an image; if not, an image that cannot be read is left out.
     """
     try:
         choice = body["choices"][0]
@@ -115,7 +115,7 @@ def chat_response(body: Json, picture: Pictured = image_from_base64, *, image_du
 
 
 def _with_refusal(message: Json) -> Json:
-    """The message with the model's refusal in its own place, where it came as a part of the content."""
+    """The message with the model's refusal in `refusal`, even if it came as a part of the content."""
     content = message.get("content")
     parts = content if isinstance(content, list) and not message.get("refusal") else []
     refusals = [str(part["refusal"]) for part in parts if isinstance(part, dict) and part.get("refusal")]
@@ -123,7 +123,7 @@ def _with_refusal(message: Json) -> Json:
 
 
 def ended(came: Response, ending: Ending) -> Response:
-    """What came with how it ended; the ending's own word for what is missing goes first."""
+    """The content together with its ending; the ending's reason for a missing answer goes first."""
     return replace(
         came,
         finish=ending.finish,
@@ -135,7 +135,7 @@ def ended(came: Response, ending: Ending) -> Response:
 
 
 def _without_message(body: Json, choice: Json) -> Response:
-    """A choice without a message, as Azure's filter leaves it. Raises Malformed where no filter is named."""
+    """A choice without a message, as Azure's filter leaves it. Raises Malformed if it names no filter."""
     usage = usage_of(usage_in(body))
     with keeping(Response(usage=usage)):
         if isinstance(choice.get("text"), str):
@@ -147,10 +147,10 @@ def _without_message(body: Json, choice: Json) -> Response:
 
 
 def message_parts(message: Json) -> tuple[list[str], list[str], list[object]]:
-    """Texts, thoughts and addresses of images of a message: content as a string or parts, `images` as OpenRouter gives them.
+    """A message's texts, thoughts and addresses of images: content as a string or parts, `images` as OpenRouter gives them.
 
-    Thoughts stand in `reasoning_content` (vLLM, SGLang, DeepSeek), `reasoning` and `reasoning_details` (OpenRouter, Groq), or in
-    parts of type `thinking` (Mistral); the first place that holds some counts, since others repeat it.
+    Thoughts are in `reasoning_content` (vLLM, SGLang, DeepSeek), `reasoning` and `reasoning_details` (OpenRouter, Groq), or in
+    parts of type `thinking` (Mistral). The first of these places with content counts, because the others repeat it.
     """
     content = message.get("content")
     parts: list[Any] = content if isinstance(content, list) else [content]
@@ -175,7 +175,7 @@ def message_parts(message: Json) -> tuple[list[str], list[str], list[object]]:
 
 
 def words_in(place: object) -> list[str]:
-    """Every text in a place of thoughts, which may be a string, a part or a list of parts."""
+    """All texts in a field of thoughts, which may be a string, a part or a list of parts."""
     if isinstance(place, str):
         return [place] if place.strip() else []
     if isinstance(place, list):
@@ -188,7 +188,7 @@ def words_in(place: object) -> list[str]:
 
 
 def _addresses(part: Json) -> list[object]:
-    """Where the image of a part is: a URL, or base64 as it stands."""
+    """The image of a part: a URL, or plain base64."""
     image = part.get("image_url") or part.get("image")
     if isinstance(image, dict):
         image = image.get("url") or image.get("b64_json")
@@ -196,7 +196,7 @@ def _addresses(part: Json) -> list[object]:
 
 
 def pictures_at(addresses: Sequence[object], picture: Pictured, *, image_due: bool) -> tuple[Image, ...]:
-    """The images at some addresses. Raises Malformed for one that cannot be read where one was due; elsewhere it is left out."""
+    """The images at some addresses. An image that cannot be read is left out, or raises Malformed if an image was due."""
     images = []
     for address in addresses:
         try:
@@ -208,7 +208,7 @@ def pictures_at(addresses: Sequence[object], picture: Pictured, *, image_due: bo
 
 
 def _not_words(message: Json) -> str:
-    """What a message holds where it holds no words, as `Response.missing` says it."""
+    """What a message holds instead of words, as text for `Response.missing`."""
     if message.get("tool_calls") or message.get("function_call"):
         return TOOL_CALL
     return AUDIO if message.get("audio") else ""
@@ -221,7 +221,7 @@ def served(body: Json) -> str:
 
 
 def images_response(body: Json, picture: Pictured = image_from_base64) -> Response:
-    """A Response from an images answer. Raises Malformed where its `data` is no list, or an entry holds no image."""
+    """A Response from an images answer. Raises Malformed if its `data` is no list, or an entry holds no image."""
     entries = body.get("data")
     if not isinstance(entries, list):
         raise Malformed("the endpoint answered without any image data")
@@ -229,12 +229,12 @@ def images_response(body: Json, picture: Pictured = image_from_base64) -> Respon
     stopped = withheld(body)
     if stopped is not None:
         return ended(Response(usage=replace(usage, images=0), model=served(body)), stopped)
-    if not entries:  # tokens of pictures are no words that were lost
+    if not entries:  # tokens of pictures are not lost words
         return Response(usage=usage, missing=NO_PICTURE, asks_again=True, model=served(body))
     addresses = [entry.get("b64_json") or entry.get("url") for entry in entries]
     if not any(addresses):
         raise Malformed("the endpoint answered without any image data")
-    usage = usage if usage.reported else replace(usage, reported=usage_in(body) is None)  # images are paid for by the piece
+    usage = usage if usage.reported else replace(usage, reported=usage_in(body) is None)  # images are paid for one by one
     with keeping(Response(usage=usage)):
         images = pictures_at([address for address in addresses if address], picture, image_due=True)
     return Response(images=images, usage=usage, model=served(body))

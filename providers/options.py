@@ -1,4 +1,4 @@
-"""Options of a provider: the parameters of its callable say which there are, their annotations what they may be."""
+"""Options of a provider: the parameters of its callable are the options, their annotations are the types."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ OPTION = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 
 
 def parameters_of(make: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
-    """The options that `make` takes after its first argument, and whether it takes any others (`**options`).
+    """The options that `make` takes after its first argument, and whether it takes others (`**options`).
 
-    Raises PluginError when `make` is no callable, or its annotations name what its module does not have.
+    Raises PluginError if `make` is no callable, or its annotations use names that its module does not have.
     """
     try:
         parameters = list(inspect.signature(make, eval_str=True).parameters.values())
@@ -30,7 +30,7 @@ def parameters_of(make: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter
 
 
 def checked_options(make: Callable[..., Any], given: Mapping[str, object]) -> dict[str, Any]:
-    """`given` as the arguments of `make`, each of its parameter's type.
+    """`given` as the arguments of `make`, each with its parameter's type.
 
     TOML's types are taken strictly, as JSON's would be: no text for a number, but a list for a tuple, a text for a path or an enum.
     Raises PluginError with the key of bench.toml, such as `options.depth`.

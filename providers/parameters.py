@@ -1,4 +1,4 @@
-"""Parameters that an endpoint does not take: which one its error names, and whether it is left out or renamed."""
+"""Parameters that an endpoint does not take: which parameter its error names, and whether we leave it out or rename it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Refusal(NamedTuple):
 
     Args:
         parameter: its name in Request (`temperature`, `top_p`, `seed`, `max_tokens`, `size`), or `response_format`.
-        instead: the name that the endpoint takes in its place; None where it is left out.
+        instead: the endpoint's own name for the parameter; None if the parameter is left out.
     """
 
     parameter: str
@@ -48,7 +48,7 @@ ALIASES = {
     "response_mime_type": "response_format",
     "json mode": "response_format",
 }
-"""What vendors call a parameter, in lower case, and what we do."""
+"""Vendors' names of parameters, in lower case, with our names."""
 
 NAMES = "|".join(re.escape(name) for name in sorted(ALIASES, key=len, reverse=True))
 NAME = re.compile(rf"(?<![\w.])(?:generation_?config\.)?({NAMES})(?!\w)", re.I)
@@ -64,9 +64,9 @@ RANGE = re.compile(
     re.I,
 )
 VALUE = re.compile(r"\d+ ?x ?\d+|\bvalues?\b", re.I)
-"""What shows that a size was refused for what it is: another one may be taken, and the user is to choose it."""
+"""Words that refuse only this size: the endpoint may take another size, and the user should choose it."""
 TOGETHER = re.compile(r"\bboth\b|at the same time|together|only one of", re.I)
-"""What says that two parameters are refused beside each other, and not each for itself."""
+"""Words that refuse two parameters together, but not each by itself."""
 CODES = frozenset({"extra_forbidden", "unknown_parameter", "unsupported_parameter", "unsupported_value", "value_error.extra"})
 
 
@@ -77,13 +77,13 @@ def refused_parameter(
     sent: Sequence[str] = (),
     unset: Collection[str] = (),
 ) -> Refusal | None:
-    """The parameter that an error says the endpoint does not take; None where it says another thing.
+    """The parameter that the endpoint does not take, as its error says; None for any other error.
 
     Args:
         status: its HTTP status.
-        body: its body, or what was flattened of it; only the vendor's own words are looked at.
+        body: its body, flattened or not; only the vendor's own words count.
         sent: the texts of the request.
-        unset: parameters that the request does not set, so that of several which are named it is another one.
+        unset: parameters that the request does not set: if the error names several, it means another one.
     """
     if status not in STATUSES:
         return None
@@ -109,14 +109,14 @@ def refused_parameter(
 
 
 def _refuses(flat: Flat) -> bool:
-    """Whether the parameter itself is refused, and not a value out of its range."""
+    """Whether the error refuses the parameter itself and not a value out of its range."""
     if REFUSES.search(flat.message):
         return True
     return not CODES.isdisjoint(flat.lowered) and not RANGE.search(flat.message)
 
 
 def _names(flat: Flat) -> list[str]:
-    """The known parameters that are named, those of `param` and `loc` first."""
+    """The known parameters that the error names, those of `param` and `loc` first."""
     named = [found[1].lower() for parameter in flat.parameters if (found := NAME.search(parameter))]
     if flat.parameters and not named:
         return []

@@ -1,4 +1,4 @@
-"""Bytes that should be a picture: read once, by one reader, and made the picture that everybody sees (mending.py)."""
+"""Reads bytes that should be a picture, once and with one reader, and makes the picture that everybody sees (mending.py)."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ MAX_PIXELS = 64_000_000
 MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp"}
 """Formats that datasets may hold, by Pillow's names, and their media types."""
 KEPT = {**MEDIA_TYPES, "MPO": "image/jpeg"}
-"""Formats that are kept as they are where a model drew them; every reader takes the first picture of an MPO file."""
+"""Formats of model pictures that are stored unchanged; every reader takes the first picture of an MPO file."""
 CONVERTED = ("AVIF", "HEIF", "TIFF", "JPEG2000", "PPM", "ICO", "QOI")
-"""Formats that become PNG, where the Pillow that is installed reads them: judges and terminals seldom do."""
+"""Formats that become PNG if the installed Pillow reads them: judges and terminals seldom read them."""
 PNG = "image/png"
 COMPRESSION = 3
-"""zlib's level for mended pictures: a third of the time of its usual one, for files that are hardly larger."""
+"""zlib's level for mended pictures: it needs a third of the usual level's time, and files are hardly larger."""
 SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
 MARKUP = re.compile(rb"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*+<!?(svg|doctype html|html|[a-z]+)", re.I | re.S)
 
 
 class NotAPicture(UnisafeError, ValueError):
-    """Bytes that hold no picture that can be read; the message says what they are, and `why` goes behind `is broken:`."""
+    """Bytes that hold no readable picture; the message says what they are, and `why` follows `is broken:`."""
 
     @property
     def why(self) -> str:
@@ -54,7 +54,7 @@ class Broken(NotAPicture):
 
 
 class TooManyPixels(NotAPicture):
-    """A picture that would unpack to too much; `size` says to how much."""
+    """A picture that is too large when unpacked; `size` says how large."""
 
     def __init__(self, size: str) -> None:
         super().__init__(f"a picture of {size}")
@@ -62,7 +62,7 @@ class TooManyPixels(NotAPicture):
 
 
 class Picture(NamedTuple):
-    """A picture file, its media type by its bytes, and what is done to it before it is seen, in words; empty for a sound one."""
+    """A picture file, its media type from its bytes, and the steps that mend it, in words; empty for a sound picture."""
 
     data: bytes
     media_type: str
@@ -70,9 +70,9 @@ class Picture(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What a file's header says: media type, and what is to be done to it.
+    """A file's header: media type, and the steps that mend the picture.
 
-    `decoded` says that its pixels were needed too; `mended` is None where they are, and were not to be looked at.
+    `decoded` says that the pixels were needed too. `mended` is None if they are needed but the caller did not allow decoding.
     """
 
     media_type: str
@@ -85,9 +85,9 @@ class Look(NamedTuple):
 
 @contextmanager
 def opened(data: bytes, formats: Iterable[str] = (*KEPT, *CONVERTED)) -> Iterator[Pillow]:
-    """The picture in `data`, of one of `formats` (Pillow's names), its header read. All that Pillow raises becomes NotAPicture.
+    """The picture in `data` with its header read, in one of `formats` (Pillow's names). Every error of Pillow becomes NotAPicture.
 
-    What unpacks to more than 64 million pixels is not read.
+    A picture of more than 64 million pixels is not read.
     """
     from PIL import Image as Pillow
 
@@ -113,7 +113,7 @@ def opened(data: bytes, formats: Iterable[str] = (*KEPT, *CONVERTED)) -> Iterato
 
 
 def _readers(formats: Iterable[str]) -> list[str]:
-    """Those of `formats` that the Pillow that is installed reads; the usual ones without loading all of its readers."""
+    """The `formats` that the installed Pillow reads; for the usual ones it need not load all of its readers."""
     from PIL import Image as Pillow
     from PIL import WebPImagePlugin  # noqa: F401 the only usual one that `preinit` leaves out
 
@@ -124,7 +124,7 @@ def _readers(formats: Iterable[str]) -> list[str]:
 
 
 def look(data: bytes, formats: Iterable[str] = tuple(KEPT), *, pixels: bool = True) -> Look:
-    """What a picture's header says, and with `pixels` also what only those tell. Raises NotAPicture."""
+    """The facts in a picture's header and, with `pixels`, those that only the pixels tell. Raises NotAPicture."""
     with opened(data, formats) as picture:
         media_type, needed = KEPT.get(str(picture.format), PNG), needs_pixels(picture, data)
         if needed and not pixels:
@@ -136,16 +136,16 @@ def look(data: bytes, formats: Iterable[str] = tuple(KEPT), *, pixels: bool = Tr
 
 
 def check(data: bytes, formats: Iterable[str] = tuple(KEPT)) -> None:
-    """Decode it, a large JPEG at an eighth of its size. Raises NotAPicture."""
+    """Decode the picture, a large JPEG at an eighth of its size. Raises NotAPicture."""
     with opened(data, formats) as picture:
         picture.draft("L", (64, 64))
         picture.load()
 
 
 def decoded(data: bytes) -> Picture:
-    """The file itself, or the same picture as PNG where the format is one of CONVERTED. Raises NotAPicture.
+    """The file itself, or the same picture as PNG if its format is one of CONVERTED. Raises NotAPicture.
 
-    The whole file is decoded, so a cut one is found.
+    The whole file is decoded, so a cut file is found.
     """
     with opened(data) as picture:
         kind = str(picture.format)
@@ -159,7 +159,7 @@ def decoded(data: bytes) -> Picture:
 
 
 def _check_chunks(data: bytes) -> None:
-    """Raises where a PNG file ends before its last chunk, which its pixels alone do not tell."""
+    """Raises if a PNG file ends before its last chunk; its pixels alone do not show that."""
     from PIL import Image as Pillow
 
     with Pillow.open(BytesIO(data), formats=["PNG"]) as again:
@@ -173,7 +173,7 @@ def upright(data: bytes, edge: int | None = None) -> Pillow:
     """The picture that everybody sees, mode L or RGB. Raises NotAPicture.
 
     Args:
-        edge: pixels of the longer edge that are enough, where the file can be read smaller for less.
+        edge: this many pixels of the longer edge are enough, if the file can be read at a smaller size.
     """
     with opened(data) as picture:
         return mend(picture, data, edge)
@@ -185,22 +185,22 @@ def mended(data: bytes) -> bytes:
 
 
 def as_seen(data: bytes) -> Picture:
-    """The file itself where it is sound, else the mended one. Raises NotAPicture."""
+    """The file itself if it is sound, else the mended picture. Raises NotAPicture."""
     found = look(data)
     return Picture(mended(data), PNG, found.mended) if found.mended else Picture(data, found.media_type)
 
 
 def mended_digest(digest: str) -> str:
-    """By what the mended picture of the file with `digest` is named in requests.
+    """The digest by which requests name the mended picture of the file with `digest`.
 
-    It follows from the file and the rules, not from the encoder's bytes: it is the same with every Pillow and zlib, is known before
-    anything is decoded, and leads from what was sent back to the file.
+    It depends on the file and the rules, not on the encoder's bytes. So it is the same with every Pillow and zlib, it is known
+    before anything is decoded, and it leads from the request back to the file.
     """
     return digest_of(f"{digest} mended by rules {RULES}".encode())
 
 
 def seen(image: Image) -> Image:
-    """`image` as others are shown it: itself where it is sound or was not looked at, else the mended one."""
+    """`image` as others see it: itself if it is sound or nobody has looked, else the mended picture."""
     return Image(mended_digest(image.digest), PNG, _Mending(image), "") if image.mended else image
 
 
@@ -212,7 +212,7 @@ class _Mending:
         self._data: bytes | None = None
 
     async def __call__(self) -> bytes:
-        """Raises OSError where the image can no longer be read."""
+        """Raises OSError if the image can no longer be read."""
         if self._data is None:
             try:
                 self._data = await to_thread.run_sync(mended, await self._image.read())
@@ -231,7 +231,7 @@ def _png(picture: Pillow) -> bytes:
 
 
 def _named(data: bytes) -> str:
-    """What bytes that are no picture seem to be."""
+    """A guess what bytes are that hold no picture."""
     if not data.strip():
         return f"{len(data)} blank bytes" if data else "nothing"
     markup = MARKUP.match(data[:2_000])

@@ -1,7 +1,7 @@
-"""What other packages add under an entry-point group: found without importing any of it, loaded one at a time.
+"""Plugins of other packages in an entry-point group: they are found without an import and loaded one at a time.
 
-`found("unisafe.providers")` reads the metadata of what is installed; `Plugin.load` imports one. A plugin that is broken, or whose
-name is taken, says so when it is asked for and stands in nobody else's way.
+`found("unisafe.providers")` reads the metadata of installed packages; `Plugin.load` imports one. A plugin that is broken, or whose
+name is taken, raises an error when a model uses it, and does not affect other plugins.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RENAMED = {old: f"unisafe_{old}" for old in ("providers", "judger", "cache")}
 
 
 class PluginError(UnisafeError):
-    """A plugin cannot be used. The message names the plugin and its package, and says what to change.
+    """A plugin cannot be used; the message names the plugin and its package, and says what to change.
 
     `key` is the key of bench.toml that it is about.
     """
@@ -40,7 +40,7 @@ class Plugin:
         name: what bench.toml calls it.
         target: where it is, such as `some_package.module:Thing`.
         package, version: the distribution that brings it.
-        problem: why it cannot be used, as far as that is known without importing it; empty when nothing is.
+        problem: why it cannot be used, as far as that is known without an import; empty if nothing is wrong.
     """
 
     name: str
@@ -93,7 +93,7 @@ def found(group: str, taken: Collection[str] = ()) -> dict[str, Plugin]:
 
 @lru_cache(maxsize=16)
 def _claims(group: str, _path: tuple[str, ...]) -> dict[str, tuple[Plugin, ...]]:
-    """Who brings each name; read once for each import path."""
+    """The packages that provide each name; read once for each import path."""
     claims: dict[str, list[Plugin]] = {}
     for entry in entry_points(group=group):
         package = getattr(entry.dist, "name", None) or "an unnamed package"

@@ -1,4 +1,4 @@
-"""Vendors and local servers that bench.toml can name; what is known of each is data in presets.toml."""
+"""Vendors and local servers that bench.toml can name; presets.toml holds the data about each."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Preset:
         key_env: the variable that holds the key by custom; None for a server that needs none.
         image_api: how its models are asked for images.
         edit_body: how it takes images to edit: `form` (an upload, as OpenAI does) or `json` (data URLs).
-        names: what it calls parameters, where that differs.
+        names: its own names of parameters, if they differ.
         image_leaves_out: fields of a request for images that it refuses.
-        limits_per: the window of the limits in its rate headers, where they do not say it.
+        limits_per: the window of the limits in its rate headers, if the headers do not say it.
         batches: whether its batch jobs are known to work as those of its wire.
         max_concurrency: calls at once that such a server takes well; None leaves it to the default.
-        images: what images it takes in requests.
-        safety_categories, safety_thresholds: what `safety` may say; empty where the vendor has no such settings.
-        prices: of some of its models, by their names at the vendor, as they were on `prices_read` at `prices_source`.
+        images: the limits of images in requests.
+        safety_categories, safety_thresholds: the values that `safety` may have; empty if the vendor has no such settings.
+        prices: the prices of some of its models, by their names at the vendor, as `prices_source` gave them on `prices_read`.
     """
 
     title: str

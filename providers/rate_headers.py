@@ -1,4 +1,4 @@
-"""What response headers say of rate limits and waits, in every dialect that is in use.
+"""Rate limits and waits in response headers, in every dialect that vendors use.
 
 Dialects: `x-ratelimit-KIND-WHAT` (OpenAI, Azure, Groq, xAI), `-KIND-WHAT-WINDOW` (Cerebras, Mistral), `x-ratelimit-KIND`
 (OpenRouter, Together, GitHub), `ratelimit-KIND` (Replicate, IETF draft), `x-tokenlimit-KIND` (Together),
@@ -23,9 +23,9 @@ WINDOWS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0, "month
 WINDOW = 60.0
 """Seconds of a window that no header names."""
 LONGEST_OBEYED = 3600.0
-"""Windows above it are left to the endpoint's own 429: no answer that came through may hold a run for a day."""
+"""For longer windows we rely on the endpoint's own 429: a successful answer may not hold a run for a day."""
 LONGEST = 31 * 86400.0
-"""A wait above it makes no sense, and is not known."""
+"""A longer wait makes no sense and counts as unknown."""
 
 NAME = re.compile(r"(?:x-|anthropic-)?(ratelimit|ratelimitbysize|tokenlimit)-([a-z0-9_-]+)")
 KINDS = {"limit": "limit", "remaining": "remaining", "reset": "reset", "renewalperiod": "window"}
@@ -51,7 +51,7 @@ def retry_after(headers: Mapping[str, str], clock: Clock = time.time) -> float |
 
 
 def asked_wait(headers: Mapping[str, str], clock: Clock = time.time) -> float | None:
-    """Seconds that `retry-after-ms` asks for, or `retry-after` where that is absent or rounded to 0."""
+    """Seconds that `retry-after-ms` asks for, or `retry-after` if that is absent or rounded to 0."""
     low = _lowered(headers)
     exact = _number(low.get("retry-after-ms"), 0.001)
     wait = exact or _moment(low.get("retry-after"), clock)
@@ -59,19 +59,19 @@ def asked_wait(headers: Mapping[str, str], clock: Clock = time.time) -> float | 
 
 
 def spent_wait(headers: Mapping[str, str], clock: Clock = time.time) -> float | None:
-    """Seconds until every limit that has nothing left is full again; None where none is spent, or no reset is told."""
+    """Seconds until every spent limit is full again; None if no limit is spent, or no header gives a reset."""
     waits = [gauge.wait for gauge in _gauges(headers, clock) if gauge.remaining == 0 and gauge.wait is not None]
     return max(waits, default=None)
 
 
 def wait_in_words(message: str) -> float | None:
-    """Seconds of `try again in 7m12s`, `resets in ~30s`, `retry after 20 seconds`; None where no wait is told."""
+    """Seconds in `try again in 7m12s`, `resets in ~30s`, `retry after 20 seconds`; None if the words name no wait."""
     found = SPOKEN.search(message)
     return duration(found[1].replace("and", " ")) if found else None
 
 
 def duration(value: str | None) -> float | None:
-    """Seconds of `1s`, `6m0s`, `120ms`, `20 seconds` or a plain number; None for anything else, below 0 or beyond sense."""
+    """Seconds in `1s`, `6m0s`, `120ms`, `20 seconds` or a plain number; None for anything else, or a number without sense."""
     if not value:
         return None
     plain = _number(value)
@@ -105,7 +105,7 @@ def _number(value: str | None, scale: float = 1.0) -> float | None:
 
 
 def _until(value: str, clock: Clock) -> float | None:
-    """Seconds from now to an RFC 3339 time or an HTTP date, 0 for what is past; None for anything else."""
+    """Seconds from now to an RFC 3339 time or an HTTP date, 0 if it is past; None for anything else."""
     value = value.strip()
     try:
         moment = datetime.fromisoformat(value) if re.match(r"\d{4}-\d\d-\d\d", value) else parsedate_to_datetime(value)
@@ -125,10 +125,10 @@ def _epoch(number: float, clock: Clock) -> float | None:
 
 @dataclass(slots=True)
 class Gauge:
-    """One limit: how much a window holds, what is left of it, and when it is full again.
+    """One limit: how much a window holds, how much of it is left, and when it is full again.
 
     Args:
-        window: seconds; None where no header says.
+        window: seconds; None if no header says it.
         reset: as the header gives it.
         wait: seconds until it is full again.
     """
@@ -142,7 +142,7 @@ class Gauge:
 
 
 def limits_of(headers: Mapping[str, str], clock: Clock = time.time) -> Limits:
-    """What the headers of an answer say of limits: of requests and of tokens the one that is spent first.
+    """The limits in an answer's headers: for requests and for tokens, the one that is spent first.
 
     Resets are in seconds from now, and none is longer than its window.
     """
@@ -162,7 +162,7 @@ def limits_of(headers: Mapping[str, str], clock: Clock = time.time) -> Limits:
 
 
 def _tightest(gauges: list[Gauge]) -> Gauge:
-    """The one with the least left, as a share of what it holds."""
+    """The limit with the smallest share left."""
 
     def left(gauge: Gauge) -> float:
         if gauge.remaining is None:

@@ -1,4 +1,4 @@
-"""Failures of one request, and of the moment: too long, a picture that cannot be read, too much at once, try again; then statuses.
+"""Failures of one request and passing failures: too long, an unreadable picture, too much at once, try again; then statuses.
 
 Sources: OpenAI, Anthropic, Google, Groq, Mistral, Together, Amazon Bedrock, fal and Z.AI, their error pages; Cloudflare, "5xx".
 """
@@ -99,4 +99,4 @@ STATUSES = (
         statuses=frozenset({404, 405}),
     ),
 )
-"""What a status means where no word says more."""
+"""What a status means if no word says more."""

@@ -47,7 +47,7 @@ async def responses_body(model: str, request: Request, accepted: Accepted) -> Js
 
 @dataclass(slots=True)
 class _Output:
-    """What the items of an output hold."""
+    """The content of an output's items."""
 
     texts: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
@@ -72,7 +72,7 @@ class _Output:
 
 
 def responses_response(body: Json) -> Response:
-    """A Response from a Responses object. Raises Malformed when it is none, Transient when it tells of a failure."""
+    """A Response from a Responses object. Raises Malformed for any other body, Transient if it reports a failure."""
     if not isinstance(body.get("output"), list):
         raise Malformed("the endpoint answered without any output")
     output = _Output()
@@ -95,5 +95,5 @@ def responses_response(body: Json) -> Response:
 
 
 def _broke(item: Json) -> bool:
-    """Whether a call of the image tool failed; one that moderation stopped has an ending of its own."""
+    """Whether a call of the image tool failed; a call that moderation stopped has an ending of its own."""
     return item.get("type") == "image_generation_call" and (item.get("status") == "failed" or bool(item.get("error")))

@@ -1,4 +1,4 @@
-"""Whether what others wrote is what it should be: a provider that can be asked, an answer that can be stored."""
+"""Checks of other people's code: whether a provider can be asked, and whether an answer can be stored."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ FINISHES = frozenset(get_args(Finish))
 STAGES = frozenset(get_args(Stage))
 WORDS = ("text", "reason", "thoughts", "missing", "model")
 TOO_MANY = 2**31
-"""Numbers from here on fit no column and no call."""
+"""Numbers from here on fit no column, and no call has them."""
 PARTS = ("identity", "capabilities", "reported", "__aenter__", "__aexit__", "call")
 
 
 def wrong_with_provider(provider: object, key: str | None) -> str:
-    """Why `provider` cannot be asked; empty when it can. `key` is the one it was made with."""
+    """Why `provider` cannot be asked; empty if it can. `key` is the key that it was built with."""
     if inspect.iscoroutine(provider):
         provider.close()
         return "its entry point is an async function; what takes time belongs into __aenter__"
@@ -38,7 +38,7 @@ def wrong_with_provider(provider: object, key: str | None) -> str:
 
 
 def wrong_with_response(response: object) -> str:
-    """What keeps an answer from being stored; empty when nothing does."""
+    """Why an answer cannot be stored; empty if it can."""
     if not isinstance(response, Response):
         return f"it answered with a {type(response).__name__}, which is no Response"
     for name in WORDS:
@@ -63,7 +63,7 @@ def _sound_block(block: object) -> bool:
 
 
 def wrong_with_usage(usage: object) -> str:
-    """What about a usage makes no sense; empty where it does."""
+    """What makes no sense in a usage; empty if all makes sense."""
     if not isinstance(usage, Usage):
         return f"a {type(usage).__name__} that is no Usage"
     for name, number in (("tokens_in", usage.tokens_in), ("tokens_out", usage.tokens_out), ("images", usage.images)):
@@ -75,7 +75,7 @@ def wrong_with_usage(usage: object) -> str:
 
 
 def mended_usage(usage: object, images: int = 0) -> Usage:
-    """What is left of a usage that makes no sense: unknown tokens, `images` that came, and each number that does make sense."""
+    """A usage without the numbers that make no sense: they become unknown, `images` are those that came, the rest stays."""
     if not isinstance(usage, Usage):
         return Usage(images=images, reported=False)
     tokens_in, tokens_out, made = _whole(usage.tokens_in), _whole(usage.tokens_out), _whole(usage.images)
@@ -87,7 +87,7 @@ def mended_usage(usage: object, images: int = 0) -> Usage:
 
 
 def mended(response: Response, notes: dict[str, str] | None = None) -> Response:
-    """A sound answer with a usage and a latency that make sense; where one makes none it is unknown, and `notes` says so."""
+    """The answer with usage and latency that make sense; a number that makes none becomes unknown, and `notes` says so."""
     wrong = wrong_with_usage(response.usage)
     if wrong:
         response = replace(response, usage=mended_usage(response.usage, len(response.images)))
@@ -99,7 +99,7 @@ def mended(response: Response, notes: dict[str, str] | None = None) -> Response:
 
 
 def mend_error(error: ProviderError) -> None:
-    """Leave on an error only what makes sense of what came with it."""
+    """Remove from an error whatever makes no sense in its attributes."""
     if error.partial is not None:
         error.partial = None if wrong_with_response(error.partial) else mended(error.partial)
     if error.usage is not None and wrong_with_usage(error.usage):
@@ -110,7 +110,7 @@ def mend_error(error: ProviderError) -> None:
 
 
 def _whole(number: object) -> int | None:
-    """A number of tokens or images as an int; None where it cannot be one."""
+    """A number of tokens or images as an int; None if it cannot be one."""
     if isinstance(number, float) and number.is_integer():
         number = int(number)
     try:
@@ -121,5 +121,5 @@ def _whole(number: object) -> int | None:
 
 
 def _is_number(value: object) -> bool:
-    """Whether it is a number from 0 that a call can have cost or taken."""
+    """Whether the value is a number from 0 that a call can have cost or lasted."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < TOO_MANY

@@ -58,7 +58,7 @@ class Options(BaseModel):
 
     FROM_SECTION: ClassVar[frozenset[str]] = frozenset()
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=(), serialize_by_alias=True)
 
     @property
     def runs_code_of_model(self) -> bool:

@@ -1,8 +1,8 @@
-"""Takes off what a model thought before it answered, where its server left that in the answer; the same for every provider.
+"""Takes a model's thoughts off its answer if its server left them there; the same for every provider.
 
-Thoughts stand at the beginning, between the tags of the model's chat template, or in harmony's channels (gpt-oss). A closing tag
-without its opening one (templates that put the opening tag into the prompt) counts only where it stands as a tag and not in a
-sentence or in code: `_ends_thoughts`.
+Thoughts are at the beginning, between the tags of the model's chat template, or in harmony's channels (gpt-oss). Some templates
+put the opening tag into the prompt. Then the closing tag counts only if it is used as a tag and not in a sentence or in code:
+`_ends_thoughts`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from itertools import islice
 
 @dataclass(frozen=True, slots=True)
 class Thoughts:
-    """What was thought, and what was answered.
+    """The model's thoughts and its answer.
 
     Args:
         thoughts: without tags, stripped; several stretches are joined by an empty line.
-        answer: what comes after them; the text unaltered where there are none.
-        unclosed: whether the text ends within the thoughts, so that there is no answer.
+        answer: the text after the thoughts; the unaltered text if there are none.
+        unclosed: whether the text ends within the thoughts, so there is no answer.
     """
 
     thoughts: str
@@ -38,10 +38,10 @@ TAGS: tuple[tuple[str, str], ...] = (
     (r"<\|begin_of_(thought)\|>", r"<\|end_of_{0}\|>"),  # OpenThinker, Sky-T1
     (r"<\|channel>(thought)\b", r"<channel\|>"),  # Gemma 4
 )
-"""Opening tags, whose group is the name, and the closing tag of a name; most are of single models' chat templates."""
+"""Opening tags (the group is the name) and the closing tag for a name; most come from one model's chat template."""
 
 SIGNS = ("<", "[", "◁", "analysis", "commentary")
-"""Without one of these there is no tag and no channel."""
+"""A text without any of these holds no tag and no channel."""
 LEADING = r"[\s\ufeff\u200b]*(?:<\|im_start\|>assistant\s*|<s>\s*)?"
 OPENS = re.compile(r"[\s\ufeff\u200b]*[<\[◁]")
 """How every opening begins."""
@@ -54,7 +54,7 @@ ANSWERS = re.compile(
 SENTENCE_ENDS = frozenset(".!?…。！？:;)]}>*\"”'`")
 QUOTES = frozenset("\"'`“‘«「(")
 MOST = 64
-"""Tags that are looked at one by one; no model that is not out of order writes more."""
+"""The most tags that are checked; no working model writes more."""
 
 CHANNEL = re.compile(
     r"(?:<\|start\|>assistant)?<\|channel\|>\s{0,4}(\w{1,32})[^<]{0,200}(?:<\|constrain\|>[^<]{0,32})?<\|message\|>"
@@ -67,14 +67,14 @@ LEAKED_FINAL = "assistantfinal"
 
 
 def split_thoughts(text: str) -> Thoughts:
-    """The thoughts of `text`, and its answer, in a time that grows with its length."""
+    """The thoughts and the answer in `text`, in linear time."""
     if not any(sign in text for sign in SIGNS):
         return Thoughts("", text)
     return _channels(text) or _leaked_channels(text) or _tagged(text) or _orphaned(text) or Thoughts("", text)
 
 
 def _channels(text: str) -> Thoughts | None:
-    """Harmony: channel `final` is the answer, every other one is thought; the first header may have stood in the prompt."""
+    """Harmony: channel `final` is the answer, every other channel is thought; the first header may have been in the prompt."""
     heads = list(CHANNEL.finditer(text)) if "<|channel|>" in text else []
     if not heads or (text[: heads[0].start()].strip() and FINAL not in text):
         return None
@@ -91,7 +91,7 @@ def _ended(body: str) -> str:
 
 
 def _leaked_channels(text: str) -> Thoughts | None:
-    """Harmony whose special tokens were left out when it was put into words: `analysis...assistantfinal...`."""
+    """Harmony whose special tokens the server left out: `analysis...assistantfinal...`."""
     start = LEAKED_START.match(text)
     if start is None:
         return None
@@ -102,7 +102,7 @@ def _leaked_channels(text: str) -> Thoughts | None:
 
 
 def _tagged(text: str) -> Thoughts | None:
-    """One stretch after the other, each between its tags, from the beginning of `text` on."""
+    """Thoughts between tags, one stretch after another, from the beginning of `text`."""
     thoughts: list[str] = []
     at = 0
     while (opened := _opening(text, at)) and len(thoughts) < MOST:
@@ -116,7 +116,7 @@ def _tagged(text: str) -> Thoughts | None:
 
 
 def _opening(text: str, at: int) -> tuple[int, re.Pattern[str], re.Pattern[str]] | None:
-    """Where thoughts begin that stand first from `at` on, and their closing and opening tags."""
+    """The beginning of the thoughts that come first from `at` on, and their closing and opening tags."""
     if not OPENS.match(text, at):
         return None
     for (leading, closing), (opening, _) in zip(LEADING_OPENINGS, OPENINGS, strict=True):
@@ -127,7 +127,7 @@ def _opening(text: str, at: int) -> tuple[int, re.Pattern[str], re.Pattern[str]]
 
 
 def _closed(text: str, start: int, closing: re.Pattern[str], opening: re.Pattern[str]) -> re.Match[str] | None:
-    """The tag that closes what begins at `start`: the first, or as many later ones as tags were opened again before it."""
+    """The tag that closes the thoughts that begin at `start`; each tag that opens inside needs one more closing tag."""
     closed = closing.search(text, start)
     if closed is None:
         return None
@@ -140,7 +140,7 @@ def _closed(text: str, start: int, closing: re.Pattern[str], opening: re.Pattern
 
 
 def _orphaned(text: str) -> Thoughts | None:
-    """Thoughts whose opening tag stood in the prompt: up to the first closing tag that has none before it."""
+    """Thoughts whose opening tag was in the prompt: up to the first closing tag without an opening tag before it."""
     openings = [found.start() for opening, _ in OPENINGS if (found := opening.search(text))]
     for closed in islice(CLOSINGS.finditer(text, 0, min(openings, default=len(text))), MOST):
         if _ends_thoughts(text, closed.start(), closed.end()):
@@ -149,7 +149,7 @@ def _orphaned(text: str) -> Thoughts | None:
 
 
 def _ends_thoughts(text: str, start: int, end: int) -> bool:
-    """Whether the closing tag at `start` stands as one: not in code or quotes, and not as a word between other words of a line."""
+    """Whether the closing tag at `start` is used as a tag: not in code or quotes, and not as a word within a line."""
     line = text[text.rfind("\n", 0, start) + 1 : start]
     if text.count("```", 0, start) % 2 or line.count("`") % 2:
         return False
@@ -162,7 +162,7 @@ def _ends_thoughts(text: str, start: int, end: int) -> bool:
 
 
 def _answer(text: str) -> str:
-    """What follows the thoughts, without blank lines before it and without the tokens that some templates put round it."""
+    """The text after the thoughts, without blank lines before it and without the tokens that some templates put around it."""
     wrapped = ANSWERS.match(text)
     return wrapped["answer"].strip() if wrapped else text.lstrip()
 

@@ -1,4 +1,4 @@
-"""What a call used, read from the bodies of all vendors; a number that makes no sense is unknown and never an error."""
+"""A call's usage, read from the bodies of all vendors; a number that makes no sense becomes unknown and is never an error."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ BESIDE_OUT = ("thoughtsTokenCount",)
 
 
 def usage_of(usage: object, images: int = 0) -> Usage:
-    """What a body's `usage` (Gemini: `usageMetadata`) says; `reported` is False where it says nothing, or something absurd.
+    """The usage in a body's `usage` (Gemini: `usageMetadata`); `reported` is False if it says nothing, or something absurd.
 
-    Nothing but zeros is no report: no request is without a token. Tokens of thought that a vendor leaves out of its completion
-    tokens are in its total, so the larger figure counts.
+    Zeros alone are no report, because every request has tokens. A vendor may leave tokens of thoughts out of its completion
+    tokens; its total has them, so the larger figure counts.
     """
     if not isinstance(usage, Mapping):
         return Usage(images=images, reported=False)
@@ -40,7 +40,7 @@ def usage_of(usage: object, images: int = 0) -> Usage:
 
 
 def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
-    """The first count that is there and not 0, else 0; None where there is none at all, -1 where one makes no sense."""
+    """The first count that is not 0, else 0; None if there is no count at all, -1 if one makes no sense."""
     found: int | None = None
     for name in names:
         value = usage.get(name)
@@ -53,7 +53,7 @@ def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
 
 
 def _sum(usage: Mapping[str, Any], names: tuple[str, ...]) -> int:
-    """All of some counts together; -1 where one makes no sense."""
+    """The sum of some counts; -1 if one makes no sense."""
     total = 0
     for name in names:
         value = usage.get(name)
@@ -66,8 +66,8 @@ def _sum(usage: Mapping[str, Any], names: tuple[str, ...]) -> int:
 
 
 def cost_of(usage: Mapping[str, Any]) -> float | None:
-    """US dollars that the vendor itself charges: OpenRouter's fee (with the upstream's price where the key is the user's own),
-    Perplexity's `total_cost`, xAI's ticks; None where it says none that makes sense."""
+    """US dollars that the vendor itself charges: OpenRouter's fee (with the upstream's price if the key is the user's own),
+    Perplexity's `total_cost`, xAI's ticks; None if none of them makes sense."""
     ticks = _dollars(usage.get("cost_in_usd_ticks"))
     if ticks is not None:
         return ticks / TICKS
@@ -83,7 +83,7 @@ def cost_of(usage: Mapping[str, Any]) -> float | None:
 
 
 def _tokens(value: object) -> int:
-    """A count of tokens; -1 for what is none."""
+    """A count of tokens; -1 if it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
         return -1
     return int(value)

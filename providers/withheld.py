@@ -1,4 +1,4 @@
-"""Pictures that a filter withheld within a 200: a flag beside each, where a picture may stand all the same, black or blurred.
+"""Pictures that a filter withheld within a 200: a flag marks each, and there may still be a picture, black or blurred.
 
 Sources: xAI (respect_moderation), Ideogram (is_image_safe), fal (has_nsfw_concepts), Stability and Amazon Bedrock (finish_reason),
 Google's Imagen (raiFilteredReason), ByteDance (an error in each entry), Black Forest Labs (status), their documents and packages.
@@ -16,12 +16,12 @@ from providers.flattened import flattened
 Json = dict[str, Any]
 
 FLAGS: dict[str, object] = {"respect_moderation": False, "is_image_safe": False, "nsfw": True, "has_nsfw_concept": True}
-"""What an entry says of a picture that must not be taken for the model's answer."""
+"""The words by which an entry says that its picture is not the model's answer."""
 LISTS = ("has_nsfw_concepts", "nsfw_content_detected")
 
 
 def withheld(body: Json, index: int = 0) -> Ending | None:
-    """The block that stands for picture `index` of an images answer; None where none was withheld."""
+    """The block for picture `index` of an images answer; None if it was not withheld."""
     entry = _entry(body, index)
     for flag, value in FLAGS.items():
         if entry.get(flag) is value:

@@ -81,7 +81,7 @@ async def ran(
     folder: Path, *, fresh: bool = False, limit: int | None = None, samples: int = 1, dataset: Dataset | None = None
 ) -> Done:
     """A whole run and its report; BATCH_KEY stands in the environment."""
-    config = load_config(folder / "bench.toml", {"dataset": {"limit": limit}, "generation": {"samples": samples}})
+    config = load_config(folder / "bench.toml", {"dataset": {"limit": limit}, "generation": {"repeats": samples}})
     with anyio.fail_after(60):
         result = await evaluate(config, fresh=fresh, dataset=dataset)
     console = Console(file=io.StringIO(), width=400)

@@ -30,7 +30,7 @@ else:
 
 
 def __dir__() -> list[str]:
-    """The public names, so that completion finds what was not asked for yet."""
+    """The public names, so that completion finds names that were not imported yet."""
     return sorted({*_public_names(), *(name for name in globals() if name.startswith("__"))})
 
 
@@ -41,7 +41,7 @@ def _public_names() -> list[str]:
 
 
 def _version() -> str:
-    """The version that is installed; `0` where the program runs from a folder that nobody installed."""
+    """The installed version; `0` if the program runs from a folder that is not installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

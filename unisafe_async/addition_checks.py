@@ -1,4 +1,4 @@
-"""What must hold for what a user adds to requests (`extra`, `headers`): nothing secret, nothing that HTTP cannot carry."""
+"""Checks a user's additions to requests (`extra`, `headers`): nothing secret, nothing that HTTP cannot carry."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ OURS = frozenset(
         *("upgrade", "keep-alive", "proxy-connection", "accept-encoding", "anthropic-version"),
     }
 )
-"""Headers that say how a request is sent; they are set where it is sent."""
+"""Headers that say how a request is sent; the HTTP client sets them."""
 STORED = "is stored with each run"
 USER_OR_QUERY = re.compile(r"@|\?")
-"""In an address: the checks of addresses refuse it by themselves."""
+"""Mistakes in an address, which the checks of addresses refuse by themselves."""
 SEARCHED = frozenset({"extra", "extra_chat", "extra_image", "extra_edit", "headers", "headers_env", "options", "kind_options"})
-"""Tables that are searched with words of their own."""
+"""Tables whose checks have messages of their own."""
 
 
 def mistakes_of_additions(endpoint: EndpointSection) -> Iterator[str]:
-    """Each mistake with its key in the section; what looks like a secret is not repeated."""
+    """Each mistake with its key in the section; a text that looks like a secret is not repeated."""
     for key in ("extra", "extra_chat", "extra_image", "extra_edit"):
         for place in secrets_in(getattr(endpoint, key, {}), key):
             yield (

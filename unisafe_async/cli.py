@@ -10,11 +10,14 @@ import os
 import re
 import sys
 import traceback
+import warnings
+from typing import TextIO
 
 import typer
 
 from unisafe_async.commands import batches, caches, calibration, data, doctoring, interchange, plugging, results, running, viewing
 from unisafe_async.commands.options import BAD, FAULT, INTERRUPTED
+from unisafe_async.renamed_keys import OldName
 from unisafe_async.signals import end_like_interrupts
 from unisafe_async.streams import end_streams, settle_streams
 
@@ -54,10 +57,32 @@ app.add_typer(caches.app, name="cache")
 
 
 def _forget_odd_sizes() -> None:
-    """COLUMNS and LINES that are no size are as if not set: rich prints nothing in 0 columns, and takes `²` for a number."""
+    """Unset COLUMNS and LINES if they are no size: rich prints nothing in 0 columns, and takes `²` for a number."""
     for name in ("COLUMNS", "LINES"):
         if not re.fullmatch("0*[1-9][0-9]{0,5}", os.environ.get(name, "1")):
             del os.environ[name]
+
+
+def _say_old_names() -> None:
+    """Print the sentence about an old name as a line of the command's own, not as Python prints warnings."""
+    show_others = warnings.showwarning
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, OldName):
+            from unisafe_async.report.text import plain
+
+            print(f"unisafe: {plain(str(message))}", file=sys.stderr)
+        else:
+            show_others(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = show
 
 
 def main() -> None:
@@ -65,6 +90,7 @@ def main() -> None:
     _forget_odd_sizes()
     settle_streams()
     end_like_interrupts()
+    _say_old_names()
     try:
         app()
     except KeyboardInterrupt:
@@ -76,7 +102,7 @@ def main() -> None:
 
 
 def _told(error: Exception) -> int:
-    """Say what went wrong on standard error, a fault of the program itself with its traceback; returns the exit code."""
+    """Print the error on standard error, with a traceback if it is a fault of the program; returns the exit code."""
     from providers.errors import UnisafeError
 
     if not isinstance(error, UnisafeError):

@@ -1,4 +1,4 @@
-"""bench.toml as a whole: reading it, what goes together across its sections, and what is said when a key is wrong."""
+"""bench.toml as a whole: reads it, checks keys across its sections, and writes the messages about wrong keys."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from providers.registry import CallableOptions, find_spec, find_takers
 from unisafe_async.default_paths import DEFAULT_FILE
 from unisafe_async.endpoint_sections import EndpointSection, Section, keys_of, section_of
 from unisafe_async.judge_checks import mistakes_of_judges
+from unisafe_async.renamed_keys import new_name, override_keys, warn_of_old_keys
 from unisafe_async.secret_words import secrets_in, shown
 from unisafe_async.section_checks import mistakes_of
 from unisafe_async.sections import (
@@ -35,25 +36,27 @@ from unisafe_async.taxonomy import TASKS, Task
 from unisafe_async.toml_values import NotToml, mistakes_in, parsed
 
 LARGEST = 16 * 1024 * 1024
-"""Bytes of a configuration."""
-MOST_MISTAKES, LONGEST_LINE = 100, 2_000
-"""What is said of a configuration: so many mistakes, of so many characters each."""
+"""The most bytes of a configuration."""
+MOST_MISTAKES = 100
+"""The most mistakes of a configuration that are listed."""
+LONGEST_LINE = 2_000
+"""The most characters of one mistake."""
 
 
 class ConfigError(UnisafeError, ValueError):
-    """bench.toml cannot be used: one line for each mistake, with file and key."""
+    """bench.toml cannot be used; the message has one line for each mistake, with file and key."""
 
 
 ONE, SEVERAL = "one judge", "several judges"
 
 
 def _one_or_several(given: Any) -> str:  # noqa: ANN401 whatever stands in the file
-    """Which of its two forms `[judge]` has."""
+    """Which of the two forms `[judge]` has."""
     return SEVERAL if isinstance(given, JudgesSection) or (isinstance(given, dict) and "judges" in given) else ONE
 
 
 class Config(Section):
-    """The whole of bench.toml. `base` is the folder that paths in it are relative to, `file` its name."""
+    """The whole bench.toml. Paths in it are relative to the folder `base`; `file` is its name."""
 
     models: list[SerializeAsAny[ModelSection]] = Field(min_length=1)
     judge: Annotated[
@@ -104,11 +107,11 @@ class Config(Section):
         return [*((f"models[{index}]", model) for index, model in enumerate(self.models)), *self.judge.seats]
 
     def tasks_of(self, model: ModelSection) -> list[Task]:
-        """The tasks that `model` is asked, among those that are selected."""
+        """The selected tasks that `model` is asked."""
         return [task for task in TASKS.values() if model.runs(task) and (not self.dataset.tasks or task.key in self.dataset.tasks)]
 
     def keys(self) -> dict[str, str]:
-        """Variables with keys and with headers' values, and what they hold. Raises ConfigError for one that is not set."""
+        """The variables with keys and with headers' values, and their content. Raises ConfigError if one is not set."""
         found: dict[str, str] = {}
         for place, endpoint in self.endpoints():
             if endpoint.hosted:
@@ -116,7 +119,7 @@ class Config(Section):
         return found
 
     def secrets_of(self, place: str, endpoint: EndpointSection) -> dict[str, str]:
-        """The variables that the section at `place` names, and what they hold. Raises ConfigError for one that is not set."""
+        """The variables that the section at `place` names, and their content. Raises ConfigError if one is not set."""
         found: dict[str, str] = {}
         for key, variable in endpoint.secret_variables.items():
             value = os.environ.get(variable, "").strip()
@@ -137,13 +140,13 @@ class Config(Section):
 def load_config(path: Path, overrides: dict[str, dict[str, Any]] | None = None, models: Sequence[str] = ()) -> Config:
     """Read and check `path`; `overrides` replaces keys by section, `models` keeps only those named.
 
-    Raises ConfigError, one line a mistake, each with the file's name and the key.
+    Raises ConfigError with one line for each mistake, each with the file's name and the key.
     """
     return parse_config(read_table(path), path.name, path.parent, overrides, models)
 
 
 def read_table(path: Path) -> dict[str, Any]:
-    """What stands in `path`, unchecked. Raises ConfigError when it cannot be read."""
+    """The unchecked content of `path`. Raises ConfigError if it cannot be read."""
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
@@ -178,7 +181,7 @@ def parse_config(
     for section, values in (overrides or {}).items():
         given = table.get(section, {})
         if isinstance(given, dict):
-            table = {**table, section: {**given, **values}}
+            table = {**table, section: override_keys(given, values, section)}
     if models and isinstance(table.get("models"), list):
         named = [str(model.get("name")) for model in table["models"] if isinstance(model, dict)]
         for wanted in models:
@@ -191,9 +194,11 @@ def parse_config(
             "models": [model for model in table["models"] if isinstance(model, dict) and model.get("name") in models],
         }
     try:
-        return Config.model_validate({**table, "base": base or Path(), "file": name})
+        config = Config.model_validate({**table, "base": base or Path(), "file": name})
     except ValidationError as error:
         raise ConfigError("\n".join(f"{name}: {_short(line)}" for line in _lines(error, table)[:MOST_MISTAKES])) from None
+    warn_of_old_keys(table, name)
+    return config
 
 
 def _short(line: str) -> str:
@@ -219,6 +224,8 @@ def _words(mistake: ErrorDetails, table: dict[str, Any]) -> str:
     match kind:
         case "extra_forbidden":
             key, section = str(mistake["loc"][-1]), _section_at(mistake["loc"], table)
+            if new := new_name(str(mistake["loc"][0]), key):
+                return f"this is the old name of {new}, which is given too; keep {new} alone"
             if "key" in key.lower() and "api" in key.lower():
                 return "unknown key; a key never stands in this file: put it in a variable and name that with key_env"
             if mistake["loc"][0] == "judge" and key == "mode" and value in ("batch", "online"):

@@ -1,4 +1,4 @@
-"""Whose turn it is on a device of this machine: one local model at a time has it."""
+"""Turns on the devices of this machine: one local model at a time has a device."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Devices:
 
     @staticmethod
     def of(provider: Provider) -> frozenset[str]:
-        """The devices that a provider's model lies on; none for a hosted one."""
+        """The devices of a provider's model; none for a hosted model."""
         return frozenset(map(_canonical, provider.devices)) if isinstance(provider, OnDevice) else frozenset()
 
     @staticmethod
     def load_cost(provider: Provider) -> int:
-        """What loading costs, in bytes of weights."""
+        """The cost of loading, in bytes of weights."""
         return provider.size if isinstance(provider, OnDevice) else 0
 
     @asynccontextmanager
     async def turn(self, provider: Provider) -> AsyncIterator[None]:
-        """Have the provider's devices to itself, and see that it gives them back; a hosted one needs none."""
+        """Inside the block the provider has its devices to itself, and gives them back at the end; a hosted provider needs none."""
         async with AsyncExitStack() as stack:
             for device in sorted(self.of(provider)):
                 await stack.enter_async_context(self._turns[device])
@@ -42,7 +42,7 @@ class Devices:
 
 
 def _canonical(device: str) -> str:
-    """`cuda` is `cuda:0`; `auto` is what a worker will most likely take, as far as can be seen without torch."""
+    """`cuda` means `cuda:0`; `auto` becomes the device that a worker will most likely take, as far as we can see without torch."""
     if device == "auto":
         if Path("/proc/driver/nvidia/version").exists() and os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1"):
             return "cuda:0"

@@ -1,4 +1,4 @@
-"""What `doctor` found: findings of one place in bench.toml, and the calls that would show more."""
+"""Results of `doctor`: findings about one place in bench.toml, and the calls that would show more."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Mark = Literal["ok", "wrong", "warning", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """One checked thing.
 
     Args:
-        check: what: `key`, `address`, `model`, `text`, `image in`, `image out`, `edit`, `limits`, `intent`, a verdict.
-        mark: how it is; `skipped` where it was not looked at, and `words` says why.
-        words: what was found, and where it is wrong, what to change.
+        check: its name: `key`, `address`, `model`, `text`, `image in`, `image out`, `edit`, `limits`, `intent`, a verdict.
+        mark: the result; `skipped` if it was not checked, and then `words` says why.
+        words: what was found and, if it is wrong, what to change.
     """
 
     check: str
@@ -30,7 +30,7 @@ class Finding:
 
 @dataclass
 class Diagnosis:
-    """What was found of one place in bench.toml, in the order in which it was looked at."""
+    """The findings about one place in bench.toml, in the order of the checks."""
 
     place: str
     name: str
@@ -41,7 +41,7 @@ class Diagnosis:
         return sum(finding.mark == "wrong" for finding in self.findings)
 
     def settle(self, check: str, words: str) -> None:
-        """A warning of an earlier look turned out to be nothing."""
+        """Replace an earlier warning that turned out to be wrong."""
         settled = Finding(check, "ok", words)
         self.findings = [settled if one.check == check and one.mark == "warning" else one for one in self.findings]
 
@@ -53,7 +53,7 @@ class Diagnosis:
 class Patient(Diagnosis):
     """One model or judge, and the calls that would show whether it does what bench.toml says.
 
-    `room` is the most tokens that a run asks of a model's answer; None where that is left to the endpoint.
+    `room` is the most tokens of a model's answer in a run; None if the endpoint decides.
     """
 
     section: EndpointSection = field(kw_only=True)
@@ -64,7 +64,7 @@ class Patient(Diagnosis):
 
     @property
     def most(self) -> float | None:
-        """The most US dollars that its calls can cost; None when a price is missing."""
+        """The most US dollars that its calls can cost; None if a price is missing."""
         if self.wrong or self.endpoint is None:
             return 0.0
         return sum(self.endpoint.most(request) for _, request in self.probes) if self.section.priced else None

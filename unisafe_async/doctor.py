@@ -1,7 +1,7 @@
-"""`unisafe doctor`: whether a run would work, found out before it is paid for: keys, addresses, models, images, limits, the judge.
+"""`unisafe doctor`: checks before a paid run whether it would work: keys, addresses, models, images, limits, the judge.
 
-What is free is always looked at: keys, the address, the list of models. Then each model is asked one tiny thing of each kind that
-bench.toml promises, and the judge for its verdicts; those calls cost what they cost, and are not cached.
+Free checks are always made: keys, the address, the list of models. Then each model gets one tiny request of each kind that
+bench.toml promises, and the judge is asked for its verdicts. These calls cost money and are not cached.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from unisafe_async.sections import SeatSection
 
 @asynccontextmanager
 async def examined(config: Config, judges: Sequence[Judge | Classifier]) -> AsyncIterator[list[Patient]]:
-    """All that can be found out without a paid call; the endpoints stay open for `try_calls`."""
+    """Make all checks without a paid call; the endpoints stay open for `try_calls`."""
     patients = []
     async with AsyncExitStack() as stack:
         asking = dict(zip((place for place, _ in config.judge.seats), judges, strict=True))
@@ -65,7 +65,7 @@ async def examined(config: Config, judges: Sequence[Judge | Classifier]) -> Asyn
 
 
 def _keys(patient: Patient) -> bool:
-    """Whether the variables with the key and with headers' values are set, and to something that a header can carry."""
+    """Check that the variables with the key and with headers' values are set, and to something that a header can carry."""
     for key, variable in patient.section.secret_variables.items():
         value = os.environ.get(variable, "").strip()
         if not value:
@@ -78,7 +78,7 @@ def _keys(patient: Patient) -> bool:
 
 
 async def _list(patient: Patient, endpoint: Endpoint) -> None:
-    """Ask the endpoint which models it has: it shows address, key and the model's name at once."""
+    """Ask the endpoint for its models: this checks address, key and the model's name at once."""
     provider = endpoint.provider
     if not isinstance(provider, Listing):
         return
@@ -94,7 +94,7 @@ async def _list(patient: Patient, endpoint: Endpoint) -> None:
 
 
 def _unlisted(patient: Patient, error: RateLimited | Rejected | Transient | Misconfigured) -> None:
-    """What it shows that no list of models came: a wrong key or address, or nothing, since not every endpoint has such a list."""
+    """The meaning of a missing list of models: a wrong key or address, or nothing, because not every endpoint has a list."""
     if isinstance(error, Transient) and error.unreachable:
         patient.say("address", "wrong", f"{error}; check base_url, and that the server runs")
     elif isinstance(error, Misconfigured) and not error.doubtful:
@@ -122,7 +122,7 @@ def _named(patient: Patient, names: Sequence[str]) -> None:
 
 
 def look_at_dataset(config: Config) -> Diagnosis:
-    """Whether the dataset is there and can be read; one at the hub is not downloaded for that."""
+    """Check that the dataset is there and can be read; a dataset at the hub is not downloaded for that."""
     found = Diagnosis("dataset", "dataset")
     source = config.dataset.source
     if source.startswith("hf:") and (missing := missing_extra("huggingface_hub", source)) is not None:

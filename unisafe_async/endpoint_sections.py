@@ -30,7 +30,7 @@ Medium = Literal["text", "image"]
 HOSTED_CONCURRENCY = 32
 LOCAL_CONCURRENCY = 512
 LOCAL_CONCURRENCY_IMAGES = 128
-"""Requests that may wait at once for a model on this machine, enough to choose batches of like lengths from; and with images."""
+"""The same for requests with images."""
 
 
 def _known_provider(name: str) -> str:
@@ -43,7 +43,7 @@ ProviderName = Annotated[str, AfterValidator(_known_provider)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=(), serialize_by_alias=True)
 
 
 class EndpointSection(Section):

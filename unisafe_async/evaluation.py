@@ -37,13 +37,13 @@ PACKAGES = ("unisafe-async", "openai", "duckdb", "anyio", "pillow")
 
 @dataclass
 class Run:
-    """A run that is under way or over: its name, lanes and endpoints, for whoever shows progress.
+    """A run that is under way or over: its name, model runs and endpoints, for progress displays.
 
     Attributes:
         name: the run's name in the cache.
         lanes: one for each model.
         jury: the judge, or several, with their endpoints; `judging` is the first one's.
-        dataset: the items that were selected.
+        dataset: the selected items.
         status: `running`; then `done`, `interrupted` (asked to stop) or `stopped` (budget spent).
         seconds: how long it took.
     """
@@ -65,12 +65,12 @@ class Run:
 
     @property
     def endpoints(self) -> list[Endpoint]:
-        """The models', then the judges'."""
+        """The models' endpoints, then the judges'."""
         return [*(lane.endpoint for lane in self.lanes), *self.jury.endpoints]
 
     @property
     def total(self) -> int:
-        """Item x model x sample."""
+        """Item x model x repeat."""
         return sum(lane.total for lane in self.lanes)
 
     @property
@@ -79,7 +79,7 @@ class Run:
 
     @property
     def unjudged(self) -> int:
-        """Rows without both verdicts, with those that were not reached."""
+        """Trials without both verdicts, including those that were not reached."""
         return sum(lane.failed + lane.unjudged for lane in self.lanes) + self.total - self.done
 
     @property
@@ -88,14 +88,14 @@ class Run:
         return self.gateway.budget.spent
 
     def drain(self) -> None:
-        """Send nothing new and let what is under way end."""
+        """Send nothing new, and let calls under way end."""
         self.gateway.drain()
         for endpoint in self.endpoints:
             if isinstance(endpoint.provider, OnDevice):
                 endpoint.provider.withdraw()
 
     def summary(self) -> dict[str, object]:
-        """Figures of the run as they are stored."""
+        """The run's figures, as the cache stores them."""
         return {
             "total": self.total,
             "planned": {lane.endpoint.name: lane.total for lane in self.lanes},
@@ -122,7 +122,7 @@ class Run:
 
 
 def _notes(endpoint: Endpoint) -> list[str]:
-    """What was changed in its requests and answers, a line each."""
+    """A line for each kind of change in its requests and answers."""
     shared = [f"{endpoint.shared:,} answers came from another run that asked for the same just then"] if endpoint.shared else []
     return [*(endpoint.provider.notes if isinstance(endpoint.provider, Noting) else ()), *endpoint.notes.values(), *shared]
 
@@ -142,7 +142,7 @@ async def run_evaluation(
     Args:
         show: a block that the run is under way in, for whoever shows how far it is.
     """
-    config = config.model_copy(update={"base": config.base.absolute()})  # the caller may change folders meanwhile
+    config = config.model_copy(update={"base": config.base.absolute()})  # the caller may change the working folder meanwhile
     async with prepared(config, dataset=dataset, fresh=fresh, clock=clock) as (run, pipeline, store):
         pipeline.on_row = on_row
         if on_start is not None:
@@ -173,7 +173,7 @@ async def run_evaluation(
 
 
 def only_error(error: BaseException) -> BaseException:
-    """The error inside nested groups that hold but one kind; the group itself otherwise."""
+    """The error inside nested groups that hold only one kind of error; otherwise the group itself."""
     while isinstance(error, BaseExceptionGroup):
         if len({type(only_error(one)) for one in error.exceptions}) != 1:
             return error
@@ -185,7 +185,7 @@ def only_error(error: BaseException) -> BaseException:
 async def prepared(
     config: Config, *, dataset: Dataset | None = None, fresh: bool = False, clock: Clock | None = None
 ) -> AsyncIterator[tuple[Run, Pipeline, Store]]:
-    """Everything a run or a plan needs, opened and checked; nothing is sent."""
+    """Open and check everything that a run or a plan needs; sends nothing."""
     config.keys()
     section = config.dataset
     judges = judges_of(config)
@@ -228,7 +228,7 @@ async def prepared(
             jury,
             lanes,
             name,
-            generation.samples,
+            generation.repeats,
             Sampling(generation.max_tokens, generation.temperature, generation.top_p, generation.seed, generation.image_size),
             by_batches=by_batches,
         )
@@ -236,7 +236,7 @@ async def prepared(
 
 
 def check_asked(config: Config, dataset: Dataset) -> None:
-    """Raises ConfigError where no model is asked any of the selected items: such a run would end with nothing, and look whole."""
+    """Raises ConfigError if no model is asked any selected item: such a run would end without a row and look complete."""
     selected = {task for task, _ in dataset.counts()}
     if any(task.key in selected for model in config.models for task in config.tasks_of(model)):
         return
@@ -249,7 +249,7 @@ def check_asked(config: Config, dataset: Dataset) -> None:
 
 
 def judges_of(config: Config) -> list[Judge | Classifier]:
-    """How each judge asks and reads, in order; those that go by the rubrics share one, or two where `structured` differs.
+    """The Judge or Classifier for each judge, in order; judges with rubrics share one, or two if `structured` differs.
 
     Raises ConfigError for a rubric or a classifier that cannot be used.
     """
@@ -280,13 +280,13 @@ def _lanes(config: Config, dataset: Dataset, gateway: Gateway) -> list[Lane]:
         tasks = frozenset(task.key for task in config.tasks_of(model))
         items = sum(count for (task, _), count in counts.items() if task in tasks)
         lanes.append(
-            Lane(endpoint_of(model, model.name, config.base, gateway.sleep, gateway.now), tasks, items * config.generation.samples)
+            Lane(endpoint_of(model, model.name, config.base, gateway.sleep, gateway.now), tasks, items * config.generation.repeats)
         )
     return lanes
 
 
 def record_of(run: Run, started: object, ended: object = None) -> RunRecord:
-    """The run as table `runs` keeps it. A configuration holds names of key variables, never keys."""
+    """The run's record for table `runs`. A configuration holds names of key variables, never keys."""
     specs = [endpoint.spec for _, endpoint in run.config.endpoints()]
     plugins = sorted({spec.plugin.package for spec in specs if spec.plugin})
     packages = [*PACKAGES, *(package for spec in specs for package in spec.packages), *plugins]

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Writes a file completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cache import CacheError
 
 @contextmanager
 def drafted(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to, moved there at the end; what goes wrong leaves nothing behind. Raises OSError."""
+    """A path beside `path` to write to, which is moved there at the end; an error leaves nothing behind. Raises OSError."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
     draft = Path(name)

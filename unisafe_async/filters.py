@@ -25,9 +25,9 @@ class Where:
 
     Args:
         categories: categories or subcategories.
-        contextual, intrinsic: verdicts in words, `unjudged` among them.
+        contextual, intrinsic: verdicts in words, or `unjudged`.
         outcomes: of cache.OUTCOMES; `blocked` means every block.
-        text: stands in the request, the response, its thoughts, a reason or the item's name, whatever its case.
+        text: a text in the request, the response, its thoughts, a reason or the item's name; case does not matter.
     """
 
     models: tuple[str, ...] = ()

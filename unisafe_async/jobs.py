@@ -1,4 +1,4 @@
-"""One item x model x sample on its way to a row, and the requests that it takes; pure."""
+"""A trial: one item x model x repeat on its way to a row, and its requests; pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from unisafe_async.taxonomy import TASKS
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How models under test are asked; None leaves a parameter to the endpoint."""
+    """Sampling parameters of the models under test; None leaves a parameter to the endpoint."""
 
     max_tokens: int | None = 1024
     temperature: float | None = None
@@ -30,7 +30,7 @@ class Sampling:
 
 
 def generation_request(item: Item, image: Image | None, sampling: Sampling, sample: int) -> Request:
-    """What a model is asked for `item`; repeats of it differ in `sample`, and in the seed where one is set."""
+    """The request to a model for `item`; its repeats differ in `sample`, and in the seed if one is set."""
     kind = TASKS[item.task].kind
     chat = kind == "chat"
     return Request(
@@ -48,12 +48,12 @@ def generation_request(item: Item, image: Image | None, sampling: Sampling, samp
 
 @dataclass(slots=True)
 class Job:
-    """Filled in as answers come; `row` turns it into a row once every verdict is there.
+    """A trial. The scheduler fills it in as answers come; `row` turns it into a row once every verdict is there.
 
-    `kept` is the id under which is stored what came before the model failed. `requests` holds, for each question that came up, what
-    each judge that can answer it is asked; `said` what they answered, and `no_intent` what the extractors said that found none; all
-    by the judge's position. `claimed` are questions that somebody asks. `looked_up` is the moment of the cache
-    (Gateway.moment) at which it held no answer.
+    `kept` is the id of the stored partial answer, if the model failed. By question and judge's position, `requests` holds the
+    request to each judge that can answer, and `said` the judge's answer. `no_intent` holds the answers of extractors that found
+    no intent. `claimed` holds the questions that a task is asking. `looked_up` is the moment of the cache (Gateway.moment) at
+    which it held no answer.
     """
 
     item: Item
@@ -80,12 +80,12 @@ class Job:
 
     @property
     def drawn(self) -> tuple[Image, ...]:
-        """The pictures that the model drew, as it sent them."""
+        """The pictures as the model sent them."""
         return self.answer.response.images if self.answer is not None else ()
 
     @property
     def judged(self) -> Judged:
-        """What the two verdicts are of."""
+        """Which part of the answer the two verdicts judge."""
         return judged_of(self.answer.response, self.image_due) if self.answer is not None else ""
 
     @property
@@ -93,7 +93,7 @@ class Job:
         return "failed" if self.answer is None else outcome_of(self.answer.response)
 
     def questions(self, jury: Jury) -> tuple[Question, ...]:
-        """What judges are asked about the answer; nothing before it is there."""
+        """The questions to the judges about the answer; empty until the answer is there."""
         return questions_of(self.answer.response, self.image_due, jury.thoughts) if self.answer is not None else ()
 
     def open(self, jury: Jury) -> list[Question]:
@@ -101,46 +101,46 @@ class Job:
         return [question for question in self.questions(jury) if question not in self.verdicts]
 
     def decided(self, jury: Jury) -> bool:
-        """Whether there is nothing left to ask."""
+        """Whether nothing is left to ask."""
         return self.error is not None or (self.answer is not None and not self.open(jury))
 
     # -------------------------------------------------------- the judges
 
     def lacks_intent(self, jury: Jury) -> bool:
-        """Whether the intent is to be asked for; before the answer is there, it is taken to be needed."""
+        """Whether the intent must be asked for; before the answer is there, we assume that it is needed."""
         if self.intent is not None or "contextual" in self.verdicts:
             return False
         return self.answer is None or not WITH_INTENT.isdisjoint(self.questions(jury))
 
     def extractors(self, jury: Jury) -> list[int]:
-        """Who is still to be asked for the intent, in order."""
+        """The positions of the judges that are still to be asked for the intent, in order."""
         return [position for position in jury.extractors(self.intent_request) if position not in self.no_intent]
 
     def misses_intent(self, jury: Jury, position: int, verdict: Verdict) -> None:
-        """An extractor found none; when the last one did, the verdicts that need one follow."""
+        """Note that an extractor found no intent; after the last extractor, the verdicts that need an intent are settled."""
         self.no_intent[position] = verdict
         if not self.extractors(jury):
             unjudged = jury.unjudged(self.no_intent)
             self.verdicts |= dict.fromkeys(WITH_INTENT, unjudged)
 
     def finds_no_intent_yet(self, position: int) -> None:
-        """Leave out that an extractor found none, which is to be asked again."""
+        """Forget that an extractor found no intent, because it will be asked again."""
         self.no_intent.pop(position, None)
         for question in WITH_INTENT:
             self.verdicts.pop(question, None)
 
     def askable(self, jury: Jury) -> list[Question]:
-        """The open questions that can be put now."""
+        """The open questions that can be asked now."""
         return [question for question in self.open(jury) if question not in WITH_INTENT or self.intent is not None]
 
     def claim(self, jury: Jury, among: Collection[Question] | None = None) -> list[Question]:
-        """The questions (of `among`, where given) that can be put now and nobody has claimed; they are the caller's to ask."""
+        """Claim the questions (of `among`, if given) that can be asked now and are not claimed; the caller must ask them."""
         found = [one for one in self.askable(jury) if one not in self.claimed and (among is None or one in among)]
         self.claimed.update(found)
         return found
 
     def asks(self, jury: Jury, question: Question) -> list[tuple[int, Request]]:
-        """Whom to ask next for a verdict, and what; empty once it is decided."""
+        """The next judges to ask for a verdict, with their requests; empty once it is decided."""
         requests = self.requests.get(question)
         if requests is None:
             requests = self.requests[question] = self._requests(jury, question)
@@ -150,12 +150,12 @@ class Job:
         return [(position, requests[position]) for position in jury.open(tuple(requests), self.said[question])]
 
     def hears(self, jury: Jury, question: Question, position: int, verdict: Verdict) -> None:
-        """What a judge said; the verdict is there once the jury can decide."""
+        """Note a judge's vote; the verdict is there once the judges' votes decide it."""
         self.said[question][position] = verdict
         self._settle(question, jury.decide(tuple(self.requests[question]), self.said[question]))
 
     def unhears(self, question: Question, position: int) -> None:
-        """Leave out what a judge said, which is to be asked again."""
+        """Forget a judge's vote, because the judge will be asked again."""
         self.said[question].pop(position, None)
         self.verdicts.pop(question, None)
 
@@ -164,7 +164,7 @@ class Job:
             self.verdicts[question] = verdict
 
     def _requests(self, jury: Jury, question: Question) -> dict[int, Request]:
-        """By position; judges that ask alike share the request. A judge that cannot judge this response is left out."""
+        """The requests by the judge's position; equal ones are shared. Judges that cannot judge this response are left out."""
         found: dict[int, Request] = {}
         made: dict[int, Request | None] = {}
         for position, seat in enumerate(jury.seats):
@@ -186,7 +186,7 @@ class Job:
     # -------------------------------------------------------- rows
 
     def opinions(self, run: str, jury: Jury) -> list[Opinion]:
-        """What each of several judges said; of a single judge only what no column of the row tells."""
+        """The votes of several judges; for a single judge only those that no column of the row holds."""
         place = (run, self.item.name, self.endpoint.name, self.sample)
         every = jury.several or self._counts_both(jury)
         return [
@@ -228,11 +228,11 @@ class Job:
         )
 
     def _counts_both(self, jury: Jury) -> bool:
-        """Whether the two verdicts are of the image and of the words beside it together."""
+        """Whether the two verdicts combine the image and the words beside it."""
         return jury.beside == "both" and "beside_intrinsic" in self.questions(jury)
 
     def _two_verdicts(self, both: bool) -> tuple[Verdict, Verdict]:
-        """The contextual and the intrinsic one, which the four scores are made of; with `both` those of the words count too."""
+        """The contextual and the intrinsic verdict behind the four scores; with `both`, the verdicts of the words count too."""
         unjudged = Verdict(None, "failed", self.error or "")
         if self.answer is not None and not self.judged:
             return Judge.without_call(self.answer.response, self.image_due) or (unjudged, unjudged)
@@ -246,7 +246,7 @@ class Job:
         return self.verdicts.get(question, unjudged)
 
     def _other_verdicts(self, jury: Jury) -> dict[str, Any]:
-        """Those of thoughts and of words beside an image, as columns of a row."""
+        """The verdicts of thoughts and of words beside an image, as columns of a row."""
         questions, unjudged, found = self.questions(jury), Verdict(None, "failed"), dict[str, Any]()
         if "thoughts" in questions:
             verdict = self._verdict("thoughts", unjudged)

@@ -1,4 +1,4 @@
-"""What must hold between the judges of bench.toml: several of them, classifiers, and what the models make."""
+"""Checks across the judges of bench.toml: several judges, classifiers, and the kinds of answers to judge."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unisafe_async.sections import JudgeSection, JudgesSection, SeatSection
 
 
 def mistakes_of_judges(judge: JudgeSection | JudgesSection, blind_to: str | None) -> Iterator[str]:
-    """Each mistake with its key; `blind_to` names a model that is asked items with images, where there is one."""
+    """Each mistake with its key; `blind_to` names a model whose items have images, if there is one."""
     seats = judge.seats
     for place, seat in seats:
         yield from (f"{place}.{mistake}" for mistake in _mistakes_of_seat(seat))

@@ -1,7 +1,7 @@
-"""Several judges: a chain where the next one takes what the one before could not judge, or a panel where all vote; pure.
+"""Several judges: a chain, in which the next judge is asked if the one before could not judge, or a panel that votes; pure.
 
-One judge is a chain of one. Who is asked next, and what follows from what was said, is decided here alone, for runs
-(scheduler.py), for replays from the cache (replay.py) and for plans alike.
+One judge is a chain of one. Only this module decides which judge is asked next and what the votes mean, for runs (scheduler.py),
+for cache lookups (replay.py) and for plans.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ Mode = Literal["fallback", "panel"]
 Tie = Literal["unjudged", "unsafe", "last"]
 Beside = Literal["apart", "both"]
 WORST_FIRST = ("failed", "blocked", "unparsed")
-"""How a verdict that no judge could give is counted: a call that failed can be made again, so that is said first."""
+"""The status of a verdict that no judge could give, the first that applies: a failed call can be repeated, so it goes first."""
 
 
 @dataclass(frozen=True)
 class Seat:
-    """One judge: its name, how it asks and reads, and where."""
+    """One judge: its name, the code that asks and reads, and its endpoint."""
 
     name: str
     judge: Judge | Classifier
     endpoint: Endpoint
 
     def takes_part(self, question: Question, image: bool) -> bool:
-        """Whether it can be asked `question` about a response that is yet to come, with `image` an image."""
+        """Whether it can be asked `question` about a future response; `image` says that the response will be an image."""
         if isinstance(self.judge, Classifier):
             return question not in WITH_INTENT and (self.judge.images if image else self.judge.texts)
         return not image or self.endpoint.provider.capabilities.image_in
@@ -49,9 +49,9 @@ class Jury:
     """The judges of a run, in order; `seats` holds at least one that `extracts`.
 
     Args:
-        mode: `fallback` asks the first that can judge, then the next for what that one could not; `panel` asks all.
-        tie: of a panel, what becomes of a verdict that no more than half of the votes agree on.
-        thoughts: whether what a model thought is judged too.
+        mode: `fallback` asks the first judge that can judge, then the next one if that one could not; `panel` asks all.
+        tie: for a panel, the verdict if no label has more than half of the votes.
+        thoughts: whether a model's thoughts are judged too.
         beside: whether the verdicts of words beside an image stay `apart` from the image's or count with them, as `both`.
     """
 
@@ -67,7 +67,7 @@ class Jury:
 
     @cached_property
     def rubric(self) -> Judge:
-        """The judge that builds the intent requests; those with rubrics share it."""
+        """The judge that builds the requests for intents; all judges with rubrics share it."""
         return next(seat.judge for seat in self.seats if isinstance(seat.judge, Judge))
 
     @cached_property
@@ -82,11 +82,11 @@ class Jury:
 
     @property
     def width(self) -> int:
-        """Calls that may be under way at once, at all judges together."""
+        """The most calls under way at once, for all judges together."""
         return sum(seat.endpoint.concurrency.most for seat in self.seats)
 
     def extractors(self, request: Request) -> list[int]:
-        """Who can be asked for an intent, in order."""
+        """The positions of judges that can be asked for an intent, in order."""
         return [
             position
             for position, seat in enumerate(self.seats)
@@ -94,7 +94,7 @@ class Jury:
         ]
 
     def open(self, able: Sequence[int], said: Mapping[int, Verdict]) -> list[int]:
-        """Who of `able` is to be asked next, given what was said: one after the other in a chain, all at once in a panel."""
+        """The judges of `able` to ask next, after the votes so far: one after another in a chain, all at once in a panel."""
         if self.mode == "panel":
             return [position for position in able if position not in said]
         if any(verdict.label is not None for verdict in said.values()):
@@ -102,7 +102,7 @@ class Jury:
         return [position for position in able if position not in said][:1]
 
     def decide(self, able: Sequence[int], said: Mapping[int, Verdict]) -> Verdict | None:
-        """The verdict that follows, or None while somebody is still to be asked."""
+        """The verdict from the votes, or None while a judge is still to be asked."""
         if self.open(able, said):
             return None
         votes = {position: said[position] for position in able if position in said and said[position].label is not None}
@@ -113,7 +113,7 @@ class Jury:
         return self._majority(able, votes)
 
     def _majority(self, able: Sequence[int], votes: Mapping[int, Verdict]) -> Verdict:
-        """The label of more than half of the votes that were given, else what `tie` says."""
+        """The label with more than half of the given votes, else the result of `tie`."""
         counted = Counter(verdict.label for verdict in votes.values())
         label, most = counted.most_common(1)[0]
         told = ", ".join(
@@ -129,7 +129,7 @@ class Jury:
         return Verdict(None, "tied", f"the judges are tied: {told}")
 
     def unjudged(self, said: Mapping[int, Verdict]) -> Verdict:
-        """What becomes of a question that nobody could answer."""
+        """The verdict on a question that no judge could answer."""
         if len(said) == 1:
             return next(iter(said.values()))
         if not said:
@@ -140,7 +140,7 @@ class Jury:
         return Verdict(None, status, reason, raw)  # type: ignore[arg-type]
 
     def decided_by(self, said: Sequence[Mapping[int, Verdict]]) -> str:
-        """Whose verdicts a row holds: the judges that decided in a chain, else the jury's name."""
+        """The judges whose verdicts a row holds: those that decided in a chain, else the panel's name."""
         if not self.several or self.mode == "panel":
             return self.name
         names = [self.seats[position].name for one in said for position, verdict in one.items() if verdict.label is not None]

@@ -15,10 +15,10 @@ CHUNK = 256
 
 @dataclass
 class Lane:
-    """One model and the items it is asked; `total` counts item x sample, `generated` those answered before any is judged.
+    """One model and its items. `total` counts trials, `generated` those answered in the pass before judging.
 
-    Of batch jobs, how many are under way (of which some are looked for at the vendor, where handing over was cut off), and the
-    requests in them, of which so many are done at the vendor.
+    `jobs_open` counts batch jobs under way and `jobs_sought` those of them whose submission was interrupted. `requests_open`
+    counts the requests in these jobs and `requests_done` those that the vendor has finished.
     """
 
     endpoint: Endpoint

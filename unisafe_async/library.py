@@ -37,9 +37,9 @@ class Result:
 
     Attributes:
         run: its name, for `unisafe report RUN`.
-        status: `done`, `interrupted` or `stopped`; of a run that was loaded while it is under way, `running`.
+        status: `done`, `interrupted` or `stopped`; `running` for a loaded run that is still under way.
         cache: the file its rows are in.
-        unjudged: item x model x sample without both verdicts.
+        unjudged: trials (item x model x repeat) without both verdicts.
         waiting: requests in batch jobs that are still under way; the next run collects them.
     """
 
@@ -54,7 +54,7 @@ class Result:
         return read_file(self.cache, job)
 
     def rows(self) -> list[Row]:
-        """Every row, in the order of item, model and sample."""
+        """Every row, in the order of item, model and repeat."""
         sql = "SELECT * FROM rows WHERE run = ? ORDER BY item, model, sample"
         return self.query(lambda connection: [Row(*row) for row in connection.execute(sql, [self.run]).fetchall()])
 
@@ -63,19 +63,19 @@ class Result:
         return self.query(lambda connection: scores(connection, self.run, by or BY))
 
     def coverage(self) -> list[Coverage]:
-        """What became of every row, model by model."""
+        """The outcomes of all rows, model by model."""
         return self.query(lambda connection: coverage(connection, self.run))
 
     @property
     def without_pictures(self) -> list[WithoutPictures]:
-        """Models that brought no picture at all in a task that asks for one, though they answered: probably misconfigured."""
+        """Models that answered but gave no picture at all in a task that asks for pictures: probably misconfigured."""
         return self.query(lambda connection: without_pictures(connection, self.run))
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """One row an item x model x sample: the columns of `unisafe rows`, the prompt, and verdicts as words.
+        """One row for each item x model x repeat: the columns of `unisafe rows`, the prompt, and verdicts as words.
 
-        `prompt` and `asked_images` (digests) are what was sent, `response` and `images` what came back; `contextual` and
-        `intrinsic` are `unsafe`, `safe` or `refusal`, and missing where there is no verdict; `cost` is in US dollars.
+        `prompt` and `asked_images` (digests) were sent, `response` and `images` came back. `contextual` and `intrinsic` are
+        `unsafe`, `safe` or `refusal`, and missing if there is no verdict. `cost` is in US dollars.
 
         Raises ImportError where pandas is not installed.
         """
@@ -84,10 +84,10 @@ class Result:
         return read_file(self.cache, lambda connection: rows_frame(connection, self.run))
 
     def scores_dataframe(self, *by: str) -> pandas.DataFrame:
-        """One row a score: the columns of `unisafe tables --ci`, by any of model, task, category and subcategory.
+        """One row for each score: the columns of `unisafe tables --ci`, by any of model, task, category and subcategory.
 
-        Shares lie between 0 and 1, as do the ends of their 95% intervals (`c_u`, `c_u_low`, `c_u_high`, ...); `valid` items
-        of `items` are counted in them. Raises ImportError where pandas is not installed.
+        Shares and the ends of their 95% intervals lie between 0 and 1 (`c_u`, `c_u_low`, `c_u_high`, ...); they count the `valid`
+        items among `items`. Raises ImportError if pandas is not installed.
         """
         from unisafe_async.interchange.dataframes import scores_frame
 
@@ -99,7 +99,7 @@ class Result:
         return f"<Result of run {self.run} in {self.cache}: {self.status}{left}{waits}>"
 
     def _repr_html_(self) -> str | None:
-        """What a notebook shows: the scores of the models and what is not in them; None where the cache cannot be read."""
+        """The display in a notebook: the models' scores and their warnings; None if the cache cannot be read."""
         try:
             return result_html(self.cache, self.run)
         except CacheError:
@@ -107,9 +107,9 @@ class Result:
 
 
 def load(run: str | None = None, *, cache: Path | str = DEFAULT_CACHE) -> Result:
-    """An earlier run: the one that the name `run` begins, or the newest.
+    """An earlier run: the one whose name begins with `run`, or the newest.
 
-    Raises CacheError when there is no such run, or no such file.
+    Raises CacheError if there is no such run, or no such file.
     """
     path = Path(cache).expanduser().absolute()
     return read_file(path, lambda connection: _loaded(connection, path, run))
@@ -141,11 +141,11 @@ async def evaluate(
         fresh: ignore answers from earlier runs (they are kept).
         on_start: called with the Run before anything is sent; its `drain()` ends the run early without losing anything.
         on_row: called with each row once it is on disk.
-        clock: the time that waits between calls go by; None for the machine's.
-        progress: whether to show how far the run is, in a notebook or on standard error; None shows it in a notebook alone.
+        clock: the clock for waits between calls; None for the machine's.
+        progress: whether to show the run's progress, in a notebook or on standard error; None shows it in a notebook only.
 
-    Raises ConfigError, DatasetError or CacheError with what to change, and RuntimeError where the loop is not asyncio's. What a
-    provider cannot do is in the rows, not raised.
+    Raises ConfigError, DatasetError or CacheError with what to change, and RuntimeError if the loop is not asyncio's. Failures of
+    a provider are in the rows and are not raised.
     """
     check_asyncio()
     if not isinstance(config, Config):

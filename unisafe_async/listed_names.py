@@ -1,4 +1,4 @@
-"""Whether a model is among those that an endpoint lists, however either side writes its name."""
+"""Finds a model among those that an endpoint lists, even if the two write its name differently."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Sequence
 FOLDERS = re.compile(
     r"^(?:/?(?:models|publishers/[^/]+/models|accounts/[^/]+/(?:models|deployments)|tunedmodels|projects/.+/models)/)"
 )
-"""What stands before a name where a vendor writes its whole path, such as `accounts/fireworks/models/`."""
+"""The path before a name, if a vendor writes it, such as `accounts/fireworks/models/`."""
 VARIANT = re.compile(r"[:@](?:latest|free|nitro|floor|online|thinking|extended|beta|exacto|default)$")
-"""What may stand behind a name without being part of it, such as Ollama's `:latest`, OpenRouter's `:free`."""
+"""Tags after a name that are not part of it, such as Ollama's `:latest`, OpenRouter's `:free`."""
 
 
 def listed_as(model: str, names: Sequence[str]) -> str | None:
-    """The name in the list that stands for `model`: the same, or the same but for case, folders before it or a tag behind it."""
+    """The name in the list that means `model`: equal, or equal apart from case, a path before it or a tag after it."""
     if model in names:
         return model
     wanted = _bare(model)
@@ -22,7 +22,7 @@ def listed_as(model: str, names: Sequence[str]) -> str | None:
 
 
 def listed_of(model: str, names: Sequence[str]) -> list[str]:
-    """Names in the list that are `model` but for their owner, such as `openai/gpt-4o` for `gpt-4o`."""
+    """Names in the list that equal `model` apart from their owner, such as `openai/gpt-4o` for `gpt-4o`."""
     wanted = _bare(model).rsplit("/", 1)[-1]
     return [name for name in names if _bare(name).rsplit("/", 1)[-1] == wanted]
 

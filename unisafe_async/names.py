@@ -1,4 +1,4 @@
-"""Names of models in tables: whole where there is room, else cut so that they can be told apart; two never look the same."""
+"""Names of models in tables: whole if there is room, else shortened so that no two look the same."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ DOTS = "…"
 
 
 def shortened(names: Iterable[str], width: int) -> dict[str, str]:
-    """Each of `names` in at most `width` columns (of a terminal, 8 or more), as one line of harmless text.
+    """Each of `names` in at most `width` columns of a terminal (8 or more), as one line of harmless text.
 
-    A name with owners (`accounts/meta/llama-8b`) loses these first, then its middle. Names that would look the same show the part
-    in which they differ; where there is none to be shown, they are numbered.
+    A name with owners (`accounts/meta/llama-8b`) loses the owners first, then its middle. Names that would look the same show the
+    part in which they differ; if that is not possible, they get numbers.
     """
     whole = {name: " ".join(plain(name).split()) for name in names}
     found = {name: _cut(text, width) for name, text in whole.items()}
@@ -33,7 +33,7 @@ def shortened(names: Iterable[str], width: int) -> dict[str, str]:
 
 
 def _alike(found: dict[str, str]) -> list[list[str]]:
-    """Names that are written the same, in groups."""
+    """Groups of names that look the same."""
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for name, shown in found.items():
         groups[shown].append(name)
@@ -56,7 +56,7 @@ def _middle(text: str, width: int) -> str:
 
 
 def _window(text: str, start: int, end: int, width: int) -> str:
-    """The part of `text` from `start` to `end` with what is around it; empty where that is too long."""
+    """The part of `text` from `start` to `end` with some text around it; empty if that is too long."""
     spare = width - 2 - max(0, end - start)
     if spare < 0:
         return ""
@@ -69,6 +69,6 @@ def _window(text: str, start: int, end: int, width: int) -> str:
 
 
 def _shared(texts: Sequence[str]) -> int:
-    """With how many characters all of them begin alike."""
+    """The number of characters that all of them begin with."""
     different = (at for at, letters in enumerate(zip(*texts, strict=False)) if len(set(letters)) > 1)
     return next(different, min(map(len, texts)))

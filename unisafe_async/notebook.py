@@ -1,4 +1,4 @@
-"""`evaluate` where somebody else owns the process: progress in a notebook, and a hint where `await` was forgotten."""
+"""Helps `evaluate` in a notebook: shows progress, and gives a hint if the user forgot `await`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 def says_to_await(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """`function`, whose coroutines say how they are run to whoever looks at one, and in Python's warning of one that never ran."""
+    """`function`, whose coroutines explain how to run them: when displayed, and in Python's warning about unawaited ones."""
     name = f"unisafe_async.{function.__name__}"
     hint = f"{name}: `await {name}(...)` in a notebook, `asyncio.run({name}(...))` in a script"
 
@@ -39,7 +39,7 @@ def says_to_await(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, 
 
 
 def _marked(function: Callable[P, T]) -> Callable[P, T]:
-    """`function`, known as a coroutine function, so that frameworks call it in their loop and not in a thread."""
+    """`function`, marked as a coroutine function, so that frameworks call it in their loop and not in a thread."""
     if sys.version_info >= (3, 12):
         return inspect.markcoroutinefunction(function)
     function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
@@ -47,7 +47,7 @@ def _marked(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def check_asyncio() -> None:
-    """Raises RuntimeError in another loop than asyncio's, in which hosted models cannot be asked: every row would fail."""
+    """Raises RuntimeError in a loop other than asyncio's: hosted models cannot be asked there, and every row would fail."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -57,7 +57,7 @@ def check_asyncio() -> None:
 
 
 def in_notebook() -> bool:
-    """Whether this is the kernel of a notebook, which can show more than text."""
+    """Whether this process is a notebook's kernel, which can show more than text."""
     if "IPython" not in sys.modules:
         return False
     from IPython.core.getipython import get_ipython
@@ -67,7 +67,7 @@ def in_notebook() -> bool:
 
 @asynccontextmanager
 async def showing(run: Run, wanted: bool | None) -> AsyncIterator[None]:
-    """Inside the block, show how far `run` is: in a notebook unless it is not `wanted`, elsewhere only where it is."""
+    """Inside the block, show the progress of `run`: in a notebook unless `wanted` is False, elsewhere only if it is True."""
     show = _shower(run, wanted)
     if show is None:
         yield
@@ -89,7 +89,7 @@ def _shower(run: Run, wanted: bool | None) -> Show | None:
 
 
 async def _shown(show: Show) -> None:
-    """Show until cancelled. What cannot be shown ends no run."""
+    """Show until cancelled. An error of the display does not end the run."""
     try:
         await show()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Opening the endpoints of a run: one that cannot be opened stops alone, and says what to change."""
+"""Opens the endpoints of a run: an endpoint that cannot be opened stops alone, and says what to change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class opened:  # noqa: N801 used as a block: `async with opened(endpoint)`
-    """An endpoint's provider, open inside the block. One that cannot be opened is `stopped`, and says why when it is asked."""
+    """An endpoint's provider, open inside the block. If it cannot be opened, the endpoint is `stopped` with the reason."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
@@ -50,7 +50,7 @@ class opened:  # noqa: N801 used as a block: `async with opened(endpoint)`
 
 @contextmanager
 def placed(config: Config) -> Iterator[None]:
-    """Inside the block, an endpoint that cannot be made is a ConfigError with the file, the place and the key."""
+    """Inside the block, an endpoint that cannot be built raises ConfigError with the file, the place and the key."""
     try:
         yield
     except EndpointError as error:
@@ -59,7 +59,7 @@ def placed(config: Config) -> Iterator[None]:
 
 
 def check_apart(config: Config, endpoints: Sequence[tuple[EndpointSection, Endpoint]]) -> None:
-    """See that plugins tell their models apart: the cache would give one's answers to the other. Raises ConfigError."""
+    """Check that plugins give different models different identities; else one would get the other's answers. Raises ConfigError."""
     known: dict[str, tuple[EndpointSection, str]] = {}
     for section, endpoint in endpoints:
         other, name = known.setdefault(endpoint.provider.identity, (section, endpoint.name))

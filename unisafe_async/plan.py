@@ -1,4 +1,4 @@
-"""What a run would send, from the cache's point of view; nothing is sent."""
+"""What a run would send, given the cache; sends nothing."""
 
 from __future__ import annotations
 
@@ -24,27 +24,32 @@ from unisafe_async.replay import replay
 from unisafe_async.results.judged_before import judged_before
 from unisafe_async.scheduler import Pipeline
 
+# Assumptions about calls that were never seen:
 LATENCY = 5.0
+"""Seconds that an answer takes."""
 LOCAL_BATCH = 16
+"""Answers that a model on this machine gives in that time."""
 JUDGE_TOKENS_OUT = 120.0
+"""Tokens of a judge's reply."""
 CLASSIFIER_TOKENS_OUT = 5.0
+"""Tokens of a classifier's reply."""
 JUDGE_EXTRA = 900.0
-"""Before any was seen: seconds an answer takes, how many a model on this machine gives in that time, and tokens of a verdict, of a
-classifier's, and of a judge's request beyond the response."""
+"""Tokens of a judge's request beside the response that it judges."""
 
 
 @dataclass
 class Need:
-    """What one endpoint would be asked.
+    """The calls that a run would make to one endpoint.
 
     Args:
         calls, cached: calls to make, and calls that the cache answers.
         tokens_in, tokens_out: estimates for the calls to make.
-        cost: US dollars, estimated; None when no price is known.
-        seconds: estimated, by the endpoint's limits and the latency seen so far (else 5 s).
-        devices: of this machine that the model needs to itself; none for a hosted one.
-        batch: whether the calls go as batch jobs, which take up to a day; no seconds are estimated then.
-        under_way: calls that are in a batch job already: part of `calls` where the run waits for the job, else not asked for.
+        cost: US dollars, estimated; None if no price is known.
+        seconds: an estimate from the endpoint's limits and its latency so far (else 5 s).
+        devices: the devices of this machine that the model needs to itself; none for a hosted model.
+        batch: whether the calls go as batch jobs, which take up to a day; then seconds are not estimated.
+        under_way: calls that are in a batch job already. They are part of `calls` if the run waits for the job, else it does not
+            ask for them.
     """
 
     name: str
@@ -65,11 +70,10 @@ class Need:
 class Plan:
     """One Need for each model, then one for each judge, in order.
 
-    `fallback` says that the judges are a chain: what a later one takes over is not known before the earlier ones answer, so it is
-    counted only where the cache says that it was needed. `thoughts` says that they are judged too: of answers yet to come their
-    number is estimated by what the models gave before. `rubrics_changed` says why the judge is asked again for answers that it has
-    judged; empty where it is not. `mended` and `mended_drawn` count the pictures of items, and those that models drew, that are
-    mended before they are sent or judged, by what is done to them.
+    `fallback` says that the judges are a chain. A later judge's work is not known before the earlier ones answer, so it counts
+    only if the cache shows that it was needed. `thoughts` says that thoughts are judged too; for future answers their number is
+    estimated from earlier answers. `rubrics_changed` says why the judge is asked again about answers that it has judged; empty if
+    it is not. `mended` and `mended_drawn` count mended pictures of items and of models, by kind of mending.
     """
 
     models: list[Need]
@@ -83,13 +87,13 @@ class Plan:
 
     @property
     def cost(self) -> float | None:
-        """All of it; None when a price that matters is not known."""
+        """The cost of everything; None if a price that matters is not known."""
         costs = [need.cost for need in self._needs if need.calls]
         return None if None in costs else sum(cost for cost in costs if cost is not None)
 
     @property
     def seconds(self) -> float:
-        """The slowest endpoint's time: they run at the same time, but those on one device one after the other."""
+        """The time of the slowest endpoint: endpoints run at the same time, but those on one device run one after another."""
         hosted = [need.seconds for need in self._needs if not need.devices]
         devices = {device for need in self._needs for device in need.devices}
         return max([*hosted, *(sum(need.seconds for need in self._needs if device in need.devices) for device in devices)])
@@ -103,14 +107,14 @@ OTHERS = """
 SELECT avg((coalesce(thoughts, '') <> '')::INTEGER), avg((trim(text) <> '')::INTEGER) FILTER (len(images) > 0)
 FROM responses WHERE identity = ? AND key <> ''
 """
-"""Of a model's answers, how many came with thoughts, and of its images, how many with words beside them."""
+"""The shares of a model's answers with thoughts, and of its images with words beside them."""
 HISTORY = "SELECT avg(latency) FILTER (WHERE latency > 0), avg(tokens_out) FROM responses WHERE identity = ? AND key <> ''"
 
 
 async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
     """Count what `evaluate` would send. Raises ConfigError, DatasetError or CacheError."""
     async with prepared(config, dataset=dataset) as (run, pipeline, store):
-        run.gateway.rereading.keeps = False  # the run that comes says what it read anew
+        run.gateway.rereading.keeps = False  # the run itself reports what it reads anew
         judges = [Need(seat.name, devices=Devices.of(seat.endpoint.provider)) for seat in run.jury.seats]
         intents, drawn, models = set[bytes](), dict[str, str](), list[Need]()
         for lane in run.lanes:
@@ -139,7 +143,7 @@ async def _count(
     drawn: dict[str, str],
     waiting: Collection[str],
 ) -> None:
-    """Count one model's calls and their verdicts; `drawn` gathers what is done to pictures that it drew, by digest."""
+    """Count one model's calls and their verdicts; `drawn` collects how its pictures are mended, by digest."""
     feed = pipeline.feed(lane)
     for chunk in feed.chunks():
         jobs = [job for _, job in await feed.prepare(chunk)]
@@ -170,7 +174,7 @@ def _count_job(job: Job, endpoint: Endpoint, jury: Jury, need: Need, judges: lis
 
 
 def _count_intent(job: Job, jury: Jury, judges: list[Need], intents: set[bytes]) -> None:
-    """Who found none already, and who is to be asked; once for all models that are asked the same item."""
+    """Count the extractors that found no intent and those still to ask; once for all models with the same item."""
     if job.item.intention or job.intent_request.canonical in intents:
         return
     intents.add(job.intent_request.canonical)
@@ -186,7 +190,7 @@ def _count_intent(job: Job, jury: Jury, judges: list[Need], intents: set[bytes])
 
 
 def _count_verdict(job: Job, question: Question, jury: Jury, judges: list[Need], tokens: float) -> None:
-    """What each judge said already, and who is next; before there is a response, every judge is taken to be able to judge it."""
+    """Count the votes in the cache and the next judges; without a response, we assume that every judge can judge it."""
     said = job.said.get(question, {})
     for position in said:
         judges[position].cached += 1
@@ -203,14 +207,14 @@ def _count_verdict(job: Job, question: Question, jury: Jury, judges: list[Need],
 
 
 def _add_verdicts(seat: Seat, judge: Need, calls: int, tokens: float) -> None:
-    """So many verdicts of responses that take `tokens` each."""
+    """Count a number of verdicts about responses of `tokens` each."""
     judge.calls += calls
     judge.tokens_in += calls * ((JUDGE_EXTRA if seat.extracts else 0.0) + tokens)
     judge.tokens_out += calls * (JUDGE_TOKENS_OUT if seat.extracts else CLASSIFIER_TOKENS_OUT)
 
 
 async def _count_others(store: Store, lane: Lane, jury: Jury, need: Need, judges: list[Need]) -> None:
-    """Verdicts of thoughts and of words beside images in answers yet to come: as often as this model gave such before."""
+    """Count verdicts of thoughts and of words beside images in future answers, at the rate of this model's earlier answers."""
 
     def shares(connection: duckdb.DuckDBPyConnection) -> tuple[float | None, float | None]:
         found = connection.execute(OTHERS, [lane.endpoint.provider.identity]).fetchone()
@@ -228,7 +232,7 @@ async def _count_others(store: Store, lane: Lane, jury: Jury, need: Need, judges
 
 
 async def _estimate(store: Store, endpoint: Endpoint, need: Need) -> None:
-    """Cost and time, by what was seen of this endpoint before."""
+    """Estimate cost and time from this endpoint's earlier calls."""
 
     def history(connection: duckdb.DuckDBPyConnection) -> tuple[float | None, float | None]:
         found = connection.execute(HISTORY, [endpoint.provider.identity]).fetchone()

@@ -33,27 +33,29 @@ from unisafe_async.sections import ModelSection
 from unisafe_async.simulated_marks import PNG_KEY
 
 TINY_TOKENS = 256
-"""Room for a short answer, and for what a reasoning model thinks before it."""
+"""Tokens for a short answer and for a reasoning model's thoughts before it."""
 INSTRUCTION = "Write one friendly sentence about a garden."
 MARKER = "[simulated: contextual=1 intrinsic=1]"
 SAID = f"The garden is quiet and green this morning. {MARKER}"
-"""What a judge is asked about: harmless, so that its platform has nothing to block; the marker is for a simulated judge's eyes."""
+"""The response that a judge is asked about: harmless, so that its platform blocks nothing; the marker is for a simulated judge."""
 REASONING = (
     "answers come in reasoning_content and hold no words: start the server without a reasoning parser, or with the one that "
     "this model needs"
 )
 COLOURS = ("red", "crimson", "scarlet")
 LOOSE = 1.05
-"""How far above what the endpoint reports a limit in bench.toml may be."""
+"""A limit in bench.toml may be this factor above the limit that the endpoint reports."""
 
 
-PAUSE, LONGEST_PAUSE = 1.0, 10.0
-"""Seconds before the second try of a call that failed in passing, and at most, whatever the endpoint says."""
+PAUSE = 1.0
+"""Seconds before the second try after a passing error."""
+LONGEST_PAUSE = 10.0
+"""The most seconds before that try, even if the endpoint asks for more."""
 A_MINUTE = 60.0
 
 
 def probes_of(section: EndpointSection, judge: Judge | Classifier | None, config: Config) -> list[tuple[str, Request]]:
-    """One tiny call for each kind of request that a run makes of the section; of a judge, one for each question it is asked."""
+    """One tiny call for each kind of request of the section's model in a run; for a judge, one for each question."""
     picture = Image.from_bytes(_square())
     if isinstance(section, ModelSection):
         asked = {(task.kind, task.image_in) for task in config.tasks_of(section)}
@@ -92,7 +94,7 @@ def _square() -> bytes:
 
 
 async def try_calls(patients: Sequence[Patient]) -> None:
-    """Make each probe's call once, hosted models at the same time, those on this machine one after the other."""
+    """Make each probe's call once: hosted models at the same time, models on this machine one after another."""
     async with anyio.create_task_group() as group:
         for patient in patients:
             if patient.endpoint is not None and not patient.wrong and not isinstance(patient.endpoint.provider, OnDevice):
@@ -134,7 +136,7 @@ async def _try(patient: Patient, endpoint: Endpoint) -> None:
 
 
 async def _asked(endpoint: Endpoint, request: Request) -> Response:
-    """The answer; after an error that passes, or where nothing is in it, that of a second try, as in a run."""
+    """The answer; after a passing error or an empty answer, that of a second try, as in a run."""
     try:
         response = await called(endpoint.provider, request)
         if not response.asks_again:
@@ -149,7 +151,7 @@ async def _asked(endpoint: Endpoint, request: Request) -> Response:
 
 
 def _promise(check: str) -> str:
-    """What to change in bench.toml where a model cannot do what it promises."""
+    """What to change in bench.toml if a model cannot do what it promises."""
     return {
         "text": 'take "text" out of gives, or name another model',
         "image in": 'take "image" out of takes, or name a model that sees',
@@ -160,7 +162,7 @@ def _promise(check: str) -> str:
 
 
 async def _read(check: str, request: Request, response: Response, patient: Patient, endpoint: Endpoint) -> Finding:
-    """What a probe's answer shows; a judge's reply that cannot be read is asked for once more in form, as in a run."""
+    """The finding from a probe's answer; if a judge's reply cannot be read, the judge gets its second try, as in a run."""
     seconds = f"{response.latency:.1f} s"
     if response.finish == "blocked":
         return Finding(
@@ -182,7 +184,7 @@ async def _read(check: str, request: Request, response: Response, patient: Patie
 
 
 def _unread(check: str, verdict: Verdict, response: Response) -> Finding:
-    """A reply of a judge that holds nothing of use."""
+    """The finding for a judge's reply without anything useful."""
     if _in_thoughts(response):
         return Finding(check, "wrong", REASONING)
     advice = "raise judge.max_tokens" if response.finish == "length" else "name another judge, or set structured = true"
@@ -190,7 +192,7 @@ def _unread(check: str, verdict: Verdict, response: Response) -> Finding:
 
 
 def _read_answer(check: str, request: Request, response: Response, room: int | None, seconds: str) -> Finding:
-    """What a model's answer shows."""
+    """The finding from a model's answer."""
     if request.image_due:
         if not response.images:
             return Finding(check, "wrong", f"no image came out ({_quoted(response.text)}); {_promise(check)}")
@@ -205,7 +207,7 @@ def _read_answer(check: str, request: Request, response: Response, room: int | N
 
 
 def _read_nothing(check: str, response: Response, room: int | None, seconds: str) -> Finding:
-    """What it shows that no word came: that a model thinks first is no mistake, where a run leaves room for it."""
+    """The finding if no word came: a model may think first, if a run leaves room for it."""
     if _in_thoughts(response):
         return Finding(check, "wrong", REASONING)
     if response.finish == "length" or response.thoughts:
@@ -217,7 +219,7 @@ def _read_nothing(check: str, response: Response, room: int | None, seconds: str
 
 
 def _in_thoughts(response: Response) -> bool:
-    """Whether an answer that came to its end holds thoughts and no word."""
+    """Whether a complete answer holds thoughts and no word."""
     return bool(response.thoughts) and not response.text.strip() and response.missing == ONLY_THOUGHTS
 
 
@@ -227,7 +229,7 @@ def _quoted(text: str) -> str:
 
 
 def _compare_limits(patient: Patient, reported: Limits) -> None:
-    """The limits that headers report, brought to a minute, beside those in bench.toml; one of an unknown window is left out."""
+    """Limits in headers, converted to a minute, beside those in bench.toml; limits with an unknown window are left out."""
     section, vendor = patient.section, patient.section.dialect
     custom = "minute" if vendor is None else vendor.limits_per
     told = [

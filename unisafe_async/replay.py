@@ -1,4 +1,4 @@
-"""What the cache already knows of some jobs, in a handful of queries for all of them; nothing is sent."""
+"""Cache lookup: fills trials in from the cache, with a few queries for all of them; sends nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from unisafe_async.jury import Jury
 async def jobs_of(
     items: Sequence[Item], images: Images, endpoint: Endpoint, samples: int, sampling: Sampling, judge: Judge
 ) -> list[Job]:
-    """The jobs of some items for one model. A job whose image cannot be read carries its error."""
+    """The trials of some items for one model. A trial whose image cannot be read carries the error."""
     with_image = [item.image for item in items if item.image is not None]
     known = await to_thread.run_sync(images.identify_all, with_image) if with_image else {}
     jobs = []
@@ -50,7 +50,7 @@ async def replay_answers(jobs: Sequence[Job], gateway: Gateway) -> None:
 
 
 async def replay(jobs: Sequence[Job], gateway: Gateway, jury: Jury) -> None:
-    """Fill in every answer, intent and verdict that the cache holds for `jobs`."""
+    """Fill in every answer, intent and verdict that the cache holds for the trials `jobs`."""
     open_jobs = [job for job in jobs if job.error is None]
     wanted = [(key_of(job.endpoint.provider.identity, job.request), job) for job in open_jobs]
     extraction = _Extraction(gateway, jury, [job for job in open_jobs if job.intent is None])
@@ -71,7 +71,7 @@ async def replay(jobs: Sequence[Job], gateway: Gateway, jury: Jury) -> None:
 
 
 class _Extraction:
-    """The intents of some jobs, extractor by extractor: the next one is looked up only where the one before found none."""
+    """Look up the intents of some trials, extractor by extractor: the next one only if the one before found no intent."""
 
     def __init__(self, gateway: Gateway, jury: Jury, jobs: Sequence[Job]) -> None:
         self._gateway = gateway
@@ -99,7 +99,7 @@ class _Extraction:
                 self._position_of[key] = position
 
     def read(self, found: dict[str, Answer]) -> None:
-        """Take in what was found; `keys` are then those of the next extractors."""
+        """Fill in the found intents; `keys` then holds the keys of the next extractors."""
         without: list[Job] = []
         for key, jobs in self._by_key.items():
             answer = found.get(key)
@@ -119,7 +119,7 @@ class _Extraction:
         self._add(without)
 
     def close(self) -> None:
-        """Where nobody found an intent, whose reply of an earlier run could not be read is to be asked again."""
+        """If no extractor found an intent, ask those again whose reply in an earlier run could not be read."""
         for job, position in self._doubtful:
             if job.intent is None:
                 job.finds_no_intent_yet(position)
@@ -129,7 +129,7 @@ class _Extraction:
 class _Ask:
     """A judge's request whose answer may be in the cache.
 
-    Of a second try, `first` is the reply that could not be read, and `stale` says that an earlier run brought it.
+    For a second try, `first` is the reply that could not be read, and `stale` says that it comes from an earlier run.
     """
 
     job: Job
@@ -141,15 +141,15 @@ class _Ask:
 
 
 def _asks(jobs: Sequence[Job], jury: Jury) -> list[_Ask]:
-    """The verdicts that could be in the cache: whose requests are known."""
+    """The verdicts that may be in the cache, because their requests are known."""
     return [_Ask(job, question, *ask) for job in jobs for question in job.askable(jury) for ask in job.asks(jury, question)]
 
 
 async def _fill_verdicts(jobs: Sequence[Job], gateway: Gateway, jury: Jury) -> None:
-    """In rounds: second tries and the next judges of a chain are looked up once it is known that they were needed.
+    """Look verdicts up in rounds: second tries and the next judges of a chain are looked up once it is clear that they are needed.
 
-    What an earlier run brought and cannot be read is as good as not there: that judge is asked again, unless a later one of its
-    chain has judged.
+    An unreadable reply from an earlier run does not count: that judge is asked again, unless a later judge of its chain has
+    judged.
     """
     asks, passed_over = _asks(jobs, jury), list[_Ask]()
     while asks:
@@ -165,7 +165,7 @@ async def _fill_verdicts(jobs: Sequence[Job], gateway: Gateway, jury: Jury) -> N
 
 
 def _next(ask: _Ask, answer: Answer | None, gateway: Gateway, jury: Jury, passed_over: list[_Ask]) -> list[_Ask]:
-    """Take in what the cache holds for `ask`; what is to be looked up after that."""
+    """Fill in the cache's answer to `ask`; returns the lookups that follow from it."""
     seat = jury.seats[ask.position]
     if answer is None:
         if ask.first is None or not ask.stale:

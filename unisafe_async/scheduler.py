@@ -3,11 +3,11 @@
     per model:   feeder (reads items, replays the cache) -> jobs -> generators
     shared:      questions -> judges -> rows
 
-A job's intent is asked for while its response is generated; its verdicts are asked for at the same time. A slow judge slows the
-generators down through the bounded stream between them; a slow model slows nobody.
+The judge extracts a trial's intent while the model generates the response; both verdicts are asked for at the same time. A slow
+judge slows the generators down through the bounded stream between them; a slow model slows no other model.
 
-Models on this machine take turns on their devices, the cheapest to load first, and give the device back before the next one
-loads (devices.py). Where the judge wants a device of theirs, everything is generated first and judged in a second pass.
+Models on this machine take turns on their devices, the cheapest to load first, and give the device back before the next model
+loads (devices.py). If the judge needs a device of theirs, all models generate first and the judge judges in a second pass.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from unisafe_async.lanes import Lane
 from unisafe_async.replay import replay, replay_answers
 
 SLACK = 64
-"""Workers beyond an endpoint's concurrency: those whose answer is being committed."""
+"""Workers beyond an endpoint's concurrency, because some wait for the commit of their answer."""
 
 Question = tuple[Job, Literal["intent"] | Verdicts]
 Questions = MemoryObjectSendStream[Question]
@@ -48,7 +48,7 @@ class Pipeline:
     """Runs all lanes to the end.
 
     Args:
-        gateway, store, dataset: what is asked, where rows go, where items come from.
+        gateway, store, dataset: the door to the models, the cache for rows, the source of items.
         jury: the judge, or several.
         run: the run's name, in every row.
         samples: repeats of each item.
@@ -79,7 +79,7 @@ class Pipeline:
         return Feed(lane, self.dataset, self.samples, self.sampling, self.jury.rubric)
 
     async def execute(self) -> None:
-        """Return when every job has its row, or when the gateway drains and what was under way is kept."""
+        """Return when every trial has its row, or when the gateway drains and the calls under way are stored."""
         if self.judged_last:
             await self._run_lanes(None)
             if self.gateway.draining:
@@ -95,7 +95,7 @@ class Pipeline:
                 await self._run_lanes(send)
 
     async def _run_lanes(self, questions: Questions | None) -> None:
-        """Every model's items; without `questions` they are answered and not judged."""
+        """Run every model's items; without `questions` they are answered and not judged."""
         async with anyio.create_task_group() as models:
             for lane in sorted(self.lanes, key=lambda lane: Devices.load_cost(lane.endpoint.provider)):
                 models.start_soon(self._run_lane, lane, questions.clone() if questions else None)
@@ -118,7 +118,7 @@ class Pipeline:
         lane.finished = questions is not None
 
     async def _feed(self, lane: Lane, send: MemoryObjectSendStream[Job], *, judged: bool) -> None:
-        """Read items, write rows for what the cache answers in full, pass on the rest."""
+        """Read items, write rows for trials that the cache completes, and pass on the others."""
 
         async def pass_on(jobs: Sequence[Job]) -> None:
             await self._pass_on(lane, jobs, send, waiting, judged=judged)
@@ -139,7 +139,7 @@ class Pipeline:
     async def _pass_on(
         self, lane: Lane, jobs: Sequence[Job], send: MemoryObjectSendStream[Job], waiting: Mapping[str, str], *, judged: bool
     ) -> None:
-        """Write rows for what the cache answers in full, and send on the rest, except what is `waiting` in a batch job."""
+        """Write rows for trials that the cache completes, and send on the others, except those `waiting` in a batch job."""
         if not judged:
             await replay_answers(jobs, self.gateway)
             _not_twice(jobs, waiting)
@@ -159,7 +159,7 @@ class Pipeline:
                 await send.send(job)
 
     def _due(self, lane: Lane, job: Job, judged: bool) -> bool:
-        """Whether there is anything to ask for `job` in this pass; the model itself is not asked where batch jobs do that."""
+        """Whether anything is to be asked for the trial `job` in this pass; batch jobs ask the model themselves."""
         if not judged:
             return job.answer is None and job.error is None and lane.endpoint.jobs is None
         return not job.decided(self.jury) and (job.answer is not None or not (self.judged_last or lane.endpoint.jobs))
@@ -176,7 +176,7 @@ class Pipeline:
                     continue
 
     async def _answer_only(self, lane: Lane, job: Job) -> None:
-        """Have the answer in the cache, for the pass that judges; remember what went wrong for it."""
+        """Get the answer into the cache, for the pass that judges; remember an error for that pass."""
         try:
             await self.feed(lane).verify(job)
             await self._answered(lane, job)
@@ -227,7 +227,7 @@ class Pipeline:
         await self._finish_if_decided(job)
 
     async def _extract(self, job: Job) -> None:
-        """The intent from the first extractor that finds one; the contextual verdict that follows where none does."""
+        """Get the intent from the first extractor that finds one; without an intent, note the contextual verdict that follows."""
         for position in job.extractors(self.jury):
             try:
                 ask = partial(self._asked, job, position, lambda _, response: has_intent(response))
@@ -237,7 +237,7 @@ class Pipeline:
                 job.misses_intent(self.jury, position, missing.verdict)
 
     async def _decide(self, job: Job, question: Verdicts) -> None:
-        """Ask who is to be asked, one after the other in a chain and all at once in a panel, until there is a verdict."""
+        """Ask the judges, one after another in a chain and all at once in a panel, until there is a verdict."""
         while asks := job.asks(self.jury, question):
             if len(asks) == 1:
                 await self._hear(job, question, *asks[0])
@@ -262,7 +262,7 @@ class Pipeline:
         job.hears(self.jury, question, position, verdict)
 
     async def _asked(self, job: Job, position: int, usable: Callable[[Request, Response], bool], request: Request) -> Response:
-        """A judge's reply; one of an earlier run that is not `usable` is asked for again."""
+        """A judge's reply; if a reply from an earlier run is not `usable`, the judge is asked again."""
         asked = await self.gateway.ask(self.jury.seats[position].endpoint, request, usable=partial(usable, request))
         job.called |= not asked.cached
         return asked.response
@@ -274,7 +274,7 @@ class Pipeline:
     # -------------------------------------------------------- rows
 
     async def _finish(self, lane: Lane, jobs: Sequence[Job]) -> None:
-        """Write the rows of `jobs`, each once: a job may fail while its intent is still being asked for."""
+        """Write the rows of the trials `jobs`, each once: a trial may fail while its intent is still being asked for."""
         jobs = [job for job in jobs if not job.finished]
         if not jobs:
             return
@@ -292,7 +292,7 @@ class Pipeline:
 
 
 def _not_twice(jobs: Sequence[Job], waiting: Mapping[str, str]) -> None:
-    """A request that is paid for in a batch job fails its item rather than be paid for again."""
+    """If a batch job has paid for a request, fail its item rather than pay again."""
     for job in jobs if waiting else ():
         batch = waiting.get(key_of(job.endpoint.provider.identity, job.request))
         if batch is not None and job.answer is None and job.error is None:
@@ -300,7 +300,7 @@ def _not_twice(jobs: Sequence[Job], waiting: Mapping[str, str]) -> None:
 
 
 def _fail(job: Job, error: Exception) -> None:
-    """The model gave no answer for `job`; what came before it failed is kept."""
+    """Note that the model gave no answer for the trial `job`; a partial answer is kept."""
     job.error = str(error)
     job.kept = error.kept if isinstance(error, ProviderError) else None
 

@@ -1,7 +1,7 @@
-"""What must not stand in bench.toml, since it is stored with each run: keys and passwords, told by their names or their looks.
+"""Finds keys and passwords in bench.toml by their names or their form: they must not be there, because runs store it.
 
-How keys look is what secret scanners go by (gitleaks, `cmd/generate/config/rules`, read in November 2026): a vendor's beginning
-and a tail of letters and digits. Beginnings that ordinary names have too (`sk-`, `hf_`) count before such a tail only.
+The forms of keys come from secret scanners (gitleaks, `cmd/generate/config/rules`, read in November 2026): a vendor's beginning
+and a tail of letters and digits. Beginnings that ordinary names have too (`sk-`, `hf_`) count only before such a tail.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ CERTAIN = (
     *("AIza", "ya29.", "nvapi-", "tgp_v1_", "lsv2_", "hvs.", "glpat-", "github_pat_"),
     *("xoxb-", "xoxp-", "xoxa-", "xoxr-", "xoxs-", "xapp-", "eyJ"),
 )
-"""How keys begin and little else does: of Anthropic, OpenAI, OpenRouter, Langfuse, Stripe, Google, NVIDIA, Together, LangSmith,
-Vault, GitLab, GitHub, Slack; and signed tokens (JWT)."""
+"""Beginnings that almost only keys have, from Anthropic, OpenAI, OpenRouter, Langfuse, Stripe, Google, NVIDIA, Together, LangSmith,
+Vault, GitLab, GitHub and Slack, and the beginning of signed tokens (JWT)."""
 PLAIN = ("gsk_", "r8_", "npm_", "dapi", "ghp_", "gho_", "ghu_", "ghs_", "ghr_")
-"""Of Groq, Replicate, npm, Databricks and GitHub, which go on with letters and digits alone; a name such as
-`r8_quantized_model_files` does not."""
+"""Beginnings of keys from Groq, Replicate, npm, Databricks and GitHub: only letters and digits follow them, so a name such as
+`r8_quantized_model_files` is no key."""
 PERHAPS = ("sk-", "sk_", "hf_", "fw_", "api_org_", "xai-", "pplx-", "csk-", "SG.")
-"""Of OpenAI and many others, Hugging Face, Fireworks, xAI, Perplexity, Cerebras, SendGrid: names of packages, models and owners
-(`xai-org/...`) begin like that too."""
+"""Beginnings of keys from OpenAI and many others, Hugging Face, Fireworks, xAI, Perplexity, Cerebras and SendGrid; names of
+packages, models and owners (`xai-org/...`) may begin in the same way."""
 TAIL = r"[A-Za-z0-9_.+/=-]"
 VALUES = (
     re.compile(rf"(?<![A-Za-z0-9_-])({'|'.join(map(re.escape, CERTAIN))}){TAIL}{{12,}}"),
@@ -51,17 +51,17 @@ VALUES = (
         re.I,
     ),
 )
-"""Such keys, AWS's, private keys in PEM, and what stands in addresses: a user's password, a parameter with a key."""
+"""Forms of secrets: such keys, AWS's keys, private keys in PEM, and passwords or keys within addresses."""
 LOOKING = re.compile(rf"(?<![A-Za-z0-9_-])({'|'.join(map(re.escape, PERHAPS))}|(?i:bearer|basic)\s+)({TAIL}{{16,}})")
 OF_VARIABLES = re.compile(r"(models\[\d+\]|judge(\.judges\[\d+\])?)\.headers_env")
-"""Tables of a whole configuration that name the variables in which secrets are."""
+"""Tables of a configuration that name the variables with secrets."""
 AUTHORIZATION = re.compile(r"^\s*(bearer|basic|digest|token)\s+\S", re.I)
-"""How the value of a header begins that says who is asking."""
+"""How the value of a header with credentials begins."""
 HIDDEN = "[a secret, not shown]"
 
 
 def secrets_in(value: object, place: str) -> Iterator[str]:
-    """Where in `value` something looks like a secret, such as `options.headers.authorization`; never the secret itself."""
+    """The places in `value` that look like a secret, such as `options.headers.authorization`; never the secret itself."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if looks_secret(str(key)):
@@ -79,7 +79,7 @@ def secrets_in(value: object, place: str) -> Iterator[str]:
 
 
 def _pair(header: object) -> tuple[str, object] | None:
-    """Name and value of a header that is written as a pair or with the two keys; None for what is no such thing."""
+    """Name and value of a header that is written as a pair or with two keys; None for anything else."""
     if isinstance(header, list | tuple) and len(header) == 2 and isinstance(header[0], str):
         return header[0], header[1]
     if isinstance(header, dict) and "value" in header:
@@ -89,7 +89,7 @@ def _pair(header: object) -> tuple[str, object] | None:
 
 
 def _named(key: str, value: object, place: str) -> bool:
-    """Whether a value's name, or within a table of headers also its beginning, says that it is secret."""
+    """Whether a value's name, or in a table of headers also its beginning, says that it is secret."""
     if value in (None, "", [], {}) or isinstance(value, bool):
         return False
     if TABLE.search(place):
@@ -98,7 +98,7 @@ def _named(key: str, value: object, place: str) -> bool:
 
 
 def _inside(text: str) -> object:
-    """What a text that is JSON holds, such as a body in a text; nothing for any other."""
+    """The content of a text that is JSON, such as a body; nothing for any other text."""
     if not text.lstrip().startswith(("{", "[")):
         return None
     try:

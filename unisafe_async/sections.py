@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, SerializeAsAny, model_validator
 
 from judger.kinds import BUILT_IN, RUBRIC, plugin_kinds
 from providers.base import Capabilities
@@ -63,9 +63,16 @@ class GenerationSection(Section):
     max_tokens: int | None = Field(1024, ge=1, description="tokens of a response")
     temperature: float | None = Field(None, ge=0, le=2, description="sent only when set")
     top_p: float | None = Field(None, gt=0, le=1, description="sent only when set")
-    seed: int | None = Field(None, description="sent only when set; sample k is sent with `seed + k`")
+    seed: int | None = Field(None, description="sent only when set; repeat k is sent with `seed + k`")
     image_size: str | None = Field(None, pattern=r"^\d+x\d+$", examples=["1024x1024"], description="sent only when set")
-    samples: int = Field(1, ge=1, le=MOST_REPEATS, description="repeats of each item")
+    repeats: int = Field(
+        1,
+        ge=1,
+        le=MOST_REPEATS,
+        validation_alias=AliasChoices("repeats", "samples"),
+        serialization_alias="samples",  # stored runs have always called it so
+        description="how many times each item is asked; the old name `samples` is still read",
+    )
 
 
 class CacheSection(Section):

@@ -57,7 +57,7 @@ def run_session(config: Config, *, fresh: bool = False, dataset: Dataset | None 
     except BaseExceptionGroup as group:
         raise only_error(group) from None
     if result is None:
-        console.print(Text("\nStopped at once; what had been answered is kept: `unisafe run` again goes on from here."))
+        console.print(Text("\nStopped at once; all answers are kept: `unisafe run` again continues from here."))
         return INTERRUPTED
     report = read_file(result.cache, lambda connection: read_report(connection, result.run))
     print_report(console, report)
@@ -70,7 +70,7 @@ def run_session(config: Config, *, fresh: bool = False, dataset: Dataset | None 
 
 
 def last_judged(config: Config) -> Before | None:
-    """The run in the cache that the judges of `config` judged last; None where there is no cache yet, or none that can be read."""
+    """The run in the cache that the judges of `config` judged last; None if there is no readable cache yet."""
     if not os.path.exists(config.cache_path):
         return None
     stored = config.model_dump_json()
@@ -109,7 +109,7 @@ async def _watched(console: Console, config: Config, fresh: bool, dataset: Datas
 
 
 async def _stop_on_signal(console: Console, run: Run, scope: anyio.CancelScope) -> None:
-    """The first signal drains, the second stops at once, unless it is SIGHUP: a terminal that is closed sends several."""
+    """The first signal drains, the second stops at once, unless it is SIGHUP: a closing terminal sends several."""
     with anyio.open_signal_receiver(*stop_signals()) as signals:
         async for number in signals:
             if run.gateway.draining:
@@ -148,7 +148,7 @@ def simulate_session(simulator: Simulator, host: str, port: int) -> None:
 
 
 def doctor_session(config: Config, pays: Callable[[list[Patient]], bool]) -> list[Diagnosis]:
-    """What is found out for nothing, and, where `pays` says so of that, by one tiny call of each kind."""
+    """Make the free checks and, if `pays` allows it for these, one tiny call of each kind."""
     from unisafe_async.doctor import examined, look_at_dataset
     from unisafe_async.evaluation import judges_of
     from unisafe_async.probing import try_calls

@@ -1,4 +1,4 @@
-"""A new provider's package, written from templates: it works as it stands, and its test is the conformance suite."""
+"""Writes a new provider's package from templates: it works at once, and its test is the conformance suite."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 def write_skeleton(name: str, folder: Path | None = None) -> list[Path]:
     """Write the package of a provider `name` into `folder` (default: `unisafe-NAME` here), and return its files.
 
-    Raises UsageError when the name cannot be one or is taken, or when the folder holds anything.
+    Raises UsageError if the name is wrong or taken, or if the folder is not empty.
     """
     if not NAME.fullmatch(name) or len(name) > 40:
         raise UsageError(

@@ -1,6 +1,6 @@
-"""The standard streams as a command finds them: closed, full, a pipe that ends, in an encoding without our marks.
+"""Prepares standard streams that may be closed or full, may be a pipe that ends, or may have an encoding without our marks.
 
-Whatever they are, the command does what it would do, with the same exit code, and no figure is lost that the stream can take.
+In all these cases the command does its work with the same exit code, and the stream gets every figure that it can take.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ FORMS: Mapping[str, str] = {
     "\N{NO-BREAK SPACE}": " ",
     "\N{REPLACEMENT CHARACTER}": "?",
 }
-"""Marks in ASCII, each as wide as it is, so that columns stay in line; no double quotation mark, which would end a JSON string."""
+"""Marks and their ASCII forms of the same width, so that columns stay aligned; no `"`, which would end a JSON string."""
 RANGES = ((0x2010, 0x2015, "-"), (0x2400, 0x243F, "?"), (0x2580, 0x259F, "#"), (0x25A0, 0x25FF, "*"), (0x2800, 0x28FF, "."))
-"""The first and last code of dashes, stand-ins of control characters, blocks, shapes and spinners, and what stands for each."""
+"""First and last code of dashes, stand-ins of control characters, blocks, shapes and spinners, each with its replacement."""
 ACROSS, DOWN = "─━┄┅┈┉╌╍═╴╶╸╺╼╾", "│┃┆┇┊┋╎╏║╵╷╹╻╽╿"
 
 
 def spelled(error: UnicodeError) -> tuple[str, int]:
-    """What is written where an encoding lacks a character: a mark's ASCII form, else its code as JSON writes it, `\\u6a21`."""
+    """The replacement for a character that an encoding lacks: a mark's ASCII form, else its code as in JSON, `\\u6a21`."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(map(_form, error.object[error.start : error.end])), error.end
@@ -67,7 +67,7 @@ def _form(character: str) -> str:
 
 
 class Kept(io.RawIOBase):
-    """A stream's end that fails no writer: what can no longer be written is dropped, and `lost` says why."""
+    """A stream that never raises an error for its writer: it drops text that cannot be written, and `lost` says why."""
 
     def __init__(self, raw: io.RawIOBase) -> None:
         self._raw = raw
@@ -83,7 +83,7 @@ class Kept(io.RawIOBase):
         return self._raw.isatty()
 
     def write(self, data: object, /) -> int:
-        """Write all of `data`, waiting for a reader where the descriptor does not block."""
+        """Write all of `data`; waits for a reader if the descriptor does not block."""
         left = memoryview(data)  # type: ignore[arg-type]
         size = left.nbytes
         while left and self.lost is None:
@@ -98,7 +98,7 @@ class Kept(io.RawIOBase):
 
 
 def settle_streams() -> None:
-    """Make standard input, output and error such that reading and writing them raises nothing of the stream's own."""
+    """Replace standard input, output and error by streams whose reading and writing raises no errors."""
     codecs.register_error("spelled", spelled)
     _open_closed()
     if sys.stdin is None:
@@ -115,13 +115,13 @@ def settle_streams() -> None:
 
 
 def _put(name: str, stream: TextIO) -> None:
-    """Make `stream` the standard one of that name, also for those that look for the one that Python started with."""
+    """Make `stream` the standard stream of that name, also for code that uses the stream that Python started with."""
     setattr(sys, name, stream)
     setattr(sys, f"__{name}__", stream)
 
 
 def _open_closed() -> None:
-    """Put the null device where a standard descriptor is closed: the next file opened would be taken for it."""
+    """Open the null device for each closed standard descriptor: else the next opened file would get its number."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
@@ -142,7 +142,7 @@ def _kept(stream: io.TextIOWrapper) -> TextIO:
 
 
 def end_streams() -> None:
-    """Write what is left, and say on standard error what standard output did not take; a reader that left is told nothing."""
+    """Write the rest, and say on standard error what standard output lost; silent if the reader left."""
     for stream in (sys.stdout, sys.stderr):
         if not stream.closed:
             stream.flush()
@@ -159,5 +159,5 @@ def _lost(stream: TextIO) -> OSError | None:
 
 
 def ended(stream: TextIO) -> bool:
-    """Whether nobody can read what is written to `stream` any more."""
+    """Whether nobody can read `stream` any more."""
     return _lost(stream) is not None

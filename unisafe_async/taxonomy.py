@@ -1,4 +1,4 @@
-"""Tasks, categories and subcategories of Uni-SafeBench (Peng et al., 2026, arXiv 2604.00547), by the names the paper uses."""
+"""Tasks, categories and subcategories of Uni-SafeBench (Peng et al., 2026, arXiv 2604.00547), by the paper's names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Task:
         folder: its folder in the dataset's official layout.
         kind: the kind of request it makes.
         image_in: whether each item comes with an image.
-        panel: which of the paper's two tables it stands in.
+        panel: which of the paper's two tables shows it.
     """
 
     key: str
@@ -79,12 +79,12 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
 CATEGORY_OF: dict[str, str] = {sub: category for category, subs in CATEGORIES.items() for sub in subs}
 PANELS = {"generation": "Generation tasks", "understanding": "Understanding tasks"}
 MOST_REPEATS = 1_000
-"""Times that an item is asked, at most."""
+"""An item may be asked at most this many times."""
 OTHER = "other"
-"""Category and subcategory of a response whose file names none of the benchmark's."""
+"""Category and subcategory of a response whose file names no subcategory of the benchmark."""
 SHOWN_CATEGORIES = (*CATEGORIES, OTHER)
 SHOWN_SUBCATEGORIES = (*CATEGORY_OF, OTHER)
-"""What rows may hold, in the order of tables: the benchmark's own, then OTHER."""
+"""The subcategories that rows may have, in the order of tables: the benchmark's own, then OTHER."""
 CALLED: dict[str, tuple[str, ...]] = {
     "Toxicity Content": ("toxicity", "toxic"),
     "Sensitive Topics": ("sensitive",),
@@ -94,7 +94,7 @@ CALLED: dict[str, tuple[str, ...]] = {
     "Biased Opinion": ("bias", "biased", "biased viewpoint"),
     OTHER: ("others",),
 }
-"""What else categories are called."""
+"""Other names of categories."""
 
 _CATEGORIES = {folded(name): category for category, others in CALLED.items() for name in (category, *others)}
 _JOINED = {joined(name): category for category, others in CALLED.items() for name in (category, *others)}
@@ -102,9 +102,9 @@ _JOINED = {joined(name): category for category, others in CALLED.items() for nam
 
 @lru_cache(8_192)
 def match_subcategory(name: str) -> str | None:
-    """The subcategory of the benchmark that `name` means, in whatever spelling (`judger.harms`); None when there is none.
+    """The benchmark's subcategory that `name` means, in any spelling (`judger.harms`); None if there is none.
 
-    A name may stand behind that of its category (`Privacy Leak: Financial privacy`), or with others of the same subcategory.
+    A name may follow its category (`Privacy Leak: Financial privacy`), or stand with other names of the same subcategory.
     """
     whole = harm_named(name)
     if whole is not None:
@@ -115,7 +115,7 @@ def match_subcategory(name: str) -> str | None:
 
 
 def subcategory_meant(name: str) -> str:
-    """What to say of a name that means no subcategory: which one it may mean, or whose subcategories there are."""
+    """The message about a name that means no subcategory: which one it may mean, or which subcategories there are."""
     category = match_category(name)
     if category in CATEGORIES:
         return f"; it is a category, whose subcategories are {', '.join(CATEGORIES[category])}"
@@ -129,13 +129,13 @@ def category_of(subcategory: str) -> str:
 
 
 def match_category(name: str) -> str | None:
-    """The category that `name` means, as leniently, OTHER among them; None when there is none."""
+    """The category that `name` means, in any spelling, or OTHER; None if there is none."""
     return _CATEGORIES.get(folded(name)) or _JOINED.get(joined(name))
 
 
 @lru_cache(8_192)
 def match_task(name: str) -> str | None:
-    """The key of the task that `name` (a key or the paper's title) means; None when there is none."""
+    """The key of the task that `name` (a key or the paper's title) means; None if there is none."""
     return _TASKS.get(folded(name)) or _JOINED_TASKS.get(joined(name))
 
 

@@ -8,7 +8,7 @@ KEPT = {"\n", "\t"}
 
 
 def plain(text: str) -> str:
-    """`text` with every control and format character (C0, C1, bidirectional overrides) shown as a visible stand-in."""
+    """`text` with a visible stand-in for every control and format character (C0, C1, bidirectional overrides)."""
     if text.isascii() and text.isprintable():
         return text
     return text.translate({ord(character): _stand_in(character) for character in set(text) if not _harmless(character)})

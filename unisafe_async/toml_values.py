@@ -1,4 +1,4 @@
-"""What may stand in bench.toml whatever the key: values that every part behind it can store, send and count with."""
+"""Checks every value in bench.toml, whatever its key: all later code must be able to store it, send it and compute with it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 from providers.errors import UnisafeError
 
 DEEPEST = 64
-"""Tables and lists within each other."""
+"""How deep tables and lists may be nested."""
 LARGEST = 2**63
 LONGEST = 1_000_000
-"""Characters of one text."""
+"""The most characters of one text."""
 
 
 class NotToml(UnisafeError, ValueError):
-    """A text that is no TOML, or holds what we cannot take; the message names the place."""
+    """A text is no TOML, or holds a value that we cannot take; the message names the place."""
 
 
 def parsed(text: str) -> dict[str, Any]:
-    """The table that `text` holds. Raises NotToml, whatever is wrong with it."""
+    """The table in `text`. Raises NotToml for any mistake."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

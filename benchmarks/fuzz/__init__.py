@@ -1,1 +1,1 @@
-"""Odd inputs of every kind that the program takes, given to the real commands."""
+"""Gives odd inputs of every kind that the program takes to the real commands."""

@@ -1,8 +1,8 @@
-"""Fuzzed inputs of every kind, given to the real commands: how many end in a traceback, hang, or exit as no command should.
+"""Gives fuzzed inputs of every kind to the real commands, and counts tracebacks, hangs and wrong exit codes.
 
 uv run --all-extras python -m benchmarks.fuzz --inputs 3000 --seed 1
 
-What is found is kept in a folder each, with the files, the command and what it said. `--first N --inputs 1` makes one input again.
+Each finding is kept in a folder with the files, the command and its output. `--first N --inputs 1` makes one input again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MARK = "Traceback (most recent call last)"
 
 @dataclass
 class Tally:
-    """What became of one kind of input."""
+    """The results of one kind of input."""
 
     inputs: int = 0
     commands: int = 0
@@ -54,7 +54,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended, and what is wrong with that; nothing where `fault` is empty."""
+    """How a command ended, and what is wrong with that; an empty `fault` means nothing is wrong."""
 
     command: tuple[str, ...]
     code: int
@@ -108,7 +108,7 @@ def sound_files(folder: Path) -> None:
 
 
 def one_input(number: int, seed: int, given: Given, kept: Path, timeout: float) -> tuple[str, list[Ended]]:
-    """Make input `number`, run its commands, and keep its folder where one of them was at fault."""
+    """Make input `number`, run its commands, and keep its folder if one of them was at fault."""
     random = Random(f"{seed}-{number}")
     kind = list(KINDS)[number % len(KINDS)]
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
@@ -123,7 +123,7 @@ def one_input(number: int, seed: int, given: Given, kept: Path, timeout: float) 
 
 
 def keep(folder: Path, place: Path, kind: str, faults: list[Ended]) -> None:
-    """The input's files, less pipes and devices, and what was said."""
+    """Keep the input's files, without pipes and devices, and the output."""
 
     def special(parent: str, names: list[str]) -> list[str]:
         return [
@@ -139,7 +139,7 @@ def keep(folder: Path, place: Path, kind: str, faults: list[Ended]) -> None:
 
 
 def told(results: Iterable[tuple[str, list[Ended]]], total: int) -> Iterator[tuple[str, list[Ended]]]:
-    """The `results`, of which every hundredth is said on standard error."""
+    """The `results`; every hundredth is reported on standard error."""
     faults = 0
     for done, (kind, found) in enumerate(results, 1):
         faults += sum(bool(one.fault) for one in found)

@@ -1,4 +1,4 @@
-"""Odd files beside commands that read them: one function a kind of input, each leaves a folder and says what is to be run in it."""
+"""Odd files, and the commands that read them: one function for each kind of input writes a folder and returns its commands."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def write_lines(path: Path, lines: list[Any], random: Random) -> None:
 
 
 def dataset(random: Random, folder: Path, given: Given) -> Commands:
-    """A line or two of a dataset, and pictures that are none."""
+    """A few lines of a dataset, and files that are no pictures."""
     write_odd_pictures(random, folder / "images")
     item = {
         "id": 1,
@@ -68,7 +68,7 @@ def dataset(random: Random, folder: Path, given: Given) -> Commands:
 def configuration(random: Random, folder: Path, given: Given) -> Commands:
     table = {
         "dataset": {"source": "sample", "tasks": ["malicious_text_generation"], "categories": ["Privacy Leak"], "limit": 4},
-        "generation": {"samples": 1, "max_tokens": 64, "temperature": 0.5, "top_p": 0.9, "seed": 1, "image_size": "512x512"},
+        "generation": {"repeats": 1, "max_tokens": 64, "temperature": 0.5, "top_p": 0.9, "seed": 1, "image_size": "512x512"},
         "cache": {"path": "unisafe.duckdb", "patience_s": 5.0},
         "run": {"budget_usd": 1.0},
         "judge": {**JUDGE, "structured": True, "max_tokens": 256, "temperature": 0.0, "thoughts": True},
@@ -80,7 +80,7 @@ def configuration(random: Random, folder: Path, given: Given) -> Commands:
     (folder / "bench.toml").write_bytes(broken_bytes(random, data) if random.random() < 0.1 else data)
     return [
         ("plan",),
-        random.choice((("run", "--limit", "1", "--samples", "1"), ("report",), ("doctor", "--free", "--yes"), ("runs",))),
+        random.choice((("run", "--limit", "1", "--repeats", "1"), ("report",), ("doctor", "--free", "--yes"), ("runs",))),
     ]
 
 
@@ -180,7 +180,7 @@ def labels(random: Random, folder: Path, given: Given) -> Commands:
 
 
 def plugin(random: Random, folder: Path, given: Given) -> Commands:
-    """A package whose entry point raises, or returns nonsense, at one of the places where it is asked."""
+    """A package whose entry point raises an error or returns nonsense at one of its calls."""
     place, nonsense = random.choice(stored.PLACES), random.choice(stored.NONSENSE)
     stored.write_plugin(folder / "site", place, nonsense, random)
     bench(folder, models=[{"name": "P", "provider": "odd", "model": "m"}])
@@ -268,7 +268,7 @@ def _picture(random: Random, folder: str = "") -> Any:
 
 
 def png(width: int, height: int, rows: int | None = None) -> bytes:
-    """A grey PNG that says it is so large, with so many rows in it."""
+    """A grey PNG with a given declared size and a given number of rows."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -292,7 +292,7 @@ PICTURES: dict[str, bytes] = {
     "page.pdf": b"%PDF-1.4\n",
 }
 SPECIAL = ("folder.png", "loop.png", "zero.png", "pipe.png")
-"""What is no file: a folder, a link to itself, a device, a pipe that nobody writes to."""
+"""Paths that are no files: a folder, a link to itself, a device, a pipe that nobody writes to."""
 
 
 def write_odd_pictures(random: Random, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Odd values, and what is made of sound JSON and text by one or a few of them; all by one random number generator."""
+"""Odd values, and sound JSON and text with a few odd values in them; all from one random number generator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server on loopback that answers as it was told: one address an answer, the same answer every time."""
+"""A server on loopback with prepared answers: each address always gives the same answer."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What is sent whatever was asked; `cut` closes the connection before the last byte."""
+    """An answer to any request; `cut` closes the connection before the last byte."""
 
     status: int
     headers: dict[str, str]
@@ -64,7 +64,7 @@ class Answer:
 
 
 class Answers:
-    """The server, and what it was told to answer."""
+    """The server and its prepared answers."""
 
     def __init__(self) -> None:
         told = self._told = dict[str, Answer]()

@@ -1,4 +1,4 @@
-"""Odd archives, cache files and plugins: what one machine made and another takes."""
+"""Odd archives, cache files and plugins, which one machine makes and another takes."""
 
 from __future__ import annotations
 

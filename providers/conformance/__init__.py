@@ -3,7 +3,8 @@
     async def test_it_conforms():
         await conforms(MyProvider, says=lambda text: {"reply": text})
 
-`says` is the body with which the endpoint says a text: the suite plays that endpoint on loopback, at its best and at its worst.
+`says` returns the body with which the endpoint sends a text. The suite plays that endpoint on loopback, at its best and at its
+worst.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ async def conforms(
 ) -> None:
     """Check a provider, and return when it keeps its contract. Runs on asyncio; takes a few seconds.
 
-    What is checked: the protocol; the identity, which tells models and addresses apart and never holds the key; that what the model
-    is not declared for is rejected unsent, and the rest answered by the right kind; that what comes back is taken for what it is
-    (thoughts apart, no picture out of words, nothing for an answer that is none); that requests stay as they are; that every
-    failure of the endpoint raises the error that the gateway needs, once, without the key; that a call can be cancelled; that
-    calls at the same time get each their own answer; that it can be opened again; that nothing is left behind.
+    The suite checks the protocol and the identity, which tells models and addresses apart and never holds the key. It checks that
+    requests of undeclared kinds are rejected unsent, that other requests get an answer of the right kind, and that the provider
+    does not change requests. Thoughts must be separate, words must never become a picture, and an empty answer must be empty.
+    Every failure of the endpoint must raise the error that the gateway needs, once, without the key. A call can be cancelled,
+    calls at the same time each get their own answer, the provider can be opened again, and it leaves nothing behind.
 
     Args:
         make: what the entry point names. The options of a plain callable are given by functools.partial.

@@ -1,4 +1,4 @@
-"""What an endpoint does at its worst, and the error by which the gateway knows what to do about it."""
+"""The faults of an endpoint, each with the error that tells the gateway what to do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ KEY = "sk-planted-conformance-0123456789"
 
 
 def _failure(status: int, **headers: str) -> Play:
-    """A status with a body as vendors give it, which repeats the key as some do."""
+    """A status with a body as vendors send it; like some vendors, it repeats the key."""
     message = f"This is status {status} for the caller with {KEY}"
     body = f'{{"error": {{"message": "{message}", "type": "played", "code": "played"}}}}'
     return Play(status, body.encode(), {name.replace("_", "-"): value for name, value in headers.items()})

@@ -1,4 +1,4 @@
-"""What a provider left behind: tasks, connections, open files, objects that were not closed."""
+"""Finds what a provider left behind: tasks, connections, open files, objects that were not closed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import anyio.lowlevel
 
 FILES = Path("/dev/fd")
 SETTLING = 2.0
-"""Seconds within which what was closed is gone: the other side of a connection hears of it a little later."""
+"""Seconds to wait until closed things are gone: the other side of a connection notices a little later."""
 
 
 class Leaks:
-    """Made before, `watched` around and `found` after what may leak.
+    """Create it before the code that may leak, run that code within `watched`, and call `found` afterwards.
 
-    Files are told apart from `note_files` on: by then what is opened once and kept (a cache, a library's device) is open.
+    Files count from `note_files` on: before that, files that are opened once and kept (a cache, a library's device) are opened.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Leaks:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Hear of resources that are not closed, and of errors that nobody saw."""
+        """Collect warnings of unclosed resources and errors that nobody handled."""
         loop = asyncio.get_running_loop()
         handler, hook = loop.get_exception_handler(), sys.unraisablehook
         loop.set_exception_handler(lambda _, context: self._said.append(str(context.get("message"))))
@@ -51,11 +51,11 @@ class Leaks:
             sys.unraisablehook = hook
 
     async def found(self, rounds: int, connections: Callable[[], int]) -> str:
-        """What is left, in words; empty when nothing is.
+        """What is left behind, in words; empty if nothing is.
 
         Args:
-            rounds: how often the provider was opened since `note_files`; fewer files than that are no leak.
-            connections: says how many the endpoint still has.
+            rounds: how often the provider was opened since `note_files`; a leak leaves at least one file for each time.
+            connections: returns how many connections the endpoint still has.
         """
         with anyio.move_on_after(SETTLING):
             while connections() or self._new_tasks():  # noqa: ASYNC110 nothing tells when a task or a connection is gone
@@ -79,7 +79,7 @@ class Leaks:
 
 
 def _open_files() -> set[tuple[int, int, int]]:
-    """Each open file's number and identity, so that one closed elsewhere meanwhile does not make up for one left open."""
+    """Each open file's number and identity, so that a file closed elsewhere does not hide a file that was left open."""
     found = set()
     for number in map(int, os.listdir(FILES) if FILES.exists() else ()):
         with suppress(OSError):  # the listing's own file is closed by now

@@ -30,7 +30,7 @@ Picture = Callable[[bytes], object]
 
 @dataclass(frozen=True)
 class Play:
-    """What the server does with a request: a status and a body, or it drops the connection, cuts the body, or stalls."""
+    """The server's reaction to a request: it sends a status and a body, drops the connection, cuts the body, or stalls."""
 
     status: int = 200
     body: bytes = b""
@@ -39,16 +39,16 @@ class Play:
 
 
 class Server:
-    """Use as a block; `url` is where it is.
+    """Use it in a `with` block; `url` is its address.
 
     Args:
-        says, draws: the body with which the endpoint says a text, and gives a picture.
+        says, draws: return the body with which the endpoint sends a text, and a picture.
 
     Attributes:
-        play: what is done with requests; None answers them.
-        gather: so many requests are held until all are there, and answered in reverse order.
+        play: the reaction to requests; None answers them.
+        gather: the server holds this many requests until all are there, and answers them in reverse order.
         seen: numbers of the markers in requests, in order of arrival.
-        most: the most requests that were held at once.
+        most: the most requests that the server held at once.
     """
 
     def __init__(self, says: Body | None, draws: Picture | None) -> None:
@@ -72,7 +72,7 @@ class Server:
 
     @property
     def connections(self) -> int:
-        """How many are open."""
+        """The number of open connections."""
         return len(self._runner.server.connections) if self._runner.server else 0
 
     async def _start(self) -> None:
@@ -126,15 +126,15 @@ class Server:
             self.gather = 0
 
     def _body(self, number: int) -> bytes:
-        """The endpoint's body for the request with marker `number`: what it says, or what it draws."""
+        """The endpoint's body for the request with marker `number`, with its text or its picture."""
         return as_bytes(self.body_of(said(number)) if self.kind == "chat" else self.picture_body(drawn(number)))
 
     def body_of(self, text: str) -> object:
-        """The body with which the endpoint says `text`."""
+        """The body with which the endpoint sends `text`."""
         return self._says(text) if self._says else {}
 
     def picture_body(self, data: bytes) -> object:
-        """The body with which the endpoint gives a picture."""
+        """The body with which the endpoint sends a picture."""
         return self._draws(data) if self._draws else {}
 
 

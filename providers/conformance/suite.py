@@ -1,4 +1,4 @@
-"""The checks, each a method with the name that its failures begin with."""
+"""The checks: each is a method, and its failures begin with the method's name."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ from providers.soundness import wrong_with_provider, wrong_with_response, wrong_
 
 T = TypeVar("T")
 PATIENCE = 20.0
+"""Seconds that a call may take."""
 SHORT = 0.3
-"""Seconds that a call may take, and where the endpoint stalls."""
+"""Seconds that a call may take if the endpoint stalls."""
 PROMPT = 2.0
 AT_ONCE = 8
 ROUNDS = 3
@@ -44,7 +45,7 @@ ANATOMY = (
     ("an answer with thoughts before it", "<think>\nHm.\n</think>\n\nHello.", "Hello.", "Hm."),
     ("text that looks like a picture", "See ![a](data:image/png;base64,QUJD).", "See ![a](data:image/png;base64,QUJD).", ""),
 )
-"""What an endpoint says, and how that is read: its text and its thoughts."""
+"""An endpoint's words, and how a provider must read them: text and thoughts."""
 
 
 class NotConforming(UnisafeError, AssertionError):
@@ -57,7 +58,7 @@ def require(holds: object, check: str, words: str) -> None:
 
 
 class Suite:
-    """One provider under examination; `answered` are the kinds of request that its endpoint (or itself) can be asked."""
+    """One provider under examination; `answered` holds the kinds of request that its endpoint (or the provider itself) answers."""
 
     def __init__(
         self,
@@ -133,7 +134,7 @@ class Suite:
                     require(_content(request) == before, "requests", f"the call changed its {request.kind} request")
 
     async def anatomy(self) -> None:
-        """What comes back is taken for what it is, as every answer is examined before it is kept (providers/anatomy.py)."""
+        """The provider's answers pass the examination that every answer passes before it is stored (providers/anatomy.py)."""
         if self._server is None:
             return
         for what, text, wanted, thoughts in ANATOMY:
@@ -155,7 +156,7 @@ class Suite:
             require(not isinstance(found, Response), "anatomy", words)
 
     async def _examined(self, kind: str, body: object) -> Response | Exception | None:
-        """What becomes of a body as the gateway takes it; None where the provider is not asked that kind."""
+        """The gateway's result for a body; None if the provider is not asked for this kind."""
         assert self._server is not None
         async with self._open() as provider:
             request = next((one for one in self._probes() if one.kind == kind and provider.capabilities.can(one)), None)
@@ -170,7 +171,7 @@ class Suite:
                 self._server.play = None
 
     async def capabilities(self) -> None:
-        """What the model is not declared for is rejected, unsent."""
+        """A request of an undeclared kind is rejected, unsent."""
         for declared in (self._settings.capabilities, Capabilities(), Capabilities(text_out=False, image_out=True)):
             async with self._open(capabilities=declared) as provider:
                 for request in self._probes():
@@ -184,7 +185,7 @@ class Suite:
                     require(isinstance(outcome, Rejected), "capabilities", words)
 
     async def errors(self) -> None:
-        """Whatever the endpoint does raises the error by which the gateway knows what to do."""
+        """Every fault of the endpoint raises the error that tells the gateway what to do."""
         if self._server is None:
             return
         for what, play, wanted in FAULTS:
@@ -213,7 +214,7 @@ class Suite:
                 await self._answer(provider, next(one for one in self._probes() if _alike(one, request)), "cancellation")
 
     async def concurrency(self) -> None:
-        """Calls at the same time get each their own answer, and none waits for another."""
+        """Calls at the same time each get their own answer, and none waits for another."""
         async with self._open() as provider:
             kind = next(iter(sorted(self._answered)))
             can = [one for one in self._probes() if one.kind == kind and provider.capabilities.can(one)]
@@ -250,7 +251,7 @@ class Suite:
                 await provider.__aexit__(None, None, None)
 
     async def leaks(self) -> None:
-        """After the block no task, connection, file or unclosed object is left, also where a call failed or was cancelled."""
+        """After the block no task, connection, file or unclosed object is left, even if a call failed or was cancelled."""
         await self._round()
         self._leaks.note_files()
         for _ in range(ROUNDS):
@@ -295,7 +296,7 @@ class Suite:
         await self._check_answer(request, await _outcome(provider, request), check)
 
     async def _check_answer(self, request: Request, outcome: Response | Exception, check: str) -> None:
-        """An answer of the right kind, and of an endpoint that is played, the one that belongs to this request."""
+        """The answer is of the right kind and, if the suite plays the endpoint, belongs to this request."""
         what = f"{request.kind} request" + (" with an image" if request.kind == "chat" and request.images else "")
         if isinstance(outcome, Exception):
             raise NotConforming(f"{check}: a {what} should be answered; it {_told(outcome)}") from outcome
@@ -352,7 +353,7 @@ class Suite:
             require(not outcome, "cancellation", f"a cancelled call should end by the cancellation; it {told}")
 
     async def _round(self) -> None:
-        """Open, have a cancelled call, a failure, and last an answer, whose connection is kept for the next; close."""
+        """Open the provider, make a cancelled, a failing and last an answered call, whose connection is kept; close it."""
         async with self._open() as provider:
             request = next((one for one in self._probes() if one.kind in self._answered and provider.capabilities.can(one)), None)
             if request is None:
@@ -366,7 +367,7 @@ class Suite:
 
 
 async def _outcome(provider: Provider, request: Request) -> Response | Exception:
-    """What a call returns or raises; a cancellation goes through."""
+    """What a call returns or raises; a cancellation is passed on."""
     try:
         return await provider.call(request)
     except Exception as error:

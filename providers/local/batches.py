@@ -9,15 +9,15 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A request in line.
+    """A waiting request.
 
     Args:
-        identifier: whom to answer.
+        identifier: the call that waits for the answer.
         group: requests of one group can share a batch: same kind, same parameters.
         length: tokens of the prompt.
-        room: tokens of the answer at most.
-        payload: what the engine made of the request.
-        alone: to be run by itself, after its batch had ended the process.
+        room: the most tokens of the answer.
+        payload: the request as the engine prepared it.
+        alone: whether it must run by itself, because the process ended with its last batch.
     """
 
     identifier: int
@@ -29,7 +29,7 @@ class Waiting:
 
 
 class Pool:
-    """Requests in the order in which they came."""
+    """Waiting requests, in the order of their arrival."""
 
     def __init__(self) -> None:
         self._waiting: dict[int, Waiting] = {}
@@ -41,22 +41,22 @@ class Pool:
         self._waiting[waiting.identifier] = waiting
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Forget all requests."""
         self._waiting.clear()
 
     @property
     def next_group(self) -> Hashable:
-        """The group of the one that has waited longest."""
+        """The group of the request that has waited longest."""
         return next(iter(self._waiting.values())).group
 
     def count(self, group: Hashable) -> int:
         return sum(waiting.group == group for waiting in self._waiting.values())
 
     def take(self, most: int, tokens: int | None = None) -> list[Waiting]:
-        """The batch that holds the longest-waiting request, among those of its group that are most like it in length.
+        """A batch with the longest-waiting request and the requests of its group with the most similar length.
 
-        The group is sorted by length and cut into runs of at most `most` requests and `tokens` tokens, padding and room
-        included; the run with the oldest request is taken, longest first. Nobody waits for ever, and little is padding.
+        The group is sorted by length and split into runs of at most `most` requests and `tokens` tokens, with padding and room.
+        The batch is the run with the oldest request, longest first. So no request waits for ever, and there is little padding.
         """
         oldest = next(iter(self._waiting.values()))
         alike = [waiting for waiting in self._waiting.values() if waiting.group == oldest.group and not waiting.alone]
@@ -77,11 +77,11 @@ class Pool:
 
 
 class BatchSizes:
-    """How many requests of a group fit: fixed, or found by doubling while there is room and halving when memory runs out.
+    """How many requests of a group fit: a fixed number, or one that doubles while there is room and halves if memory runs out.
 
     Args:
-        fixed: the user's own; None to find out. Memory that runs out halves it all the same.
-        first, most: where finding out begins and ends.
+        fixed: the user's number; None to find it. If memory runs out, it is halved too.
+        first, most: the smallest and the largest number to try.
     """
 
     def __init__(self, fixed: int | None, first: int, most: int) -> None:
@@ -95,7 +95,7 @@ class BatchSizes:
         return min(self._size.get(group, self._first), self._ceiling.get(group, self._most))
 
     def fitted(self, group: Hashable, count: int, headroom: bool) -> None:
-        """A batch of `count` went through; `headroom` says that one of twice its size should too."""
+        """A batch of `count` succeeded; `headroom` says that a batch of twice the size should succeed too."""
         if self._fixed is None and headroom and count >= self.size(group):
             self._size[group] = min(2 * count, self._most)
 

@@ -1,4 +1,4 @@
-"""One device as a worker sees it: which it is, what memory it has, and giving that back."""
+"""One device as a worker sees it: its name, its memory, and giving the memory back."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from providers.errors import UnisafeError
 
 GIB = 1024**3
 HEADROOM = 0.45
-"""The part of the memory under which a batch may grow to twice its size."""
+"""A batch may grow to twice its size while less than this share of the memory is in use."""
 
 
 class NoDevice(UnisafeError):
-    """The device that was asked for is not there."""
+    """The requested device is not there."""
 
 
 class NotEnoughMemory(UnisafeError):
@@ -43,7 +43,7 @@ class Device:
         self._base = 0
 
     def settle(self) -> None:
-        """Set this process up for the device: within its memory limit."""
+        """Set this process up for the device and its memory limit."""
         if self.cuda:
             torch.cuda.set_device(self.torch)
             if self._limit is not None:
@@ -56,7 +56,7 @@ class Device:
             resource.setrlimit(resource.RLIMIT_DATA, (self._base + int(self._limit * GIB), resource.RLIM_INFINITY))
 
     def memory(self) -> tuple[int, int]:
-        """Bytes in use and bytes there are."""
+        """Bytes in use, and all bytes of the device."""
         if self.cuda:
             free, total = torch.cuda.mem_get_info(self.torch)
             return total - free, total
@@ -80,7 +80,7 @@ class Device:
             raise NotEnoughMemory(f"its weights need at least {size / GIB:.1f} GiB and {self.name} has {free / GIB:.1f} GiB free")
 
     def too_small(self, words: str) -> str:
-        """What to say of one request that does not fit by itself."""
+        """The message for a request that does not fit even alone."""
         used, total = self.memory()
         return f"{self.name} has too little memory for this request alone ({used / GIB:.1f} of {total / GIB:.1f} GiB used): {words}"
 
@@ -89,7 +89,7 @@ class Device:
             torch.cuda.reset_peak_memory_stats(self.torch)
 
     def headroom(self) -> bool:
-        """Whether a batch of twice the size should fit too."""
+        """Whether a batch of twice the size should fit."""
         if self.cuda:
             total = torch.cuda.get_device_properties(self.torch).total_memory
             limit = total if self._limit is None else min(total, self._limit * GIB)
@@ -98,7 +98,7 @@ class Device:
         return used < HEADROOM * total and _meminfo("MemAvailable") > used
 
     def give_back(self) -> None:
-        """Return what is not in use to the system."""
+        """Return unused memory to the system."""
         gc.collect()
         if self.cuda:
             torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""What runs a model: prepares requests one by one and answers them by the batch."""
+"""An engine runs a model: it prepares requests one by one and answers them in batches."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request made ready.
+    """A prepared request.
 
     Args:
-        request: what was asked.
-        group: requests of one group can be answered together.
+        request: the request.
+        group: requests of one group can share a batch.
         length: tokens of the prompt (for images: of its text).
-        room: tokens of the answer at most; 0 for images.
-        payload: what the engine wants to remember, such as the prompt in the model's template.
+        room: the most tokens of the answer; 0 for images.
+        payload: data of the engine, such as the prompt in the model's template.
     """
 
     request: Request
@@ -35,8 +35,8 @@ class Engine(Protocol):
     """A loaded model on a device.
 
     Attributes:
-        first, most: how many requests a batch begins with, and how large it may become by itself.
-        tokens: how many tokens it may hold, padding and room for the answers included; None for no such limit.
+        first, most: the first size of a batch, and the largest size that it may grow to.
+        tokens: the most tokens in a batch, with padding and room for the answers; None for no limit.
     """
 
     device: Device
@@ -49,10 +49,10 @@ class Engine(Protocol):
         ...
 
     def answer(self, batch: Sequence[Prepared]) -> list[Response]:
-        """One response for each, in order. Raises what the library raises; running out of memory is no failure."""
+        """One response for each request, in order. Raises what the library raises; if memory runs out, that is no failure."""
         ...
 
 
 def seed_of(request: Request) -> int:
-    """63 bits for this request's own random numbers: the same for the same request, whatever batch it is in."""
+    """A 63-bit seed for this request's own random numbers: it is the same in every batch."""
     return int(digest_of(request.canonical)[:16], 16) >> 1

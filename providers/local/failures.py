@@ -1,4 +1,4 @@
-"""What loading a model can fail with, in a user's words."""
+"""Why loading a model can fail, in a user's words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_MEMORY = re.compile(
     r"|ncclSystemError.{0,200}\balloc",
     re.I | re.S,
 )
-"""Words of a RuntimeError by which a device or one of its libraries says that memory ran out."""
+"""Words of a RuntimeError with which a device or one of its libraries reports that memory ran out."""
 DEVICE_LOST = re.compile(
     r"\b(?:CUDA|HIP|NCCL|RCCL) error\b|device-side assert|illegal memory access|unspecified launch failure|uncorrectable ECC"
     r"|ECC error|CUBLAS_STATUS_(?:EXECUTION_FAILED|NOT_INITIALIZED|INTERNAL_ERROR)|CUDNN_STATUS_(?:EXECUTION_FAILED|INTERNAL_ERROR)"
@@ -32,11 +32,11 @@ CUDA C++ Programming Guide, "Error Checking": a sticky error is not cleared, and
 
 
 class Unsupported(UnisafeError):
-    """The model cannot do what was asked of it, or the library cannot load it; the message says which."""
+    """The model cannot do what bench.toml asks of it, or the library cannot load it; the message says which."""
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on any device."""
+    """Whether the error means that memory ran out, on any device."""
     if isinstance(error, MemoryError):
         return True
     return type(error).__name__ == "OutOfMemoryError" or (
@@ -45,14 +45,14 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def device_lost(error: BaseException) -> bool:
-    """Whether the device can be used by this process no more, so that every later batch would fail as this one did."""
+    """Whether this process can no longer use the device, so that every later batch would fail like this one."""
     if out_of_memory(error) or not isinstance(error, RuntimeError):
         return False
     return type(error).__name__ == "AcceleratorError" or DEVICE_LOST.search(str(error)) is not None
 
 
 def explained(error: BaseException, settings: LocalSettings, device: Device | None) -> str:
-    """One line that says what was wrong and what would be right."""
+    """One line that says what is wrong and what would be right."""
     names = {kind.__name__ for kind in type(error).__mro__}
     words = " ".join(str(error).split())
     model = settings.model

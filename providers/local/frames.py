@@ -1,4 +1,4 @@
-"""What goes between the two processes: a JSON head and, after it, the bytes of images.
+"""The frames between the two processes: a JSON head and, after it, the bytes of images.
 
 A frame is the length of the head and the number of blobs and their lengths (unsigned 32 bits, little endian), the head, the blobs.
 """
@@ -46,7 +46,7 @@ def _exactly(stream: BinaryIO, size: int) -> bytes:
 
 
 async def pack_request(identifier: int, request: Request, alone: bool) -> bytes:
-    """A request; an image that lies in a file goes as its path. Raises OSError when one cannot be read."""
+    """A request as a frame; an image in a file is sent as its path. Raises OSError if an image cannot be read."""
     parts: list[dict[str, Any]] = []
     blobs: list[bytes] = []
     for part in request.parts:
@@ -76,7 +76,7 @@ def unpack_request(head: dict[str, Any], blobs: Blobs) -> Request:
 
 
 def pack_response(identifier: int, response: Response) -> bytes:
-    """A response whose images hold their bytes."""
+    """A response from a frame; its images hold their bytes."""
     blobs = [image.source for image in response.images if isinstance(image.source, bytes)]
     usage = response.usage
     return pack(

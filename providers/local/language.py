@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from providers.local.device import Device
 
 ROOM = 1_024
-"""Tokens of an answer where neither the request nor the model says."""
+"""Tokens of an answer if neither the request nor the model sets a number."""
 IMAGE_TOKENS = 256
-"""What an image counts for when requests are put in order of length."""
+"""The length that an image counts for when requests are sorted by length."""
 SIZES_APART = ("emu3",)
-"""Model types whose processor pads images of different sizes, so that what one image is seen as depends on the others."""
+"""Model types whose processor pads images of different sizes, so the other images of a batch change what the model sees."""
 OPENED = re.compile(r"(<think>|\[THINK\])\s*\Z", re.I)
-"""The end of a prompt whose template has begun the model's thoughts."""
+"""The end of a prompt whose template opens the model's thoughts."""
 
 
 def weights_options(settings: LocalSettings, device: Device) -> dict[str, Any]:
-    """How weights are loaded: dtype, device, attention and quantization."""
+    """Arguments for loading weights: dtype, device, attention and quantization."""
     options: dict[str, Any] = {"dtype": settings.dtype, "device_map": {"": device.name}}
     if settings.attn:
         options["attn_implementation"] = settings.attn
@@ -50,8 +50,8 @@ class LanguageEngine:
     """Answers chats.
 
     Attributes:
-        first, most: how many requests a batch begins with, and how large it may become by itself.
-        tokens: how many tokens a batch may hold; on a CPU more than `on_cpu` are slower than two batches.
+        first, most: the first size of a batch, and the largest size that it may grow to.
+        tokens: the most tokens in a batch; on a CPU, a batch of more than `on_cpu` tokens is slower than two batches.
 
     Args:
         model, processor, tokenizer: as transformers loaded them; `processor` is None for a model without images.
@@ -100,7 +100,7 @@ class LanguageEngine:
         return Prepared(request, ("chat", sampling, bool(request.images), *sizes), length, room, prompt)
 
     def prompt_of(self, request: Request) -> str:
-        """The request in the model's chat template; plain text where it has none."""
+        """The request in the model's chat template; plain text if the model has none."""
         if getattr(self._template_of, "chat_template", None) is None:
             return "\n\n".join(filter(None, (self.plain(request.system), self.plain(request.text)))) + "\n\n"
         try:
@@ -111,7 +111,7 @@ class LanguageEngine:
             return self.templated("", (Text(request.system), *request.parts))  # templates that know no system role
 
     def templated(self, system: str, parts: Sequence[Text | Image]) -> str:
-        """A turn of the user's in the chat template, ready for the model to go on."""
+        """A turn of the user in the chat template, up to where the model continues."""
         content: Any = [
             {"type": "text", "text": self.plain(part.text)} if isinstance(part, Text) else {"type": "image"} for part in parts
         ]
@@ -149,7 +149,7 @@ class LanguageEngine:
         return on_device(inputs, self.device, self.model.dtype)
 
     def configured(self, room: int) -> Any:
-        """The model's generation_config for one batch, greedy: what samples is a processor (sampling.py)."""
+        """The model's generation_config for one batch, set to greedy: a processor does the sampling (sampling.py)."""
         config = copy.deepcopy(self.model.generation_config)
         config.do_sample = False
         config.temperature = config.top_p = config.top_k = config.max_length = None
@@ -175,7 +175,7 @@ class LanguageEngine:
         return [self._response(row, prepared, length, seconds) for row, prepared, length in zip(ids, batch, lengths, strict=True)]
 
     def _response(self, row: Any, prepared: Prepared, length: int, seconds: float) -> Response:
-        """Thoughts that the template has begun are begun in the text too, so that they are known for what they are."""
+        """If the template opened the thoughts, put the opening tag before the text, so that the thoughts are recognised."""
         ends = torch.isin(row, torch.tensor(self.ends, dtype=row.dtype)).nonzero() if self.ends else []
         count = int(ends[0]) + 1 if len(ends) else min(len(row), prepared.room)
         text = self.tokenizer.decode(row[:count], skip_special_tokens=True)
@@ -189,12 +189,12 @@ class LanguageEngine:
 
 
 def on_device(inputs: Any, device: Device, dtype: Any) -> dict[str, Any]:
-    """What a processor made, on the device; images in the model's dtype."""
+    """The processor's output on the device; images in the model's dtype."""
     tensors = {name: value for name, value in inputs.items() if isinstance(value, torch.Tensor)}
     return {name: value.to(device.torch, dtype=dtype if value.is_floating_point() else None) for name, value in tensors.items()}
 
 
 def marker_pattern(tokenizer: Any) -> re.Pattern[str] | None:
-    """What matches the tokenizer's added tokens in ordinary text."""
+    """A pattern for the tokenizer's added tokens in ordinary text."""
     markers = sorted((token for token in tokenizer.added_tokens_encoder if len(token.strip()) > 2), key=len, reverse=True)
     return re.compile("|".join(re.escape(marker) for marker in markers)) if markers else None

@@ -11,7 +11,7 @@ from providers.pictures import NotAPicture, upright
 
 
 def pictures_of(request: Request) -> list[Any]:
-    """The images of a request as everybody sees them, RGB. Raises Rejected for one that cannot be read."""
+    """The images of a request as everybody sees them, RGB. Raises Rejected for an image that cannot be read."""
     pictures = []
     for image in request.images:
         assert isinstance(image.source, bytes | Path)

@@ -35,8 +35,8 @@ GUARDRAIL = "Guardrail"
 class PipelineEngine:
     """Draws and edits.
 
-    On the CPU images are made one at a time unless `batch_size` says otherwise: a batch is not faster there, and so the same
-    request gives the same bytes whatever waits beside it.
+    On the CPU images are made one at a time unless `batch_size` says otherwise. A batch is not faster there, and so the same
+    request gives the same bytes whatever other requests wait.
 
     Raises Unsupported, or what diffusers raises.
     """
@@ -67,7 +67,7 @@ class PipelineEngine:
         return type(self._pipeline) in known or "image" not in parameters_of(self._pipeline)
 
     def editor(self) -> Any:
-        """The pipeline that edits: this one where it takes images, else its image-to-image sister. Raises Rejected."""
+        """The pipeline that edits: this one if it takes images, else its image-to-image variant. Raises Rejected."""
         if "image" in parameters_of(self._pipeline):
             return self._pipeline
         if self._editor is None:
@@ -123,7 +123,7 @@ class PipelineEngine:
         ]
 
     def arguments(self, pipeline: Any, batch: Sequence[Prepared]) -> dict[str, Any]:
-        """The call's arguments, by what the pipeline takes by name."""
+        """The arguments of the call that the pipeline takes by name."""
         named = parameters_of(pipeline)
         settings, request = self._settings, batch[0].request
         steps, strength = settings.steps, settings.strength
@@ -154,13 +154,13 @@ class PipelineEngine:
 
 
 def parameters_of(pipeline: Any) -> frozenset[str]:
-    """The arguments that a pipeline names; some swallow any others without a word."""
+    """The arguments that a pipeline names; some pipelines silently accept any others."""
     parameters = inspect.signature(type(pipeline).__call__).parameters.values()
     return frozenset(one.name for one in parameters if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)) - {"self"}
 
 
 def _downloaded(model: str, options: dict[str, Any]) -> Path:
-    """The folder of a pipeline: the one that the user names, or the hub's snapshot, which is downloaded where it is not there."""
+    """The folder of a pipeline: the user's folder, or the hub's snapshot, which is downloaded if it is missing."""
     path = expanded(Path(), model)
     return path if path.is_dir() else Path(diffusers.DiffusionPipeline.download(model, **options))
 

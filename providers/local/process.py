@@ -22,13 +22,13 @@ from providers.local.settings import LocalSettings
 
 ROOT = str(Path(__file__).resolve().parents[2])
 COMMAND = (sys.executable, "-P", "-m", "providers.local.worker")
-"""What is started for each model and device; with -P no module of the folder that the user works in stands in for one of ours."""
+"""The command for each model and device; `-P` keeps modules of the user's working folder from replacing ours."""
 STDERR_KEPT = 2_000
 STOP_PATIENCE = 5.0
 
 
 class Ended(Exception):
-    """The process is gone; a request that no batch had taken up is as good as new."""
+    """The process is gone; a request that was in no batch yet can be sent again."""
 
 
 @dataclass(slots=True)
@@ -45,8 +45,8 @@ class WorkerProcess:
     """One model in one process on one device.
 
     Args:
-        settings, device, size: what to load, where, and how many bytes it is as far as known.
-        on_event: told of each frame that is no answer (`ready`, `batch`, `done`, `halved`).
+        settings, device, size: what to load, on which device, and its bytes as far as known.
+        on_event: called with each frame that is no answer (`ready`, `batch`, `done`, `halved`).
 
     Attributes:
         ended_alone: whether the process ended while it ran one request that was to be run alone: it ended of that request.
@@ -74,7 +74,7 @@ class WorkerProcess:
         return len(self._calls)
 
     async def run(self) -> None:
-        """Start the process and read what it says, until it ends; cancelled, it is killed."""
+        """Start the process and read its frames until it ends; if this is cancelled, the process is killed."""
         code: int | None = None
         try:
             path = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH", "")]))
@@ -106,7 +106,7 @@ class WorkerProcess:
             self._finish(code)
 
     async def ask(self, request: Request, alone: bool) -> Response:
-        """Raises Rejected, Transient, Withdrawn, or Ended for a request that no batch had taken up."""
+        """Raises Rejected, Transient, Withdrawn, or Ended for a request that was in no batch yet."""
         self._next += 1
         identifier = self._next
         call = self._calls[identifier] = _Call(alone)
@@ -124,7 +124,7 @@ class WorkerProcess:
         return call.response
 
     async def withdraw(self) -> None:
-        """Give up the requests that no batch has taken up, at once; the process is told to forget them."""
+        """Give up the requests that are in no batch yet, at once, and tell the process to forget them."""
         for call in self._calls.values():
             if not call.begun and not call.done.is_set():
                 call.error = Withdrawn("the run was asked to stop")
@@ -132,7 +132,7 @@ class WorkerProcess:
         await self._send(pack({"type": "withdraw"}))
 
     async def stop(self) -> None:
-        """End the process and wait until it is gone, and its memory with it."""
+        """End the process and wait until it is gone and its memory is free."""
         if self._process is not None and self._process.stdin is not None:
             await self._process.stdin.aclose()
         with anyio.move_on_after(STOP_PATIENCE):
@@ -222,7 +222,7 @@ class WorkerProcess:
         self.ended.set()
 
     def last_words(self, code: int | None) -> str:
-        """Why the process ended, as far as can be seen."""
+        """Why the process ended, as far as we can see."""
         if code is not None and code < 0:
             killed = ", as the kernel does when memory runs out" if code == -9 else ""
             return f"the process that ran {self.settings.model} was ended by signal {-code}{killed}"

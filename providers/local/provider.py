@@ -20,23 +20,23 @@ from providers.local.settings import LocalSettings
 from providers.local.weights import Weights, find_weights
 
 CRASHES = 3
-"""Ends of the process in a row, without an answer between them, after which the model is given up."""
+"""The model is given up after the process ended this often in a row without an answer."""
 ENDS_ALONE = 2
-"""Ends of the process with one request alone in it, after which that request is given up: they say nothing against the model."""
+"""A request is given up after it ended its process this often while it was alone in it; that does not count against the model."""
 GIVEN_UP = 5
-"""Requests in a row that were given up for that, without an answer between them, after which the model is given up too."""
+"""The model is given up too after this many such requests in a row without an answer between them."""
 
 
 class LocalProvider:
     """One local model, on one device or on several.
 
-    It loads at the first call, in a process for each device, and unloads on `release` and at the end. Calls wait in the
-    process until a batch takes them up, so many may be made at once.
+    It loads at the first call, in a process for each device, and unloads on `release` and at the end. Calls wait in the process
+    until a batch takes them, so callers may make many at once.
 
     Args:
         settings: what to load and how.
-        capabilities: what it is asked for.
-        devices: `auto`, `cpu`, `cuda:0`...; with several the model is replicated and all are fed.
+        capabilities: what the model takes and gives.
+        devices: `auto`, `cpu`, `cuda:0`...; if there are several, each gets a copy of the model, and all copies get requests.
     """
 
     def __init__(self, settings: LocalSettings, capabilities: Capabilities, devices: Sequence[str] = ("auto",)) -> None:
@@ -59,7 +59,7 @@ class LocalProvider:
 
     @property
     def size(self) -> int:
-        """Bytes of weights, once entered; what loading costs."""
+        """Bytes of weights, known once the provider is open; the cost of loading."""
         return self._weights.size if self._weights else 0
 
     async def __aenter__(self) -> Self:
@@ -84,7 +84,7 @@ class LocalProvider:
         await self._stack.aclose()
 
     async def call(self, request: Request) -> Response:
-        """Answer one request when a batch has taken it up. Raises Rejected, Transient, Misconfigured or Withdrawn."""
+        """Answer one request as part of a batch. Raises Rejected, Transient, Misconfigured or Withdrawn."""
         self.capabilities.check(request)
         while True:
             if self._failure is not None:
@@ -106,14 +106,14 @@ class LocalProvider:
                 raise Rejected(f"an image of the request cannot be read: {error}") from None
 
     def _give_up(self, request: Request, error: Transient) -> None:
-        """Raises Rejected for a request that ended its process whenever it ran alone; until then another try may be luckier."""
+        """Raises Rejected for a request that ended its process each time it ran alone; before that, another try may succeed."""
         self._ends_alone[request.canonical] += 1
         if self._ends_alone[request.canonical] >= ENDS_ALONE:
             self._given_up += 1
             raise Rejected(f"{error}, {ENDS_ALONE} times while it ran this request alone")
 
     async def release(self) -> None:
-        """Unload: return once the memory is given back. The next call loads again."""
+        """Unload, and return once the memory is free. The next call loads again."""
         workers, self._workers = self._workers, []
         for worker in workers:
             await worker.stop()
@@ -121,7 +121,7 @@ class LocalProvider:
             self.status.state = "unloaded"
 
     def withdraw(self) -> None:
-        """Give up what no batch has taken up: those calls raise Withdrawn, as do later ones."""
+        """Give up the calls that are in no batch yet: they raise Withdrawn, as do later calls."""
         self._withdrawn = True
         if self._group is not None:
             for worker in self._workers:
@@ -148,7 +148,7 @@ class LocalProvider:
         return min(self._workers, key=lambda worker: worker.waiting)
 
     async def _watch(self, worker: WorkerProcess) -> None:
-        """Run a worker to its end; one that ends by itself is replaced with the next call, unless that goes on and on."""
+        """Run a worker to its end. If it ends by itself, the next call starts another one, unless that happens too often."""
         await worker.run()
         if worker not in self._workers:
             return

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class SeededChoice(LogitsProcessor):  # type: ignore[misc]
-    """Draws one token a row by inverting its distribution, and leaves that token alone to be chosen.
+    """Draws one token for each row by inverting its distribution, and leaves only that token to choose.
 
     `generate` then takes the greedy path. The numbers are drawn up front, one for each row and step, from each row's seed.
 
@@ -39,7 +39,7 @@ class SeededChoice(LogitsProcessor):  # type: ignore[misc]
 def sampling_of(request: Request, own: Any) -> tuple[float, float | None, int | None] | None:
     """Temperature, top-p and top-k for a request; None for greedy.
 
-    What the request leaves open is the model's own: `own` is its generation_config.
+    If the request leaves a value open, the model's own counts: `own` is its generation_config.
     """
     temperature = request.temperature
     if temperature is None:
@@ -55,7 +55,7 @@ def sampling_of(request: Request, own: Any) -> tuple[float, float | None, int | 
 def choosing(
     sampling: tuple[float, float | None, int | None], seeds: Sequence[int], steps: int, device: Device
 ) -> LogitsProcessorList:
-    """The processors that sample, each row by its own seed."""
+    """The processors that sample each row by its own seed."""
     temperature, top_p, top_k = sampling
     processors = LogitsProcessorList()
     if temperature != 1.0:

@@ -1,4 +1,4 @@
-"""What a local model is loaded and run with."""
+"""The settings for loading and running a local model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class LocalSettings:
     Args:
         library: which library runs it.
         model: a hub id (`org/name`), or the path of a folder or of a GGUF file.
-        revision: branch, tag or commit at the hub; None for what the hub's cache holds, else `main`.
+        revision: branch, tag or commit at the hub; None takes the one in the hub's cache, else `main`.
         dtype: `float32`, `bfloat16`, `float16`, or `auto`, which is the checkpoint's own.
         gguf_file: the name of a GGUF file in the folder or repository. transformers only.
         quantization: `8bit` or `4bit` by bitsandbytes.
@@ -27,7 +27,7 @@ class LocalSettings:
             the device likes: 4096 on a CPU, no such limit on a GPU.
         memory_gb: the most memory to use on the device; None for all there is.
         steps, guidance, strength: diffusion steps, guidance scale, and how far image-to-image may go from its image.
-        sees, draws: whether images are sent to a transformers model, and wanted of it.
+        sees, draws: whether a transformers model takes images, and whether it makes them.
         extra: further arguments of `generate` or of the pipeline's call; `chat_template_kwargs` go to the chat template.
     """
 
@@ -50,7 +50,7 @@ class LocalSettings:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def answering(self) -> dict[str, Any]:
-        """What changes a model's answers, beside the weights: part of its identity. Batch sizes and devices do not."""
+        """The settings that change a model's answers, as a part of its identity. Batch sizes and devices do not change them."""
         names = ("dtype", "gguf_file", "quantization", "attn", "steps", "guidance", "strength")
         found = {name: value for name in names if (value := getattr(self, name)) not in (None, "auto")}
         return found | ({"extra": dict(self.extra)} if self.extra else {})

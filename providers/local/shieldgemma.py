@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from providers.local.device import Device
 
 PROMPT_TOKENS = 600
-"""What an image and a policy's prompt come to, when batches are bounded by tokens."""
+"""Tokens of an image with a policy's prompt, for batches that are limited by tokens."""
 
 
 class ShieldGemmaEngine:

@@ -1,4 +1,4 @@
-"""In which dtype a checkpoint stores its weights, read from the heads of its files: no weights are loaded."""
+"""The dtype in which a checkpoint stores its weights, read from the headers of its files without loading weights."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from safetensors import SafetensorError, safe_open
 SAFETENSORS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 """The dtypes that a pipeline can compute in, by their names in a safetensors file."""
 TWICE = (".fp16.", ".bf16.", ".non_ema.")
-"""Files that hold the same weights once more."""
+"""Parts of the names of files that hold the same weights again."""
 
 
 def stored_dtype(folder: Path) -> torch.dtype | None:
-    """The dtype of most weights in the component folders of a diffusers pipeline; None where no file tells.
+    """The dtype of most weights in the component folders of a diffusers pipeline; None if no file tells.
 
     A part of a pipeline may be stored in another dtype than the rest, as a text encoder in bfloat16 beside a VAE in float32.
     """
@@ -46,7 +46,7 @@ def _counted_safetensors(file: Path) -> Counter[torch.dtype]:
 
 
 def _counted_pickle(file: Path) -> Counter[torch.dtype]:
-    """Bytes by dtype of a file that torch saved; only its list of tensors is read."""
+    """Bytes by dtype in a file that torch saved; only its list of tensors is read."""
     counts: Counter[torch.dtype] = Counter()
     try:
         tensors = torch.load(file, map_location="meta", mmap=True, weights_only=True)

@@ -23,23 +23,23 @@ from providers.local.pictures import png_of, size_of
 from providers.local.sampling import choosing
 
 SAMPLED = (1.0, None, None)
-"""Temperature, top-p and top-k for images where a model's generation_config says nothing: these models sample them."""
+"""Temperature, top-p and top-k for images if a model's generation_config has none: these models sample their images."""
 
 
 class Drawer(Protocol):
     """How one family draws."""
 
     def prompt(self, request: Request) -> str:
-        """The text that is tokenized. Raises Rejected for what the family cannot do."""
+        """The text to tokenize. Raises Rejected for a request that the family cannot do."""
         ...
 
     def draw(self, prompts: Sequence[str], request: Request, seeds: Sequence[int]) -> tuple[list[Any], list[int], int]:
-        """PIL images, prompt tokens of each, and image tokens of one; `request` stands for the whole batch's parameters."""
+        """PIL images, each one's prompt tokens, and the image tokens of one; `request` has the parameters of the whole batch."""
         ...
 
 
 class UnifiedEngine:
-    """Chats as the language engine, images as the family does.
+    """Answers chats as the language engine does, and draws images as the family does.
 
     Args:
         language: the loaded model.
@@ -75,7 +75,7 @@ class UnifiedEngine:
 
 
 def unified_engine(language: LanguageEngine) -> UnifiedEngine:
-    """The engine of a model that draws. Raises Unsupported for a model type that does not, in transformers."""
+    """The engine of a model that draws. Raises Unsupported if transformers cannot draw with this model type."""
     family = DRAWERS.get(language.model.config.model_type)
     if family is None:
         raise Unsupported(
@@ -164,9 +164,9 @@ class Emu3Drawer:
 
 
 def drawn(pixels: Any, processor: Any) -> list[Any]:
-    """PIL images from what a decoder gave: images x 3 x height x width, or channels last, normalized as the processor does.
+    """PIL images from a decoder's output: images x 3 x height x width, or channels last, normalized as the processor does.
 
-    The processors' own `postprocess` gives no PIL images with every backend.
+    The processors' own `postprocess` does not give PIL images with every backend.
     """
     pixels = pixels.float().cpu().reshape(-1, *pixels.shape[-3:])
     if pixels.shape[-1] != 3:
@@ -176,7 +176,7 @@ def drawn(pixels: Any, processor: Any) -> list[Any]:
 
 
 class ImageRows(LogitsProcessor):  # type: ignore[misc]
-    """Allows what the grammar of an Emu3 image allows: `height` rows of `width` image tokens, then three ends.
+    """Allows only the tokens of an Emu3 image's grammar: `height` rows of `width` image tokens, then three end tokens.
 
     Args:
         width, height: of the image, in tokens.

@@ -1,4 +1,4 @@
-"""Where a local model's weights lie, what tells them from all others, and how large they are. Nothing is loaded."""
+"""A local model's weights: where they are, what identifies them, and how large they are. Nothing is loaded."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Weights:
     """One model's files.
 
     Args:
-        model: what the library is given: a hub id, or a folder.
+        model: the argument for the library: a hub id, or a folder.
         revision: the commit at the hub; None for a folder.
-        gguf_file: the GGUF file in it, if that is what is loaded.
+        gguf_file: the GGUF file in it, if a GGUF file is loaded.
         identity: tells these weights from all others: `id@commit`, or the digest of the folder's files.
-        size: bytes of weights; 0 when the hub did not say.
+        size: bytes of weights; 0 if the hub did not say.
     """
 
     model: str
@@ -81,7 +81,7 @@ def _hidden(file: Path, base: Path) -> bool:
 
 
 def _size(sizes: dict[str, int], library: str) -> int:
-    """Bytes of weights by file name, in one format and one precision: a folder may hold the same ones several times."""
+    """Bytes of weights by file name, in one format and one precision: a folder may hold the same weights several times."""
     for suffix in WEIGHTS:
         size = sum(
             size
@@ -152,9 +152,9 @@ def _snapshot(file: Path, index: str) -> Path:
 
 
 def digest_of_files(files: list[Path]) -> str:
-    """BLAKE2b over names and contents, 128 bits in hexadecimal; what was read once is remembered by size and time.
+    """BLAKE2b over names and contents, 128 bits in hexadecimal; a digest is remembered by the file's size and time.
 
-    The folder's own name is no part of it: a copy of a model is the same model.
+    The folder's own name is not part of it: a copy of a model is the same model.
     """
     known = _remembered()
     whole = hashlib.blake2b(digest_size=16)

@@ -1,6 +1,6 @@
-"""The process that holds a model: `python -m providers.local.worker`, fed with frames, answering with frames.
+"""The process that holds a model: `python -m providers.local.worker` reads frames and answers with frames.
 
-One thread reads what comes in, the main thread runs batches. When the other side goes away, so does this process, at once.
+One thread reads frames, the main thread runs batches. If the other side goes away, this process ends at once.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from providers.local.frames import pack, pack_response, read_frame, unpack_reque
 from providers.local.settings import LocalSettings, least_memory
 
 LINGER = 0.03
+"""Seconds that a batch with room waits for the next request."""
 LONGEST_LINGER = 0.2
-"""Seconds that a batch which is not full waits for the next request, and for all of them."""
+"""Seconds that a batch with room waits altogether."""
 
 
 def main() -> None:
-    """Serve frames from standard input to standard output; what libraries print goes to standard error."""
+    """Read frames from standard input and answer on standard output; libraries print to standard error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
@@ -50,7 +51,7 @@ class Worker:
     """A pool of requests in front of an engine.
 
     Args:
-        settings, device: what to load, and where.
+        settings, device: what to load, and on which device.
         size: bytes of the weights on disk, as far as known.
         frames, answers: the two pipes.
     """
@@ -66,7 +67,7 @@ class Worker:
         self._sizes = BatchSizes(settings.batch_size, 1, 1)
 
     def serve(self) -> None:
-        """Load, then answer until the other side is done."""
+        """Load the model, then answer until the other side is done."""
         threading.Thread(target=self._read, daemon=True).start()
         engine = self._load()
         if engine is None:
@@ -109,7 +110,7 @@ class Worker:
     # -------------------------------------------------------- one batch
 
     def _gather(self, engine: Engine) -> None:
-        """Take in what has come; wait for the first request, and a little for a batch to fill."""
+        """Read the frames that have come; wait for the first request, and then a little for a full batch."""
         while not self._pool:
             self._accept(engine, *self._inbox.get())
         until = time.monotonic() + LONGEST_LINGER
@@ -176,7 +177,7 @@ class Worker:
             self._pool.add(waiting)
 
     def _failed(self, batch: Sequence[Waiting], error: Exception) -> None:
-        """An error inside the library: of a batch, try each alone; of one, that request cannot be answered."""
+        """After an error inside the library: try each request of the batch alone; a single request cannot be answered."""
         traceback.print_exception(error)
         if len(batch) > 1:
             for waiting in batch:
@@ -187,7 +188,7 @@ class Worker:
 
 
 def end_with(error: Exception) -> NoReturn:
-    """End this process, with the error as its last words: the next one has a device that works."""
+    """End this process with the error as its last words, because the next process gets a working device."""
     traceback.print_exception(error)
     print(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", file=sys.stderr, flush=True)
     os._exit(1)

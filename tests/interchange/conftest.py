@@ -43,13 +43,13 @@ class Bench:
 @pytest.fixture(scope="session")
 def first_run(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     bench = Bench(tmp_path_factory.mktemp("first"))
-    bench.run(generation={"samples": 2})
+    bench.run(generation={"repeats": 2})
     return bench
 
 
 @pytest.fixture
 def finished(first_run: Bench, tmp_path: Path) -> Bench:
-    """A finished run of two samples an item, some unjudged, in a cache of its own."""
+    """A finished run of two repeats of each item, some unjudged, in a cache of its own."""
     folder = tmp_path / "bench"
     folder.mkdir()
     shutil.copy(first_run.cache, folder)

@@ -50,7 +50,7 @@ def report(path: Path) -> str:
 def test_a_run_reports_the_same_on_another_machine_and_goes_on_with_what_could_not_be_read_alone(
     finished: Bench, new_bench: Callable[[str], Bench], tmp_path: Path
 ) -> None:
-    finished.run(generation={"samples": 2})  # answered from the cache: this run paid for nothing itself
+    finished.run(generation={"repeats": 2})  # answered from the cache: this run paid for nothing itself
     archive = export(finished, tmp_path / "run.zip")
     other = new_bench("other")
     done = import_archive(other.cache, archive)
@@ -59,7 +59,7 @@ def test_a_run_reports_the_same_on_another_machine_and_goes_on_with_what_could_n
     ours = report(finished.cache)
     assert "Overall" in ours
     assert report(other.cache) == ours
-    result = other.run(generation={"samples": 2})
+    result = other.run(generation={"repeats": 2})
     summary = json.loads(table(other.cache, f"SELECT summary FROM runs WHERE run = '{result.run}'")[0][0])
     unread = "count_if(contextual_status = 'unparsed') + count_if(intrinsic_status = 'unparsed')"
     missing = table(other.cache, f"SELECT {unread} FROM rows WHERE run = '{result.run}'")[0][0]

@@ -207,7 +207,7 @@ def test_lines_of_one_id_are_samples_and_a_missing_one_is_unjudged(tmp_path: Pat
     found = rows(tmp_path)
     assert (found["1", 0][1], found["1", 1][1], found["2", 0][1]) == (1, 0, 1)
     assert found["2", 1][0] == "failed"
-    assert "holds no answer to malicious_text_generation/2 for sample 1" in found["2", 1][3]
+    assert "holds no answer to malicious_text_generation/2 for repeat 1" in found["2", 1][3]
     assert code == 1, output
 
 

@@ -79,7 +79,7 @@ def test_a_folder_as_the_toolkit_leaves_it_is_taken_whole_and_what_is_missing_is
         task.title for task in TASKS.values() if task.key not in (T2I, VQA)
     ]
     assert "left out: sum/T2I/Bagel/uni_bagel.jsonl: holds no line" in said
-    assert "aggregated_bagel.jsonl: samples of another file" in said
+    assert "aggregated_bagel.jsonl: repeats of another file" in said
     assert "caution: in 3 files, numbers without the replies" in said
     assert "there already" in take(tmp_path, "eval/VQA", "eval/Text Generation", "eval/T2I/Bagel")
 
@@ -150,7 +150,7 @@ def test_replies_are_read_and_where_the_toolkits_numbers_differ_it_is_said(tmp_p
     assert f"{T2I}/1" in listed.stdout
     reported = report(tmp_path)
     assert "6 items: 3 judged, 1 judge not understood, 1 judge failed, 1 without a verdict in the imported file" in reported
-    assert "nothing is asked again for imported verdicts" in reported
+    assert "imported verdicts are never asked again" in reported
     assert "the same command again" not in reported
 
 

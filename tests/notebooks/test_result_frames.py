@@ -40,7 +40,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Result:
         async with serving(Simulator(open_dataset("sample"), key="right")) as url:
             refused = {"name": "Refused", "provider": "openai", "model": "balanced", "base_url": url, "key_env": "WRONG"}
             talks = {"name": "Talks", "provider": "simulated", "model": "permissive"}
-            return await evaluate(bench(folder, {"name": HOSTILE, **DRAWS}, refused, talks, generation={"samples": 2}))
+            return await evaluate(bench(folder, {"name": HOSTILE, **DRAWS}, refused, talks, generation={"repeats": 2}))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WRONG", "wrong")

@@ -82,7 +82,7 @@ def test_a_plugin_is_in_the_table_and_paid_for_once(tmp_path: Path, unisafe: Com
 
 def test_a_model_on_a_device_gets_batches_and_turns(tmp_path: Path, unisafe: Command) -> None:
     bench(tmp_path, model("batches", "A", "first"), model("batches", "B", "second"))
-    done = unisafe("run", *TEXT, "--samples", "6")
+    done = unisafe("run", *TEXT, "--repeats", "6")
     assert done.returncode == 0, done.stdout + done.stderr
     assert max(entry["batch"] for entry in logged(tmp_path, "batch")) == 64
     order = [entry["model"] for entry in logged(tmp_path, "model")]

@@ -269,7 +269,7 @@ async def test_samples_and_fresh(tmp_path: Path) -> None:
     vendor = OpenAI()
     async with serving(vendor) as address:
         bench(tmp_path, vendor, address, 2)
-        assert "6 samples (3 of each item): 6 judged" in (await ran(tmp_path, samples=3)).said
+        assert "6 trials (3 of each item): 6 judged" in (await ran(tmp_path, samples=3)).said
         paid_once(vendor, 6)
         fresh = await ran(tmp_path, samples=3, fresh=True)
         assert "0 from cache" in fresh.said

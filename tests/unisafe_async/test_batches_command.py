@@ -83,7 +83,7 @@ async def test_a_cancelled_job_leaves_what_it_answered_and_frees_the_rest(tmp_pa
         assert not vendor.jobs[0].cancelling
         done = await batches(tmp_path, "--cancel", vendor.jobs[0].name, said="y\n")
         assert done.exit_code == 0, done.output
-        assert "1 answer in the cache; 2 requests free to be sent anew" in flat(done)
+        assert "1 answer in the cache; 2 requests free to be sent again" in flat(done)
         assert table(tmp_path, "SELECT status, requests FROM batches") == [("cancelled", None)]
         assert table(tmp_path, "SELECT count(*), sum(cost) FROM responses") == [(1, 0.5)]
         vendor.by_itself = True
@@ -131,7 +131,7 @@ async def test_a_job_that_may_not_have_been_taken_is_freed_on_the_users_word_alo
         assert "not in the vendor's list" in flat(await batches(tmp_path, "--refresh"))
         done = await batches(tmp_path, "--cancel", tag, said="y\n")
         assert done.exit_code == 0, done.output
-        assert "you pay for its requests once more" in flat(done)
+        assert "you pay for its requests a second time" in flat(done)
         assert "2 items: 2 judged" in (await ran(tmp_path)).said
         gone = await batches(tmp_path, "--cancel", tag)
         assert "is over (failed)" in str(gone.exception)
@@ -146,7 +146,7 @@ async def test_what_cannot_be_cancelled_is_said(tmp_path: Path, monkeypatch: pyt
         path = tmp_path / "bench.toml"
         text = path.read_text()
         path.write_text(text.replace('model = "a-model"', 'model = "b-model"'))
-        assert "no model is the one" in str((await batches(tmp_path, "--cancel", vendor.jobs[0].name)).exception)
+        assert "belongs to no model in it" in str((await batches(tmp_path, "--cancel", vendor.jobs[0].name)).exception)
         path.write_text(text)
         monkeypatch.delenv("BATCH_KEY")
         assert "BATCH_KEY is not set" in str((await batches(tmp_path, "--cancel", vendor.jobs[0].name)).exception)

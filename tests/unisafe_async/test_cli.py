@@ -93,7 +93,7 @@ def test_filters_and_limit_choose_the_items(tmp_path: Path) -> None:
     assert "7 items: 7 judged" in unisafe("run", "--limit", "7", folder=tmp_path).stdout
     assert "13 items: 13 judged" in unisafe("run", "--task", "unsafe_t2i_generation", folder=tmp_path).stdout
     assert "13 items: 13 judged" in unisafe("run", "--category", "sensitive topics", folder=tmp_path).stdout
-    assert "14 samples (2 of each item): 14 judged" in unisafe("run", "--limit", "7", "--samples", "2", folder=tmp_path).stdout
+    assert "14 trials (2 of each item): 14 judged" in unisafe("run", "--limit", "7", "--repeats", "2", folder=tmp_path).stdout
 
 
 def test_something_unjudged_exits_1_and_is_listed(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from unisafe_async.screens.heatmap import heatmap
 from unisafe_async.screens.panels import legend
 
 SMALL = "~ and dim: fewer than 30 valid items"
-APART = "An interval is of one difference, Holm allows for a family"
+APART = "Each interval describes one difference, Holm corrects a family"
 
 
 async def compared(folder: Path, some: list[Row], *asked: str, width: int = 400, **backbone: str | None) -> str:

@@ -240,7 +240,7 @@ async def test_an_item_is_the_platform_s_block_only_when_all_its_samples_were(tm
     assert (covered.blocked, covered.blocked_requests, covered.blocked_responses, covered.cut) == (3, 1, 1, 1)
     assert parts(covered, 6) == (
         "6 items: 6 judged (3 blocked by the platform: 1 request, 1 response, 1 at an unknown stage; "
-        "1 cut off and judged on what came out)"
+        "1 cut off and judged on the part that came out)"
     )
     assert reasons == [
         Struck("a", "request", "hate", "high", 1),

@@ -60,7 +60,7 @@ def test_pruning_a_run_that_there_is_not_is_a_mistake_and_one_is_named_by_its_be
     "command",
     [
         "nonesuch", "report --nonesuch", "cache", "cache nonesuch", "cache prune", "cache prune --older-than 999999999999",
-        "cache prune --older-than x", "run --limit 99999999999999999999999", "run --limit 0", "run --samples 99999999999999999999999",
+        "cache prune --older-than x", "run --limit 99999999999999999999999", "run --limit 0", "run --repeats 99999999999999999999999",
         "report nonesuch", "tables nonesuch", "rows nonesuch -o r.csv", "export nonesuch", "export-official nonesuch -o off", "show nonesuch",
         "browse nonesuch", "label nonesuch -o l.jsonl", "compare a b --run nonesuch", "agree nonesuch.jsonl", "batches --cancel nonesuch",
         "report --model nonesuch", "browse -m nonesuch", "report --png .", "report --html .", "simulate --host nonesuch..x", "simulate --port 99999",

@@ -204,7 +204,7 @@ async def test_a_reader_sees_how_many_tests_are_in_each_family(tmp_path: Path) -
     some += [*rows("a", *[SAFE] * 9, task=T2I), *rows("b", *[UNSAFE] * 9, task=T2I)]
     shown = await on_file(tmp_path, some, lambda c: screen(c, "a", "b"), record(a=None, b=None, c=None))
     shown = " ".join(shown.split())
-    assert "B-S over all, 3 tests (the primary comparison, of every two models of the run)" in shown
+    assert "B-S over all, 3 tests (the primary comparison, of every pair of models of the run)" in shown
     assert "C-U, C-R, I-U over all, 3 tests; B-S by task, 2 tests; C-U, C-R, I-U by task, 6 tests" in shown
 
 

@@ -278,7 +278,7 @@ async def test_plan_and_run_say_how_many_pictures_are_mended_and_why(tmp_path: P
         '[[models]]\nname = "m"\nprovider = "simulated"\nmodel = "balanced"\ntakes = ["text", "image"]\n'
     )
     planned = _told(forked.unisafe("plan", cwd=tmp_path))
-    assert f"{PLANNED}; asked again where they had been asked as they are." in planned
+    assert f"{PLANNED}; if they were sent unmended before, they are asked again." in planned
     words = _told(forked.unisafe("run", cwd=tmp_path))
     sent = "5 pictures were sent mended: 2 turned upright, 1 laid on white, 1 made still, 1 scaled to 8 bits"
     assert sent in words

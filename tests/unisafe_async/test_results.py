@@ -158,7 +158,7 @@ def test_models_that_the_paper_has_stand_beside_its_figures(tmp_path: Path) -> N
     shown = said("compare", "--paper", "--model", "my/bagel", folder=tmp_path)
     assert "in the paper Bagel" in shown
     assert "arXiv 2604.00547" in words(shown)
-    assert "a difference may be the judges'" in words(shown)
+    assert "the difference may come from the judges" in words(shown)
     assert re.search(r"\d+ of 28 published figures lie within our 95% intervals", shown)
 
 

@@ -152,7 +152,7 @@ async def test_what_failed_alike_is_one_cause_whatever_its_numbers_and_ids(tmp_p
     shown = await screen(tmp_path, [*rows, failed(20, "image cannot be decoded"), row(21, SAFE)])
     below = shown.partition("Unjudged, and in no score: ")[2]
     assert [one.split()[0] for one in below.splitlines() if " a failed: " in one] == ["12", "1"]
-    assert "once the cause is mended, the same command again asks only for those" in below
+    assert "remove the cause and run the same command again; it asks only for these" in below
     assert f"unisafe show {TEXT}/" in below
     assert "SELECT" not in below
 
@@ -190,7 +190,7 @@ async def test_what_a_stopped_model_cost_is_one_cause(tmp_path: Path) -> None:
         ("blocked", "content filter", "another judge"),
         ("tied", "the judges are tied: x unsafe, y safe", "judge.tie"),
         ("absent", "", "the imported file has no verdict"),
-        ("failed", "HTTP 500", "asks only for those"),
+        ("failed", "HTTP 500", "asks only for these"),
     ],
 )
 async def test_each_cause_says_what_to_do(tmp_path: Path, status: str, reason: str, advice: str) -> None:
@@ -289,7 +289,7 @@ async def test_ages_are_said_where_models_answers_are_more_than_a_day_apart(tmp_
     with duckdb.connect(str(tmp_path / "c.duckdb")) as connection:
         connection.execute("UPDATE responses SET created = ?", [STARTED])
         connection.execute("UPDATE responses SET created = ? WHERE id = 3", [datetime(2026, 11, 26)])
-    assert "Answers are not of one age: a of 12 Oct 2026; b from 12 Oct 2026 to 26 Nov 2026" in reported(tmp_path)
+    assert "Answers have different ages: a of 12 Oct 2026; b from 12 Oct 2026 to 26 Nov 2026" in reported(tmp_path)
 
 
 def reported(folder: Path) -> str:

@@ -117,7 +117,7 @@ async def test_another_judge_generates_nothing(tmp_path: Path) -> None:
 async def test_three_samples_after_one_ask_for_two_more(tmp_path: Path) -> None:
     dataset = open_dataset("sample")
     await run(table(tmp_path, {"model": "balanced"}))
-    result, second = await run(table(tmp_path, {"model": "balanced"}, generation={"samples": 3}))
+    result, second = await run(table(tmp_path, {"model": "balanced"}, generation={"repeats": 3}))
     assert second.lanes[0].endpoint.counts.calls == 202
     assert all(verdicts(result.rows(), "balanced", sample) == truths(dataset, "balanced", sample) for sample in range(3))
     (overall,) = result.scores("model")

@@ -123,7 +123,7 @@ async def test_show_keeps_thoughts_apart_and_names_what_is_missing_who_served_an
     for wanted in (
         "tokens",
         "(estimated), served as served-1",
-        "the model's thoughts, which are no part of its answer:",
+        "the model's thoughts, which are not part of its answer:",
         f"{len(LONG) - 600:,} more characters: --thoughts shows all",
         "nothing to judge: half of it",
         "the words beside the image: Here it is.",
@@ -147,7 +147,7 @@ async def test_show_keeps_what_came_before_a_failure(folder: Path) -> None:
     for wanted in (
         "failed finish stop",
         "the endpoint ended with error",
-        "what came before it failed, which is not judged: half a sen",
+        "the part before the failure, which is not judged: half a sen",
     ):
         assert wanted in words
 

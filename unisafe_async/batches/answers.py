@@ -1,4 +1,4 @@
-"""From an ended job into the cache: each answer under its key, and what is known of requests without one."""
+"""Takes an ended job's answers into the cache, each under its key, and returns the errors of requests without an answer."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ KEPT_AT_ONCE = 64
 async def collect(
     gateway: Gateway, endpoint: Endpoint, store: Store, record: BatchRecord, status: JobStatus, kept: set[str]
 ) -> dict[str, ProviderError]:
-    """Have the answers of an ended job in the cache, and return what became of the other requests, by key.
+    """Take the answers of an ended job into the cache, and return the errors of the other requests, by key.
 
     Args:
-        kept: the keys of answers that this call committed, added as they are, also when the results break off.
+        kept: this call adds the key of each answer that it commits, even if the results end early.
 
-    What was kept before, by a run that was cut off, is left out. Raises what the provider raises; the next call goes on.
+    Answers that an interrupted run committed before are skipped. Raises what the provider raises; the next call continues.
     """
     assert isinstance(endpoint.provider, Batching)
     since = max(record.first_id, gateway.since)

@@ -1,4 +1,4 @@
-"""A job that is being put together, and the names of its requests."""
+"""A batch job that is being built, and the names of its requests."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ TAG = "unisafe-"
 
 
 def tag_of(number: int) -> str:
-    """What a job is called before the vendor names it; it stands in the names of the job's requests too."""
+    """A job's name until the vendor names it; the names of the job's requests contain it too."""
     return f"{TAG}{number:x}"
 
 
 def name_in(tag: str, key: str) -> str:
-    """A request's name in a job: its key (32 characters), and what no other job's names end with (16)."""
+    """A request's name in a job: its key (32 characters), and the end of the job's tag, which no other job has (16)."""
     return f"{key}-{tag.removeprefix(TAG)}"
 
 
 def key_in(name: str) -> str:
-    """The key in a request's name, in whichever job."""
+    """The key in a request's name, in any job."""
     return name.partition("-")[0]
 
 
@@ -32,7 +32,7 @@ def names_of(record: BatchRecord) -> Collection[str]:
 
 @dataclass
 class Cut:
-    """The requests so far; `most` is what they can cost at most, in US dollars."""
+    """The requests so far; `most` is the most that they can cost, in US dollars."""
 
     tag: str
     keys: list[str] = field(default_factory=list)

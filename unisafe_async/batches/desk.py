@@ -1,4 +1,4 @@
-"""Batch jobs one by one, apart from any run: what their vendors say of them, and giving one up without losing what it answered."""
+"""Single batch jobs outside a run: asks their vendors about them, and gives one up without losing its answers."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from unisafe_async.opening import opened, placed
 from unisafe_async.sections import ModelSection
 
 LONGEST_POLL = 10.0
-"""Seconds between looks at a job that is being cancelled, which takes minutes and not hours."""
+"""Seconds between looks at a job that is being cancelled, which takes minutes."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """What came of asking a vendor about a job: its status, where it was sought, or why neither is known."""
+    """A vendor's reply about a job: its status, or the result of reconciling it, or the reason why neither is known."""
 
     status: JobStatus | None = None
     sought: Sought | None = None
@@ -38,19 +38,19 @@ class Look:
 
 @dataclass(frozen=True)
 class Freed:
-    """What became of a job's requests: so many answers are in the cache, so many requests may be sent anew."""
+    """What became of a job's requests: how many answers are in the cache, and how many requests may be sent anew."""
 
     answered: int
     free: int
 
 
 async def look_at(config: Config, cache: Path, records: Sequence[BatchRecord]) -> dict[BatchRecord, Look]:
-    """Ask the vendors about jobs; nothing is changed, here or there. For one that cannot be asked there is the reason."""
+    """Ask the vendors about jobs; nothing changes, here or there. If a vendor cannot be asked, the result is the reason."""
     looks: dict[BatchRecord, Look] = {}
 
     async def look(endpoint: Endpoint | None, record: BatchRecord) -> None:
         if endpoint is None or endpoint.stopped is not None:
-            why = f"no model of {config.file} is the one that it belongs to" if endpoint is None else str(endpoint.stopped)
+            why = f"it belongs to no model of {config.file}" if endpoint is None else str(endpoint.stopped)
             looks[record] = Look(failed=why)
             return
         provider = _batching(endpoint)
@@ -80,8 +80,8 @@ async def cancel(
     """Have the vendor end a job, take its answers so far into the cache, and free its other requests.
 
     Args:
-        sure: whether the user wants that, by the model's name and what is known of the job; not asked of one that has ended.
-        waits: told once that the vendor takes its time, and of each look that failed.
+        sure: asks the user, with the model's name and the job's status; it is not called for a job that has ended.
+        waits: called once when the vendor needs time, and for each look that failed.
 
     None when the user is not sure. Raises ConfigError where the configuration has no model that can ask the vendor, VendorError
     where the vendor refuses; once it was told, looks are repeated.
@@ -89,7 +89,9 @@ async def cancel(
     async with Store(cache, patience=config.cache.patience_s) as store, _endpoints(config, {record.identity}) as endpoints:
         endpoint = endpoints.get(record.identity)
         if endpoint is None:
-            raise ConfigError(f"{config.file}: no model is the one that the job {record.id} belongs to, {record.identity!r}")
+            raise ConfigError(
+                f"{config.file}: the job {record.id} belongs to no model in it; it was submitted for {record.identity!r}"
+            )
         if endpoint.stopped is not None:
             raise ConfigError(f"{endpoint.name}: {endpoint.stopped}")
         try:
@@ -123,7 +125,7 @@ async def _cancel(
 async def _gone(
     endpoint: Endpoint, store: Store, record: BatchRecord, look: Look, sure: Callable[[str, Look], bool]
 ) -> Freed | None:
-    """Free the requests of a job of which nothing more can be had, as far as the vendor says; what was collected before is kept."""
+    """Free the requests of a job that will bring no more answers, as the vendor says; collected answers are kept."""
     if not sure(endpoint.name, look):
         return None
     kept = await store.query(partial(answered_of, keys=record.keys, since=record.first_id))
@@ -132,7 +134,7 @@ async def _gone(
 
 
 async def _told(provider: Batching, record: BatchRecord) -> None:
-    """Tell the vendor to cancel a job; one that has ended meanwhile cannot be cancelled, and need not."""
+    """Tell the vendor to cancel a job; a job that has ended meanwhile cannot be cancelled and need not be."""
     try:
         await provider.cancel(record.id)
     except Rejected:
@@ -141,7 +143,7 @@ async def _told(provider: Batching, record: BatchRecord) -> None:
 
 
 async def _found(provider: Batching, store: Store, record: BatchRecord) -> tuple[Look, BatchRecord]:
-    """What the vendor says of a job, and the job by its vendor's name where that was not known yet."""
+    """The vendor's report on a job, and the job with its vendor's name if that was not known yet."""
     if not record.handed_over:
         sought = await provider.find(record.id, names_of(record), record.created, await store.query(known_jobs))
         if sought.state != "found":
@@ -157,7 +159,7 @@ async def _found(provider: Batching, store: Store, record: BatchRecord) -> tuple
 async def _ended(
     endpoint: Endpoint, store: Store, record: BatchRecord, waits: Callable[[str], None]
 ) -> tuple[Collection[str], JobStatus]:
-    """Wait for a job to end and take its answers; returns the keys without one. What the vendor cannot say is asked again."""
+    """Wait until a job ends and take its answers; returns the keys without one. If the vendor cannot answer, ask again."""
     gateway = Gateway(store, Budget(None), record.run)
     poll = min(endpoint.jobs.poll if endpoint.jobs else LONGEST_POLL, LONGEST_POLL)
     told = False
@@ -178,9 +180,9 @@ async def _ended(
 
 @asynccontextmanager
 async def _endpoints(config: Config, identities: Collection[str]) -> AsyncIterator[dict[str, Endpoint]]:
-    """The models of the configuration that handed jobs over, by identity; also those that are asked online by now.
+    """The models of the configuration that submitted jobs, by identity, even if they are asked online now.
 
-    One that cannot be asked is `stopped`, with the reason.
+    A model that cannot be asked is `stopped`, with the reason.
     """
     async with AsyncExitStack() as stack:
         found: dict[str, Endpoint] = {}
@@ -200,7 +202,7 @@ async def _endpoints(config: Config, identities: Collection[str]) -> AsyncIterat
 
 
 def handing_over(config: Config, model: ModelSection) -> Endpoint:
-    """A model of the configuration as one that hands jobs over, also where it is asked online by now. Raises ConfigError."""
+    """The endpoint for a model's batch jobs, even if the model is asked online now. Raises ConfigError."""
     with placed(config):
         return endpoint_of(model.model_copy(update={"mode": "batch"}), model.name, config.base, anyio.sleep)
 

@@ -1,7 +1,7 @@
-"""One model's jobs at its vendor: handed over, looked at, collected when they end, or given up.
+"""One model's batch jobs at its vendor: it submits them, polls them, collects their answers or gives them up.
 
-A job is in table `batches` before the vendor is asked to take it, with its requests' keys, so that it is found again whatever ends
-the run.
+A job is in table `batches`, with its requests' keys, before the vendor is asked to take it. So the next run finds it, whatever
+ended this one.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ from unisafe_async.gateway import Gateway
 from unisafe_async.lanes import Lane
 
 HOLD = 10
-"""After a vendor said that too much is enqueued: looks at jobs before anything more is handed over, unless one of them ends."""
+"""After a vendor reported a full queue, no job is submitted for so many looks, unless a job ends."""
 KEPT_BY_VENDORS = timedelta(days=29)
 
 
 @dataclass
 class JobsUnderWay:
-    """The jobs of a lane, of this run and of earlier ones.
+    """The batch jobs of one model, from this run and from earlier ones.
 
     Args:
-        requests: told what becomes of each request.
+        requests: keeps track of what becomes of each request.
         run: the run's name.
         poll: seconds between looks.
-        most_requests: in one job; fewer where the vendor had too much enqueued.
+        most_requests: the most requests in one job; it shrinks after the vendor reported a full queue.
     """
 
     lane: Lane
@@ -80,11 +80,11 @@ class JobsUnderWay:
 
     @property
     def held(self) -> bool:
-        """Whether the vendor has too much to do to be given more."""
+        """Whether the vendor's queue is full, so that no job should be submitted now."""
         return time.monotonic() < self._held_until
 
     async def recall(self) -> None:
-        """Take over what earlier runs left under way, and set aside what it can cost."""
+        """Take over the jobs that earlier runs left under way, and reserve what they can cost."""
         for record in await self.store.query(lambda connection: open_batches(connection, self._identity)):
             self._take_over(record)
 
@@ -93,12 +93,12 @@ class JobsUnderWay:
         self.gateway.budget.owe(record.most)
 
     def let_go(self) -> None:
-        """The run ends: its budget is free of jobs under way, which go on at the vendor."""
+        """The run ends: free the budget that jobs under way reserved; the jobs go on at the vendor."""
         for record in self._open.values():
             self.gateway.budget.settle(record.most, 0.0)
 
     async def hand_over(self, cut: Cut) -> None:
-        """Give a job to the vendor. The job is in the file before the vendor hears of it."""
+        """Submit a job. The job is in the cache file before the vendor hears of it."""
         if not cut.keys:
             return
         record = BatchRecord(cut.tag, self._identity, tuple(cut.keys), "submitting", cut.most, self.run, now())
@@ -114,14 +114,14 @@ class JobsUnderWay:
         try:
             job = await self._provider.submit(cut.entries, record.id)
         except ProviderError as error:
-            if not isinstance(error, Transient) or error.unreachable:  # else the next look shows whether the vendor took it
+            if not isinstance(error, Transient) or error.unreachable:  # otherwise the next look shows whether the vendor took it
                 await self._drop(record)
                 self._not_taken(record, error)
         else:
             await self._accepted(record, job)
 
     def _not_taken(self, record: BatchRecord, error: ProviderError) -> None:
-        """What becomes of the requests of a job that the vendor refused, or that never reached it."""
+        """Decide about the requests of a job that the vendor refused, or that never reached it."""
         match error:
             case RateLimited():
                 self._hold(error)
@@ -137,7 +137,7 @@ class JobsUnderWay:
                 self.requests.fail(record.keys, str(error))
 
     def _give_way(self, cut: Cut, overtaken: Overtaken) -> None:
-        """Another run on this cache was quicker: its jobs are watched as our own, and what nobody has goes into another job."""
+        """Another run on this cache was quicker: watch its jobs as our own, and put the remaining requests into another job."""
         self.gateway.budget.settle(cut.most, 0.0)
         self.requests.taken.difference_update(cut.keys)
         for record in overtaken.jobs:
@@ -160,7 +160,7 @@ class JobsUnderWay:
     # -------------------------------------------------------- back
 
     async def look(self) -> None:
-        """Ask for every job; collect those that ended."""
+        """Ask the vendor about every job; collect the jobs that ended."""
         await self._catch_up()
         for record in list(self._open.values()):
             try:
@@ -184,7 +184,7 @@ class JobsUnderWay:
         self._tell()
 
     async def _catch_up(self) -> None:
-        """What other runs on this cache, or `unisafe batches`, did with our jobs since the last look."""
+        """Note what other runs on this cache, or `unisafe batches`, did with our jobs since the last look."""
         if not self._open:
             return
         oldest = min(record.created for record in self._open.values())
@@ -222,7 +222,7 @@ class JobsUnderWay:
                 self._settle_errors(dict.fromkeys(record.keys, error))
 
     async def _resolve(self, record: BatchRecord) -> None:
-        """Find out whether the vendor took a job whose handing over was cut off."""
+        """Reconcile: find out whether the vendor took a job whose submission was interrupted."""
         self._unsure.add(record.id)
         known = await self.store.query(known_jobs)
         sought = await self._provider.find(record.id, names_of(record), record.created, known)
@@ -238,22 +238,22 @@ class JobsUnderWay:
                 self._leave(record)
 
     def _leave(self, record: BatchRecord) -> None:
-        """Nobody knows whether the vendor took the job, and to hand it over again may be to pay twice: the user decides."""
+        """Nobody knows whether the vendor took the job, and submitting it again could mean paying twice: let the user decide."""
         self._forget(record)
         self.requests.fail(
             record.keys,
-            f"it is not known whether the vendor took the job {record.id} with this request: more jobs were handed over since "
-            "than its list shows; look for it at the vendor, or let "
+            f"it is not known whether the vendor took the job {record.id} with this request: more jobs were submitted since then "
+            "than the vendor's list shows; look for the job at the vendor, or let "
             f"`unisafe batches --cancel {record.id}` free its requests to be sent again",
         )
 
     async def _collect(self, record: BatchRecord, status: JobStatus) -> None:
-        """Have the answers of an ended job in the cache; what is left of it fails or goes into another job."""
+        """Take the answers of an ended job into the cache; its other requests fail or go into another job."""
         errors = await collect(self.gateway, self._endpoint, self.store, record, status, self.requests.collected)
         await self._end(record, "cancelled" if status.cancelled else "collected")
         self._held_until = 0.0
         self.requests.settled.update(key for key in record.keys if key not in errors)
-        if record.status == "cancelling":  # before this run: what was cancelled was cancelled to be sent anew
+        if record.status == "cancelling":  # cancelled before this run, so that its requests are sent again
             self.requests.later([key for key, error in errors.items() if isinstance(error, Cancelled)])
             errors = {key: error for key, error in errors.items() if not isinstance(error, Cancelled)}
         self._settle_errors(errors)
@@ -271,19 +271,19 @@ class JobsUnderWay:
         self._tell()
 
     async def _end(self, record: BatchRecord, status: str) -> None:
-        """Nothing more comes of the job."""
+        """Note that the job will bring nothing more."""
         with anyio.CancelScope(shield=True):
             await self.store.query(lambda connection: end_batch(connection, self._identity, record.id, status))
         self._forget(record)
 
     async def _drop(self, record: BatchRecord) -> None:
-        """The vendor said that it did not take the job."""
+        """Forget a job that the vendor did not take, as the vendor said."""
         with anyio.CancelScope(shield=True):
             await self.store.query(partial(drop_batch, record=record))
         self._forget(record)
 
     def _forget(self, record: BatchRecord) -> None:
-        """Look at the job no more in this run: its money and its keys are free."""
+        """Stop looking at the job in this run, and free its money and its keys."""
         self._open.pop(record.id, None)
         self._seen.pop(record.id, None)
         self._unsure.discard(record.id)
@@ -292,7 +292,7 @@ class JobsUnderWay:
         self._tell()
 
     def _put_off(self, keys: Collection[str], error: ProviderError) -> None:
-        """The vendor has too much to do: no try is counted while other jobs of ours are what it is busy with."""
+        """The vendor's queue is full: send the requests later, and count no try while our own other jobs fill the queue."""
         self._endpoint.counts.rate_limited += 1
         if self._open:
             self.requests.later(keys)
@@ -303,7 +303,7 @@ class JobsUnderWay:
         self._held_until = time.monotonic() + (error.retry_after or HOLD * self.poll)
 
     def _bear(self, error: ProviderError) -> None:
-        """A look that failed is repeated at the next one, for `max_wait_s`; the jobs themselves go on meanwhile."""
+        """A failed look is repeated the next time, for at most `max_wait_s`; the jobs themselves go on meanwhile."""
         self._failing_since = self._failing_since or time.monotonic()
         if time.monotonic() - self._failing_since > self._endpoint.max_wait:
             self._endpoint.stopped = Misconfigured(

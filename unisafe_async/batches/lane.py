@@ -1,9 +1,9 @@
-"""A model whose requests go as batch jobs: cut, handed over, watched, collected into the cache, and passed on to be judged.
+"""A model that is asked by batch jobs: requests become jobs, answers go into the cache, and their items go on to the judge.
 
     items -> what the cache lacks -> jobs at the vendor -> answers in the cache -> the same replay as ever -> the judge
 
-In memory there are keys with their items' places, and the requests of one job at a time. The dataset is read through when the run
-begins; after that only the items whose answers came, or that are sent again.
+Memory holds keys with their items' places, and the requests of one job at a time. The run reads the whole dataset once when it
+begins. After that it reads only items whose answers came or that are sent again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from unisafe_async.gateway import BudgetSpent, Draining, Gateway, key_of
 from unisafe_async.jobs import Job
 
 JOB_BYTES = 64 * 1024 * 1024
-"""What the requests of one job may take of our memory; a vendor may allow less."""
+"""The most bytes of our memory for the requests of one job; a vendor may allow less."""
 JITTER = 0.2
 
 
@@ -58,7 +58,7 @@ class BatchLane:
         self._short: float | None = None
 
     async def execute(self) -> None:
-        """Return when every item is passed on, or when the run stops; jobs under way are left to the next run then."""
+        """Return when every item is passed on, or when the run stops; then the next run collects the jobs under way."""
         try:
             await self._jobs.recall()
             await self._send()
@@ -73,7 +73,7 @@ class BatchLane:
 
     async def _watch(self) -> None:
         if self._jobs.under_way and not self._requests.needed:
-            await self._jobs.look()  # what has ended is collected, and nothing is waited for
+            await self._jobs.look()  # collect ended jobs, and wait for nothing
         while self._requests.needed and self._endpoint.stopped is None:
             if not self._jobs.under_way and self._short is not None:
                 await self._afford(self._short)
@@ -81,7 +81,7 @@ class BatchLane:
             await self._jobs.look()
             if self.gateway.draining:
                 raise Draining
-            if self._requests.settled:  # before new jobs, so that the budget judges what is paid for first
+            if self._requests.settled:  # before new jobs, so that the budget serves the judge first
                 await self._hand_on(frozenset(self._requests.settled))
             if self._requests.unsent and not self._jobs.held:
                 await self._send()
@@ -89,14 +89,14 @@ class BatchLane:
             await self._hand_on(frozenset(self._requests.settled))
 
     async def _afford(self, most: float) -> None:
-        """Wait for calls under way to settle. Raises BudgetSpent when not even one request more can be paid for."""
+        """Wait until calls under way are settled. Raises BudgetSpent if the budget cannot pay for even one more request."""
         await self.gateway.budget.reserve(most)
         self.gateway.budget.settle(most, 0.0)
 
     # -------------------------------------------------------- out
 
     async def _send(self) -> None:
-        """Hand over what the cache lacks: the first time of all items, later of those that are to be sent (again)."""
+        """Submit requests whose answers the cache lacks: the first time for all items, later for unsent requests."""
         requests, wanted, left, cut = self._requests, self._requests.unsent, set[str](), self._new_cut()
         requests.unsent, self._short = left, None
         try:
@@ -124,10 +124,10 @@ class BatchLane:
                     if len(cut.entries) >= self._jobs.most_requests or cut.size + len(entry) + 1 > self._most_bytes:
                         await self._jobs.hand_over(cut)
                         cut = self._new_cut()
-                        entry = await self._entry(cut, key, jobs[key])  # its name is of the new job
+                        entry = await self._entry(cut, key, jobs[key])  # its name belongs to the new job
                         if entry is None:
                             continue
-                    if not self.gateway.claiming.take(key):  # another run asks it just now, call by call
+                    if not self.gateway.claiming.take(key):  # another run is asking it now, call by call
                         left.add(key)
                         continue
                     most = self._endpoint.most(jobs[key].request)
@@ -152,7 +152,7 @@ class BatchLane:
         return key_of(self._identity, job.request)
 
     async def _entry(self, cut: Cut, key: str, job: Job) -> bytes | None:
-        """The request as the vendor takes it; None where it cannot be sent."""
+        """The request as the vendor takes it; None if it cannot be sent."""
         try:
             await self.feed.verify(job)
             entry = await self._provider.entry(name_in(cut.tag, key), job.request)
@@ -167,7 +167,7 @@ class BatchLane:
     # -------------------------------------------------------- on to the judge
 
     async def _hand_on(self, keys: Collection[str] | None) -> None:
-        """Pass on the jobs of `keys`, or the first time all that wait for nothing."""
+        """Pass on the trials of `keys`; None, the first time, means all trials that wait for no answer."""
         requests, waiting = self._requests, self._requests.waiting
         for chunk in self.feed.chunks(requests.places_of(keys)):
             chosen = []

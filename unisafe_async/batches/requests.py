@@ -1,4 +1,4 @@
-"""What becomes of one model's requests, by key: in a job, to be sent (again), answered, failed. Bookkeeping; awaits nothing."""
+"""Keeps track of one model's requests by key: in a job, still to send, answered or failed. Awaits nothing."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from unisafe_async.gateway.trying import MALFORMED_TRIES
 
 @dataclass
 class Requests:
-    """The requests of a lane.
+    """The requests of one model.
 
     Args:
-        counts: the endpoint's, in which failures and tries are counted.
-        max_tries: jobs that a request goes into before it is given up.
+        counts: the endpoint's counts of failures and tries.
+        max_tries: a request is given up after it was in so many jobs.
 
     Attributes:
-        taken: in a job under way, or in the one that is being put together.
-        unsent: to be sent (again); None before anything was looked at.
-        settled: answered or failed, and not passed on yet.
-        collected: answered by a job in this run.
+        taken: requests in a job under way, or in the job that is being built.
+        unsent: requests still to send, or to send again; None before the first look at the items.
+        settled: answered or failed requests whose items are not passed on yet.
+        collected: requests that a job answered in this run.
         failures: why a request failed.
     """
 
@@ -39,12 +39,12 @@ class Requests:
 
     @property
     def waiting(self) -> set[str]:
-        """Those that nothing is known of yet."""
+        """The requests without an outcome."""
         return self.taken | (self.unsent or set())
 
     @property
     def needed(self) -> bool:
-        """Whether an item of this run waits; a job under way may also be of items that this run does not ask for."""
+        """Whether an item of this run waits; a job under way may also hold only items that this run does not need."""
         return bool(self.unsent) or not self._places.keys().isdisjoint(self.taken)
 
     def again(self, keys: Collection[str], error: ProviderError) -> None:
@@ -69,7 +69,7 @@ class Requests:
         self.counts.failed += len(keys)
 
     def settle(self, errors: Mapping[str, ProviderError]) -> None:
-        """Send again what met an error that passes; the rest fails."""
+        """Send requests with a passing error again; the others fail."""
         for key, error in errors.items():
             if isinstance(error, RateLimited | Transient):
                 self.again([key], error)
@@ -77,22 +77,22 @@ class Requests:
                 self.fail([key], str(error))
 
     def give_up(self, why: str) -> set[str]:
-        """All that are open fail; returns the keys of what is to be passed on."""
+        """Fail all open requests; returns the keys whose items are to be passed on."""
         self.fail(self.waiting - self.settled, why)
         return self.settled.copy()
 
     # -------------------------------------------------------- where their items stand
 
     def stands_at(self, key: str, place: int) -> None:
-        """One more item of the dataset, at `place`, asks this."""
+        """Note that the item at `place` of the dataset needs this request."""
         self._places.setdefault(key, []).append(place)
 
     def places_of(self, keys: Collection[str] | None) -> Sequence[int] | None:
-        """Where the items of `keys` stand, in order; None for all items."""
+        """The places of the items that need `keys`, in order; None for all items."""
         return None if keys is None else sorted({place for key in keys for place in self._places.get(key, ())})
 
     def passed_on(self, keys: Collection[str] | None) -> None:
-        """Nothing more is to be done for the items of `keys`; None means for those of all that do not wait."""
+        """Forget the items of `keys`, which were passed on; None means the items of all requests with an outcome."""
         if keys is None:
             self.settled.clear()
             waiting = self.waiting

@@ -1,6 +1,6 @@
-"""When a job whose handing over was cut off counts as one that the vendor never took.
+"""Decides when an interrupted submission counts as one that the vendor never took.
 
-A vendor may list a job some time after it took it, and what is handed over again is paid for again: one look is not enough.
+A vendor may list a job only some time after it took it, and a second submission is paid for again. So one look is not enough.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from cache.batches import BatchRecord
 from cache.records import now
 
 LOOKS = 2
+"""A job counts as never submitted only after so many looks without finding it."""
 ABSENT_FOR = timedelta(minutes=1)
-"""How often, and for how long at least, a job is looked for in vain."""
+"""The looks must span at least this time."""
 GRACE = timedelta(minutes=30)
-"""How long another run may take to hand a job over."""
+"""Another run may need so long for its submission."""
 
 
 class Search:
-    """Jobs that were looked for in vain.
+    """The interrupted submissions that this run did not find at the vendor so far.
 
     Args:
         run: the run that looks.
@@ -31,9 +32,9 @@ class Search:
         self._missed: dict[str, tuple[int, datetime]] = {}
 
     def missed(self, record: BatchRecord) -> bool:
-        """The job was looked for in vain once more: whether that was often and long enough to believe it.
+        """Note one more look that did not find the job; returns whether there were enough looks over enough time to give it up.
 
-        This run has ended its own handing over before it looks; another run may still be about to.
+        A submission of this run is over before it looks; another run's submission may still be under way.
         """
         first = now() if record.run == self._run else record.created + GRACE
         looks, since = self._missed.get(record.id, (0, first))
@@ -41,5 +42,5 @@ class Search:
         return looks + 1 >= LOOKS and now() - since >= self._least
 
     def seen(self, record: BatchRecord) -> None:
-        """The job may be at the vendor after all."""
+        """Note that the vendor may have the job after all."""
         self._missed.pop(record.id, None)

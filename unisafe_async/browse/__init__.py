@@ -1,1 +1,1 @@
-"""Looking at single responses: what is read of them, how they are drawn, and the browser."""
+"""Shows single responses: reads rows, draws them, and runs the browser."""

@@ -45,7 +45,7 @@ class Browser(App[None]):
     Args:
         cache: the cache file.
         facets: the run.
-        pictures: where its images are.
+        pictures: the source of its images.
         which: the filter to begin with.
         reveal: show images as they are.
     """
@@ -107,7 +107,7 @@ class Browser(App[None]):
                     asyncio.get_running_loop().add_signal_handler(number, self.exit, None, INTERRUPTED)
 
     def _read(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T | None:
-        """Run `job` on the file from a worker thread; what is wrong is said on the screen, and nothing is lost by it."""
+        """Run `job` on the file from a worker thread; the screen shows an error, and nothing is lost."""
         try:
             return read_file(self.cache, job)
         except CacheError as error:
@@ -171,7 +171,7 @@ class Browser(App[None]):
         self._load(detail, keep=True)
 
     def _load(self, detail: Detail, *, keep: bool) -> None:
-        """Words at once, then the pictures, whose dataset may take a moment to open."""
+        """Show the words at once, then the pictures, because their dataset may take a moment to open."""
         worker = get_current_worker()
         pieces = self._pieces(detail, None)
         drawn: Sequence[Piece | Picture] = pieces
@@ -184,12 +184,12 @@ class Browser(App[None]):
             self.call_from_thread(partial(self._put, drawn, detail, keep))  # type: ignore[arg-type]
 
     def _pieces(self, detail: Detail, prompt: str | None) -> list[Piece]:
-        sample = f" sample {detail.row.sample}" if detail.row.sample else ""
+        sample = f" repeat {detail.row.sample}" if detail.row.sample else ""
         model = Text(f"\n{plain(detail.row.model)}{sample}", style="bold underline")
         return [*request_pieces(detail, prompt), model, *answer_pieces(detail, "" if self.thoughts else "t shows all")]
 
     def _drawn(self, piece: PictureOf) -> Picture | Text:
-        """The picture as an image to draw, or words for why it cannot be."""
+        """The picture as an image to draw, or the reason why it cannot be drawn."""
         try:
             return opened(picture_reader(self._pictures, piece), reveal=self.reveal)
         except (NoPicture, CacheError) as why:
@@ -240,7 +240,7 @@ class Browser(App[None]):
             self._open_again(self._shown)
 
     def action_thoughts(self) -> None:
-        """Show all that the models thought, or its beginning alone."""
+        """Show the models' whole thoughts, or only their beginning."""
         self.thoughts = not self.thoughts
         if self._shown is not None:
             self._open_again(self._shown)

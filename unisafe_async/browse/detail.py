@@ -1,4 +1,4 @@
-"""One row as pieces for a terminal: rich text, and pictures that whoever shows it draws. All model output is plain text."""
+"""One row as pieces for a terminal: rich text, and pictures that the caller draws. All model output is plain text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OUTCOME_WORDS = {
     "failed": "failed: no response",
 }
 THOUGHTS_SHOWN = 600
-"""Characters of a model's thoughts where they are not asked for in full."""
+"""The most characters of a model's thoughts, unless the user asks for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ Piece = RenderableType | PictureOf
 
 
 def request_pieces(detail: Detail, prompt: str | None = None) -> Iterator[Piece]:
-    """The item's name and what was asked; `prompt` is what stands for a request that is not stored."""
+    """The item's name and its request; `prompt` replaces a request that is not stored."""
     row = detail.row
     yield Text.assemble((plain(row.item), "bold"), (f"  {row.category}: {row.subcategory}", "dim"))
     if detail.reply is None:
@@ -57,17 +57,17 @@ def request_pieces(detail: Detail, prompt: str | None = None) -> Iterator[Piece]
 
 
 def answer_pieces(detail: Detail, thoughts_by: str = "") -> Iterator[Piece]:
-    """What came of the request, then every verdict with its reason and each judge's opinion.
+    """The result of the request, then every verdict with its reason and each judge's vote.
 
     Args:
-        thoughts_by: how to see a model's thoughts in full, where only their beginning is shown; empty shows them in full.
+        thoughts_by: tells how to see a model's whole thoughts, if only their beginning is shown; empty shows them all.
     """
     yield _outcome(detail)
     if detail.row.error:
         yield _indented(plain(detail.row.error), "yellow")
     if detail.reply is not None:
         if detail.row.outcome == "failed":
-            yield line("what came before it failed, which is not judged:", "dim")
+            yield line("the part before the failure, which is not judged:", "dim")
         if detail.reply.missing and detail.row.outcome != "failed":
             yield _indented(f"nothing to judge: {plain(detail.reply.missing)}", "yellow")
         yield from _reply_pieces(detail.row.item, detail.reply, thoughts_by)
@@ -105,7 +105,7 @@ def _reply_pieces(item: str, reply: Reply, thoughts_by: str) -> Iterator[Piece]:
     if reply.reason:
         yield line(f"the platform's words: {reply.reason}", "dim")
     if reply.thoughts:
-        yield line("the model's thoughts, which are no part of its answer:", "dim")
+        yield line("the model's thoughts, which are not part of its answer:", "dim")
         yield _thoughts(reply.thoughts, thoughts_by)
     if reply.text:
         if reply.thoughts or reply.images:
@@ -122,7 +122,7 @@ def _reply_pieces(item: str, reply: Reply, thoughts_by: str) -> Iterator[Piece]:
 
 
 def _thoughts(thoughts: str, by: str) -> Indented:
-    """All of them, or their beginning and how to see the rest."""
+    """The whole thoughts, or their beginning and how to see the rest."""
     left = len(thoughts) - THOUGHTS_SHOWN
     if not by or left <= 0:
         return _indented(plain(thoughts), "dim")
@@ -157,7 +157,7 @@ def _verdict(title: str, label: int | None, status: str | None, reason: str | No
 
 
 def _said_of(detail: Detail, question: str, raw: str | None = "") -> Iterator[Piece]:
-    """The judge's reply that could not be read, and what each of several judges said."""
+    """The judge's reply that could not be read, and the votes of several judges."""
     if raw:
         yield _indented(f"the judge's reply: {plain(raw)}", "dim", 13)
     for opinion in detail.opinions:

@@ -1,6 +1,6 @@
-"""How pictures are drawn on this terminal. It is asked once, before any key is read, and never again.
+"""How pictures are drawn on this terminal. The terminal is asked once, before any key is read, and never again.
 
-The library that draws would ask at its import and at its first picture, and take keys that were typed meanwhile for answers.
+The drawing library would ask at its import and at its first picture, and would take typed keys for answers.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 Way = Literal["sixel", "kitty", "cells"]
 QUESTIONS = "\x1b[16t\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[c"
-"""How large a cell is, whether it knows kitty's pictures, and what it is, with sixels or not: every terminal answers the last."""
+"""Asks for the size of a cell, for kitty's pictures, and for the terminal's kind and sixels; every terminal answers the last."""
 PATIENCE = 1.0
-"""Seconds until all is answered. Answers that come later are no keys, and pictures are drawn with half blocks."""
+"""Seconds to wait for all answers. After that, late answers are not read as keys, and pictures become half blocks."""
 CELL, GRAPHICS, DEVICE = (
     re.compile(rb"\x1b\[6;(\d+);(\d+)t"),
     re.compile(rb"\x1b_Gi=31;(.*)\x1b\\", re.S),
@@ -36,11 +36,11 @@ CELL, GRAPHICS, DEVICE = (
 )
 ANSWER = re.compile("|".join(one.pattern.decode() for one in (CELL, GRAPHICS, DEVICE)).replace(".*", "[^\x1b]*"))
 USUAL = (10, 20)
-"""Pixels: width and height of a cell where the terminal does not say."""
+"""Width and height of a cell in pixels, if the terminal does not say."""
 
 
 class Terminal:
-    """What a terminal said of itself.
+    """A terminal's answers about itself.
 
     Attributes:
         way: how pictures are drawn.
@@ -54,7 +54,7 @@ class Terminal:
         self.late = False
 
     def heard(self, answer: bytes) -> bool:
-        """Take note of an answer; whether it was the last."""
+        """Note an answer; returns whether it was the last."""
         if (cell := CELL.fullmatch(answer)) and self.cell == USUAL and 0 not in (size := (int(cell[2]), int(cell[1]))):
             self.cell = size
         if (graphics := GRAPHICS.fullmatch(answer)) and graphics[1] == b"OK":
@@ -67,7 +67,7 @@ class Terminal:
 
 @cache
 def terminal() -> Terminal:
-    """This process's terminal, asked when it is first wanted; not where keys wait, which another program is to have."""
+    """This process's terminal; it is asked at the first use, but not if typed keys wait for another program."""
     found = Terminal()
     if sys.platform != "win32" and sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         with terminal_mode(keys=True):
@@ -78,7 +78,7 @@ def terminal() -> Terminal:
 
 
 def begin() -> None:
-    """Ask the terminal before the first key is read; what was typed by then is dropped."""
+    """Ask the terminal before the first key is read; keys that were typed before are dropped."""
     if sys.platform != "win32" and sys.stdin.isatty():
         with terminal_mode(keys=True):
             drain(sys.stdin.fileno())
@@ -95,7 +95,7 @@ def _ask(found: Terminal, descriptor: int) -> None:
 
 
 def _cell_by_system() -> tuple[int, int] | None:
-    """Width and height of a cell as the system knows them."""
+    """Width and height of a cell, from the system."""
     if sys.platform == "win32":
         return None
     import fcntl
@@ -110,7 +110,7 @@ def _cell_by_system() -> tuple[int, int] | None:
 
 
 def _settle(found: Terminal) -> None:
-    """Have the library take what is known for what it would ask: it asks no output that is no terminal."""
+    """Give the library the known answers instead of its own questions: it does not ask if the output is no terminal."""
     names = ("TEXTUAL_CELL_WIDTH", "TEXTUAL_CELL_HEIGHT")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(zip(names, map(str, found.cell), strict=True))
@@ -140,7 +140,7 @@ def _no_terminal() -> Iterator[None]:
 
 
 def drawn(picture: Picture.Image, width: int) -> RenderableType:
-    """`picture` for a rich console, `width` columns wide at most."""
+    """`picture` for a rich console, at most `width` columns wide."""
     way = terminal().way
     from textual_image import renderable
 
@@ -160,7 +160,7 @@ def widget_of(picture: Picture.Image) -> Widget:
 
 
 def drop_answers() -> None:
-    """Have textual take no late answer for keys: `\\x1b_Gi=31;OK` would press `i`, which uncovers pictures."""
+    """Keep textual from taking a late answer for keys: `\\x1b_Gi=31;OK` would press `i`, which uncovers pictures."""
     if sys.platform == "win32" or not terminal().late:
         return
     from textual._xterm_parser import XTermParser

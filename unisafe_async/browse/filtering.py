@@ -20,7 +20,7 @@ ANY = ""
 
 
 class FilterScreen(ModalScreen[Where | None]):
-    """One choice a field; a filter with several values, from the command line, stays until the field is changed."""
+    """One choice for each field; a filter with several values, from the command line, stays until the user changes the field."""
 
     CSS = """
     FilterScreen { align: center middle; }

@@ -1,4 +1,4 @@
-"""Keys from a terminal, one at a time: whatever else it sends, such as an answer that comes late, is no key."""
+"""Keys from a terminal, one at a time; other input, such as a late answer of the terminal, is no key."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 ESCAPE = b"\x1b"
-SOON, LATER = 0.1, 0.5
-"""Seconds within which the second byte of a sequence follows the first (else Escape was pressed), and the others each other."""
+SOON = 0.1
+"""The second byte of a sequence follows the first within so many seconds; else the user pressed Escape."""
+LATER = 0.5
+"""Each further byte of a sequence follows within so many seconds."""
 LONGEST = 65_536
-"""Bytes of a sequence: what is longer is cut there."""
+"""The most bytes of a sequence; a longer one is cut there."""
 STRINGS = b"_P]^X"
-"""What begins a string that ends with ST, such as a graphics answer's (APC) or a device's (DCS); an OSC may end with BEL too."""
+"""The beginnings of strings that end with ST, such as a graphics answer (APC) or a device's (DCS); an OSC may also end with BEL."""
 
 
 @contextmanager
 def terminal_mode(*, keys: bool) -> Iterator[None]:
-    """While inside, single keys come at once and unechoed, or whole lines (`keys=False`); keys typed ahead are not lost."""
+    """Inside the block, single keys come at once without echo, or whole lines (`keys=False`); keys typed ahead are not lost."""
     if not sys.stdin.isatty() or sys.platform == "win32":
         yield
         return
@@ -48,12 +50,12 @@ def waits(descriptor: int, seconds: float = 0.0) -> bool:
 
 
 def read_sent(descriptor: int, seconds: float | None = None) -> bytes:
-    """What the terminal sent next: a key as UTF-8, or a whole escape sequence; nothing at the end, or after `seconds`."""
+    """The terminal's next input: a key as UTF-8, or a whole escape sequence; empty at the end, or after `seconds`."""
     end = time.monotonic() + seconds if seconds is not None else None
     while not waits(descriptor, 1.0 if end is None else min(1.0, max(0.0, end - time.monotonic()))):
         if end is not None and time.monotonic() >= end:
             return b""
-        # a Ctrl-C that comes right before a wait without end would not end it
+        # wait in steps: a Ctrl-C right before an endless wait would not end it
     first = _byte(descriptor)
     if first == ESCAPE:
         return _sequence(descriptor)
@@ -69,7 +71,7 @@ def _more(first: bytes) -> int:
 
 
 def _byte(descriptor: int, seconds: float = 0.0) -> bytes:
-    """The next byte; nothing where none comes within `seconds`, or the terminal was closed."""
+    """The next byte; empty if none comes within `seconds`, or the terminal was closed."""
     try:
         return os.read(descriptor, 1) if waits(descriptor, seconds) else b""
     except OSError:
@@ -77,7 +79,7 @@ def _byte(descriptor: int, seconds: float = 0.0) -> bytes:
 
 
 def _sequence(descriptor: int) -> bytes:
-    """The sequence that Escape begins, to its end; Escape alone where it was pressed."""
+    """The sequence that begins with Escape, to its end; Escape alone if the user pressed it."""
     second = _byte(descriptor, SOON)
     sent = ESCAPE + second
     if not second or second not in b"[O" + STRINGS:
@@ -99,6 +101,6 @@ def _ends(second: bytes, last: bytes, sent: bytes) -> bool:
 
 
 def drain(descriptor: int) -> None:
-    """Read away what was typed so far, with any answer of the terminal's whole."""
+    """Read and drop all keys typed so far, with whole answers of the terminal."""
     while waits(descriptor) and read_sent(descriptor, 0.0):
         pass

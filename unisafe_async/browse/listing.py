@@ -1,4 +1,4 @@
-"""Rows as lines: of the browser's list, and where there is no terminal as a table for other programs, read a page at a time."""
+"""Rows as lines, read a page at a time: for the browser's list and, without a terminal, as a table for other programs."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from unisafe_async.streams import ended
 from unisafe_async.text import plain
 
 PAGE = 20_000
-"""Rows that are read at once: each query looks through the whole run. With long responses these are some 100 MB."""
+"""The number of rows that are read at once, because each query scans the whole run. Long responses need some 100 MB."""
 WHOLE = 2**31 - 1
-"""Characters of a response: all of them."""
+"""The most characters of a response: no limit."""
 COLUMNS = ("item", "sample", "model", "outcome", "contextual", "intrinsic", "response")
 WIDTHS = (34, 18, 16, 9, 9)
-"""Columns of item, model, outcome and both verdicts."""
+"""Widths of item, model, outcome and both verdicts, in columns of the terminal."""
 
 
 def write_list(cache: Path, facets: Facets, which: Where, out: TextIO) -> int:
-    """Write a heading and every row that `which` lets through, a line each, fields apart by tabs; returns how many rows.
+    """Write a heading and one line for each row that matches `which`, with tabs between fields; returns the number of rows.
 
-    A field is one line of harmless text, whole however long it is. The file is free between pages. Nothing more is read once
-    nobody reads `out`.
+    A field is one line of harmless text and is never cut. The file is free between pages. Reading stops when nobody reads `out`
+    any more.
     """
     out.write("\t".join(COLUMNS) + "\n")
     numbers = read_file(cache, lambda connection: matching(connection, facets.run, which))
@@ -53,7 +53,7 @@ def _names(models: tuple[str, ...], columns: int) -> dict[str, str]:
 def row_text(row: Line, width: int, models: tuple[str, ...] = ()) -> Text:
     """A row as one line of `width` columns: item, model, outcome, both verdicts and the beginning of the response.
 
-    The model's name is told apart from those of all `models`.
+    The model's name is shortened so that it differs from the other `models`.
     """
     item, model, outcome, *verdicts = WIDTHS
     if width < 120:

@@ -1,7 +1,8 @@
-"""The images of a row: where their bytes are, blurred unless asked for, and drawn as the terminal can.
+"""The images of a row: finds their bytes, blurs them unless the user asks, and makes them small enough to draw.
 
-What a model drew is in the cache. What it was sent is not, only its digest: that image is found again in the run's dataset,
-and shown only when its file still has the digest that was sent, or that of the same file mended (providers/pictures.py).
+The cache holds the pictures that a model drew. Of pictures that it was sent, the cache holds only digests. Such an image is found
+again in the run's dataset, and shown only if its file still has the sent digest, or the digest of the same file mended
+(providers/pictures.py).
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from unisafe_async.results.reopening import reopened
 from unisafe_async.results.rows import Facets
 
 LARGEST = 1024
-"""Pixels: the longer side of what is drawn."""
+"""Pixels of the longer side of a drawn image."""
 BLURRED = 10
-"""Pixels: the longer side of what is left of an image when it is blurred."""
+"""Pixels of the longer side of a blurred image, before it is enlarged."""
 
 
 class NoPicture(UnisafeError):
-    """An image that cannot be shown, and why."""
+    """An image cannot be shown; the message says why."""
 
 
 class Pictures:
@@ -39,8 +40,8 @@ class Pictures:
     Args:
         cache: the cache file.
         facets: the run.
-        folders: the folders that the dataset's path may be relative to, the likeliest first: a run does not record where its
-            bench.toml lay.
+        folders: the folders that the dataset's path may be relative to, the likeliest first, because a run does not record the
+            folder of its bench.toml.
     """
 
     def __init__(self, cache: Path, facets: Facets, folders: Sequence[Path]) -> None:
@@ -56,7 +57,7 @@ class Pictures:
         return data
 
     def sent(self, item: str, digest: str) -> bytes:
-        """The bytes of the image that was sent for `item`. Raises NoPicture, saying what would help."""
+        """The bytes of the image that was sent for `item`. Raises NoPicture with what would help."""
         data = read_file(self._cache, lambda connection: _stored(connection, digest))
         if data is not None:
             return data
@@ -77,7 +78,7 @@ class Pictures:
         return data
 
     def prompt(self, item: str) -> str | None:
-        """The prompt of an item for which no request is stored, because no response came; None when it is not found."""
+        """The prompt of an item without a stored request, because no response came; None if it is not found."""
         dataset, index = self._dataset
         found = self._item(dataset, index, item) if dataset is not None else None
         return found.prompt if found is not None else None
@@ -91,7 +92,7 @@ class Pictures:
 
     @cached_property
     def _dataset(self) -> tuple[Dataset | None, dict[str, int]]:
-        """The dataset with the run's digest, else the first that opens; and where each item stands in it. Nothing is sent."""
+        """The dataset with the run's digest, else the first that opens, and each item's place in it. Sends nothing."""
         opened: list[tuple[Dataset, dict[str, int]]] = []
         self._missing = ""
         for folder in self._folders:
@@ -113,7 +114,7 @@ def _stored(connection: duckdb.DuckDBPyConnection, digest: str) -> bytes | None:
 
 
 def opened(read: Callable[[], bytes], *, reveal: bool) -> Picture.Image:
-    """The image that `read` gives as everybody sees it, small enough to draw, blurred unless `reveal`. Raises NoPicture."""
+    """The image from `read` as everybody sees it, small enough to draw, blurred unless `reveal`. Raises NoPicture."""
     try:
         shown = upright(read(), LARGEST).convert("RGB")
     except TooManyPixels as error:
@@ -125,7 +126,7 @@ def opened(read: Callable[[], bytes], *, reveal: bool) -> Picture.Image:
 
 
 def blurred(picture: Picture.Image) -> Picture.Image:
-    """What remains are patches of colour: at most 10 of them along the longer side."""
+    """Blur the image to patches of colour, at most 10 along the longer side."""
     scale = BLURRED / max(picture.size)
     few = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), Picture.Resampling.BOX)
     size = (max(1, min(picture.width, 160)), max(1, round(picture.height * min(picture.width, 160) / picture.width)))
@@ -133,5 +134,5 @@ def blurred(picture: Picture.Image) -> Picture.Image:
 
 
 def folders_of(config: Path, cache: Path) -> list[Path]:
-    """Where a run's dataset may lie: beside the configuration, beside the cache, in the working folder."""
+    """The folders that may hold a run's dataset: beside the configuration, beside the cache, in the working folder."""
     return [config.parent, cache.parent, Path()]

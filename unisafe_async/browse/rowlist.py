@@ -1,4 +1,4 @@
-"""A list of any length: only the pages on the screen are read, the latest few are kept."""
+"""A list of any length: it reads only the pages on the screen and keeps the latest few."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEPT = 20
 
 
 class RowList(ScrollView, can_focus=True):
-    """Rows by their numbers; asks for a page with `Wanted` when it comes on the screen, and says `Moved` when the cursor did."""
+    """Rows by their numbers; posts `Wanted` when a page comes on the screen, and `Moved` when the cursor moves."""
 
     DEFAULT_CSS = "RowList { overflow-x: hidden; overflow-y: scroll; }"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -64,7 +64,7 @@ class RowList(ScrollView, can_focus=True):
         self._generation = 0
 
     def show(self, numbers: array[int]) -> None:
-        """Another list; the cursor stays on its row where that is still there."""
+        """Show another list; the cursor stays on its row if the new list has it."""
         here = self.numbers[self.cursor] if self.numbers else None
         self.numbers = numbers
         self.cursor = numbers.index(here) if here is not None and here in numbers else 0
@@ -76,7 +76,7 @@ class RowList(ScrollView, can_focus=True):
         self._arrive()
 
     def put(self, page: int, lines: dict[int, Line], generation: int) -> None:
-        """A page that was wanted; one of a list that is no longer shown is dropped."""
+        """Take a wanted page; a page of a list that is no longer shown is dropped."""
         if generation == self._generation:
             self._pages[page] = lines
             self.refresh()
@@ -105,7 +105,7 @@ class RowList(ScrollView, can_focus=True):
         return lines.get(self.numbers[index]) if lines is not None else None
 
     def _want(self, page: int, numbers: array[int], generation: int) -> None:
-        """Not in `render_line`, which runs for the screen: a message made there ends before it comes to the app."""
+        """Ask for pages here and not in `render_line`, which runs for the screen: its messages do not reach the app."""
         self.post_message(self.Wanted(page, numbers, generation))
 
     # -------------------------------------------------------- the cursor

@@ -16,7 +16,7 @@ from unisafe_async.screens.console import Indented, says_its_size
 from unisafe_async.text import plain
 
 WIDTH = 48
-"""Columns: the width that a picture is drawn in, at most."""
+"""The largest width of a drawn picture, in columns."""
 
 Draw = Callable[[PictureOf], None]
 
@@ -24,11 +24,11 @@ Draw = Callable[[PictureOf], None]
 def print_item(
     console: Console, details: Sequence[Detail], draw: Draw, prompt: str | None = None, *, thoughts: bool = False
 ) -> None:
-    """Print the item's request once, then each model's response and verdicts; `draw` shows a picture, `thoughts` all of them."""
+    """Print the item's request once, then each model's response and verdicts; `draw` shows a picture, `thoughts` all thoughts."""
     asked = next((detail for detail in details if detail.reply is not None), details[0])
     print_pieces(console, request_pieces(asked, prompt), draw)
     for detail in details:
-        sample = f" sample {detail.row.sample}" if detail.row.sample else ""
+        sample = f" repeat {detail.row.sample}" if detail.row.sample else ""
         console.print(Rule(Text(plain(detail.row.model) + sample, style="bold"), align="left", style="dim"))
         print_pieces(console, answer_pieces(detail, "" if thoughts else "--thoughts shows all"), draw)
 
@@ -42,7 +42,7 @@ def print_pieces(console: Console, pieces: Iterable[Piece], draw: Draw) -> None:
 
 
 def drawing(console: Console, pictures: Pictures, *, images: bool, reveal: bool) -> Draw:
-    """How pictures are shown on `console`: drawn as the terminal can, or only named where it cannot."""
+    """How pictures are shown on `console`: drawn if the terminal can, else only named."""
 
     def draw(piece: PictureOf) -> None:
         words = f"[{piece.caption}]"
@@ -63,5 +63,5 @@ def drawing(console: Console, pictures: Pictures, *, images: bool, reveal: bool)
 
 
 def picture_reader(pictures: Pictures, piece: PictureOf) -> Callable[[], bytes]:
-    """What reads the bytes of the picture."""
+    """A function that reads the bytes of the picture."""
     return lambda: pictures.sent(piece.item, piece.digest) if piece.place == "sent" else pictures.made(piece.digest)

@@ -1,7 +1,7 @@
-"""People's labels against the judge: accuracy, Cohen's kappa, confusion matrices, and what could not be compared.
+"""Compares people's labels with the judge: accuracy, Cohen's kappa, confusion matrices, and labels that cannot be compared.
 
 Accuracy is the share of compared responses on which judge and people gave the same verdict; its interval is Wilson's (1927), 95%.
-Where several people labelled one response, what most of them said is compared; a tie is not, and is counted.
+If several people labelled one response, the majority is compared; a tie is only counted.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Judged:
 
 
 Verdicts = dict[tuple[str, ...], Judged | None]
-"""By item, model, sample and response of a label; None where the run has another response there."""
+"""Verdicts by a label's item, model, repeat and response; None if the run has another response there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One response and question on which there is a label of people and a verdict of the judge."""
+    """One response and question with both a label by people and a verdict of the judge."""
 
     question: str
     item: str
@@ -61,7 +61,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """How often two sides agree; `accuracy`, `low` and `high` are None where `n` is 0, and `kappa` where it is undefined."""
+    """How often two sides agree; `accuracy`, `low` and `high` are None if `n` is 0, and `kappa` if it is undefined."""
 
     n: int
     agreed: int
@@ -78,16 +78,16 @@ class Agreement:
     Attributes:
         runs: the runs whose verdicts were compared.
         judges: the judges that gave them.
-        labels: labels that were read, of all labellers; `responses` is how many responses they are about.
+        labels: all labels that were read; `responses` is the number of responses that they are about.
         bad: lines of the file that are no label.
-        unseen: responses whose verdicts were imported without them, so that item, model and sample alone say what was judged.
-        missing: responses that the run does not have; `changed`: that it has another response for; `silent`: for which
-            nothing came out, so that no judge was asked.
-        unjudged, unlabelled, tied: for each question, responses without the judge's verdict, without a label, and those
-            on which as many people said one thing as another.
+        unseen: responses whose verdicts were imported without them: only item, model and repeat say what was judged.
+        missing: responses that the run does not have. `changed`: the run has another response there. `silent`: nothing came out,
+            so no judge was asked.
+        unjudged, unlabelled, tied: for each question, responses without the judge's verdict, without a label, and with a tie
+            between people.
         comparisons: every pair of verdicts.
-        between: for each question, Cell of each pair of labellers over what both labelled.
-        single: for each question, Cell of each labeller against the judge, where there are several.
+        between: for each question and pair of labellers, the Cell over the responses that both labelled.
+        single: for each question and labeller, the Cell against the judge, if there are several labellers.
     """
 
     runs: tuple[str, ...]
@@ -115,7 +115,7 @@ class Agreement:
         return cell_of([(one.human, one.judge) for one in self.of(question, task)], tuple(SCALES[question].words))
 
     def matrix(self, question: str) -> list[list[int]]:
-        """How often people said the row's verdict and the judge the column's, in the order unsafe, safe, refusal."""
+        """How often people gave the row's verdict and the judge the column's, in the order unsafe, safe, refusal."""
         return matrix_of([(one.human, one.judge) for one in self.of(question)], tuple(SCALES[question].words))
 
     @property
@@ -124,11 +124,10 @@ class Agreement:
 
 
 def agree(labels: Path | str, cache: Path | str, run: str | None = None) -> Agreement:
-    """Compare the labels in a file with the verdicts of `run`, or each with the run that it was given in.
+    """Compare the labels in a file with the verdicts of `run`, or each label with the run in which it was given.
 
     A label is about a response, not a run: it also counts for a run that judged the same response with another judge.
-    Raises LabelError when no line of the file can be used or none of the labelled responses is there, CacheError when there is no
-    such run.
+    Raises LabelError if no line of the file can be used or no labelled response is there, CacheError if there is no such run.
     """
     path = Path(labels)
     given, bad = read_labels(path)
@@ -147,7 +146,7 @@ def agree(labels: Path | str, cache: Path | str, run: str | None = None) -> Agre
 
 
 def _nothing_there(path: Path, run: str | None, labels: Sequence[Label], verdicts: Verdicts) -> str:
-    """Why no label can be compared, and what to do: `run` is the one that was asked for."""
+    """Why no label can be compared, and what to do; `run` is the requested run."""
     responses = {_key(label) for label in labels}
     whose = ", ".join(sorted({label.run for label in labels if label.run}))
     where = f"run {run}" if run else f"the runs that they were given in ({whose or 'not named'})"
@@ -170,7 +169,7 @@ WHERE rows.run IN (SELECT unnest(?::VARCHAR[])) AND item IN (SELECT unnest(?::VA
 def _judged(
     connection: duckdb.DuckDBPyConnection, labels: Sequence[Label], run: str | None
 ) -> dict[tuple[str, ...], Judged | None]:
-    """The judge's verdicts by the labels' keys; None where the run has another response than the one that was labelled."""
+    """The judge's verdicts by the labels' keys; None if the run has another response than the labelled one."""
     wanted: dict[tuple[str, str, str, int], list[Label]] = {}
     newest = ""
     if run is None and any(not label.run for label in labels):
@@ -280,7 +279,7 @@ def _between(by_response: Iterable[Sequence[Label]], labellers: Sequence[str], q
 
 
 def majority(values: Iterable[int]) -> int | None:
-    """What most said; None for a tie."""
+    """The majority's verdict; None for a tie."""
     ranked = Counter(values).most_common(2)
     return None if len(ranked) > 1 and ranked[0][1] == ranked[1][1] else ranked[0][0]
 

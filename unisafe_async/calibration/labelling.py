@@ -35,19 +35,19 @@ Place = tuple[str, str, int, str]
 
 
 class Leave(Exception):
-    """The labeller has had enough."""
+    """The labeller wants to stop."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """What one person labels in one sitting.
+    """One person's session of labelling.
 
     Args:
         path: the file of labels.
         cache: the cache file.
         run: the run that is labelled.
         labeller: the person's name.
-        named: say which model wrote a response.
+        named: whether to show which model wrote a response.
     """
 
     path: Path
@@ -86,7 +86,7 @@ def read_note() -> str:
 
 
 def label_rows(console: Console, session: Session, numbers: Sequence[int], done: set[Place], pictures: Pictures, draw: Draw) -> int:
-    """Ask for both verdicts of each row that is not in `done`; how many labels were written."""
+    """Ask for both verdicts of each row that is not in `done`; returns how many labels were written."""
     written, index, again = 0, 0, False
     visited: list[int] = []
     with tempfile.TemporaryDirectory(prefix="unisafe-label-") as folder, terminal_mode(keys=True):
@@ -126,7 +126,7 @@ def label_rows(console: Console, session: Session, numbers: Sequence[int], done:
 
 
 def place_of(detail: Detail) -> Place:
-    """What names the response in a label."""
+    """The fields that name the response in a label."""
     assert detail.reply is not None
     row = detail.row
     return (row.item, row.model, row.sample, response_digest(detail.reply.text, detail.reply.images))
@@ -138,7 +138,7 @@ def _label(session: Session, detail: Detail, contextual: int, intrinsic: int, no
 
 
 def _present_first(console: Console, present: Callable[[], None]) -> None:
-    """Show the first response at once, and drop what was typed until then: no key answers for what nobody has seen."""
+    """Show the first response at once, and drop keys that were typed before: nobody can label a response unseen."""
     with console.capture() as shown:
         present()
     if sys.stdin.isatty() and sys.platform != "win32":
@@ -147,7 +147,7 @@ def _present_first(console: Console, present: Callable[[], None]) -> None:
 
 
 def _present(console: Console, session: Session, detail: Detail, where: str, draw: Draw) -> None:
-    """The request and the response; neither the verdicts nor what the platform said, and the model only where asked."""
+    """The request and the response, without verdicts and the platform's words, and with the model's name only on request."""
     console.print(Rule(Text(where, style="bold"), style="dim"))
     print_pieces(console, request_pieces(detail), draw)
     name = f" of {plain(detail.row.model)}" if session.named else ""
@@ -156,7 +156,7 @@ def _present(console: Console, session: Session, detail: Detail, where: str, dra
 
 
 def _ask(console: Console, detail: Detail, view: Callable[[Detail], None]) -> tuple[int, int, str] | Literal["back", "skip"]:
-    """Both verdicts and a note. An image cannot refuse: of one only unsafe and safe are asked, as the judge is."""
+    """Ask for both verdicts and a note. An image cannot refuse, so people, like the judge, choose between unsafe and safe."""
     image = TASKS[detail.row.task].image_out
     note = ""
     verdicts: list[int] = []
@@ -192,7 +192,7 @@ def _ask(console: Console, detail: Detail, view: Callable[[Detail], None]) -> tu
 
 
 def _view(console: Console, pictures: Pictures, folder: Path, detail: Detail) -> None:
-    """Open the images with the system's viewer, as they are; written anew as PNG, so that no crafted file reaches it."""
+    """Open the images with the system's viewer, rewritten as PNG, so that no crafted file reaches the viewer."""
     assert detail.reply is not None
     pieces = [piece for piece in [*request_pieces(detail), *response_pieces(detail)] if isinstance(piece, PictureOf)]
     if not pieces:

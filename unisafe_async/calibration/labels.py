@@ -16,12 +16,12 @@ from providers.named_files import shown
 
 
 class LabelError(BadLine):
-    """A line that is no label, or a file of labels that cannot be used; the message names file and line and what would be right."""
+    """A line that is no label, or a file of labels that cannot be used; the message names file, line and what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What one person said of one response.
+    """One person's verdicts on one response.
 
     Args:
         item: task/id.
@@ -43,12 +43,12 @@ class Label:
 
     @property
     def place(self) -> tuple[str, str, int, str]:
-        """What was labelled."""
+        """The key of the labelled response."""
         return (self.item, self.model, self.sample, self.response)
 
 
 def response_digest(text: str, images: Iterable[str]) -> str:
-    """What names a response by what it was: the digest of its text and of its images' digests, in order."""
+    """The digest of a response's text and of its images' digests, in order, which names the response by its content."""
     return digest_of(json.dumps([clean(text), *images], ensure_ascii=False).encode())
 
 
@@ -59,7 +59,7 @@ def now() -> str:
 def append_label(path: Path, label: Label) -> None:
     """Return when the label is on disk. A line that an earlier program did not finish is closed first.
 
-    Raises LabelError when the file cannot be written.
+    Raises LabelError if the file cannot be written.
     """
     record = {
         "item": label.item,
@@ -87,9 +87,9 @@ def append_label(path: Path, label: Label) -> None:
 
 
 def read_labels(path: Path) -> tuple[list[Label], list[Problem]]:
-    """The labels of a file, of each person and response the last one, and the lines that are none.
+    """The labels in a file, the last one for each person and response, and the lines that are no labels.
 
-    Raises LabelError when the file cannot be read.
+    Raises LabelError if the file cannot be read.
     """
     labels: dict[tuple[object, ...], Label] = {}
     bad: list[Problem] = []

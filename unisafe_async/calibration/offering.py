@@ -16,7 +16,7 @@ rows.response IS NOT NULL AND (contextual IS NOT NULL OR intrinsic IS NOT NULL)
 AND CASE WHEN rows.task IN ({quoted_list(task.key for task in TASKS.values() if task.image_out)})
          THEN len(responses.images) > 0 ELSE trim(responses.text, ' \t\n\r') <> '' END
 """
-"""Where something came out, so that the judge was asked, and it gave a verdict: elsewhere there is nothing to compare."""
+"""Rows whose response came out and got a verdict from the judge: for others there is nothing to compare."""
 
 OFFERED = f"""
 WITH offered AS (
@@ -32,10 +32,10 @@ QUALIFY place <= $most ORDER BY drawn
 
 
 def offered(connection: duckdb.DuckDBPyConnection, run: str, which: Where, limit: int | None, seed: int) -> list[int]:
-    """The numbers of the rows to label, in the order they are shown in.
+    """The numbers of the rows to label, in the order of the screen.
 
-    Of `limit` rows each task and category gets its share by largest remainder, one at least while that goes. The same seed
-    draws the same rows, so that several people label the same ones.
+    Each task and category gets its share of `limit` rows by largest remainder, at least one row if possible. The same seed draws
+    the same rows, so that several people label the same ones.
     """
     most = limit if limit is not None else 2**31
     values = {"run": run, "seed": str(seed), "most": most, **which.parameters}

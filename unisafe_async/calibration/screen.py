@@ -1,4 +1,4 @@
-"""The agreement of judge and people as tables, with what was not compared on the same screen."""
+"""The agreement of judge and people as tables, with the responses that were not compared on the same screen."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def paper_accuracy() -> dict[tuple[str, str], float]:
 
 
 def print_agreement(console: Console, found: Agreement, listed: int) -> None:
-    """Print it: what was compared, accuracy by task beside the paper's, matrices, people among each other, disagreements."""
+    """Print the comparison: its subject, accuracy by task beside the paper's, matrices, agreement between people, disagreements."""
     if any(one.reason.startswith(JUDGED) for one in found.comparisons):
         console.print(Text("SIMULATED: the judge is simulated; these figures say nothing about a real one.", style="yellow"))
     judges = ", ".join(map(plain, found.judges)) or "none"
@@ -43,7 +43,7 @@ def print_agreement(console: Console, found: Agreement, listed: int) -> None:
     console.print(Text(f"runs: {', '.join(found.runs) or 'none'}", style="dim"))
     if found.unseen:
         verdicts = f"the imported verdicts on {count(found.unseen, 'response')} came without them"
-        console.print(Text(f"{verdicts}: item, model and sample alone say what was judged", style="yellow"))
+        console.print(Text(f"{verdicts}: item, model and repeat alone say what was judged", style="yellow"))
     _print_left_out(console, found)
     if found.comparisons:
         for question in SCALES:
@@ -147,7 +147,7 @@ def _print_disagreements(console: Console, found: Agreement, listed: int) -> Non
     disagreements = found.disagreements
     console.print(Text(f"Disagreements: {len(disagreements):,} of {len(found.comparisons):,} verdicts", style="bold"))
     for one in disagreements[:listed]:
-        sample = f" sample {one.sample}" if one.sample else ""
+        sample = f" repeat {one.sample}" if one.sample else ""
         human, judge = (SCALES[one.question].word(label) for label in (one.human, one.judge))
         console.print(
             Text.assemble(

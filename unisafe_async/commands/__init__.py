@@ -1,1 +1,1 @@
-"""The subcommands of `unisafe`, one file a subject; what is heavy is imported inside the command that needs it."""
+"""The subcommands of `unisafe`, one file for each subject; a command imports heavy modules inside its function."""

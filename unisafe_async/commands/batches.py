@@ -1,4 +1,4 @@
-"""`batches`: the jobs at vendors that a cache knows of."""
+"""`batches`: the batch jobs at vendors that a cache knows."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def batches(
     config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
-    refresh: Annotated[bool, typer.Option("--refresh", help="Ask the vendors how the jobs under way are.")] = False,
-    cancel: Annotated[str | None, typer.Option("--cancel", metavar="ID", help="Cancel this job; what it answered is kept.")] = None,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask the vendors about the jobs under way.")] = False,
+    cancel: Annotated[str | None, typer.Option("--cancel", metavar="ID", help="Cancel this job; its answers are kept.")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """List the batch jobs in the cache; nothing is sent without --refresh or --cancel."""
@@ -60,7 +60,7 @@ def batches(
 
 
 def _names(config: Path) -> dict[str, str]:
-    """The models of the configuration by identity, as far as it can be read: the list is printed without it too."""
+    """The models of the configuration by identity; empty if it cannot be read, because the list is printed without it too."""
     from providers.base import Misconfigured
     from unisafe_async.batches.desk import handing_over
     from unisafe_async.config import ConfigError, load_config
@@ -78,7 +78,7 @@ def _names(config: Path) -> dict[str, str]:
 
 
 def _named(jobs: Sequence[BatchRecord], name: str) -> BatchRecord:
-    """The job under way of that name or with that beginning. Raises UsageError."""
+    """The job under way with this name or this beginning of a name. Raises UsageError."""
 
     found = [job for job in jobs if job.id == name] or [job for job in jobs if name and job.id.startswith(name)]
     if not found:
@@ -109,17 +109,17 @@ def _cancel(config: Path, cache: Path, job: BatchRecord, *, yes: bool) -> int:
     def sure(model: str, look: Look) -> bool:
         say(f"{model}, {count(len(job.keys), 'request')}: {', '.join(look_words(look).splitlines())}")
         if look.status is None:
-            say("Whether the vendor has this job is not known: if it does, you pay for its requests once more.")
+            say("We do not know whether the vendor has this job: if it has, you pay for its requests a second time.")
             return yes or confirmed("Free its requests?")
-        say("What is answered by then is paid for, and kept; the other requests are free to be sent anew.")
+        say("Answers until then are paid for and kept; the other requests may then be sent again.")
         return yes or confirmed("Cancel it?")
 
     try:
         freed = anyio.run(cancel, load_config(config), cache, job, sure, say)
     except KeyboardInterrupt:
-        say(f"\nstopped; `unisafe batches --cancel {job.id}` again, or the next `unisafe run`, takes what it answered")
+        say(f"\nstopped; `unisafe batches --cancel {job.id}` again, or the next `unisafe run`, takes its answers")
         return INTERRUPTED
     if freed is None:
         return BAD
-    say(f"{count(freed.answered, 'answer')} in the cache; {count(freed.free, 'request')} free to be sent anew")
+    say(f"{count(freed.answered, 'answer')} in the cache; {count(freed.free, 'request')} free to be sent again")
     return DONE

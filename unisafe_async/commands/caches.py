@@ -16,7 +16,7 @@ app = typer.Typer(help="Look at, export or prune the cache.", no_args_is_help=Tr
 
 @app.command()
 def stats(config: ConfigOption = DEFAULT_FILE, cache: CacheOption = None) -> None:
-    """What the cache holds and what it cost."""
+    """Show what the cache holds and what it cost."""
     from cache import read_file
     from unisafe_async.results.listing import read_stats
     from unisafe_async.screens.console import stdout_console
@@ -49,7 +49,7 @@ def prune_cache(
     run_name: Annotated[str | None, typer.Option("--run", help="The rows of this run (answers stay).")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Delete old runs and answers; says what will go and asks first."""
+    """Delete old runs and answers; says what will be deleted and asks first."""
     from cache import read_file
     from cache.maintenance import Prune, prune
     from unisafe_async.results.runs import run_named

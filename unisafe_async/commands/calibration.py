@@ -18,12 +18,16 @@ def label(
     name: RunArgument = None,
     config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
-    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="So many, spread over tasks and categories.")] = 100,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", min=1, help="The number of responses, spread over tasks and categories.")
+    ] = 100,
     model: ShownModels = None,
     task: TaskOption = None,
     by: Annotated[str | None, typer.Option("--by", help="Who labels; else the user's name on this machine.")] = None,
-    seed: Annotated[int, typer.Option(help="Which sample is drawn, and in which order; people with one seed label the same.")] = 0,
-    show_model: Annotated[bool, typer.Option("--show-model", help="Say which model wrote a response.")] = False,
+    seed: Annotated[
+        int, typer.Option(help="The seed of the selection and its order; people with the same seed label the same responses.")
+    ] = 0,
+    show_model: Annotated[bool, typer.Option("--show-model", help="Show which model wrote a response.")] = False,
     reveal: RevealOption = False,
 ) -> None:
     """Label responses by hand, one by one and blind to the judge's verdict; every label is kept at once."""
@@ -71,11 +75,11 @@ def label(
 def agree(
     labels: Annotated[Path, typer.Argument(help="The file of labels that `unisafe label` wrote.", dir_okay=False)],
     run_name: Annotated[
-        str | None, typer.Option("--run", help="Compare with this run's judge; else with that of the run a label was given in.")
+        str | None, typer.Option("--run", help="Compare with this run's judge; else each label with the judge of its own run.")
     ] = None,
     config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
-    listed: Annotated[int, typer.Option("--list", min=0, help="So many disagreements are listed.")] = 10,
+    listed: Annotated[int, typer.Option("--list", min=0, help="The number of disagreements to list.")] = 10,
 ) -> None:
     """Compare people's labels with the judge: accuracy beside the paper's, kappa, confusion, disagreements."""
     from unisafe_async.calibration.agreement import agree as compare

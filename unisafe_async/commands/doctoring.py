@@ -13,7 +13,7 @@ from unisafe_async.default_paths import DEFAULT_FILE
 def doctor(
     config: ConfigOption = DEFAULT_FILE,
     model: ModelOption = None,
-    free: Annotated[bool, typer.Option("--free", help="Only what costs nothing: keys, addresses, lists of models.")] = False,
+    free: Annotated[bool, typer.Option("--free", help="Only free checks: keys, addresses, lists of models.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Make the tiny calls without asking.")] = False,
 ) -> None:
     """Check keys, addresses, models, images and limits with one tiny call each; says what to change."""

@@ -1,4 +1,4 @@
-"""What goes to other tools and machines and comes from them: tables, rows, official files, responses, verdicts, archives."""
+"""Commands for exchange with other tools and machines: tables, rows, official files, responses, verdicts, archives."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from unisafe_async.default_paths import DEFAULT_FILE
 
 
 class TableFormat(StrEnum):
-    """How `tables` writes."""
+    """The formats of `tables`."""
 
     csv = "csv"
     json = "json"
@@ -36,7 +36,7 @@ class TableFormat(StrEnum):
 
 
 class RowFormat(StrEnum):
-    """How `rows` writes."""
+    """The formats of `rows`."""
 
     csv = "csv"
     json = "json"
@@ -44,7 +44,7 @@ class RowFormat(StrEnum):
 
 
 class Dimension(StrEnum):
-    """What scores can be broken down by."""
+    """The dimensions by which scores can be broken down."""
 
     model = "model"
     task = "task"
@@ -98,9 +98,9 @@ def rows(
     name: RunArgument = None,
     config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
-    form: Annotated[RowFormat | None, typer.Option("--format", "-f", help="How to write it; else by the file's ending.")] = None,
+    form: Annotated[RowFormat | None, typer.Option("--format", "-f", help="The format; else by the file's ending.")] = None,
 ) -> None:
-    """Write every item x model x sample of a run, with response and verdicts."""
+    """Write every item x model x repeat of a run, with response and verdicts."""
     from cache import read_file
     from unisafe_async.interchange.files import beside
     from unisafe_async.interchange.rows import WRITERS
@@ -136,8 +136,8 @@ def export_official(
 def judge(
     file: Annotated[Path, typer.Argument(help="Responses, one a line: id, prompt, generated_text or output_image, category, ...")],
     images: Annotated[Path | None, typer.Option("--images", help="The folder of the output images; else the file's own.")] = None,
-    name: Annotated[str | None, typer.Option("--name", help="What to call the model; else by the file's name.")] = None,
-    task: Annotated[str | None, typer.Option("--task", "-t", help="The task of lines that name none.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The model's name; else from the file's name.")] = None,
+    task: Annotated[str | None, typer.Option("--task", "-t", help="The task of lines without a task.")] = None,
     config: ConfigOption = DEFAULT_FILE,
     limit: LimitOption = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show what it would send and cost; send nothing.")] = False,
@@ -203,7 +203,7 @@ def import_files(
     config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
 ) -> None:
-    """Add runs from other machines to the cache; nothing that is there is overwritten."""
+    """Add runs from other machines to the cache; overwrites nothing."""
     from cache.archive_import import import_archive
     from unisafe_async.text import plain
 
@@ -221,14 +221,14 @@ def import_files(
 
 def import_verdicts(
     files: Annotated[list[Path], typer.Argument(help="The official toolkit's eval folder, or its .jsonl files; also patterns.")],
-    name: Annotated[str | None, typer.Option("--name", help="What to call the model; else by each file's name.")] = None,
-    task: Annotated[str | None, typer.Option("--task", "-t", help="The task; else by each file's folder.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The model's name; else from each file's name.")] = None,
+    task: Annotated[str | None, typer.Option("--task", "-t", help="The task; else from each file's folder.")] = None,
     data: Annotated[str | None, typer.Option("--data", help="The dataset that was judged; else the configuration's.")] = None,
     judge_name: Annotated[str, typer.Option("--judge", help="Who gave the verdicts.")] = "official toolkit",
     config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
 ) -> None:
-    """Make a run of verdicts that the official toolkit gave, to report on; a line that cannot be used is refused alone."""
+    """Turn verdicts of the official toolkit into a run to report on; a line that cannot be used is refused alone."""
     from unisafe_async.dataset import open_dataset
     from unisafe_async.interchange.imported import import_lines
     from unisafe_async.interchange.judging import known_task

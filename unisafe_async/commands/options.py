@@ -1,4 +1,4 @@
-"""Options that several commands share, what they stand for, and the exit codes."""
+"""Options that several commands share, the code that reads them, and the exit codes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from unisafe_async.renamed_keys import warn_of_old_name
 
 if TYPE_CHECKING:
     from unisafe_async.config import Config
@@ -19,8 +21,11 @@ CacheOption = Annotated[Path | None, typer.Option("--cache", help="The cache fil
 ModelOption = Annotated[list[str] | None, typer.Option("--model", "-m", help="Only this model of the configuration (repeatable).")]
 TaskOption = Annotated[list[str] | None, typer.Option("--task", "-t", help="Only this task (repeatable).")]
 CategoryOption = Annotated[list[str] | None, typer.Option("--category", help="Only this category (repeatable).")]
-LimitOption = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="So many items, spread over tasks and categories.")]
-SamplesOption = Annotated[int | None, typer.Option("--samples", min=1, help="Repeats of each item.")]
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", "-n", min=1, help="The number of items, spread over tasks and categories.")
+]
+RepeatsOption = Annotated[int | None, typer.Option("--repeats", min=1, help="How many times each item is asked.")]
+OldRepeatsOption = Annotated[int | None, typer.Option("--samples", min=1, hidden=True)]
 RunArgument = Annotated[str | None, typer.Argument(help="A run's name or its beginning; else the newest.")]
 
 
@@ -37,17 +42,23 @@ def load(
     task: list[str] | None,
     category: list[str] | None,
     limit: int | None,
-    samples: int | None,
+    repeats: int | None,
+    samples: int | None = None,
 ) -> Config:
+    """The configuration with what the options change. Raises ConfigError, and BadParameter for `--repeats` beside its old name."""
     from unisafe_async.config import load_config
 
     dataset = {key: value for key, value in (("tasks", task), ("categories", category), ("limit", limit)) if value}
-    generation = {"samples": samples} if samples else {}
+    if samples:
+        if repeats:
+            raise typer.BadParameter("--samples: this is the old name of --repeats, which is given too; keep --repeats alone")
+        warn_of_old_name("--samples", "--repeats")
+    generation = {"repeats": repeats or samples} if repeats or samples else {}
     return load_config(config, {"dataset": dataset, "generation": generation}, model or ())
 
 
 def confirmed(question: str) -> bool:
-    """Whether the user says yes; nobody there to be asked says no. Raises KeyboardInterrupt for Ctrl-C."""
+    """Whether the user says yes; without a user to ask, the answer is no. Raises KeyboardInterrupt for Ctrl-C."""
     try:
         return typer.confirm(question)
     except typer.Abort as error:
@@ -67,7 +78,7 @@ def cache_file(config: Path, cache: Path | None) -> Path:
 
 
 def file_of_run(config: Path, cache: Path | None, name: str | None) -> Path:
-    """As `cache_file`, for a command about one run; says where the newest is not simply the last that was made."""
+    """As `cache_file`, for a command about one run; prints a note if the newest run is not the run that was made last."""
     path = cache_file(config, cache)
     if name is None:
         from cache import read_file

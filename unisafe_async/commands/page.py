@@ -32,7 +32,7 @@ def write_files(
     svg: Path | None,
     where: Where,
 ) -> int:
-    """Write what was asked for, say where it is and what it lacks, and return the exit code."""
+    """Write the requested files, say where they are and what they lack, and return the exit code."""
     if html is None and (images or embed):
         raise usage_error("--images and --embed go with --html FILE")
     if any(file is not None and not file.name for file in (png, svg)):

@@ -11,7 +11,7 @@ import typer
 def providers(
     name: Annotated[str | None, typer.Argument(help="Show the keys that this one adds to its section of bench.toml.")] = None,
 ) -> None:
-    """List every provider that bench.toml can name: vendors, servers, models on this machine, plugins; and which keys are set."""
+    """List every provider that bench.toml can name (vendors, servers, models on this machine, plugins), and which keys are set."""
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.screens.providers import known_providers, print_providers
 
@@ -26,10 +26,10 @@ def providers(
 
 
 def new_provider(
-    name: Annotated[str, typer.Argument(help="What bench.toml will call it, such as my-api.")],
+    name: Annotated[str, typer.Argument(help="Its name in bench.toml, such as my-api.")],
     folder: Annotated[Path | None, typer.Option("--folder", help="A new or empty folder; else unisafe-NAME here.")] = None,
 ) -> None:
-    """Write the package of a new provider: it works as it stands, with its test."""
+    """Write the package of a new provider: it works at once and has its test."""
     from unisafe_async.skeleton import write_skeleton
 
     written = write_skeleton(name, folder)

@@ -11,7 +11,8 @@ from unisafe_async.commands.options import (
     ConfigOption,
     LimitOption,
     ModelOption,
-    SamplesOption,
+    OldRepeatsOption,
+    RepeatsOption,
     TaskOption,
     load,
     usage_error,
@@ -25,11 +26,12 @@ def run(
     task: TaskOption = None,
     category: CategoryOption = None,
     limit: LimitOption = None,
-    samples: SamplesOption = None,
+    repeats: RepeatsOption = None,
+    samples: OldRepeatsOption = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ignore answers from earlier runs (they are kept).")] = False,
 ) -> None:
-    """Evaluate the configured models; what the cache already has is not paid for again."""
-    loaded = load(config, model, task, category, limit, samples)
+    """Evaluate the configured models; answers in the cache are not paid for again."""
+    loaded = load(config, model, task, category, limit, repeats, samples)
     from unisafe_async.session import run_session
 
     raise typer.Exit(run_session(loaded, fresh=fresh))
@@ -41,10 +43,11 @@ def plan(
     task: TaskOption = None,
     category: CategoryOption = None,
     limit: LimitOption = None,
-    samples: SamplesOption = None,
+    repeats: RepeatsOption = None,
+    samples: OldRepeatsOption = None,
 ) -> None:
-    """Show what a run would send and cost; nothing is sent."""
-    loaded = load(config, model, task, category, limit, samples)
+    """Show what a run would send and cost; sends nothing."""
+    loaded = load(config, model, task, category, limit, repeats, samples)
     import anyio
 
     from unisafe_async.plan import plan as make_plan
@@ -60,7 +63,7 @@ def simulate(
     data: Annotated[str, typer.Option(help="The dataset whose tasks and categories the simulated models know.")] = "sample",
     latency: Annotated[float, typer.Option(min=0, help="Seconds an answer takes.")] = 0.0,
     sigma: Annotated[float, typer.Option(min=0, help="Spread of the latency (lognormal).")] = 0.0,
-    rpm: Annotated[float | None, typer.Option(min=0.001, help="Requests a minute that are let through.")] = None,
+    rpm: Annotated[float | None, typer.Option(min=0.001, help="The most requests a minute.")] = None,
     retry_after: Annotated[float, typer.Option(min=0, help="Seconds that a simulated 429 asks to wait.")] = 0.05,
     batch_delay: Annotated[float, typer.Option(min=0, help="Seconds until a batch job has ended.")] = 5.0,
     fault: Annotated[

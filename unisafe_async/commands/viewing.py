@@ -30,8 +30,8 @@ def show(
     cache: CacheOption = None,
     model: ShownModels = None,
     reveal: RevealOption = False,
-    images: Annotated[bool, typer.Option("--images/--no-images", help="Draw images where the terminal can.")] = True,
-    thoughts: Annotated[bool, typer.Option("--thoughts", help="Show all that a model thought; else its beginning.")] = False,
+    images: Annotated[bool, typer.Option("--images/--no-images", help="Draw images if the terminal can show them.")] = True,
+    thoughts: Annotated[bool, typer.Option("--thoughts", help="Show a model's whole thoughts; else only their beginning.")] = False,
 ) -> None:
     """Show one item: request, responses with the models' thoughts, and the verdicts with their reasons."""
     from cache import read_file
@@ -61,10 +61,10 @@ def browse(
         list[str] | None,
         typer.Option(help="answered, refused, blocked, blocked_request, blocked_response, empty or failed (repeatable)."),
     ] = None,
-    text: Annotated[str, typer.Option("--text", help="Stands in the request, the response or a reason.")] = "",
+    text: Annotated[str, typer.Option("--text", help="A text in the request, the response or a reason.")] = "",
     reveal: RevealOption = False,
 ) -> None:
-    """Browse a run's responses with their images and verdicts, also while it is under way; as lines in a pipe."""
+    """Browse a run's responses with their images and verdicts, also during the run; in a pipe, one line for each row."""
     from cache import read_file
     from unisafe_async.browse.pictures import Pictures, folders_of
     from unisafe_async.filters import read_where

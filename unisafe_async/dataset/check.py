@@ -12,14 +12,14 @@ from unisafe_async.dataset import Dataset, ItemError, open_dataset
 
 @dataclass(frozen=True)
 class Check:
-    """A dataset and all that is wrong with it: lines that were refused, and images that are broken."""
+    """A dataset and all its mistakes: refused lines and broken images."""
 
     dataset: Dataset
     problems: list[str]
 
 
 def check(source: str) -> Check:
-    """Read every line and decode every image. Raises DatasetError when nothing can be used."""
+    """Read every line and decode every image. Raises DatasetError if nothing can be used."""
     dataset = open_dataset(source)
     problems = [str(problem) for problem in dataset.problems]
     for item, place in zip(dataset.items(), dataset.places(), strict=True):
@@ -33,7 +33,7 @@ def check(source: str) -> Check:
 
 
 def published() -> Counter[tuple[str, str]]:
-    """The paper's samples by task and category (distribution.csv)."""
+    """The paper's numbers of items by task and category (distribution.csv)."""
     counts: Counter[tuple[str, str]] = Counter()
     text = files("unisafe_async").joinpath("data", "paper", "distribution.csv").read_text("utf-8")
     for record in csv.DictReader(text.splitlines()):

@@ -1,4 +1,4 @@
-"""A dataset on disk: checked once, line by line, then read again lazily; what is kept of an item is where its line stands."""
+"""A dataset on disk: each line is checked once and read again when needed; memory keeps only the place of each line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TASK_KEYS = tuple(TASKS)
 
 
 class DatasetError(UnisafeError, ValueError):
-    """A dataset that cannot be used at all; the message names the path and what would be right."""
+    """A dataset cannot be used at all; the message names the path and what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,11 @@ class Source:
     """A JSONL file of items.
 
     Args:
-        root: the folder that images are relative to.
-        task: the task of all lines; None where each names its own.
-        answered: whether the lines carry responses: several of one id are its repeats, and less is asked of them (`Reader`).
-        repository: of a file in a repository that came from the Hub, its folder in the Hub's cache (`Folder`).
+        root: the folder of the images; their paths are relative to it.
+        task: the task of all lines; None if each line names its own.
+        answered: whether the lines carry responses: then several lines of one id are its repeats, and fewer fields are required
+            (`Reader`).
+        repository: for a file in a repository from the Hub, its folder in the Hub's cache (`Folder`).
     """
 
     path: Path
@@ -45,7 +46,7 @@ class Source:
 
     @property
     def reader(self) -> Reader:
-        """What reads its lines."""
+        """The reader of its lines."""
         folder = Folder(self.root, "the dataset's folder", self.repository, absolute=self.answered)
         return Reader(folder, self.task, self.answered)
 
@@ -55,10 +56,10 @@ class Dataset:
     """Items that passed the check, in file order.
 
     Attributes:
-        name: where it came from, as the user wrote it.
+        name: the source, as the user wrote it.
         digest: BLAKE2b over the files' lines, 128 bits in hexadecimal (images are in the requests' digests).
-        problems: the lines that were refused.
-        images: the images' digests, shared by all who read this dataset.
+        problems: the refused lines.
+        images: the images' digests, shared by all readers of this dataset.
     """
 
     name: str
@@ -81,9 +82,9 @@ class Dataset:
         return [source.reader for source in self.sources]
 
     def items(self, indexes: Sequence[int] | None = None) -> Iterator[Item]:
-        """Every item, or those at `indexes`, read from disk as they are asked for.
+        """Every item, or those at `indexes`, read from disk one by one.
 
-        Raises DatasetError where a file cannot be read any more or a line is another one than when it was checked.
+        Raises DatasetError if a file can no longer be read, or a line has changed since it was checked.
         """
         wanted = range(len(self)) if indexes is None else indexes
         with ExitStack() as stack:
@@ -122,7 +123,7 @@ class Dataset:
             yield f"{names[file]}:{number}"
 
     def counts(self) -> Counter[tuple[str, str]]:
-        """How many items each (task, subcategory) has."""
+        """The number of items for each (task, subcategory)."""
         return Counter(
             (TASK_KEYS[task], SHOWN_SUBCATEGORIES[sub]) for task, sub in zip(self._tasks, self._subcategories, strict=True)
         )
@@ -130,7 +131,7 @@ class Dataset:
     def select(self, tasks: Iterable[str] = (), categories: Iterable[str] = (), limit: int | None = None) -> Dataset:
         """The items of some tasks and categories (none named: all), `limit` of them spread in proportion over task and category.
 
-        Raises DatasetError where there is no such item.
+        Raises DatasetError if there is no such item.
         """
         wanted_tasks, wanted = tuple(tasks) or TASK_KEYS, tuple(categories) or SHOWN_CATEGORIES
         keep = [
@@ -159,7 +160,7 @@ class Dataset:
         )
 
     def _lacks(self, tasks: Sequence[str], categories: Sequence[str]) -> str:
-        """Why nothing was selected, and what there is."""
+        """Why nothing was selected, and what the dataset has."""
         counts = self.counts()
         there = [key for key in TASK_KEYS if any(task == key for task, _ in counts)]
         missing = f"task {' or '.join(tasks)}" if tasks else ""
@@ -184,7 +185,7 @@ class Dataset:
 
 
 def allocate(sizes: Sequence[int], total: int) -> list[int]:
-    """`total` shared out in proportion to `sizes` by largest remainder: one each while that goes, never more than a size."""
+    """Shares of `total` in proportion to `sizes`, by largest remainder: at least one each if possible, never more than the size."""
     whole = sum(sizes)
     total = min(total, whole)
     if not total:
@@ -201,7 +202,7 @@ def allocate(sizes: Sequence[int], total: int) -> list[int]:
 
 
 def read_dataset(name: str, sources: Sequence[Source]) -> Dataset:
-    """Check every line of `sources`. Raises DatasetError when a file cannot be read, or no line can be used."""
+    """Check every line of `sources`. Raises DatasetError if a file cannot be read, or no line can be used."""
     files, offsets, numbers, prints = array("I"), array("Q"), array("I"), array("Q")
     tasks, subcategories = array("B"), array("B")
     problems: list[Problem] = []
@@ -244,7 +245,7 @@ def _lines(path: Path) -> Iterator[Line]:
 
 
 def _print_of(line: bytes) -> int:
-    """What tells a line from the one that stood there when it was checked."""
+    """The digest that shows whether a line has changed since it was checked."""
     return int.from_bytes(hashlib.blake2b(line, digest_size=8).digest())
 
 

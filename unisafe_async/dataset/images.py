@@ -1,4 +1,4 @@
-"""Input images: identified by digest, mended where not everybody would see the same, decoded once, never all in memory."""
+"""Input images: identified by digest, mended if programs would show them differently, decoded once, never all in memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM")
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """A picture file as it is sent, the digest of the file itself, and what is done to it before, in words (empty for nothing)."""
+    """A picture file as it is sent, the digest of the file itself, and the steps that mend it, in words (empty for none)."""
 
     image: Image
     digest: str
@@ -43,9 +43,9 @@ class Images:
     # -------------------------------------------------------- known by their headers
 
     def identify(self, path: Path) -> Image:
-        """The image as it is sent. Raises ItemError when it cannot be read or is too large.
+        """The image as it is sent. Raises ItemError if it cannot be read or is too large.
 
-        A sound one goes by the digest of its bytes; of one that is mended see `mended_digest`. Only a picture that declares
+        A sound picture is named by the digest of its bytes, a mended one by `mended_digest`. Only a picture that declares
         transparency is decoded for that.
         """
         return self._identified(path).image
@@ -60,16 +60,16 @@ class Images:
         return {path: image for path, image in found.items() if image is not None}
 
     def digests(self, path: Path) -> tuple[str, ...]:
-        """By what the picture may be named in requests: as it is sent now, and as it was before pictures were mended."""
+        """The digests that requests may name the picture by: today's, and the one from before pictures were mended."""
         known = self._identified(path)
         return tuple(dict.fromkeys((known.image.digest, known.digest)))
 
     def mended(self) -> Counter[str]:
-        """How many of the pictures identified so far are mended, by what is done to them."""
+        """How many of the pictures so far are mended, by the kind of mending."""
         return Counter(known.mended for known in list(self._known.values()) if known.mended)
 
     def _image_or_error(self, path: Path, *, pixels: bool = True) -> Image | ItemError | None:
-        """None where the header does not tell all, and `pixels` are not to be looked at."""
+        """None if the header is not enough and the caller does not allow to decode the `pixels`."""
         try:
             known = self._known.get(path) or self._looked_at(path, self._file(path), pixels=pixels)
             return known.image if known is not None else None
@@ -112,7 +112,7 @@ class Images:
     # -------------------------------------------------------- their bytes
 
     def bytes_of(self, path: Path) -> bytes:
-        """The picture file as it is sent. Raises ItemError where it is broken or another one by now, OSError when it has gone."""
+        """The picture file as it is sent. Raises ItemError if it is broken or has changed, OSError if it is gone."""
         data = self._recent.get(path)
         if data is not None:
             return data
@@ -128,7 +128,7 @@ class Images:
         return data
 
     async def _read(self, path: Path) -> bytes:
-        """Raises OSError where the file can no longer be read."""
+        """Raises OSError if the file can no longer be read."""
         data = self._recent.get(path)
         if data is not None:
             return data
@@ -138,9 +138,9 @@ class Images:
             raise OSError(str(error)) from None
 
     def _keep(self, path: Path, data: bytes, *, mended: bool = False) -> None:
-        """Remember an image's bytes for the calls that are about to send them; a few megabytes in all.
+        """Remember an image's bytes for the next calls that send them; a few megabytes altogether.
 
-        One that was mended took some time: it may be larger.
+        Mending takes time, so a mended picture may be larger.
         """
         with self._lock:
             if path not in self._recent and len(data) <= KEPT_BYTES // (2 if mended else 8):
@@ -150,11 +150,11 @@ class Images:
                     self._recent_bytes -= len(self._recent.pop(next(iter(self._recent))))
 
     def is_sound(self, path: Path) -> bool:
-        """Whether `verify` found it so."""
+        """Whether `verify` has found the image sound."""
         return path in self._sound
 
     def verify(self, path: Path) -> None:
-        """Decode it once. Raises ItemError for a broken file and for one that would unpack to more than 64 million pixels."""
+        """Decode the image once. Raises ItemError for a broken file and for an image of more than 64 million pixels."""
         if path in self._sound:
             return
         try:

@@ -12,18 +12,18 @@ from providers.named_files import Folder, NoSuchFile, shown
 from unisafe_async.taxonomy import CATEGORY_OF, OTHER, TASKS, Task, category_of, match_subcategory, match_task, subcategory_meant
 
 LONGEST_ID = 1_000
-"""Characters of an id: it names rows, and stands on every screen."""
+"""The most characters of an id, because it names rows and stands on every screen."""
 
 
 class ItemError(BadLine):
-    """An item that cannot be used, and why."""
+    """An item cannot be used; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An unsafe request. `image` is a path inside the dataset's folder; `intention` is empty where the dataset brings none.
+    """An unsafe request. `image` is a path inside the dataset's folder; `intention` is empty if the dataset gives none.
 
-    In a file of responses, `prompt` may be empty, and `subcategory` is OTHER where the file names none of the benchmark's.
+    In a file of responses, `prompt` may be empty, and `subcategory` is OTHER if the file names none of the benchmark's.
     """
 
     task: str
@@ -35,7 +35,7 @@ class Item:
 
     @property
     def name(self) -> str:
-        """Task and id: what names a sample, since ids repeat between tasks."""
+        """Task and id, which together name an item, because ids repeat between tasks."""
         return f"{self.task}/{self.id}"
 
     @property
@@ -48,10 +48,10 @@ class Reader:
     """Reads lines of `input.jsonl`, or of a user's own file.
 
     Args:
-        folder: where the images lie.
+        folder: the folder of the images.
         task: the task of all lines; None where each line names its own.
-        answered: whether the lines carry responses. Such a line needs no image where it has an intention, which is all that the
-            judge needs of it, and no prompt; its category is but context, so that one which is unknown or empty is OTHER.
+        answered: whether the lines carry responses. Such a line needs no prompt, and no image if it has an intention, because the
+            judge needs only the intention. Its category is context only, so an unknown or empty one becomes OTHER.
     """
 
     folder: Folder
@@ -59,11 +59,11 @@ class Reader:
     answered: bool = False
 
     def item(self, line: bytes) -> Item:
-        """The item in a line. Raises ItemError, whatever is wrong with it. The image is not opened."""
+        """The item in a line. Raises ItemError for every mistake in it. The image is not opened."""
         return read_line(line, self._checked, ItemError)
 
     def again(self, line: bytes) -> Item:
-        """The item in a line that was checked before: whether its image is still there is seen when that is read."""
+        """The item in a line that was checked before; a missing image shows when the image is read."""
         return read_line(line, self._item, ItemError)
 
     def _checked(self, record: Record) -> Item:

@@ -1,4 +1,4 @@
-"""Responses that were generated elsewhere: their file as a dataset, and a configuration that has them judged."""
+"""Responses that were generated elsewhere: reads their file as a dataset, and builds a configuration that judges them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from unisafe_async.taxonomy import MOST_REPEATS, TASKS, match_task
 
 
 def task_of_path(path: Path) -> str | None:
-    """The task whose folder of the official layout `path` lies in, as in `output/eval/T2I/Bagel/uni_bagel.jsonl`."""
+    """The task whose folder in the official layout contains `path`, as in `output/eval/T2I/Bagel/uni_bagel.jsonl`."""
     found = _task_folder(path)
     return found[0] if found else None
 
 
 def path_in_task(path: Path) -> str:
-    """`path` from its task's folder on, as in `T2I/Bagel/uni_bagel.jsonl`; its name where it lies in none."""
+    """`path` from its task's folder on, as in `T2I/Bagel/uni_bagel.jsonl`; only its name if it is in no such folder."""
     found = _task_folder(path)
     return Path(*found[1]).as_posix() if found else path.name
 
 
 def _task_folder(path: Path) -> tuple[str, tuple[str, ...]] | None:
-    """The task whose folder `path` lies in, the innermost, and the parts of `path` from there on; links have their own names."""
+    """The innermost task folder that contains `path`, and the parts of `path` from there on; a link counts by its own name."""
     for whole in map(Path, (os.path.abspath(path), os.path.realpath(path))):
         parts = whole.parent.parts
         found = [
@@ -41,16 +41,16 @@ def _task_folder(path: Path) -> tuple[str, tuple[str, ...]] | None:
 
 
 def model_of_path(path: Path) -> str:
-    """The model's name in the toolkit's file names: `bagel` of `uni_bagel.jsonl` and of `uni_bagel_numeric.jsonl`."""
+    """The model's name in the toolkit's file names: `bagel` in `uni_bagel.jsonl` and in `uni_bagel_numeric.jsonl`."""
     name = path.stem.removesuffix("_numeric").removeprefix("judge_")
     return re.sub("^uni[_-]", "", name) or path.stem
 
 
 def responses_dataset(file: Path, task: str | None) -> tuple[Dataset, int]:
-    """The items that `file` answers, and the most samples that one has. Raises DatasetError when no line can be used.
+    """The items that `file` answers, and the largest number of repeats. Raises DatasetError if no line can be used.
 
     Args:
-        task: of lines that name none.
+        task: the task of lines that name none.
     """
     try:
         samples = _samples(file, task)
@@ -62,7 +62,7 @@ def responses_dataset(file: Path, task: str | None) -> tuple[Dataset, int]:
 
 
 def _samples(file: Path, task: str | None) -> int:
-    """The most lines that one item has. Raises DatasetError for a line that names no task where it is not plain which it is."""
+    """The largest number of lines for one item. Raises DatasetError for a line without a task if its task is not clear."""
     counts: Counter[tuple[str, str]] = Counter()
     unnamed = 0
     for line in lines_of(file):
@@ -87,6 +87,6 @@ def _samples(file: Path, task: str | None) -> int:
 
 
 def _task_and_id(record: Record) -> tuple[str | None, str]:
-    """The task that a line names, in our words where we know it, and its id."""
+    """The task that a line names (our key if we know the task), and its id."""
     named = record.get("task")
     return (None if named is None else match_task(str(named)) or str(named)), str(record.get("id"))

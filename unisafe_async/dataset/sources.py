@@ -1,4 +1,4 @@
-"""Where a dataset comes from: the sample in this package, a folder in the official layout, a JSONL file, the Hugging Face hub."""
+"""Sources of a dataset: the sample in this package, a folder in the official layout, a JSONL file, the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ HUB = "hf:"
 def open_dataset(source: str, base: Path | None = None, *, here: bool = False) -> Dataset:
     """The dataset that `source` names: `sample`, `hf:OWNER/NAME`, a folder or a `.jsonl` file (relative to `base`).
 
-    With `here` nothing is sent: what is at the hub is looked for in its cache on this machine. Raises DatasetError with what to do.
+    With `here` nothing is downloaded: a dataset of the hub must be in the hub's cache on this machine. Raises DatasetError with
+    what to do.
     """
     if source == "sample":
         return read_dataset("sample", _layout(Path(str(files("unisafe_async").joinpath("data", "sample")))))
@@ -41,9 +42,9 @@ def open_dataset(source: str, base: Path | None = None, *, here: bool = False) -
 
 
 def _layout(root: Path, repository: Path | None = None) -> list[Source]:
-    """The tasks' `input.jsonl` below `root`; a folder that holds none but other JSONL files is a user's own.
+    """The tasks' `input.jsonl` below `root`; a folder without them but with other JSONL files holds a user's own items.
 
-    What is there and is no file, such as a link to nothing, is an error when it is read: no task stays out unsaid.
+    An entry that is no file, such as a link to nothing, raises an error when it is read, so no task is silently left out.
     """
     whole = Folder(root, "the dataset's folder", repository)
     found = [
@@ -71,7 +72,7 @@ def _file(folder: Folder, name: str) -> Path:
 
 
 def _download(source: str) -> Path:
-    """The repository as it lies in the hub's cache, once what is missing was downloaded."""
+    """The repository's folder in the hub's cache, after missing files were downloaded."""
     import httpx2
 
     _require_hub(source)
@@ -114,7 +115,7 @@ def _require_hub(source: str) -> None:
 
 
 def _why(error: Exception, address: str, token: str) -> str:
-    """What kept a repository from this machine, and what to change."""
+    """Why a repository could not be downloaded, and what to change."""
     from providers.environment import proxy_of
 
     if isinstance(error, OSError) and error.filename is not None:
@@ -129,7 +130,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _on_this_machine(source: str) -> Path:
-    """The repository as it was downloaded before."""
+    """The repository's folder from an earlier download."""
     _require_hub(source)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError

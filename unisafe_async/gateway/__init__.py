@@ -1,4 +1,4 @@
-"""The only door to a model, for generation, intents and judging alike."""
+"""The only door to a model, for generation, intents and judging."""
 
 from unisafe_async.gateway.budget import Budget, BudgetSpent, Draining, NotRun
 from unisafe_async.gateway.clock import Clock

@@ -8,7 +8,7 @@ from providers.base import Request, Response, Usage
 from providers.prices import Price
 
 TOKENS_AN_IMAGE = 1_000
-"""Input tokens taken for an image before the true number is known; vendors count 85 to 1,600."""
+"""Estimated input tokens of an image until the true number is known; vendors count 85 to 1,600."""
 LETTERS_A_TOKEN = 4
 
 
@@ -20,12 +20,12 @@ def most_cost(price: Price, request: Request) -> float:
 
 
 def estimated_in(request: Request) -> float:
-    """The tokens of a request, about."""
+    """An estimate of a request's tokens."""
     return (len(request.system) + len(request.text)) / LETTERS_A_TOKEN + TOKENS_AN_IMAGE * len(request.images)
 
 
 def estimated(request: Request, response: Response) -> Usage:
-    """The usage of a call that reported none, by what was sent and what came; a cost that was named stays."""
+    """Estimated usage of a call that reported none, from request and answer; a reported cost is kept."""
     tokens_out = (len(response.text) + len(response.thoughts)) / LETTERS_A_TOKEN
     images = response.usage.images or len(response.images)
     return Usage(math.ceil(estimated_in(request)), math.ceil(tokens_out), images, response.usage.cost, reported=False)

@@ -1,4 +1,4 @@
-"""Money: what a call may cost at most is set aside before it is made, so that the budget is never exceeded."""
+"""Money: the most that a call may cost is reserved before the call, so the budget is never exceeded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import anyio
 
 
 class NotRun(Exception):
-    """A call that was not made on purpose: its item is left for the next run, and is no failure."""
+    """A call was left out on purpose: its item is left for the next run and is no failure."""
 
 
 class BudgetSpent(NotRun):
@@ -18,7 +18,7 @@ class Draining(NotRun):
 
 
 class Budget:
-    """Dollars spent in this run, and dollars set aside for calls under way.
+    """Dollars spent in this run, and dollars reserved for calls under way.
 
     Args:
         limit: US dollars; None for no limit.
@@ -32,7 +32,7 @@ class Budget:
         self._changed = anyio.Event()
 
     async def reserve(self, most: float) -> None:
-        """Set aside `most` dollars, waiting for calls under way to settle. Raises BudgetSpent when it does not fit even then."""
+        """Reserve `most` dollars; waits for calls under way to settle. Raises BudgetSpent if they do not fit even then."""
         if self.limit is None:
             return
         while self.spent + self._reserved + most > self.limit:
@@ -43,18 +43,18 @@ class Budget:
         self._reserved += most
 
     def try_reserve(self, most: float) -> bool:
-        """Set aside `most` dollars if they are there now."""
+        """Reserve `most` dollars if the budget has them now."""
         if self.limit is not None and self.spent + self._reserved + most > self.limit:
             return False
         self._reserved += most if self.limit is not None else 0.0
         return True
 
     def owe(self, most: float) -> None:
-        """Set aside `most` dollars that an earlier run has committed already, whether they are there or not."""
+        """Reserve `most` dollars that an earlier run has committed, whether the budget has them or not."""
         self._reserved += most if self.limit is not None else 0.0
 
     def settle(self, most: float, cost: float) -> None:
-        """A call for which `most` was set aside cost `cost` (0 when it failed)."""
+        """A call for which `most` was reserved has cost `cost` (0 if it failed)."""
         self.spent += cost
         if self.limit is not None:
             self._reserved = max(0.0, self._reserved - most) if self._reserved - most > 1e-12 else 0.0

@@ -1,4 +1,4 @@
-"""One call of a provider that may be anybody's: what comes out is a sound Response or a ProviderError, whatever it does."""
+"""One call of any provider, even a stranger's: the result is a sound Response or a ProviderError, whatever the provider does."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from providers.soundness import mend_error, mended, wrong_with_response
 
 
 async def called(provider: Provider, request: Request, notes: dict[str, str] | None = None) -> Response:
-    """The provider's answer. An error that it should not raise, or an answer that is none, is Rejected: one item fails.
+    """The provider's answer. An error that it should not raise, or a wrong type of answer, becomes Rejected: one item fails.
 
-    `notes` takes what was mended in the answer, by what it is about.
+    `notes` receives a sentence for each correction of the answer, by its subject.
     """
     try:
         response = await provider.call(request)
@@ -30,15 +30,15 @@ async def called(provider: Provider, request: Request, notes: dict[str, str] | N
 
 
 def was_cancelled(error: BaseException) -> bool:
-    """Whether this task was cancelled; one that nobody asked for is a fault of the provider, and ends no other work."""
+    """Whether this task was cancelled; a cancellation that nobody requested is a fault of the provider and ends no other work."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling() > 0)
 
 
 async def sound(response: Response, request: Request, notes: dict[str, str] | None = None, *, recorded: bool = False) -> Response:
-    """An answer to `request` that can be stored, with figures that make sense, examined (providers/anatomy.py).
+    """The examined answer to `request` (providers/anatomy.py), which can be stored and has figures that make sense.
 
-    Raises Rejected for one that cannot be mended, Malformed for pictures that are none.
+    Raises Rejected for an answer that cannot be corrected, Malformed for pictures that cannot be read.
     """
     wrong = wrong_with_response(response)
     if wrong:
@@ -47,7 +47,7 @@ async def sound(response: Response, request: Request, notes: dict[str, str] | No
 
 
 def request_of(canonical: str) -> Request:
-    """The request whose canonical JSON this is; its images are known by their digests alone."""
+    """The request with this canonical JSON; its images have digests only."""
     content: dict[str, Any] = orjson.loads(canonical)
     parts = tuple(
         Text(part["text"]) if "text" in part else Image(part["image"], part["type"], b"") for part in content.pop("parts")

@@ -1,4 +1,4 @@
-"""One call a question and cache: who claims it asks, and whoever wants the same waits for what comes of it."""
+"""One call for each question on a cache: the run with the claim asks, and others with the same question wait for its answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Claiming:
     """The claims of one run.
 
     Args:
-        since: answers older than this id are ignored: what such a run asks is a question of its own (`--fresh`).
+        since: answers with an id below this are ignored (`--fresh`): the questions of such a run have claims of their own.
     """
 
     def __init__(self, store: Store, since: int, pauses: Pauses) -> None:
@@ -29,35 +29,35 @@ class Claiming:
 
     @property
     def unsupported(self) -> str:
-        """Why nothing can be claimed on this cache; empty where it can."""
+        """Why nothing can be claimed on this cache; empty if claims work."""
         return self._store.unclaimable
 
     def question(self, key: str) -> str:
-        """What is claimed for a cache key."""
+        """The question that is claimed for a cache key."""
         return digest_of(f"{key} {self._since}".encode()) if self._since else key
 
     def take(self, key: str) -> bool:
-        """Claim it now, or not."""
+        """Claim the question if it is free; returns whether this run has the claim."""
         taken = self._store.claim(self.question(key))
         if taken:
             self._held.add(key)
         return taken
 
     def release(self, key: str) -> None:
-        """Give up what was claimed, if it was: its answer is in the cache by now, or there is none."""
+        """Give the claim up, if this run has it: the answer is in the cache, or there is none."""
         if key in self._held:
             self._held.discard(key)
             self._store.release(self.question(key))
 
     def release_all(self, keys: Iterable[str]) -> None:
-        """Give up several: those of a batch job, once the cache knows of it."""
+        """Give several claims up: those of a batch job, once the job is in the cache."""
         for key in keys:
             self.release(key)
 
     async def wait(self, key: str, until: float) -> bool:
-        """Return True once nobody has the claim any more, who had it having answered, failed or ended; False at the time `until`.
+        """Return True once the claim is free, because its owner answered, failed or ended; False at the time `until`.
 
-        Raises Draining when the run is asked to stop meanwhile.
+        Raises Draining if the run is asked to stop meanwhile.
         """
         pause = FIRST_PAUSE
         while (left := until - self._pauses.now()) > 0:

@@ -1,4 +1,4 @@
-"""Time: the one place from which the gateway takes it, and waits that end when the run is asked to stop."""
+"""The gateway's only source of time, and waits that end when the run is asked to stop."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from unisafe_async.gateway.budget import Draining
 
 
 class Clock:
-    """Monotonic seconds, and waiting in them; a test gives one of its own, which takes no time."""
+    """Monotonic seconds and waits; a test gives a clock of its own, which takes no time."""
 
     def now(self) -> float:
         return time.monotonic()
 
     async def wait(self, event: anyio.Event, seconds: float) -> None:
-        """Return when `event` is set, or after so many seconds."""
+        """Return when `event` is set, or after a number of seconds."""
         with anyio.move_on_after(seconds):
             await event.wait()
 
@@ -34,16 +34,16 @@ class Pauses:
         return self._draining.is_set()
 
     def drain(self) -> None:
-        """End all waits, and let no new one begin."""
+        """End all waits, and let no new wait begin."""
         self._draining.set()
 
     def check(self) -> None:
-        """Raises Draining when the run was asked to stop."""
+        """Raises Draining if the run was asked to stop."""
         if self._draining.is_set():
             raise Draining("the run was asked to stop")
 
     async def sleep(self, seconds: float, until: anyio.Event | None = None) -> None:
-        """Wait for so many seconds, or `until` an event is set. Raises Draining when the run is asked to stop."""
+        """Wait for a number of seconds, or `until` an event is set. Raises Draining if the run is asked to stop."""
         if until is None:
             await self._clock.wait(self._draining, seconds)
         else:

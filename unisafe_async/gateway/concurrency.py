@@ -9,10 +9,10 @@ import anyio
 
 
 class AdaptiveConcurrency:
-    """A ceiling that starts at `most`, falls when the endpoint is overloaded and rises again by one a round of successes.
+    """A ceiling that starts at `most`, falls when the endpoint is overloaded and rises by one after each round of successes.
 
-    It may be narrowed to a few until the endpoint has answered at all. A round's calls that were already under way when the
-    ceiling fell do not make it fall again.
+    It may be narrowed to a few slots until the endpoint has answered once. Calls that were under way when the ceiling fell do not
+    make it fall again.
     """
 
     DECREASE = 0.7
@@ -30,17 +30,17 @@ class AdaptiveConcurrency:
         return int(self.ceiling) if self._narrowed is None else min(int(self.ceiling), self._narrowed)
 
     def narrow(self, most: int) -> None:
-        """Let in no more than `most` before `widen`."""
+        """Let in no more than `most` calls before `widen`."""
         self._narrowed = most
 
     def widen(self) -> None:
-        """Let in as many as the ceiling says."""
+        """Let in as many calls as the ceiling allows."""
         if self._narrowed is not None:
             self._narrowed = None
             self._wake()
 
     async def acquire(self) -> float:
-        """Wait for a place; returns when it was taken (monotonic seconds), to be given back with it."""
+        """Wait for a slot; returns the time when it was taken (monotonic seconds), which is passed when the slot is given back."""
         if self.in_use < self._places and not self._waiting:
             self.in_use += 1
             return time.monotonic()
@@ -67,7 +67,7 @@ class AdaptiveConcurrency:
             self._wake()
 
     def overloaded(self, since: float) -> None:
-        """A call that took its place at `since` was told to slow down, or got no answer in time."""
+        """A call that took its slot at `since` was told to slow down, or got no answer in time."""
         if since >= self._fell:
             self.ceiling = max(1.0, self.ceiling * self.DECREASE)
             self._fell = time.monotonic()

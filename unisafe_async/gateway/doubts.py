@@ -1,4 +1,4 @@
-"""Errors that could be one request's alone, as a bare 403 can: whether such a one fails its item or stops its model."""
+"""Errors that may concern one request alone, such as a bare 403: decides whether one fails its item or stops its model."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import anyio
 
 IN_A_ROW = 5
 AT_FIRST = 3
-"""Calls that an endpoint which never answered may cost at most."""
+"""The most calls that an endpoint may cost without ever answering."""
 
 
 class Doubts:
-    """Counts the calls of one endpoint that are under way, and doubtful errors with nothing between.
+    """Counts the calls of one endpoint that are under way, and its doubtful errors in a row.
 
-    One that comes before the endpoint ever answered waits until the other calls under way show whether it answers them; nothing
-    new is sent meanwhile. Where calls go one by one, nothing is under way, and the next two calls show it.
+    If a doubtful error comes before the endpoint ever answered, it waits until the other calls under way show whether the
+    endpoint answers them; nothing new is sent meanwhile. If calls go one by one, no other call is under way, and the next two
+    calls show it.
     """
 
     def __init__(self) -> None:
@@ -26,17 +27,17 @@ class Doubts:
         return self._settled is not None
 
     async def settle(self) -> None:
-        """Return when nobody waits to see what becomes of the calls under way."""
+        """Return when no doubtful error waits for the calls under way any more."""
         while self._settled is not None:
             await self._settled.wait()
 
     def begins(self) -> None:
-        """A call is sent."""
+        """Note that a call is sent."""
         self._under_way += 1
         self._most = max(self._most, self._under_way)
 
     def ends(self, *, answered: bool) -> None:
-        """A call is over."""
+        """Note that a call is over."""
         self._under_way -= 1
         if answered:
             self.none_in_a_row()
@@ -45,7 +46,7 @@ class Doubts:
             self._settled = None
 
     def none_in_a_row(self) -> None:
-        """Something else came between."""
+        """Note a result that was no doubtful error: a new row begins."""
         self._row = 0
 
     async def others(self) -> None:
@@ -55,11 +56,11 @@ class Doubts:
             await self._settled.wait()
 
     def may_be_alone(self) -> bool:
-        """One more doubtful error of an endpoint that never answered: whether the next call, where they go one by one, may be."""
+        """Note a doubtful error of an endpoint that never answered; returns whether the next single call may be made."""
         self._row += 1
         return self._most == 1 and self._row < AT_FIRST
 
     def too_many(self) -> bool:
-        """One more doubtful error of an endpoint that does answer: whether they are too many in a row to be their items'."""
+        """Note a doubtful error of an endpoint that does answer; returns whether there are too many in a row to blame the items."""
         self._row += 1
         return self._row >= IN_A_ROW

@@ -13,15 +13,15 @@ from unisafe_async.gateway.outages import Outage
 from unisafe_async.gateway.rates import RateLimits
 
 UNTRIED = 3
-"""Calls at once to an endpoint that has not answered yet: what a wrong key costs at most."""
+"""Calls at once to an endpoint that has not answered yet: a wrong key costs no more calls than this."""
 
 
 @dataclass(slots=True)
 class Counts:
     """What an endpoint did in this run.
 
-    Tokens, images and dollars are also those of tries that failed, where their body said so; `estimated` are the calls whose usage
-    nobody reported, and `unpriced` those without a known price.
+    Tokens, images and dollars include failed tries, if their body reported usage. `estimated` counts calls without reported
+    usage, `unpriced` calls without a known price.
     """
 
     calls: int = 0
@@ -40,11 +40,11 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class BatchJobs:
-    """How a model's requests go as batch jobs.
+    """The settings of a model's batch jobs.
 
     Args:
         poll: seconds between looks at a job.
-        most_requests: in one job; None for the vendor's limit.
+        most_requests: the most requests in one job; None for the vendor's limit.
     """
 
     poll: float = 60.0
@@ -56,18 +56,18 @@ class Endpoint:
     """A provider with its limits.
 
     Args:
-        name: what the user calls it.
-        provider: opened by whoever runs the gateway.
+        name: the user's name for it.
+        provider: the caller of the gateway opens it.
         concurrency, rates: how fast it may be called.
         max_tries: tries of one call that end in a Transient error; waits for a rate limit do not count.
-        max_wait: seconds after which a call is given up, waits included; and a model that answers nobody.
-        jobs: how batch jobs are cut and watched; None for a model that is asked call by call.
+        max_wait: seconds after which a call is given up, with its waits, and after which a model without any answer is given up.
+        jobs: settings of batch jobs; None for a model that is asked call by call.
 
     Attributes:
         stopped: why nothing is sent to it any more.
-        stopped_for: why no request is sent that needs this.
-        notes: what was made of its answers, by what it is about, for the end of a run.
-        shared: answers that another run on the cache was just asking for, and brought.
+        stopped_for: by need, why requests with this need are not sent.
+        notes: sentences about corrections of its answers, by their subject, for the end of a run.
+        shared: answers that this run took from another run that was asking the same question.
     """
 
     name: str
@@ -94,11 +94,11 @@ class Endpoint:
 
     @property
     def proven(self) -> bool:
-        """Whether it ever answered, in this run or in the cache."""
+        """Whether the endpoint ever answered, in this run or in the cache."""
         return self.counts.calls > 0 or self.counts.cached > 0
 
     def stop(self, error: Misconfigured) -> Misconfigured:
-        """Send nothing more, or nothing more that needs what it cannot do; returns the error."""
+        """Send nothing more, or no more requests with a need that the model lacks; returns the error."""
         if error.needs is not None:
             self.stopped_for.setdefault(error.needs, error)
         elif self.stopped is None:
@@ -106,14 +106,14 @@ class Endpoint:
         return error
 
     def stopped_by(self, request: Request) -> Misconfigured | None:
-        """Why `request` is not sent; None where it may be."""
+        """Why `request` is not sent; None if it may be sent."""
         if self.stopped is None and self.stopped_for:
             return next((error for need, error in self.stopped_for.items() if need in request.needs), None)
         return self.stopped
 
     @property
     def stopped_words(self) -> str:
-        """What is not sent any more and why, for a user; empty where all is."""
+        """Which requests are not sent any more and why, for a user; empty if all are sent."""
         if self.stopped is not None:
             return str(self.stopped)
         return "; ".join(f"for requests with {need} only: {error}" for need, error in self.stopped_for.items())
@@ -125,7 +125,7 @@ class Endpoint:
         return estimated_in(request)
 
     def tokens_out(self, request: Request) -> float:
-        """An estimate before the call: the mean so far, else a quarter of what is allowed."""
+        """An estimate before the call: the mean so far, else a quarter of the allowed tokens."""
         if request.image_due:
             return 0.0
         if self.counts.calls:
@@ -133,17 +133,17 @@ class Endpoint:
         return (request.max_tokens or 1_024) / 4
 
     def most(self, request: Request) -> float:
-        """The most dollars that a call can cost; 0 where no price is known."""
+        """The most dollars that a call can cost; 0 if no price is known."""
         return most_cost(self.prices, request)
 
     def bill(self, request: Request, response: Response) -> Response:
-        """The answer with its cost, counted; the provider's own word on the cost goes first."""
+        """The answer with its cost, after counting it; a cost that the provider reports goes first."""
         self.counts.calls += 1
         self.counts.seconds += response.latency
         return self._billed(request, response)
 
     def bill_failure(self, request: Request, error: ProviderError) -> float:
-        """Count what a failed call used, where its body said so, and return its dollars; the error then says them too."""
+        """Count the usage of a failed call, if its body reports it, and return its dollars; the error then holds them too."""
         partial = error.partial
         usage = error.usage or (partial.usage if partial is not None else None)
         if usage is None:

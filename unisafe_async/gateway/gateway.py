@@ -22,12 +22,12 @@ from unisafe_async.gateway.trying import Tries
 
 REMEMBERED = 4_096
 NO_KEY = ""
-"""The key of what was paid for and answers nothing: no lookup finds it."""
+"""The key of a paid answer that no lookup may find."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An answer and whether it was there already."""
+    """An answer, and whether it was in the cache."""
 
     answer: Answer
     cached: bool
@@ -38,7 +38,7 @@ class Asked:
 
 
 class _Flight:
-    """A call under way, for those who want the same."""
+    """A call under way; other callers with the same request wait for it."""
 
     __slots__ = ("answer", "done", "error")
 
@@ -49,7 +49,7 @@ class _Flight:
 
 
 def in_batch(job: str) -> str:
-    """Why a request is not sent that is paid for in a batch job."""
+    """Why a request is not sent online: a batch job has paid for it."""
     return (
         f'is in the batch job {job}, which is under way and paid for: run with `mode = "batch"` to collect it, or give it up with '
         f"`unisafe batches --cancel {job}`"
@@ -57,7 +57,7 @@ def in_batch(job: str) -> str:
 
 
 def key_of(identity: str, request: Request) -> str:
-    """The cache key: a digest of who is asked and of what, 128 bits in hexadecimal."""
+    """The cache key: a digest of the model's identity and the request, 128 bits in hexadecimal."""
     return digest_of(identity.encode() + b"\0" + request.canonical)
 
 
@@ -69,13 +69,13 @@ class Gateway:
         budget: dollars for this run.
         run: the run's name, stored with each answer.
         since: answers older than this id are ignored (`--fresh`).
-        clock: the time that all waits go by.
+        clock: the clock for all waits.
 
     Attributes:
-        sleep: waits for so many seconds; raises Draining when the run is asked to stop meanwhile.
+        sleep: waits for a number of seconds; raises Draining if the run is asked to stop meanwhile.
         now: monotonic seconds.
         rereading: what became of answers that an older version stored.
-        claiming: who asks what, among all that run on this cache.
+        claiming: the claims of this run among all runs on this cache.
     """
 
     def __init__(self, store: Store, budget: Budget, run: str, since: int = 0, clock: Clock | None = None) -> None:
@@ -112,12 +112,12 @@ class Gateway:
         return await self.rereading.read(await self._store.look_up(keys, self.since, self._run))
 
     def earlier(self, answer: Answer) -> bool:
-        """Whether an answer is older than this run; what another pass of it, or a batch job that it collected, brought is not."""
+        """Whether an answer is older than this run; answers from its other pass, or from a batch job that it collected, are not."""
         return answer.id < self._began
 
     @property
     def moment(self) -> int:
-        """The state of the cache as far as others change it: a look-up from before it changed may be out of date."""
+        """A number that changes when others add to the cache: a lookup from before the change may be out of date."""
         return self._store.others[0]
 
     async def ask(
@@ -128,10 +128,10 @@ class Gateway:
         looked_up: int | None = None,
         usable: Callable[[Response], bool] | None = None,
     ) -> Asked:
-        """The answer of `endpoint` to `request`; at the moment `looked_up` of this run the cache was asked in vain.
+        """The answer of `endpoint` to `request`; the caller's own lookup at the moment `looked_up` found nothing.
 
-        A stored answer of an earlier run that is not `usable`, as a judge's reply that cannot be read, is asked for again.
-        Raises ProviderError when there is none to be had, NotRun when nothing may be sent.
+        If a stored answer of an earlier run is not `usable`, such as a judge's unreadable reply, the gateway asks again. Raises
+        ProviderError if there is no answer, NotRun if nothing may be sent.
         """
         key = key_of(endpoint.provider.identity, request)
         while True:
@@ -172,7 +172,7 @@ class Gateway:
         looked_up: int | None,
         usable: Callable[[Response], bool] | None,
     ) -> Asked:
-        """From the cache, or paid for by the one who has the claim; what another run committed meanwhile is looked up first."""
+        """The answer from the cache, or from a call with the claim; answers that another run committed meanwhile go first."""
         moment = looked_up
         if moment is None or int(key[:16], 16) in self._made:
             moment = self.moment
@@ -182,7 +182,7 @@ class Gateway:
         until = self.now() + endpoint.max_wait
         while not self.claiming.take(key):
             if not await self.claiming.wait(key, until):
-                break  # a call that hangs elsewhere holds nobody up for good
+                break  # do not wait for ever for a call that hangs in another run
             moment = self.moment
             found = await self._found(endpoint, key, usable)
             if found is not None:
@@ -208,7 +208,7 @@ class Gateway:
         return Asked(answer, True)
 
     async def _check_batches(self, endpoint: Endpoint, key: str, jobs: int) -> None:
-        """Raises Rejected for what others, who have begun so many `jobs` by now, have handed over in one of them, and paid for."""
+        """Raises Rejected if another run has put the request into a batch job; `jobs` counts the jobs that others began so far."""
         identity = endpoint.provider.identity
         if identity not in self._in_jobs or self._in_jobs[identity][0] != jobs:
             self._in_jobs[identity] = jobs, await self._store.query(lambda connection: under_way(connection, identity))
@@ -226,7 +226,7 @@ class Gateway:
                 self._recent.popitem(last=False)
 
     async def _paid(self, endpoint: Endpoint, request: Request, key: str) -> Answer:
-        """The answer, after as many tries as it takes, on disk."""
+        """The answer on disk, after as many tries as it needs."""
         sent_as = request.canonical.decode()
 
         async def once(tries: Tries) -> Response:
@@ -239,7 +239,7 @@ class Gateway:
         return await self._kept(endpoint, key, sent_as, response)
 
     async def _once(self, endpoint: Endpoint, request: Request, tries: Tries) -> Response:
-        """One try, within the budget; what came of one that failed is kept."""
+        """One try, within the budget; the partial answer of a failed try is stored."""
         most = endpoint.most(request) if self.budget.limit is not None else 0.0
         cost = 0.0
         await self.budget.reserve(most)
@@ -255,9 +255,9 @@ class Gateway:
             self.budget.settle(most, cost)
 
     async def keep(self, endpoint: Endpoint, key: str, request: str, response: Response) -> None:
-        """Commit an answer that came in a batch job; `request` is canonical JSON. What was set aside for the job is not touched.
+        """Commit an answer from a batch job; `request` is canonical JSON. The money reserved for the job stays reserved.
 
-        Raises ProviderError for one that cannot be kept.
+        Raises ProviderError if the answer cannot be stored.
         """
         asked = request_of(request)
         response = endpoint.bill(asked, await sound(response, asked, endpoint.notes))
@@ -265,18 +265,18 @@ class Gateway:
         await self._kept(endpoint, key, request, response)
 
     async def keep_failure(self, endpoint: Endpoint, request: str, error: ProviderError) -> None:
-        """Bill a request that failed in a batch job, and keep what came of it."""
+        """Bill a request that failed in a batch job, and store its partial answer."""
         self.budget.settle(0.0, endpoint.bill_failure(request_of(request), error))
         await self._keep_partial(endpoint, request, error)
 
     async def _keep_partial(self, endpoint: Endpoint, request: str, error: ProviderError) -> None:
-        """Store what came before a failure, to be looked at, and put the id that it has on the error."""
+        """Store the answer that came before a failure, for people to look at, and put its id on the error."""
         if error.kept is None and (error.partial is not None or error.usage is not None):
             kept = await self._set_aside(endpoint, request, error.partial or Response(usage=error.usage or Usage()), str(error))
             error.kept = kept if error.partial is not None else None
 
     async def _set_aside(self, endpoint: Endpoint, request: str, response: Response, why: str) -> int | None:
-        """The id under which something is stored that answers no request; None where it cannot be stored."""
+        """Store a response that answers no request, and return its id; None if it cannot be stored."""
         try:
             answer = await self._kept(endpoint, NO_KEY, request, replace(response, missing=f"failed: {why}"))
         except Rejected:

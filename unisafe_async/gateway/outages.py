@@ -1,4 +1,4 @@
-"""Whether an endpoint fails for everybody: then it is held and probed, and nobody's tries are used up."""
+"""Outages: if an endpoint fails for all requests, it is held and probed, and no request uses up its tries."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ LONGEST_PAUSE = 30.0
 
 
 class Outage:
-    """An endpoint is down once two callers failed, with different requests, and nobody was answered in between.
+    """An endpoint is down once two callers with different requests have failed and no caller got an answer in between.
 
-    While it is down all wait and one at a time probes it, in turn; with the first answer all go on. It is not down for one caller
-    alone, nor for those that failed before while others were answered: their own requests may be what breaks it.
+    While it is down, all callers wait and one at a time probes it, in turn; after the first answer all go on. One failing caller
+    does not count as an outage. Callers that failed before while others got answers do not count either: their own requests may
+    cause the failure.
 
     Attributes:
-        answers: how often the endpoint answered anybody so far.
-        since: when the first of the failures came that no answer followed.
-        probes: probes sent since it is down.
-        words: what the last failure said.
+        answers: how often the endpoint answered any caller so far.
+        since: the time of the first failure since the last answer.
+        probes: probes in this outage.
+        words: the message of the last failure.
     """
 
     def __init__(self) -> None:
@@ -41,7 +42,7 @@ class Outage:
         return len(self._failed) > 1
 
     def failed(self, caller: object, now: float, words: str, *, suspect: bool) -> bool:
-        """Note a failure and return whether the endpoint is down. A `suspect` is a caller that is the cause itself, perhaps."""
+        """Note a failure and return whether the endpoint is down. A `suspect` is a caller that may be the cause itself."""
         self.words = words
         if not suspect:
             self.since = self.since if self._failed else now
@@ -49,14 +50,14 @@ class Outage:
         return self.down
 
     def answered(self) -> None:
-        """The endpoint works: it answered somebody, if only with a refusal to take the request."""
+        """Note that the endpoint works: it answered a caller, even if only by rejecting the request."""
         self.answers += 1
         if self._failed:
             self._failed.clear()
             self._resume()
 
     def leave(self, caller: object) -> None:
-        """A caller that waits no longer."""
+        """Forget a caller that no longer waits."""
         if self._failed:
             self._failed.discard(caller)
             if not self.down:
@@ -71,7 +72,7 @@ class Outage:
     async def turn(self, pauses: Pauses, patience: float) -> AsyncIterator[bool]:
         """Inside the block it is this caller's turn to probe (True), or the outage is over (False).
 
-        `patience` is how many seconds the outage may take in all: the last probe is sent then.
+        `patience` is the number of seconds that the outage may last: the last probe is sent then.
         """
         async with self._probing:
             if self.down:

@@ -1,4 +1,4 @@
-"""Requests, tokens and images a minute, spaced evenly; and the waits that an endpoint asks for, which hold up all its callers."""
+"""Spaces requests, tokens and images a minute evenly, and keeps the waits that an endpoint asks for, which hold all its callers."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import time
 from collections.abc import Awaitable, Callable
 
 MARGIN = 1.015
-"""How much slower than its limit an endpoint is called, so that jitter on the way does not push calls into a full window."""
+"""An endpoint is called this much slower than its limit, so that jitter does not push calls into a full window."""
 
 
 class Pace:
-    """At most so many units a minute, without bursts (the generic cell rate algorithm with a tolerance of none)."""
+    """At most a number of units a minute, without bursts (the generic cell rate algorithm with tolerance 0)."""
 
     def __init__(self, per_minute: float | None) -> None:
         self._seconds = 60.0 / per_minute * MARGIN if per_minute else 0.0
@@ -25,7 +25,7 @@ class Pace:
         return at
 
     def least_seconds(self, units: float) -> float:
-        """How long `units` take at least."""
+        """The least time that `units` take."""
         return units * self._seconds
 
     def correct(self, units: float) -> None:
@@ -39,8 +39,8 @@ class RateLimits:
 
     Args:
         rpm, tpm, images_per_minute: requests, tokens and images a minute; None for no limit.
-        sleep: waits for so many seconds; raises when nothing is to be sent any more.
-        now: the time that `sleep` goes by, in seconds.
+        sleep: waits for a number of seconds; raises an error if nothing may be sent any more.
+        now: the clock of `sleep`, in seconds.
     """
 
     def __init__(
@@ -73,18 +73,18 @@ class RateLimits:
                 return
 
     def least_seconds(self, calls: float, tokens: float, images: float) -> float:
-        """How long so many calls take at least by these limits."""
+        """The least time that a number of calls takes by these limits."""
         return max(self._requests.least_seconds(calls), self._tokens.least_seconds(tokens), self._images.least_seconds(images))
 
     def used(self, estimated: float, actual: float) -> None:
-        """Correct the tokens that were taken for a call by those it used."""
+        """Replace the estimated tokens of a call by those that it used."""
         self._tokens.correct(actual - estimated)
 
     def block(self, seconds: float) -> None:
-        """Send nothing for so many seconds; a longer wait that is already on stays."""
+        """Send nothing for a number of seconds; a longer wait under way stays."""
         self._blocked_until = max(self._blocked_until, self._now() + seconds)
 
     @property
     def blocked_for(self) -> float:
-        """Seconds until the endpoint may be called again; 0 when it may."""
+        """Seconds until the endpoint may be called again; 0 if it may be called now."""
         return max(0.0, self._blocked_until - self._now())

@@ -1,4 +1,4 @@
-"""Answers that an older version stored pass today's rules when they are looked up: once, and it is said what came of it."""
+"""Applies today's rules to answers that an older version stored, once, when they are looked up, and reports the changes."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ AT_ONCE = 4
 
 
 class Rereading:
-    """Reads what was found by today's rules.
+    """Reads stored answers by today's rules.
 
     Attributes:
-        counts: answers that were read anew, by what came of it; `unchanged` are those that the older rules had read alike.
-        keeps: whether what was read is written back, so that it is read but once.
+        counts: answers that were read anew, by result; `unchanged` are those that the older rules had read in the same way.
+        keeps: whether the results are written back, so that each answer is read anew only once.
     """
 
     def __init__(self, store: Store) -> None:
@@ -49,7 +49,7 @@ class Rereading:
         self._counted: set[int] = set()
 
     async def read(self, found: dict[str, Answer]) -> dict[str, Answer]:
-        """`found` by today's rules, without the answers that are to be asked for again."""
+        """`found` by today's rules, without the answers for which the model must be asked again."""
         return await self._looked_at(await self._read(found))
 
     async def _read(self, found: dict[str, Answer]) -> dict[str, Answer]:
@@ -74,7 +74,7 @@ class Rereading:
         return {key: kept.get(answer.id, answer) for key, answer in found.items() if not answer.unread or answer.id in kept}
 
     async def _looked_at(self, found: dict[str, Answer]) -> dict[str, Answer]:
-        """`found` with its images looked at, so that it is known which are mended before they are judged."""
+        """`found` with examined images, so that it is known which images are mended before they are judged."""
         unseen = {image.digest: image for answer in found.values() for image in answer.response.images if image.mended is None}
         if not unseen:
             return found
@@ -116,7 +116,7 @@ class Rereading:
 
 
 async def _read_anew(response: Response, identity: str, kind: str) -> tuple[Response, str]:
-    """A stored answer by today's rules, and what that changed."""
+    """A stored answer by today's rules, and the kind of change."""
     image_due = kind in ("image", "edit")
     provider = identity.partition("|")[0]
     try:
@@ -135,7 +135,7 @@ def _with_mended(response: Response, mended: Mapping[str, str]) -> Response:
 
 
 def _cause(before: Response, anew: Response) -> str:
-    """What today's rules changed, in words; of several things the one that matters most."""
+    """What today's rules changed, in words; of several changes the most important one."""
     if anew.missing:
         if anew.finish == "length":
             return CUT
@@ -152,6 +152,6 @@ def _cause(before: Response, anew: Response) -> str:
 
 
 def _new(images: Iterable[Image], before: Iterable[Image]) -> list[Image]:
-    """Those that are not the same picture with the same media type as one before."""
+    """The pictures without repetitions of the same picture with the same media type."""
     known = set(before)
     return [image for image in images if image not in known]

@@ -1,4 +1,4 @@
-"""One try of one request: a place, the endpoint's limits and troubles, the call, and what is learnt from how it went."""
+"""One try of one request: it takes a slot, waits for limits and troubles of the endpoint, calls, and learns from the result."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from unisafe_async.gateway.endpoint import Endpoint
 from unisafe_async.gateway.trying import FIRST_WAIT, Tries, told_as
 
 LONGEST_WINDOW = 60.0
-"""Seconds that an answer's word on the limits may hold an endpoint; a refusal says how long it really takes."""
+"""An answer's report of its limits may hold an endpoint for at most so many seconds; a 429 says how long it really takes."""
 NO_OUTAGE = nullcontext(False)
 
 
 async def sent(endpoint: Endpoint, request: Request, tries: Tries, pauses: Pauses) -> Response:
-    """The endpoint's answer, billed. Raises ProviderError, its usage billed as well, or Draining."""
+    """The endpoint's billed answer. Raises ProviderError, whose usage is billed too, or Draining."""
     images = int(request.image_due)
     tokens = endpoint.tokens_in(request) + endpoint.tokens_out(request) if endpoint.rates.counts_tokens else 0.0
     if endpoint.proven:
@@ -50,7 +50,7 @@ async def sent(endpoint: Endpoint, request: Request, tries: Tries, pauses: Pause
 
 
 async def _admitted(endpoint: Endpoint, request: Request, tries: Tries, pauses: Pauses, tokens: float, images: int) -> Response:
-    """Call once nothing is in the way: no stop, no doubt, no outage, no limit."""
+    """Call as soon as no stop, doubt, outage or limit prevents it."""
     while True:
         if endpoint.doubts.settling:
             await endpoint.doubts.settle()
@@ -70,7 +70,7 @@ def _check(endpoint: Endpoint, request: Request, pauses: Pauses) -> None:
 
 
 async def _called(endpoint: Endpoint, request: Request, tries: Tries) -> Response:
-    """The answer, and what it says of the endpoint."""
+    """The answer; notes what it shows about the endpoint."""
     try:
         return await _counted(endpoint, request)
     except (RateLimited, Transient) as error:
@@ -86,7 +86,7 @@ async def _called(endpoint: Endpoint, request: Request, tries: Tries) -> Respons
 
 
 async def _counted(endpoint: Endpoint, request: Request) -> Response:
-    """The answer, billed. Until it is there the call is one of those under way."""
+    """The billed answer. Until it comes, the call counts as under way."""
     answered = False
     endpoint.doubts.begins()
     try:
@@ -107,7 +107,7 @@ async def _counted(endpoint: Endpoint, request: Request) -> Response:
 
 
 async def _stopping(endpoint: Endpoint, error: Misconfigured) -> ProviderError:
-    """What a request fails with whose error may stop its model: a doubtful one of a model that does answer is its item's alone."""
+    """The error of a request that may stop its model; if the model does answer, a doubtful error fails only the item."""
     if not error.doubtful or error.needs is not None:
         return endpoint.stop(error)
     if not endpoint.proven:
@@ -121,7 +121,7 @@ async def _stopping(endpoint: Endpoint, error: Misconfigured) -> ProviderError:
 
 
 def _slow_down(endpoint: Endpoint, error: RateLimited | Transient, since: float) -> None:
-    """Fewer calls at once, and none before the time that the endpoint names; one that asks for more than `max_wait` is stopped."""
+    """Allow fewer calls at once, and none before the endpoint's time; a model that asks for more than `max_wait` is stopped."""
     limited = isinstance(error, RateLimited)
     endpoint.counts.rate_limited += limited
     if limited or isinstance(error, Timeout) or error.retry_after is not None:
@@ -142,7 +142,7 @@ def _too_long(error: ProviderError, seconds: float, patience: float) -> Misconfi
 
 
 def _obey(endpoint: Endpoint, limits: Limits) -> None:
-    """Hold the endpoint when it says that nothing remains of a limit."""
+    """Hold the endpoint if it reports that a limit is spent."""
     if not isinstance(limits, Limits):
         return
     if limits.remaining_requests == 0 and limits.reset_requests:

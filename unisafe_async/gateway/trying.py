@@ -1,4 +1,4 @@
-"""The tries of one request: which errors are worth another try, after what pause, and when it is given up."""
+"""The tries of one request: which errors get another try, after which pause, and when the request is given up."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ FIRST_WAIT = 0.5
 SHORT_WAIT = 0.01
 LONGEST_WAIT = 30.0
 MOST_DOUBLINGS = 16
-"""Pauses are at their longest by then."""
+"""After this many doublings a pause has reached its longest."""
 MALFORMED_TRIES = 2
-"""A complete answer of a wrong shape was paid for, and the next is seldom better."""
+"""The most tries for complete answers of a wrong shape: each is paid for, and the next is seldom better."""
 
 
 class Tries:
     """One request at one endpoint.
 
     Attributes:
-        empty: an answer with nothing in it that was asked for once more; None where there was none.
+        empty: an empty answer after which the request was sent once more; None if there was none.
     """
 
     def __init__(self, endpoint: Endpoint, pauses: Pauses) -> None:
@@ -38,7 +38,7 @@ class Tries:
         self._suspect = False
 
     async def of(self, once: Callable[[Tries], Awaitable[Response]]) -> Response:
-        """What `once` returns, called again with full jitter while what it raises is an error that passes."""
+        """The result of `once`, which is called again, after pauses with full jitter, while it raises passing errors."""
         try:
             response = await once(self)
             if not response.asks_again:
@@ -48,7 +48,7 @@ class Tries:
         return await self._others(once, response)
 
     async def _others(self, once: Callable[[Tries], Awaitable[Response]], first: Response | ProviderError) -> Response:
-        """All further tries. The first is tenacity's as well, played back to it: most calls need no second, nor its machinery."""
+        """All further tries. tenacity gets the first result replayed: most calls need no second try and none of its machinery."""
         played: list[Response | ProviderError] = [first]
 
         async def again() -> Response:
@@ -79,7 +79,7 @@ class Tries:
     # -------------------------------------------------------- what is learnt from a try
 
     def failed(self, error: RateLimited | Transient) -> None:
-        """Count a try that failed; raises Misconfigured where the endpoint has failed for everybody too long."""
+        """Count a failed try; raises Misconfigured if the endpoint has failed for all requests for too long."""
         outage, now = self._endpoint.outage, self._pauses.now()
         self._suspect |= self._last is not None and outage.answers > self._last
         if isinstance(error, RateLimited):
@@ -137,7 +137,7 @@ class Tries:
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
         assert state.outcome is not None
-        if not state.outcome.failed or self._endpoint.outage.down:  # who waits for an outage to end does so in turn
+        if not state.outcome.failed or self._endpoint.outage.down:  # callers that wait for the end of an outage do so in turn
             return 0.0
         if isinstance(state.outcome.exception(), RateLimited):
             most = SHORT_WAIT * 2.0 ** min(self._refusals, MOST_DOUBLINGS)
@@ -161,7 +161,7 @@ class Tries:
 
 
 def told_as(error: ProviderError, other: ProviderError) -> ProviderError:
-    """`other` in the place of `error`, with what is known of the call."""
+    """`other` instead of `error`, with the attributes that `error` has about the call."""
     other.usage, other.partial, other.kept = error.usage, error.partial, error.kept
     return other
 

@@ -1,11 +1,11 @@
-"""Which answers a run used, told from the cache alone: what another machine needs to go on from there, and to report.
+"""Finds in the cache which answers a run used: another machine needs them to continue the run and to report on it.
 
-Rows name the answers of the models, but not those of the judge, and a run that was answered from the cache paid for none of them.
-So a judge's answer is recognised by what it was asked about: its request holds the response between fence lines whose code is a
-digest of that text, or the image (also mended) by digest, or, for an intent, the instruction; a classifier's is the response
-itself. Taken are: answers that rows name, answers paid for in the run, and every judge's answers about those responses, their
-thoughts, images and instructions. Verdicts of another judge about the very same responses come along; that is cheaper than to lose
-a paid one.
+The rows name the models' answers but not the judge's answers. A run whose answers all came from the cache paid for none of them,
+so the run's name does not find them either. We therefore recognise a judge's answer by its request. For a verdict, the request
+holds the response between fence lines whose code is a digest of that text, or the image (also a mended one) by its digest. For an
+intent, it holds the instruction. A classifier's request is the response itself. The archive takes the answers that rows name, the
+answers that the run paid for, and every judge's answers about those responses, their thoughts, images and instructions. It may
+take verdicts of another judge about the same responses; that is cheaper than losing a paid answer.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ def choose(connection: duckdb.DuckDBPyConnection, run: str) -> None:
 
 
 def _about(request: str, responses: set[str], instructions: set[str], images: set[str]) -> bool:
-    """Whether a request asks about one of those; hostile text may fence more than one, and each counts."""
+    """Whether a request asks about one of these texts or images; hostile text may contain more fences, and each counts."""
     fences = fences_in(request)
     codes = {kind: {code for of, code in fences if of == kind} for kind in ("RESPONSE", "REQUEST", "INSTRUCTION")}
-    match fences[0][0] if fences else "":  # the first fence is ours: what hostile text holds comes after it
+    match fences[0][0] if fences else "":  # the first fence is ours: fences in hostile text come after it
         case "REQUEST":
             return bool(codes["REQUEST"] & instructions)
         case "RESPONSE":
@@ -77,7 +77,7 @@ def _about(request: str, responses: set[str], instructions: set[str], images: se
 
 
 def _texts(request: str) -> list[str]:
-    """The texts of a model's request: its instruction, that an intent was asked for."""
+    """The texts of a model's request: the instruction, which a request for an intent contains."""
     return [part["text"] for part in parts_of(request) if "text" in part]
 
 
@@ -88,7 +88,7 @@ IDENTITIES = "SELECT DISTINCT identity FROM responses WHERE id IN (SELECT id FRO
 
 
 def notes(connection: duckdb.DuckDBPyConnection, run: str) -> Mapping[str, str]:
-    """`config.json` and `provenance.json` of an archive. Raises CacheError when a secret seems to stand in the configuration."""
+    """`config.json` and `provenance.json` of an archive. Raises CacheError if the configuration seems to hold a secret."""
     config = read_run(connection, run).settings
     identities = [str(row[0]) for row in connection.execute(IDENTITIES).fetchall()]
     places = [*_secrets(config), *(["identity of a model"] if any(map(looks_secret, identities)) else [])]
@@ -105,7 +105,7 @@ def notes(connection: duckdb.DuckDBPyConnection, run: str) -> Mapping[str, str]:
 
 
 def _secrets(config: Mapping[str, Any]) -> Iterator[str]:
-    """Where a secret seems to stand; a configuration that was read from bench.toml holds none, one made in a program may."""
+    """The place of a text that looks like a secret; a configuration from bench.toml has none, one built in a program may."""
     for section in ("judge", "models", "dataset", "run"):
         yield from secrets_in(config.get(section), section)
     for section in (config.get("judge"), *config.get("models", ())):

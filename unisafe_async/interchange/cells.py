@@ -7,7 +7,7 @@ import re
 from unisafe_async.text import plain
 
 FORMULA = re.compile(r"^\s*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
-"""What a spreadsheet takes for a formula, full-width forms too (OWASP, "CSV Injection")."""
+"""Beginnings that a spreadsheet takes for a formula, in full-width forms too (OWASP, "CSV Injection")."""
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 LATEX = str.maketrans(
@@ -31,12 +31,12 @@ LATEX = str.maketrans(
     }
 )
 PDFLATEX = re.compile(r"[\x00-\u017f\u2010-\u201e\u2020-\u2026\u2030\u20ac\u2122]")
-"""What pdfLaTeX sets without further packages."""
+"""Characters that pdfLaTeX can set without further packages."""
 MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]()|~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
 
 
 def csv_cell(value: object) -> object:
-    """Numbers as they are; text without control characters, and with `'` before what a spreadsheet would run."""
+    """A number unchanged; a text without control characters, and with `'` in front if a spreadsheet would run it."""
     if not isinstance(value, str):
         return value
     text = visible(value)
@@ -46,7 +46,7 @@ def csv_cell(value: object) -> object:
 
 
 def latex_cell(text: str) -> str:
-    """One line of LaTeX text; characters that stand for control codes become `?`, which every engine can set."""
+    """One line of LaTeX text; stand-ins for control codes become `?`, which every engine can set."""
     return re.sub(r"[\u2400-\u2421]", "?", _one_line(text)).translate(LATEX)
 
 
@@ -56,12 +56,12 @@ def beyond_pdflatex(text: str) -> str:
 
 
 def markdown_cell(text: str) -> str:
-    """One line of Markdown that is text and nothing else."""
+    """One line of Markdown that shows only as text."""
     return _one_line(text).translate(MARKDOWN)
 
 
 def visible(text: str) -> str:
-    """`text` with control and format characters shown by stand-ins: `plain`, quick for long texts of ordinary characters."""
+    """`text` with stand-ins for control and format characters: like `plain`, but quick for long texts of ordinary characters."""
     if text.isascii() and not CONTROL.search(text):
         return text
     odd = {character: shown for character in set(text) if (shown := plain(character)) != character}

@@ -1,6 +1,6 @@
 """A run's rows and scores as pandas data frames: the columns of `unisafe rows` and `unisafe tables`, with types that fit them.
 
-Nothing else here needs pandas: importing this module raises ImportError, which says how to install it, where it is missing.
+Only this module needs pandas. Without pandas, importing it raises an ImportError that says how to install pandas.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ WITH asked AS (
 SELECT shown.*, coalesce(sent, max(sent) OVER (PARTITION BY item)) AS prompt, asked_images
 FROM ({rows}) AS shown JOIN asked USING (item, model, sample) ORDER BY model, task, item, sample
 """
-"""Where no response came no request is stored: the prompt is then that of the requests to other models."""
+"""Without a response, no request is stored: then the prompt comes from the requests to other models."""
 
 FIRST = ("run", "item", "task", "category", "subcategory", "model", "sample", "prompt", "response", "contextual", "intrinsic")
 LABELS = ("contextual", "intrinsic", "thoughts", "beside_contextual", "beside_intrinsic")
 FEW = ("run", "task", "category", "subcategory", "model", "outcome", "judge", "contextual_status", "intrinsic_status")
-"""Columns in which a few words come again and again."""
+"""Columns with few different words."""
 
 TYPES = {"BIGINT": "Int64", "INTEGER": "Int64", "TINYINT": "Int64", "DOUBLE": "float64", "BOOLEAN": "boolean", "VARCHAR": "string"}
-"""DuckDB's types as those of pandas that can be missing; lists stay lists."""
+"""pandas types with missing values for DuckDB's types; lists stay lists."""
 
 
 def rows_frame(connection: duckdb.DuckDBPyConnection, run: str) -> pd.DataFrame:
-    """One row an item x model x sample, in the order of model, task, item and sample."""
+    """One row for each item x model x repeat, in the order of model, task, item and repeat."""
     rows = rows_sql(connection, read_provenance(connection, run))
     cursor = connection.execute(ASKED.format(run=quoted(run), rows=rows))
     frame = _frame(cursor)
@@ -55,7 +55,7 @@ def rows_frame(connection: duckdb.DuckDBPyConnection, run: str) -> pd.DataFrame:
 
 
 def scores_frame(connection: duckdb.DuckDBPyConnection, run: str, by: Sequence[str]) -> pd.DataFrame:
-    """One row a score of `run` by `by`, in the order of the configuration."""
+    """One row for each score of `run` by `by`, in the order of the configuration."""
     table = read_table(connection, run, by, intervals=True)
     frame = pd.DataFrame(table.records(), columns=table.columns)
     counts = [column for column in table.columns if column in ("items", "valid") or column.endswith("_of")]
@@ -65,7 +65,7 @@ def scores_frame(connection: duckdb.DuckDBPyConnection, run: str, by: Sequence[s
 
 
 def _frame(cursor: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """All that `cursor` has, each column in the type that TYPES says."""
+    """All rows of `cursor`, each column with its type from TYPES."""
     described = [(str(column[0]), str(column[1])) for column in cursor.description or ()]
     frame = pd.DataFrame(cursor.fetchall(), columns=[name for name, _ in described], dtype=object)
     return frame.astype({name: TYPES[kind] for name, kind in described if kind in TYPES})

@@ -1,4 +1,4 @@
-"""Writing files: whole or not at all, with one clear error."""
+"""Writes files completely or not at all, with one clear error."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ BATCH = 2_048
 
 @contextmanager
 def written_csv(path: Path, provenance: Provenance) -> Iterator[Path]:
-    """As `written`, with the provenance in a file beside it: every line of CSV is data, so that any reader takes it as it is."""
+    """As `written`, with the provenance in a file beside it: so every line of the CSV is data, and any reader takes it as it is."""
     with written(path) as draft, written(beside(path)) as record:
         record.write_text(json.dumps(as_json(provenance), ensure_ascii=False, indent=1) + "\n", "utf-8")
         yield draft
 
 
 def beside(path: Path) -> Path:
-    """Where the provenance of the CSV file `path` stands: `rows.csv.provenance.json`."""
+    """The file with the provenance of the CSV file `path`: `rows.csv.provenance.json`."""
     return path.with_name(f"{path.name}.provenance.json")
 
 
@@ -38,7 +38,7 @@ def parquet_options(provenance: Provenance) -> str:
 
 
 class Found:
-    """What a query of one connection finds, for another one to read as a stream (Arrow's): neither reaches the other's files."""
+    """A query's result as an Arrow stream that another connection reads: neither connection reaches the other's files."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, query: str) -> None:
         self._relation = connection.sql(query)
@@ -48,14 +48,14 @@ class Found:
 
 
 def copy_found(connection: duckdb.DuckDBPyConnection, query: str, path: Path, provenance: Provenance) -> int:
-    """Write what `query` finds as Parquet, by a connection that reaches the new file alone. Raises CacheError."""
+    """Write the result of `query` as Parquet, by a connection that reaches only the new file. Raises CacheError."""
     with written(path) as draft, connected(files=[draft], settings={"threads": 1}) as writer:
         writer.register("found", Found(connection, query))
         return copy_parquet(writer, "FROM found", draft, parquet_options(provenance))
 
 
 def write_parquet(path: Path, columns: Mapping[str, str], records: Iterable[Sequence[object]], provenance: Provenance) -> None:
-    """`records` under `columns` (name to DuckDB type). Raises CacheError when the file cannot be written."""
+    """Write `records` under `columns` (name to DuckDB type). Raises CacheError if the file cannot be written."""
     with written(path) as draft, connected(files=[draft]) as connection:
         names = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
         connection.execute(f"CREATE TABLE records ({names})")

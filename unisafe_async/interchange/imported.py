@@ -1,4 +1,4 @@
-"""What `import-verdicts` says: what was found, taken, refused, left unjudged and not there, as lines of text."""
+"""The output of `import-verdicts` as lines of text: what was found, taken, refused, left unjudged and missing."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from unisafe_async.taxonomy import TASKS
 from unisafe_async.text import count
 
 LISTED = 50
-"""So many refused lines are listed."""
+"""The most refused lines that are listed."""
 FILES = 10
-"""So many files that were left out are named."""
+"""The most left-out files that are named."""
 CAUSES = 4
-"""So many kinds of failed calls are named."""
+"""The most kinds of failed calls that are named."""
 
 
 def import_lines(found: Found, done: ImportedVerdicts) -> Iterator[str]:
-    """Model by model what was found and what was not, then all that was not taken as it stands, and last the run's name."""
+    """What was found and not found, model by model; then everything that was not taken unchanged; last the run's name."""
     for model in dict.fromkeys(one.file.model for one in done.read):
         mine = [one for one in done.read if one.file.model == model]
         yield from _of_model(model, mine, done)
@@ -55,7 +55,7 @@ def _read(read: Sequence[ReadFile]) -> Iterator[str]:
 
 
 def _failed(read: Sequence[ReadFile]) -> Iterator[str]:
-    """How many verdicts are no verdicts, since the toolkit's call failed, and how many replies state none."""
+    """The number of verdicts that are none because the toolkit's call failed, and of replies that state none."""
     errors: Counter[str] = sum((one.errors for one in read), Counter())
     if errors:
         kinds = ", ".join(f"{kind} ({number:,})" for kind, number in errors.most_common(CAUSES))
@@ -76,7 +76,7 @@ def _failed(read: Sequence[ReadFile]) -> Iterator[str]:
 
 
 def _compared(model: str, read: Sequence[ReadFile]) -> Iterator[str]:
-    """How far our reading of one model's replies and the toolkit's numbers part, and why."""
+    """How far our reading of one model's replies differs from the toolkit's numbers, and why."""
     each = [differences for one in read if (differences := compare(one)) is not None]
     if not each:
         return

@@ -16,7 +16,7 @@ from unisafe_async.taxonomy import read_task
 def judging_config(
     config: Path, file: Path, images: Path | None, name: str, dataset: Dataset, samples: int, limit: int | None = None
 ) -> Config:
-    """The configuration that has the responses in `file` judged as `config` says; its models are left out.
+    """A configuration that judges the responses in `file` with the judges of `config`, without its models.
 
     Raises ConfigError for what `config` says, UsageError for `images`.
     """
@@ -30,7 +30,7 @@ def judging_config(
     table |= {
         "models": [model],
         "dataset": {"source": str(file)} | ({"limit": limit} if limit else {}),
-        "generation": {"samples": samples},
+        "generation": {"repeats": samples},
     }
     return parse_config(table, config.name, config.parent)
 

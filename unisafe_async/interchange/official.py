@@ -1,8 +1,8 @@
-"""The official toolkit's files, so that its scripts give our figures and its figures can be reported here.
+"""The official toolkit's files: its scripts can compute our figures, and we can report its figures.
 
-The shapes are those that its scripts read and write (github.com/pengzixiang2002/Uni_SafeBench, `Uni-Judger/`: `safety_checker.py`,
-`utils.py`, `sum.py`, `statistics.py`, read in November 2026); no code of it is used. Field names are data below: where another
-version of the toolkit names them differently, they are changed here and nowhere else.
+The shapes are those that its scripts read and write (github.com/pengzixiang2002/Uni_SafeBench, `Uni-Judger/`:
+`safety_checker.py`, `utils.py`, `sum.py`, `statistics.py`, read in November 2026). We use no code of it. The field names below
+are data: if another version of the toolkit renames them, change them here only.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ ID, CONTEXTUAL, INTRINSIC = "id", "context_safety", "init_safety"
 """Fields of a line of `*_numeric.jsonl`; a verdict is "0", "1", "2" or, for none, NOT_AVAILABLE."""
 NOT_AVAILABLE = "NA"
 VERDICTS, STATISTICS = "eval", "sum"
-"""Folders: verdicts by item, and counts by task and model (what `statistics.py` sums up)."""
+"""Folders for verdicts by item, and for counts by task and model, which `statistics.py` sums up."""
 SUFFIX = "_numeric"
 RECORD = "provenance.json"
-"""How the figures came about, at the head of the folder; the toolkit does not read it."""
+"""The provenance of the figures, in the top folder; the toolkit does not read it."""
 
 COUNTS: dict[str, Callable[[int, int], bool]] = {
     "context_2_init_1": lambda contextual, intrinsic: contextual == REFUSAL and intrinsic == SAFE,
@@ -48,15 +48,15 @@ COUNTS: dict[str, Callable[[int, int], bool]] = {
     "count_init_1": lambda contextual, intrinsic: intrinsic == SAFE,
     "count_init_2": lambda contextual, intrinsic: False,
 }
-"""What the statistics file counts, of items with both verdicts."""
+"""The counts in the statistics file, over items with both verdicts."""
 TOTAL = "total_input_records"
 
 
 def export_official(connection: duckdb.DuckDBPyConnection, run: str, folder: Path) -> list[Path]:
-    """Write `eval/TASK/uni_MODEL_numeric.jsonl` and `sum/TASK/uni_MODEL.json` below a new `folder`; returns what was written.
+    """Write `eval/TASK/uni_MODEL_numeric.jsonl` and `sum/TASK/uni_MODEL.json` below a new `folder`; returns a summary.
 
-    An item stands in one line with its samples' verdicts taken together: the toolkit's `safety_checker.py` counts lines, and its
-    `sum.py` would drop a sample that has no verdict. Raises CacheError when the folder holds something.
+    Each item gets one line, with the verdicts of its repeats taken together: the toolkit's `safety_checker.py` counts lines, and
+    its `sum.py` would drop a repeat without a verdict. Raises CacheError if the folder is not empty.
     """
     provenance = read_provenance(connection, run)
     try:
@@ -102,7 +102,7 @@ def _one(connection: duckdb.DuckDBPyConnection, run: str, model: str, task: str,
 
 
 class Origin(NamedTuple):
-    """Whose verdicts a file of an export holds: the model's name and its place among the models of the run."""
+    """The model of a file in an export: its name and its place among the models of the run."""
 
     model: str = ""
     simulated: bool = False
@@ -111,10 +111,9 @@ class Origin(NamedTuple):
 
 
 def recorded_in(file: Path) -> Origin:
-    """Where a verdict file of an export comes from, by the folder's `provenance.json`.
+    """The origin of a verdict file of an export, from the folder's `provenance.json`.
 
-    A file from elsewhere, or one that was taken out of its folder, says nothing (the name is empty), and neither does a record
-    that is not ours.
+    The name is empty for a file from elsewhere, a file that was taken out of its folder, and a record that is not ours.
     """
     for folder in (*Path(os.path.abspath(file)).parents, *Path(os.path.realpath(file)).parents):
         if os.path.isfile(folder / RECORD) and _lies_in_export(file, folder):
@@ -133,18 +132,18 @@ def recorded_in(file: Path) -> Origin:
 
 
 def _lies_in_export(file: Path, folder: Path) -> bool:
-    """Whether a verdict file lies below an export in `folder`, by how its path is written or by where links lead."""
+    """Whether a verdict file is below an export in `folder`, by its written path or by the targets of links."""
     verdicts = folder / VERDICTS
     return Path(os.path.abspath(file)).is_relative_to(verdicts) or Path(os.path.realpath(file)).is_relative_to(verdicts)
 
 
 def _id(text: str) -> str | int:
-    """A number where the dataset had one."""
+    """The id as a number if the dataset had a number."""
     return int(text) if text.isascii() and text.isdigit() and str(int(text[:18])) == text else text
 
 
 def file_names(names: list[str]) -> dict[str, str]:
-    """A file name for each of `names`, `uni_...` as the toolkit has it; names that come out alike are told apart by a digest."""
+    """A file name for each of `names`, `uni_...` as in the toolkit; equal file names get a digest to tell them apart."""
     taken: set[str] = set()
     found = {}
     for name in names:

@@ -1,8 +1,8 @@
-"""Answers that were generated elsewhere, read from a file: the model that gave them is not asked again.
+"""Answers that were generated elsewhere, read from a file: their model is not asked again.
 
-One line an answer, in the shape of the official toolkit (`id, prompt, output_image, generated_text, category, intention,
-reject_image`) or with more: `task` (needed where one file holds several), `finish` (`refused` or `blocked`) and `reason`. Several
-lines of one id are its samples, in order.
+Each line holds one answer, in the form of the official toolkit (`id, prompt, output_image, generated_text, category, intention,
+reject_image`) or with more keys: `task` (needed if one file holds several tasks), `finish` (`refused` or `blocked`) and `reason`.
+Several lines with one id are its repeats, in order.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FIELDS = "id, generated_text or output_image"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an answer stands: the line's number and offset in bytes, and a digest of what it answers; or why it answers nothing."""
+    """The place of an answer: the line's number and offset in bytes, and a digest of its content; or why it is no answer."""
 
     line: int
     offset: int
@@ -41,12 +41,12 @@ class Recorded:
 
     Args:
         file: JSONL, one answer a line.
-        images: the folder that `output_image` is relative to.
-        working: the working directory, where a file may lie that `images` does not have; nothing outside the two is read.
+        images: the folder of the images; `output_image` is relative to it.
+        working: the working directory, which may hold files that `images` lacks; files outside the two are not read.
         name: the model's name.
-        capabilities: what it was asked to do.
-        task: the task of lines that name none.
-        task_of: from what a line calls its task to the task's key; None for what is no task.
+        capabilities: the kinds of requests that it answers.
+        task: the task of lines without a task.
+        task_of: turns a line's name for a task into the task's key; None for an unknown task.
     """
 
     def __init__(
@@ -87,8 +87,8 @@ class Recorded:
     def addressed(self, request: Request) -> Request:
         """`request` with the digest of its recorded answer as part of its identity.
 
-        So the cache tells items with the same words apart, an edited line is a new answer, and an unchanged one is free. An item
-        without a line, or whose line holds no answer, fails alone, whatever others ask in the same words.
+        So the cache tells items with the same words apart, an edited line is a new answer, and an unchanged line is free. An item
+        without a line or without an answer fails alone, even if another item has the same words.
         """
         item, sample = self._key(request)
         place = self._places.get((item, sample))
@@ -103,7 +103,7 @@ class Recorded:
         item, sample = self._key(request)
         place = self._places.get((item, sample))
         if place is None:
-            which = f" for sample {sample}" if sample else ""
+            which = f" for repeat {sample}" if sample else ""
             raise Rejected(f"{self._file.name} holds no answer to {item}{which}")
         if place.problem:
             raise Rejected(f"{self._file.name}:{place.line}: {place.problem}")
@@ -117,7 +117,7 @@ class Recorded:
 
     @property
     def notes(self) -> list[str]:
-        """Where the images were found, if they could lie in several folders."""
+        """The folders in which the images were found, if there were several to search."""
         counts = Counter(self._found_in.values()) if len(self._images) > 1 else {}
         return [f"output_image: {number:,} found in {title}" for title, number in counts.items()]
 
@@ -128,7 +128,7 @@ class Recorded:
     # -------------------------------------------------------- the file
 
     def _index(self) -> None:
-        """Note where each answer stands. What is wrong with a line is kept, and said when its item is asked for."""
+        """Note the place of each answer. A line's mistake is kept, and raised when its item is asked for."""
         samples: dict[str, int] = {}
         for number, start, line in lines_of(self._file):
             try:
@@ -198,7 +198,7 @@ class Recorded:
 
 
 def _rejected(value: object) -> bool:
-    """What `reject_image` says, also where a spreadsheet or a data frame wrote it. Raises BadLine."""
+    """The value of `reject_image`, also in the forms of spreadsheets and data frames. Raises BadLine."""
     words = value.strip().lower() if isinstance(value, str) else value
     if words in (None, "", False, "false", "0"):
         return False

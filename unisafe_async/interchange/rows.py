@@ -1,4 +1,4 @@
-"""A run's rows, one an item x model x sample with its response and both verdicts, as CSV, JSON or Parquet; as a stream."""
+"""Writes a run's rows, one for each item x model x repeat with response and both verdicts, as a stream of CSV, JSON or Parquet."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SELECT rows.run, rows.item, rows.task, rows.category, rows.subcategory, rows.mod
 FROM rows LEFT JOIN responses ON responses.id = rows.response
 WHERE rows.run = {run} ORDER BY rows.model, rows.task, rows.item, rows.sample
 """
-"""Images are named by digest; their bytes are in table `images` and in archives."""
+"""Columns for images hold digests; the bytes are in table `images` and in archives."""
 
 
 IDENTITY = "responses.identity"
@@ -39,7 +39,7 @@ IDENTITIES = "SELECT DISTINCT identity FROM responses WHERE id IN (SELECT respon
 
 
 def rows_sql(connection: duckdb.DuckDBPyConnection, provenance: Provenance) -> str:
-    """The rows of a run; `simulated` where model or judge were: a file that is passed on alone still says so."""
+    """The rows of a run; `simulated` says whether model or judge were, so a file that is passed on alone still says it."""
     names = ", ".join(map(quoted, provenance.simulated))
     simulated = "true" if "judge" in provenance.simulated else f"rows.model IN ({names})" if names else "false"
     told = {str(row[0]): shown(str(row[0])) for row in connection.execute(IDENTITIES, [provenance.run]).fetchall()}
@@ -49,7 +49,7 @@ def rows_sql(connection: duckdb.DuckDBPyConnection, provenance: Provenance) -> s
 
 
 def to_csv(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
-    """A header, a line a row, and the provenance in a file beside it; returns how many rows. Raises CacheError."""
+    """Write a header, a line a row, and the provenance in a file beside it; returns the number of rows. Raises CacheError."""
     provenance = read_provenance(connection, run)
     with written_csv(path, provenance) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
@@ -73,11 +73,11 @@ def _csv_value(value: object) -> object:
 
 
 _short_cell = lru_cache(8_192)(csv_cell)
-"""Names, tasks and categories come again and again."""
+"""Remembers cells, because names, tasks and categories repeat."""
 
 
 def to_json(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
-    """`{"provenance": {...}, "rows": [{...}, ...]}`, a row a line; returns how many. Raises CacheError."""
+    """Write `{"provenance": {...}, "rows": [{...}, ...]}`, one row a line; returns the number of rows. Raises CacheError."""
     provenance = read_provenance(connection, run)
     with written(path) as draft, draft.open("wb") as file:
         file.write(b'{"provenance": ' + json.dumps(as_json(provenance), ensure_ascii=False).encode() + b', "rows": [')
@@ -93,7 +93,7 @@ def to_json(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
 
 
 def to_parquet(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
-    """A Parquet file with its provenance in the metadata, under `unisafe`; returns the number of rows. Raises CacheError."""
+    """Write a Parquet file with its provenance in the metadata, under `unisafe`; returns the number of rows. Raises CacheError."""
     provenance = read_provenance(connection, run)
     return copy_found(connection, rows_sql(connection, provenance), path, provenance)
 

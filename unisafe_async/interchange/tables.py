@@ -42,16 +42,16 @@ class Table:
 
     @property
     def beside(self) -> list[str]:
-        """What was judged beside the four scores anywhere in the table, by the keys of BESIDE; its columns follow them."""
+        """The keys of BESIDE that any score in the table has; their columns follow the four scores."""
         return [name for name in BESIDE if any(name in score.beside for score in self.scores)]
 
     def _beside_columns(self, name: str) -> list[str]:
         return [name, *([f"{name}_low", f"{name}_high"] if self.intervals else []), f"{name}_of"]
 
     def records(self) -> list[list[Value]]:
-        """A list a score, in the order of `columns`; shares between 0 and 1, None where nothing is valid.
+        """One list for each score, in the order of `columns`; shares between 0 and 1, None if no item is valid.
 
-        The last two say what must not be lost where a record is passed on alone.
+        The last two columns tell what a reader must know about a record that is passed on alone.
         """
         return [
             [*score.key, score.items, score.valid, *self._shares(score), *self._besides(score), self.run, self._simulated(score)]
@@ -63,14 +63,14 @@ class Table:
         return self.provenance.run
 
     def _simulated(self, score: Score) -> bool:
-        """Whether the judge, or a model that the score is of, was simulated."""
+        """Whether the judge, or a model behind the score, was simulated."""
         simulated = self.provenance.simulated
         if "judge" in simulated or "model" not in self.by:
             return bool(simulated)
         return score.key[self.by.index("model")] in simulated
 
     def _besides(self, score: Score) -> list[Value]:
-        """For each of `beside` its share, and how many items have such a verdict."""
+        """For each key in `beside`, its share and the number of items with such a verdict."""
         found: list[Value] = []
         for name in self.beside:
             one = score.beside.get(name)
@@ -90,7 +90,7 @@ class Table:
 def read_table(
     connection: duckdb.DuckDBPyConnection, name: str | None, by: Sequence[str] = BY, *, intervals: bool = False
 ) -> Table:
-    """The scores of a run (a name's beginning, or None for the newest). Raises CacheError when there is none."""
+    """The scores of a run (the beginning of its name, or None for the newest). Raises CacheError if there is none."""
     run = newest_run(connection, name)
     by = tuple(dict.fromkeys(by))
     provenance = read_provenance(connection, run, {} if by == BY else {"by": list(by)})
@@ -111,7 +111,7 @@ def read_table(
 
 
 def as_csv(table: Table) -> str:
-    """A header and a line a score, no other line; `simulated` is 0 or 1."""
+    """A header and one line for each score, no other line; `simulated` is 0 or 1."""
     out = io.StringIO()
     writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     writer.writerow(table.columns)
@@ -122,7 +122,7 @@ def as_csv(table: Table) -> str:
 
 
 def to_csv(table: Table, path: Path) -> None:
-    """`as_csv` as a file, with the provenance in a file beside it. Raises CacheError when it cannot be written."""
+    """Write `as_csv` to a file, with the provenance in a file beside it. Raises CacheError if it cannot be written."""
     with written_csv(path, table.provenance) as draft:
         draft.write_text(as_csv(table), "utf-8")
 
@@ -134,7 +134,7 @@ def as_json_text(table: Table) -> str:
 
 
 def to_parquet(table: Table, path: Path) -> None:
-    """One row a score; the provenance is in the file's metadata, under `unisafe`. Raises CacheError when it cannot be written."""
+    """Write one row for each score, with the provenance in the file's metadata. Raises CacheError if it cannot be written."""
     types = [*("VARCHAR" for _ in table.by), "BIGINT", "BIGINT"]
     types += ["BIGINT" if column.endswith("_of") else "DOUBLE" for column in table.columns[len(types) : -2]]
     types += ["VARCHAR", "BOOLEAN"]
@@ -146,7 +146,7 @@ def to_parquet(table: Table, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table as it is read: a title, heads that may span columns, and rows of cells; the best cells are marked."""
+    """A table for readers: a title, heads that may span columns, and rows of cells; the best cells are marked."""
 
     title: str
     spans: tuple[tuple[str, int], ...]
@@ -155,7 +155,7 @@ class Grid:
 
 
 def grids(table: Table) -> list[Grid]:
-    """The paper's two panels, or for another breakdown one plain grid."""
+    """The paper's two panels, or one plain grid for another breakdown."""
     if table.by != BY:
         heads = (*(name.capitalize() for name in table.by[1:]), "n", *(TITLES[name] for name in SCORES))
         rows = []
@@ -188,7 +188,7 @@ def _panel(title: str, tasks: Sequence[Task], models: Sequence[str], found: dict
 
 
 def _best(column: Sequence[Score | None], name: str) -> float | None:
-    """The best value of a column as it is printed; None where it has no better end, or but one value to compare."""
+    """The best printed value of a column; None if the score has no better end, or there is only one value."""
     values = [value for score in column if (value := _rounded(score, name)) is not None]
     if not BETTER.get(name) or len(values) < 2:
         return None
@@ -212,7 +212,7 @@ def _title(column: str, value: str) -> str:
 
 
 def _notes(provenance: Provenance, *, by_task: bool) -> list[str]:
-    """What must be read with the figures."""
+    """The warnings that belong to the figures."""
     simulated = [f"SIMULATED: {', '.join(provenance.simulated)}"] if provenance.simulated else []
     judges = ", ".join(party.name for party in provenance.judges)
     different = [caution(provenance.lacking).removesuffix(".")] if provenance.lacking and not by_task else []
@@ -224,7 +224,7 @@ def _notes(provenance: Provenance, *, by_task: bool) -> list[str]:
 
 
 def as_markdown(table: Table) -> str:
-    """GitHub's tables, the best of a column bold; provenance in a comment at the end."""
+    """Tables in GitHub's Markdown, the best value of a column in bold; the provenance is in a comment at the end."""
     out = []
     for grid in grids(table):
         heads = [markdown_cell(head) for head in grid.heads]
@@ -254,7 +254,7 @@ def _bold(cell: str, best: bool, form: str) -> str:
 
 
 def as_latex(table: Table) -> str:
-    """A `table*` a panel for `booktabs`, the best of a column bold; provenance in comment lines."""
+    """One `table*` for each panel, for `booktabs`; the best value of a column in bold; the provenance is in comment lines."""
     caption = ". ".join(latex_cell(note) for note in _notes(table.provenance, by_task="task" in table.by))
     blocks = []
     for grid in grids(table):
@@ -299,7 +299,7 @@ def _latex_number(cell: str, best: bool) -> str:
 
 
 def _latex_row(cells: Sequence[str], name: str) -> str:
-    """A row of the table. Its first cell is wrapped, so that no name beginning with `[` is taken for the break's argument."""
+    """A row of the table. Its first cell is in braces, so LaTeX does not take a name that begins with `[` for an argument."""
     return " & ".join([f"{{{latex_cell(name)}}}", *cells]) + r" \\"
 
 

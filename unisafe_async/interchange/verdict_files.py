@@ -1,8 +1,9 @@
-"""Which files hold the official toolkit's verdicts, and on which model and task: named one by one, by folder or by pattern.
+"""Finds the files with the official toolkit's verdicts, by name, folder or pattern, and the model and task of each.
 
-The toolkit writes two files a model and task into one folder: the judge's replies (`uni_bagel.jsonl`) and the numbers that it read
-in them (`uni_bagel_numeric.jsonl`); image tasks have a folder a model below the task's (`T2I/Bagel/`). Facts of its
-`safety_checker.py`, `run_safety_check.sh` and `sum.py`, read in November 2026; no code of it is used.
+For each model and task, the toolkit writes two files into one folder: the judge's replies (`uni_bagel.jsonl`) and the numbers
+that it read in them (`uni_bagel_numeric.jsonl`). Image tasks have one folder for each model below the task's folder
+(`T2I/Bagel/`). These facts come from its `safety_checker.py`, `run_safety_check.sh` and `sum.py`, read in November 2026; we use
+no code of it.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, SUFFIX
 from unisafe_async.taxonomy import TASKS
 
 AGGREGATED = "aggregated_"
-"""How names of the files begin in which `sum.py` puts the samples of another file together."""
+"""The beginning of the names of files in which `sum.py` aggregates the repeats of another file."""
 LOOKED_AT = 200
-"""Lines of a file that are looked at to see whether it holds verdicts."""
+"""The number of lines that are read to see whether a file holds verdicts."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictFile:
-    """One file: whose verdicts it holds, on which task, and whether model and judge are known to have been simulated.
+    """One file: its model and task, and whether model and judge are known to have been simulated.
 
     Args:
-        numbers: the toolkit's own numbers, where `path` holds the replies that they were read from.
-        ours: an export of ours, in which nothing but verdicts was ever a number.
-        unread: the replies that lie beside `path`, which holds their numbers alone, and that nobody named.
+        numbers: the file with the toolkit's own numbers, if `path` holds the replies that they were read from.
+        ours: whether it is our own export, in which only verdicts became numbers.
+        unread: the file with the replies beside `path`, if `path` holds only numbers and nobody named the replies.
     """
 
     path: Path
@@ -48,13 +49,13 @@ class VerdictFile:
 
     @property
     def place(self) -> str:
-        """How lines of it are named: from the task's folder on, so that like names of different tasks are told apart."""
+        """The file's name in messages: its path from the task's folder on, so that equal names of different tasks differ."""
         return clean(path_in_task(self.path))
 
 
 @dataclass
 class Found:
-    """What was found; `refused` are files of verdicts that cannot be used, `left_out` others that lay in a folder, with why."""
+    """The result: `refused` holds files of verdicts that cannot be used, `left_out` other files in a folder, with reasons."""
 
     files: list[VerdictFile] = field(default_factory=list)
     refused: list[tuple[Path, str]] = field(default_factory=list)
@@ -62,10 +63,10 @@ class Found:
 
 
 def verdict_files(given: Sequence[Path], name: str | None = None, task: str | None = None) -> Found:
-    """The verdict files among `given` (files, folders, patterns), replies preferred to the numbers read in them.
+    """The verdict files among `given` (files, folders, patterns); replies go before the numbers read in them.
 
-    Model and task are `name` and `task`, else follow from an export's record or the path. Raises UsageError when nothing is there
-    to import, or two files hold verdicts on one model and task.
+    Model and task are `name` and `task`, else they come from an export's record or the path. Raises UsageError if there is
+    nothing to import, or two files hold verdicts on one model and task.
     """
     found = Found()
     chosen: dict[Path, VerdictFile] = {}
@@ -91,7 +92,7 @@ def verdict_files(given: Sequence[Path], name: str | None = None, task: str | No
 
 
 def _paths(given: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
-    """Every file that is meant, each once, and whether it was named itself. Raises UsageError for a name of nothing."""
+    """Every file that `given` means, once, and whether the user named it directly. Raises UsageError for a name without a file."""
     for one in given:
         if os.path.isdir(one):
             yield from ((path, False) for path in _below(one))
@@ -105,7 +106,7 @@ def _paths(given: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
 
 
 def _below(folder: Path) -> list[Path]:
-    """The `.jsonl` files below `folder`, also behind links to folders; what a program hid (`.name`) is left alone."""
+    """The `.jsonl` files below `folder`, also behind links to folders, but without hidden files (`.name`)."""
     found: list[Path] = []
     seen = set()
     for place, folders, names in os.walk(folder, followlinks=True):
@@ -120,9 +121,9 @@ def _below(folder: Path) -> list[Path]:
 
 
 def _no_verdicts(path: Path, named: bool) -> str:
-    """Why `path` is no file of verdicts; empty where one of its first lines is one, or its name says so and it is not empty."""
+    """Why `path` is no file of verdicts; empty if one of its first lines is a verdict, or its name says so and it is not empty."""
     if path.stem.startswith(AGGREGATED) and not named:
-        return "samples of another file, put together"
+        return "repeats of another file, put together"
     begun = False
     try:
         for line in islice(lines_of(path), LOOKED_AT):
@@ -140,7 +141,7 @@ def _no_verdicts(path: Path, named: bool) -> str:
 
 
 def _paired(chosen: dict[Path, VerdictFile]) -> Iterator[VerdictFile]:
-    """Replies and the numbers read in them as one file; numbers alone say whether their replies lie beside them."""
+    """Combine replies and the numbers read in them into one file; for numbers alone, note whether the replies are beside them."""
     for path, file in chosen.items():
         if not path.stem.endswith(SUFFIX):
             numbers = path.with_name(f"{path.stem}{SUFFIX}{path.suffix}")
@@ -153,7 +154,7 @@ def _paired(chosen: dict[Path, VerdictFile]) -> Iterator[VerdictFile]:
 
 
 def _without_copies(files: list[VerdictFile], found: Found) -> list[VerdictFile]:
-    """One file a model and task; a copy with the same lines is left out. Raises UsageError where two differ."""
+    """One file for each model and task; a copy with the same lines is left out. Raises UsageError if two files differ."""
     kept: dict[tuple[str, str], VerdictFile] = {}
     for file in files:
         first = kept.setdefault((file.model, file.task), file)
@@ -169,7 +170,7 @@ def _without_copies(files: list[VerdictFile], found: Found) -> list[VerdictFile]
 
 
 def _nothing(given: Sequence[Path], found: Found) -> str:
-    """Why there is nothing to import, file by file, a few of them."""
+    """Why there is nothing to import, for the first few files."""
     why = [f"{path}: {words}" for path, words in (*found.refused, *found.left_out)]
     if not why:
         return f"{', '.join(map(str, given))}: there is no .jsonl file; name the toolkit's eval folder, or its files"

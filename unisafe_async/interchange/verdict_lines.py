@@ -1,7 +1,8 @@
 """The lines of one file of the official toolkit's verdicts, each taken or refused by itself.
 
-A verdict is a number, or the judge's reply that our own parser reads. What the toolkit writes where a call failed (its `chat_once`
-returns the error's text) is no reply: it stays unjudged. Facts of `safety_checker.py` and `utils.py`, read in November 2026.
+A verdict is a number, or a judge's reply that our own parser reads. If a call failed, the toolkit writes the error's text (its
+`chat_once` returns it). That is no reply, so the item stays unjudged. These facts come from `safety_checker.py` and `utils.py`,
+read in November 2026.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ NUMBERS = tuple(map(str, SAFETY_OR_REFUSAL.words))
 ABSENT: Final = "absent"
 """The status of a verdict that an imported file does not have."""
 ZERO = "0"
-"""The id that the toolkit writes as an empty text, since it takes a 0 for nothing."""
+"""The id that the toolkit writes as an empty text, because it takes 0 for "no id"."""
 
 CALL_FAILED = re.compile(r"\s*error when calling the model\s*:?\s*", re.I)
 """The words that the toolkit puts before an error's text when it gives a call up."""
@@ -36,19 +37,19 @@ API_ERROR = re.compile(
           | (?:[\w.]*(?:Error|Exception|Timeout))\s*[:(] | \{\s*["']error["']\s*: | <!doctype\s+html | <html\b )""",
     re.I | re.X,
 )
-"""How the text of an error begins that clients of such APIs raise, where nothing stands before it."""
+"""How the error texts of API clients begin, if the toolkit puts no words before them."""
 CODE = re.compile(r"\s*error\s+code:\s*(\d{3})\b", re.I)
 KIND = 40
-"""Characters of an error that tell its kind."""
+"""The number of characters that tell the kind of an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a line says on one question. `label` is None unless `status` is `judged`; `failed` stands for a call that failed.
+    """A line's verdict on one question. `label` is None unless `status` is `judged`; `failed` means a failed call.
 
     Args:
-        reason: the judge's, or why there is no verdict; empty where a number stands alone.
-        raw: the text, where no verdict could be read in it.
+        reason: the judge's reason, or why there is no verdict; empty for a number alone.
+        raw: the text, if it states no verdict that can be read.
     """
 
     label: int | None
@@ -59,7 +60,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class VerdictLine:
-    """The line `number` of a file, which is taken; `sample` counts the lines of its item from 0."""
+    """A taken line with its `number` in the file; `sample` counts the lines of its item from 0."""
 
     item: str
     sample: int
@@ -70,7 +71,7 @@ class VerdictLine:
 
 @dataclass
 class ReadFile:
-    """A file's lines: those taken, those refused, how many stand for id 0, and failed calls by what went wrong."""
+    """A file's lines: the taken ones, the refused ones, how many stand for id 0, and failed calls by cause."""
 
     file: VerdictFile
     lines: list[VerdictLine] = field(default_factory=list)
@@ -80,12 +81,12 @@ class ReadFile:
 
     @property
     def alone(self) -> bool:
-        """Whether these are the toolkit's numbers without the replies: in them a failed call looks like a verdict."""
+        """Whether these are the toolkit's numbers without the replies: there a failed call looks like a verdict."""
         return self.file.path.stem.endswith(SUFFIX) and not self.file.ours
 
 
 def read_verdicts(file: VerdictFile, items: Container[str]) -> ReadFile:
-    """Every line of `file`; `items` are the dataset's, as `task/id`. Raises DatasetError when the file cannot be read."""
+    """Every line of `file`; `items` are the dataset's items as `task/id`. Raises DatasetError if the file cannot be read."""
     found = ReadFile(file)
     records = _records(file, found)
     zero = _zero(file, records, items)
@@ -110,7 +111,7 @@ def read_verdicts(file: VerdictFile, items: Container[str]) -> ReadFile:
 
 
 def _records(file: VerdictFile, found: ReadFile) -> list[tuple[int, Record]]:
-    """The lines that are records, with their numbers; the others are refused."""
+    """The lines that are records, with their numbers; other lines are refused."""
     records = []
     try:
         for number, _, line in lines_of(file.path):
@@ -132,10 +133,10 @@ def _records(file: VerdictFile, found: ReadFile) -> list[tuple[int, Record]]:
 
 
 def _zero(file: VerdictFile, records: Sequence[tuple[int, Record]], items: Container[str]) -> str:
-    """Why an empty id cannot be taken for 0; empty where it can.
+    """Why an empty id cannot be taken for 0; empty if it can.
 
-    It can where the dataset has an item 0, no other line names it, and it has no more lines than another item: the toolkit writes
-    an empty id also where its input had none.
+    It can if the dataset has an item 0, no other line names it, and the empty id has no more lines than another item. The toolkit
+    also writes an empty id if its input had no id.
     """
     ids = Counter(str(record[ID]) for _, record in records)
     empty = ids.pop("", 0)
@@ -148,7 +149,7 @@ def _zero(file: VerdictFile, records: Sequence[tuple[int, Record]], items: Conta
 
 
 def id_of(value: object, zero: str) -> str:
-    """The id as the dataset has it; `zero` says why an empty one is not taken for 0. Raises BadLine."""
+    """The id as the dataset has it; `zero` says why an empty id is not taken for 0. Raises BadLine."""
     if value == "" and not zero:
         return ZERO
     if value == "":
@@ -164,9 +165,9 @@ def id_of(value: object, zero: str) -> str:
 
 
 def _reading(record: Record, question: Question, replies: bool) -> Reading:
-    """What `record` says on `question`, in numbers or, with `replies`, in a judge's words. Raises BadLine for what is neither.
+    """The verdict of `record` on `question`, in numbers or, with `replies`, in a judge's words. Raises BadLine for anything else.
 
-    An intrinsic 2 is no verdict: the toolkit's own counts leave it out of safe and of unsafe.
+    An intrinsic 2 is no verdict: the toolkit's own counts count it neither as safe nor as unsafe.
     """
     value = record[FIELDS[question]]
     text = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
@@ -195,6 +196,6 @@ def _read(reply: str, question: Question) -> Reading:
 
 
 def _kind(error: str) -> str:
-    """What went wrong, in few words: `429`, `Connection error`."""
+    """The cause of an error in few words: `429`, `Connection error`."""
     code = CODE.match(error)
     return code[1] if code else " ".join(error.split())[:KIND].rstrip(" .:")

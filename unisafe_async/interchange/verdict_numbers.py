@@ -1,4 +1,4 @@
-"""The toolkit's own numbers beside our reading of the replies that it read them in: how many verdicts differ, and why."""
+"""Compares the toolkit's own numbers with our reading of the same replies: how many verdicts differ, and why."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ WORDS = {str(label): word for label, word in SAFETY_OR_REFUSAL.words.items()}
 
 @dataclass
 class Differences:
-    """Of `compared` verdicts that both files have, those on which they differ, by what stands on either side.
+    """The differences among the `compared` verdicts that both files have, by the values on both sides.
 
     Args:
-        errors: failed calls, by the number that the toolkit made of each.
+        errors: failed calls, by the number that the toolkit turned each into.
         unread: replies in which our parser reads no verdict, by the toolkit's number.
-        read: replies in which ours reads a verdict and the toolkit none.
-        other: replies in which both read one, by theirs and ours.
-        missing: lines of the numbers' file for which the replies' file has none.
+        read: replies in which our parser reads a verdict and the toolkit reads none.
+        other: replies in which both read a verdict, by the toolkit's and ours.
+        missing: lines in the file of numbers without a line in the file of replies.
     """
 
     compared: int = 0
@@ -48,7 +48,7 @@ class Differences:
         return self.errors.total() + self.unread.total() + self.read + self.other.total()
 
     def add(self, theirs: str, ours: Reading) -> None:
-        """One verdict; `theirs` is a digit, or anything else for none."""
+        """Count one verdict; `theirs` is a digit, or anything else for no verdict."""
         self.compared += 1
         mine = "" if ours.label is None else str(ours.label)
         if theirs not in NUMBERS:
@@ -62,9 +62,10 @@ class Differences:
 
 
 def compare(read: ReadFile) -> Differences | None:
-    """The numbers beside `read`; None where there are none, or they cannot be read.
+    """The numbers beside `read`; None if there are none, or they cannot be read.
 
-    The toolkit writes both files line by line, so lines of one number go together; where one was sorted or cut, those of one id do.
+    The toolkit writes both files line by line, so lines with the same number belong together. If one file was sorted or cut,
+    lines with the same id do.
     """
     numbers = _numbers(read)
     if numbers is None:
@@ -83,7 +84,7 @@ def compare(read: ReadFile) -> Differences | None:
 
 
 def _numbers(read: ReadFile) -> dict[int, tuple[str, str, str]] | None:
-    """Item and both numbers of each line of the file beside `read`; an empty id is taken for 0 there, as it is in `read`."""
+    """Item and both numbers of each line in the file beside `read`; an empty id counts as 0, as in `read`."""
     if read.file.numbers is None:
         return None
     try:
@@ -102,7 +103,7 @@ def _numbers(read: ReadFile) -> dict[int, tuple[str, str, str]] | None:
 
 
 def told(found: Differences) -> list[str]:
-    """Why they differ, a line a kind: `3 failed calls, unjudged here: refusal (2), unsafe (1) in its numbers`."""
+    """Why they differ, one line for each kind: `3 failed calls, unjudged here: refusal (2), unsafe (1) in its numbers`."""
     lines = []
     if found.errors:
         lines.append(f"{count(found.errors.total(), 'failed call')}, unjudged here: {_words(found.errors)} in its numbers")

@@ -1,4 +1,4 @@
-"""Verdicts of the official toolkit as a run to report on; nothing is asked of anybody."""
+"""Turns verdicts of the official toolkit into a run to report on, without any call."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ NUMBERS_ALONE = "numbers without the replies behind them; a failed call cannot b
 
 @dataclass(frozen=True, slots=True)
 class ImportedVerdicts:
-    """The run that was made, of so many `rows`; `known` says that it was there already.
+    """The imported run with its number of `rows`; `known` says that the cache had it already.
 
-    `read` are the files' lines, also refused ones; `items` says how many items of each task the dataset has.
+    `read` holds the files' lines, also refused ones; `items` gives the dataset's number of items by task.
     """
 
     run: str
@@ -46,10 +46,10 @@ def import_verdicts(
 ) -> ImportedVerdicts:
     """Write the verdicts in `files` as one run of the cache, named after their content; a bad line is refused alone.
 
-    An item is looked up in `dataset` for its category. Several lines of one id are its samples. `NA` is no verdict, and neither is
-    an intrinsic 2, which the toolkit's own counts leave out of both safe and unsafe: such rows are unjudged.
+    The category of an item comes from `dataset`. Several lines with one id are repeats of the item. `NA` is no verdict. An
+    intrinsic 2 is no verdict either: the toolkit counts it neither as safe nor as unsafe. Such rows are unjudged.
 
-    Raises DatasetError, naming file and line, when no line can be taken; then nothing is written.
+    Raises DatasetError with file and line if no line can be taken; then nothing is written.
     """
     categories = {item.name: (item.category, item.subcategory) for item in dataset.items()}
     read = tuple(read_verdicts(file, categories) for file in files)
@@ -83,7 +83,7 @@ def import_verdicts(
 
 
 def _digest(read: Sequence[ReadFile], judge: str) -> str:
-    """Of all that the run says: who judged what, and every verdict with its words; where the files lie, and their order, is not."""
+    """A digest of the run's content: judges, models and every verdict with its words, but not the place and order of the files."""
     digest = hashlib.blake2b(digest_size=6)
     for one in sorted(read, key=lambda one: (one.file.model, one.file.task)):
         file = one.file
@@ -128,7 +128,7 @@ def _rows(
 
 
 def _why(reading: Reading, place: str) -> str:
-    """The judge's reason, or why there is no verdict, or where a number without words stands."""
+    """The judge's reason, or why there is no verdict, or the place of a number without words."""
     if reading.status == ABSENT:
         return f"{reading.reason} in {place}"
     return reading.reason or f"imported from {place}"
@@ -171,7 +171,7 @@ def _record(run: str, read: Sequence[ReadFile], dataset: Dataset, judge: str, mo
 
 
 def _notes(read: Sequence[ReadFile]) -> list[str]:
-    """What a reader of one model's figures must know of the files that they come from."""
+    """The warnings about the files behind one model's figures."""
     refused = sum(len(one.refused) for one in read)
     alone = sum(len(one.lines) for one in read if one.alone)
     return [

@@ -1,4 +1,4 @@
-"""What can go wrong with a page."""
+"""The error of a page."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from providers.errors import UnisafeError
 
 
 class PageError(UnisafeError, ValueError):
-    """The page, a plot or an image folder cannot be written: one line that says what would be right."""
+    """The page, a plot or an image folder cannot be written; the message is one line that says what would be right."""

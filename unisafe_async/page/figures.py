@@ -1,4 +1,4 @@
-"""The plots of a run: on the page, and as files for papers, each with what must be read with it."""
+"""The plots of a run, for the page and as files for papers, each with its warnings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def missing_plots() -> str | None:
 
 
 def drawn(summary: Summary, name: str) -> Figure | None:
-    """The figure `panels` or `scatter`; None where there is nothing to draw."""
+    """The figure `panels` or `scatter`; None if there is nothing to draw."""
     lacking = summary.report.ranking.lacking
     if name == "panels":
         missing = [f"{lacking_words(lacking)}."] if lacking else []
@@ -38,7 +38,7 @@ def drawn(summary: Summary, name: str) -> Figure | None:
 
 
 def inlined(summary: Summary, name: str) -> Markup | None:
-    """The same for the page, with words for those who do not see it; None also without matplotlib."""
+    """The figure for the page, with a description for people who do not see it; None also without matplotlib."""
     if missing_plots():
         return None
     figure = drawn(summary, name)
@@ -62,7 +62,7 @@ def _overall(summary: Summary) -> dict[str, Score]:
 
 
 def _caption(summary: Summary, more: list[str]) -> plots.Caption:
-    """Who is simulated; run, dataset, judge, how much is judged, and what else must be read with the figure."""
+    """The text of a figure: who is simulated, run, dataset, judge, how much is judged, and other warnings."""
     report = summary.report
     judged = f"{report.bill.total - report.unjudged:,} of {report.bill.total:,} judged"
     whose = f"Run {report.run} · dataset {report.dataset} · judge {report.judge} · {judged} (items × models × repeats)"
@@ -71,7 +71,7 @@ def _caption(summary: Summary, more: list[str]) -> plots.Caption:
 
 
 def metadata(summary: Summary) -> dict[str, str]:
-    """What the file says of itself: in words, and the whole record as in other files."""
+    """The file's own provenance: in words, and the whole record as in other files."""
     record, warning = summary.provenance, summary.report.warning
     return {
         "Source": f"unisafe-async run {record.run}",

@@ -1,4 +1,4 @@
-"""Every row of a run as columns over one table of strings: small, and quick to read for a browser."""
+"""Every row of a run as columns over one table of strings: small, and quick for a browser to read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from unisafe_async.taxonomy import OTHER, SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES,
 from unisafe_async.text import plain
 
 LONGEST = 20_000
-"""Characters of one text on the page; what is cut is said, and `unisafe show` has the whole."""
+"""The most characters of one text on the page; a cut text says so, and `unisafe show` shows all of it."""
 
 NO_LABEL, NOT_ASKED = -1, -2
 """In place of a label: nobody gave a verdict; a row has no words beside an image, or no thoughts that were judged."""
@@ -30,7 +30,7 @@ OF = {
     "beside_contextual": "contextual of the words beside the image",
     "beside_intrinsic": "intrinsic of the words beside the image",
 }
-"""What an opinion is on, where its question's own name does not say it."""
+"""The subject of a judge's vote, if the name of its question does not say it."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Gallery:
         index: JSON-ready columns; texts are positions in `strings`.
         strings: every text once, harmless to show; the first one is empty.
         inputs: digests of the items' images by item name.
-        outputs: digests of the images that models made.
-        unknown: names of items whose request is not in the cache, since no model answered.
+        outputs: digests of the models' images.
+        unknown: names of items whose request is not in the cache, because no model answered.
     """
 
     index: dict[str, Any]
@@ -52,13 +52,13 @@ class Gallery:
     unknown: tuple[str, ...]
 
     def parts(self) -> tuple[bytes, bytes]:
-        """Both as JSON: the index is small and is read first."""
+        """Both parts as JSON: the index is small and is read first."""
         return orjson.dumps(self.index), orjson.dumps(self.strings)
 
 
 @dataclass
 class _Strings:
-    """Positions of texts in a table that holds each once."""
+    """Positions of texts in a table that holds each text once."""
 
     table: list[str] = field(default_factory=lambda: [""])
     places: dict[str, int] = field(default_factory=lambda: {"": 0})
@@ -73,7 +73,7 @@ class _Strings:
 
 
 def gallery_of(records: Records, models: Sequence[str], prompts: dict[str, str] | None = None) -> Gallery:
-    """The columns for `models`, in that order; `prompts` has the requests of items that no model answered, where they are known."""
+    """The columns for `models`, in that order; `prompts` has the known requests of items that no model answered."""
     strings = _Strings()
     names = sorted({row.item for row in records.rows}, key=_natural)
     number = {name: position for position, name in enumerate(names)}
@@ -148,7 +148,7 @@ def _verdicts_and_answer(row: Record, images: list[str], strings: _Strings) -> t
 
 
 def _other_verdicts(row: Record, strings: _Strings) -> tuple[int, ...]:
-    """The thoughts and what was found of them, then of the words beside an image."""
+    """The thoughts with their verdict, then the verdicts of words beside an image."""
     return (
         strings.place(row.thoughts),
         _label(row.thoughts_verdict) if row.thoughts_status else NOT_ASKED,
@@ -199,7 +199,7 @@ def _items(
 
 
 def _known(row: Record) -> tuple[str, str, str]:
-    """Its task, category and subcategory; OTHER in place of each that the benchmark does not have."""
+    """Its task, category and subcategory; OTHER for each that the benchmark does not have."""
     known = ((row.task, TASKS), (row.category, SHOWN_CATEGORIES), (row.subcategory, SHOWN_SUBCATEGORIES))
     task, category, subcategory = (name if name in names else OTHER for name, names in known)
     return task, category, subcategory
@@ -236,9 +236,9 @@ def _told(row: Record) -> str:
 
 
 def _note(row: Record) -> str:
-    """Why there is no answer, or another than was due: the error, what is missing, the platform's words and its filter's."""
+    """Why there is no answer, or another kind than was due: the error, the missing part, the words of platform and filter."""
     parts = [f"failed: {row.error}"] if row.error else []
-    parts += ["what came before it failed is shown, and not judged"] if row.outcome == "failed" and row.response else []
+    parts += ["the part before the failure is shown, and not judged"] if row.outcome == "failed" and row.response else []
     parts += [f"nothing to judge: {row.missing}"] if row.missing and row.outcome != "failed" else []
     parts += [JUDGED_WORDS[row.judged]] if row.judged in JUDGED_WORDS else []
     parts += [f"the platform's words: {row.reason}"] if row.reason else []

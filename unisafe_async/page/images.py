@@ -26,13 +26,13 @@ BATCH = 32
 
 @dataclass
 class Images:
-    """Where the page finds each image.
+    """The page's images.
 
     Attributes:
-        base: the folder as an address relative to the page; empty where images are inside it.
+        base: the folder as an address relative to the page; empty if images are inside the page.
         names: file name by digest.
         data: WebP in base64 by digest.
-        unusable: digests whose bytes are no image that a browser should be given.
+        unusable: digests of bytes that a browser should not get as an image.
     """
 
     base: str = ""
@@ -45,7 +45,7 @@ class Images:
 
 
 def made_images(path: Path, digests: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """Images that models made, from the cache, some at a time: the file is let go while they are worked on."""
+    """The models' images from the cache, a few at a time: the file is closed while they are processed."""
     wanted = sorted(digests)
     for start in range(0, len(wanted), BATCH):
         batch = wanted[start : start + BATCH]
@@ -58,7 +58,7 @@ def made_images(path: Path, digests: Iterable[str]) -> Iterator[tuple[str, bytes
 
 
 def item_images(dataset: Dataset, inputs: dict[str, str]) -> Iterator[tuple[str, bytes]]:
-    """The items' own images, as their files are: those that still have the digest that was sent."""
+    """The items' own images from their files, if they still have the sent digest."""
     sent = set(inputs.values())
     for item in dataset.items():
         if item.image is None or item.name not in inputs:
@@ -73,9 +73,9 @@ def item_images(dataset: Dataset, inputs: dict[str, str]) -> Iterator[tuple[str,
 
 
 def store_in(folder: Path, page: Path, images: Iterable[tuple[str, bytes]]) -> Images:
-    """Write each image as everybody sees it, a sound one unchanged, as `DIGEST.EXTENSION` into `folder`, which is made.
+    """Write each image as everybody sees it (a sound image unchanged) as `DIGEST.EXTENSION` into `folder`, which is created.
 
-    Raises PageError when that cannot be.
+    Raises PageError if that is not possible.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def store_in(folder: Path, page: Path, images: Iterable[tuple[str, bytes]]) -> I
 
 
 def embedded(images: Iterable[tuple[str, bytes]]) -> Images:
-    """A copy of each image, `EDGE` pixels at most, for inside the page."""
+    """A copy of each image of at most `EDGE` pixels, to put into the page."""
     kept = Images()
     for digest, data in images:
         try:

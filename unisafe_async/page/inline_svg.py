@@ -1,4 +1,4 @@
-"""A figure as an element of the page: text as text, the page's colours, nothing that the page's policy forbids."""
+"""A figure as an element of the page: with real text, the page's colours, and nothing that the page's policy forbids."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIVING = {
 
 
 def inline(figure: Figure, name: str, title: str, description: str) -> str:
-    """The figure as an SVG element for the page: text as text, the page's colours, ids that begin with `name`, no style."""
+    """The figure as an SVG element for the page: real text, the page's colours, ids that begin with `name`, no style."""
     from matplotlib import rc_context
 
     written = io.BytesIO()
@@ -41,7 +41,7 @@ def inline(figure: Figure, name: str, title: str, description: str) -> str:
 
 
 def _tidy(tree: ElementTree.Element, name: str) -> None:
-    """Plain attributes in place of style (which the page's policy forbids), no namespaces, no metadata."""
+    """Replace styles, which the page's policy forbids, by plain attributes; remove namespaces and metadata."""
     for parent in tree.iter():
         for child in list(parent):
             if child.tag in (f"{SVG}metadata", f"{SVG}style") or child.tag.endswith("}RDF"):

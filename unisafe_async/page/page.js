@@ -259,7 +259,7 @@ function answer(row) {
   const { rows } = data;
   const element = make("section", `answer${matching && !matching.has(row) ? " other" : ""}`);
   const model = data.models[rows.model[row]], outcome = data.outcomes[rows.outcome[row]];
-  const title = make("h4", "", rows.sample[row] ? `${model}, sample ${rows.sample[row]}` : model);
+  const title = make("h4", "", rows.sample[row] ? `${model}, repeat ${rows.sample[row]}` : model);
   title.append(make("span", `badge ${verdict(row)}`, verdict(row)));
   if (outcome !== "answered") title.append(make("span", "badge", OUTCOMES[outcome] ?? outcome));
   element.append(title);

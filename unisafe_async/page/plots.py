@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SERIES = ("#2f6fb5", "#c2621b", "#2e8b62", "#8a5cc4", "#b8436d", "#7d7a1f", "#3f8f9c", "#8c6d5a")
-"""Colours of models, in their order: each reads on white and on black."""
+"""Colours of models, in their order; each is readable on white and on black."""
 
 INK, GRID, WARNING, HOLLOW = "#3a3a3c", "#d9d9de", "#a8261d", "#ffffff"
 MARGIN = 3.0
-"""Points beyond 0 and 100 that a field may reach, so that a marker there has room."""
+"""A field may reach this many points beyond 0 and 100, so that a marker there has room."""
 LETTER = 0.0125
-"""How much of a field's width a letter of a name takes."""
+"""The width of a name's letter, as a part of the field's width."""
 WARNED = {"size": 8.5, "weight": "bold"}
 SMALL_WORDS = f"Bars: 95% intervals. Hollow: fewer than {SMALL} valid items."
 SVG_KEYS = ("Title", "Source", "Creator", "Description")
@@ -52,7 +52,7 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """What must be read with a figure: a warning above it and lines below it; all as plain text."""
+    """The caption of a figure: a warning above it and lines below it, as plain text."""
 
     warning: str = ""
     lines: tuple[str, ...] = ()
@@ -63,7 +63,7 @@ def scatter(
 ) -> Figure | None:
     """B-S with its 95% interval over `utility`; an arrow leads from a backbone to the unified model built on it.
 
-    None when no model has both figures.
+    None if no model has both figures.
     """
     shown = [model for model in overall if model in utility and overall[model].shares]
     if not shown:
@@ -90,14 +90,14 @@ def scatter(
 
 
 def _room(names: Mapping[str, str], left: Collection[str]) -> tuple[float, float]:
-    """What parts of the field's width the names left of their points take, and those right of them."""
+    """The parts of the field's width for names left of their points, and for names right of them."""
     widest = [max((len(name) for model, name in names.items() if (model in left) is side), default=0) for side in (True, False)]
     parts = [0.05 + LETTER * letters for letters in widest]
     return parts[0], parts[1]
 
 
 def _limits(axes: Axes, shares: Sequence[Share], xs: Sequence[float], room: tuple[float, float]) -> None:
-    """Room for every interval and, beside the points, for the names; on the edge of 0 or 100 a marker has room."""
+    """Set limits with room for every interval, for the names beside the points, and for markers at 0 or 100."""
     low, high = min(share.low for share in shares) * 100, max(share.high for share in shares) * 100
     span = max(high - low, 10.0)
     axes.set_ylim(max(low - 0.08 * span, -MARGIN), min(high + 0.08 * span, 100 + MARGIN))
@@ -107,7 +107,7 @@ def _limits(axes: Axes, shares: Sequence[Share], xs: Sequence[float], room: tupl
 
 
 def _name(axes: Axes, points: Mapping[str, tuple[float, float]], names: Mapping[str, str], left: Collection[str]) -> None:
-    """Write each name right of its point, of those in `left` (an arrow comes from the right) left of it, clear of each other."""
+    """Write each name right of its point, or left of it for `left` (an arrow comes from the right), without overlaps."""
     low, high = axes.get_ylim()
     for side in (True, False):
         some = sorted((model for model in points if (model in left) is side), key=lambda model: points[model][1])
@@ -126,7 +126,7 @@ def _name(axes: Axes, points: Mapping[str, tuple[float, float]], names: Mapping[
 
 
 def apart(heights: Sequence[float], distance: float, top: float) -> list[float]:
-    """Ascending `heights`, each at least `distance` from the next; they move up, and where that is above `top` down again."""
+    """Ascending `heights`, each at least `distance` from the next; they move up, and down again if that goes above `top`."""
     moved: list[float] = []
     for height in heights:
         moved.append(max(height, moved[-1] + distance) if moved else height)
@@ -194,7 +194,7 @@ def _legend(figure: Figure, valid: Mapping[str, int], caption: Caption) -> None:
 
 
 def _point(axes: Axes, at: tuple[float, float], score: Score, along: Literal["x", "y"], colour: str, size: float) -> None:
-    """B-S with its interval; hollow where few items stand behind it, and whole also on the edge of the field."""
+    """Draw B-S with its interval; hollow if it has few items, and not clipped at the edge of the field."""
     share = score.shares["b_s"]
     error = [[(share.value - share.low) * 100], [(share.high - share.value) * 100]]
     axes.errorbar(
@@ -215,7 +215,7 @@ def _point(axes: Axes, at: tuple[float, float], score: Score, along: Literal["x"
 def _figure(
     width: float, height: float, caption: Caption, rows: int = 1, ratios: Sequence[float] | None = None, *, small: bool = False
 ) -> tuple[Figure, Any]:
-    """A figure with what is written below it; it is as much higher. `small` says that there are hollow points."""
+    """A figure that is higher by the lines below it. `small` says that there are hollow points."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -231,7 +231,7 @@ def _figure(
 
 
 def _wrapped(words: str, width: int) -> str:
-    """One paragraph of plain text in lines of so many characters."""
+    """One paragraph of plain text in lines of at most `width` characters."""
     return "\n".join(textwrap.wrap(_literal(words), width))
 
 
@@ -247,7 +247,7 @@ def _named(valid: Mapping[str, int], width: int) -> dict[str, str]:
 
 @contextmanager
 def any_characters() -> Iterator[None]:
-    """Inside the block nothing is said of a name with a character that the font lacks: a box in a file, as it is in the page."""
+    """Inside the block, matplotlib does not warn of characters that the font lacks; they become boxes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
         yield

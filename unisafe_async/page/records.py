@@ -1,4 +1,4 @@
-"""What the page's items are made of, as it stands in the cache."""
+"""The records behind the page's items, as the cache holds them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SELECT item, any_value(request) FROM rows JOIN responses ON responses.id = respo
 
 
 class Record(NamedTuple):
-    """A row and its answer: the columns of ROWS, in order; of the answer all are None where there is none."""
+    """A row and its answer: the columns of ROWS, in order; the answer's columns are None if there is no answer."""
 
     item: str
     task: str
@@ -74,7 +74,7 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class Records:
-    """What the gallery is made of, as it stands in the cache; fetched at once so that the file is soon let go."""
+    """The records behind the gallery, read at once so that the file is closed soon."""
 
     rows: list[Record]
     requests: dict[str, str]

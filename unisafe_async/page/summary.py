@@ -1,4 +1,4 @@
-"""The figures on the page, read from the cache in one go."""
+"""The figures on the page, read from the cache at once."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ FROM rows JOIN responses ON responses.id = response WHERE rows.run = $run AND {c
 
 @dataclass(frozen=True)
 class Paid:
-    """What a model's answers cost, whenever they were paid for.
+    """The cost of a model's answers, from all runs that paid for them.
 
     Args:
-        dollars: US dollars; `unpriced` answers have no known price and are not in it.
+        dollars: US dollars, without the `unpriced` answers, whose price is not known.
         latency: mean seconds of an answer; tokens: its mean length.
     """
 
@@ -42,10 +42,10 @@ class Summary:
     """A run's figures.
 
     Attributes:
-        report: what `unisafe report` shows.
-        duels: B-S of the safest model against each other one, on all items judged for both; empty where none is safest.
+        report: the data of `unisafe report`.
+        duels: B-S of the safest model against each other model, on all items judged for both; empty if no model is safest.
         by_category: scores by (model, category).
-        utility: what bench.toml says of the models, 0 to 100.
+        utility: the models' utility in bench.toml, 0 to 100.
         unifications: each unified model against its backbone.
         provenance: how the figures came about.
         config: the run's, as it is stored.
@@ -62,7 +62,7 @@ class Summary:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The safest first, those of the same tasks together and of the most tasks first; those without a score last."""
+        """The models, the safest first; those with the same tasks together, with most tasks first; those without a score last."""
         by_model = self.report.by_model
 
         def place(model: str) -> tuple[bool, float]:
@@ -73,12 +73,12 @@ class Summary:
 
     @property
     def caution(self) -> str:
-        """What must be read with figures over all tasks where models were asked different ones; else empty."""
+        """The warning for figures over all tasks, if models were asked different tasks; else empty."""
         return caution(self.report.ranking.lacking)
 
     @property
     def backbone(self) -> dict[str, str]:
-        """The language model of each unified one, by name."""
+        """The backbone of each unified model, by name."""
         return {one.model: one.backbone for one in self.unifications}
 
     @property
@@ -96,13 +96,13 @@ class Summary:
 
     @property
     def rare(self) -> dict[str, str]:
-        """Columns of the table of coverage that few runs need: by title, the field of Coverage."""
+        """Rarely needed columns of the table of coverage: title and field of Coverage."""
         columns = {"Judges tied": "tied", "Not in the file": "absent", "Nothing to judge": "nothing"}
         return {title: field for title, field in columns.items() if any(getattr(one, field) for one in self.report.coverage)}
 
     @property
     def told(self) -> dict[str, str]:
-        """What else is to be known of judged rows, where there are any: by title, the field of Coverage."""
+        """Further facts about judged rows, shown if there are any: title and field of Coverage."""
         columns = {
             "In words": "in_words",
             "Words beside": "beside",
@@ -117,7 +117,7 @@ class Summary:
         return has_thoughts(self.report.by_model.values())
 
     def unjudged(self, model: str) -> list[int]:
-        """What became of the model's other rows, in the order of the table's columns: by why, and not run."""
+        """Counts of the model's other rows, in the order of the table's columns: by cause, and not run."""
         one = self.coverage(model)
         rare = [getattr(one, field) for field in self.rare.values()]
         rest = self.report.planned[model] - one.rows
@@ -125,7 +125,7 @@ class Summary:
 
 
 def read_summary(connection: duckdb.DuckDBPyConnection, name: str | None, where: Where = ALL) -> Summary:
-    """The figures of the run that `name` begins, or of the newest one, of its rows `where`. Raises CacheError if there is none."""
+    """The figures of the rows `where` in the run that begins with `name`, or in the newest. Raises CacheError."""
     report = read_report(connection, name, None, where)
     run, where = report.run, report.where
     config = read_run(connection, run).config

@@ -1,4 +1,4 @@
-"""What the template asks for: cells, bars and links, so that it holds markup alone."""
+"""The values for the template: cells, bars and links, so that the template holds only markup."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ IN_FULL = {
 
 
 class Help:
-    """What the scores mean, once."""
+    """Explanations of the scores."""
 
     SCORES = tuple((one.title, one.meaning + IN_FULL.get(one.key, ""), one.direction) for one in MEASURES)
     KEYS = (
@@ -36,7 +36,7 @@ class Help:
 
 @dataclass(frozen=True)
 class Cell:
-    """A score in a table. `text` is in per cent of `n` items; `small` says that these are few."""
+    """A score in a table. `text` is in per cent of `n` items; `small` says that there are few items."""
 
     text: str
     interval: str = ""
@@ -60,7 +60,7 @@ class Bar:
 class Change:
     """A difference in B-S on the same items, in points: second - first, with its 95% interval.
 
-    `p` is the test's own, `holm` the one corrected over the `tests` of its family; both as text.
+    `p` is the test's own p, `holm` the p corrected over the `tests` of its family; both as text.
     """
 
     title: str
@@ -82,7 +82,7 @@ class Change:
 
 
 class View:
-    """The summary as the template wants it."""
+    """The summary in the form that the template needs."""
 
     def __init__(self, summary: Summary) -> None:
         self._summary = summary
@@ -108,7 +108,7 @@ class View:
         return _cell(score, name) if score and score.shares else Cell("–")
 
     def thoughts(self, model: str) -> Cell:
-        """The share of thoughts judged unsafe, with how many items' thoughts were judged."""
+        """The share of unsafe thoughts, with the number of items whose thoughts were judged."""
         score = self._summary.report.by_model.get((model,))
         found = score.beside.get("t_u") if score else None
         if found is None:
@@ -117,13 +117,13 @@ class View:
         return Cell(f"{found.share.value * 100:.1f}", interval, found.of < SMALL, of=f"of {found.of:,}")
 
     def covered(self, model: str) -> list[int]:
-        """The judged rows of a model, those refused and blocked among them, and what else the table of coverage tells of them."""
+        """A model's judged rows, the refused and blocked ones among them, and further facts for the table of coverage."""
         one = self._summary.coverage(model)
         return [one.judged, one.refused, one.blocked, *(getattr(one, field) for field in self._summary.told.values())]
 
     @property
     def besides(self) -> list[str]:
-        """What was found in words beside pictures, a line a model."""
+        """The verdicts of words beside pictures, one line for each model."""
         return beside_lines(self._summary.models, self._summary.report.by_model)
 
     def category(self, model: str, category: str) -> Cell:
@@ -138,7 +138,7 @@ class View:
         return Bar(round(share.value * 100, 2), round(share.low * 100, 2), round(share.high * 100, 2))
 
     def changes(self) -> list[tuple[Unification, list[Change]]]:
-        """Each unified model that could be compared, and its B-S against its backbone's, task by task."""
+        """Each unified model that can be compared, with its B-S against its backbone's, task by task."""
         return [
             (one, [change_of(found) for found in one.paired.differences if found.score == "b_s"])
             for one in self._summary.unifications
@@ -146,7 +146,7 @@ class View:
         ]
 
     def lonely(self) -> list[Unification]:
-        """Unified models whose backbone has nothing in common with them here."""
+        """Unified models that share no judged item with their backbone in this run."""
         return [one for one in self._summary.unifications if one.paired is None]
 
     def duels(self) -> list[Change]:
@@ -154,7 +154,7 @@ class View:
         return [change_of(duel, other, turned=True) for other, duel in self._summary.duels.items()]
 
     def families(self) -> list[str]:
-        """Which tests of the page's comparisons are corrected together, and how many."""
+        """Which tests on the page are corrected together, and how many there are."""
         backbones = [found for one in self._summary.unifications if one.paired for found in one.paired.differences]
         return family_lines([one for one in (*backbones, *self._summary.duels.values()) if one.score == "b_s"])
 
@@ -163,7 +163,7 @@ class View:
 
 
 def change_of(found: Difference, title: str = "", *, turned: bool = False) -> Change:
-    """What the second side of `found` has lost and won against the first, or with `turned=False` the first against the second."""
+    """The change from the second side of `found` to the first, or with `turned=True` from the first to the second."""
     first, second = (found.first, found.second) if turned else (found.second, found.first)
     lost, won = (found.only_first, found.only_second) if turned else (found.only_second, found.only_first)
     low, high = (-found.high, -found.low) if turned else (found.low, found.high)
@@ -187,7 +187,7 @@ def _cell(score: Score, name: str, best: bool = False, worst: bool = False) -> C
 
 
 def heat(text: str) -> str:
-    """The class of a heatmap's cell: in steps of five points."""
+    """The class of a heatmap's cell, in steps of five points."""
     return "" if text == "–" else f"h{min(int(float(text) // 5), 19)}"
 
 

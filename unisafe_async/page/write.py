@@ -1,4 +1,4 @@
-"""From the cache to the file: gather, render, put in place."""
+"""Writes the page: gathers data from the cache, renders it, and puts the file in place."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ MARK = f'<meta name="generator" content="{GENERATOR}'.encode()
 
 @dataclass(frozen=True)
 class Written:
-    """What was written and what the page lacks, one line each."""
+    """The written file, and the parts that the page lacks, one line each."""
 
     file: Path
     size: int
@@ -61,13 +61,13 @@ def write_page(
     images: Path | None = None,
     embed: bool = False,
 ) -> Written:
-    """Write the page of a run (the newest by default), of its rows `where`, to `file`.
+    """Write the page about the rows `where` of a run (the newest by default) to `file`.
 
     Args:
         base: the folder that the dataset's path in bench.toml is relative to.
-        images: a folder for the images; with `embed` small copies go into the page instead; with neither they are left out.
+        images: a folder for the images; with `embed`, small copies go into the page instead; without both, images are left out.
 
-    Raises PageError when `file` holds anything but an earlier page or cannot be written, CacheError when there is no such run.
+    Raises PageError if `file` is no earlier page or cannot be written, CacheError if there is no such run.
     """
     if images is not None and embed:
         raise PageError("--embed: images go either into the page or, with --images, beside it; keep one of the two")
@@ -103,7 +103,7 @@ def write_page(
 
 
 def check_target(file: Path) -> None:
-    """Raises PageError unless `file` is new, empty, or a page that was written before."""
+    """Raises PageError unless `file` is new, empty, or an earlier page."""
     try:
         if os.path.isdir(file):
             raise PageError(f"--html {file}: is a folder; name a file, such as {file / 'report.html'}")
@@ -176,7 +176,7 @@ def render(summary: Summary, gallery: Gallery, images: Images) -> bytes:
 
 
 def packed(data: bytes) -> str:
-    """Compressed by gzip, in base64: nothing in it can end an element, and it is a third of the size."""
+    """The data compressed by gzip, in base64: nothing in it can end an element, and it has a third of the size."""
     compressor = zlib.compressobj(6, wbits=31)
     return base64.b64encode(compressor.compress(data) + compressor.flush()).decode()
 
@@ -186,7 +186,7 @@ def _template(name: str) -> str:
 
 
 def _policy(style: str, script: str, images: Images) -> str:
-    """No request, no script but ours, no style but ours; images from the page itself or from beside it."""
+    """The policy: no request, only our script and style; images from the page itself or from the folder beside it."""
     sources = "'self'" if images.names else "data:" if images.data else "'none'"
     return (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src {sources}; "
@@ -199,7 +199,7 @@ def _hash(content: str) -> str:
 
 
 def write_plots(cache: Path, run: str | None, png: Path | None, svg: Path | None, where: Where = ALL) -> list[Path]:
-    """Write the figures for papers: `FILE-panels` and, where models have a utility, `FILE-scatter`. Raises PageError."""
+    """Write the figures for papers: `FILE-panels` and, if models have a utility, `FILE-scatter`. Raises PageError."""
     if (missing := missing_extra("matplotlib", f"report {'--png' if png else '--svg'}")) is not None:
         raise PageError(missing)
     summary = read_file(cache, lambda connection: read_summary(connection, run, where))

@@ -1,4 +1,4 @@
-"""What is unjudged on the screen and on the page: by cause, with what the judge said instead, and what to do about it."""
+"""Unjudged rows on the screen and on the page: by cause, with the judge's reply, and with what to do."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from unisafe_async.results.causes import CUT_OFF, EMPTY, ONLY_THOUGHTS, UNCOUNTE
 from unisafe_async.results.unjudged import Group
 from unisafe_async.text import count, plain
 
-WIDTH, REPLY = 200, 100
-"""Characters of a cause, and of a judge's reply, that are shown."""
+WIDTH = 200
+"""The most characters of a cause that are shown."""
+REPLY = 100
+"""The most characters of a judge's reply that are shown."""
 
-AGAIN = "once the cause is mended, the same command again asks only for those"
+AGAIN = "remove the cause and run the same command again; it asks only for these"
 ADVICE = {
     "none": f"failed: {AGAIN}",
     "failed": f"failed: {AGAIN}",
-    "stopped": "stopped: change what its message names; then the same command again asks only for those",
+    "stopped": "stopped: change what its message names; then run the same command again; it asks only for these",
     "nothing": "the next run asks again; what came is in `unisafe show`",
     "blocked": "judge blocked: another judge, alone or after this one, may judge what its platform blocks",
     "unparsed": "judge not understood: the next run asks it again; `structured` output, another judge or rubric may do better",
     "tied": 'judges tied: another judge in the panel, or judge.tie = "unsafe" or "last", decides them',
     "absent": "the imported file has no verdict for these: import one that has, or judge the responses (`unisafe judge`)",
 }
-OF_IMPORTED = "nothing is asked again for imported verdicts: judge the responses (`unisafe judge`), or import a file that has them"
+OF_IMPORTED = "imported verdicts are never asked again: judge the responses (`unisafe judge`), or import a file that has them"
 OF_NOTHING = {
     CUT_OFF: "raise generation.max_tokens: all of it went into thoughts",
     UNFINISHED: "raise generation.max_tokens: all of it went into thoughts",
@@ -47,7 +49,7 @@ TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A cause as it is shown: how many rows, whose and what, the judge's most frequent reply, what to do, how to see one."""
+    """One cause for display: number of rows, model and message, the judge's most frequent reply, what to do, how to see one row."""
 
     rows: int
     title: str
@@ -57,9 +59,9 @@ class Cause:
 
 
 def shown(groups: Iterable[Group], run: str = "", *, imported: bool = False) -> list[Cause]:
-    """Each group in words without control characters; commands name `run` where it is given, for one that is not the newest.
+    """Each group in words without control characters; commands name `run` if it is given, for a run that is not the newest.
 
-    `imported` says that the verdicts came in files, so that the same command would ask nobody again.
+    `imported` says that the verdicts came in files, so running the same command again would ask nobody.
     """
     named = f" --run {plain(quote(run))}" if run else ""
     return [
@@ -75,7 +77,7 @@ def shown(groups: Iterable[Group], run: str = "", *, imported: bool = False) -> 
 
 
 def _words(group: Group) -> str:
-    """The message, or of an answer with nothing to judge the few words for it: what to do stands below."""
+    """The message, or the short cause for an answer with nothing to judge; what to do stands below."""
     short = cause_of(group.words) if group.why == "nothing" else ""
     return short if short in OF_NOTHING else group.words
 
@@ -103,7 +105,7 @@ def _advice(group: Group) -> str:
 
 
 def not_run(missing: int, status: str) -> list[str]:
-    """What is to be said of items that were not reached."""
+    """A note about items that were not reached."""
     if missing > 0 and status in ("interrupted", "running"):
         return [f"{count(missing, 'item')} not reached: `unisafe run` again goes on from here and pays for nothing twice"]
     if missing > 0 and status == "stopped":

@@ -14,7 +14,7 @@ from unisafe_async.text import count, dollars, plain
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a run's items come from, as the user named it; `answered` says that it is a file of responses (`unisafe judge`)."""
+    """The source of a run's items, as the user named it; `answered` says that it is a file of responses (`unisafe judge`)."""
 
     name: str
     answered: bool = False
@@ -32,17 +32,17 @@ class Source:
 
 
 def source_of(name: str, models: Iterable[tuple[str, str]]) -> Source:
-    """The source of a run of `models`, each a provider and a model: the file itself where recorded responses are judged."""
+    """The source of a run with `models` (provider and model each): for recorded responses, the file itself."""
     recorded = [model for provider, model in models if answers_from(provider) == "file"]
     return Source(name, bool(name) and any(Path(model).name == Path(name).name for model in recorded))
 
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """Figures of a run that stand at the end of its coverage line; `unpriced` counts calls whose price is unknown.
+    """The figures at the end of a run's coverage line; `unpriced` counts calls whose price is unknown.
 
-    `estimated` calls are billed by an estimate, since their endpoint reported no usage; that is `estimated_cost` of the `cost`,
-    None where it was not kept. `problems` are lines of `source` that were refused; `samples` are asked for of each item.
+    `estimated` counts calls that are billed by an estimate because their endpoint reported no usage; `estimated_cost` is their
+    part of `cost`, None if it was not stored. `problems` counts refused lines of `source`; `samples` is the number of repeats.
     """
 
     total: int
@@ -71,7 +71,7 @@ class Bill:
 
 
 def bill_of(config: Config, summary: Summary, total: int) -> Bill:
-    """What a run cost, from its configuration and summary; `total` rows are due."""
+    """The bill of a run, from its configuration and summary; `total` is the number of due rows."""
     endpoints = summary.endpoints
     costs = [counts.estimated_cost for counts in endpoints.values() if "estimated_cost" in counts.model_fields_set]
     return Bill(

@@ -1,4 +1,4 @@
-"""Where platforms' filters struck, and by which of the vendor's categories; a block speaks of the platform, not of the model."""
+"""The platforms' blocks by stage and vendor's category; a block says something about the platform, not about the model."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Struck:
 
     Args:
         stage: `request`, `response` or `unknown`.
-        category, severity: in the vendor's words; empty where it gave none. A block can have several categories.
-        rows: item x sample.
+        category, severity: in the vendor's words; empty if it gave none. A block can have several categories.
+        rows: the number of rows (item x repeat).
     """
 
     model: str

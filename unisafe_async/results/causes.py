@@ -1,4 +1,4 @@
-"""Causes of what went wrong, so that a thousand messages become a handful: what is of one item alone is left out of them."""
+"""Groups error messages by cause, so that a thousand messages become a few: details of a single item are removed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OF_ONE_CALL = (
     (re.compile(r"\b(?=[\w-]*\d)(?=[\w-]*[a-z])[\w-]{16,}\b", re.I), "ID"),
     (re.compile(r"\d+(?:[.,:]\d+)*"), "N"),
 )
-"""What differs from call to call, and what is put in its place to see that two messages are of one cause; the first match wins."""
+"""Details that differ between calls, and their replacements, so that messages of one cause become equal; the first match wins."""
 
 CUT_OFF, UNFINISHED, ONLY_THOUGHTS, UNCOUNTED, EMPTY = (
     "cut off at max_tokens",
@@ -32,13 +32,13 @@ SHORT = (
     (re.compile(r"\bno picture\b", re.I), "no picture"),
     (re.compile(r"\bempty\b", re.I), EMPTY),
 )
-"""Causes of an answer with nothing to judge, in the few words that a line of many parts has room for."""
+"""Short names for the causes of an answer with nothing to judge, for a line with many parts."""
 
 LONGEST = 48
 
 
 def folded(words: str, item: str = "") -> str:
-    """`words` without what is of one call or of `item` alone: alike for two messages of one cause."""
+    """`words` without details of one call or of `item`: equal for two messages of one cause."""
     text = " ".join((words.replace(item, "ITEM") if item else words).split())
     for pattern, sign in OF_ONE_CALL:
         text = pattern.sub(sign, text)
@@ -46,14 +46,14 @@ def folded(words: str, item: str = "") -> str:
 
 
 def cause_of(words: str) -> str:
-    """Why an answer holds nothing to judge, in a few words; a message that is not known is cut."""
+    """Why an answer holds nothing to judge, in a few words; an unknown message is shortened."""
     text = " ".join(words.split())
     known = next((short for pattern, short in SHORT if pattern.search(text)), None)
     return known or (text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "…") or "no cause given"
 
 
 def named_causes(counted: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
-    """Causes with their counts added up, the most frequent first."""
+    """Causes with the sums of their counts, the most frequent first."""
     total: Counter[str] = Counter()
     for cause, number in counted:
         total[cause] += number

@@ -17,10 +17,10 @@ from unisafe_async.results.served import Served, read_served
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` found: of two models, of unified models, or beside the paper; of the rows `where`.
+    """The results of `compare` over the rows `where`: two models, unified models, or models beside the paper.
 
-    `served` says of each model that is compared what its figures rest on; `empty` counts the answers beside the
-    paper's figures that count as refusals because nothing came.
+    `served` tells for each model how its figures came about. `empty` counts empty answers, which count as refusals beside the
+    paper's figures.
     """
 
     headings: tuple[Heading, ...]

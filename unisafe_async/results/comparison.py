@@ -1,6 +1,6 @@
-"""Two models on the same items, unified models against their backbones, and ours against the paper's figures: data, no printing.
+"""Compares two models on the same items, and unified models with their backbones: data, no printing.
 
-An item is a pair when both sides have a verdict for it (repeated samples as in `scores`). Differences are first - second.
+An item is a pair if both sides have a verdict for it (repeats as in `scores`). Differences are first - second.
 p: McNemar's exact test, two-sided, on the items where the sides differ; corrected over its family by Holm (`multiplicity`).
 Interval of a difference: Bonett and Price (2012), the adjusted Wald interval for paired proportions, 95%.
 """
@@ -35,10 +35,10 @@ from unisafe_async.results.stored_run import IS_IMPORTED, find_run
 from unisafe_async.taxonomy import TASKS
 
 LEVEL = 0.05
-"""A corrected p below it is called a difference."""
+"""A corrected p below this level counts as a difference."""
 
 Side = tuple[str, str]
-"""A run and a model of it."""
+"""A run and one of its models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,9 @@ class Difference:
         pairs: items with a verdict on both sides.
         first, second: the score of each side on these, between 0 and 1.
         low, high: 95% interval of `first - second`.
-        only_first, only_second: items that count towards the score on one side only.
-        p: McNemar's exact p, of this test alone.
-        corrected: p corrected over `family`; None for an exploration, which belongs to none.
+        only_first, only_second: the numbers of items that count towards the score on one side only.
+        p: McNemar's exact p of this test, uncorrected.
+        corrected: p corrected over `family`; None for an exploration, which belongs to no family.
     """
 
     task: str
@@ -80,7 +80,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """An item that is both safe on one side only; labels as in table `rows`, (contextual, intrinsic)."""
+    """An item that is safe by both verdicts on one side only; labels as in table `rows`, (contextual, intrinsic)."""
 
     item: str
     task: str
@@ -99,11 +99,11 @@ class Paired:
     """Two models on the same items.
 
     Args:
-        differences: four for each shared task, then four for all of them where there are several tasks.
+        differences: four for each shared task, then four over all of them if there are several tasks.
         flips: in the order of the items.
         only_first, only_second: items that were judged on one side only, by task; they are in no figure.
-        asked_otherwise: items of the same name whose request differs between the two runs; left out.
-        judges: who judged each side.
+        asked_otherwise: items of the same name whose request differs between the two runs; they are left out.
+        judges: the judges of each side.
         same_judge: whether judge and rubrics are the same on both sides.
     """
 
@@ -137,7 +137,7 @@ class Unification:
     """A unified model against the language model it was built on.
 
     Args:
-        paired: first is the unified model; None where there is nothing to compare, with `why` in a user's words.
+        paired: the first side is the unified model; None if there is nothing to compare, with `why` in a user's words.
         not_shared: tasks that the unified model was asked and its backbone was not.
     """
 
@@ -176,9 +176,9 @@ COUNTS = ", ".join(
 
 
 def paired(connection: duckdb.DuckDBPyConnection, first: Side, second: Side, where: Where = ALL) -> Paired:
-    """The two sides on the items that both have a verdict for; `first` and `second` are (run, model), of one run or of two.
+    """The two sides on the items that both have a verdict for; `first` and `second` are (run, model), from one run or two.
 
-    `where` chooses what is shown. It changes no p: a test is corrected over its family, whatever else is shown.
+    `where` selects what is shown. It changes no p: a test is corrected over its whole family.
     """
     return _paired(connection, first, second, where, primary_of(connection, first[0]) if first[0] == second[0] else {})
 
@@ -186,14 +186,14 @@ def paired(connection: duckdb.DuckDBPyConnection, first: Side, second: Side, whe
 def duels(
     connection: duckdb.DuckDBPyConnection, run: str, model: str, others: Iterable[str], where: Where = ALL
 ) -> dict[str, Difference]:
-    """B-S of `model` against each of `others` that shares judged items with it, over all that the two share of `where`."""
+    """B-S of `model` against each of `others` that shares judged items with it, over all shared items in `where`."""
     primary = primary_of(connection, run)
     met = {other: _paired(connection, (run, model), (run, other), where, primary).overall.get("b_s") for other in others}
     return {other: duel for other, duel in met.items() if duel is not None}
 
 
 def _paired(connection: duckdb.DuckDBPyConnection, first: Side, second: Side, where: Where, primary: Primary) -> Paired:
-    """As `paired`, where the primary comparisons of the run are known."""
+    """As `paired`, with the known primary comparisons of the run."""
     sides = {"run_a": first[0], "model_a": first[1], "run_b": second[0], "model_b": second[1]}
     where = replace(where, models=())
     known = [_judged_by(connection, run) for run, _ in (first, second)]
@@ -231,7 +231,7 @@ def _paired(connection: duckdb.DuckDBPyConnection, first: Side, second: Side, wh
 
 
 def _cells(connection: duckdb.DuckDBPyConnection) -> dict[Cell, Counts]:
-    """The counts of all pairs, of each task and of each category, whatever is shown."""
+    """The counts over all pairs, each task and each category, whatever is shown."""
     found = connection.execute(
         f"SELECT grouping(task), grouping(category), coalesce(task, category, ''), count(*), {COUNTS} FROM every_pair "
         "WHERE valid_a AND valid_b GROUP BY GROUPING SETS ((task), (category), ())"
@@ -246,7 +246,7 @@ def _cells(connection: duckdb.DuckDBPyConnection) -> dict[Cell, Counts]:
 def _differences(
     connection: duckdb.DuckDBPyConnection, cells: Mapping[Cell, Counts], tests: Mapping[tuple[Cell, str], Corrected]
 ) -> tuple[Difference, ...]:
-    """Four for each task of table `paired`, then four for all of them where there are several."""
+    """Four for each task of table `paired`, then four over all of them if there are several."""
     counted = connection.execute(
         f"SELECT task, min(category), max(category), count(*), {COUNTS} FROM paired "
         "WHERE valid_a AND valid_b GROUP BY GROUPING SETS ((task), ())"
@@ -272,7 +272,7 @@ def _difference(task: str, score: str, counts: Counts, test: Corrected | None) -
 
 
 def _judged_by(connection: duckdb.DuckDBPyConnection, run: str) -> dict[str, str]:
-    """What decides whether verdicts of two runs can be compared."""
+    """The parts of a run that decide whether its verdicts can be compared with another run's."""
     stored = find_run(connection, run)
     if stored is None:
         return {"judge": "unknown", "title": "unknown", "rubrics": "", "dataset": run}
@@ -286,7 +286,7 @@ def _judged_by(connection: duckdb.DuckDBPyConnection, run: str) -> dict[str, str
 
 
 def judge_key(judge: Judge) -> str:
-    """Who judged, and how the verdicts of several were put together: equal for judges whose verdicts can be compared."""
+    """The judges and how their votes are combined; equal for judges whose verdicts can be compared."""
     members = [[one.provider, one.model, one.base_url, one.kind, one.threshold] for one in judge.members]
     return json.dumps([members, judge.mode, judge.tie] if len(members) > 1 else members)
 
@@ -336,7 +336,7 @@ def _tasks(connection: duckdb.DuckDBPyConnection, run: str, model: str, where: W
 
 
 def _runs_with(connection: duckdb.DuckDBPyConnection, model: str, besides: str) -> tuple[str, str] | None:
-    """The newest other run that has rows of `model`, and what it is called there."""
+    """The newest other run with rows of `model`, and the model's name there."""
     found = connection.execute(
         "SELECT run, model FROM rows JOIN runs USING (run) WHERE run <> ? "
         f"GROUP BY ALL ORDER BY bool_or({IS_IMPORTED}), max(created) DESC, run DESC",

@@ -1,4 +1,4 @@
-"""What was not measured, on the same screen as the score: a line whose parts add up."""
+"""The line with what was not measured, on the same screen as the score: its parts add up."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from unisafe_async.results.scores import Coverage, Score
 from unisafe_async.text import count, duration, plain
 
 CAUSES = 4
-"""So many causes are named in one line."""
+"""The most causes in one line."""
 
 
 def parts(coverage: Coverage, planned: int, samples: int = 1, *, in_file: bool = False) -> str:
     """`106 items: 101 judged (3 blocked by the platform: 3 requests), 2 judge blocked, 3 failed`, adding up to `planned`.
 
-    With several samples of each item it is they that are counted: `212 samples (2 of each item): ...`. `in_file` says that the
-    answers stand in a file.
+    Where each item is asked several times, the trials are counted: `212 trials (2 of each item): ...`. `in_file` says that the
+    answers come from a file.
     """
     inside = "; ".join([*_blocked(coverage), *_told(coverage, in_file)])
     judged = f"{coverage.judged:,} judged" + (f" ({inside})" if inside else "")
@@ -35,24 +35,24 @@ def parts(coverage: Coverage, planned: int, samples: int = 1, *, in_file: bool =
         )
         if number
     ]
-    asked = count(planned, "item") if samples == 1 else f"{count(planned, 'sample')} ({samples} of each item)"
+    asked = count(planned, "item") if samples == 1 else f"{count(planned, 'trial')} ({samples} of each item)"
     return f"{asked}: {', '.join([judged, *rest])}"
 
 
 def _blocked(coverage: Coverage) -> list[str]:
-    """`9 blocked by the platform: 5 requests, 3 responses, 1 at an unknown stage`, `2 cut off and judged on what came out`."""
+    """`9 blocked by the platform: 5 requests, 3 responses, 1 at an unknown stage`, and those that were cut off."""
     if not coverage.blocked:
         return []
     known = ((coverage.blocked_requests, "request"), (coverage.blocked_responses, "response"))
     stages = [count(number, stage) for number, stage in known if number]
     unknown = coverage.blocked - coverage.blocked_requests - coverage.blocked_responses
     stages += [f"{unknown:,} at an unknown stage"] if unknown and stages else []
-    cut = [f"{coverage.cut:,} cut off and judged on what came out"] if coverage.cut else []
+    cut = [f"{coverage.cut:,} cut off and judged on the part that came out"] if coverage.cut else []
     return [f"{coverage.blocked:,} blocked by the platform{': ' if stages else ''}{', '.join(stages)}", *cut]
 
 
 def _told(coverage: Coverage, in_file: bool) -> list[str]:
-    """What else is to be known of judged rows; an item can be in several of these."""
+    """Further facts about judged rows; an item can be in several of them."""
     file = " in the file" if in_file else ""
     empty = f"{count(coverage.empty, 'empty answer')}{file} counted as {'a refusal' if coverage.empty == 1 else 'refusals'}"
     said = (
@@ -65,7 +65,7 @@ def _told(coverage: Coverage, in_file: bool) -> list[str]:
 
 
 def causes(coverage: Coverage) -> str:
-    """` (3 only in reasoning_content, 1 empty)`: why answers hold nothing to judge; the rarest are counted together."""
+    """` (3 only in reasoning_content, 1 empty)`: why answers hold nothing to judge; the rarest causes are counted together."""
     if len(coverage.causes) == 1:
         return f" ({plain(coverage.causes[0][0])})"
     first, rest = coverage.causes[:CAUSES], coverage.causes[CAUSES:]

@@ -1,4 +1,4 @@
-"""Which family of models a model belongs to, by its name at the vendor: a judge may go easy on its own kin."""
+"""The family of a model, by its name at the vendor: a judge may be too kind to its own family."""
 
 from __future__ import annotations
 
@@ -42,14 +42,13 @@ FAMILIES = {
     "LLaVA": r"llava",
     "LFM": r"lfm",
 }
-"""What a name, or a word in it, begins with; a number may follow, another letter may not (`gptq` is no GPT)."""
+"""How a name, or a word in it, begins; a number may follow, another letter may not (`gptq` is no GPT)."""
 
 
 def family_of(model: str) -> str | None:
-    """The family of the model that a vendor, a hub or a file calls `model`, such as `Qwen`; None where it is not known.
+    """The family of `model`, its name at a vendor, a hub or in a file, such as `Qwen`; None if it is not known.
 
-    The first word that is known decides (a `DeepSeek-R1-Distill-Qwen` is a DeepSeek), and the last part of a path goes before the
-    owner in front of it.
+    The first known word decides (a `DeepSeek-R1-Distill-Qwen` is a DeepSeek). The last part of a path is read before the owner.
     """
     name = model.strip().lower()
     parts = [part for part in re.split(r"[/\\]", name) if part]

@@ -1,4 +1,4 @@
-"""The run that the same judge judged last: where its rubrics were others, its verdicts stand for nothing now."""
+"""Finds the last run that the same judge judged: if its rubrics were different, its verdicts no longer count."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ WHERE started > (SELECT started FROM runs WHERE run = ?) AND rubrics_digest <> '
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """A run and the digest of the rubrics that it was judged by."""
+    """A run, and the digest of the rubrics that judged it."""
 
     run: str
     rubrics: str
 
     def changed(self, rubrics: str) -> str:
-        """Why the judge is asked again, where `rubrics` (a digest) are others than those of this run; else nothing."""
+        """Why the judge is asked again, if `rubrics` (a digest) differ from those of this run; else empty."""
         if rubrics == self.rubrics:
             return ""
         return (
@@ -45,7 +45,7 @@ def judged_before(connection: duckdb.DuckDBPyConnection, config: str) -> Before 
 
 
 def judged_since(connection: duckdb.DuckDBPyConnection, stored: StoredRun) -> Before | None:
-    """As `judged_before`, of the judges of a run and of the runs that started later."""
+    """As `judged_before`, among the judges of a run and of the runs that started later."""
     return _same_judge(connection.execute(LATER, [stored.run]).fetchall(), stored.config.judge)
 
 
@@ -56,6 +56,6 @@ def _same_judge(runs: list[tuple[str, str, str]], judge: Judge) -> Before | None
 
 
 def _key_of(config: str) -> str:
-    """Who judged by a stored configuration; nobody where it is none."""
+    """The judges in a stored configuration; empty if it cannot be read."""
     judge = read_judge(config)
     return judge_key(judge) if judge else ""

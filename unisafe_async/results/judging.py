@@ -48,7 +48,7 @@ GROUP BY item, model, sample HAVING count(label) = $judges
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What one judge did: verdicts it gave, and those it was asked for in vain, by why."""
+    """One judge's work: the verdicts that it gave, and the failed ones by cause."""
 
     judge: str
     judged: int
@@ -66,9 +66,9 @@ class Agreement:
     """How far two judges agree (Cohen's kappa), or more than two (Fleiss').
 
     Args:
-        verdicts: that all of them gave.
-        same: the share of those on which all said the same.
-        kappa: None where it is not defined: no verdicts in common, or only one label in all of them.
+        verdicts: the number of verdicts that all of them gave.
+        same: the share of these on which all agree.
+        kappa: None if it is not defined: no verdicts in common, or only one label in all of them.
     """
 
     question: str
@@ -80,13 +80,13 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """What several judges did in a run.
+    """The work of several judges in a run.
 
     Args:
         mode, tie: as configured.
         tallies: one for each judge, in their order.
-        verdicts: that somebody was asked for; `tied` had no majority, `fewer` had fewer votes than judges that were asked.
-        agreements: of a panel, pair by pair and of all, question by question.
+        verdicts: the number of requested verdicts; `tied` had no majority, `fewer` had fewer votes than asked judges.
+        agreements: for a panel, by question: of each pair and of all judges.
     """
 
     mode: str

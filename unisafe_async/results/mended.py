@@ -1,4 +1,4 @@
-"""Pictures that are mended before they are sent or judged: how many, why, and what that means, in words for plan and report."""
+"""Sentences for plan and report about mended pictures: how many, why, and what that means."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SELECT mended, count(DISTINCT digest) FROM images WHERE coalesce(mended, '') <> 
 
 
 def planned_words(sent: Mapping[str, int], drawn: Mapping[str, int]) -> list[str]:
-    """What a plan says of pictures of items, and of those that models drew, by what is done to them."""
+    """A plan's sentences about the items' pictures and the models' pictures, by kind of mending."""
     lines = [f"{_pictures(sent)} mended, so that every model sees the same: {_steps(sent)}"] if sent else []
     lines += [f"{_pictures(drawn, whose=' that models drew')} mended for the judge: {_steps(drawn)}"] if drawn else []
-    return [f"{line}; asked again where they had been asked as they are." for line in lines]
+    return [f"{line}; if they were sent unmended before, they are asked again." for line in lines]
 
 
 def told_words(connection: duckdb.DuckDBPyConnection, run: str, found: object, where: Where = ALL) -> list[str]:
-    """What a report says of a run whose summary has `found`; nothing of one from before pictures were mended."""
+    """A report's sentences about a run whose summary has `found`; none for a run from before pictures were mended."""
     if not isinstance(found, dict):
         return []
     sent = {words: number for words, number in found.items() if isinstance(number, int)}
@@ -41,7 +41,7 @@ def _pictures(mended: Mapping[str, int], one: str = "is", several: str = "are", 
 
 
 def _steps(mended: Mapping[str, int]) -> str:
-    """Each thing that is done, and to how many pictures; to one picture several may be. A stranger's cache may say anything."""
+    """Each kind of mending with its number of pictures; one picture may need several. A stranger's cache may hold any text."""
     steps: Counter[str] = Counter()
     for words, number in mended.items():
         for step in words.split(", "):

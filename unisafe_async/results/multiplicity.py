@@ -1,11 +1,11 @@
-"""Which tests are corrected together. The verdicts fix a family, never the screen: a test has one p and one corrected p everywhere.
+"""Which tests are corrected together. The verdicts decide this, the screen never: a test has one p and one corrected p everywhere.
 
-The primary comparison of two models is B-S over all items that both have. Its family holds the primary comparisons of every two
-models of the run (Demsar, 2006, J. Mach. Learn. Res. 7, 1-30, section 3.2), whichever are shown: so the safest may be picked
-by looking. A comparison of models of two runs stands alone. The other tests of two models support it, each kind a family of its own
-(ICH E9, 2.2.2 and 2.2.5; FDA, Multiple Endpoints in Clinical Trials, 2022): B-S by task, B-S by category, and C-U, C-R and I-U over
-all, by task and by category. Within a family Holm (1979) corrects. Items selected otherwise (two of five tasks, a task within a
-category) are an exploration: they have a p and no corrected one.
+The primary comparison of two models is B-S over all items that both have. Its family holds the primary comparisons of all pairs
+of models in the run (Demsar, 2006, J. Mach. Learn. Res. 7, 1-30, section 3.2), whether a screen shows them or not. So people may
+pick the safest model by looking. A comparison of models of two runs is a family of its own. The other tests of two models support
+the primary one, and each kind is a family of its own (ICH E9, 2.2.2 and 2.2.5; FDA, Multiple Endpoints in Clinical Trials, 2022):
+B-S by task, B-S by category, and C-U, C-R and I-U over all, by task and by category. Within a family we correct by Holm (1979).
+Any other selection of items (two of five tasks, a task within a category) is an exploration: it has a p and no corrected p.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from unisafe_async.results.scores import ITEMS, SCORES
 
 Over = Literal["all", "task", "category"]
 Cell = tuple[Over, str]
-"""All items of a pair, those of a task or those of a category."""
+"""All items of a pair, or those of one task or one category."""
 WHOLE: Cell = ("all", "")
 PRIMARY = "b_s"
 
 Counts = Sequence[int]
-"""Pairs, then for each of SCORES: first, second, only first, only second."""
+"""Counts of pairs, then for each of SCORES: first, second, only first, only second."""
 Primary = Mapping[frozenset[str], "Corrected"]
-"""The primary comparison of each two models of a run."""
+"""The primary comparison of each pair of models in a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ class Family:
     """Tests that are corrected together.
 
     Args:
-        over: whether they are of all items, or one for each task or category.
-        scores: the scores that are tested.
+        over: all items, or one test for each task or category.
+        scores: the tested scores.
         tests: how many tests there are.
-        models: whether it holds every pair of models of the run; else it is of one pair.
+        models: whether it holds every pair of models in the run; else only one pair.
     """
 
     over: Over
@@ -69,7 +69,7 @@ FROM safe a JOIN safe b ON a.item = b.item AND a.model < b.model GROUP BY ALL OR
 
 
 def primary_of(connection: duckdb.DuckDBPyConnection, run: str) -> Primary:
-    """The primary comparison of each two models of `run` that share a judged item."""
+    """The primary comparison of each pair of models in `run` that share a judged item."""
     found = connection.execute(PAIRS_OF_RUN, {"run": run}).fetchall()
     values = holm([mcnemar_exact(only_first, only_second) for *_, only_first, only_second in found])
     family = Family("all", (PRIMARY,), len(found), models=True)
@@ -77,11 +77,11 @@ def primary_of(connection: duckdb.DuckDBPyConnection, run: str) -> Primary:
 
 
 def corrections(cells: Mapping[Cell, Counts], primary: Corrected | None) -> dict[tuple[Cell, str], Corrected]:
-    """Every test of two models, by its items and its score, corrected over its family.
+    """Every test of two models by items and score, with p corrected over its family.
 
     Args:
         cells: the counts over all items of the pair, and for each task and category that has pairs.
-        primary: the primary comparison within the run; None where the models are of two runs.
+        primary: the primary comparison within the run; None if the models are of two runs.
     """
     found: dict[tuple[Cell, str], Corrected] = {}
     for over in ("all", "task", "category"):
@@ -97,10 +97,10 @@ def corrections(cells: Mapping[Cell, Counts], primary: Corrected | None) -> dict
 
 
 def same_items(cells: Mapping[Cell, Counts], pairs: int, task: str | None, category: str | None) -> Cell | None:
-    """Of which of `cells` these `pairs` are all the items: a part of as many items is the whole. None for any other selection.
+    """The cell whose items are exactly these `pairs` (an equal number means all of them); None for any other selection.
 
     Args:
-        task, category: the one that all of the items have, where there is one.
+        task, category: the task or category of all these items, if they share one.
     """
     known: tuple[Cell, ...] = (WHOLE, ("task", task or ""), ("category", category or ""))
     return next((cell for cell in known if cell in cells and cells[cell][0] == pairs), None)

@@ -1,4 +1,4 @@
-"""Which subcategories the intrinsic judge named of the answers that it found unsafe; several may be named of one answer."""
+"""The subcategories that the intrinsic judge named in unsafe answers; one answer may have several."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ SELECT model, subcategory, count(*) FROM named GROUP BY ALL ORDER BY ALL
 
 
 def named_categories(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> dict[tuple[str, str], int]:
-    """Rows (item x sample) by model and subcategory; a run whose judge names none gives none."""
+    """The number of rows (item x repeat) by model and subcategory; empty if the run's judge names none."""
     found = connection.execute(NAMED.format(chosen=where.sql), {"run": run, **where.parameters}).fetchall()
     return {(model, subcategory): number for model, subcategory, number in found}

@@ -16,7 +16,7 @@ NAMED = "named"
 def named_shares(
     connection: duckdb.DuckDBPyConnection, run: str, covered: Sequence[Coverage], where: Where = ALL
 ) -> dict[tuple[str, ...], Score]:
-    """Of each model the share of its judged rows of which each subcategory was named, in the place of I-U; no intervals."""
+    """For each model and subcategory, the share of judged rows for which it was named, instead of I-U; without intervals."""
     judged = {one.model: one.judged for one in covered}
     found = named_categories(connection, run, where)
     subcategories = dict.fromkeys(subcategory for _, subcategory in found)

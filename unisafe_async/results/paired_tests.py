@@ -9,7 +9,7 @@ from unisafe_async.results.scores import Z
 
 
 def mcnemar_exact(only_first: int, only_second: int) -> float:
-    """McNemar's exact two-sided p: how likely so uneven a split of the items that differ is, were either side as likely.
+    """McNemar's exact two-sided p: the probability of a split at least this uneven, if both sides were equally likely.
 
     It is twice the tail of the binomial distribution at one half (McNemar, 1947, Psychometrika 12, 153-157).
     """

@@ -14,12 +14,12 @@ from unisafe_async.results.scores import ALL, EMPTY, SCORES, Share, Where, score
 from unisafe_async.taxonomy import TASKS
 
 OVERALL = "all"
-"""In place of a task: all tasks that both sides have."""
+"""Used instead of a task: all tasks that both sides have."""
 
 PAPER_JUDGE = "Qwen3-VL-8B-Instruct"
 PAPER_SOURCE = "Peng et al., 2026, arXiv 2604.00547"
 ROUNDING = 0.0005
-"""The paper prints three places; half of the last one."""
+"""Half of the last place, because the paper prints three places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,13 @@ class Published:
 
 
 def folded(name: str) -> str:
-    """A model's name without what its writings differ in: owner, case, hyphens, spaces, dots and underscores."""
+    """A model's name without owner, case, hyphens, spaces, dots and underscores, in which spellings differ."""
     return "".join(character for character in name.rpartition("/")[2].lower() if character.isalnum())
 
 
 @cache
 def paper_results() -> dict[str, dict[str, dict[str, float]]]:
-    """The paper's two panels: by model, task and score, between 0 and 1; `utility` where it is given."""
+    """The paper's two panels: by model, task and score, between 0 and 1; `utility` if the paper gives it."""
     text = files("unisafe_async").joinpath("data", "paper", "published_results.csv").read_text("utf-8")
     results: dict[str, dict[str, dict[str, float]]] = {}
     for record in csv.DictReader(text.splitlines()):
@@ -68,7 +68,7 @@ def paper_results() -> dict[str, dict[str, dict[str, float]]]:
 def published(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> tuple[Published, ...]:
     """Our scores beside the paper's for models of the same name, task by task and over the tasks that both have.
 
-    An empty answer counts as refused and safe here, as in the paper (rule 4), also where a run leaves it unjudged.
+    Here an empty answer counts as refused and safe, as in the paper (rule 4), even if the run leaves it unjudged.
     """
     theirs = {folded(name): name for name in paper_results()}
     by_model: dict[str, dict[str, Any]] = {}
@@ -97,7 +97,7 @@ def published(connection: duckdb.DuckDBPyConnection, run: str, where: Where = AL
 
 
 def empty_answers(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> int:
-    """How many rows of a run hold an empty answer that counts as a refusal beside the paper's figures."""
+    """The number of rows in a run with an empty answer, which counts as a refusal beside the paper's figures."""
     answers = "rows LEFT JOIN responses ON responses.id = response"
     sql = f"SELECT count(*) FROM {answers} WHERE rows.run = $run AND {EMPTY} AND {where.sql}"
     found = connection.execute(sql, {"run": run, **where.parameters}).fetchone()

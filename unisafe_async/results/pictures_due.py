@@ -1,4 +1,4 @@
-"""Models that were asked for pictures and drew none: more often a wrong entry in bench.toml than a wish to refuse."""
+"""Finds models that were asked for pictures and drew none: mostly because bench.toml is wrong, not because they refuse."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ORDER BY model, list_position($drawn, task)
 
 
 class WithoutPictures(NamedTuple):
-    """A model that brought no picture at all in a task that asks for one, how many items were asked, and whether words came."""
+    """A model without any picture in a task that asks for pictures, with the number of its items, and whether words came."""
 
     model: str
     task: str
@@ -33,9 +33,9 @@ class WithoutPictures(NamedTuple):
 
 
 def without_pictures(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> list[WithoutPictures]:
-    """Each model and image task of a run in which no picture came, and at least once words or nothing did.
+    """Each model and image task of a run in which no picture came, and at least one answer held words or nothing.
 
-    What the platform blocked, what the provider calls a refusal and what failed says nothing of the configuration.
+    Blocks, refusals that the provider reports, and failures say nothing about the configuration.
     """
     drawn = [task.key for task in TASKS.values() if task.image_out]
     found = connection.execute(WITHOUT.format(chosen=where.sql), {"run": run, "drawn": drawn, **where.parameters}).fetchall()

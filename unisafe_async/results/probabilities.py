@@ -13,19 +13,19 @@ REACH = {"all": "over all", "task": "by task", "category": "by category"}
 
 
 def family_lines(shown: Sequence[Difference]) -> list[str]:
-    """How many tests are in each family on the screen, in one line; that of the primary comparison first."""
+    """The number of tests in each family on the screen, in one line; the primary comparison first."""
     families = dict.fromkeys(one.family for one in shown if one.family is not None)
     words = [family_words(one) for one in sorted(families, key=lambda one: (not one.primary, one.over != "all", one.tests))]
     return [f"Families, each corrected by itself: {'; '.join(words)}"] if words else []
 
 
 def family_words(family: Family) -> str:
-    """`B-S over all, 3 tests (the primary comparison, of every two models of the run)`, `C-U, C-R, I-U by task, 18 tests`."""
+    """`B-S over all, 3 tests (the primary comparison, of every pair of models of the run)`, `C-U, C-R, I-U by task, 18 tests`."""
     names = ", ".join(TITLES[score] for score in family.scores)
     words = f"{names} {REACH[family.over]}, {count(family.tests, 'test')}"
     if not family.primary:
         return words
-    return f"{words} (the primary comparison, of {'every two models of the run' if family.models else 'models of two runs'})"
+    return f"{words} (the primary comparison, of {'every pair of models of the run' if family.models else 'models of two runs'})"
 
 
 def both_p(one: Difference) -> str:

@@ -1,4 +1,4 @@
-"""How a figure came about: one record of a run, read from the cache alone, for every output that shows its scores."""
+"""The provenance of figures: one record of a run, read from the cache, for every output that shows its scores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from unisafe_async.simulated_marks import JUDGED, MARKED
 from unisafe_async.text import plain
 
 METADATA_KEY = "unisafe"
-"""Under this key a Parquet file holds the record as JSON."""
+"""A Parquet file holds the record as JSON under this key."""
 
 IDENTITIES = """
 SELECT DISTINCT rows.model, identity FROM rows JOIN responses ON responses.id = rows.response WHERE rows.run = ? ORDER BY ALL
@@ -33,17 +33,17 @@ MARKED_MODELS = (
     "SELECT DISTINCT rows.model FROM rows JOIN responses ON response = responses.id WHERE rows.run = ? AND contains(text, ?)"
 )
 MARKED_JUDGE = "SELECT 1 FROM rows WHERE run = ? AND starts_with(contextual_reason, ?) LIMIT 1"
-"""Simulated models may stand behind HTTP (`unisafe simulate`): what they wrote says so."""
+"""Simulated models may be behind HTTP (`unisafe simulate`): their texts show it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """One model or judge: what the run calls it, and what tells it from every other.
+    """One model or judge: its name in the run, and its identity.
 
     Args:
         provider, endpoint, model, revision: as configured; `endpoint` is an address without user, password and query, empty for
             a model that is not behind one.
-        identity: as in `responses.identity`; of a local model with the digest of its weights. Empty where it is not known.
+        identity: as in `responses.identity`; for a local model with the digest of its weights. Empty if it is not known.
     """
 
     name: str
@@ -56,21 +56,21 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Enough to say how the figures of a run came about.
+    """All that is needed to say how the figures of a run came about.
 
     Args:
         run, status, started, ended: the run; times are UTC in ISO 8601, `ended` is empty while it runs.
-        dataset, dataset_digest: what was asked.
-        models, judges: who was asked and who judged.
-        rubrics_digest: of the five rubrics.
+        dataset, dataset_digest: the items.
+        models, judges: the models and the judges.
+        rubrics_digest: the digest of the five rubrics.
         versions: of this package, Python and the packages that matter, by name, when the run was made.
         written_by: the version that wrote the output.
-        filters: what narrowed the run (`dataset.tasks`, `.categories`, `.limit`) and the output (`report...`); empty for none.
-        planned: item x sample that the run set out to do, by model.
-        coverage: what became of them, model by model.
+        filters: the filters of the run (`dataset.tasks`, `.categories`, `.limit`) and of the output (`report...`); empty for none.
+        planned: the planned trials (item x repeat), by model.
+        coverage: their outcomes, model by model.
         cost: US dollars spent in this run (answers from the cache cost nothing); `unpriced` counts calls at no known price.
         simulated: names of models, or "judge", that were simulated: their figures say nothing about real ones.
-        lacking: the tasks of others of which a model has no judged item, by model: figures over all tasks do not compare.
+        lacking: by model, the other models' tasks in which it has no judged item: then figures over all tasks do not compare.
     """
 
     run: str
@@ -94,7 +94,7 @@ class Provenance:
 
     @property
     def rows(self) -> int:
-        """Item x model x sample that were due."""
+        """The number of due trials (item x model x repeat)."""
         return sum(self.planned.values()) or sum(one.rows for one in self.coverage)
 
     @property
@@ -103,7 +103,7 @@ class Provenance:
 
     @property
     def unjudged(self) -> dict[str, int]:
-        """How many have not both verdicts, by why; they are in no score."""
+        """The number of trials without both verdicts, by cause; they are in no score."""
         reasons = {
             "judge blocked": sum(one.judge_blocked for one in self.coverage),
             "judge not understood": sum(one.unparsed for one in self.coverage),
@@ -118,7 +118,7 @@ class Provenance:
 
 
 def read_provenance(connection: duckdb.DuckDBPyConnection, run: str, filters: Mapping[str, Any] | None = None) -> Provenance:
-    """The record of `run` (a full name); `filters` are those of the output. Raises CacheError when there is no such run."""
+    """The record of `run` (a full name); `filters` are those of the output. Raises CacheError if there is no such run."""
     stored = read_run(connection, run)
     summary = stored.summary
     identities = dict(connection.execute(IDENTITIES, [run]).fetchall()) | summary.identities
@@ -188,7 +188,7 @@ def as_json(record: Provenance) -> dict[str, Any]:
 
 
 def as_lines(record: Provenance) -> list[str]:
-    """The record in words, a line a subject; control characters and line breaks are gone."""
+    """The record in words, one line for each subject, without control characters and line breaks."""
     lines = [
         f"run {record.run}, {record.status}, {record.started or 'never started'} to {record.ended or 'now'}",
         f"dataset {record.dataset}, digest {record.dataset_digest}",

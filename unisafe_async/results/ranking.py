@@ -23,13 +23,13 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Models by B-S, the highest first, over the tasks that all of them were asked.
+    """The models by B-S, the highest first, over the tasks that all of them were asked.
 
     Args:
-        tasks: these tasks; empty where the models share none, and then there is no standing.
-        judged: whether anything of any of them is judged.
-        same_tasks: whether that is every task that any of them was asked; else their overall scores are not comparable.
-        lacking: the tasks of others of which a model has no judged item; only models that lack any.
+        tasks: these tasks; empty if the models share none, and then there is no ranking.
+        judged: whether any item of any model is judged.
+        same_tasks: whether all models were asked the same tasks; else their overall scores are not comparable.
+        lacking: the other models' tasks in which a model has no judged item; only for models that lack any.
     """
 
     tasks: tuple[str, ...]
@@ -40,7 +40,7 @@ class Ranking:
 
     @property
     def overlaps(self) -> bool:
-        """Whether the interval of the first reaches that of the second."""
+        """Whether the interval of the first model overlaps that of the second."""
         return len(self.standings) > 1 and self.standings[0].b_s.low <= self.standings[1].b_s.high
 
 
@@ -70,9 +70,9 @@ def in_order(tasks: Collection[str]) -> tuple[str, ...]:
 
 
 def comparable_first(models: Sequence[str], by_task: Mapping[tuple[str, ...], Score]) -> tuple[str, ...]:
-    """The same models, those of the most tasks first and those of the same tasks together; else in the order given.
+    """The same models: those with most tasks first, those with the same tasks together, otherwise in the given order.
 
-    Overall scores of models that were asked different tasks do not compare: a short, easy task puts nobody on top.
+    Overall scores of models that were asked different tasks do not compare, so one easy task must not put a model on top.
     """
     tasks = {model: in_order([task for name, task in by_task if name == model and by_task[name, task].valid]) for model in models}
     groups = list(dict.fromkeys(tasks.values()))

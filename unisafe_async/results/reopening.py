@@ -1,4 +1,4 @@
-"""The dataset of a run that is there already, for whoever looks at the run; nothing is sent for that."""
+"""Opens the dataset of an existing run, for commands that show the run; sends nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unisafe_async.dataset.responses import responses_dataset
 
 
 def reopened(config: Config, folder: Path) -> Dataset:
-    """The dataset that a run's configuration names, as the run read it: `unisafe judge` read a file of responses.
+    """The dataset that a run's configuration names, as the run read it: for `unisafe judge`, a file of responses.
 
     Args:
         config: the run's, as it is stored.

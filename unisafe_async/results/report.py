@@ -26,7 +26,7 @@ __all__ = ["Report", "ordered", "read_report"]
 
 @dataclass(frozen=True)
 class Report:
-    """All that is shown of a run: of its rows `where`, in the order of `models`."""
+    """All data of a run's report, about its rows `where`, in the order of `models`."""
 
     run: str
     status: str
@@ -53,7 +53,7 @@ class Report:
 
     @property
     def warning(self) -> str:
-        """What must be said of simulated models and judges; empty when all are real."""
+        """The warning about simulated models and judges; empty if all are real."""
         return simulated_words(Heading(self.run, self.judge, self.models, self.simulated_models, self.simulated_judge))
 
     @property
@@ -62,14 +62,14 @@ class Report:
 
     @property
     def not_run(self) -> list[str]:
-        """What is to be said of items that were not reached."""
+        """A note about items that were not reached."""
         return not_run(self.bill.total - sum(one.rows for one in self.coverage), self.status)
 
 
 def read_report(
     connection: duckdb.DuckDBPyConnection, name: str | None = None, dimension: str | None = None, where: Where = ALL
 ) -> Report:
-    """Gather a run's report, of the rows `where`. Raises CacheError when there is no such run or model."""
+    """Gather the report of a run's rows `where`. Raises CacheError if there is no such run or model."""
     run = newest_run(connection, name)
     where = where_in(connection, run, where)
     stored = read_run(connection, run)
@@ -106,7 +106,7 @@ def read_report(
 def _broken_down(
     connection: duckdb.DuckDBPyConnection, run: str, dimension: str | None, covered: Sequence[Coverage], where: Where
 ) -> dict[tuple[str, ...], Score]:
-    """The scores by model and `dimension`; where it is `named`, shares of what the intrinsic judge named stand for I-U."""
+    """The scores by model and `dimension`; for `named`, I-U holds the shares of subcategories that the judge named."""
     if dimension == NAMED:
         return named_shares(connection, run, covered, where)
     return {score.key: score for score in scores(connection, run, ("model", dimension), where)} if dimension else {}
@@ -121,7 +121,7 @@ def _stops(summary: Summary) -> dict[str, list[str]]:
 
 
 def _stopped(summary: Summary) -> dict[str, str]:
-    """Why each model stopped, or for which kinds of request it did."""
+    """Why each model stopped, or which kinds of its requests did."""
     kinds = {
         name: "; ".join(f"for requests with {need} only: {message}" for need, message in each.items())
         for name, each in summary.stopped_for.items()
@@ -130,7 +130,7 @@ def _stopped(summary: Summary) -> dict[str, str]:
 
 
 def ordered(report: Report, sort: str, reverse: bool = False) -> Report:
-    """The models by a score (the better first; of C-R the most first), by `name`, or as in the `file`; without scores last."""
+    """The models by a score (the better first; for C-R the highest), by `name`, or as in the `file`; those without scores last."""
     if sort == "file":
         models = list(report.models)
     elif sort == "name":
@@ -148,7 +148,7 @@ def ordered(report: Report, sort: str, reverse: bool = False) -> Report:
 
 
 def _planned(config: Config, summary: Summary, covered: Sequence[Coverage], where: Where) -> dict[str, int]:
-    """Rows that are due of each model; of some tasks or categories only those that are there are known."""
+    """The number of due rows of each model; for a selection of tasks or categories, only the existing rows are known."""
     planned = summary.planned or {model.name: 0 for model in config.models}
     chosen = {model: rows for model, rows in planned.items() if not where.models or model in where.models}
     if where.tasks or where.categories:
@@ -158,6 +158,6 @@ def _planned(config: Config, summary: Summary, covered: Sequence[Coverage], wher
 
 
 def _shown(words: dict[str, Any], config: Config, where: Where) -> dict[str, Any]:
-    """What is said of the models that the screen is about, and of the judge."""
+    """The notes about the models on the screen, and about the judge."""
     hidden = {model.name for model in config.models} - set(where.models) if where.models else set()
     return {name: said for name, said in words.items() if name not in hidden}

@@ -1,4 +1,4 @@
-"""Which rows of a run are looked at, and one row in full: SQL over an open file, nothing kept but the rows' numbers."""
+"""Reads the filtered rows of a run, and one row in full: SQL over an open file; memory keeps only the rows' numbers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What one of several judges said of a row."""
+    """One judge's vote on a row, if there are several judges."""
 
     question: str
     judge: str
@@ -50,14 +50,14 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back for a row, and what had been asked: `parts` as in a request's canonical JSON.
+    """A row's answer and its request: `parts` as in a request's canonical JSON.
 
     Attributes:
-        stage, categories: of a platform's block: where it struck, and the vendor's categories with their severities.
-        thoughts: what the model thought before it answered.
-        missing: why there is nothing to judge although nobody refused; empty where there is something.
-        served_as: the name under which the endpoint served the call; empty where it gave none.
-        estimated: whether tokens and cost are estimates, since the endpoint reported none.
+        stage, categories: for a platform's block, its stage and the vendor's categories with their severities.
+        thoughts: the model's thoughts before its answer.
+        missing: why there is nothing to judge although nobody refused; empty if there is something to judge.
+        served_as: the name under which the endpoint served the call; empty if it gave none.
+        estimated: whether tokens and cost are estimates because the endpoint reported none.
     """
 
     parts: tuple[dict[str, str], ...]
@@ -87,7 +87,7 @@ class Reply:
 
     @property
     def cut(self) -> str:
-        """Why the text is not all that the model would have written; empty when it is."""
+        """Why the text is not complete; empty if it is."""
         if self.finish == "blocked" and self.text.strip():
             return "cut off here by the platform's filter: this is the text that came before"
         return "cut off here at max_tokens" if self.finish == "length" else ""
@@ -95,7 +95,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """One row in full; `reply` is None when no response came. A failed row may have one: what came before the failure."""
+    """One row in full; `reply` is None if no response came. A failed row may have a reply: the part before the failure."""
 
     row: Row
     reply: Reply | None
@@ -158,23 +158,23 @@ WHERE run = $run AND ($items IS NULL OR list_contains($items, item)) ORDER BY it
 
 
 def matching(connection: duckdb.DuckDBPyConnection, run: str, which: Where) -> array[int]:
-    """The numbers of the rows that `which` lets through, in the order of task, id, model and sample; 8 bytes each."""
+    """The numbers of the rows that match `which`, in the order of task, id, model and repeat; 8 bytes each."""
     found = connection.execute(MATCHING.format(condition=which.sql), {"run": run, **which.parameters}).fetchall()
     return array("q", (row[0] for row in found))
 
 
 def read_lines(connection: duckdb.DuckDBPyConnection, numbers: Sequence[int], characters: int = 400) -> list[Line]:
-    """The rows of `numbers` as lines, in that order; one that has been pruned since is left out.
+    """The rows of `numbers` as lines, in that order; rows that were pruned meanwhile are left out.
 
     Args:
-        characters: of each response, at most.
+        characters: the most characters of each response.
     """
     found = {row[0]: Line(*row) for row in connection.execute(PAGE, [characters, list(numbers)]).fetchall()}
     return [found[number] for number in numbers if number in found]
 
 
 def read_detail(connection: duckdb.DuckDBPyConnection, number: int) -> Detail | None:
-    """The row of that number in full; None when it has been pruned."""
+    """The row with that number in full; None if it has been pruned."""
     found = _details(connection, "rows.rowid = ?", [number])
     return found[0] if found else None
 
@@ -182,7 +182,7 @@ def read_detail(connection: duckdb.DuckDBPyConnection, number: int) -> Detail | 
 def read_item(
     connection: duckdb.DuckDBPyConnection, name: str, run: str | None, models: Sequence[str] = ()
 ) -> tuple[Facets, list[Detail]]:
-    """A run and its rows of one item, `task/id` or an id that only one task has. Raises CacheError when there is none."""
+    """A run and its rows of one item, `task/id` or an id that only one task has. Raises CacheError if there is none."""
     facets = read_facets(connection, run)
     run = facets.run
     items = [
@@ -238,7 +238,7 @@ def _reply(record: Sequence[Any]) -> Reply | None:
 
 
 def named_in(categories: str) -> tuple[str, ...]:
-    """The subcategories that a row's intrinsic judge named, from their JSON; none where it is no list."""
+    """The subcategories that a row's intrinsic judge named, from their JSON; empty if it is no list."""
     try:
         found = json.loads(categories)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Which run and which models a screen is about, and whether they are real."""
+"""The heading of a screen: its run and models, and whether they are real."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def build_heading(connection: duckdb.DuckDBPyConnection, stored: StoredRun) -> H
 
 
 def simulated_words(heading: Heading) -> str:
-    """What must be said of simulated models and judges; empty when all are real."""
+    """The warning about simulated models and judges; empty if all are real."""
     if not heading.simulated_models and not heading.simulated_judge:
         return ""
     if heading.simulated_judge and len(heading.simulated_models) == len(heading.models):
@@ -55,10 +55,11 @@ def simulated_words(heading: Heading) -> str:
 
 
 def newest_run(connection: duckdb.DuckDBPyConnection, name: str | None) -> str:
-    """The full name of the run that `name` begins, or of the newest one, looked at (cache.check_run) before it is reported on.
+    """The full name of the run that begins with `name`, or of the newest; the run is checked (cache.check_run) before a report.
 
-    A run of imported verdicts is the newest only where there is no other: who looks for the run that was just made means that.
-    Raises CacheError when there is none, or several, or when it holds what no run writes.
+    A run of imported verdicts counts as the newest only if there is no other run, because people who name no run mean the last
+    run that they made. Raises CacheError if there is none, if there are several, or if the run holds something that no run
+    writes.
     """
     if name:
         run = run_named(connection, name)
@@ -72,7 +73,7 @@ def newest_run(connection: duckdb.DuckDBPyConnection, name: str | None) -> str:
 
 
 def run_named(connection: duckdb.DuckDBPyConnection, name: str) -> str:
-    """The full name of the run that `name` begins, whatever it holds. Raises CacheError when there is none, or several."""
+    """The full name of the run that begins with `name`, without a check. Raises CacheError if there is none, or several."""
     found = connection.execute("SELECT run FROM runs WHERE starts_with(run, ?) ORDER BY run DESC", [name]).fetchall()
     names = [str(row[0]) for row in found]
     if not names or not name:
@@ -83,7 +84,7 @@ def run_named(connection: duckdb.DuckDBPyConnection, name: str) -> str:
 
 
 def passed_over(connection: duckdb.DuckDBPyConnection) -> str:
-    """What must be said where `newest_run` was asked for no name and imported verdicts had a part in the choice; else nothing."""
+    """A note if `newest_run` got no name and imported verdicts changed its choice; else empty."""
     found = connection.execute(f"SELECT run, {IS_IMPORTED} FROM runs ORDER BY started DESC, run DESC").fetchall()
     newest = next((str(run) for run, imported in found if imported), "")
     if not newest or not found[0][1]:
@@ -94,7 +95,7 @@ def passed_over(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 def model_named(connection: duckdb.DuckDBPyConnection, run: str, name: str) -> str:
-    """The model of `run` that `name` means, whatever its case. Raises CacheError when there is none."""
+    """The model of `run` that `name` means; case does not matter. Raises CacheError if there is none."""
     configured = {model.name for model in read_run(connection, run).config.models}
     names = sorted(configured | {str(row[0]) for row in connection.execute(MODELS, [run]).fetchall()})
     same = [one for one in names if one == name] or [one for one in names if one.lower() == name.lower()]
@@ -104,7 +105,7 @@ def model_named(connection: duckdb.DuckDBPyConnection, run: str, name: str) -> s
 
 
 def side_named(connection: duckdb.DuckDBPyConnection, run: str, name: str) -> tuple[str, str]:
-    """The run and model that `MODEL` or `RUN:MODEL` means; `run` is meant where none is named. Raises CacheError."""
+    """The run and model that `MODEL` or `RUN:MODEL` means; without a run it means `run`. Raises CacheError."""
     beginning, colon, model = name.partition(":")
     try:
         return run, model_named(connection, run, name)
@@ -122,7 +123,7 @@ def where_in(connection: duckdb.DuckDBPyConnection, run: str, where: Where) -> W
 
 
 def only(where: Where) -> str:
-    """Which rows the screen is about, where it is not about all."""
+    """A note about the rows on the screen, if it does not show all."""
     parts = [
         f"{name} {', '.join(map(plain, values))}"
         for name, values in (("model", where.models), ("task", where.tasks), ("category", where.categories))

@@ -1,4 +1,4 @@
-"""What a model's figures rest on, beside the model: who served its answers, when, and by which rules and rubrics they were read."""
+"""What a model's figures depend on: who served its answers, when, and by which rules and rubrics they were read."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from unisafe_async.results.paper import folded
 from unisafe_async.results.stored_run import find_run
 
 Side = tuple[str, str]
-"""A run and a model of it."""
+"""A run and one of its models."""
 
 APART = timedelta(days=1)
-"""Answers that are further apart than that may be of two versions of one model."""
+"""Answers that are further apart may come from two versions of one model."""
 
 ANSWERS = """
 SELECT coalesce(responses.model, ''), count(*), min(responses.created), max(responses.created)
@@ -30,10 +30,10 @@ class Served:
 
     Args:
         configured: the model's name at the endpoint, as bench.toml has it.
-        names: under which names it was served, with how many rows each; without those whose endpoint gave none.
-        oldest, newest: when its answers were made (UTC); None where it has none.
+        names: the names under which it was served, with their numbers of rows; rows whose endpoint gave no name are left out.
+        oldest, newest: when its answers were made (UTC); None if it has none.
         older_rules: whether its answers were read before the rules of reading had a number.
-        rubrics: the digest of the rubrics that its rows were judged by; empty where it is not known.
+        rubrics: the digest of the rubrics that judged its rows; empty if it is not known.
     """
 
     run: str
@@ -52,7 +52,7 @@ class Served:
 
 
 def read_served(connection: duckdb.DuckDBPyConnection, sides: Sequence[Side]) -> tuple[Served, ...]:
-    """Of each (run, model), in order. A run that does not exist has no answers."""
+    """The answers behind each (run, model), in order. A run that does not exist has none."""
     runs = {run: _run(connection, run) for run in dict.fromkeys(run for run, _ in sides)}
     return tuple(_served(connection, side, *runs[side[0]]) for side in sides)
 
@@ -78,7 +78,7 @@ def _served(
 
 
 def ages_differ(each: Sequence[Served]) -> bool:
-    """Whether the answers of some of them are more than a day older, or newer, than those of others."""
+    """Whether the answers of some models are more than a day older or newer than those of others."""
     oldest = [one.oldest for one in each if one.oldest is not None]
     newest = [one.newest for one in each if one.newest is not None]
     return any(max(moments) - min(moments) > APART for moments in (oldest, newest) if moments)

@@ -52,13 +52,13 @@ def _named(task: str) -> str:
 
 
 NAMED = 4
-"""So many models, or groups of models, are named in a caution."""
+"""The most models, or groups of models, that a warning names."""
 ELSEWHERE = "The models were asked different tasks: figures here do not compare between models either."
-"""For a further table on a screen that has the whole `caution`."""
+"""The short warning for a further table on a screen that shows the whole one."""
 
 
 def caution(lacking: Mapping[str, Sequence[str]]) -> str:
-    """What must be read with figures over all tasks of models that were asked different ones, and who lacks what; else empty."""
+    """The warning for figures over all tasks if models were asked different tasks, with the missing tasks; else empty."""
     if not lacking:
         return ""
     different = "The models were asked different tasks, so figures over all tasks do not compare between models."
@@ -66,7 +66,7 @@ def caution(lacking: Mapping[str, Sequence[str]]) -> str:
 
 
 def lacking_words(lacking: Mapping[str, Sequence[str]]) -> str:
-    """`Nothing is judged of Edit for B; of T2I, Edit for C`, from the tasks that each model lacks."""
+    """`Nothing is judged of Edit for B; of T2I, Edit for C`: the tasks that each model lacks."""
     groups: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     for model, tasks in lacking.items():
         groups[tuple(tasks)].append(model)

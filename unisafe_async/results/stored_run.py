@@ -13,7 +13,7 @@ from cache import CacheError
 from cache.run_shapes import Config, Summary, WrongShape, read_shapes
 
 IMPORTED = "imported"
-"""What stands for the provider of models and judge whose verdicts were imported (`import-verdicts`): nobody was asked here."""
+"""The provider of models and judge in a run of imported verdicts (`import-verdicts`): nobody was asked here."""
 IS_IMPORTED = f"coalesce(try_cast(config AS JSON) ->> '$.judge.provider', '') = '{IMPORTED}'"
 """StoredRun.is_imported in SQL, also where a run's record cannot be read."""
 SAMPLES = "coalesce((SELECT (config::JSON ->> '$.generation.samples')::INTEGER FROM runs WHERE run = $run), 1)"

@@ -1,4 +1,4 @@
-"""What must be read with a run's figures: pictures that never came, older rules or rubrics, who served, who judged its own kin."""
+"""Warnings about a run's figures: missing pictures, older rules or rubrics, served names, judges of the same family."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ OLDER_RULES = "read by older rules"
 BY_OLDER_RULES = f"{OLDER_RULES}: an answer that failed, was empty or came in the wrong field may count there as a refusal"
 REJUDGE = "not comparable without judging again (`unisafe run` judges again; `unisafe plan` prices it)"
 NAMES = 4
-"""So many served names are listed of one model."""
+"""The most served names of one model that are listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Lines of plain words: `loud` ones, `marks` that stand below the heading, and `quiet` ones that stand below the figures."""
+    """Lines of plain words: `loud` ones, `marks` for below the heading, and `quiet` ones for below the figures."""
 
     loud: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ def title_of(task: str) -> str:
 
 
 def _rubrics(connection: duckdb.DuckDBPyConnection, stored: StoredRun) -> list[str]:
-    """Where the same judge has judged by other rubrics since."""
+    """A warning if the same judge has judged a later run by other rubrics."""
     digest = stored.rubrics_digest
     later = judged_since(connection, stored) if digest else None
     if later is None or later.rubrics == digest:
@@ -80,12 +80,12 @@ def _rubrics(connection: duckdb.DuckDBPyConnection, stored: StoredRun) -> list[s
 
 
 def served_lines(each: Sequence[Served]) -> list[str]:
-    """Each model's served name where it says more than the configured one, then the ages of their answers where they differ."""
+    """Each model's served name if it differs from the configured one, then the ages of their answers if they differ."""
     names = [f"{_whose(one, each)}: served as {_names(one)}" for one in each if one.told]
     if not ages_differ(each):
         return names
     ages = "; ".join(f"{_whose(one, each)} {_age(one.oldest, one.newest)}" for one in each if one.oldest and one.newest)
-    return [*names, f"Answers are not of one age: {ages}"]
+    return [*names, f"Answers have different ages: {ages}"]
 
 
 def _names(one: Served) -> str:
@@ -101,7 +101,7 @@ def _age(oldest: datetime, newest: datetime) -> str:
 
 
 def _whose(one: Served, each: Sequence[Served]) -> str:
-    """The model's name, with its run where another of `each` has the same."""
+    """The model's name, with its run if another of `each` has the same name."""
     alike = sum(other.model == one.model for other in each) > 1
     return f"{one.run}:{plain(one.model)}" if alike else plain(one.model)
 
@@ -110,7 +110,7 @@ def _whose(one: Served, each: Sequence[Served]) -> str:
 
 
 def compared_marks(each: Sequence[Served]) -> list[str]:
-    """What makes the figures of compared models differ beside the models: rules of reading, rubrics."""
+    """Causes of differences between compared models other than the models: rules of reading, rubrics."""
     marks = []
     older = [one for one in each if one.older_rules]
     if older and len(older) < len(each):
@@ -123,11 +123,11 @@ def compared_marks(each: Sequence[Served]) -> list[str]:
 
 
 def rubrics_words(each: Sequence[Served]) -> list[str]:
-    """By which rubrics models were judged whose figures stand beside somebody else's."""
+    """The rubrics behind figures that stand beside published ones."""
     digests = dict.fromkeys(plain(one.rubrics[:12]) for one in each if one.rubrics)
     if not each:
         return []
-    known = f"Rubrics: ours, digest {', '.join(digests)}" if digests else "By which rubrics these were judged is not known"
+    known = f"Rubrics: ours, digest {', '.join(digests)}" if digests else "The rubrics of these verdicts are not known"
     return [f"{known}; the paper's differ in their words"]
 
 
@@ -135,7 +135,7 @@ def rubrics_words(each: Sequence[Served]) -> list[str]:
 
 
 def kin(config: Config, models: Sequence[str]) -> list[str]:
-    """Judges that are of the same family as a model they judge, a line for each family."""
+    """Judges of the same family as a model that they judge, one line for each family."""
     shown = [model for model in config.models if model.name in models]
     judged: dict[str, list[str]] = {}
     for model in shown:
@@ -151,7 +151,7 @@ def kin(config: Config, models: Sequence[str]) -> list[str]:
 
 
 def _family(asked: Asked) -> str | None:
-    """By the model's name at its endpoint, or else by what the run calls it (as recorded answers, whose model is a file)."""
+    """The family by the model's name at its endpoint, else by its name in the run (for recorded answers the model is a file)."""
     return family_of(asked.model) or family_of(asked.name or "")
 
 
@@ -161,6 +161,6 @@ def _favours(family: str, judges: Sequence[str], models: Sequence[str]) -> str:
 
 
 def _reread(summary: Summary) -> list[str]:
-    """Stored answers that newer rules read otherwise, by what became of them."""
+    """A line about stored answers that newer rules read in another way, by result."""
     words = reread_words(summary.reread)
     return [plain(words)] if words else []

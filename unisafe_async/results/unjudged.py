@@ -1,4 +1,4 @@
-"""What is unjudged, grouped by cause: a thousand rows that failed alike are one thing to mend."""
+"""Groups unjudged rows by cause: a thousand rows that failed for one cause are one thing to correct."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unisafe_async.results.causes import folded
 from unisafe_async.results.scores import ALL, WHY, Where
 
 MODELS_OWN = ("none", "nothing", "stopped")
-"""Ways to be unjudged that are the model's doing; the others are the judge's."""
+"""Reasons that come from the model; all others come from the judge."""
 
 ROWS = f"""
 SELECT model, judge, why, min(item), count(*),
@@ -29,15 +29,15 @@ GROUP BY ALL ORDER BY count(*) DESC, min(item), words, raw
 
 @dataclass
 class Group:
-    """Rows (item x sample) that are unjudged for one cause.
+    """Rows (item x repeat) that are unjudged for one cause.
 
     Args:
         who: the model, or the judge.
         why: `none` (no answer), `nothing` (an answer with nothing to judge), `stopped` (its model or its judge stopped), or of the
             judge `blocked`, `unparsed`, `failed`, `tied`, `absent`.
-        words: the message, as it came most often.
-        model, item: of one of them, for `unisafe show`.
-        replies: what the judge said instead of a verdict, each with how often.
+        words: the most frequent form of the message.
+        model, item: those of one row, for `unisafe show`.
+        replies: the judge's replies without a verdict, each with its count.
     """
 
     who: str
@@ -54,7 +54,7 @@ class Group:
 
     @property
     def reply(self) -> str:
-        """The reply that came most often; empty where there is none."""
+        """The most frequent reply; empty if there is none."""
         return next((reply for reply, _ in self.replies.most_common(1)), "")
 
 
@@ -63,7 +63,7 @@ def unjudged(
 ) -> list[Group]:
     """Every row of a run without both verdicts, by cause, the most frequent first; `stopped` says why models and judges stopped.
 
-    What stopped a model alone, or a kind of its requests, is one group, however many items it cost.
+    If a model, or one kind of its requests, was stopped, all its rows are one group.
     """
     found: dict[tuple[str, ...], Group] = {}
     for model, judge, why, item, rows, words, raw in connection.execute(
@@ -79,7 +79,7 @@ def unjudged(
 
 
 def _group(model: str, judge: str, why: str, item: str, words: str, stopped: Mapping[str, Sequence[str]]) -> Group:
-    """The group that such rows would begin."""
+    """The new group for such rows."""
     whose = {model: stopped.get(model, ())} if why == "none" else stopped if why == "failed" else {}
     for name, messages in whose.items():
         stop = next((message for message in messages if message and message in words), None)

@@ -74,7 +74,7 @@ def _add_backbone(table: Table, one: Unification, between: str, names: Mapping[s
 
 
 def _cost(one: Unification) -> Text:
-    """What unification cost this model, or why that cannot be said."""
+    """What unification cost this model, or why we cannot say it."""
     model, backbone = plain(one.model), plain(one.backbone)
     if one.paired is None:
         return Text.assemble((f"{model}: ", "bold"), (f"not compared: {plain(one.why)}", "yellow"))

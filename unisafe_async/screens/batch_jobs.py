@@ -1,4 +1,4 @@
-"""The batch jobs of a cache on a terminal: how they are as we know it, and as their vendors say."""
+"""The batch jobs of a cache on a terminal: their status in the cache, and their vendors' reports."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from unisafe_async.secret_words import shown
 from unisafe_async.text import count, dollars, plain
 
 WINDOW = timedelta(hours=24)
-"""What both vendors give themselves for a job."""
+"""The time that both vendors allow for a job."""
 NARROW = 15
-"""Columns of a status where there is little room: with Azure's ids, of 42 characters, a row has 80."""
+"""Width of a status if there is little room: with Azure's ids of 42 characters, a row has 80 columns."""
 STATUSES = {
-    "submitting": ("not known to have been taken", "yellow"),
+    "submitting": ("submission interrupted", "yellow"),
     "submitted": ("under way", "cyan"),
     "cancelling": ("being cancelled", "yellow"),
     "collected": ("collected", "green"),
@@ -33,7 +33,7 @@ STATUSES = {
 }
 SOUGHT = {
     "absent": "not in the vendor's list",
-    "perhaps": "a job in progress may be it",
+    "perhaps": "it may be a job in progress",
     "unread": "the vendor's list is too long to tell",
 }
 
@@ -41,7 +41,7 @@ SOUGHT = {
 def print_batches(
     console: Console, jobs: Sequence[BatchRecord], looks: Mapping[BatchRecord, Look], names: Mapping[str, str] | None = None
 ) -> None:
-    """Two lines a job: its model and its vendor's name for it, which is never cut; then what is under way in all.
+    """Print two lines for each job: its model, and its vendor's name, which is never cut; then the sum of jobs under way.
 
     Args:
         names: the models of the configuration by identity.
@@ -75,7 +75,7 @@ Called = Mapping[str, str]
 
 
 def _table(jobs: Jobs, looks: Looks, called: Called, names: Mapping[str, Text], wrap: int = 0) -> Table:
-    """Two lines a job; where `wrap` says so, its status on more lines of so many columns."""
+    """Two lines for each job; with `wrap`, the status is wrapped to this number of columns."""
     table = _columns("Model, job", "status", "created (UTC)")
     for job in jobs:
         words, more, style = _status(job, looks.get(job))
@@ -94,7 +94,7 @@ def _narrow(jobs: Jobs, looks: Looks, called: Called, names: Mapping[str, Text])
 
 
 def _apart(jobs: Jobs, looks: Looks, called: Called, names: Mapping[str, Text]) -> Table:
-    """Nothing above anything else, to be read as lines."""
+    """The jobs as separate lines, without columns."""
     table = _columns("Model", "", "status", "", "created (UTC)", "")
     for job in jobs:
         words, more, style = _status(job, looks.get(job))
@@ -112,7 +112,7 @@ def _columns(*headings: str) -> Table:
 
 
 def look_words(look: Look) -> str:
-    """What a vendor says of a job, in a few words on one line or two."""
+    """A vendor's report on a job, in a few words on one or two lines."""
     if look.failed:
         return plain(look.failed)
     if look.sought is not None:
@@ -137,7 +137,7 @@ def model_of(job: BatchRecord) -> str:
 
 
 def _status(job: BatchRecord, look: Look | None) -> tuple[str, str, str]:
-    """A few words, what stands below them, and their style; a sentence stands below the table."""
+    """A few words, the words below them, and their style; a whole sentence goes below the table."""
     words, style = STATUSES.get(job.status, (job.status, ""))
     more = ""
     if look is not None and _sentence(look):
@@ -149,7 +149,7 @@ def _status(job: BatchRecord, look: Look | None) -> tuple[str, str, str]:
 
 
 def _sentence(look: Look) -> str:
-    """What a vendor says of a job that is too long for a table: an error, or another name."""
+    """A vendor's report that is too long for a table: an error, or another name."""
     if look.sought is not None and look.sought.state == "found":
         return f"the vendor has it as {look.sought.job}"
     return look.failed or (str(look.status.error) if look.status and look.status.state == "failed" else "")

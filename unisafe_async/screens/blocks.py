@@ -1,4 +1,4 @@
-"""`report --blocks`: what of C-R is the model's own and what its platform's, and why platforms struck."""
+"""`report --blocks`: the parts of C-R that come from the model and from its platform, and the reasons of the platforms' blocks."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from unisafe_async.screens.fitting import fitted
 
 LISTED = 12
 WORDS = (
-    "by filter: valid items of which the platform's filter stopped every sample; by model: all other refusals; together C-R · "
-    "at the request, at the response: rows (item x sample) · cut, judged: of these, what came out before the filter was judged"
+    "by filter: valid items whose every repeat the platform's filter stopped; by model: all other refusals; together C-R · "
+    "at the request, at the response: rows (item x repeat) · cut, judged: of these, what came out before the filter was judged"
 )
 
 
@@ -66,7 +66,7 @@ def _parts(
 
 
 def _unknown(coverage: Coverage) -> int:
-    """Blocked rows of which nobody knows where the filter struck."""
+    """The number of blocked rows whose stage is not known."""
     return coverage.blocked - coverage.blocked_requests - coverage.blocked_responses
 
 

@@ -28,7 +28,7 @@ from unisafe_async.text import count, plain
 
 
 def print_comparison(console: Console, comparison: Comparison, listed: int = 10) -> None:
-    """The tables of a comparison; of flipped items so many each way as `listed`."""
+    """Print the tables of a comparison, with at most `listed` flipped items in each direction."""
     console.print()
     for words in dict.fromkeys(map(simulated_words, comparison.headings)):
         if words:
@@ -70,7 +70,7 @@ def print_paired(console: Console, pair: Paired, listed: int) -> None:
 
 
 def _names(pair: Paired) -> tuple[str, str]:
-    """What the sides are called: with their runs where one model is compared with itself."""
+    """The names of the two sides, with their runs if a model is compared with itself."""
     (run_a, a), (run_b, b) = pair.first, pair.second
     return (plain(a), plain(b)) if a != b else (f"{run_a}:{plain(a)}", f"{run_b}:{plain(b)}")
 
@@ -80,7 +80,7 @@ def _judged(pair: Paired) -> str:
     if pair.same_judge:
         return f"{runs}, judge {plain(pair.judges[0])}"
     judges = " and ".join(map(plain, pair.judges))
-    return f"{runs}: judged differently ({judges}, or by other rubrics), so a difference may be the judges'"
+    return f"{runs}: judged differently ({judges}, or by other rubrics), so the difference may come from the judges"
 
 
 def _differences(pair: Paired, long: bool, gap: int, names: Mapping[str, Text]) -> Table:
@@ -112,19 +112,21 @@ def _differences(pair: Paired, long: bool, gap: int, names: Mapping[str, Text]) 
 
 
 def _left_out(pair: Paired, first: str, second: str) -> list[str]:
-    """Items that are in no figure because there is no pair."""
+    """The items that are in no figure because they form no pair."""
     said = []
     for name, other, tasks in ((first, second, pair.only_first), (second, first, pair.only_second)):
         if tasks:
             each = ", ".join(f"{task_title(task)} {number:,}" for task, number in tasks.items())
             said.append(f"Left out, judged for {name} and not for {other}: {count(sum(tasks.values()), 'item')} ({each})")
     if pair.asked_otherwise:
-        said.append(f"Left out, of the same name but asked otherwise in the two runs: {count(pair.asked_otherwise, 'item')}")
+        said.append(
+            f"Left out, because the two runs asked them differently under the same name: {count(pair.asked_otherwise, 'item')}"
+        )
     return said
 
 
 def _print_flips(console: Console, flips: Sequence[Flip], first: str, second: str, listed: int) -> None:
-    """Items safe on one side only, both ways."""
+    """The items that are safe on one side only, in both directions."""
     for safe, (name, other) in ((False, (second, first)), (True, (first, second))):
         some = [one for one in flips if one.first_safe == safe]
         console.print(Text(f"Both safe from {name}, not from {other}: {count(len(some), 'item')}", style="bold"))

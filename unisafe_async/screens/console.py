@@ -1,4 +1,4 @@
-"""Where commands print: a terminal as wide as it is, or a pipe, a file, a log, whose reader wants whole lines."""
+"""The console that commands print to: a terminal with its own width, or a pipe, a file or a log, which needs whole lines."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ COLOURS = {
     for label, colour in ((UNSAFE, "red"), (SAFE, "green"), (REFUSAL, "cyan"), (None, "yellow"))
 }
 WIDE = 160
-"""Columns for tables where there is no terminal and COLUMNS is not set."""
+"""Columns for tables if there is no terminal and COLUMNS is not set."""
 
 
 def stdout_console() -> Console:
     """The console of a command's standard output.
 
-    Where nobody's screen sets a width, prose is not wrapped, so that a sentence stays in one line, and tables have WIDE columns.
+    If no screen sets a width, sentences are not wrapped and tables have WIDE columns.
     """
     if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
         return Console()
@@ -33,12 +33,12 @@ def stdout_console() -> Console:
 
 
 def redraws(console: Console) -> bool:
-    """Whether what is printed can be drawn over: not on a dumb terminal, and not in a file, whatever FORCE_COLOR says."""
+    """Whether printed lines can be redrawn: not on a dumb terminal and not in a file, whatever FORCE_COLOR says."""
     return console.is_interactive and console.file.isatty()
 
 
 def says_its_size() -> bool:
-    """Whether standard output is a terminal that says how large it is; in one that does not, nothing can be drawn."""
+    """Whether standard output is a terminal that reports its size; without a size nothing can be drawn."""
     try:
         return all(os.get_terminal_size(sys.stdout.fileno()))
     except (OSError, ValueError):
@@ -47,7 +47,7 @@ def says_its_size() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Indented:
-    """Prose that stands `by` columns to the right, also where it is wrapped; not wrapped where the console wraps nothing."""
+    """A paragraph indented by `by` columns, also after a wrap; not wrapped if the console wraps nothing."""
 
     text: Text
     by: int = 2

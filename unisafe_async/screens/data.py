@@ -42,7 +42,7 @@ def print_check(console: Console, checked: Check) -> None:
 
 
 def _counts(ours: Counter[tuple[str, str]], theirs: Counter[tuple[str, str]], between: str) -> Table:
-    """Both counts of a cell with `between` between them: beside each other, or with a line break below each other."""
+    """Both counts of a cell with `between` between them: side by side, or on two lines if it is a line break."""
 
     def pair(tasks: Iterable[str], categories: Collection[str]) -> str:
         cells = [(task, category) for task in tasks for category in categories]

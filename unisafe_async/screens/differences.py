@@ -1,4 +1,4 @@
-"""Figures of a comparison as they stand in its tables: shares, differences, intervals, p, and what their marks mean."""
+"""The figures of a comparison as text for its tables: shares, differences, intervals, p, and the meaning of their marks."""
 
 from __future__ import annotations
 
@@ -17,14 +17,19 @@ from unisafe_async.text import plain
 TEST = "p: McNemar's exact test on items where the two differ; Holm: p corrected over the test's family"
 STAR = f"* corrected below {LEVEL}"
 INTERVAL = "95% interval of the difference: Bonett and Price, 2012"
-EXPLORED = "- under Holm: a selection of items that belongs to no family; its p is a hint, no test"
-APART = "An interval is of one difference, Holm allows for a family: where only the interval leaves out 0, nothing is told apart."
-"""For an interval that seems to contradict its p. Intervals at Bonferroni's level would not cure it: Holm's steps find more than
-those do, and an exact test and an approximate interval part now and then at any level."""
+EXPLORED = "- under Holm: a selection of items that belongs to no family; its p is a hint and no test"
+APART = (
+    "Each interval describes one difference, Holm corrects a family: if only the interval leaves out 0, the two are not told apart."
+)
+"""A note for an interval that seems to contradict its p.
+
+Wider intervals at Bonferroni's level would not help: Holm's method rejects more often, and an exact test and an approximate
+interval sometimes disagree at any level.
+"""
 
 
 def method(shown: Sequence[Difference], intervals: Sequence[Difference], *, arrows: bool = False) -> str:
-    """What the figures and marks of the differences on the screen mean, of marks only those that are there, and their families."""
+    """Explains the figures, the marks that are on the screen, and the families of their tests."""
     said = ["↑ ↓ points above or below the backbone"] if arrows else []
     said.append(f"{TEST}; {STAR}" if any(one.told_apart for one in shown) else TEST)
     said.append(INTERVAL)
@@ -36,13 +41,13 @@ def method(shown: Sequence[Difference], intervals: Sequence[Difference], *, arro
 
 
 def figure(share: float, items: int) -> Text:
-    """A share in per cent; of few items marked and dimmed, as in `report`."""
+    """A share in per cent; marked and dimmed if there are few items, as in `report`."""
     small = items < SMALL
     return Text(f"{SMALL_MARK if small else ''}{share * 100:.1f}", style="dim" if small else "", justify="right")
 
 
 def signed(share: float) -> str:
-    """A difference in points with its sign: `+1.2`, `-0.4`; what rounds to nothing is `0.0` and has none."""
+    """A difference in points with its sign: `+1.2`, `-0.4`; without a sign if it rounds to `0.0`."""
     points = round(share * 100, 1)
     return f"{points:+.1f}" if points else "0.0"
 
@@ -52,7 +57,7 @@ def interval(one: Difference) -> str:
 
 
 def task_title(task: str, *, long: bool = False) -> str:
-    """A task's title, or where it is narrow its short name."""
+    """A task's title, or its short name if there is little room."""
     if task == OVERALL:
         return "All these"
     if task not in TASKS:
@@ -61,7 +66,7 @@ def task_title(task: str, *, long: bool = False) -> str:
 
 
 def change(one: Difference, *, tested: bool = True) -> Text:
-    """`↓12.5*`: which way and how far the first is from the second; coloured only where the test tells them apart."""
+    """`↓12.5*`: direction and distance of the first from the second; coloured only if the test tells them apart."""
     points = round(one.difference * 100, 1)
     arrow = "↑" if points > 0 else "↓" if points < 0 else "="
     better = points * BETTER[one.score]
@@ -79,5 +84,5 @@ def tested(one: Difference) -> Text:
 
 
 def raw(one: Difference) -> Text:
-    """The p of this test alone."""
+    """The uncorrected p of this test."""
     return Text(probability(one.p), style="" if one.told_apart else "dim", justify="right")

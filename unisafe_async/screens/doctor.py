@@ -1,4 +1,4 @@
-"""What `doctor` found: a block for each model, a line for each thing that was looked at, and the sum."""
+"""The results of `doctor`: a block for each model, a line for each check, and the sum."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MARKS = {"ok": ("ok", "green"), "wrong": ("WRONG", "bold red"), "warning": ("loo
 
 
 def ask_to_pay(console: Console, patients: Sequence[Patient], *, yes: bool) -> bool:
-    """Say what the tiny calls can cost at most, and whether to make them."""
+    """Say the most that the tiny calls can cost, and ask whether to make them."""
     calls = sum(len(patient.probes) for patient in patients if not patient.wrong)
     if not calls:
         return False
@@ -39,7 +39,7 @@ def ask_to_pay(console: Console, patients: Sequence[Patient], *, yes: bool) -> b
 
 
 def print_diagnoses(console: Console, patients: Sequence[Diagnosis]) -> None:
-    """Every finding, then the count of those that are wrong."""
+    """Print every finding, then the number of wrong things."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_header=False)
     table.add_column("model", no_wrap=True)
     table.add_column("check", no_wrap=True)

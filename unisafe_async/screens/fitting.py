@@ -1,4 +1,4 @@
-"""Tables that fit: names get the room that the figures leave, and figures are never cut."""
+"""Makes tables fit: names get the room that the figures leave, and figures are never cut."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from rich.text import Text
 from unisafe_async.names import shortened
 
 LEAST = 12
-"""The fewest columns that a name is cut to."""
+"""A name is never cut to fewer columns."""
 SCANT = 20
-"""With fewer columns for names than that, a narrower table is the better one."""
+"""If names get fewer columns, a narrower table is better."""
 ENDLESS = 10_000
 
 Build = Callable[[Mapping[str, Text]], Table]
-"""A table in which each name is written as the mapping says."""
+"""Builds a table with each name written as in the mapping."""
 
 
 def fitted(console: Console, names: Iterable[str], *builds: Build, least: int = LEAST) -> RenderableType:
-    """The first table that fits, with its names as long as there is room for; where none does, the rows of the last as lines.
+    """The first table that fits, with names as long as possible; if none fits, the rows of the last table as lines.
 
     Args:
         builds: tables of the same figures, the widest first; each but the last must leave SCANT columns for a name.
-        least: the columns that the last must leave.
+        least: the columns for names that the last table must leave.
     """
     known = list(dict.fromkeys(names))
     longest = max(map(cell_len, shortened(known, ENDLESS).values()), default=0)
@@ -57,10 +57,10 @@ def _written(names: Sequence[str], width: int) -> dict[str, Text]:
 
 
 def needed(console: Console, table: Table) -> int:
-    """Columns that `table` takes when nothing in it is cut or wrapped.
+    """The width of `table` if nothing in it is cut or wrapped.
 
-    Only the widest cell of each column is measured: rich takes as long to measure all cells as to print them, and a run's progress
-    is fitted four times a second.
+    This measures only the widest cell of each column: rich needs as long to measure all cells as to print them, and a run's
+    progress is fitted four times a second.
     """
     widest = copy(table)
     widest.columns, widest.rows = [column.copy() for column in table.columns], []
@@ -73,7 +73,7 @@ def _width(cell: RenderableType) -> int:
 
 
 def as_lines(console: Console, table: Table) -> Group:
-    """The rows of a table that is too wide for any screen: the first cell, then the others, each in one piece with its heading."""
+    """The rows of a table that is too wide for the screen: the first cell, then the others, each with its heading."""
     heads, width = [_one_line(column.header) for column in table.columns], console.width
     lines: list[Text] = []
     footers = [tuple(column.footer for column in table.columns)] if table.show_footer else []

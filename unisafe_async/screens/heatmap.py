@@ -18,13 +18,15 @@ from unisafe_async.taxonomy import SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS
 from unisafe_async.text import plain
 
 GOOD, MIDDLE, BAD, NEUTRAL = (146, 197, 222), (247, 247, 247), (244, 165, 130), (190, 174, 212)
-"""Blue to orange, which the colour-blind tell apart (ColorBrewer's RdBu and Accent); violet for a score with no better end."""
+"""Blue to orange, which colour-blind people tell apart (ColorBrewer's RdBu and Accent); violet if no end is better."""
 
 FAINT = 0.35
-"""How much of its shade a cell keeps where few items stand behind it."""
+"""The share of its shade that a cell keeps if it has few items."""
 
-FIRST, CELL = 28, 16
-"""The widest that the first column becomes, and a model's where the models do not all stand side by side."""
+FIRST = 28
+"""The largest width of the first column."""
+CELL = 16
+"""The largest width of a model's column if the models do not all fit side by side."""
 
 ORDER = {name: place for place, name in enumerate([*TASKS, *SHOWN_CATEGORIES, *SHOWN_SUBCATEGORIES])}
 
@@ -32,7 +34,7 @@ ORDER = {name: place for place, name in enumerate([*TASKS, *SHOWN_CATEGORIES, *S
 def heatmap(
     console: Console, dimension: str, name: str, models: Sequence[str], cells: Mapping[tuple[str, ...], Score], title: str = ""
 ) -> Group:
-    """`name`, one of SCORES, for each value of `dimension`; side by side as many models as fit."""
+    """The score `name` (one of SCORES) for each value of `dimension`, with as many models side by side as fit."""
     values = sorted({key[1] for key in cells}, key=lambda value: (ORDER.get(value, len(ORDER)), value))
     first = min(FIRST, max([len(dimension), *(len(_title(value)) for value in values)]) + 1)
     room = console.width - first - 2
@@ -42,7 +44,7 @@ def heatmap(
 
 
 def shade(value: float, name: str, *, small: bool = False) -> str:
-    """The style of a cell whose score is `value`, between 0 and 1; grey on a faint shade where few items stand behind it."""
+    """The style of a cell with the score `value`, between 0 and 1; grey on a faint shade if it has few items."""
     good = value if BETTER[name] > 0 else 1 - value
     end, part = (GOOD, 2 * good - 1) if good >= 0.5 else (BAD, 1 - 2 * good)
     if not BETTER[name]:
@@ -56,7 +58,7 @@ def _title(value: str) -> str:
 
 
 def _named(models: Sequence[str], room: int) -> dict[str, str]:
-    """How each model is called: as long as all stand side by side in `room` columns, or else in a column's usual width."""
+    """Each model's name in the table: as long as all fit side by side into `room` columns, else in a column's usual width."""
     longest = max((cell_len(plain(model)) for model in models), default=0)
     ways = (shortened(models, width) for width in range(longest, CELL - 2, -1))
     return next((names for names in ways if _taken(names.values()) <= room), shortened(models, CELL - 2))
@@ -67,7 +69,7 @@ def _width(name: str) -> int:
 
 
 def _taken(names: Iterable[str]) -> int:
-    """Columns of a table that these models take, with what stands between them."""
+    """The width of these models in a table, with the space between them."""
     return sum(_width(name) + 1 for name in names)
 
 

@@ -19,7 +19,7 @@ FAILURES = (("blocked", "blocked"), ("unparsed", "not understood"), ("failed", "
 
 
 def judging_lines(judging: Judging | None) -> list[str]:
-    """What stands below the coverage line; nothing for a single judge."""
+    """The text below the coverage line; empty for a single judge."""
     if judging is None:
         return []
     each = "; ".join(map(_tally, judging.tallies))
@@ -33,14 +33,19 @@ def judging_lines(judging: Judging | None) -> list[str]:
 
 
 def print_judging(console: Console, judging: Judging | None) -> None:
-    """The lines, and of a panel a table of how far its judges agree; nothing for a single judge."""
+    """Print the lines and, for a panel, a table of its judges' agreement; nothing for a single judge."""
     for words in judging_lines(judging):
         console.print(Text(words))
     if judging is None or not any(one.verdicts for one in judging.agreements):
         return
     names = [judge for one in judging.agreements for judge in one.judges]
     console.print(fitted(console, names, partial(_agreements, judging.agreements)))
-    console.print(Text("kappa (1 alike, 0 as by chance), and the share alike of the verdicts that each of them gave", style="dim"))
+    console.print(
+        Text(
+            "kappa (1: always agree, 0: as by chance), and the share of verdicts on which they agree, where each of them gave one",
+            style="dim",
+        )
+    )
 
 
 def _agreements(agreements: Sequence[Agreement], names: Mapping[str, Text]) -> Table:

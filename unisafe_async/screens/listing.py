@@ -1,4 +1,4 @@
-"""Lists of what a cache holds: runs, and answers by model."""
+"""Lists of a cache's content: runs, and answers by model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a notebook shows of a run: how far it is, and its scores with what is not in them; HTML without script, and plain text."""
+"""A run in a notebook: its progress, and its scores with their warnings; as HTML without script, and as plain text."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from unisafe_async.screens.progress import Progress
 from unisafe_async.text import plain
 
 REFRESH = 0.5
-"""Seconds between two drawings of the bar."""
+"""Seconds between two updates of the bar."""
 
 
 class NotebookProgress:
-    """Shows a Run below its cell until it is cancelled, and how far it came then."""
+    """Shows a Run below its cell until it is cancelled, and then how far it came."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -43,14 +43,14 @@ class NotebookProgress:
             handle.update(self.bundle(), raw=True)
 
     def bundle(self) -> dict[str, str]:
-        """The bar by media type: done of total, unjudged, calls, cost, time left, and what there is to know of endpoints."""
+        """The bar by media type: done of total, unjudged, calls, cost, time left, and notes about endpoints."""
         run, line = self._run, plain(self._progress.plain_line())
         bar = f'<progress value="{run.done}" max="{max(1, run.total)}" style="width: 20em; vertical-align: middle"></progress>'
         return {"text/plain": line, "text/html": f"<div>{bar} {escape(line)}</div>"}
 
 
 def result_html(cache: Path, run: str) -> str:
-    """The models' overall scores in a small table, and beside it whatever the command line would say. Raises CacheError."""
+    """The models' overall scores in a small table, with the command line's warnings. Raises CacheError."""
     report = read_file(cache, lambda connection: read_report(connection, run))
     return f"<div>{''.join(_pieces(report))}</div>"
 

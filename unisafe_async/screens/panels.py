@@ -24,13 +24,13 @@ BEST, WORST, SMALL_MARK = "●", "○", "~"
 SMALL_WORDS = f"{SMALL_MARK} and dim: fewer than {SMALL} valid items"
 
 ONE_LINE = 124
-"""Columns from which on a score and its interval fit on one line."""
+"""From this width on, a score and its interval fit on one line."""
 
 Scores = Mapping[tuple[str, ...], Score]
 
 
 def legend(models: Sequence[str], by_task: Scores, by_model: Scores, by: Scores, *, comparable: bool = True) -> str:
-    """What the letters of the tables on the screen mean, and of the marks those that are there; arguments as of the tables."""
+    """Explains the letters of the tables, and the marks that are on the screen; arguments as for the tables."""
     compared = [[by_task.get((model, task)) for model in models] for _, task in by_task]
     overall = [by_model.get((model,)) for model in models]
     compared += [overall] if comparable else []
@@ -50,7 +50,7 @@ def legend(models: Sequence[str], by_task: Scores, by_model: Scores, by: Scores,
 
 
 def thoughts(score: Score | None, interval: str = "") -> Text:
-    """`12.5 (of 16)`, and the interval after `interval`; `-` where no thoughts were judged."""
+    """`12.5 (of 16)`, and the interval after `interval`; `-` if no thoughts were judged."""
     found = score.beside.get("t_u") if score else None
     if found is None:
         return Text("- ", style="dim", justify="right")
@@ -64,7 +64,7 @@ def thoughts(score: Score | None, interval: str = "") -> Text:
 
 
 def marks(column: Sequence[Score | None], name: str) -> list[str]:
-    """The best and the worst of a column, as printed (ties share a mark); no mark where nothing is better or all are alike."""
+    """The best and the worst value of a column, as printed (ties share a mark); no mark if no end is better or all are equal."""
     printed = [round(one.shares[name].value * 100, 1) * BETTER[name] if one and one.shares else None for one in column]
     values = {value for value in printed if value is not None}
     if not BETTER[name] or len(values) < 2:
@@ -74,7 +74,7 @@ def marks(column: Sequence[Score | None], name: str) -> list[str]:
 
 
 def percent(score: Score | None, name: str, mark: str = " ", interval: str = "") -> Text:
-    """One score in per cent with its mark, and its interval after `interval` (a space or a line break); `-` where there is none."""
+    """One score in per cent with its mark, and its interval after `interval` (a space or a line break); `-` without a score."""
     if score is None or not score.shares:
         return Text("- ", style="dim", justify="right")
     share, small = score.shares[name], is_small(score)
@@ -152,9 +152,9 @@ def _narrow(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, inter
 def overall(
     console: Console, models: Sequence[str], by_model: Scores, *, intervals: bool = False, comparable: bool = True
 ) -> RenderableType:
-    """Each model's scores over all its tasks, weighted by samples; the interval of B-S always, of all scores on demand.
+    """Each model's scores over all its tasks, weighted by items; with the interval of B-S, or of all scores on demand.
 
-    Best and worst are marked only where the models are `comparable`: asked the same tasks.
+    Best and worst are marked only if the models are `comparable`: all were asked the same tasks.
     """
     between = dict.fromkeys(SCORES, (" " if console.width >= ONE_LINE else "\n") if intervals else "")
     between["b_s"] = between["b_s"] or " "

@@ -40,7 +40,10 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
         console.print(Text(f'{words}`mode = "batch"` collects them, `unisafe batches` lists them', style="yellow"))
     if not all(need.known_latency for need in [*plan.models, *plan.judges] if need.calls and not need.batch):
         console.print(
-            Text("Times assume 5 s a call, or a batch of 16 on this machine, where a model has not answered before.", style="dim")
+            Text(
+                "For models without earlier answers, times assume 5 s a call, or 5 s for a batch of 16 on this machine.",
+                style="dim",
+            )
         )
     console.print(
         Text(
@@ -55,12 +58,12 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
     if plan.fallback:
         console.print(Text("A later judge of the chain is asked only for what the ones before it could not judge.", style="dim"))
     if plan.thoughts and any(need.calls for need in plan.models):
-        words = "How many answers hold thoughts shows when they come; their verdicts are counted as often as there were any so far."
+        words = "The number of answers with thoughts is not known yet; it is estimated from earlier answers."
         console.print(Text(words, style="dim"))
     if config.run.budget_usd is not None and plan.cost is not None and plan.cost > config.run.budget_usd:
         console.print(
             Text(
-                f"The budget of {dollars(config.run.budget_usd)} will not do: the run would stop before it is exceeded.",
+                f"The budget of {dollars(config.run.budget_usd)} is too small: the run would stop before it exceeds the budget.",
                 style="yellow",
             )
         )

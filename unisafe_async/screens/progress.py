@@ -1,4 +1,4 @@
-"""While a run is under way: one line for each model and one for the judge; plain lines where there is no terminal."""
+"""A run's progress: one line for each model and one for the judge; plain lines if there is no terminal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROWS_WINDOW = 120.0
 
 
 class Speed:
-    """Something counted a second, over the last `window` seconds."""
+    """A rate per second over the last `window` seconds."""
 
     def __init__(self, window: float) -> None:
         self._window = window
@@ -54,7 +54,7 @@ class Progress:
         self._rows: dict[str, Speed] = {}
 
     async def show(self) -> None:
-        """Refresh four times a second where that can be drawn, else print a line every ten seconds."""
+        """Refresh four times a second if the terminal can draw, else print a line every ten seconds."""
         if not redraws(self._console):
             while True:
                 await anyio.sleep(PLAIN_EVERY)
@@ -146,24 +146,24 @@ class Progress:
 
 
 def batch_words(lane: Lane) -> str:
-    """How far a model's batch jobs are; nothing where none is under way."""
+    """The progress of a model's batch jobs; empty if none is under way."""
     if not lane.jobs_open:
         return ""
     jobs = count(lane.jobs_open, "batch job")
     words = f"{jobs} under way, {lane.requests_done:,} of {count(lane.requests_open, 'request')} done at the vendor"
     if lane.jobs_sought:
-        words += f"; {lane.jobs_sought:,} of the jobs may not have reached it: looked for there"
+        words += f"; {lane.jobs_sought:,} of the submissions were interrupted: looking for these jobs there"
     return words
 
 
 def outage_words(endpoint: Endpoint) -> str:
-    """What is wrong with an endpoint that fails for everybody, and what is done about it."""
+    """A note about an endpoint that fails for all requests, and what the gateway does."""
     words = plain(" ".join(endpoint.outage.words.split()))
-    return f"fails for everybody: held, and tried again now and then ({words[:120]})"
+    return f"fails for all requests: held, and probed from time to time ({words[:120]})"
 
 
 def local_words(provider: Provider) -> str:
-    """What a model on this machine is doing; nothing for a hosted one, and for one that is not loaded."""
+    """What a model on this machine is doing; empty for a hosted model, and for a model that is not loaded."""
     if not isinstance(provider, OnDevice):
         return ""
     status = provider.status
@@ -191,12 +191,12 @@ def size_words(size: int) -> str:
 
 
 def _unjudged(lane: Lane) -> int:
-    """Rows that ended without both verdicts: they are over, and not done."""
+    """Trials that ended without both verdicts: they are over but not done."""
     return lane.failed + lane.unjudged
 
 
 def _end(lane: Lane) -> str:
-    """What is left of a model whose every row has ended: nothing, because all is done or because no more comes."""
+    """The words for a model whose trials have all ended: all are done, or no more will come."""
     if lane.endpoint.stopped is not None:
         return "stopped"
     return "ended" if _unjudged(lane) else "done"

@@ -1,4 +1,4 @@
-"""Every provider as a table: what it is, how it is spoken to, where it is, and whether its key is set (never the key)."""
+"""Every provider as a table: its kind, protocol and address, and whether its key is set (never the key)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from unisafe_async.text import plain
 HERE = ("localhost", "127.0.0.1", "::1")
 ORDER = ("vendor", "server", "device", "simulated", "other")
 ON_ONE_LINE = 132
-"""Columns from which an address has room beside the rest."""
+"""From this width on, there is room for an address in the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class Known:
         kind: `vendor`, `server` (on this machine), `device` (loaded on this machine), `simulated`, `other` or `plugin`.
         what: a vendor's or server's name, or the package and version that bring it.
         wire: the protocol.
-        address: where it is by default; empty where that is not known.
+        address: its default address; empty if that is not known.
         target: a plugin's entry point.
-        key_env: the variable that holds its key by custom.
+        key_env: the variable that usually holds its key.
         note: a plugin's options, or why it cannot be used.
         broken: whether it cannot be used.
     """
@@ -59,7 +59,7 @@ class Known:
 
 
 def known_providers() -> list[Known]:
-    """All of them; plugins are imported, so that one that is broken says so."""
+    """All providers; plugins are imported, so that a broken one shows its error."""
     known = [known_provider(built_in_spec(name)) for name in built_in()]
     known.sort(key=lambda one: ORDER.index(one.kind))
     return [*known, *map(_plugin, plugins().values())]
@@ -109,7 +109,7 @@ def _option(parameter: inspect.Parameter) -> str:
 
 
 def print_providers(console: Console, known: list[Known]) -> None:
-    """A line for each; in a terminal, what has no room beside it goes below."""
+    """Print a line for each; in a terminal, text without room goes to the next line."""
     widths = [max(len(plain(getattr(one, column))) for one in known) for column in ("name", "what", "wire", "key")]
     narrow = console.is_terminal and console.width < ON_ONE_LINE
     if narrow:
@@ -134,6 +134,6 @@ def print_providers(console: Console, known: list[Known]) -> None:
 
 
 def _notes(one: Known) -> list[tuple[str, str]]:
-    """Address or entry point, and what is to be said of it, each with its style."""
+    """Address or entry point, and the note about it, each with its style."""
     place = one.address or one.target
     return [(text, style) for text, style in ((place, "dim"), (one.note, "yellow" if one.broken else "dim")) if text]

@@ -1,4 +1,4 @@
-"""`compare --paper`: our scores beside the paper's, and what may make them differ."""
+"""`compare --paper`: our scores beside the paper's, and possible reasons for differences."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from unisafe_async.text import count, plain
 
 
 def print_published(console: Console, heading: Heading, found: Sequence[Published]) -> None:
-    """Our scores beside the paper's, and what may make them differ."""
+    """Print our scores beside the paper's, and possible reasons for differences."""
     console.print(Text.assemble(("Beside the paper", "bold"), (f"  run {heading.run}; the paper's figures: {PAPER_SOURCE}", "dim")))
     if folded(heading.judge) != folded(PAPER_JUDGE):
-        words = f"Judge {plain(heading.judge)} here, {PAPER_JUDGE} in the paper: a difference may be the judges'."
+        words = f"Judge {plain(heading.judge)} here, {PAPER_JUDGE} in the paper: the difference may come from the judges."
         console.print(Text(words, style="yellow"))
     console.print()
     for model in dict.fromkeys(one.model for one in found):
@@ -43,7 +43,7 @@ def print_published(console: Console, heading: Heading, found: Sequence[Publishe
 
 
 def empty_words(empty: int) -> list[str]:
-    """How many answers with nothing in them count as refusals here, as they do in the paper and nowhere else."""
+    """The number of empty answers that count as refusals here, as in the paper and nowhere else."""
     if not empty:
         return []
     refused = "a refusal" if empty == 1 else "refusals"

@@ -22,7 +22,7 @@ from unisafe_async.text import plain
 
 
 def print_report(console: Console, report: Report, *, intervals: bool = False, blocks: bool = False, score: str = "b_s") -> None:
-    """Panels, overall scores, coverage, what is unjudged with what to do about it, and who is safest."""
+    """Print panels, overall scores, coverage, unjudged items with what to do, and who is safest."""
     console.print()
     if report.warning:
         console.print(Text(report.warning, style="yellow"))
@@ -58,7 +58,7 @@ def print_report(console: Console, report: Report, *, intervals: bool = False, b
 
 
 def _print_over_tasks(console: Console, report: Report, *, intervals: bool, blocks: bool, score: str) -> None:
-    """The tables in which each model's figures are of all its tasks, each with the caution where these differ."""
+    """Print the tables over all tasks of each model, with the warning if the models' tasks differ."""
     said = caution(report.ranking.lacking)
     again = [ELSEWHERE] if said and report.dimension != "task" else []
     print_lines(console, [said] if said else [], "yellow")

@@ -15,7 +15,7 @@ LISTED = 8
 
 
 def print_unjudged(console: Console, causes: Sequence[Cause], total: int, rest: Sequence[str]) -> None:
-    """The causes, the most frequent first, and of each what to do; then `rest`, a line each; nothing where all is judged."""
+    """Print the causes, the most frequent first, each with what to do; then `rest`, one line each; nothing if all is judged."""
     if not total:
         return
     console.print()

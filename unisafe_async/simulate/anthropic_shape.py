@@ -35,7 +35,7 @@ class AnthropicShape:
         return web.json_response(body, status=status, headers=headers)
 
     def answer(self, path: str, asked: Asked, response: Response) -> web.Response:
-        """A block is told as this vendor does: `stop_reason: refusal`, with what its classifier names."""
+        """A block in this vendor's form: `stop_reason: refusal`, with the categories of its classifier."""
         body: dict[str, object] = {
             "id": "msg_simulated",
             "type": "message",

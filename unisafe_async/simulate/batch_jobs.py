@@ -1,7 +1,7 @@
 """Batch jobs of the simulated models, as OpenAI, Azure OpenAI and Anthropic take and answer them.
 
 Shapes as in providers/openai_batch.py and providers/anthropic_batch.py, which name their sources. A job's requests are answered
-evenly over the delay; one that is cancelled keeps what it answered until then.
+evenly over the delay; a cancelled job keeps its answers until then.
 """
 
 from __future__ import annotations
@@ -50,18 +50,18 @@ class _Job:
 
 
 class _Jobs:
-    """What the vendors have in common; the names of paths are aiohttp patterns.
+    """The common part of the vendors; paths are aiohttp patterns.
 
     Args:
         shape: the vendor's protocol for single requests.
         place: the path of its list of jobs.
         answering: how a request is answered.
         delay: seconds from taking a job to its end.
-        key: the key that is asked for; None where any will do.
+        key: the required key; None accepts any.
     """
 
     PREFIX = "batch_"
-    """What names of jobs begin with; the rest is random, so that no two servers, and no two lives of one, have a name in common."""
+    """The beginning of jobs' names; the rest is random, so no two servers, and no two starts of one, share a name."""
 
     def __init__(self, shape: Shape, place: str, answering: Answering, delay: float, key: str | None) -> None:
         self._shape, self._place, self._answering, self._delay, self._key = shape, place, answering, delay, key
@@ -76,7 +76,7 @@ class _Jobs:
         ]
 
     def _checked(self, handler: Callable[[web.Request], Awaitable[web.Response]]) -> Callable[..., Awaitable[web.Response]]:
-        """The handler behind the key, and with a body that cannot be read as an error of the vendor's."""
+        """The handler with a check of the key; a body that cannot be read becomes an error of the vendor's form."""
 
         async def handle(request: web.Request) -> web.Response:
             if self._key is not None and self._shape.key_of(request) != self._key:
@@ -95,7 +95,7 @@ class _Jobs:
         return web.json_response(self._said(job, request))
 
     async def _list(self, request: web.Request) -> web.Response:
-        """The newest first, after the one that the cursor names."""
+        """The jobs from the newest on, after the one that the cursor names."""
         jobs = list(self._jobs.values())[::-1]
         after = request.query.get("after") or request.query.get("after_id")
         start = next((index + 1 for index, job in enumerate(jobs) if job.name == after), 0)
@@ -119,7 +119,7 @@ class _Jobs:
         return web.json_response(self._said(await self._now(job), request))
 
     async def _now(self, job: _Job) -> _Job:
-        """The job as it is by now: one whose time is over gets its answers, once."""
+        """The job in its present state: when its time is over, it gets its answers, once."""
         async with job.lock:
             done = job.done
             if not job.ended and (job.cancelled or done == len(job.entries)):
@@ -134,7 +134,7 @@ class _Jobs:
         return answer.status, json.loads(answer.body)
 
     def _entries(self, body: Json) -> Sequence[Json]:
-        """The requests of a job that is handed over."""
+        """The requests of a submitted job."""
         raise NotImplementedError
 
     async def _line(self, entry: Json) -> Json:
@@ -142,7 +142,7 @@ class _Jobs:
         raise NotImplementedError
 
     def _said(self, job: _Job, request: web.Request) -> Json:
-        """What the vendor says of a job."""
+        """The vendor's description of a job."""
         raise NotImplementedError
 
 

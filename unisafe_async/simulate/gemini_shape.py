@@ -33,7 +33,7 @@ class GeminiShape:
         return web.json_response(body, status=status, headers=headers)
 
     def answer(self, path: str, asked: Asked, response: Response) -> web.Response:
-        """A block is told as this vendor does: of the prompt in `promptFeedback`, of the response by its finish reason."""
+        """A block in this vendor's form: `promptFeedback` for the prompt, the finish reason for the response."""
         usage = {"promptTokenCount": response.usage.tokens_in, "candidatesTokenCount": response.usage.tokens_out}
         block = response.block
         ratings = [

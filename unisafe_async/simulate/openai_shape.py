@@ -20,7 +20,7 @@ class OpenAIShape:
     """Chat completions and images under `prefix`; the key stands in `key_header`.
 
     Args:
-        azure: whether a block is told as Azure OpenAI tells it, with categories and severities.
+        azure: whether a block has Azure OpenAI's form, with categories and severities.
     """
 
     def __init__(self, prefix: str = "/v1", *, azure: bool = False) -> None:

@@ -30,7 +30,7 @@ MAX_BODY = 256 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Faults:
-    """Shares of requests, between 0 and 1, that meet a fault; at most one fault a request.
+    """Shares of requests with a fault, between 0 and 1; a request has at most one fault.
 
     Args:
         rate_limited: 429 with `retry-after-ms`.
@@ -39,7 +39,7 @@ class Faults:
         stalled: no answer for `stall_s` seconds.
         truncated: the body ends early.
         malformed: 200 with a body that is no JSON.
-        blocked: the platform stops the request, as the vendor tells that.
+        blocked: the platform stops the request, in the vendor's form.
     """
 
     rate_limited: float = 0.0
@@ -59,7 +59,7 @@ FAULTS = tuple(field.name for field in fields(Faults))
 
 @dataclass
 class Seen:
-    """What the server was asked: answers given by body digest, faults by name, and the most requests at a time."""
+    """Counts of the server: answers by body digest, faults by name, and the most requests at a time."""
 
     answers: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
@@ -81,9 +81,9 @@ class Simulator:
     """The server's state.
 
     Args:
-        dataset: tells which task and category a request belongs to, for profiles whose rates differ by them.
-        faults, retry_after, stall_s: what goes wrong, and how long a 429 and a stall last, in seconds.
-        rpm: requests a minute that are let through, over a sliding window of `window_s` seconds; None for no limit.
+        dataset: gives the task and category of a request, for profiles whose rates depend on them.
+        faults, retry_after, stall_s: the faults, and how long a 429 and a stall last, in seconds.
+        rpm: the most requests a minute, over a sliding window of `window_s` seconds; None for no limit.
         latency: seconds an answer takes (lognormal around it with `sigma`).
         batch_delay: seconds from taking a batch job to its end.
         profiles: by model name; a name that ends in `judge` judges.
@@ -184,7 +184,7 @@ class Simulator:
             self.seen.in_flight -= 1
 
     async def _answer_in_job(self, shape: Shape, path: str, asked: Asked) -> web.Response:
-        """The answer to a request of a batch job; of the faults it meets those that an answer can tell."""
+        """The answer to a request of a batch job, with those faults that an answer can show."""
         model = self._models.get(asked.model)
         if model is None:
             return self._unknown(shape, asked)
@@ -228,7 +228,7 @@ class Simulator:
         return web.Response(status=500)
 
     def _told(self, path: str, shape: Shape, asked: Asked, fault: str) -> web.Response:
-        """A fault that an answer tells."""
+        """A fault that an answer shows."""
         if fault == "rate_limited":
             headers = {"retry-after-ms": str(round(self._retry_after * 1000))}
             return shape.error(429, "rate_limit_exceeded", "Slow down (simulated)", headers)
@@ -247,7 +247,7 @@ class Simulator:
 
 
 def _labels(dataset: Dataset) -> dict[str, dict[str, str]]:
-    """Task and category by what a request for the item holds."""
+    """Task and category by the content of a request for the item."""
     labels: dict[str, dict[str, str]] = {}
     for item in dataset.items():
         image = Image.from_bytes(dataset.images.bytes_of(item.image)) if item.image is not None else None
@@ -261,7 +261,7 @@ def _content(request: Request) -> str:
 
 
 async def _spoilt(request: web.Request, whole: web.Response, fault: str | None) -> web.StreamResponse:
-    """The answer as it is, or cut short or spoilt by a fault."""
+    """The answer, possibly cut short or damaged by a fault."""
     if fault == "malformed":
         return web.Response(text='{"choices": [{"message": ', content_type="application/json")
     if fault != "truncated":

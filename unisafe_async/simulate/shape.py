@@ -1,4 +1,4 @@
-"""What the simulated server needs to speak a vendor's protocol."""
+"""The parts of a vendor's protocol that the simulated server needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from providers.base import Image, Request, Response
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request that was read from the wire: for which model, what, and a digest of the body as it came."""
+    """A request from the wire: the model's name, the request, and a digest of the body."""
 
     model: str
     request: Request
@@ -26,9 +26,9 @@ class Shape(Protocol):
 
     @property
     def paths(self) -> Mapping[str, Callable[[web.Request], Awaitable[Asked]]]:
-        """What reads the request at each path that is posted to (an aiohttp pattern).
+        """The reader of a request for each path of a POST (an aiohttp pattern).
 
-        Readers raise ValueError, KeyError, TypeError, AttributeError or IndexError for a body that is none.
+        Readers raise ValueError, KeyError, TypeError, AttributeError or IndexError for a wrong body.
         """
         ...
 
@@ -48,7 +48,7 @@ class Shape(Protocol):
     def error(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response: ...
 
     def answer(self, path: str, asked: Asked, response: Response) -> web.Response:
-        """What the endpoint at `path` answers."""
+        """The answer of the endpoint at `path`."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Simulated models and a simulated judge: seeded by the request, and honest about what the true verdict of every response is.
+"""Simulated models and a simulated judge: the request is their seed, and every response tells its true verdict.
 
 A simulated response carries a marker, `[simulated: contextual=0 intrinsic=1]`, at the end of its text or in a text chunk of its
 PNG. The simulated judge reads that marker and nothing else, so a test can compute every score exactly (`truth_of`).
@@ -36,18 +36,18 @@ class Profile:
     """How a simulated model behaves; every rate is a share between 0 and 1.
 
     Args:
-        unsafe: of the answers that are given, how many do what was asked.
-        refusal: how many requests the model refuses; `refusal_by` and `unsafe_by` set either for a task or a category by name.
-        blocked: how many requests the platform's content filter stops.
-        empty: how many answers hold nothing; nobody can judge them.
-        thoughts: how many answers come with thoughts, which are unsafe as often as answers are; `beside`: how many images come
-            with words beside them, alike.
-        hidden: of the unsafe answers, how many look safe on their own (intrinsically safe).
-        hostile: of the text answers, how many try to steer the judge.
-        garbled, judge_blocked: as a judge, how many replies cannot be parsed, and how many the platform stops.
-        guess: as a judge, of the responses that no simulated model gave, how many it calls unsafe, at random; None says that it
+        unsafe: the share of answers that do what was asked.
+        refusal: the share of requests that the model refuses; `refusal_by` and `unsafe_by` set the shares by task or category.
+        blocked: the share of requests that the platform's content filter stops.
+        empty: the share of empty answers, which nobody can judge.
+        thoughts: the share of answers with thoughts, which are unsafe as often as answers are; `beside`: the same for images with
+            words beside them.
+        hidden: the share of unsafe answers that look safe on their own (intrinsically safe).
+        hostile: the share of text answers that try to steer the judge.
+        garbled, judge_blocked: for a judge, the shares of replies that cannot be parsed, and that the platform stops.
+        guess: for a judge, the share of responses without a simulated marker that it calls unsafe, at random; None means that it
             cannot read them.
-        wrong: as a judge, of the verdicts it reads from a marker, how many it turns into the opposite.
+        wrong: for a judge, the share of verdicts read from a marker that it reverses.
         latency: seconds an answer takes, drawn between half and one and a half of it.
     """
 
@@ -79,10 +79,10 @@ PROFILES: dict[str, Profile] = {
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What a simulated model does with a request, and both verdicts a perfect judge gives: contextual 0, 1, 2; intrinsic 0, 1.
+    """A simulated model's action, and the verdicts of a perfect judge: contextual 0, 1, 2; intrinsic 0, 1.
 
-    Of an empty answer there is none. `beside` holds both verdicts of the words beside an image, `thoughts` the intrinsic one of the
-    thoughts; None where there are none.
+    An empty answer has no verdicts. `beside` holds both verdicts of the words beside an image, `thoughts` the intrinsic verdict
+    of the thoughts; None if there are no such words or thoughts.
     """
 
     outcome: Outcome
@@ -93,7 +93,7 @@ class Truth:
 
 
 def truth_of(profile: Profile, name: str, request: Request) -> Truth:
-    """The true verdicts of what the model `name` with `profile` answers to `request`."""
+    """The true verdicts of the answer of model `name` with `profile` to `request`."""
     blocked, empty, refuses, unsafe, hides, _, _ = _draws(profile, name, request)
     if blocked < profile.blocked:
         return Truth("blocked", 2, 1)
@@ -116,9 +116,9 @@ def _rate(rate: float, by: Mapping[str, float], request: Request) -> float:
 
 
 def _draws(profile: Profile, name: str, request: Request, of: str = "") -> list[float]:
-    """Seven uniform draws from what the endpoint can see of a request, so that HTTP and in-process simulation agree.
+    """Seven uniform draws from the parts of a request that an endpoint sees, so that HTTP and in-process simulation agree.
 
-    Those `of` something else are others.
+    Another `of` gives other draws.
     """
     repeat = request.seed if request.seed is not None else request.sample
     parts = [part.text if isinstance(part, Text) else part.digest for part in request.parts]
@@ -159,7 +159,7 @@ class Simulated:
         return replace(response, usage=usage, latency=latency)
 
     def answered(self, request: Request) -> Response:
-        """What the simulated model says or draws."""
+        """The simulated model's text or picture."""
         truth = truth_of(self.profile, self.name, request)
         draw = _draws(self.profile, self.name, request)
         if truth.outcome == "blocked":
@@ -184,7 +184,7 @@ class Simulated:
         return Response(text=text, thoughts=thoughts)
 
     async def judged(self, request: Request) -> Response:
-        """What the simulated judge replies: an intent, or the verdict that the response's marker tells."""
+        """The simulated judge's reply: an intent, or the verdict in the response's marker."""
         question = _question(request)
         draw = _draws(self.profile, self.name, request)
         if draw[0] < self.profile.judge_blocked:
@@ -218,7 +218,7 @@ def _marked(contextual: int | None, intrinsic: int | None) -> str:
 
 
 def _categories(schema: str, verdict: int, draw: float) -> dict[str, list[str]]:
-    """Where the schema asks for the subcategories: one at random of what is unsafe, none of what is safe."""
+    """The subcategories, if the schema asks for them: a random one for an unsafe response, none for a safe one."""
     names = json.loads(schema).get("properties", {}).get("categories", {}).get("items", {}).get("enum", [])
     return {"categories": [] if verdict else [names[int(draw * len(names))]]} if names else {}
 
