@@ -81,12 +81,12 @@ class VendorOptions(EndpointOptions):
 
     @property
     def extras(self) -> dict[Kind, dict[str, Any]]:
-        """What goes over `extra` in requests of one kind; kinds without any are left out."""
+        """Keys that replace those of `extra` in requests of one kind; kinds without such keys are left out."""
         found: dict[Kind, dict[str, Any]] = {"chat": self.extra_chat, "image": self.extra_image, "edit": self.extra_edit}
         return {kind: extra for kind, extra in found.items() if extra}
 
     def stands_at(self, vendor: Preset | None) -> bool:
-        """Whether the address is the vendor's own, so that what is known of the vendor holds."""
+        """Whether the address is the vendor's own, so that the preset holds."""
         return vendor is not None and self.base_url.rstrip("/") == vendor.base_url
 
     def find_mistakes(self, declared: Declared) -> Iterator[str]:

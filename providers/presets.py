@@ -20,8 +20,8 @@ class Preset:
     Args:
         title: what people call it.
         wire: the protocol that it speaks: the name of the provider whose room speaks it (providers/registry.py).
-        base_url: where it is; None where each customer has an address of their own, and then `address` shows its form.
-        key_env: the variable that holds the key by custom; None for a server that needs none.
+        base_url: its address; None if each customer has an address of their own, and then `address` shows its form.
+        key_env: the variable that usually holds the key; None for a server that needs no key.
         image_api: how its models are asked for images.
         edit_body: how it takes images to edit: `form` (an upload, as OpenAI does) or `json` (data URLs).
         names: its own names of parameters, if they differ.

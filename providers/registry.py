@@ -54,12 +54,12 @@ def plugins() -> dict[str, Plugin]:
 
 
 def plugin_of(name: str) -> Plugin | None:
-    """The plugin that brings `name`; None for a built-in provider's name or one that nobody brings."""
+    """The plugin that provides `name`; None for a built-in provider's name or an unknown name."""
     return None if name in built_in() else plugins().get(name)
 
 
 def names() -> list[str]:
-    """Everything that `provider = ...` may say."""
+    """All names that `provider = ...` may have."""
     return list(dict.fromkeys([*built_in(), *plugins()]))
 
 

@@ -24,11 +24,11 @@ class ProviderSettings:
     Args:
         model: its name at the endpoint.
         capabilities: what the user declared that it takes and gives.
-        base_url: the endpoint's address; None where bench.toml names none.
-        key: the value of the variable that `key_env` names; None where it names none. Shown nowhere.
+        base_url: the endpoint's address; None if bench.toml names none.
+        key: the value of the variable that `key_env` names; None without `key_env`. It is shown nowhere.
         timeout_s: seconds that one call may take.
         max_connections: calls that will be under way at once, at most.
-        folder: where bench.toml is; paths in `options` are relative to it.
+        folder: the folder of bench.toml; paths in `options` are relative to it.
         judges: whether it is asked as a judge.
         service: what it is asked for.
         in_batches: whether its requests go out as batch jobs.

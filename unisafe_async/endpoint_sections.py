@@ -119,7 +119,7 @@ class EndpointSection(Section):
 
     @property
     def preset(self) -> Preset | None:
-        """What is known of a hosted model's vendor; None for a model that is not hosted."""
+        """The preset of a hosted model's vendor; None for a model that is not hosted."""
         return self.spec.vendor
 
     @property
@@ -168,13 +168,13 @@ class EndpointSection(Section):
 
     @property
     def prices(self) -> Price:
-        """Those in the file, else those known of the vendor's model."""
+        """The prices in the file, else the preset's prices of the model."""
         given = self.given_price if isinstance(self, EndpointOptions) else None
         return self.known_price or given or Price()
 
     @property
     def known_price(self) -> Price | None:
-        """What the preset knows of the model's price, where the file gives none and the address is the vendor's own."""
+        """The preset's price of the model, if the file gives none and the address is the vendor's own."""
         preset = self.preset
         if preset is None or not isinstance(self, VendorOptions) or self.given_price is not None or not self.stands_at(preset):
             return None
@@ -186,14 +186,14 @@ class EndpointSection(Section):
 
     @property
     def concurrency(self) -> int:
-        """Calls that may be under way at once."""
+        """The most calls under way at once."""
         if self.local:
             return self.waiting_on_device
         return HOSTED_CONCURRENCY if self.max_concurrency is None else self.max_concurrency
 
     @property
     def waiting_on_device(self) -> int:
-        """Calls that may be under way at once where the model lies on this machine."""
+        """The most calls under way at once for a model on this machine."""
         if self.max_concurrency is not None:
             return self.max_concurrency
         return LOCAL_CONCURRENCY_IMAGES if "image" in self.takes else LOCAL_CONCURRENCY

@@ -1,4 +1,4 @@
-"""From a section of bench.toml to an endpoint that the gateway can ask."""
+"""Builds an endpoint for the gateway from a section of bench.toml."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from unisafe_async.sections import ModelSection, SeatSection
 
 
 class EndpointError(UnisafeError):
-    """No endpoint can be made of `section`; `key` is the key in it that is to be changed."""
+    """No endpoint can be built from `section`; `key` is the key to change in it."""
 
     def __init__(self, section: EndpointSection, key: str, message: str) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class EndpointError(UnisafeError):
 
 
 def provider_of(section: EndpointSection, base: Path) -> Provider:
-    """The provider that a section names, paths relative to `base`; the packages behind it are imported here, not at start."""
+    """The provider that a section names, with paths relative to `base`; its packages are imported here, not at the start."""
     assert isinstance(section, Options), "a section whose provider is known has its options"
     try:
         return build_provider(section.spec, _settings(section, base), section)
@@ -60,7 +60,7 @@ def _settings(section: EndpointSection, base: Path) -> ProviderSettings:
 
 
 def _value(variable: str) -> str:
-    """What an environment variable holds; empty where it is not set, as is said before anything is asked."""
+    """The value of an environment variable; empty if it is not set, which was reported before any call."""
     return os.environ.get(variable, "").strip()
 
 
@@ -71,9 +71,9 @@ def endpoint_of(
     sleep: Callable[[float], Awaitable[None]],
     now: Callable[[], float] = time.monotonic,
 ) -> Endpoint:
-    """The endpoint of a section; `sleep` and `now` are the gateway's, so that a wait ends when the run is asked to stop.
+    """The endpoint of a section; `sleep` and `now` come from the gateway, so a wait ends if the run is asked to stop.
 
-    Raises EndpointError when its provider comes from a plugin that cannot be used.
+    Raises EndpointError if its provider comes from a plugin that cannot be used.
     """
     provider = provider_of(section, base)
     prices = section.prices

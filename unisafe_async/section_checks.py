@@ -24,7 +24,7 @@ def mistakes_of(endpoint: EndpointSection) -> list[str]:
 
 
 def _mistakes_of_batching(endpoint: ModelSection) -> Iterator[str]:
-    """What does not go together with batch jobs, and keys of theirs without them."""
+    """Keys that do not go with batch jobs, and keys for batch jobs without batch mode."""
     if endpoint.mode == "online":
         for key in sorted(endpoint.model_fields_set & {"batch_poll_s", "batch_discount", "batch_size"} - {*endpoint.spec.keys}):
             yield f'{key}: goes with mode = "batch" only' + (f", or with {goes_with(key)}" if key == "batch_size" else "")

@@ -41,7 +41,7 @@ CategoryName = Annotated[str, AfterValidator(_known_category)]
 
 
 class DatasetSection(Section):
-    """`[dataset]`: what is asked."""
+    """`[dataset]`: the items to ask."""
 
     source: str = Field(
         "sample",
@@ -145,7 +145,7 @@ class ModelSection(EndpointSection):
 
 
 class SeatSection(EndpointSection):
-    """One of `[[judge.judges]]`: a judge that goes by the rubrics, or a classifier (judger/classifiers.py)."""
+    """One of `[[judge.judges]]`: a judge that uses the rubrics, or a classifier (judger/classifiers.py)."""
 
     name: str = Field("", max_length=80, description="what the tables call it, else its model; must differ")
     kind: KindName = Field(
@@ -172,7 +172,7 @@ class SeatSection(EndpointSection):
 
     @property
     def title(self) -> str:
-        """What the tables call it."""
+        """Its name in tables."""
         return self.name or self.model
 
     @property
@@ -213,7 +213,7 @@ WordsBeside = Annotated[
 
 
 class JudgeSection(SeatSection):
-    """`[judge]` with one judge: who judges, and by which rubrics."""
+    """`[judge]` with one judge, and its rubrics."""
 
     rubrics: Rubrics = None
     max_tokens: VerdictTokens = 512
@@ -230,7 +230,7 @@ class JudgeSection(SeatSection):
 
 
 class JudgesSection(Section):
-    """`[judge]` with several judges: how they judge together, and what they share."""
+    """`[judge]` with several judges: how they judge together, and their common keys."""
 
     judges: list[SerializeAsAny[SeatSection]] = Field(
         min_length=1, description="several judges, one `[[judge.judges]]` each ([judges](judges.md))"

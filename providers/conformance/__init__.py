@@ -44,13 +44,13 @@ async def conforms(
     Args:
         make: what the entry point names. The options of a plain callable are given by functools.partial.
         options: those of a ProviderSpec.
-        says: a text to the body (JSON or bytes) with which the endpoint says it. Without it and `draws` no server is played, for a
-            provider that needs none; then errors are not checked.
-        draws: a PNG's bytes to the body with which the endpoint gives that picture, for `image` and `edit`.
-        capabilities: what the model is declared to take and give; text only where it is left out.
-        models: two names that it can be made with.
-        nothing: bodies of the endpoint's in which there is nothing to judge, such as one whose words are all thoughts, or one that
-            broke off before the first word. Each has to raise, or to be answered with empty text.
+        says: turns a text into the body (JSON or bytes) with which the endpoint sends it. Without it and `draws` the suite plays
+            no server, for a provider that needs none; then errors are not checked.
+        draws: turns a PNG's bytes into the body with which the endpoint sends that picture, for `image` and `edit`.
+        capabilities: what the model is declared to take and give; text only if it is left out.
+        models: two model names that the provider accepts.
+        nothing: bodies of the endpoint that hold nothing to judge, such as a body with thoughts only, or one that ended before
+            the first word. For each, the provider must raise an error or return empty text.
 
     Raises NotConforming, an AssertionError, whose message begins with the name of what failed.
     """

@@ -25,9 +25,9 @@ class Label:
 
     Args:
         item: task/id.
-        response: digest of what the response was (`response_digest`): it names the same response in every run and cache.
+        response: digest of the response's content (`response_digest`): it names the same response in every run and cache.
         contextual, intrinsic: labels of judger.SCALES; None where it was not labelled.
-        time: when, ISO 8601, UTC.
+        time: when the label was given, in ISO 8601, UTC.
     """
 
     item: str

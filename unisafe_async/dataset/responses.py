@@ -50,7 +50,7 @@ def responses_dataset(file: Path, task: str | None) -> tuple[Dataset, int]:
     """The items that `file` answers, and the largest number of repeats. Raises DatasetError if no line can be used.
 
     Args:
-        task: the task of lines that name none.
+        task: the task of lines without a task.
     """
     try:
         samples = _samples(file, task)

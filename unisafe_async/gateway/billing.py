@@ -13,7 +13,7 @@ LETTERS_A_TOKEN = 4
 
 
 def most_cost(price: Price, request: Request) -> float:
-    """The most dollars that a call can cost; 0 where no price is known."""
+    """The most dollars that a call can cost; 0 if no price is known."""
     tokens_in = (len(request.system) + len(request.text)) / 2 + 2 * TOKENS_AN_IMAGE * len(request.images)
     tokens_out = float(request.max_tokens or 4_096)
     return price.cost(tokens_in, tokens_out, int(request.image_due)) or 0.0

@@ -41,7 +41,7 @@ def build(settings: ProviderSettings, options: RecordedOptions) -> Provider:
 
 
 def _working(file: Path) -> Path | None:
-    """What the official toolkit's image paths are relative to; None where it is the folder of `file`, or the whole disk."""
+    """The folder for the official toolkit's relative image paths; None if it is the folder of `file`, or the whole disk."""
     try:
         here = Path.cwd()
     except OSError:  # it was removed

@@ -47,7 +47,7 @@ class Summary:
         by_category: scores by (model, category).
         utility: the models' utility in bench.toml, 0 to 100.
         unifications: each unified model against its backbone.
-        provenance: how the figures came about.
+        provenance: the provenance of the figures.
         config: the run's, as it is stored.
     """
 

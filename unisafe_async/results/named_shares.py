@@ -10,7 +10,7 @@ from unisafe_async.results.named_categories import named_categories
 from unisafe_async.results.scores import ALL, Coverage, Score, Share, Where
 
 NAMED = "named"
-"""In place of a dimension: what the judge named, and not what the item belongs to."""
+"""Used instead of a dimension: the subcategory that the judge named, not the item's own."""
 
 
 def named_shares(

@@ -16,7 +16,7 @@ def reopened(config: Config, folder: Path) -> Dataset:
 
     Args:
         config: the run's, as it is stored.
-        folder: what paths in it are relative to.
+        folder: the folder that its paths are relative to.
 
     Raises DatasetError.
     """

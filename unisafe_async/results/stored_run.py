@@ -31,7 +31,7 @@ class StoredRun:
 
     Attributes:
         started, ended: UTC; None before it started, and while it runs.
-        dataset, dataset_digest: what was asked.
+        dataset, dataset_digest: the items.
         rubrics_digest: of the rubrics that it was judged by; empty where it is not known.
         config: the configuration, as far as anything reads it.
         settings: the same as it stands in the file, for whoever writes it down again.
