@@ -181,7 +181,7 @@ class HostedProvider:
             raise Misconfigured(f"base_url {self.base_url} is no address: {error}") from None
         check_proxies(self.base_url)
         self._urls: dict[str, httpx2.URL] = {}
-        self._headers = {**self._own_headers, "content-type": "application/json"}
+        self._headers = httpx2.Headers({**self._own_headers, "content-type": "application/json"})
         self._extensions = {"timeout": timeout.as_dict()}
         self._http = Httpx2AiohttpClient(limits=limits, timeout=timeout, follow_redirects=False, verify=certificates())
         await self._http.__aenter__()

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from providers.local.settings import LocalSettings
 
 if TYPE_CHECKING:
     from providers.local.device import Device
+
+
+NO_MEMORY = re.compile(
+    r"out of memory|can't allocate memory|not enough memory|failed to allocate"
+    r"|(?:CUBLAS|HIPBLAS|CUDNN|MIOPEN|CUSOLVER|CUSPARSE)_STATUS_(?:ALLOC_FAILED|INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED)"
+    r"|ncclSystemError.{0,200}\balloc",
+    re.I | re.S,
+)
+"""Words of a RuntimeError by which a device or one of its libraries says that memory ran out."""
+DEVICE_LOST = re.compile(
+    r"\b(?:CUDA|HIP|NCCL|RCCL) error\b|device-side assert|illegal memory access|unspecified launch failure|uncorrectable ECC"
+    r"|ECC error|CUBLAS_STATUS_(?:EXECUTION_FAILED|NOT_INITIALIZED|INTERNAL_ERROR)|CUDNN_STATUS_(?:EXECUTION_FAILED|INTERNAL_ERROR)"
+    r"|UR_RESULT_ERROR_DEVICE_LOST|ncclUnhandledCudaError|ncclInternalError|device is lost",
+    re.I,
+)
+"""Words of an error after which a device's context may be dead: CUDA answers every later call of the process with the same error.
+
+CUDA C++ Programming Guide, "Error Checking": a sticky error is not cleared, and the process has to end.
+"""
 
 
 class Unsupported(Exception):
@@ -18,11 +38,16 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, on any device."""
     if isinstance(error, MemoryError):
         return True
-    words = str(error).lower()
     return type(error).__name__ == "OutOfMemoryError" or (
-        isinstance(error, RuntimeError)
-        and ("out of memory" in words or "can't allocate memory" in words or "not enough memory" in words)
+        isinstance(error, RuntimeError) and NO_MEMORY.search(str(error)) is not None
     )
+
+
+def device_lost(error: BaseException) -> bool:
+    """Whether the device can be used by this process no more, so that every later batch would fail as this one did."""
+    if out_of_memory(error) or not isinstance(error, RuntimeError):
+        return False
+    return type(error).__name__ == "AcceleratorError" or DEVICE_LOST.search(str(error)) is not None
 
 
 def explained(error: BaseException, settings: LocalSettings, device: Device | None) -> str:

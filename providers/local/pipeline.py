@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from providers.local.engine import Prepared, seed_of
 from providers.local.failures import Unsupported
 from providers.local.pictures import pictures_of, png_of, size_of
 from providers.local.settings import LocalSettings
+from providers.local.stored import stored_dtype
+from providers.named_files import expanded
 
 if TYPE_CHECKING:
     from providers.local.device import Device
@@ -156,11 +159,18 @@ def parameters_of(pipeline: Any) -> frozenset[str]:
     return frozenset(one.name for one in parameters if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)) - {"self"}
 
 
+def _downloaded(model: str, options: dict[str, Any]) -> Path:
+    """The folder of a pipeline: the one that the user names, or the hub's snapshot, which is downloaded where it is not there."""
+    path = expanded(Path(), model)
+    return path if path.is_dir() else Path(diffusers.DiffusionPipeline.download(model, **options))
+
+
 def _loaded(settings: LocalSettings, device: Device) -> Any:
     options: dict[str, Any] = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
     options = {name: value for name, value in options.items() if value}
-    if settings.dtype != "auto":
-        options["torch_dtype"] = getattr(torch, settings.dtype)
+    dtype = getattr(torch, settings.dtype) if settings.dtype != "auto" else stored_dtype(_downloaded(settings.model, options))
+    if dtype is not None:  # else diffusers loads its own parts as float32 and transformers' parts as they are stored
+        options["torch_dtype"] = dtype
     if settings.quantization is not None:
         bits = settings.quantization.removesuffix("bit")
         options["quantization_config"] = diffusers.PipelineQuantizationConfig(

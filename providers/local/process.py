@@ -33,6 +33,7 @@ class Ended(Exception):
 
 @dataclass(slots=True)
 class _Call:
+    alone: bool
     done: anyio.Event = field(default_factory=anyio.Event)
     begun: bool = False
     response: Response | None = None
@@ -46,6 +47,9 @@ class WorkerProcess:
     Args:
         settings, device, size: what to load, where, and how many bytes it is as far as known.
         on_event: told of each frame that is no answer (`ready`, `batch`, `done`, `halved`).
+
+    Attributes:
+        ended_alone: whether the process ended while it ran one request that was to be run alone: it ended of that request.
     """
 
     settings: LocalSettings
@@ -57,6 +61,7 @@ class WorkerProcess:
     failure: str | None = None
     words: str = ""
     answered: int = 0
+    ended_alone: bool = False
     _started: anyio.Event = field(default_factory=anyio.Event)
     _sending: anyio.Lock = field(default_factory=anyio.Lock)
     _process: Process | None = None
@@ -110,7 +115,7 @@ class WorkerProcess:
         """Raises Rejected, Transient, Withdrawn, or Ended for a request that no batch had taken up."""
         self._next += 1
         identifier = self._next
-        call = self._calls[identifier] = _Call()
+        call = self._calls[identifier] = _Call(alone)
         try:
             await self._send(await pack_request(identifier, request, alone))
             await call.done.wait()
@@ -211,6 +216,8 @@ class WorkerProcess:
 
     def _finish(self, code: int | None) -> None:
         words = self.last_words(code)
+        begun = [call for call in self._calls.values() if call.begun and not call.done.is_set()]
+        self.ended_alone = len(begun) == 1 and begun[0].alone
         for call in self._calls.values():
             if not call.done.is_set():
                 if self.failure is not None:

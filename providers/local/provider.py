@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -20,6 +21,10 @@ from providers.local.weights import Weights, find_weights
 
 CRASHES = 3
 """Ends of the process in a row, without an answer between them, after which the model is given up."""
+ENDS_ALONE = 2
+"""Ends of the process with one request alone in it, after which that request is given up: they say nothing against the model."""
+GIVEN_UP = 5
+"""Requests in a row that were given up for that, without an answer between them, after which the model is given up too."""
 
 
 class LocalProvider:
@@ -48,6 +53,8 @@ class LocalProvider:
         self._workers: list[WorkerProcess] = []
         self._crashed: set[bytes] = set()
         self._crashes = 0
+        self._ends_alone: Counter[bytes] = Counter()
+        self._given_up = 0
         self._withdrawn = False
 
     @property
@@ -85,15 +92,25 @@ class LocalProvider:
             if self._withdrawn:
                 raise Withdrawn("the run was asked to stop")
             worker = self._least_busy()
+            alone = request.canonical in self._crashed
             try:
-                return await worker.ask(request, request.canonical in self._crashed)
+                return await worker.ask(request, alone)
             except Ended:
                 continue
-            except Transient:
+            except Transient as error:
+                if alone:
+                    self._give_up(request, error)
                 self._crashed.add(request.canonical)
                 raise
             except OSError as error:
                 raise Rejected(f"an image of the request cannot be read: {error}") from None
+
+    def _give_up(self, request: Request, error: Transient) -> None:
+        """Raises Rejected for a request that ended its process whenever it ran alone; until then another try may be luckier."""
+        self._ends_alone[request.canonical] += 1
+        if self._ends_alone[request.canonical] >= ENDS_ALONE:
+            self._given_up += 1
+            raise Rejected(f"{error}, {ENDS_ALONE} times while it ran this request alone")
 
     async def release(self) -> None:
         """Unload: return once the memory is given back. The next call loads again."""
@@ -137,11 +154,16 @@ class LocalProvider:
             return
         self._workers.remove(worker)
         self.status.batch = 0
-        self._crashes = 0 if worker.answered else self._crashes + 1
+        if worker.answered:
+            self._crashes = self._given_up = 0
+        elif not worker.ended_alone:
+            self._crashes += 1
         if worker.failure is not None:
             self._failure = Misconfigured(worker.failure)
         elif self._crashes >= CRASHES:
             self._failure = Misconfigured(f"{worker.words}, {CRASHES} times in a row")
+        elif self._given_up >= GIVEN_UP:
+            self._failure = Misconfigured(f"{worker.words}, for {GIVEN_UP} requests in a row")
         if self._failure is not None:
             self.status.state = "failed"
         elif not self._workers:

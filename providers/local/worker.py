@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from providers.base import Rejected
 from providers.local.batches import BatchSizes, Pool, Waiting
@@ -138,7 +138,7 @@ class Worker:
         )
 
     def _run(self, engine: Engine, batch: Sequence[Waiting]) -> None:
-        from providers.local.failures import out_of_memory
+        from providers.local.failures import device_lost, out_of_memory
 
         identifiers = [waiting.identifier for waiting in batch]
         self._send(pack({"type": "batch", "ids": identifiers}))
@@ -152,6 +152,8 @@ class Worker:
                 self._send(pack({"type": "error", "id": identifier, "error": str(error)}))
             return
         except Exception as error:
+            if device_lost(error):
+                end_with(error)
             if not out_of_memory(error):
                 self._failed(batch, error)
                 return
@@ -186,6 +188,15 @@ class Worker:
             return
         words = " ".join(str(error).split())[:300] or "no message"
         self._send(pack({"type": "error", "id": batch[0].identifier, "error": f"{type(error).__name__}: {words}"}))
+
+
+def end_with(error: Exception) -> NoReturn:
+    """End this process, with the error as its last words: the next one has a device that works."""
+    import traceback
+
+    traceback.print_exception(error)
+    print(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def load_engine(settings: LocalSettings, device: Any) -> Engine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -84,6 +85,57 @@ def alone_and_together(engine: Engine, requests: list[Request]) -> tuple[list[Re
     prepared = [engine.prepare(request) for request in requests]
     assert len({one.group for one in prepared}) == 1, "they may share a batch"
     return [engine.answer([one])[0] for one in prepared], engine.answer(prepared)
+
+
+def recast(folder: Path, copy: Path, dtype: str) -> Path:
+    """A copy of a model's folder whose weights are stored in `dtype`, as today's checkpoints are."""
+    import torch
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    shutil.copytree(folder, copy)
+    for file in copy.rglob("*.safetensors"):
+        with safe_open(file, "pt") as weights:
+            tensors = {name: weights.get_tensor(name) for name in weights.keys()}  # noqa: SIM118 not a mapping
+            about = weights.metadata()
+        stored = {name: value.to(getattr(torch, dtype)) if value.is_floating_point() else value for name, value in tensors.items()}
+        save_file(stored, file, about)
+    for file in copy.rglob("config.json"):
+        file.write_text(file.read_text().replace('"float32"', f'"{dtype}"'))
+    return copy
+
+
+@pytest.mark.parametrize("tiny", [*TEXT, *READERS, *DRAWING, INSTRUCT_PIX2PIX, QWEN_IMAGE_EDIT], ids=name_of)
+def test_a_checkpoint_is_run_in_the_dtype_that_it_is_stored_in(tiny: Tiny, folder_of: Weights, tmp_path: Path) -> None:
+    folder = recast(folder_of(tiny), tmp_path / tiny.name, "bfloat16")
+    engine = loaded(LocalSettings(tiny.library, str(folder), sees=tiny in READERS, draws=tiny in UNIFIED, steps=2))
+    pictures = (png(5),) if tiny in READERS or tiny in (INSTRUCT_PIX2PIX, QWEN_IMAGE_EDIT) else ()
+    kind = "chat" if tiny.library == "transformers" else "edit" if pictures else "image"
+    requests = [Request(kind, (*pictures, Text("a boat")), max_tokens=3, size="64x64", seed=1)]
+    if tiny is JANUS:  # Emu3 takes minutes for one picture in bfloat16 on a CPU
+        requests.append(Request("image", (Text("a boat"),), seed=1))
+    for request in requests:
+        (answer,) = engine.answer([engine.prepare(request)])
+        assert answer.text or answer.images
+
+
+def test_the_dtype_of_a_pipeline_is_that_of_most_of_its_weights(folder_of: Weights, tmp_path: Path) -> None:
+    import torch
+
+    from providers.local.stored import stored_dtype
+
+    whole, half = folder_of(STABLE_DIFFUSION), recast(folder_of(STABLE_DIFFUSION), tmp_path / "half", "float16")
+    assert (stored_dtype(whole), stored_dtype(half), stored_dtype(tmp_path)) == (torch.float32, torch.float16, None)
+    smallest, *others = sorted(whole.glob("*/*.safetensors"), key=lambda file: file.stat().st_size)
+    shutil.copy(smallest, half / smallest.relative_to(whole))
+    assert stored_dtype(half) == torch.float16, "the larger parts count"
+    for file in others:
+        shutil.copy(file, (half / file.relative_to(whole)).with_suffix(".fp16.safetensors"))
+    assert stored_dtype(half) == torch.float16, "weights that are there twice count once"
+    torch.save({"weight": torch.zeros(9, dtype=torch.bfloat16)}, tmp_path / "half.bin")
+    (tmp_path / "older" / "unet").mkdir(parents=True)
+    shutil.move(tmp_path / "half.bin", tmp_path / "older" / "unet" / "diffusion_pytorch_model.bin")
+    assert stored_dtype(tmp_path / "older") == torch.bfloat16
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0, None], ids=["greedy", "sampled", "own"])

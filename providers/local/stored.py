@@ -1,0 +1,58 @@
+"""In which dtype a checkpoint stores its weights, read from the heads of its files: no weights are loaded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+SAFETENSORS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+"""The dtypes that a pipeline can compute in, by their names in a safetensors file."""
+TWICE = (".fp16.", ".bf16.", ".non_ema.")
+"""Files that hold the same weights once more."""
+
+
+def stored_dtype(folder: Path) -> torch.dtype | None:
+    """The dtype of most weights in the component folders of a diffusers pipeline; None where no file tells.
+
+    A part of a pipeline may be stored in another dtype than the rest, as a text encoder in bfloat16 beside a VAE in float32.
+    """
+    files = [file for file in folder.glob("*/*") if not any(twice in file.name for twice in TWICE)]
+    counts: Counter[torch.dtype] = Counter()
+    for file in files:
+        if file.suffix == ".safetensors":
+            counts += _counted_safetensors(file)
+    for file in files if not counts else ():
+        if file.suffix == ".bin":
+            counts += _counted_pickle(file)
+    return counts.most_common(1)[0][0] if counts else None
+
+
+def _counted_safetensors(file: Path) -> Counter[torch.dtype]:
+    """Bytes by dtype."""
+    counts: Counter[torch.dtype] = Counter()
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 not a mapping
+                part = tensors.get_slice(name)
+                dtype = SAFETENSORS.get(part.get_dtype())
+                if dtype is not None:
+                    counts[dtype] += torch.Size(part.get_shape()).numel() * dtype.itemsize
+    except (OSError, SafetensorError):
+        return Counter()  # loading says what is wrong with the file
+    return counts
+
+
+def _counted_pickle(file: Path) -> Counter[torch.dtype]:
+    """Bytes by dtype of a file that torch saved; only its list of tensors is read."""
+    counts: Counter[torch.dtype] = Counter()
+    try:
+        tensors = torch.load(file, map_location="meta", mmap=True, weights_only=True)
+    except Exception:
+        return counts  # loading says what is wrong with the file
+    for tensor in tensors.values():
+        if isinstance(tensor, torch.Tensor) and tensor.dtype in SAFETENSORS.values():
+            counts[tensor.dtype] += tensor.numel() * tensor.dtype.itemsize
+    return counts

@@ -1,0 +1,45 @@
+"""A worker of local models whose engine fails as devices and their libraries do, by a word in the request; without torch's weights."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+
+from providers.base import Request, Response, Usage
+from providers.local import worker
+from providers.local.engine import Prepared
+
+NO_ROOM = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+
+
+class FailingEngine:
+    """Answers with the request's own text. ASSERT kills the device's context, KILL the process; WIDE fits no batch of four."""
+
+    first = most = 8
+    tokens = None
+
+    def __init__(self) -> None:
+        from providers.local.device import Device
+
+        self.device = Device("cpu")
+        self._lost = False
+
+    def prepare(self, request: Request) -> Prepared:
+        return Prepared(request, "chat", len(request.text), 1)
+
+    def answer(self, batch: Sequence[Prepared]) -> list[Response]:
+        texts = [prepared.request.text for prepared in batch]
+        if any("KILL" in text for text in texts):
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._lost = self._lost or any("ASSERT" in text for text in texts)
+        if self._lost:
+            raise RuntimeError("CUDA error: device-side assert triggered\nCUDA kernel errors might be asynchronously reported")
+        if len(batch) >= 4 and any("WIDE" in text for text in texts):
+            raise RuntimeError(NO_ROOM)
+        return [Response(text, usage=Usage(1, 1, cost=0.0)) for text in texts]
+
+
+def main() -> None:
+    worker.load_engine = lambda settings, device: FailingEngine()
+    worker.main()
