@@ -1,7 +1,7 @@
 """What every hosted provider shares: one HTTP client with the aiohttp transport, a key that never leaves, errors by name.
 
-The client is the openai package's; its layers of option and model copies above that client are left out, as are other vendors'
-packages: that halves the CPU of a call and more (benchmarks/cpu_per_call.py).
+The client is httpx-aiohttp's, the one that the openai package offers as `DefaultAioHttpClient`. The layers of option and model
+copies that vendors' packages put above it are left out: that halves the CPU of a call and more (benchmarks/cpu_per_call.py).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import ClassVar, Self, TypedDict, Unpack
 import aiohttp
 import anyio
 import httpx2
-import openai
 import orjson
+from httpx_aiohttp.httpx2 import Httpx2AiohttpClient
 
 from providers.accepted import LEAVABLE, Accepted, told
 from providers.additions import Additions, Cutter, form_fields
@@ -183,7 +183,7 @@ class HostedProvider:
         self._urls: dict[str, httpx2.URL] = {}
         self._headers = httpx2.Headers({**self._own_headers, "content-type": "application/json"})
         self._extensions = {"timeout": timeout.as_dict()}
-        self._http = openai.DefaultAioHttpClient(limits=limits, timeout=timeout, follow_redirects=False, verify=certificates())
+        self._http = Httpx2AiohttpClient(limits=limits, timeout=timeout, follow_redirects=False, verify=certificates())
         await self._http.__aenter__()
         return self
 

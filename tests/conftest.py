@@ -23,7 +23,8 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     if sys.dont_write_bytecode:
         keep_bytecode(config)
-    serve_forks(config)
+    if sys.platform != "win32":
+        serve_forks(config)
 
 
 def keep_bytecode(config: pytest.Config) -> None:

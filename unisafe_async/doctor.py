@@ -21,6 +21,7 @@ from unisafe_async.dataset import DatasetError, open_dataset
 from unisafe_async.dataset.sources import TOKEN_VARIABLE
 from unisafe_async.diagnosis import Diagnosis, Patient
 from unisafe_async.endpoints import EndpointError, endpoint_of
+from unisafe_async.extras import missing_extra
 from unisafe_async.gateway import Endpoint
 from unisafe_async.listed_names import listed_as, listed_of
 from unisafe_async.opening import opened
@@ -124,6 +125,9 @@ def look_at_dataset(config: Config) -> Diagnosis:
     """Whether the dataset is there and can be read; one at the hub is not downloaded for that."""
     found = Diagnosis("dataset", "dataset")
     source = config.dataset.source
+    if source.startswith("hf:") and (missing := missing_extra("huggingface_hub", source)) is not None:
+        found.say("source", "wrong", missing)
+        return found
     if source.startswith("hf:"):
         token = "set" if os.environ.get(TOKEN_VARIABLE) else "not set"
         found.say(

@@ -99,7 +99,12 @@ def _size(sizes: dict[str, int], library: str) -> int:
 
 
 def _hub(settings: LocalSettings) -> Weights:
-    from huggingface_hub import HfApi, constants, try_to_load_from_cache
+    try:
+        from huggingface_hub import HfApi, constants, try_to_load_from_cache
+    except ModuleNotFoundError:
+        raise Misconfigured(
+            f"model {settings.model}: local models need the extra `local`: pip install 'unisafe-async[local]'"
+        ) from None
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     model, revision = settings.model, settings.revision

@@ -6,7 +6,6 @@ Where several people labelled one response, what most of them said is compared; 
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from cache.sql_texts import quoted_list
 from judger import SCALES
 from providers.lines import Problem
 from unisafe_async.calibration.labels import Label, LabelError, read_labels, response_digest
+from unisafe_async.results.rater_agreement import cohens_kappa, wilson_interval
 from unisafe_async.results.runs import newest_run
 from unisafe_async.taxonomy import TASKS
 from unisafe_async.text import count
@@ -295,17 +295,4 @@ def cell_of(pairs: Sequence[tuple[int, int]], labels: Sequence[int]) -> Cell:
     n, agreed = len(pairs), sum(one == other for one, other in pairs)
     if not n:
         return Cell(0, 0, None, None, None, None)
-    from statsmodels.stats.proportion import proportion_confint
-
-    low, high = proportion_confint(agreed, n, method="wilson")
-    return Cell(n, agreed, agreed / n, float(low), float(high), _kappa(pairs, labels))
-
-
-def _kappa(pairs: Sequence[tuple[int, int]], labels: Sequence[int]) -> float | None:
-    """None where both always said one and the same thing: chance alone then explains everything, and kappa is 0 / 0."""
-    from statsmodels.stats.inter_rater import cohens_kappa
-
-    if len({value for pair in pairs for value in pair}) < 2:
-        return None
-    kappa = float(cohens_kappa(matrix_of(pairs, labels), return_results=False))
-    return None if math.isnan(kappa) else kappa
+    return Cell(n, agreed, agreed / n, *wilson_interval(agreed, n), cohens_kappa(matrix_of(pairs, labels)))

@@ -9,6 +9,7 @@ from pathlib import Path
 from providers.base import BadEnvironment
 from providers.named_files import Folder, NoSuchFile, check_regular, expanded
 from unisafe_async.dataset.dataset import Dataset, DatasetError, Source, read_dataset
+from unisafe_async.extras import missing_extra
 from unisafe_async.taxonomy import TASKS
 
 TOKEN_VARIABLE = "HF_TOKEN"  # noqa: S105
@@ -72,6 +73,8 @@ def _file(folder: Folder, name: str) -> Path:
 def _download(source: str) -> Path:
     """The repository as it lies in the hub's cache, once what is missing was downloaded."""
     import httpx2
+
+    _require_hub(source)
     from huggingface_hub import snapshot_download
     from huggingface_hub.constants import ENDPOINT
     from huggingface_hub.errors import (
@@ -104,6 +107,12 @@ def _download(source: str) -> Path:
         raise DatasetError(f"hf:{repository} cannot be downloaded: {_why(error, ENDPOINT, token)}") from None
 
 
+def _require_hub(source: str) -> None:
+    """Raises DatasetError where the package that downloads `source` is not installed."""
+    if (missing := missing_extra("huggingface_hub", source)) is not None:
+        raise DatasetError(f"{missing}; or name a folder that already holds the dataset")
+
+
 def _why(error: Exception, address: str, token: str) -> str:
     """What kept a repository from this machine, and what to change."""
     from providers.environment import proxy_of
@@ -121,6 +130,7 @@ def _first_line(error: Exception) -> str:
 
 def _on_this_machine(source: str) -> Path:
     """The repository as it was downloaded before."""
+    _require_hub(source)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 

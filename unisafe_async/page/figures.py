@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from unisafe_async.extras import missing_extra
 from unisafe_async.page import plots
 from unisafe_async.page.inline_svg import inline
 from unisafe_async.page.summary import Summary
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 TITLES = {"panels": "B-S by task", "scatter": "Safety over utility"}
 
 
+def missing_plots() -> str | None:
+    """Why a page has no plots: the sentence that asks for matplotlib; None where it is installed."""
+    return missing_extra("matplotlib", "a plot")
+
+
 def drawn(summary: Summary, name: str) -> Figure | None:
     """The figure `panels` or `scatter`; None where there is nothing to draw."""
     lacking = summary.report.ranking.lacking
@@ -32,7 +38,9 @@ def drawn(summary: Summary, name: str) -> Figure | None:
 
 
 def inlined(summary: Summary, name: str) -> Markup | None:
-    """The same for the page, with words for those who do not see it."""
+    """The same for the page, with words for those who do not see it; None also without matplotlib."""
+    if missing_plots():
+        return None
     figure = drawn(summary, name)
     if figure is None:
         return None

@@ -6,8 +6,6 @@ import io
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from matplotlib import rc_context
-
 from unisafe_async.page.plots import GRID, HOLLOW, INK, STYLE, WARNING, any_characters
 
 if TYPE_CHECKING:
@@ -25,6 +23,8 @@ LIVING = {
 
 def inline(figure: Figure, name: str, title: str, description: str) -> str:
     """The figure as an SVG element for the page: text as text, the page's colours, ids that begin with `name`, no style."""
+    from matplotlib import rc_context
+
     written = io.BytesIO()
     with rc_context({**STYLE, "svg.fonttype": "none", "svg.id": name}), any_characters():
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None, "Type": None, "Format": None})

@@ -23,10 +23,11 @@ from markupsafe import Markup
 from cache import read_file
 from cache.records import now
 from unisafe_async.dataset import Dataset, DatasetError
+from unisafe_async.extras import missing_extra
 from unisafe_async.files import drafted
 from unisafe_async.page import plots
 from unisafe_async.page.errors import PageError
-from unisafe_async.page.figures import TITLES, drawn, inlined, metadata
+from unisafe_async.page.figures import TITLES, drawn, inlined, metadata, missing_plots
 from unisafe_async.page.gallery import Gallery, gallery_of
 from unisafe_async.page.headline import headline
 from unisafe_async.page.images import Images, embedded, item_images, made_images, store_in
@@ -78,7 +79,8 @@ def write_page(
 
     summary, records = read_file(cache, read)
     gallery = gallery_of(records, summary.models)
-    lacking: list[str] = []
+    without_plots = missing_plots()
+    lacking = [f"the page has no plots: {without_plots}"] if without_plots else []
     dataset = None
     if gallery.unknown or ((images or embed) and gallery.inputs):
         dataset, problem = _dataset(summary, base)
@@ -154,6 +156,7 @@ def render(summary: Summary, gallery: Gallery, images: Images) -> bytes:
         headline=headline(summary.models, overall, summary.report.ranking, summary.duels),
         overall=overall,
         help=Help,
+        missing_plots=missing_plots(),
         scatter=inlined(summary, "scatter"),
         dots=inlined(summary, "panels"),
         gallery=gallery,
@@ -197,6 +200,8 @@ def _hash(content: str) -> str:
 
 def write_plots(cache: Path, run: str | None, png: Path | None, svg: Path | None, where: Where = ALL) -> list[Path]:
     """Write the figures for papers: `FILE-panels` and, where models have a utility, `FILE-scatter`. Raises PageError."""
+    if (missing := missing_extra("matplotlib", f"report {'--png' if png else '--svg'}")) is not None:
+        raise PageError(missing)
     summary = read_file(cache, lambda connection: read_summary(connection, run, where))
     chosen: list[tuple[Literal["png", "svg"], Path | None]] = [("png", png), ("svg", svg)]
     written = []

@@ -1,12 +1,11 @@
 """Several judges in a run: what each of them judged, where they were split, how far they agree.
 
 All of it is read from table `opinions`, which holds what each judge said of each row. Cohen's kappa (1960) is for two judges,
-Fleiss' kappa (1971) for all; both computed by statsmodels over the verdicts that every one of those judges gave.
+Fleiss' kappa (1971) for all; both over the verdicts that every one of those judges gave.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -14,6 +13,7 @@ import duckdb
 
 from cache.run_shapes import Judge
 from judger import SAFETY_OR_REFUSAL, SCALES
+from unisafe_async.results.rater_agreement import cohens_kappa, fleiss_kappa
 
 LABELS = tuple(SAFETY_OR_REFUSAL.words)
 
@@ -151,25 +151,6 @@ def _all(connection: duckdb.DuckDBPyConnection, run: str, question: str, judges:
     rated = [list(map(int, row)) for row in connection.execute(RATED, places).fetchall()]
     same = sum(max(row) == len(judges) for row in rated)
     return Agreement(question, judges, len(rated), same / len(rated) if rated else 0.0, fleiss_kappa(rated))
-
-
-def cohens_kappa(table: Sequence[Sequence[int]]) -> float | None:
-    """Cohen's kappa of a square table of counts, one judge's labels down, the other's across; None where it is 0/0."""
-    used = {label for label, row in enumerate(table) if sum(row) or sum(other[label] for other in table)}
-    if len(used) < 2:
-        return None
-    from statsmodels.stats.inter_rater import cohens_kappa as kappa
-
-    return float(kappa(table, return_results=False))
-
-
-def fleiss_kappa(rated: Sequence[Sequence[int]]) -> float | None:
-    """Fleiss' kappa of rows that count how many judges gave each label, all rows by equally many; None where it is 0/0."""
-    if sum(any(column) for column in zip(*rated, strict=True)) < 2:
-        return None
-    from statsmodels.stats.inter_rater import fleiss_kappa as kappa
-
-    return float(kappa(rated))
 
 
 # ---------------------------------------------------------------- in words

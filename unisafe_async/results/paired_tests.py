@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
+from math import comb, sqrt
 
 from unisafe_async.results.scores import Z
 
 
 def mcnemar_exact(only_first: int, only_second: int) -> float:
-    """McNemar's exact two-sided p: how likely so uneven a split of the items that differ is, were either side as likely."""
-    from scipy.special import bdtr
+    """McNemar's exact two-sided p: how likely so uneven a split of the items that differ is, were either side as likely.
 
-    differing = only_first + only_second
-    return min(1.0, 2 * float(bdtr(min(only_first, only_second), differing, 0.5))) if differing else 1.0
+    It is twice the tail of the binomial distribution at one half (McNemar, 1947, Psychometrika 12, 153-157).
+    """
+    differing, fewer = only_first + only_second, min(only_first, only_second)
+    chance = tail = comb(differing, fewer) / (1 << differing)
+    for count in range(fewer, 0, -1):
+        chance *= count / (differing - count + 1)
+        if tail + chance == tail:
+            break
+        tail += chance
+    return min(1.0, 2 * tail)
 
 
 def paired_interval(only_first: int, only_second: int, pairs: int) -> tuple[float, float]:
