@@ -103,7 +103,7 @@ def test_value_errors_stay_value_errors() -> None:
         ("new-provider simulated", "'simulated' is taken by a built-in provider"),
         ("simulate --fault x", "should be NAME=SHARE"),
         ("report --embed", "--images and --embed go with --html FILE"),
-        ("rows --format parquet", "--format parquet: needs a file"),
+        ("tables --format parquet", "--format parquet: needs a file"),
         ("cache prune --yes", "name either --older-than DAYS or --run RUN"),
     ],
 )
