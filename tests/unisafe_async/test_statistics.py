@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy.special import bdtr
 from statsmodels.stats import inter_rater
 from statsmodels.stats.proportion import proportion_confint
-from unisafe_async.paired_tests import mcnemar_exact
 
 from unisafe_async.results.paired_tests import mcnemar_exact
 from unisafe_async.results.rater_agreement import cohens_kappa, fleiss_kappa, wilson_interval
