@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from unisafe_async.report.provider_keys import print_provider, read_provider
-from unisafe_async.report.providers import known_providers
+from unisafe_async.screens.provider_keys import print_provider, read_provider
+from unisafe_async.screens.providers import known_providers
 
 from providers import Limits, own_entries
 from providers.endpoint_options import EndpointOptions
