@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from transformers.models.auto import modeling_auto
 from providers.base import Image, Rejected, Request, Response, Text, Usage
 from providers.local.engine import Engine, Prepared, seed_of
 from providers.local.failures import Unsupported
+from providers.local.gguf_reading import gguf_read_once
 from providers.local.pictures import pictures_of
 from providers.local.sampling import choosing, sampling_of
 from providers.local.settings import LocalSettings
@@ -34,6 +36,11 @@ OPENED = re.compile(r"(<think>|\[THINK\])\s*\Z", re.I)
 
 def load_language(settings: LocalSettings, device: Device) -> Engine:
     """Load a model of transformers and its processor. Raises Unsupported, or what transformers raises."""
+    with gguf_read_once() if settings.gguf_file else nullcontext():
+        return _load(settings, device)
+
+
+def _load(settings: LocalSettings, device: Device) -> Engine:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     source: dict[str, Any] = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
