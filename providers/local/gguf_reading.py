@@ -11,8 +11,8 @@ from functools import cache
 def gguf_read_once() -> Iterator[None]:
     """While it lasts, whoever asks the package `gguf` for the same again gets the same.
 
-    SmolLM2-135M is loaded in 7 s of CPU instead of 16 s: its file names 49,152 tokens, and its weights' names are looked up for every
-    module anew.
+    SmolLM2-135M is loaded in 7 s of CPU instead of 16 s: its file names 49,152 tokens, and what its weights are called was looked
+    up for every module anew.
     """
     try:
         import gguf
