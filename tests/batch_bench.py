@@ -124,10 +124,14 @@ async def unisafe(folder: Path, *words: str, key: str = KEY) -> subprocess.Compl
 @asynccontextmanager
 async def started(folder: Path) -> AsyncIterator[forked.Process]:
     """A run that the test watches from outside."""
-    with anyio.fail_after(60), Path(os.devnull).open() as nothing, (folder / "said.txt").open("wb") as said:  # noqa: ASYNC230 the null device
-        streams = (nothing.fileno(), said.fileno(), said.fileno())
-        with forked.Process("run", cwd=folder, streams=streams, env=environment()) as process:
-            yield process
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    try:
+        with anyio.fail_after(60), (folder / "said.txt").open("wb") as said:
+            streams = (nothing, said.fileno(), said.fileno())
+            with forked.Process("run", cwd=folder, streams=streams, env=environment()) as process:
+                yield process
+    finally:
+        os.close(nothing)
 
 
 def said(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import transformers
@@ -9,6 +10,7 @@ from transformers.models.auto import modeling_auto
 
 from providers.local.engine import Engine
 from providers.local.failures import Unsupported
+from providers.local.gguf_reading import read_gguf_once
 from providers.local.language import LanguageEngine, weights_options
 from providers.local.settings import LocalSettings
 from providers.local.shieldgemma import ShieldGemmaEngine
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
 
 def load_language(settings: LocalSettings, device: Device) -> Engine:
     """Load a model of transformers and its processor. Raises Unsupported, or what transformers raises."""
+    with read_gguf_once() if settings.gguf_file else nullcontext():
+        return _load(settings, device)
+
+
+def _load(settings: LocalSettings, device: Device) -> Engine:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     source: dict[str, Any] = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}

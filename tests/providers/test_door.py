@@ -16,8 +16,6 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from unisafe_async.screens.provider_keys import print_provider, read_provider
-from unisafe_async.screens.providers import known_providers
 
 from providers import Limits, own_entries
 from providers.endpoint_options import EndpointOptions
@@ -26,6 +24,8 @@ from providers.registry import GROUP, built_in, built_in_spec, rooms
 from providers.spec import ProviderSpec
 from unisafe_async import ConfigError, parse_config
 from unisafe_async.endpoints import EndpointError, endpoint_of
+from unisafe_async.screens.provider_keys import print_provider, read_provider
+from unisafe_async.screens.providers import known_providers
 
 ROOT = Path(__file__).parents[2]
 JUDGE = {"provider": "simulated", "model": "judge"}

@@ -198,7 +198,7 @@ async def test_a_real_model_from_bench_toml_to_the_table(smollm2: Path, tmp_path
     given = table(tmp_path, model, cache={"path": "run.duckdb"}, dataset={"source": "items.jsonl"})
     given["generation"] = {"max_tokens": 40, "temperature": 0.0}
     (tmp_path / "bench.toml").write_text(toml_of(given))
-    code, output = await finished("run", folder=tmp_path)
+    code, output = await finished("run", folder=tmp_path, program=FORKING)
     assert code == 0, output
     assert "3 items: 3 judged" in output
     texts = read_file(

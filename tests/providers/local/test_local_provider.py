@@ -111,6 +111,7 @@ async def test_a_real_model_answers_in_sentences_and_gives_its_memory_back(
     assert not processes()
 
 
+@forked
 async def test_a_process_that_dies_loses_only_the_batch_it_was_running(llama: Path) -> None:
     async with of(llama, batch_size=2) as provider, anyio.create_task_group() as group:
         first = begun(provider)
