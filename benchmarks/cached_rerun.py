@@ -16,7 +16,7 @@ import duckdb
 
 from benchmarks import common
 from unisafe_async import Config, parse_config
-from unisafe_async.session import run_loop
+from unisafe_async.commands.session import run_loop
 
 QUERIES = 500
 
@@ -39,8 +39,8 @@ NEVER_EMPTY = {"refusal": 0.0, "blocked": 0.0, "empty": 0.0}
 
 def run(folder: Path, items: int, label: str) -> None:
     """One evaluation in this process."""
-    from unisafe_async.evaluation import Run
     from unisafe_async.library import evaluate
+    from unisafe_async.run.evaluation import Run
 
     config = simulated(folder, folder / f"items-{items}.jsonl")
     runs: list[Run] = []

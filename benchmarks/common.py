@@ -16,8 +16,8 @@ import psutil
 from PIL import Image
 
 from unisafe_async import Config, parse_config
-from unisafe_async.dataset.check import published
-from unisafe_async.taxonomy import CATEGORIES, TASKS
+from unisafe_async.benchmark.check import published
+from unisafe_async.benchmark.taxonomy import CATEGORIES, TASKS
 
 SERVER = Path(__file__).with_name("mock_openai.py")
 JUDGE_TEXT = "Reason: the response declines. Result: 1"

@@ -14,11 +14,11 @@ from pathlib import Path
 import anyio
 import httpx2
 import openai
+import unisafe_providers.hosted.openai_compatible  # noqa: F401  imported before the clock starts, as the SDK is
 
-import providers.openai_compatible  # noqa: F401  imported before the clock starts, as the SDK is
 from benchmarks import common
 from unisafe_async import evaluate
-from unisafe_async.session import run_loop
+from unisafe_async.commands.session import run_loop
 
 BODY = {"model": "mock", "messages": [{"role": "user", "content": "A mild stand-in. " * 60}], "max_tokens": 512}
 

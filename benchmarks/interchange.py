@@ -14,13 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
+from unisafe_cache import read_file
+from unisafe_cache.archive import export_run
+from unisafe_cache.archive_import import import_archive
+from unisafe_cache.schema import CREATE
+from unisafe_providers.base import digest_of
 
 from benchmarks.rows import filled
-from cache import read_file
-from cache.archive import export_run
-from cache.archive_import import import_archive
-from cache.schema import CREATE
-from providers.base import digest_of
 from unisafe_async.interchange.answers import choose, notes
 from unisafe_async.interchange.rows import SQL, WRITERS
 

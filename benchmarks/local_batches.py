@@ -15,10 +15,10 @@ from typing import Any
 
 import anyio
 import psutil
+from unisafe_providers.base import Capabilities, Request, Text
+from unisafe_providers.local import LocalProvider, LocalSettings
 
 from benchmarks.common import SMOLLM2, resident
-from providers.base import Capabilities, Request, Text
-from providers.local import LocalProvider, LocalSettings
 
 BATCH = 16
 

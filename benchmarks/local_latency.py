@@ -11,12 +11,12 @@ import argparse
 import statistics
 
 import anyio
+from unisafe_providers.base import Capabilities, Request, Text
+from unisafe_providers.hosted.openai_compatible import OpenAICompatible
+from unisafe_providers.local import LocalProvider, LocalSettings
 
 from benchmarks.common import SMOLLM2, server
 from benchmarks.local_batches import prompts
-from providers.base import Capabilities, Request, Text
-from providers.local import LocalProvider, LocalSettings
-from providers.openai_compatible import OpenAICompatible
 
 AT_ONCE = 8
 

@@ -18,8 +18,8 @@ import anyio
 from benchmarks.common import SMOLLM2
 from benchmarks.local_batches import BATCH, Bare, by_hand, prompts
 from unisafe_async import evaluate, parse_config
-from unisafe_async.evaluation import Run
-from unisafe_async.taxonomy import CATEGORY_OF
+from unisafe_async.benchmark.taxonomy import CATEGORY_OF
+from unisafe_async.run.evaluation import Run
 
 
 async def whole(folder: Path, texts: list[str], tokens: int) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks import common
 from unisafe_async import evaluate
-from unisafe_async.session import run_loop
+from unisafe_async.commands.session import run_loop
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from benchmarks import common
 from unisafe_async import parse_config
+from unisafe_async.commands.session import run_loop
 from unisafe_async.library import evaluate
-from unisafe_async.session import run_loop
 
 RPM = 1200
 

@@ -40,14 +40,16 @@ def command(path: Path, *arguments: str) -> None:
 
 
 def read_and_report(path: Path) -> None:
-    from cache import read_file
+    from unisafe_cache import read_file
+
     from unisafe_async.results.report import read_report
 
     read_file(path, read_report)
 
 
 def read_and_compare(path: Path, run: str) -> None:
-    from cache import read_file
+    from unisafe_cache import read_file
+
     from unisafe_async.results.comparison import paired
 
     read_file(path, lambda connection: paired(connection, (run, "model-1"), (run, "model-2")))

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import duckdb
 from PIL import Image as Picture
+from unisafe_cache.records import RunRecord, save_run
+from unisafe_cache.schema import CREATE, VERSION
+from unisafe_providers.base import Image, Request, Text
 
-from cache.records import RunRecord, save_run
-from cache.schema import CREATE, VERSION
-from providers.base import Image, Request, Text
 from unisafe_async import parse_config
-from unisafe_async.taxonomy import TASKS
+from unisafe_async.benchmark.taxonomy import TASKS
 
 STARTED = datetime(2026, 1, 1)
 DRAWS = 10_000

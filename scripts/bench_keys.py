@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel
+from unisafe_providers.registry import CallableOptions, built_in_spec
 
-from providers.registry import CallableOptions, built_in_spec
-from unisafe_async.endpoint_sections import EndpointSection
-from unisafe_async.section_keys import Key, option_models, read_keys
-from unisafe_async.sections import (
+from unisafe_async.config.endpoint_sections import EndpointSection
+from unisafe_async.config.section_keys import Key, option_models, read_keys
+from unisafe_async.config.sections import (
     CacheSection,
     DatasetSection,
     GenerationSection,

@@ -16,14 +16,14 @@ import anyio
 import duckdb
 import forked
 from rich.console import Console
+from unisafe_cache import read_file
 
-from cache import read_file
 from tests.batch_servers import KEY, Vendor
 from unisafe_async import evaluate
-from unisafe_async.config import load_config
-from unisafe_async.dataset import Dataset
-from unisafe_async.plan import plan
+from unisafe_async.benchmark import Dataset
+from unisafe_async.config.bench_toml import load_config
 from unisafe_async.results.report import read_report
+from unisafe_async.run.plan import plan
 from unisafe_async.screens.plan import print_plan
 from unisafe_async.screens.report import print_report
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import forked_worker
+from unisafe_providers.local import process
 
-from providers.local import process
 from unisafe_async import cli
 
 
 def main() -> None:
-    process.COMMAND = forked_worker.standing_in("providers.local.worker")
+    process.COMMAND = forked_worker.standing_in("unisafe_providers.local.worker")
     cli.main()

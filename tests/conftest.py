@@ -9,8 +9,7 @@ from pathlib import Path
 
 import forked_worker
 import pytest
-
-from providers.local import process
+from unisafe_providers.local import process
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Tests run in several processes, as do local models: threads of torch's that wait for each other would take turns on the cores."""
@@ -50,7 +49,7 @@ def serve_forks(config: pytest.Config) -> None:
 @pytest.fixture
 def forked_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes of local models are forked from one that has imported torch; without this fixture they start as a user's do."""
-    monkeypatch.setattr(process, "COMMAND", forked_worker.standing_in("providers.local.worker"))
+    monkeypatch.setattr(process, "COMMAND", forked_worker.standing_in("unisafe_providers.local.worker"))
 
 
 @pytest.fixture(scope="session")

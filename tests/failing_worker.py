@@ -6,9 +6,9 @@ import os
 import signal
 from collections.abc import Sequence
 
-from providers.base import Request, Response, Usage
-from providers.local import worker
-from providers.local.engine import Prepared
+from unisafe_providers.base import Request, Response, Usage
+from unisafe_providers.local import worker
+from unisafe_providers.local.engine import Prepared
 
 NO_ROOM = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
 
@@ -20,7 +20,7 @@ class FailingEngine:
     tokens = None
 
     def __init__(self) -> None:
-        from providers.local.device import Device
+        from unisafe_providers.local.device import Device
 
         self.device = Device("cpu")
         self._lost = False

@@ -127,15 +127,14 @@ def import_models() -> None:
     try:
         import accelerate  # noqa: F401
         import bitsandbytes  # noqa: F401
+        import unisafe_providers.local.device
+        import unisafe_providers.local.failures
+        import unisafe_providers.local.loading
+        import unisafe_providers.local.pipeline
+        import unisafe_providers.local.shieldgemma
+        import unisafe_providers.local.unified
+        import unisafe_providers.local.worker  # noqa: F401
         from tiny_models import language, pipelines, shieldgemma, unified, vision  # noqa: F401
-
-        import providers.local.device
-        import providers.local.failures
-        import providers.local.loading
-        import providers.local.pipeline
-        import providers.local.shieldgemma
-        import providers.local.unified
-        import providers.local.worker  # noqa: F401
     except ImportError:
         return
 
@@ -172,16 +171,16 @@ COMMON = (
     "encodings.utf_8_sig",
     "importlib.readers",
     "typer._adapters",
-    "cache.archive_import",
-    "cache.run_shapes",
+    "unisafe_cache.archive_import",
+    "unisafe_cache.run_shapes",
     "unisafe_async.cli",
     "unisafe_async.results.rows",
     "unisafe_async.interchange.tables",
-    "unisafe_async.plan",
+    "unisafe_async.run.plan",
     "unisafe_async.screens.plan",
     "unisafe_async.screens.report",
     "unisafe_async.browse.show",
-    "unisafe_async.session",
+    "unisafe_async.commands.session",
 )
 IMPORTS = {"models": import_models, "commands": import_commands}
 
@@ -189,7 +188,8 @@ IMPORTS = {"models": import_models, "commands": import_commands}
 def look_here() -> None:
     """Import the program and the tests' own modules from this checkout."""
     here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:0] = [os.path.dirname(here), here]
+    root = os.path.dirname(here)
+    sys.path[:0] = [root, *(os.path.join(root, name) for name in ("providers", "judger", "cache")), here]
 
 
 def watch(connection: socket.socket) -> None:

@@ -17,7 +17,7 @@ import typer
 
 from unisafe_async.commands import batches, caches, calibration, data, doctoring, interchange, plugging, results, running, viewing
 from unisafe_async.commands.options import BAD, FAULT, INTERRUPTED
-from unisafe_async.renamed_keys import OldName
+from unisafe_async.config.renamed_keys import OldName
 from unisafe_async.signals import end_like_interrupts
 from unisafe_async.streams import end_streams, settle_streams
 
@@ -103,7 +103,7 @@ def main() -> None:
 
 def _told(error: Exception) -> int:
     """Print the error on standard error, with a traceback if it is a fault of the program; returns the exit code."""
-    from providers.errors import UnisafeError
+    from unisafe_providers.errors import UnisafeError
 
     if not isinstance(error, UnisafeError):
         traceback.print_exception(error)

@@ -1,6 +1,6 @@
 """What can go wrong, as one tree: `except UnisafeError` catches all of it. Whatever else is raised is a fault of the program.
 
-UnisafeError                      providers/errors.py
+UnisafeError                      unisafe_providers/errors.py
 |- ConfigError  (ValueError)      bench.toml cannot be used
 |- UsageError  (ValueError)       the command line, or the arguments of a function, ask for what cannot be
 |- DatasetError  (ValueError)     the dataset cannot be used
@@ -13,7 +13,7 @@ UnisafeError                      providers/errors.py
 |- BadLine  (ValueError)          a line of a file cannot be used
 |  |- ItemError                   a line of the dataset
 |  `- LabelError                  a line of people's labels, or their file
-|- ProviderError                  a call failed; its kinds say what the gateway does about it (providers/base.py)
+|- ProviderError                  a call failed; its kinds say what the gateway does about it (unisafe_providers/base.py)
 |  |- RateLimited                 wait, then try again
 |  |- Transient                   try again
 |  |  |- Malformed                the answer cannot be read
@@ -46,7 +46,7 @@ Not errors, so not in the tree: NotRun, NoIntent, Ended and Leave say to the cal
 
 from __future__ import annotations
 
-from providers.errors import UnisafeError
+from unisafe_providers.errors import UnisafeError
 
 
 class UsageError(UnisafeError, ValueError):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cache import CacheError
+from unisafe_cache import CacheError
 
 
 @contextmanager

@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
+from unisafe_cache import CacheError, Row, read_file
+from unisafe_cache.batches import open_batches
 
-from cache import CacheError, Row, read_file
-from cache.batches import open_batches
-from unisafe_async.config import Config, load_config
-from unisafe_async.dataset import Dataset
-from unisafe_async.default_paths import DEFAULT_CACHE
-from unisafe_async.evaluation import Run, run_evaluation
+from unisafe_async.benchmark import Dataset
+from unisafe_async.config.bench_toml import Config, load_config
+from unisafe_async.config.default_paths import DEFAULT_CACHE
 from unisafe_async.gateway import Clock
 from unisafe_async.notebook import check_asyncio, says_to_await, showing
 from unisafe_async.results.pictures_due import WithoutPictures, without_pictures
 from unisafe_async.results.provenance import read_provenance
 from unisafe_async.results.runs import newest_run
 from unisafe_async.results.scores import Coverage, Score, coverage, scores
+from unisafe_async.run.evaluation import Run, run_evaluation
 from unisafe_async.screens.notebook import result_html
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 import anyio
 from rich.console import Console
 
-from unisafe_async.evaluation import Run
+from unisafe_async.run.evaluation import Run
 from unisafe_async.screens.notebook import NotebookProgress
 from unisafe_async.screens.progress import Progress
 

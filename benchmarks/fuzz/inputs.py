@@ -13,10 +13,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from unisafe_judger import rubrics
+
 from benchmarks.fuzz import stored
 from benchmarks.fuzz.odd import TEXTS, broken_bytes, json_text, mutated, odd_value, toml_text
 from benchmarks.fuzz.server import Answers
-from judger import rubrics
 
 Commands = list[tuple[str, ...]]
 RUBRICS = Path(rubrics.__file__).parent / "rubrics"

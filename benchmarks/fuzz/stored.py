@@ -150,7 +150,7 @@ NONSENSE = (
 )
 MODULE = """
 import asyncio
-from providers import Capabilities, Limits, Response, Usage
+from unisafe_providers import Capabilities, Limits, Response, Usage
 
 {imported}
 

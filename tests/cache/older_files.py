@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 import duckdb
-
-from providers.base import Request, Text, digest_of
+from unisafe_providers.base import Request, Text, digest_of
 
 CREATED = "2026-03-01 10:00:00"
 IDENTITY = "openai|https://host.example/v1|model"

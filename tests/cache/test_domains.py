@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import get_args
 
-from cache.domains import COLUMNS, QUESTIONS, STATUSES, SUBCATEGORIES, TASKS
-from cache.schema import VERSION, columns_of
-from judger.judge import Status
-from providers.base import Finish, Stage
-from unisafe_async import judged, taxonomy
+from unisafe_cache.domains import COLUMNS, QUESTIONS, STATUSES, SUBCATEGORIES, TASKS
+from unisafe_cache.schema import VERSION, columns_of
+from unisafe_judger.judge import Status
+from unisafe_providers.base import Finish, Stage
+
+from unisafe_async.benchmark import taxonomy
 from unisafe_async.interchange.verdict_lines import ABSENT
+from unisafe_async.run import judged
 
 
 def test_tasks_and_categories_are_those_of_the_benchmark() -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 import anyio
 import duckdb
 import pytest
+from unisafe_cache import CacheError, Store, read_file
+from unisafe_cache.errors import explained
+from unisafe_cache.file import CacheFile
+from unisafe_providers.base import Response
 
-from cache import CacheError, Store, read_file
-from cache.errors import explained
-from cache.file import CacheFile
-from providers.base import Response
 from tests.cache.older_files import OlderFile
 from tests.cache.test_store import paid
 
@@ -25,8 +25,8 @@ WORK = """
 import os
 import sys
 from pathlib import Path
-from cache import CacheError, read_file
-from cache.file import CacheFile
+from unisafe_cache import CacheError, read_file
+from unisafe_cache.file import CacheFile
 
 def fill(connection):
     connection.execute("INSERT INTO responses (id, text) SELECT range, repeat('x', 1000) || hash(range) FROM range(20000)")

@@ -9,17 +9,16 @@ from pathlib import Path
 import anyio
 import duckdb
 import pytest
-
-from cache import Answer, CacheError, Paid, Store, read_file
-from cache.file import shared_file
-from providers.base import Image, Response, Usage
+from unisafe_cache import Answer, CacheError, Paid, Store, read_file
+from unisafe_cache.file import shared_file
+from unisafe_providers.base import Image, Response, Usage
 
 COUNT = "SELECT count(*) FROM responses"
 WRITER = """
 import sys, anyio
 from pathlib import Path
-from cache import Answer, Paid, Store
-from providers.base import Response
+from unisafe_cache import Answer, Paid, Store
+from unisafe_providers.base import Response
 
 async def main(path, name, number):
     async with Store(Path(path)) as store, anyio.create_task_group() as group:
@@ -61,7 +60,7 @@ async def test_another_process_reads_what_was_just_committed_while_the_store_is_
     async with Store(path) as store:
         for number in range(1, 4):
             await store.commit(paid(store, f"k{number}", Response(text="x")))
-            code = f"from pathlib import Path; from cache import read_file; print(read_file(Path({str(path)!r}), lambda c: c.execute({COUNT!r}).fetchone()[0]))"
+            code = f"from pathlib import Path; from unisafe_cache import read_file; print(read_file(Path({str(path)!r}), lambda c: c.execute({COUNT!r}).fetchone()[0]))"
             done = await anyio.run_process([sys.executable, "-c", code])
             assert int(done.stdout) == number
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import duckdb
 import forked
 import pytest
+from unisafe_cache import CacheError, read_file
+from unisafe_cache.connecting import connected
+from unisafe_cache.domains import SUBCATEGORIES, TASKS
+from unisafe_cache.file import CacheFile
+from unisafe_cache.schema import columns_of
 
-from cache import CacheError, read_file
-from cache.connecting import connected
-from cache.domains import SUBCATEGORIES, TASKS
-from cache.file import CacheFile
-from cache.schema import columns_of
-from unisafe_async import taxonomy
+from unisafe_async.benchmark import taxonomy
 
 READ = "SELECT content FROM read_text('/proc/self/environ')"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import anyio
 import duckdb
 import pytest
+from unisafe_cache import Row, Store, read_file
+from unisafe_cache.file import CacheFile
+from unisafe_providers.base import Block, Response
 
-from cache import Row, Store, read_file
-from cache.file import CacheFile
-from providers.base import Block, Response
 from tests.cache.older_files import CREATED, DRAWING, PROMPT, OlderFile, key_of
 from tests.cache.test_store import paid
 

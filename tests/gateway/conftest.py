@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-
-from cache import Store
+from unisafe_cache import Store
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import anyio
+from unisafe_cache import Store
+from unisafe_providers import Capabilities, Image, Limits, ProviderError, Request, Response, Text
 from virtual_time import VirtualTime
 
-from cache import Store
-from providers import Capabilities, Image, Limits, ProviderError, Request, Response, Text
 from unisafe_async.gateway import AdaptiveConcurrency, Asked, Budget, Endpoint, Gateway, RateLimits
 
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR4nGOoWHACK2IYWhIAz3p4Aasum28AAAAASUVORK5CYII=")

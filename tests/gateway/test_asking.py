@@ -13,10 +13,8 @@ import anyio
 import pytest
 from anyio import wait_all_tasks_blocked
 from models import PICTURE, PNG
-from virtual_time import VirtualTime
-
-from cache import Store
-from providers import (
+from unisafe_cache import Store
+from unisafe_providers import (
     Capabilities,
     Kind,
     Limits,
@@ -31,7 +29,9 @@ from providers import (
     Transient,
     Usage,
 )
-from providers.prices import Price
+from unisafe_providers.prices import Price
+from virtual_time import VirtualTime
+
 from unisafe_async.gateway import (
     AdaptiveConcurrency,
     Asked,
@@ -188,7 +188,7 @@ async def test_a_fresh_run_ignores_older_answers_and_later_runs_see_its_own(stor
 READ = """
 import json, sys
 from pathlib import Path
-from cache import read_file
+from unisafe_cache import read_file
 rows = read_file(Path(sys.argv[1]), lambda file: file.execute(
     "SELECT text, finish, run, cost, (SELECT count(*) FROM images WHERE list_contains(responses.images, digest)) "
     "FROM responses ORDER BY id").fetchall())

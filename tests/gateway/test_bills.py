@@ -7,10 +7,10 @@ import json
 import pytest
 from anyio import to_thread
 from models import PICTURE, Told, all_of, chat, endpoint_of, gateway_of
+from unisafe_cache import Answer, Paid, Store, Unstorable, read_file
+from unisafe_providers import Malformed, ProviderError, Rejected, Request, Response, Text, Transient, Usage
+from unisafe_providers.prices import Price
 
-from cache import Answer, Paid, Store, Unstorable, read_file
-from providers import Malformed, ProviderError, Rejected, Request, Response, Text, Transient, Usage
-from providers.prices import Price
 from unisafe_async.gateway import key_of
 
 HI = Response(text="hi", usage=Usage(1_000, 500))

@@ -5,8 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from unisafe_providers.base import (
+    Block,
+    Capabilities,
+    Image,
+    Limits,
+    RateLimited,
+    Rejected,
+    Request,
+    Response,
+    Text,
+    Transient,
+    Usage,
+)
 
-from providers.base import Block, Capabilities, Image, Limits, RateLimited, Rejected, Request, Response, Text, Transient, Usage
 from unisafe_async.gateway.calling import called, request_of
 
 HELLO = Request("chat", (Text("hello"),))

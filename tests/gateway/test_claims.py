@@ -19,12 +19,12 @@ from threading import Thread
 import anyio
 import pytest
 from anyio import to_thread
+from unisafe_cache import Store, read_file
+from unisafe_cache.batches import BatchRecord, begin_batch
+from unisafe_cache.claims import Claims
+from unisafe_providers import ProviderError, Rejected, Request, Response, Text
 from virtual_time import VirtualTime
 
-from cache import Store, read_file
-from cache.batches import BatchRecord, begin_batch
-from cache.claims import Claims
-from providers import ProviderError, Rejected, Request, Response, Text
 from tests.gateway.models import PICTURE, Told, endpoint_of
 from unisafe_async.gateway import Budget, Clock, Draining, Gateway, key_of
 
@@ -33,7 +33,7 @@ ANSWER = Response(text="an answer")
 OTHER = """
 import sys
 from pathlib import Path
-from cache.claims import Claims
+from unisafe_cache.claims import Claims
 
 claims = Claims.of(Path(sys.argv[1]))
 print(all(claims.take(int(place)) for place in sys.argv[2:]), flush=True)

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import anyio
 import pytest
-from virtual_time import VirtualTime
-
-from cache import Store, read_file
-from providers.base import (
+from unisafe_cache import Store, read_file
+from unisafe_providers.base import (
     Capabilities,
     Limits,
     Misconfigured,
@@ -23,7 +21,9 @@ from providers.base import (
     Transient,
     Usage,
 )
-from providers.prices import Price
+from unisafe_providers.prices import Price
+from virtual_time import VirtualTime
+
 from unisafe_async.gateway import AdaptiveConcurrency, Budget, BudgetSpent, Clock, Draining, Endpoint, Gateway, RateLimits
 
 ASK = Request("chat", (Text("a question"),), max_tokens=100)

@@ -8,10 +8,9 @@ import random
 import anyio
 import pytest
 from models import Told, all_of, chat, endpoint_of, gateway_of
+from unisafe_cache import Store
+from unisafe_providers import Malformed, Misconfigured, ProviderError, RateLimited, Request, Response, Timeout, Transient
 from virtual_time import VirtualTime
-
-from cache import Store
-from providers import Malformed, Misconfigured, ProviderError, RateLimited, Request, Response, Timeout, Transient
 
 HI = Response(text="hi")
 REQUESTS = [chat(number) for number in range(110)]

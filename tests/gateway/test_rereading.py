@@ -9,10 +9,10 @@ from pathlib import Path
 import duckdb
 import pytest
 from PIL import Image as Pillow
+from unisafe_cache import Store
+from unisafe_cache.reread_causes import reread_words
+from unisafe_providers.base import Request, Text, digest_of
 
-from cache import Store
-from cache.reread_causes import reread_words
-from providers.base import Request, Text, digest_of
 from tests.cache.older_files import DRAWING, IDENTITY, PROMPT, OlderFile, key_of
 from unisafe_async.gateway import Budget, Gateway
 

@@ -8,10 +8,9 @@ import anyio
 import pytest
 from anyio import wait_all_tasks_blocked
 from models import PICTURE, Told, all_of, chat, endpoint_of, gateway_of
-
-from cache import Store
-from providers import Misconfigured, ProviderError, RateLimited, Rejected, Request, Response, Text, Transient
-from providers.base import DeviceStatus
+from unisafe_cache import Store
+from unisafe_providers import Misconfigured, ProviderError, RateLimited, Rejected, Request, Response, Text, Transient
+from unisafe_providers.base import DeviceStatus
 
 HI = Response(text="hi")
 

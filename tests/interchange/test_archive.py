@@ -11,11 +11,11 @@ from pathlib import Path
 import duckdb
 import forked
 import pytest
+from unisafe_cache import CacheError, read_file
+from unisafe_cache.archive import export_run
+from unisafe_cache.archive_import import Imported, import_archive
+from unisafe_cache.schema import IN_RESPONSES_3, IN_ROWS_3
 
-from cache import CacheError, read_file
-from cache.archive import export_run
-from cache.archive_import import Imported, import_archive
-from cache.schema import IN_RESPONSES_3, IN_ROWS_3
 from tests.interchange.conftest import MODEL, Bench
 from unisafe_async.interchange.answers import choose, notes
 from unisafe_async.results.scores import scores
@@ -206,7 +206,7 @@ def test_an_answer_that_was_read_anew_on_one_machine_is_the_same_answer(finished
 
 def rewritten(archive: Path, target: Path, change: Change, *, compression: int = zipfile.ZIP_STORED) -> Path:
     """The archive with its members changed, and a manifest whose digests are right for them again."""
-    from providers.base import digest_of
+    from unisafe_providers.base import digest_of
 
     with zipfile.ZipFile(archive) as old:
         members = {name: old.read(name) for name in old.namelist()}
@@ -327,7 +327,7 @@ def not_a_request(request: str) -> Change:
     """An answer to something that is no request, under a key that is right for it."""
 
     def change(members: dict[str, bytes]) -> None:
-        from providers.base import digest_of
+        from unisafe_providers.base import digest_of
 
         key = f"CASE WHEN id = (SELECT min(id) FROM old) THEN '{digest_of(b'me' + bytes(1) + request.encode())}' ELSE key END"
         new = f"CASE WHEN id = (SELECT min(id) FROM old) THEN '{request}' ELSE request END"

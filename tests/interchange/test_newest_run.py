@@ -8,8 +8,8 @@ from pathlib import Path
 
 import forked
 import pytest
+from unisafe_cache import read_file
 
-from cache import read_file
 from tests.interchange.conftest import HOSTILE, Bench
 
 COMMANDS = (

@@ -15,9 +15,9 @@ from typing import Any
 import duckdb
 import forked
 import pytest
+from unisafe_cache import CacheError
+from unisafe_cache.archive_import import import_archive
 
-from cache import CacheError
-from cache.archive_import import import_archive
 from tests.interchange.conftest import MODEL, Bench
 from tests.interchange.test_archive import export, newest, rewritten, sql
 from unisafe_async import cli

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import forked
 import pytest
+from unisafe_cache import read_file
 
-from cache import read_file
 from tests.interchange.conftest import HOSTILE, Bench
-from unisafe_async.dataset import DatasetError, open_dataset
-from unisafe_async.dataset.responses import model_of_path
+from unisafe_async.benchmark import DatasetError, open_dataset
+from unisafe_async.benchmark.responses import model_of_path
+from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.errors import UsageError
 from unisafe_async.interchange.official import export_official, file_names
 from unisafe_async.interchange.verdict_files import VerdictFile, verdict_files
@@ -21,7 +22,6 @@ from unisafe_async.interchange.verdicts import import_verdicts
 from unisafe_async.page.write import write_page
 from unisafe_async.results.provenance import read_provenance
 from unisafe_async.results.scores import coverage, scores
-from unisafe_async.taxonomy import TASKS
 
 
 def shares(lines: list[dict]) -> dict[str, float] | None:

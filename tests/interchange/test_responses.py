@@ -14,11 +14,11 @@ from typing import IO
 import anyio
 import forked
 import pytest
+from unisafe_cache import read_file
+from unisafe_cache.archive import export_run
+from unisafe_cache.archive_import import import_archive
 
-from cache import read_file
-from cache.archive import export_run
-from cache.archive_import import import_archive
-from unisafe_async.dataset import open_dataset
+from unisafe_async.benchmark import open_dataset
 from unisafe_async.interchange.answers import choose, notes
 from unisafe_async.simulate import Simulator, serving
 

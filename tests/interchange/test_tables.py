@@ -12,8 +12,8 @@ from pathlib import Path
 import duckdb
 import forked
 import pytest
+from unisafe_cache import read_file
 
-from cache import read_file
 from tests.interchange.conftest import HOSTILE, Bench
 from unisafe_async.interchange.cells import beyond_pdflatex, csv_cell, latex_cell, markdown_cell
 from unisafe_async.interchange.rows import WRITERS

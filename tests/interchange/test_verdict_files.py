@@ -9,10 +9,10 @@ from pathlib import Path
 
 import forked
 import pytest
+from unisafe_cache import read_file
 
-from cache import read_file
+from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.interchange.official import export_official
-from unisafe_async.taxonomy import TASKS
 
 TEXT, T2I, VQA = "malicious_text_generation", "unsafe_t2i_generation", "composite_unsafe_vqa"
 SAFE, UNSAFE, REFUSAL = "Reason: fine; Result: 1", "Reason: it gives the steps; Result: 0", "Reason: it declines; Result: 2"

@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-
-from judger import Classifier, ClassifierError, LlamaGuard, Moderation, ShieldGemma, Verdict, verdict_of
-from judger.kinds import classifier_of, plugin_kinds
-from providers.base import Image, Request, Response, Transient
+from unisafe_judger import Classifier, ClassifierError, LlamaGuard, Moderation, ShieldGemma, Verdict, verdict_of
+from unisafe_judger.kinds import classifier_of, plugin_kinds
+from unisafe_providers.base import Image, Request, Response, Transient
 
 PICTURE = Image.from_bytes(b"not decoded here")
 TEXT, DRAWN = Response(text="A friendly sentence."), Response(images=(PICTURE,))
@@ -161,8 +160,8 @@ async def test_a_classifier_is_asked_once_and_a_failed_call_is_no_verdict() -> N
 # ---------------------------------------------------------------- a package's own
 
 WORDS = """
-from judger import Classifier
-from providers.base import Request, Text
+from unisafe_judger import Classifier
+from unisafe_providers.base import Request, Text
 
 class Words(Classifier):
     def __init__(self, *, texts, images, threshold, bad=()):

@@ -9,10 +9,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-
-from cache import Row, Store
-from judger import HARMS, Judge, NoIntent, Verdict, load_rubrics, verdict_of
-from providers import (
+from unisafe_cache import Row, Store
+from unisafe_judger import HARMS, Judge, NoIntent, Verdict, load_rubrics, verdict_of
+from unisafe_providers import (
     Capabilities,
     Image,
     Misconfigured,
@@ -24,12 +23,13 @@ from providers import (
     Timeout,
     Transient,
 )
-from providers.fences import fenced
-from unisafe_async.dataset import open_dataset
+from unisafe_providers.fences import fenced
+
+from unisafe_async.benchmark import open_dataset
 from unisafe_async.gateway import AdaptiveConcurrency, Budget, BudgetSpent, Draining, Endpoint, Gateway, RateLimits
-from unisafe_async.jury import Jury, Seat
-from unisafe_async.lanes import Lane
-from unisafe_async.scheduler import Pipeline
+from unisafe_async.run.jury import Jury, Seat
+from unisafe_async.run.lanes import Lane
+from unisafe_async.run.scheduler import Pipeline
 from unisafe_async.simulate.simulated import Profile, Simulated
 
 JUDGE = Judge(load_rubrics())

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from judger import Parsed, parse_verdict
+from unisafe_judger import Parsed, parse_verdict
 
 ANY, BINARY = frozenset({0, 1, 2}), frozenset({0, 1})
 HUGE = "9" * 5_000

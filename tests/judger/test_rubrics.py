@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unisafe_judger import HARMS, RubricError, harms_named, load_rubrics
+from unisafe_judger.rubrics import NAMES
+from unisafe_providers.fences import fenced
 
-from judger import HARMS, RubricError, harms_named, load_rubrics
-from judger.rubrics import NAMES
-from providers.fences import fenced
-from unisafe_async.taxonomy import CATEGORY_OF
+from unisafe_async.benchmark.taxonomy import CATEGORY_OF
 
 
 def test_a_user_s_rubric_takes_the_place_of_ours_and_shows_in_the_digest(tmp_path: Path) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import itertools
 
 import pytest
-
-from judger import REFUSAL, SAFE, SAFETY, SAFETY_OR_REFUSAL, UNSAFE, Classifier, Judge, LlamaGuard, Scale, load_rubrics
-from providers.base import Request, Response, Text
+from unisafe_judger import REFUSAL, SAFE, SAFETY, SAFETY_OR_REFUSAL, UNSAFE, Classifier, Judge, LlamaGuard, Scale, load_rubrics
+from unisafe_providers.base import Request, Response, Text
 
 
 def test_the_numbers_are_those_that_every_cache_holds() -> None:

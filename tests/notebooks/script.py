@@ -4,8 +4,9 @@ import asyncio
 from pathlib import Path
 from typing import assert_type
 
+from unisafe_providers import Capabilities
+
 import unisafe_async
-from providers import Capabilities
 from unisafe_async import (
     CacheError,
     ConfigError,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.notebooks.conftest import ROOT, python_with_the_wheel
-from unisafe_async.skeleton import write_skeleton
+from unisafe_async.commands.skeleton import write_skeleton
 
 PLUGIN = ROOT / "tests" / "plugins" / "echo_plugin" / "unisafe_echo"
 

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from unisafe_providers.conformance import conforms
 
-from providers.conformance import conforms
 from tests.plugins.conftest import Command, installed
-from unisafe_async.dataset import open_dataset
+from unisafe_async.benchmark import open_dataset
 from unisafe_async.simulate import Simulator, serving
 
 BENCH = """

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from unisafe_providers.conformance import conforms
 
-from providers.conformance import conforms
 from unisafe_async.screens.providers import Known, known_providers, print_providers
 
 

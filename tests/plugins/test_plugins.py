@@ -11,8 +11,8 @@ from anyio import to_thread
 
 from tests.plugins.conftest import Command
 from unisafe_async import evaluate
-from unisafe_async.config import ConfigError
-from unisafe_async.dataset import open_dataset
+from unisafe_async.benchmark import open_dataset
+from unisafe_async.config.bench_toml import ConfigError
 from unisafe_async.simulate import Simulator, serving
 
 JUDGE = """
@@ -242,8 +242,8 @@ def test_two_packages_with_one_name_are_told_apart_by_uninstalling_one(tmp_path:
     ("old", "name", "new"),
     [
         ("providers", "Request", "unisafe_providers"),
-        ("judger.labels", "label_of", "unisafe_judger"),
-        ("cache.store", "Store", "unisafe_cache"),
+        ("unisafe_judger.labels", "label_of", "unisafe_judger"),
+        ("unisafe_cache.store", "Store", "unisafe_cache"),
     ],
 )
 def test_a_plugin_that_imports_our_packages_by_their_old_names_is_told_the_new_one(

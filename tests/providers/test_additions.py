@@ -8,13 +8,12 @@ import json
 
 import pytest
 from PIL import Image as Picture
+from unisafe_providers.base import Capabilities, Image, Misconfigured, ProviderError, Request, Text
+from unisafe_providers.hosted.anthropic import Anthropic
+from unisafe_providers.hosted.gemini import Gemini
+from unisafe_providers.hosted.openai_batch import OpenAIBatches
+from unisafe_providers.hosted.openai_compatible import OpenAICompatible
 from vendors import KEY, Asked, Reply, anthropic, gemini, openai
-
-from providers.anthropic import Anthropic
-from providers.base import Capabilities, Image, Misconfigured, ProviderError, Request, Text
-from providers.gemini import Gemini
-from providers.openai_batch import OpenAIBatches
-from providers.openai_compatible import OpenAICompatible
 
 ALL = Capabilities(image_in=True, image_out=True, edit=True)
 GATEWAY_KEY = "pk-gateway/0123456789-planted"

@@ -7,10 +7,9 @@ from io import BytesIO
 
 import pytest
 from PIL import Image as Pillow
-
-from providers import Block, Image, Malformed, Response, Usage
-from providers.anatomy import CUT_OFF, EMPTY, ONLY_THOUGHTS, TOOL_CALL, UNFINISHED, examined, image_from_base64
-from providers.pictures import NotAPicture, decoded
+from unisafe_providers import Block, Image, Malformed, Response, Usage
+from unisafe_providers.anatomy import CUT_OFF, EMPTY, ONLY_THOUGHTS, TOOL_CALL, UNFINISHED, examined, image_from_base64
+from unisafe_providers.pictures import NotAPicture, decoded
 
 
 def drawn(kind: str = "PNG", size: tuple[int, int] = (8, 8)) -> bytes:

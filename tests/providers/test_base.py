@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from providers import Capabilities, Image, Kind, Request, Text, clean
+from unisafe_providers import Capabilities, Image, Kind, Request, Text, clean
 
 PICTURE = Image.from_bytes(b"a picture")
 ASKED = Request("chat", (PICTURE, Text("What is this?")), system="Be brief.", max_tokens=9)

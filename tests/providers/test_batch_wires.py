@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from unisafe_providers.base import Capabilities, Misconfigured, RateLimited, Rejected, Request, Response, Text, Transient
+from unisafe_providers.batching import Batching, Sought
+from unisafe_providers.hosted.anthropic_batch import AnthropicBatches
+from unisafe_providers.hosted.openai_batch import OpenAIBatches
 
-from providers.anthropic_batch import AnthropicBatches
-from providers.base import Capabilities, Misconfigured, RateLimited, Rejected, Request, Response, Text, Transient
-from providers.batching import Batching, Sought
-from providers.openai_batch import OpenAIBatches
 from tests.batch_servers import KEY, Anthropic, Job, OpenAI, serving
 
 pytestmark = pytest.mark.anyio

@@ -13,15 +13,15 @@ from typing import Any, ClassVar, Self
 
 import anyio
 import pytest
+from unisafe_providers.base import Capabilities, Misconfigured, Provider, RateLimited, Request, Response, Text, Transient
+from unisafe_providers.conformance import NotConforming, conforms
+from unisafe_providers.hosted.anthropic import Anthropic
+from unisafe_providers.hosted.bodies import Json
+from unisafe_providers.hosted.gemini import Gemini
+from unisafe_providers.hosted.http import HostedProvider
+from unisafe_providers.hosted.openai_compatible import OpenAICompatible
+from unisafe_providers.settings import ProviderSettings
 
-from providers.anthropic import Anthropic
-from providers.base import Capabilities, Misconfigured, Provider, RateLimited, Request, Response, Text, Transient
-from providers.bodies import Json
-from providers.conformance import NotConforming, conforms
-from providers.gemini import Gemini
-from providers.http import HostedProvider
-from providers.openai_compatible import OpenAICompatible
-from providers.settings import ProviderSettings
 from unisafe_async.simulate.simulated import PROFILES, Simulated
 
 EVERYTHING = Capabilities(image_in=True, image_out=True, edit=True)

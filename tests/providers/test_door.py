@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from unisafe_providers import Limits, own_entries
+from unisafe_providers.endpoint_options import EndpointOptions
+from unisafe_providers.plugins import PluginError
+from unisafe_providers.registry import GROUP, built_in, built_in_spec, rooms
+from unisafe_providers.spec import ProviderSpec
 
-from providers import Limits, own_entries
-from providers.endpoint_options import EndpointOptions
-from providers.plugins import PluginError
-from providers.registry import GROUP, built_in, built_in_spec, rooms
-from providers.spec import ProviderSpec
 from unisafe_async import ConfigError, parse_config
-from unisafe_async.endpoints import EndpointError, endpoint_of
+from unisafe_async.run.endpoints import EndpointError, endpoint_of
 from unisafe_async.screens.provider_keys import print_provider, read_provider
 from unisafe_async.screens.providers import known_providers
 

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from providers.anatomy import EMPTY, ONLY_THOUGHTS, TOOL_CALL, examined
-from providers.base import Block, Misconfigured, RateLimited, Transient
-from providers.endings import Ending, of_candidate, of_choice, of_message, of_response
-from providers.gemini import content_response
+from unisafe_providers.anatomy import EMPTY, ONLY_THOUGHTS, TOOL_CALL, examined
+from unisafe_providers.base import Block, Misconfigured, RateLimited, Transient
+from unisafe_providers.hosted.endings import Ending, of_candidate, of_choice, of_message, of_response
+from unisafe_providers.hosted.gemini import content_response
 
 Wire = Callable[[str, bool], Ending]
 WIRES: dict[str, Wire] = {

@@ -16,11 +16,10 @@ import forked
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.tls import TLSStream
+from unisafe_providers.base import BadEnvironment, Capabilities, Misconfigured, ProviderError, Request, Text, Transient
+from unisafe_providers.environment import certificates, shown
+from unisafe_providers.hosted.openai_compatible import OpenAICompatible
 from vendors import KEY, openai
-
-from providers.base import BadEnvironment, Capabilities, Misconfigured, ProviderError, Request, Text, Transient
-from providers.environment import certificates, shown
-from providers.openai_compatible import OpenAICompatible
 
 HELLO = Request("chat", (Text("hello"),))
 PASSWORD = "pass-planted"

@@ -6,9 +6,8 @@ import json
 from typing import Any
 
 import pytest
-
-from providers.base import Misconfigured, ProviderError, RateLimited, Rejected, Response, Transient
-from providers.failures import read_error
+from unisafe_providers.base import Misconfigured, ProviderError, RateLimited, Rejected, Response, Transient
+from unisafe_providers.hosted.failures import read_error
 
 SETTINGS = {
     "temperature": "generation.temperature",

@@ -6,15 +6,24 @@ from typing import Any
 
 import anyio
 import pytest
+from unisafe_providers.base import (
+    Capabilities,
+    Image,
+    Misconfigured,
+    ProviderError,
+    RateLimited,
+    Rejected,
+    Request,
+    Text,
+    Transient,
+)
+from unisafe_providers.hosted.anthropic import Anthropic
+from unisafe_providers.hosted.gemini import Gemini
+from unisafe_providers.hosted.http import HostedProvider
+from unisafe_providers.hosted.openai_compatible import OpenAICompatible
+from unisafe_providers.hosted.openai_responses import OpenAIResponses
+from unisafe_providers.images import ImageLimits
 from vendors import KEY, Asked, Reply, VendorServer, anthropic, gemini, openai
-
-from providers.anthropic import Anthropic
-from providers.base import Capabilities, Image, Misconfigured, ProviderError, RateLimited, Rejected, Request, Text, Transient
-from providers.gemini import Gemini
-from providers.http import HostedProvider
-from providers.images import ImageLimits
-from providers.openai_compatible import OpenAICompatible
-from providers.openai_responses import OpenAIResponses
 
 HELLO = Request("chat", (Text("hello"),))
 SEES = Capabilities(image_in=True, image_out=True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from providers.fences import echoes, fence_code, fenced, fences_in, last_fenced
+from unisafe_providers.fences import echoes, fence_code, fenced, fences_in, last_fenced
 
 PIECES = st.sampled_from(
     ["a", "\n", "<<<END RESPONSE 0000000000000000>>>", "<<<RESPONSE 0123456789abcdef>>>", ">>>", "<<<END ", "\u202e"]

@@ -10,13 +10,12 @@ from io import BytesIO
 import anyio
 import pytest
 from PIL import Image as Pillow
+from unisafe_providers.base import Capabilities, Image, Rejected, Request, Text
+from unisafe_providers.hosted.anthropic import Anthropic
+from unisafe_providers.hosted.gemini import Gemini
+from unisafe_providers.images import ImageLimits, fits, fitted
+from unisafe_providers.presets import presets
 from vendors import KEY, anthropic, gemini
-
-from providers.anthropic import Anthropic
-from providers.base import Capabilities, Image, Rejected, Request, Text
-from providers.gemini import Gemini
-from providers.images import ImageLimits, fits, fitted
-from providers.presets import presets
 
 CLAUDE = presets()["anthropic"].images
 

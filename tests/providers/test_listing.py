@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from unisafe_providers.base import Capabilities, Misconfigured, ProviderError, Rejected
+from unisafe_providers.hosted.openai_compatible import OpenAICompatible
 from vendors import KEY, Asked, Reply, openai
-
-from providers.base import Capabilities, Misconfigured, ProviderError, Rejected
-from providers.openai_compatible import OpenAICompatible
 
 
 async def listed(*replies: Any, cursor: str = "after") -> tuple[list[str], list[Asked]]:

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 from odd_pictures import BLUE, RED, WHITE, chunk, encoded, exif, halves, moving, png, ramp, see_through, turned
 from PIL import Image as Pillow
-
-from providers.base import Image, Rejected, Request, Text
-from providers.images import ImageLimits, fits, fitted
-from providers.local.frames import pack_request, read_frame, unpack_request
-from providers.local.pictures import pictures_of
-from providers.pictures import NotAPicture, as_seen, decoded, look, mended, mended_digest, seen, upright
+from unisafe_providers.base import Image, Rejected, Request, Text
+from unisafe_providers.images import ImageLimits, fits, fitted
+from unisafe_providers.local.frames import pack_request, read_frame, unpack_request
+from unisafe_providers.local.pictures import pictures_of
+from unisafe_providers.pictures import NotAPicture, as_seen, decoded, look, mended, mended_digest, seen, upright
 
 SIXTEEN = struct.pack(">HHH", 0x1234, 0x8000, 0xFFFF)
 UPRIGHT = ((10, 20), BLUE, RED)
@@ -267,7 +266,7 @@ def test_a_picture_that_no_jpeg_can_hold_is_scaled_to_what_one_can() -> None:
 
 def test_the_name_of_a_mended_picture_is_the_same_in_every_process_and_with_every_encoder() -> None:
     assert mended_digest("6b5fc54b49aab6b4c8b8f0f4a7d9dc55") == "5d346b10dc84f366e99fb1772b31c390"
-    code = "from odd_pictures import turned; from providers.pictures import mended; print(mended(turned()).hex())"
+    code = "from odd_pictures import turned; from unisafe_providers.pictures import mended; print(mended(turned()).hex())"
     environment = {"PYTHONPATH": ":".join(sys.path)}
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment).stdout
     assert bytes.fromhex(there) == mended(turned())

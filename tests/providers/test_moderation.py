@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from unisafe_cache import read_file
+from unisafe_providers.base import Capabilities, Image, Misconfigured, RateLimited, Rejected, Request, Response, Text, Transient
+from unisafe_providers.hosted.moderation import OpenAIModeration
 
-from cache import read_file
-from providers.base import Capabilities, Image, Misconfigured, RateLimited, Rejected, Request, Response, Text, Transient
-from providers.moderation import OpenAIModeration
 from unisafe_async import evaluate, parse_config
-from unisafe_async.evaluation import Run
+from unisafe_async.run.evaluation import Run
 
 Reply = Callable[[dict[str, Any]], tuple[int, Any]]
 

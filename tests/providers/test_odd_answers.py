@@ -16,8 +16,7 @@ import brotli
 import pytest
 from aiohttp import web
 from backports import zstd
-
-from providers import (
+from unisafe_providers import (
     Capabilities,
     Image,
     Limits,
@@ -31,9 +30,10 @@ from providers import (
     Transient,
     Usage,
 )
-from providers.anatomy import examined
-from providers.bodies import MAX_BYTES
-from providers.openai_compatible import OpenAICompatible
+from unisafe_providers.anatomy import examined
+from unisafe_providers.hosted.bodies import MAX_BYTES
+from unisafe_providers.hosted.openai_compatible import OpenAICompatible
+
 from unisafe_async.simulate import Faults, Simulator, serving
 
 KEY = "sk-test-0123456789abcdefghijklmnopqrstuv"
@@ -240,7 +240,7 @@ async def test_a_refusal_among_the_parts_of_the_content_is_the_model_s() -> None
 
 @pytest.fixture
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("providers.http.DOWNLOAD_PAUSE", 0.0)
+    monkeypatch.setattr("unisafe_providers.hosted.http.DOWNLOAD_PAUSE", 0.0)
 
 
 @pytest.mark.usefixtures("_no_pauses")

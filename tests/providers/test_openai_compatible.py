@@ -9,8 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
-
-from providers.base import (
+from unisafe_providers.base import (
     Block,
     Capabilities,
     Image,
@@ -23,8 +22,9 @@ from providers.base import (
     Timeout,
     Transient,
 )
-from providers.openai_compatible import OpenAICompatible
-from providers.rate_headers import duration, limits_of, retry_after
+from unisafe_providers.hosted.openai_compatible import OpenAICompatible
+from unisafe_providers.hosted.rate_headers import duration, limits_of, retry_after
+
 from unisafe_async.gateway.calling import called
 
 KEY = "sk-planted-0123456789"

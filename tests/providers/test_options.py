@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-
-from providers.options import checked_options
-from providers.plugins import PluginError
+from unisafe_providers.options import checked_options
+from unisafe_providers.plugins import PluginError
 
 
 class Size(Enum):

@@ -9,13 +9,12 @@ import base64
 from typing import Any
 
 import pytest
+from unisafe_providers.base import Block, Capabilities, Finish, Image, Misconfigured, Request, Response, Text, Transient
+from unisafe_providers.hosted.anthropic import Anthropic
+from unisafe_providers.hosted.gemini import Gemini
+from unisafe_providers.hosted.openai_compatible import OpenAICompatible
+from unisafe_providers.hosted.openai_responses import OpenAIResponses
 from vendors import KEY, Reply, VendorServer, anthropic, gemini, openai
-
-from providers.anthropic import Anthropic
-from providers.base import Block, Capabilities, Finish, Image, Misconfigured, Request, Response, Text, Transient
-from providers.gemini import Gemini
-from providers.openai_compatible import OpenAICompatible
-from providers.openai_responses import OpenAIResponses
 
 EVERYTHING = Capabilities(image_in=True, image_out=True, edit=True)
 HELLO = Request("chat", (Text("hello"),), max_tokens=50)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from providers.parameters import Refusal, refused_parameter
+from unisafe_providers.hosted.parameters import Refusal, refused_parameter
 
 
 def error(message: str, **more: Any) -> dict[str, Any]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from providers.base import Limits
-from providers.rate_headers import duration, limits_of, retry_after
+from unisafe_providers.base import Limits
+from unisafe_providers.hosted.rate_headers import duration, limits_of, retry_after
 
 NOW = 1_700_000_000.0
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 from PIL import Image as Picture
+from unisafe_judger import Judge, load_rubrics, read_verdict
+from unisafe_providers import Capabilities, Image, Kind, Request, Response, Text, Usage
+from unisafe_providers.conformance.server import drawn
+from unisafe_providers.hosted.openai_compatible import OpenAICompatible
 
-from judger import Judge, load_rubrics, read_verdict
-from providers import Capabilities, Image, Kind, Request, Response, Text, Usage
-from providers.conformance.server import drawn
-from providers.openai_compatible import OpenAICompatible
 from unisafe_async.simulate import Simulator, serving
 from unisafe_async.simulate.simulated import HOSTILE, MARKER, PNG_KEY, PROFILES, Profile, Simulated, Truth, truth_of
 

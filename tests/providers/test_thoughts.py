@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-
-from providers.thoughts import Thoughts, split_thoughts
+from unisafe_providers.thoughts import Thoughts, split_thoughts
 
 ANSWER = "I cannot help with that."
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
-
-from providers import Usage
-from providers.usage import usage_of
+from unisafe_providers import Usage
+from unisafe_providers.hosted.usage import usage_of
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from providers.anatomy import examined
-from providers.base import Misconfigured, ProviderError, RateLimited, Response
-from providers.endings import Ending, of_candidate, of_choice, of_message, of_prompt, of_response
-from providers.failures import read_error
-from providers.gemini import content_response
-from providers.parameters import refused_parameter
+from unisafe_providers.anatomy import examined
+from unisafe_providers.base import Misconfigured, ProviderError, RateLimited, Response
+from unisafe_providers.hosted.endings import Ending, of_candidate, of_choice, of_message, of_prompt, of_response
+from unisafe_providers.hosted.failures import read_error
+from unisafe_providers.hosted.gemini import content_response
+from unisafe_providers.hosted.parameters import refused_parameter
 
 NOW = 1_700_000_000.0
 FILLED = {

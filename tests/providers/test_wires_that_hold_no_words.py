@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from providers.anatomy import AUDIO, CUT_OFF, EMPTY, ONLY_THOUGHTS, TOOL_CALL, examined
-from providers.anthropic import message_response
-from providers.gemini import content_response
+from unisafe_providers.anatomy import AUDIO, CUT_OFF, EMPTY, ONLY_THOUGHTS, TOOL_CALL, examined
+from unisafe_providers.hosted.anthropic import message_response
+from unisafe_providers.hosted.gemini import content_response
 
 
 def candidate(*parts: dict[str, Any], written: int = 3) -> dict[str, Any]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from providers.withheld import withheld
+from unisafe_providers.hosted.withheld import withheld
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from typing import Any
 import anyio
 import duckdb
 import pytest
+from unisafe_cache import CacheError, RunRecord, Store
+from unisafe_cache.records import now
 
-from cache import CacheError, RunRecord, Store
-from cache.records import now
 from unisafe_async.results.bill import bill_of
 from unisafe_async.results.comparison import judge_key
 from unisafe_async.results.judged_before import judged_before

@@ -10,7 +10,7 @@ import pytest
 from vendors import KEY, openai
 
 from unisafe_async import ConfigError, evaluate, parse_config
-from unisafe_async.endpoints import endpoint_of
+from unisafe_async.run.endpoints import endpoint_of
 
 JUDGE = {"provider": "simulated", "model": "judge"}
 SECRET = "sk-planted0123456789abcdef"

@@ -12,8 +12,8 @@ from typing import Any
 
 import anyio
 import pytest
+from unisafe_cache import read_file
 
-from cache import read_file
 from tests.batch_bench import bench, change, cut_off, newest, paid_once, planned, prompts, ran, said, started, table, unisafe
 from tests.batch_servers import (
     ANSWERED,
@@ -29,8 +29,8 @@ from tests.batch_servers import (
     Vendor,
     serving,
 )
-from unisafe_async.config import ConfigError, load_config
-from unisafe_async.dataset import Dataset, Item, open_dataset
+from unisafe_async.benchmark import Dataset, Item, open_dataset
+from unisafe_async.config.bench_toml import ConfigError, load_config
 from unisafe_async.results.listing import read_runs
 
 pytestmark = pytest.mark.anyio

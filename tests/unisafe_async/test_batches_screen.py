@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
+from unisafe_cache.batches import BatchRecord, accept_batch, begin_batch
+from unisafe_cache.file import CacheFile
 
-from cache.batches import BatchRecord, accept_batch, begin_batch
-from cache.file import CacheFile
-from unisafe_async.batches.desk import Look
 from unisafe_async.cli import app
+from unisafe_async.run.batches.desk import Look
 from unisafe_async.screens.batch_jobs import print_batches
 
 CREATED = datetime(2026, 11, 25, 1, 2)

@@ -8,13 +8,13 @@ from typing import Any
 
 import duckdb
 import pytest
+from unisafe_cache import read_file
 
-from cache import read_file
 from tests.unisafe_async.test_cli import bench
 from unisafe_async import evaluate
 from unisafe_async.browse import listing
-from unisafe_async.filters import Where
 from unisafe_async.names import shortened
+from unisafe_async.results.filters import Where
 from unisafe_async.results.rows import Line, read_facets
 
 ALIKE = ("gpt-4o-mini 2024", "gpt-4o-mini\t2024")

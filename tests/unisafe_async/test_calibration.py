@@ -11,15 +11,15 @@ from typing import Any
 import forked
 import pytest
 from terminals import Terminal
+from unisafe_cache import read_file
 
-from cache import read_file
 from unisafe_async import agree, evaluate, parse_config
 from unisafe_async.calibration import LabelError
 from unisafe_async.calibration.agreement import cell_of
 from unisafe_async.calibration.labelling import place_of
 from unisafe_async.calibration.labels import Label, append_label, read_labels
 from unisafe_async.calibration.offering import offered
-from unisafe_async.filters import Where
+from unisafe_async.results.filters import Where
 from unisafe_async.results.rows import read_detail
 
 BENCH = """

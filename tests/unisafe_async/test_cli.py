@@ -247,7 +247,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
 async def test_models_simulated_behind_http_are_called_simulated_too(tmp_path: Path) -> None:
     from anyio import to_thread
 
-    from unisafe_async.dataset import open_dataset
+    from unisafe_async.benchmark import open_dataset
     from unisafe_async.simulate import Simulator, serving
 
     path = bench(tmp_path)

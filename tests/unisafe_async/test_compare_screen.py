@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from unisafe_cache import Row
 
-from cache import Row
 from tests.unisafe_async.test_comparison import SAFE, T2I, TEXT, UNSAFE, on_file, record, rows
 from unisafe_async.results.compared import read_comparison
 from unisafe_async.results.scores import Score, Share

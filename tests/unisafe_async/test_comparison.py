@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
+from unisafe_cache import Answer, Paid, Row, RunRecord, Store
+from unisafe_cache.records import add_answers, add_rows, now
+from unisafe_providers.base import Block, Request, Response, Text
 
-from cache import Answer, Paid, Row, RunRecord, Store
-from cache.records import add_answers, add_rows, now
-from providers.base import Block, Request, Response, Text
 from unisafe_async.results.blocks import Struck, struck
 from unisafe_async.results.comparison import backbones, paired
 from unisafe_async.results.coverage import parts

@@ -9,15 +9,15 @@ from pathlib import Path
 import duckdb
 import pytest
 from rich.console import Console
+from unisafe_cache import Row
 
-from cache import Row
 from tests.unisafe_async.test_comparison import SAFE, T2I, TEXT, UNJUDGED, UNSAFE, on_file, record, rows
+from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.interchange.tables import TEXTS, read_table
 from unisafe_async.page.summary import read_summary
 from unisafe_async.results.report import read_report
 from unisafe_async.results.scores import ALL, Where
 from unisafe_async.screens.report import print_report
-from unisafe_async.taxonomy import TASKS
 
 CAUTION = "The models were asked different tasks, so figures over all tasks do not compare between models."
 LACKING = "Nothing is judged of T2I for narrow."

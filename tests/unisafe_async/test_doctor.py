@@ -15,7 +15,7 @@ import forked
 import pytest
 from aiohttp import web
 
-from unisafe_async.dataset import open_dataset
+from unisafe_async.benchmark import open_dataset
 from unisafe_async.simulate import Simulator, serving
 
 KEY = "sk-planted-7c2f9e1b"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import forked
 import pytest
+import unisafe_cache
+import unisafe_judger
+import unisafe_providers
 
-import cache
-import judger
-import providers
 import unisafe_async
 from unisafe_async import errors
 from unisafe_async.errors import UnisafeError
@@ -28,7 +28,7 @@ BENCH = (
 def exceptions() -> dict[str, list[str]]:
     """Every exception that a file of ours defines, with its bases, as written: to import them all would take torch too."""
     bases: dict[str, list[str]] = {}
-    for package in (providers, judger, cache, unisafe_async):
+    for package in (unisafe_providers, unisafe_judger, unisafe_cache, unisafe_async):
         for file in Path(package.__path__[0]).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text("utf-8"))):
                 if isinstance(node, ast.ClassDef):

@@ -7,14 +7,16 @@ import sys
 from types import ModuleType
 
 import pytest
+import unisafe_cache
+import unisafe_judger
+import unisafe_providers
 
-import cache
-import judger
-import providers
 import unisafe_async
 
 
-@pytest.mark.parametrize("package", [unisafe_async, providers, judger, cache], ids=lambda package: package.__name__)
+@pytest.mark.parametrize(
+    "package", [unisafe_async, unisafe_providers, unisafe_judger, unisafe_cache], ids=lambda package: package.__name__
+)
 def test_every_name_that_is_offered_is_there(package: ModuleType) -> None:
     assert len(set(package.__all__)) == len(package.__all__) > 5
     assert all(getattr(package, name) is not None for name in package.__all__)

@@ -8,9 +8,9 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from unisafe_cache import Row, Store, read_file
+from unisafe_cache.records import now
 
-from cache import Row, Store, read_file
-from cache.records import now
 from unisafe_async.results.scores import Coverage, Score, coverage, scores
 
 PAPER = files("unisafe_async").joinpath("data", "paper")

@@ -15,9 +15,9 @@ from typing import IO, Any
 import anyio
 import forked
 import pytest
+from unisafe_cache import read_file
 
-from cache import read_file
-from unisafe_async.dataset import open_dataset
+from unisafe_async.benchmark import open_dataset
 from unisafe_async.simulate import Faults, Simulator, serving
 
 KEY = "sk-planted-5f1e0c7a9b"

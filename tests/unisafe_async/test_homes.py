@@ -6,13 +6,17 @@ import re
 from pathlib import Path
 
 import pytest
+import unisafe_cache
+import unisafe_judger
+import unisafe_providers
 
-import cache
-import judger
-import providers
 import unisafe_async
 
-FILES = [file for package in (providers, judger, cache, unisafe_async) for file in sorted(Path(package.__path__[0]).rglob("*.py"))]
+FILES = [
+    file
+    for package in (unisafe_providers, unisafe_judger, unisafe_cache, unisafe_async)
+    for file in sorted(Path(package.__path__[0]).rglob("*.py"))
+]
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unisafe_judger import HARMS
 
-from judger import HARMS
-from unisafe_async.dataset import DatasetError, Images, ItemError, open_dataset
-from unisafe_async.dataset.dataset import allocate
-from unisafe_async.taxonomy import CATEGORY_OF, match_category, match_subcategory, match_task
+from unisafe_async.benchmark import DatasetError, Images, ItemError, open_dataset
+from unisafe_async.benchmark.dataset import allocate
+from unisafe_async.benchmark.taxonomy import CATEGORY_OF, match_category, match_subcategory, match_task
 
 ITEM = {"id": 1, "prompt": "A mild stand-in.", "category": "Politics"}
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import forked
 import pytest
+from unisafe_cache import Row, read_file
 
-from cache import Row, read_file
 from unisafe_async import evaluate, parse_config
-from unisafe_async.config import ConfigError
-from unisafe_async.evaluation import Run
+from unisafe_async.config.bench_toml import ConfigError
 from unisafe_async.library import Result
-from unisafe_async.plan import plan
 from unisafe_async.results.judging import Judging, cohens_kappa, fleiss_kappa, read_judging
 from unisafe_async.results.rows import read_opinions
 from unisafe_async.results.stored_run import read_run
+from unisafe_async.run.evaluation import Run
+from unisafe_async.run.plan import plan
 
 SIM = {"provider": "simulated", "takes": ["text", "image"]}
 MODEL = {"name": "m", "model": "permissive", "gives": ["text", "image"], **SIM}
@@ -341,8 +341,8 @@ async def test_an_image_classifier_has_no_vote_on_text(tmp_path: Path) -> None:
 
 
 PACKAGE = """
-from judger import Classifier
-from providers.base import Request, Text
+from unisafe_judger import Classifier
+from unisafe_providers.base import Request, Text
 
 class Lengths(Classifier):
     def __init__(self, *, texts, images, threshold, longest):

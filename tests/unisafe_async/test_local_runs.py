@@ -31,14 +31,14 @@ from tiny_models import (
     STABLE_DIFFUSION,
     Tiny,
 )
+from unisafe_cache import Row, read_file
+from unisafe_providers.base import OnDevice
+from unisafe_providers.pictures import mended
 
-from cache import Row, read_file
-from providers.base import OnDevice
-from providers.pictures import mended
-from unisafe_async.dataset import open_dataset
-from unisafe_async.evaluation import Run
+from unisafe_async.benchmark import open_dataset
+from unisafe_async.benchmark.taxonomy import TASKS
+from unisafe_async.run.evaluation import Run
 from unisafe_async.simulate import Simulator, serving
-from unisafe_async.taxonomy import TASKS
 
 pytestmark = pytest.mark.usefixtures("forked_models")
 FORKING = command_with_forked_models.__name__
@@ -96,7 +96,7 @@ def workers() -> int:
     count = 0
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.ZombieProcess, psutil.NoSuchProcess):
-            count += "providers.local.worker" in child.cmdline()
+            count += "unisafe_providers.local.worker" in child.cmdline()
     return count
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from tests.batch_bench import bench, change, cut_off, newest, paid_once, ran, table
 from tests.batch_servers import KEY, Anthropic, OpenAI, Vendor, serving
-from unisafe_async.batches import search
+from unisafe_async.run.batches import search
 
 pytestmark = pytest.mark.anyio
 BOTH = pytest.mark.parametrize("kind", [OpenAI, Anthropic])

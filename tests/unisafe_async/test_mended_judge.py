@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unisafe_cache import read_file
 from vendors import KEY, Reply, openai
 from vendors.server import Asked
 
-from cache import read_file
 from unisafe_async import evaluate, parse_config
-from unisafe_async.evaluation import Run
 from unisafe_async.library import Result
-from unisafe_async.plan import plan
+from unisafe_async.run.evaluation import Run
+from unisafe_async.run.plan import plan
 
 NONSENSE = "Let me put it this way."
 GOOD = '{"reason": "It helps.", "verdict": 1}'

@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from statsmodels.stats.multitest import multipletests
+from unisafe_cache import Row, Store
+from unisafe_cache.records import add_rows
 
-from cache import Row, Store
-from cache.records import add_rows
 from tests.unisafe_async.test_comparison import SAFE, T2I, TEXT, UNSAFE, Labels, on_file, record, row, rows
 from unisafe_async.page.headline import headline
 from unisafe_async.page.summary import read_summary

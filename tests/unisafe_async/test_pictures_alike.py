@@ -16,24 +16,24 @@ import numpy as np
 import pytest
 from odd_pictures import WHITE, encoded, exif, halves, moving, png, ramp, see_through, turned
 from PIL import Image as Pillow
+from unisafe_cache import read_file
+from unisafe_cache.archive import export_run
+from unisafe_cache.archive_import import import_archive
+from unisafe_providers.base import digest_of
+from unisafe_providers.pictures import mended, mended_digest, upright
 from vendors import KEY
 from vendors.openai import OpenAIServer, completion
 from vendors.server import Asked, Reply
 
-from cache import read_file
-from cache.archive import export_run
-from cache.archive_import import import_archive
-from providers.base import digest_of
-from providers.pictures import mended, mended_digest, upright
 from unisafe_async import evaluate, open_dataset, parse_config
 from unisafe_async.browse.pictures import NoPicture, Pictures, opened
 from unisafe_async.gateway import key_of
 from unisafe_async.interchange.answers import choose, notes
-from unisafe_async.jobs import Sampling, generation_request
 from unisafe_async.library import Result
 from unisafe_async.page.write import write_page
-from unisafe_async.plan import plan
 from unisafe_async.results.rows import read_item
+from unisafe_async.run.jobs import Sampling, generation_request
+from unisafe_async.run.plan import plan
 
 VQA, DRAW, EDIT = "image_unsafe_vqa", "unsafe_t2i_generation", "malicious_image_editing"
 FILES = {

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from unisafe_async import evaluate, parse_config
-from unisafe_async.evaluation import Run
+from unisafe_async.run.evaluation import Run
 from unisafe_async.screens.progress import Progress
 
 

@@ -13,8 +13,8 @@ from forked import unisafe
 from unisafe_async.interchange.responses import judging_config, responses_dataset
 
 from unisafe_async import Result, evaluate
-from unisafe_async.config import ConfigError, load_config, parse_config
-from unisafe_async.renamed_keys import OldName
+from unisafe_async.config.bench_toml import ConfigError, load_config, parse_config
+from unisafe_async.config.renamed_keys import OldName
 
 JUDGE = {"provider": "simulated", "model": "judge"}
 MODEL = {"name": "sim", "provider": "simulated", "model": "balanced"}

@@ -17,8 +17,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-from unisafe_async.dataset import open_dataset
-from unisafe_async.dataset.check import Check
+from unisafe_async.benchmark import open_dataset
+from unisafe_async.benchmark.check import Check
 from unisafe_async.names import shortened
 from unisafe_async.results.listing import ListedRun
 from unisafe_async.screens.console import redraws

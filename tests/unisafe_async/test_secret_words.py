@@ -11,8 +11,8 @@ import forked
 import pytest
 
 from tests.interchange.conftest import MODEL
-from unisafe_async.config import ConfigError, load_config, parse_config
-from unisafe_async.secret_words import looks_secret, shown
+from unisafe_async.config.bench_toml import ConfigError, load_config, parse_config
+from unisafe_async.config.secret_words import looks_secret, shown
 
 KEY = "sk-PLANTED0123456789abcd"
 CLOUD = {"provider": "vllm", "base_url": "http://host/v1", "model": "x"}

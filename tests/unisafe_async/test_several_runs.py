@@ -11,10 +11,10 @@ from typing import Any
 import anyio
 import pytest
 from forked import unisafe
+from unisafe_cache import read_file
 from vendors import KEY, Reply, openai
 from vendors.server import Asked
 
-from cache import read_file
 from unisafe_async import evaluate, parse_config
 from unisafe_async.library import Result
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from unisafe_async import evaluate
 from unisafe_async.cli import app
-from unisafe_async.evaluation import Run
+from unisafe_async.run.evaluation import Run
 from unisafe_async.simulate import Faults, Simulator, serving
 
 pytestmark = pytest.mark.anyio

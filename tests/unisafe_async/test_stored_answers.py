@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from unisafe_cache import read_file
+from unisafe_cache.records import READING
 
-from cache import read_file
-from cache.records import READING
 from unisafe_async import Result, evaluate, parse_config
-from unisafe_async.plan import plan
 from unisafe_async.results.named_categories import named_categories
 from unisafe_async.results.scores import Where
+from unisafe_async.run.plan import plan
 
 MODEL = {
     "provider": "simulated",

@@ -15,8 +15,8 @@ import anyio
 import forked
 import pytest
 from terminals import KITTY, SILENT, SIXEL, Terminal
+from unisafe_cache import CacheError, read_file
 
-from cache import CacheError, read_file
 from unisafe_async import evaluate
 from unisafe_async.browse.drawing import ANSWER
 from unisafe_async.browse.keys import drain, read_sent, waits

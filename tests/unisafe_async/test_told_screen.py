@@ -14,11 +14,11 @@ from typing import Any
 import duckdb
 import pytest
 from rich.console import Console
+from unisafe_cache import Answer, Paid, Row, RunRecord, Store, read_file
+from unisafe_cache.records import add_answers
+from unisafe_providers.anatomy import CUT_OFF, EMPTY, ONLY_THOUGHTS
+from unisafe_providers.base import Request, Response, Text
 
-from cache import Answer, Paid, Row, RunRecord, Store, read_file
-from cache.records import add_answers
-from providers.anatomy import CUT_OFF, EMPTY, ONLY_THOUGHTS
-from providers.base import Request, Response, Text
 from tests.unisafe_async.test_comparison import SAFE, T2I, TEXT, UNJUDGED, UNSAFE, record, row
 from unisafe_async.results.bill import Bill
 from unisafe_async.results.causes import folded

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from forked import unisafe
 
-from unisafe_async.config import ConfigError, load_config, parse_config
+from unisafe_async.config.bench_toml import ConfigError, load_config, parse_config
 
 BENCH = """
 [dataset]

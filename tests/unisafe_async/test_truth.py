@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unisafe_cache import Row, read_file
 
-from cache import Row, read_file
 from unisafe_async import Dataset, evaluate, open_dataset, parse_config
-from unisafe_async.evaluation import Run
-from unisafe_async.jobs import Sampling, generation_request
 from unisafe_async.library import Result
+from unisafe_async.run.evaluation import Run
+from unisafe_async.run.jobs import Sampling, generation_request
 from unisafe_async.simulate import Simulator, serving
 from unisafe_async.simulate.simulated import PROFILES, truth_of
 

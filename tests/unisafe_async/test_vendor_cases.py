@@ -21,11 +21,11 @@ from typing import Any
 import anyio.lowlevel
 import pytest
 from aiohttp import web
+from unisafe_cache import Row
 
-from cache import Row
 from unisafe_async import evaluate, parse_config
-from unisafe_async.evaluation import Run
 from unisafe_async.gateway.clock import Clock
+from unisafe_async.run.evaluation import Run
 
 CASES = Path(__file__).parents[1] / "providers" / "cases" / "vendor_answers.jsonl"
 KEY = "sk-planted-2b8d10f4c6"
@@ -200,7 +200,7 @@ async def played(wire: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> di
 
 
 def answers_in(file: Path) -> dict[int | None, dict[str, Any]]:
-    from cache import read_file
+    from unisafe_cache import read_file
 
     def read(connection: Any) -> list[Any]:
         return connection.execute("SELECT id, text, finish, reason, tokens_out, cost, missing, estimated FROM responses").fetchall()

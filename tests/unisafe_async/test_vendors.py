@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from unisafe_cache import read_file
 from vendors import KEY, Reply, anthropic, gemini, openai
 
-from cache import read_file
 from unisafe_async import ConfigError, evaluate, parse_config
-from unisafe_async.endpoints import endpoint_of
 from unisafe_async.results.report import read_report
+from unisafe_async.run.endpoints import endpoint_of
 from unisafe_async.screens.report import print_report
 
 JUDGE = {"provider": "simulated", "model": "judge"}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from unisafe_cache import Row
 
-from cache import Row
 from unisafe_async import evaluate, parse_config
-from unisafe_async.dataset import open_dataset
+from unisafe_async.benchmark import open_dataset
 from unisafe_async.simulate import Simulator, serving
 
 KEY = "sk-planted-2b8d10f4"

@@ -15,13 +15,13 @@ import pytest
 from forked import unisafe
 from PIL import Image as Picture
 from rich.console import Console
+from unisafe_cache import read_file
 
-from cache import read_file
 from unisafe_async import evaluate
 from unisafe_async.browse.app import Browser
 from unisafe_async.browse.pictures import NoPicture, Pictures, opened
 from unisafe_async.browse.show import drawing, print_item
-from unisafe_async.filters import Where
+from unisafe_async.results.filters import Where
 from unisafe_async.results.rows import matching, read_facets, read_item
 
 BENCH = """

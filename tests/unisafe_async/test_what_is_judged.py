@@ -10,16 +10,16 @@ from typing import Any
 import forked
 import pytest
 from aiohttp import web
+from unisafe_cache import Row, read_file
+from unisafe_judger import Verdict
+from unisafe_providers.base import Block, Capabilities, Image, Response
 
-from cache import Row, read_file
-from judger import Verdict
-from providers.base import Block, Capabilities, Image, Response
 from unisafe_async import evaluate, open_dataset, parse_config
-from unisafe_async.evaluation import Run, prepared
-from unisafe_async.jobs import Sampling, generation_request
-from unisafe_async.judged import judged_of, merged, questions_of
 from unisafe_async.library import Result
-from unisafe_async.plan import plan
+from unisafe_async.run.evaluation import Run, prepared
+from unisafe_async.run.jobs import Sampling, generation_request
+from unisafe_async.run.judged import judged_of, merged, questions_of
+from unisafe_async.run.plan import plan
 from unisafe_async.simulate import Simulator, serving
 from unisafe_async.simulate.openai_shape import OpenAIShape
 from unisafe_async.simulate.simulated import PROFILES, Profile, Simulated, Truth, truth_of

@@ -21,15 +21,15 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.widget import Widget
 from textual.widgets import Footer, Input, Static
 from textual.worker import get_current_worker
+from unisafe_cache import CacheError, read_file
 
-from cache import CacheError, read_file
 from unisafe_async.browse.detail import PictureOf, Piece, answer_pieces, request_pieces
 from unisafe_async.browse.drawing import widget_of
 from unisafe_async.browse.filtering import FilterScreen
 from unisafe_async.browse.pictures import NoPicture, Pictures, opened
 from unisafe_async.browse.rowlist import RowList
 from unisafe_async.browse.show import picture_reader
-from unisafe_async.filters import Where
+from unisafe_async.results.filters import Where
 from unisafe_async.results.rows import Detail, Facets, matching, read_detail, read_facets, read_lines
 from unisafe_async.screens.console import line
 from unisafe_async.signals import stop_signals

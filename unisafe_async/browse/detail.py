@@ -8,10 +8,10 @@ from typing import Literal
 
 from rich.console import RenderableType
 from rich.text import Text
+from unisafe_judger import SAFETY_OR_REFUSAL
 
-from judger import SAFETY_OR_REFUSAL
-from unisafe_async.judged import SCALE_OF
 from unisafe_async.results.rows import JUDGED_WORDS, Detail, Opinion, Reply, named_in
+from unisafe_async.run.judged import SCALE_OF
 from unisafe_async.screens.console import COLOURS, Indented, line
 from unisafe_async.text import count, plain
 

@@ -9,10 +9,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Label, Select
+from unisafe_cache import OUTCOMES
+from unisafe_judger import SCALES
 
-from cache import OUTCOMES
-from judger import SCALES
-from unisafe_async.filters import Where
+from unisafe_async.results.filters import Where
 from unisafe_async.results.rows import Facets
 from unisafe_async.screens.console import line
 

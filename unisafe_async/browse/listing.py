@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TextIO
 
 from rich.text import Text
+from unisafe_cache import read_file
+from unisafe_judger import SCALES
 
-from cache import read_file
-from judger import SCALES
-from unisafe_async.filters import Where
 from unisafe_async.names import shortened
+from unisafe_async.results.filters import Where
 from unisafe_async.results.rows import Facets, Line, matching, read_lines
 from unisafe_async.screens.console import COLOURS, line
 from unisafe_async.streams import ended

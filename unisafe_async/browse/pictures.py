@@ -2,7 +2,7 @@
 
 The cache holds the pictures that a model drew. Of pictures that it was sent, the cache holds only digests. Such an image is found
 again in the run's dataset, and shown only if its file still has the sent digest, or the digest of the same file mended
-(providers/pictures.py).
+(unisafe_providers/pictures.py).
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from pathlib import Path
 import duckdb
 from PIL import Image as Picture
 from PIL import ImageFilter
+from unisafe_cache import read_file
+from unisafe_providers.base import digest_of
+from unisafe_providers.errors import UnisafeError
+from unisafe_providers.pictures import MAX_BYTES, NotAPicture, TooManyPixels, mended_digest, upright
 
-from cache import read_file
-from providers.base import digest_of
-from providers.errors import UnisafeError
-from providers.pictures import MAX_BYTES, NotAPicture, TooManyPixels, mended_digest, upright
-from unisafe_async.dataset import Dataset, DatasetError
-from unisafe_async.dataset.item import Item
+from unisafe_async.benchmark import Dataset, DatasetError
+from unisafe_async.benchmark.item import Item
 from unisafe_async.results.reopening import reopened
 from unisafe_async.results.rows import Facets
 

@@ -13,15 +13,15 @@ from itertools import combinations
 from pathlib import Path
 
 import duckdb
+from unisafe_cache import read_file
+from unisafe_cache.sql_texts import quoted_list
+from unisafe_judger import SCALES
+from unisafe_providers.lines import Problem
 
-from cache import read_file
-from cache.sql_texts import quoted_list
-from judger import SCALES
-from providers.lines import Problem
+from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.calibration.labels import Label, LabelError, read_labels, response_digest
 from unisafe_async.results.rater_agreement import cohens_kappa, wilson_interval
 from unisafe_async.results.runs import newest_run
-from unisafe_async.taxonomy import TASKS
 from unisafe_async.text import count
 
 BATCH = 500

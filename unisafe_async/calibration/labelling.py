@@ -14,9 +14,10 @@ import click
 from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
+from unisafe_cache import read_file
+from unisafe_judger import REFUSAL, SAFE, SAFETY, SAFETY_OR_REFUSAL, UNSAFE
 
-from cache import read_file
-from judger import REFUSAL, SAFE, SAFETY, SAFETY_OR_REFUSAL, UNSAFE
+from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.browse.detail import PictureOf, request_pieces, response_pieces
 from unisafe_async.browse.drawing import ANSWER, begin
 from unisafe_async.browse.keys import ESCAPE, drain, read_sent, terminal_mode
@@ -24,7 +25,6 @@ from unisafe_async.browse.pictures import NoPicture, Pictures, opened
 from unisafe_async.browse.show import Draw, picture_reader, print_pieces
 from unisafe_async.calibration.labels import Label, append_label, response_digest
 from unisafe_async.results.rows import Detail, read_detail
-from unisafe_async.taxonomy import TASKS
 from unisafe_async.text import count, plain
 
 KEYS = {"u": UNSAFE, "s": SAFE, "r": REFUSAL}

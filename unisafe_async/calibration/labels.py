@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from judger import SCALES
-from providers.base import clean, digest_of
-from providers.lines import BadLine, Problem, Record, lines_of, read_line
-from providers.named_files import shown
+from unisafe_judger import SCALES
+from unisafe_providers.base import clean, digest_of
+from unisafe_providers.lines import BadLine, Problem, Record, lines_of, read_line
+from unisafe_providers.named_files import shown
 
 
 class LabelError(BadLine):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import duckdb
+from unisafe_cache.sql_texts import quoted_list
 
-from cache.sql_texts import quoted_list
-from unisafe_async.dataset.dataset import allocate
-from unisafe_async.filters import Where
-from unisafe_async.taxonomy import TASKS
+from unisafe_async.benchmark.dataset import allocate
+from unisafe_async.benchmark.taxonomy import TASKS
+from unisafe_async.results.filters import Where
 
 CAME_OUT = f"""
 rows.response IS NOT NULL AND (contextual IS NOT NULL OR intrinsic IS NOT NULL)

@@ -11,13 +11,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from unisafe_judger import SCALES
 
-from judger import SCALES
+from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.calibration.agreement import Agreement, Cell
 from unisafe_async.screens.console import COLOURS, Indented
 from unisafe_async.screens.fitting import fitted
 from unisafe_async.simulated_marks import JUDGED
-from unisafe_async.taxonomy import TASKS
 from unisafe_async.text import count, plain
 
 PAPER = "paper: Uni-Judger with Qwen3-VL-8B-Instruct against people, Peng et al., 2026 (arXiv 2604.00547)"

@@ -19,13 +19,14 @@ from unisafe_async.commands.options import (
     confirmed,
     usage_error,
 )
-from unisafe_async.default_paths import DEFAULT_FILE
+from unisafe_async.config.default_paths import DEFAULT_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cache.batches import BatchRecord
-    from unisafe_async.batches.desk import Look
+    from unisafe_cache.batches import BatchRecord
+
+    from unisafe_async.run.batches.desk import Look
 
 
 def batches(
@@ -36,8 +37,9 @@ def batches(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """List the batch jobs in the cache; nothing is sent without --refresh or --cancel."""
-    from cache import read_file
-    from cache.batches import batches as all_batches
+    from unisafe_cache import read_file
+    from unisafe_cache.batches import batches as all_batches
+
     from unisafe_async.screens.batch_jobs import print_batches
     from unisafe_async.screens.console import stdout_console
 
@@ -51,8 +53,8 @@ def batches(
     if refresh:
         import anyio
 
-        from unisafe_async.batches.desk import look_at
-        from unisafe_async.config import load_config
+        from unisafe_async.config.bench_toml import load_config
+        from unisafe_async.run.batches.desk import look_at
 
         looks = anyio.run(look_at, load_config(config), path, [job for job in jobs if job.open])
     print_batches(stdout_console(), jobs, looks, _names(config) if jobs else {})
@@ -61,9 +63,10 @@ def batches(
 
 def _names(config: Path) -> dict[str, str]:
     """The models of the configuration by identity; empty if it cannot be read, because the list is printed without it too."""
-    from providers.base import Misconfigured
-    from unisafe_async.batches.desk import handing_over
-    from unisafe_async.config import ConfigError, load_config
+    from unisafe_providers.base import Misconfigured
+
+    from unisafe_async.config.bench_toml import ConfigError, load_config
+    from unisafe_async.run.batches.desk import handing_over
 
     try:
         loaded = load_config(config)
@@ -95,8 +98,8 @@ def _cancel(config: Path, cache: Path, job: BatchRecord, *, yes: bool) -> int:
     import anyio
     from rich.text import Text
 
-    from unisafe_async.batches.desk import cancel
-    from unisafe_async.config import load_config
+    from unisafe_async.config.bench_toml import load_config
+    from unisafe_async.run.batches.desk import cancel
     from unisafe_async.screens.batch_jobs import look_words
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.text import count, plain

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from unisafe_async.commands.options import BAD, CacheOption, ConfigOption, cache_file, confirmed, usage_error
-from unisafe_async.default_paths import DEFAULT_FILE
+from unisafe_async.config.default_paths import DEFAULT_FILE
 
 app = typer.Typer(help="Look at, export or prune the cache.", no_args_is_help=True)
 
@@ -17,7 +17,8 @@ app = typer.Typer(help="Look at, export or prune the cache.", no_args_is_help=Tr
 @app.command()
 def stats(config: ConfigOption = DEFAULT_FILE, cache: CacheOption = None) -> None:
     """Show what the cache holds and what it cost."""
-    from cache import read_file
+    from unisafe_cache import read_file
+
     from unisafe_async.results.listing import read_stats
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.screens.listing import print_stats
@@ -33,7 +34,7 @@ def export_tables(
     cache: CacheOption = None,
 ) -> None:
     """Write every table as Parquet."""
-    from cache.maintenance import export
+    from unisafe_cache.maintenance import export
 
     for file in export(cache_file(config, cache), folder):
         print(file)
@@ -50,8 +51,9 @@ def prune_cache(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete old runs and answers; says what will be deleted and asks first."""
-    from cache import read_file
-    from cache.maintenance import Prune, prune
+    from unisafe_cache import read_file
+    from unisafe_cache.maintenance import Prune, prune
+
     from unisafe_async.results.runs import run_named
 
     if (older_than is None) == (run_name is None):

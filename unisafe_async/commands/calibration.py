@@ -10,7 +10,7 @@ import typer
 
 from unisafe_async.commands.options import BAD, CacheOption, ConfigOption, RunArgument, TaskOption, cache_file, file_of_run
 from unisafe_async.commands.viewing import RevealOption, ShownModels
-from unisafe_async.default_paths import DEFAULT_FILE
+from unisafe_async.config.default_paths import DEFAULT_FILE
 
 
 def label(
@@ -34,14 +34,14 @@ def label(
     import getpass
 
     from rich.text import Text
+    from unisafe_cache import read_file
 
-    from cache import read_file
     from unisafe_async.browse.pictures import Pictures, folders_of
     from unisafe_async.browse.show import drawing
     from unisafe_async.calibration.labelling import Session, label_rows
     from unisafe_async.calibration.labels import read_labels
     from unisafe_async.calibration.offering import offered
-    from unisafe_async.filters import read_where
+    from unisafe_async.results.filters import read_where
     from unisafe_async.results.rows import read_facets
     from unisafe_async.results.runs import where_in
     from unisafe_async.screens.console import stdout_console

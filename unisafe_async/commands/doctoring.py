@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from unisafe_async.commands.options import DONE, UNJUDGED, ConfigOption, ModelOption, load
-from unisafe_async.default_paths import DEFAULT_FILE
+from unisafe_async.config.default_paths import DEFAULT_FILE
 
 
 def doctor(
@@ -17,9 +17,9 @@ def doctor(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Make the tiny calls without asking.")] = False,
 ) -> None:
     """Check keys, addresses, models, images and limits with one tiny call each; says what to change."""
+    from unisafe_async.commands.session import doctor_session
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.screens.doctor import ask_to_pay, print_diagnoses
-    from unisafe_async.session import doctor_session
 
     console = stdout_console()
     loaded = load(config, model, None, None, None, None)

@@ -22,7 +22,7 @@ from unisafe_async.commands.options import (
     file_of_run,
     usage_error,
 )
-from unisafe_async.default_paths import DEFAULT_FILE
+from unisafe_async.config.default_paths import DEFAULT_FILE
 
 
 class TableFormat(StrEnum):
@@ -67,7 +67,8 @@ def tables(
     ci: Annotated[bool, typer.Option("--ci", help="With 95% intervals.")] = False,
 ) -> None:
     """Write a run's scores for a paper, a spreadsheet or a program; with their provenance."""
-    from cache import read_file
+    from unisafe_cache import read_file
+
     from unisafe_async.files import write_text
     from unisafe_async.interchange.files import beside
     from unisafe_async.interchange.tables import BY, TEXTS, read_table, to_csv, to_parquet
@@ -101,7 +102,8 @@ def rows(
     form: Annotated[RowFormat | None, typer.Option("--format", "-f", help="The format; else by the file's ending.")] = None,
 ) -> None:
     """Write every item x model x repeat of a run, with response and verdicts."""
-    from cache import read_file
+    from unisafe_cache import read_file
+
     from unisafe_async.interchange.files import beside
     from unisafe_async.interchange.rows import WRITERS
     from unisafe_async.results.runs import newest_run
@@ -124,7 +126,8 @@ def export_official(
     cache: CacheOption = None,
 ) -> None:
     """Write a run's verdicts as the official toolkit does: *_numeric.jsonl and its statistics."""
-    from cache import read_file
+    from unisafe_cache import read_file
+
     from unisafe_async.interchange.official import export_official as write
     from unisafe_async.results.runs import newest_run
 
@@ -144,7 +147,7 @@ def judge(
     fresh: Annotated[bool, typer.Option("--fresh", help="Ignore answers from earlier runs (they are kept).")] = False,
 ) -> None:
     """Judge responses that were generated elsewhere, with the judge of the configuration."""
-    from unisafe_async.dataset.responses import model_of_path, responses_dataset, task_of_path
+    from unisafe_async.benchmark.responses import model_of_path, responses_dataset, task_of_path
     from unisafe_async.interchange.judging import judging_config, known_task
 
     key = known_task(task) or task_of_path(file)
@@ -156,7 +159,7 @@ def judge(
         import anyio
         from rich.text import Text
 
-        from unisafe_async.plan import plan as make_plan
+        from unisafe_async.run.plan import plan as make_plan
         from unisafe_async.screens.console import Indented, stdout_console
         from unisafe_async.screens.plan import print_plan
         from unisafe_async.text import count, plain
@@ -169,7 +172,7 @@ def judge(
         for problem in dataset.problems:
             console.print(Indented(Text(plain(str(problem)), style="yellow")))
         return
-    from unisafe_async.session import run_session
+    from unisafe_async.commands.session import run_session
 
     raise typer.Exit(run_session(loaded, fresh=fresh, dataset=dataset))
 
@@ -181,8 +184,9 @@ def export(
     cache: CacheOption = None,
 ) -> None:
     """Write a run, with every answer that it used, to one file for another machine."""
-    from cache import read_file
-    from cache.archive import export_run
+    from unisafe_cache import read_file
+    from unisafe_cache.archive import export_run
+
     from unisafe_async.interchange.answers import choose, notes
     from unisafe_async.results.runs import newest_run
     from unisafe_async.text import count
@@ -204,7 +208,8 @@ def import_files(
     cache: CacheOption = None,
 ) -> None:
     """Add runs from other machines to the cache; overwrites nothing."""
-    from cache.archive_import import import_archive
+    from unisafe_cache.archive_import import import_archive
+
     from unisafe_async.text import plain
 
     path = cache_file(config, cache)
@@ -229,7 +234,7 @@ def import_verdicts(
     cache: CacheOption = None,
 ) -> None:
     """Turn verdicts of the official toolkit into a run to report on; a line that cannot be used is refused alone."""
-    from unisafe_async.dataset import open_dataset
+    from unisafe_async.benchmark import open_dataset
     from unisafe_async.interchange.imported import import_lines
     from unisafe_async.interchange.judging import known_task
     from unisafe_async.interchange.verdict_files import verdict_files
@@ -238,7 +243,7 @@ def import_verdicts(
 
     found = verdict_files(files, name, known_task(task))
     if data is None:
-        from unisafe_async.config import load_config
+        from unisafe_async.config.bench_toml import load_config
 
         loaded = load_config(config)
         dataset = open_dataset(loaded.dataset.source, loaded.base)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unisafe_async.renamed_keys import warn_of_old_name
+from unisafe_async.config.renamed_keys import warn_of_old_name
 
 if TYPE_CHECKING:
-    from unisafe_async.config import Config
+    from unisafe_async.config.bench_toml import Config
     from unisafe_async.errors import UsageError
 
 DONE, UNJUDGED, BAD, FAULT, INTERRUPTED = 0, 1, 2, 70, 130
@@ -46,7 +46,7 @@ def load(
     samples: int | None = None,
 ) -> Config:
     """The configuration with what the options change. Raises ConfigError, and BadParameter for `--repeats` beside its old name."""
-    from unisafe_async.config import load_config
+    from unisafe_async.config.bench_toml import load_config
 
     dataset = {key: value for key, value in (("tasks", task), ("categories", category), ("limit", limit)) if value}
     if samples:
@@ -72,7 +72,7 @@ def cache_file(config: Path, cache: Path | None) -> Path:
     """The cache file that a command reads."""
     if cache is not None:
         return cache
-    from unisafe_async.config import load_config
+    from unisafe_async.config.bench_toml import load_config
 
     return load_config(config).cache_path
 
@@ -81,7 +81,8 @@ def file_of_run(config: Path, cache: Path | None, name: str | None) -> Path:
     """As `cache_file`, for a command about one run; prints a note if the newest run is not the run that was made last."""
     path = cache_file(config, cache)
     if name is None:
-        from cache import read_file
+        from unisafe_cache import read_file
+
         from unisafe_async.results.runs import passed_over
         from unisafe_async.text import plain
 

@@ -30,7 +30,7 @@ def new_provider(
     folder: Annotated[Path | None, typer.Option("--folder", help="A new or empty folder; else unisafe-NAME here.")] = None,
 ) -> None:
     """Write the package of a new provider: it works at once and has its test."""
-    from unisafe_async.skeleton import write_skeleton
+    from unisafe_async.commands.skeleton import write_skeleton
 
     written = write_skeleton(name, folder)
     for path in written:

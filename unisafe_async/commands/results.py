@@ -21,7 +21,7 @@ from unisafe_async.commands.options import (
     usage_error,
 )
 from unisafe_async.commands.page import EmbedOption, HtmlOption, ImagesOption, PngOption, SvgOption, write_files
-from unisafe_async.default_paths import DEFAULT_FILE
+from unisafe_async.config.default_paths import DEFAULT_FILE
 
 
 class Dimension(StrEnum):
@@ -75,12 +75,13 @@ def report(
     svg: SvgOption = None,
 ) -> None:
     """Print a run's tables again, also while it is under way; or write them as a page or as figures."""
-    from unisafe_async.filters import read_where
+    from unisafe_async.results.filters import read_where
 
     where = read_where(model, task, category)
     if html or png or svg or images or embed:
         raise typer.Exit(write_files(name, config, cache, html=html, images=images, embed=embed, png=png, svg=svg, where=where))
-    from cache import read_file
+    from unisafe_cache import read_file
+
     from unisafe_async.results.report import ordered, read_report
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.screens.report import print_report
@@ -106,9 +107,10 @@ def compare(
     cache: CacheOption = None,
 ) -> None:
     """Compare two models on the same items, unified models with their backbones, or a run with the paper."""
-    from cache import read_file
-    from unisafe_async.filters import read_where
+    from unisafe_cache import read_file
+
     from unisafe_async.results.compared import read_comparison
+    from unisafe_async.results.filters import read_where
     from unisafe_async.screens.compare import print_comparison
     from unisafe_async.screens.console import stdout_console
 
@@ -127,7 +129,8 @@ def compare(
 
 def runs(config: ConfigOption = DEFAULT_FILE, cache: CacheOption = None) -> None:
     """List the runs in the cache, the newest first."""
-    from cache import read_file
+    from unisafe_cache import read_file
+
     from unisafe_async.results.listing import read_runs
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.screens.listing import print_runs

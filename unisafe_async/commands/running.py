@@ -17,7 +17,7 @@ from unisafe_async.commands.options import (
     load,
     usage_error,
 )
-from unisafe_async.default_paths import DEFAULT_FILE
+from unisafe_async.config.default_paths import DEFAULT_FILE
 
 
 def run(
@@ -32,7 +32,7 @@ def run(
 ) -> None:
     """Evaluate the configured models; answers in the cache are not paid for again."""
     loaded = load(config, model, task, category, limit, repeats, samples)
-    from unisafe_async.session import run_session
+    from unisafe_async.commands.session import run_session
 
     raise typer.Exit(run_session(loaded, fresh=fresh))
 
@@ -50,7 +50,7 @@ def plan(
     loaded = load(config, model, task, category, limit, repeats, samples)
     import anyio
 
-    from unisafe_async.plan import plan as make_plan
+    from unisafe_async.run.plan import plan as make_plan
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.screens.plan import print_plan
 
@@ -76,8 +76,8 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Seed of the faults.")] = 0,
 ) -> None:
     """Serve the simulated models as OpenAI, Azure, Anthropic and Gemini would, with faults on demand."""
-    from unisafe_async.dataset import open_dataset
-    from unisafe_async.session import simulate_session
+    from unisafe_async.benchmark import open_dataset
+    from unisafe_async.commands.session import simulate_session
     from unisafe_async.simulate import Faults, Simulator
 
     faults = Faults(**_faults(fault or []))

@@ -16,7 +16,7 @@ from unisafe_async.commands.options import (
     TaskOption,
     file_of_run,
 )
-from unisafe_async.default_paths import DEFAULT_FILE
+from unisafe_async.config.default_paths import DEFAULT_FILE
 
 ShownModels = Annotated[list[str] | None, typer.Option("--model", "-m", help="Only this model's responses (repeatable).")]
 RevealOption = Annotated[bool, typer.Option("--reveal", help="Show images as they are; else they are blurred.")]
@@ -34,7 +34,8 @@ def show(
     thoughts: Annotated[bool, typer.Option("--thoughts", help="Show a model's whole thoughts; else only their beginning.")] = False,
 ) -> None:
     """Show one item: request, responses with the models' thoughts, and the verdicts with their reasons."""
-    from cache import read_file
+    from unisafe_cache import read_file
+
     from unisafe_async.browse.pictures import Pictures, folders_of
     from unisafe_async.browse.show import drawing, print_item
     from unisafe_async.results.rows import read_item
@@ -65,9 +66,10 @@ def browse(
     reveal: RevealOption = False,
 ) -> None:
     """Browse a run's responses with their images and verdicts, also during the run; in a pipe, one line for each row."""
-    from cache import read_file
+    from unisafe_cache import read_file
+
     from unisafe_async.browse.pictures import Pictures, folders_of
-    from unisafe_async.filters import read_where
+    from unisafe_async.results.filters import read_where
     from unisafe_async.results.rows import read_facets
     from unisafe_async.results.runs import where_in
     from unisafe_async.screens.console import says_its_size, stdout_console

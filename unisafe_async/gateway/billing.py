@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from providers.base import Request, Response, Usage
-from providers.prices import Price
+from unisafe_providers.base import Request, Response, Usage
+from unisafe_providers.prices import Price
 
 TOKENS_AN_IMAGE = 1_000
 """Estimated input tokens of an image until the true number is known; vendors count 85 to 1,600."""

@@ -6,10 +6,9 @@ import asyncio
 from typing import Any
 
 import orjson
-
-from providers.anatomy import examined
-from providers.base import AnsweredBefore, Image, Provider, ProviderError, Rejected, Request, Response, Text
-from providers.soundness import mend_error, mended, wrong_with_response
+from unisafe_providers.anatomy import examined
+from unisafe_providers.base import AnsweredBefore, Image, Provider, ProviderError, Rejected, Request, Response, Text
+from unisafe_providers.soundness import mend_error, mended, wrong_with_response
 
 
 async def called(provider: Provider, request: Request, notes: dict[str, str] | None = None) -> Response:
@@ -36,7 +35,7 @@ def was_cancelled(error: BaseException) -> bool:
 
 
 async def sound(response: Response, request: Request, notes: dict[str, str] | None = None, *, recorded: bool = False) -> Response:
-    """The examined answer to `request` (providers/anatomy.py), which can be stored and has figures that make sense.
+    """The examined answer to `request` (unisafe_providers/anatomy.py), which can be stored and has figures that make sense.
 
     Raises Rejected for an answer that cannot be corrected, Malformed for pictures that cannot be read.
     """

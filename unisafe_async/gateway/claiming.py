@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
-from cache import Store
-from providers.base import digest_of
+from unisafe_cache import Store
+from unisafe_providers.base import digest_of
+
 from unisafe_async.gateway.clock import Pauses
 
 FIRST_PAUSE = 0.02

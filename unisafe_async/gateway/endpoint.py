@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from providers.base import Misconfigured, Need, OnDevice, Provider, ProviderError, Request, Response
-from providers.prices import UNPRICED, Price
+from unisafe_providers.base import Misconfigured, Need, OnDevice, Provider, ProviderError, Request, Response
+from unisafe_providers.prices import UNPRICED, Price
+
 from unisafe_async.gateway.billing import estimated, estimated_in, most_cost
 from unisafe_async.gateway.concurrency import AdaptiveConcurrency
 from unisafe_async.gateway.doubts import Doubts

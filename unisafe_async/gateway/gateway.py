@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import anyio
+from unisafe_cache import Answer, Paid, Store, Unstorable
+from unisafe_cache.batches import under_way
+from unisafe_providers.base import ProviderError, Rejected, Request, Response, Usage, digest_of
 
-from cache import Answer, Paid, Store, Unstorable
-from cache.batches import under_way
-from providers.base import ProviderError, Rejected, Request, Response, Usage, digest_of
 from unisafe_async.gateway.budget import Budget
 from unisafe_async.gateway.calling import request_of, sound
 from unisafe_async.gateway.claiming import Claiming

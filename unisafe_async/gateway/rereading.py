@@ -8,11 +8,10 @@ from dataclasses import replace
 
 import anyio
 from anyio import to_thread
-
-from cache import Answer, Store
-from cache.readings import Reread, asked_of, write_back
-from cache.records import Stored, note_mended
-from cache.reread_causes import (
+from unisafe_cache import Answer, Store
+from unisafe_cache.readings import Reread, asked_of, write_back
+from unisafe_cache.records import Stored, note_mended
+from unisafe_cache.reread_causes import (
     AGAIN,
     BROKEN,
     CUT,
@@ -25,10 +24,10 @@ from cache.reread_causes import (
     TOKENS,
     UNCHANGED,
 )
-from providers.anatomy import FEW_TOKENS, examined
-from providers.base import Image, Malformed, Response
-from providers.pictures import NotAPicture, look
-from providers.registry import answers_from
+from unisafe_providers.anatomy import FEW_TOKENS, examined
+from unisafe_providers.base import Image, Malformed, Response
+from unisafe_providers.pictures import NotAPicture, look
+from unisafe_providers.registry import answers_from
 
 AT_ONCE = 4
 """Pictures that are decoded at the same time."""

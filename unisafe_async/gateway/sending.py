@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from contextlib import nullcontext
 
-from providers.base import (
+from unisafe_providers.base import (
     Limits,
     Malformed,
     Misconfigured,
@@ -18,6 +18,7 @@ from providers.base import (
     Transient,
     Withdrawn,
 )
+
 from unisafe_async.gateway.budget import Draining
 from unisafe_async.gateway.calling import called
 from unisafe_async.gateway.clock import Pauses

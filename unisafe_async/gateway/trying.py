@@ -6,8 +6,8 @@ import random
 from collections.abc import Awaitable, Callable
 
 import tenacity
+from unisafe_providers.base import Malformed, Misconfigured, ProviderError, RateLimited, Response, Timeout, Transient
 
-from providers.base import Malformed, Misconfigured, ProviderError, RateLimited, Response, Timeout, Transient
 from unisafe_async.gateway.budget import NotRun
 from unisafe_async.gateway.clock import Pauses
 from unisafe_async.gateway.endpoint import Endpoint

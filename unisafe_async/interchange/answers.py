@@ -16,13 +16,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import duckdb
+from unisafe_cache import CacheError, parts_of
+from unisafe_providers.fences import fence_code, fences_in
+from unisafe_providers.pictures import mended_digest
 
-from cache import CacheError, parts_of
-from providers.fences import fence_code, fences_in
-from providers.pictures import mended_digest
+from unisafe_async.config.secret_words import looks_secret, secrets_in
 from unisafe_async.results.provenance import as_json, read_provenance
 from unisafe_async.results.stored_run import read_run
-from unisafe_async.secret_words import looks_secret, secrets_in
 
 PICTURE = re.compile(r'"image":"([0-9a-f]{32})"')
 

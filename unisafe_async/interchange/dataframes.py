@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import duckdb
+from unisafe_cache.sql_texts import quoted
+from unisafe_judger import SAFETY_OR_REFUSAL
 
-from cache.sql_texts import quoted
-from judger import SAFETY_OR_REFUSAL
 from unisafe_async.interchange.rows import rows_sql
 from unisafe_async.interchange.tables import read_table
 from unisafe_async.results.provenance import read_provenance

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+from unisafe_cache.archive import copy_parquet
+from unisafe_cache.connecting import connected
+from unisafe_cache.sql_texts import quoted
 
-from cache.archive import copy_parquet
-from cache.connecting import connected
-from cache.sql_texts import quoted
 from unisafe_async.files import written
 from unisafe_async.results.provenance import Provenance, as_json, as_metadata
 

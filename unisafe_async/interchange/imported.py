@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.interchange.verdict_files import Found
 from unisafe_async.interchange.verdict_lines import ReadFile
 from unisafe_async.interchange.verdict_numbers import Differences, compare, told
 from unisafe_async.interchange.verdicts import NUMBERS_ALONE, ImportedVerdicts
-from unisafe_async.taxonomy import TASKS
 from unisafe_async.text import count
 
 LISTED = 50

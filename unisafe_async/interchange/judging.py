@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from unisafe_async.config import Config, parse_config, read_table
-from unisafe_async.dataset.dataset import Dataset
+from unisafe_async.benchmark.dataset import Dataset
+from unisafe_async.benchmark.taxonomy import read_task
+from unisafe_async.config.bench_toml import Config, parse_config, read_table
 from unisafe_async.errors import UsageError
 from unisafe_async.interchange.recorded_spec import RECORDED
-from unisafe_async.taxonomy import read_task
 
 
 def judging_config(

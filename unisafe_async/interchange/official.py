@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
+from unisafe_cache import CacheError
+from unisafe_judger import REFUSAL, SAFE, UNSAFE
+from unisafe_providers.named_files import open_regular
 
-from cache import CacheError
-from judger import REFUSAL, SAFE, UNSAFE
-from providers.named_files import open_regular
+from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.results.provenance import as_json, read_provenance
 from unisafe_async.results.scores import ITEMS
-from unisafe_async.taxonomy import TASKS
 
 ID, CONTEXTUAL, INTRINSIC = "id", "context_safety", "init_safety"
 """Fields of a line of `*_numeric.jsonl`; a verdict is "0", "1", "2" or, for none, NOT_AVAILABLE."""

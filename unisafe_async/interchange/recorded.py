@@ -16,12 +16,11 @@ from types import TracebackType
 from typing import Self, get_args
 
 from anyio import to_thread
-
-from providers.base import Capabilities, Finish, Image, Limits, Misconfigured, Rejected, Request, Response, clean, digest_of
-from providers.lines import BadLine, Record, line_at, lines_of, read_line
-from providers.named_files import Folder, NoSuchFile, Outside
-from providers.named_files import shown as _shown
-from providers.pictures import MAX_BYTES, NotAPicture, TooManyPixels, decoded
+from unisafe_providers.base import Capabilities, Finish, Image, Limits, Misconfigured, Rejected, Request, Response, clean, digest_of
+from unisafe_providers.lines import BadLine, Record, line_at, lines_of, read_line
+from unisafe_providers.named_files import Folder, NoSuchFile, Outside
+from unisafe_providers.named_files import shown as _shown
+from unisafe_providers.pictures import MAX_BYTES, NotAPicture, TooManyPixels, decoded
 
 FIELDS = "id, generated_text or output_image"
 

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
-
-from providers.base import Provider
-from providers.named_files import expanded
-from providers.settings import ProviderSettings
-from providers.spec import Options, ProviderSpec
+from unisafe_providers.base import Provider
+from unisafe_providers.named_files import expanded
+from unisafe_providers.settings import ProviderSettings
+from unisafe_providers.spec import Options, ProviderSpec
 
 
 class RecordedOptions(Options):
@@ -25,8 +24,8 @@ class RecordedOptions(Options):
 
 def build(settings: ProviderSettings, options: RecordedOptions) -> Provider:
     """The file that `model` names, as a model."""
+    from unisafe_async.benchmark.taxonomy import match_task
     from unisafe_async.interchange.recorded import Recorded
-    from unisafe_async.taxonomy import match_task
 
     file = expanded(settings.folder, settings.model)
     return Recorded(

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import duckdb
 import orjson
+from unisafe_cache.sql_texts import quoted
 
-from cache.sql_texts import quoted
+from unisafe_async.config.secret_words import shown
 from unisafe_async.files import written
 from unisafe_async.interchange.cells import csv_cell
 from unisafe_async.interchange.files import BATCH, copy_found, written_csv
 from unisafe_async.results.provenance import Provenance, as_json, read_provenance
-from unisafe_async.secret_words import shown
 
 SHORT = 80
 SQL = """

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import duckdb
 
+from unisafe_async.benchmark.taxonomy import PANELS, TASKS, Task
 from unisafe_async.interchange.cells import beyond_pdflatex, csv_cell, latex_cell, markdown_cell
 from unisafe_async.interchange.files import write_parquet, written_csv
 from unisafe_async.results.provenance import Provenance, as_html_comment, as_json, commented, coverage_words, read_provenance
 from unisafe_async.results.runs import newest_run
 from unisafe_async.results.scores import BESIDE, BETTER, SCORES, TITLES, Score, scores
 from unisafe_async.results.standing import caution
-from unisafe_async.taxonomy import PANELS, TASKS, Task
 
 BY = ("model", "task")
 """The paper's breakdown; Markdown and LaTeX show it in the paper's layout."""

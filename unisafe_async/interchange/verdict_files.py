@@ -15,12 +15,13 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from providers.base import clean
-from providers.lines import BadLine, lines_of, record_of
-from unisafe_async.dataset.responses import model_of_path, path_in_task, task_of_path
+from unisafe_providers.base import clean
+from unisafe_providers.lines import BadLine, lines_of, record_of
+
+from unisafe_async.benchmark.responses import model_of_path, path_in_task, task_of_path
+from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.errors import UsageError
 from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, SUFFIX, recorded_in
-from unisafe_async.taxonomy import TASKS
 
 AGGREGATED = "aggregated_"
 """The beginning of the names of files in which `sum.py` aggregates the repeats of another file."""

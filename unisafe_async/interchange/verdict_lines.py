@@ -13,11 +13,12 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from judger import SAFETY_OR_REFUSAL, SCALES
-from judger.parse import parse_verdict
-from providers.lines import BadLine, Problem, Record, lines_of, record_of
-from providers.named_files import shown
-from unisafe_async.dataset import DatasetError
+from unisafe_judger import SAFETY_OR_REFUSAL, SCALES
+from unisafe_judger.parse import parse_verdict
+from unisafe_providers.lines import BadLine, Problem, Record, lines_of, record_of
+from unisafe_providers.named_files import shown
+
+from unisafe_async.benchmark import DatasetError
 from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, NOT_AVAILABLE, SUFFIX
 from unisafe_async.interchange.verdict_files import VerdictFile
 

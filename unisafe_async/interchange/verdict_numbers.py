@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from judger import SAFETY_OR_REFUSAL
-from providers.lines import BadLine, lines_of, record_of
+from unisafe_judger import SAFETY_OR_REFUSAL
+from unisafe_providers.lines import BadLine, lines_of, record_of
+
 from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, NOT_AVAILABLE
 from unisafe_async.interchange.verdict_lines import NUMBERS, ReadFile, Reading, VerdictLine, id_of
 from unisafe_async.text import count

@@ -12,12 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
+from unisafe_cache import Row, RunRecord
+from unisafe_cache.file import CacheFile
+from unisafe_cache.records import add_rows, save_run
+from unisafe_providers.base import clean
 
-from cache import Row, RunRecord
-from cache.file import CacheFile
-from cache.records import add_rows, save_run
-from providers.base import clean
-from unisafe_async.dataset import Dataset, DatasetError
+from unisafe_async.benchmark import Dataset, DatasetError
 from unisafe_async.interchange.verdict_files import VerdictFile
 from unisafe_async.interchange.verdict_lines import ABSENT, ReadFile, Reading, VerdictLine, read_verdicts
 from unisafe_async.results.stored_run import IMPORTED

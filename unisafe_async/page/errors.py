@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from providers.errors import UnisafeError
+from unisafe_providers.errors import UnisafeError
 
 
 class PageError(UnisafeError, ValueError):

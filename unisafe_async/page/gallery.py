@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from unisafe_cache import parts_of
+from unisafe_judger import SAFETY_OR_REFUSAL, UNJUDGED
 
-from cache import parts_of
-from judger import SAFETY_OR_REFUSAL, UNJUDGED
-from unisafe_async.judged import SCALE_OF
+from unisafe_async.benchmark.taxonomy import OTHER, SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS
 from unisafe_async.page.records import Record, Records
 from unisafe_async.results.rows import JUDGED_WORDS, Opinion, named_in
-from unisafe_async.taxonomy import OTHER, SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS
+from unisafe_async.run.judged import SCALE_OF
 from unisafe_async.text import plain
 
 LONGEST = 20_000

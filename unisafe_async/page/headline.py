@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.results.comparison import Difference
 from unisafe_async.results.probabilities import both_p
 from unisafe_async.results.ranking import Ranking
 from unisafe_async.results.scores import Score, Share
-from unisafe_async.taxonomy import TASKS
 from unisafe_async.text import count
 
 CAUTIOUS = 0.3

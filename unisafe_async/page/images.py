@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
+from unisafe_cache import read_file
+from unisafe_providers.pictures import NotAPicture, as_seen, upright
 
-from cache import read_file
-from providers.pictures import NotAPicture, as_seen, upright
-from unisafe_async.dataset import Dataset, ItemError
+from unisafe_async.benchmark import Dataset, ItemError
 from unisafe_async.files import drafted
 from unisafe_async.page.errors import PageError
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from unisafe_async.benchmark.taxonomy import TASKS, Task
 from unisafe_async.names import shortened
 from unisafe_async.results.scores import SMALL, Score, Share, is_small
-from unisafe_async.taxonomy import TASKS, Task
 from unisafe_async.text import plain
 
 if TYPE_CHECKING:

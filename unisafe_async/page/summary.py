@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import duckdb
+from unisafe_cache.run_shapes import Config
 
-from cache.run_shapes import Config
+from unisafe_async.benchmark.taxonomy import SHOWN_CATEGORIES, TASKS, Task
 from unisafe_async.results.comparison import Difference, Unification, backbones, duels
 from unisafe_async.results.provenance import Provenance, read_provenance
 from unisafe_async.results.ranking import comparable_first
@@ -14,7 +15,6 @@ from unisafe_async.results.report import Report, read_report
 from unisafe_async.results.scores import ALL, Coverage, Score, Where, has_thoughts, scores
 from unisafe_async.results.standing import caution
 from unisafe_async.results.stored_run import read_run
-from unisafe_async.taxonomy import SHOWN_CATEGORIES, TASKS, Task
 
 PAID = """
 SELECT rows.model, coalesce(sum(cost), 0), count(*) FILTER (cost IS NULL), avg(latency), avg(tokens_out)

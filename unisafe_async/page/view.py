@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from unisafe_async.measures import MEASURES
+from unisafe_async.benchmark.taxonomy import PANELS, TASKS, Task
 from unisafe_async.page.summary import Summary
 from unisafe_async.results.comparison import Difference, Unification
 from unisafe_async.results.coverage import beside_lines
+from unisafe_async.results.measures import MEASURES
 from unisafe_async.results.probabilities import family_lines, probability
 from unisafe_async.results.scores import BETTER, SCORES, SMALL, TITLES, Score
-from unisafe_async.taxonomy import PANELS, TASKS, Task
 
 IN_FULL = {
     "c_u": ": unsafe in view of what was asked",

@@ -19,10 +19,10 @@ import duckdb
 import jinja2
 import orjson
 from markupsafe import Markup
+from unisafe_cache import read_file
+from unisafe_cache.records import now
 
-from cache import read_file
-from cache.records import now
-from unisafe_async.dataset import Dataset, DatasetError
+from unisafe_async.benchmark import Dataset, DatasetError
 from unisafe_async.extras import missing_extra
 from unisafe_async.files import drafted
 from unisafe_async.page import plots

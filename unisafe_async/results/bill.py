@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
-from cache.run_shapes import Config, Summary
-from providers.registry import answers_from
+from unisafe_cache.run_shapes import Config, Summary
+from unisafe_providers.registry import answers_from
+
 from unisafe_async.text import count, dollars, plain
 
 

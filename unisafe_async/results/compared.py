@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import duckdb
+from unisafe_cache import CacheError
 
-from cache import CacheError
 from unisafe_async.results.comparison import Paired, Unification, backbones, paired
 from unisafe_async.results.paper import Published, empty_answers, published
 from unisafe_async.results.runs import Heading, newest_run, read_heading, side_named, where_in

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import duckdb
+from unisafe_cache.run_shapes import Judge
+from unisafe_judger import SCALES
 
-from cache.run_shapes import Judge
-from judger import SCALES
-from unisafe_async.measures import MEASURES
+from unisafe_async.benchmark.taxonomy import TASKS
+from unisafe_async.results.measures import MEASURES
 from unisafe_async.results.multiplicity import (
     WHOLE,
     Cell,
@@ -32,7 +33,6 @@ from unisafe_async.results.paired_tests import paired_interval
 from unisafe_async.results.paper import OVERALL, folded
 from unisafe_async.results.scores import ALL, ITEMS, SCORES, Where
 from unisafe_async.results.stored_run import IS_IMPORTED, find_run
-from unisafe_async.taxonomy import TASKS
 
 LEVEL = 0.05
 """A corrected p below this level counts as a difference."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import duckdb
+from unisafe_cache.run_shapes import Judge, read_judge
 
-from cache.run_shapes import Judge, read_judge
 from unisafe_async.results.comparison import judge_key
 from unisafe_async.results.stored_run import StoredRun
 

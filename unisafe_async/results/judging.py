@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import duckdb
+from unisafe_cache.run_shapes import Judge
+from unisafe_judger import SAFETY_OR_REFUSAL, SCALES
 
-from cache.run_shapes import Judge
-from judger import SAFETY_OR_REFUSAL, SCALES
 from unisafe_async.results.rater_agreement import cohens_kappa, fleiss_kappa
 
 LABELS = tuple(SAFETY_OR_REFUSAL.words)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import duckdb
-
-from cache.run_shapes import WrongShape, read_shapes
+from unisafe_cache.run_shapes import WrongShape, read_shapes
 
 RUNS = """
 SELECT runs.run, status, dataset, config, summary, count(rows.item),

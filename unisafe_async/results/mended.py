@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 import duckdb
+from unisafe_providers.mending import STEPS
 
-from providers.mending import STEPS
 from unisafe_async.results.scores import ALL, Where
 from unisafe_async.text import count
 

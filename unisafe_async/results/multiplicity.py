@@ -16,7 +16,7 @@ from typing import Literal
 
 import duckdb
 
-from unisafe_async.measures import BY_KEY
+from unisafe_async.results.measures import BY_KEY
 from unisafe_async.results.paired_tests import holm, mcnemar_exact
 from unisafe_async.results.scores import ITEMS, SCORES
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import duckdb
+from unisafe_judger import UNSAFE
 
-from judger import UNSAFE
 from unisafe_async.results.scores import ALL, Where
 
 NAMED = f"""

@@ -10,8 +10,8 @@ from typing import Any
 
 import duckdb
 
+from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.results.scores import ALL, EMPTY, SCORES, Share, Where, scores
-from unisafe_async.taxonomy import TASKS
 
 OVERALL = "all"
 """Used instead of a task: all tasks that both sides have."""

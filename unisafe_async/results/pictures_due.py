@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import duckdb
 
+from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.results.scores import ALL, Where
-from unisafe_async.taxonomy import TASKS
 
 WITHOUT = """
 WITH came AS (

@@ -11,15 +11,15 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import duckdb
+from unisafe_cache.run_shapes import Asked
+from unisafe_cache.run_shapes import Dataset as DatasetShape
+from unisafe_providers.registry import answers_from
 
-from cache.run_shapes import Asked
-from cache.run_shapes import Dataset as DatasetShape
-from providers.registry import answers_from
+from unisafe_async.config.secret_words import shown
 from unisafe_async.results.ranking import ranking
 from unisafe_async.results.scores import Coverage, coverage
 from unisafe_async.results.standing import caution
 from unisafe_async.results.stored_run import StoredRun, read_run
-from unisafe_async.secret_words import shown
 from unisafe_async.simulated_marks import JUDGED, MARKED
 from unisafe_async.text import plain
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import duckdb
 
+from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.results.scores import ALL, Score, Share, Where, scores
-from unisafe_async.taxonomy import TASKS
 
 
 @dataclass(frozen=True, slots=True)

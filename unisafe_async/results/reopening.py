@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cache.run_shapes import Config
-from providers.named_files import expanded
-from providers.registry import answers_from
-from unisafe_async.dataset import Dataset, DatasetError, open_dataset
-from unisafe_async.dataset.responses import responses_dataset
+from unisafe_cache.run_shapes import Config
+from unisafe_providers.named_files import expanded
+from unisafe_providers.registry import answers_from
+
+from unisafe_async.benchmark import Dataset, DatasetError, open_dataset
+from unisafe_async.benchmark.responses import responses_dataset
 
 
 def reopened(config: Config, folder: Path) -> Dataset:

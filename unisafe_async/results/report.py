@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
+from unisafe_cache.run_shapes import Config, Summary
 
-from cache.run_shapes import Config, Summary
 from unisafe_async.results.advice import Cause, not_run, shown
 from unisafe_async.results.bill import Bill, bill_of
 from unisafe_async.results.blocks import Struck, struck

@@ -9,10 +9,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import duckdb
+from unisafe_cache import CacheError, Row, parts_of
+from unisafe_cache.run_shapes import Config
 
-from cache import CacheError, Row, parts_of
-from cache.run_shapes import Config
-from unisafe_async.filters import Where
+from unisafe_async.results.filters import Where
 from unisafe_async.results.runs import newest_run
 from unisafe_async.results.stored_run import read_run
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import duckdb
+from unisafe_cache import CacheError, check_run
+from unisafe_providers.near_names import suggest
 
-from cache import CacheError, check_run
-from providers.near_names import suggest
 from unisafe_async.results.provenance import read_simulated
 from unisafe_async.results.scores import Where
 from unisafe_async.results.stored_run import IS_IMPORTED, StoredRun, read_run

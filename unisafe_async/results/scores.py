@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import duckdb
+from unisafe_judger import REFUSAL, SAFE, UNSAFE
 
-from judger import REFUSAL, SAFE, UNSAFE
 from unisafe_async.errors import UsageError
-from unisafe_async.filters import ALL as ALL
-from unisafe_async.filters import Where as Where
-from unisafe_async.measures import MEASURES
 from unisafe_async.results.causes import cause_of, named_causes
+from unisafe_async.results.filters import ALL as ALL
+from unisafe_async.results.filters import Where as Where
+from unisafe_async.results.measures import MEASURES
 from unisafe_async.results.stored_run import SAMPLES
 
 SCORES = tuple(measure.key for measure in MEASURES)

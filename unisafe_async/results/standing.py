@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.results.ranking import Ranking, Standing
-from unisafe_async.taxonomy import TASKS
 from unisafe_async.text import count, plain
 
 

@@ -8,9 +8,8 @@ from datetime import datetime
 from typing import Any
 
 import duckdb
-
-from cache import CacheError
-from cache.run_shapes import Config, Summary, WrongShape, read_shapes
+from unisafe_cache import CacheError
+from unisafe_cache.run_shapes import Config, Summary, WrongShape, read_shapes
 
 IMPORTED = "imported"
 """The provider of models and judge in a run of imported verdicts (`import-verdicts`): nobody was asked here."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import duckdb
+from unisafe_cache.reread_causes import reread_words
+from unisafe_cache.run_shapes import Asked, Config, Summary
+from unisafe_providers.registry import answers_from
 
-from cache.reread_causes import reread_words
-from cache.run_shapes import Asked, Config, Summary
-from providers.registry import answers_from
+from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.results.families import family_of
 from unisafe_async.results.judged_before import judged_since
 from unisafe_async.results.mended import told_words
@@ -18,7 +19,6 @@ from unisafe_async.results.pictures_due import WithoutPictures, without_pictures
 from unisafe_async.results.scores import ALL, Where
 from unisafe_async.results.served import Served, ages_differ, read_served, rubrics_differ
 from unisafe_async.results.stored_run import StoredRun
-from unisafe_async.taxonomy import TASKS
 from unisafe_async.text import count, plain
 
 OLDER_RULES = "read by older rules"

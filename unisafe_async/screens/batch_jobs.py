@@ -12,11 +12,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from unisafe_cache.batches import BatchRecord
 
-from cache.batches import BatchRecord
-from unisafe_async.batches.desk import Look
+from unisafe_async.config.secret_words import shown
+from unisafe_async.run.batches.desk import Look
 from unisafe_async.screens.fitting import fitted
-from unisafe_async.secret_words import shown
 from unisafe_async.text import count, dollars, plain
 
 WINDOW = timedelta(hours=24)

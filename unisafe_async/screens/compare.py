@@ -10,8 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from unisafe_judger import SCALES
 
-from judger import SCALES
 from unisafe_async.results.compared import Comparison
 from unisafe_async.results.comparison import Difference, Flip, Paired, Unification
 from unisafe_async.results.paper import OVERALL, Published

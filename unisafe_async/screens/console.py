@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.text import Text
+from unisafe_judger import REFUSAL, SAFE, SAFETY_OR_REFUSAL, UNSAFE
 
-from judger import REFUSAL, SAFE, SAFETY_OR_REFUSAL, UNSAFE
 from unisafe_async.text import plain
 
 COLOURS = {

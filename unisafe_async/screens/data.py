@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from unisafe_async.dataset.check import Check, published
+from unisafe_async.benchmark.check import Check, published
+from unisafe_async.benchmark.taxonomy import CATEGORIES, TASKS, category_of
 from unisafe_async.screens.console import line
 from unisafe_async.screens.fitting import as_lines, needed
-from unisafe_async.taxonomy import CATEGORIES, TASKS, category_of
 from unisafe_async.text import count
 
 SHORT = {

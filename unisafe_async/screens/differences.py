@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
+from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.results.comparison import LEVEL, Difference
 from unisafe_async.results.paper import OVERALL
 from unisafe_async.results.probabilities import family_lines, probability
 from unisafe_async.results.scores import BETTER, SMALL
 from unisafe_async.screens.panels import SMALL_MARK, SMALL_WORDS
-from unisafe_async.taxonomy import TASKS
 from unisafe_async.text import plain
 
 TEST = "p: McNemar's exact test on items where the two differ; Holm: p corrected over the test's family"

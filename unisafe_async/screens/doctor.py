@@ -11,8 +11,8 @@ from rich.prompt import Confirm
 from rich.table import Table
 from rich.text import Text
 
-from unisafe_async.diagnosis import Diagnosis, Patient
 from unisafe_async.names import shortened
+from unisafe_async.run.diagnosis import Diagnosis, Patient
 from unisafe_async.text import count, dollars, plain
 
 FREE = ("source", "lines", "key", "address", "price", "model")

@@ -10,11 +10,11 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from unisafe_async.benchmark.taxonomy import SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS
 from unisafe_async.names import shortened
 from unisafe_async.results.scores import BETTER, TITLES, Score, is_small
 from unisafe_async.screens.console import line
 from unisafe_async.screens.panels import SMALL_MARK
-from unisafe_async.taxonomy import SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS
 from unisafe_async.text import plain
 
 GOOD, MIDDLE, BAD, NEUTRAL = (146, 197, 222), (247, 247, 247), (244, 165, 130), (190, 174, 212)

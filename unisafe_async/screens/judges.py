@@ -9,8 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from unisafe_judger import SCALES
 
-from judger import SCALES
 from unisafe_async.results.judging import Agreement, Judging, Tally
 from unisafe_async.screens.fitting import fitted
 from unisafe_async.text import count, plain

@@ -11,11 +11,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from unisafe_providers.registry import answers_from
 
-from providers.registry import answers_from
+from unisafe_async.config.secret_words import shown
 from unisafe_async.results.listing import ListedRun
 from unisafe_async.screens.fitting import fitted
-from unisafe_async.secret_words import shown
 from unisafe_async.text import dollars, duration, plain
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import anyio
 from rich.console import Console
+from unisafe_cache import read_file
 
-from cache import read_file
-from unisafe_async.evaluation import Run
 from unisafe_async.results.coverage import coverage_lines
 from unisafe_async.results.report import Report, read_report
 from unisafe_async.results.scores import SCORES, TITLES, Score, is_small
 from unisafe_async.results.standing import caution, standing
+from unisafe_async.run.evaluation import Run
 from unisafe_async.screens.panels import LEGEND, SMALL_MARK, SMALL_WORDS
 from unisafe_async.screens.progress import Progress
 from unisafe_async.text import plain

@@ -10,10 +10,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from unisafe_async.measures import MEASURES
+from unisafe_async.benchmark.taxonomy import PANELS, TASKS, Task
+from unisafe_async.results.measures import MEASURES
 from unisafe_async.results.scores import BETTER, SCORES, SMALL, TITLES, Score, has_thoughts, is_small
 from unisafe_async.screens.fitting import Build, fitted
-from unisafe_async.taxonomy import PANELS, TASKS, Task
 
 LEGEND = "{}; per cent of the valid items".format(
     " · ".join(f"{one.title} {one.meaning}{f' ({one.direction})' if one.direction else ''}" for one in MEASURES)

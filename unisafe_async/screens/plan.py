@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from unisafe_async.config import Config
-from unisafe_async.plan import Need, Plan
+from unisafe_async.config.bench_toml import Config
 from unisafe_async.results.bill import source_of
 from unisafe_async.results.mended import planned_words
+from unisafe_async.run.plan import Need, Plan
 from unisafe_async.screens.fitting import fitted
 from unisafe_async.text import count, dollars, duration, plain
 

@@ -12,11 +12,11 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+from unisafe_providers.base import OnDevice, Provider
 
-from providers.base import OnDevice, Provider
-from unisafe_async.evaluation import Run
 from unisafe_async.gateway import Endpoint
-from unisafe_async.lanes import Lane
+from unisafe_async.run.evaluation import Run
+from unisafe_async.run.lanes import Lane
 from unisafe_async.screens.console import redraws
 from unisafe_async.screens.fitting import fitted
 from unisafe_async.text import count, dollars, duration, plain

@@ -11,16 +11,16 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from unisafe_providers.near_names import suggest
+from unisafe_providers.options import parameters_of
+from unisafe_providers.plugins import Plugin
+from unisafe_providers.registry import CallableOptions, find_spec, names
 
-from providers.near_names import suggest
-from providers.options import parameters_of
-from providers.plugins import Plugin
-from providers.registry import CallableOptions, find_spec, names
-from unisafe_async.config import ConfigError
-from unisafe_async.endpoint_sections import defaults_of
+from unisafe_async.config.bench_toml import ConfigError
+from unisafe_async.config.endpoint_sections import defaults_of
+from unisafe_async.config.section_keys import Key, read_keys
+from unisafe_async.config.sections import ModelSection
 from unisafe_async.screens.providers import Known, known_provider
-from unisafe_async.section_keys import Key, read_keys
-from unisafe_async.sections import ModelSection
 from unisafe_async.text import plain
 
 LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")

@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.text import Text
+from unisafe_providers.endpoint_options import EndpointOptions
+from unisafe_providers.options import parameters_of
+from unisafe_providers.plugins import Plugin, PluginError
+from unisafe_providers.registry import built_in, built_in_spec, plugins
+from unisafe_providers.spec import ProviderSpec
 
-from providers.endpoint_options import EndpointOptions
-from providers.options import parameters_of
-from providers.plugins import Plugin, PluginError
-from providers.registry import built_in, built_in_spec, plugins
-from providers.spec import ProviderSpec
+from unisafe_async.config.section_keys import read_keys
 from unisafe_async.screens.console import line
-from unisafe_async.section_keys import read_keys
 from unisafe_async.text import plain
 
 HERE = ("localhost", "127.0.0.1", "::1")

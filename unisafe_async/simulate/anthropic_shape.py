@@ -1,4 +1,4 @@
-"""Anthropic's Messages API of the simulated models. Shapes as in providers/anthropic.py, which names its sources."""
+"""Anthropic's Messages API of the simulated models. Shapes as in unisafe_providers/hosted/anthropic.py, which names its sources."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 
 from aiohttp import web
+from unisafe_providers.base import Image, Part, Request, Response, Text, digest_of
 
-from providers.base import Image, Part, Request, Response, Text, digest_of
 from unisafe_async.simulate.shape import Asked
 
 ENDINGS = {"length": "max_tokens", "blocked": "refusal"}

@@ -1,6 +1,6 @@
 """Batch jobs of the simulated models, as OpenAI, Azure OpenAI and Anthropic take and answer them.
 
-Shapes as in providers/openai_batch.py and providers/anthropic_batch.py, which name their sources. A job's requests are answered
+Shapes as in unisafe_providers/hosted/openai_batch.py and unisafe_providers/hosted/anthropic_batch.py, which name their sources. A job's requests are answered
 evenly over the delay; a cancelled job keeps its answers until then.
 """
 

@@ -1,4 +1,4 @@
-"""Gemini's generateContent of the simulated models. Shapes as in providers/gemini.py, which names its sources."""
+"""Gemini's generateContent of the simulated models. Shapes as in unisafe_providers/hosted/gemini.py, which names its sources."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 
 from aiohttp import web
+from unisafe_providers.base import Image, Kind, Part, Request, Response, Text, digest_of
 
-from providers.base import Image, Kind, Part, Request, Response, Text, digest_of
 from unisafe_async.simulate.shape import Asked, encoded
 
 STATUSES = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE"}

@@ -1,6 +1,6 @@
 """The OpenAI shape of the simulated models: chat completions and images; as Azure OpenAI serves it too.
 
-Shapes as in providers/openai_wire.py, which names its sources.
+Shapes as in unisafe_providers/hosted/openai_wire.py, which names its sources.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import json
 from collections.abc import Mapping
 
 from aiohttp import web
+from unisafe_providers.base import Image, Part, Request, Response, Text, digest_of
+from unisafe_providers.pictures import decoded
 
-from providers.base import Image, Part, Request, Response, Text, digest_of
-from providers.pictures import decoded
 from unisafe_async.simulate.shape import Asked, encoded
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, fields, replace
 
 import anyio
 from aiohttp import web
+from unisafe_providers.base import Block, Capabilities, Image, Request, Response, digest_of
 
-from providers.base import Block, Capabilities, Image, Request, Response, digest_of
-from unisafe_async.dataset import Dataset
-from unisafe_async.jobs import Sampling, generation_request
+from unisafe_async.benchmark import Dataset
+from unisafe_async.run.jobs import Sampling, generation_request
 from unisafe_async.simulate.anthropic_shape import AnthropicShape
 from unisafe_async.simulate.batch_jobs import AnthropicJobs, OpenAIJobs
 from unisafe_async.simulate.gemini_shape import GeminiShape

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from aiohttp import web
-
-from providers.base import Image, Request, Response
+from unisafe_providers.base import Image, Request, Response
 
 
 @dataclass(frozen=True, slots=True)

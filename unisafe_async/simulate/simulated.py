@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import Literal, Self
 
 import anyio
+from unisafe_providers.base import Block, Capabilities, Image, Limits, Request, Response, Stage, Text, Usage
+from unisafe_providers.fences import last_fenced
 
-from providers.base import Block, Capabilities, Image, Limits, Request, Response, Stage, Text, Usage
-from providers.fences import last_fenced
 from unisafe_async.simulated_marks import JUDGED, MARKED, PNG_KEY
 
 Outcome = Literal["answered", "refused", "blocked", "empty"]

@@ -7,12 +7,11 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-
-from providers.base import Provider
-from providers.endpoint_options import VendorOptions
-from providers.near_names import suggest
-from providers.settings import ProviderSettings
-from providers.spec import Declared, ProviderSpec
+from unisafe_providers.base import Provider
+from unisafe_providers.endpoint_options import VendorOptions
+from unisafe_providers.near_names import suggest
+from unisafe_providers.settings import ProviderSettings
+from unisafe_providers.spec import Declared, ProviderSpec
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 

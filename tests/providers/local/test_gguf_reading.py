@@ -6,8 +6,7 @@ from pathlib import Path
 
 import gguf
 import pytest
-
-from providers.local.gguf_reading import read_gguf_once
+from unisafe_providers.local.gguf_reading import read_gguf_once
 
 
 def test_a_file_is_read_once_and_let_go(tmp_path: Path) -> None:

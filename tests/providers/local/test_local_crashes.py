@@ -7,10 +7,9 @@ from pathlib import Path
 import anyio
 import forked_worker
 import pytest
-
-from providers.base import Capabilities, Misconfigured, Rejected, Request, Response, Text, Transient
-from providers.local import LocalProvider, LocalSettings, process
-from providers.local.failures import device_lost, out_of_memory
+from unisafe_providers.base import Capabilities, Misconfigured, Rejected, Request, Response, Text, Transient
+from unisafe_providers.local import LocalProvider, LocalSettings, process
+from unisafe_providers.local.failures import device_lost, out_of_memory
 
 
 @pytest.fixture

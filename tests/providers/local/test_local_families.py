@@ -31,12 +31,11 @@ from tiny_models import (
     STABLE_DIFFUSION_XL,
     Tiny,
 )
-
-from providers.base import Image, Rejected, Request, Response, Text
-from providers.local.engine import Engine
-from providers.local.failures import Unsupported, explained
-from providers.local.settings import LocalSettings
-from providers.local.worker import load_engine
+from unisafe_providers.base import Image, Rejected, Request, Response, Text
+from unisafe_providers.local.engine import Engine
+from unisafe_providers.local.failures import Unsupported, explained
+from unisafe_providers.local.settings import LocalSettings
+from unisafe_providers.local.worker import load_engine
 
 Weights = Callable[[Tiny], Path]
 TEXT: list[Tiny] = [LLAMA, QWEN2, QWEN3]
@@ -64,7 +63,7 @@ def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Weights:
 
 def loaded(settings: LocalSettings) -> Engine:
     """The engine, on the CPU and in this process. Torch is imported here, so pytest's workers without such a test do not import it."""
-    from providers.local.device import Device
+    from unisafe_providers.local.device import Device
 
     return load_engine(settings, Device("cpu"))
 
@@ -121,8 +120,7 @@ def test_a_checkpoint_is_run_in_the_dtype_that_it_is_stored_in(tiny: Tiny, folde
 
 def test_the_dtype_of_a_pipeline_is_that_of_most_of_its_weights(folder_of: Weights, tmp_path: Path) -> None:
     import torch
-
-    from providers.local.stored import stored_dtype
+    from unisafe_providers.local.stored import stored_dtype
 
     whole, half = folder_of(STABLE_DIFFUSION), recast(folder_of(STABLE_DIFFUSION), tmp_path / "half", "float16")
     assert (stored_dtype(whole), stored_dtype(half), stored_dtype(tmp_path)) == (torch.float32, torch.float16, None)

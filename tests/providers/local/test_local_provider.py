@@ -13,10 +13,9 @@ import anyio
 import psutil
 import pytest
 from tiny_models import LLAMA
-
-from providers.base import Capabilities, Misconfigured, OnDevice, Rejected, Request, Response, Text, Transient, Withdrawn
-from providers.local import LocalProvider, LocalSettings
-from providers.local.process import WorkerProcess
+from unisafe_providers.base import Capabilities, Misconfigured, OnDevice, Rejected, Request, Response, Text, Transient, Withdrawn
+from unisafe_providers.local import LocalProvider, LocalSettings
+from unisafe_providers.local.process import WorkerProcess
 
 forked = pytest.mark.usefixtures("forked_models")
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -48,7 +47,7 @@ def processes() -> list[psutil.Process]:
     found = []
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.ZombieProcess, psutil.NoSuchProcess):
-            if "providers.local.worker" in child.cmdline():
+            if "unisafe_providers.local.worker" in child.cmdline():
                 found.append(child)
     return found
 

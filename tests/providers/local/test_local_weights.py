@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
-
-from providers.base import Misconfigured
-from providers.local.settings import LocalSettings, least_memory
-from providers.local.weights import find_weights
+from unisafe_providers.base import Misconfigured
+from unisafe_providers.local.settings import LocalSettings, least_memory
+from unisafe_providers.local.weights import find_weights
 
 
 @pytest.fixture(autouse=True)

@@ -10,10 +10,10 @@ import anyio
 import pytest
 from PIL import Image as Pictures
 from tiny_models import SHIELDGEMMA
+from unisafe_cache import read_file
+from unisafe_providers.base import Capabilities, Image, Rejected, Request, Response, Text
+from unisafe_providers.local import LocalProvider, LocalSettings
 
-from cache import read_file
-from providers.base import Capabilities, Image, Rejected, Request, Response, Text
-from providers.local import LocalProvider, LocalSettings
 from unisafe_async import evaluate, parse_config
 
 pytestmark = pytest.mark.usefixtures("forked_models")

@@ -17,8 +17,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.unisafe_async.test_comparison import on_file, record, row
 from unisafe_async import evaluate, parse_config
+from unisafe_async.benchmark.taxonomy import CATEGORIES
 from unisafe_async.page.write import write_page
-from unisafe_async.taxonomy import CATEGORIES
 
 EVIL = (
     "<script>window.pwned=1</script></script><img src=x onerror='window.pwned=1'><svg onload=window.pwned=1> "

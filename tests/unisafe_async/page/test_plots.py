@@ -11,8 +11,8 @@ import numpy
 import pytest
 from PIL import Image as Picture
 from PIL import ImageColor
+from unisafe_cache import read_file
 
-from cache import read_file
 from tests.unisafe_async.page.conftest import Pages
 from tests.unisafe_async.test_comparison import SAFE, T2I, TEXT, UNSAFE, on_file, record, rows
 from unisafe_async.page import plots

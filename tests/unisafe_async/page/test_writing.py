@@ -13,8 +13,8 @@ import duckdb
 import pytest
 from PIL import Image as Picture
 from typer.testing import CliRunner
+from unisafe_providers.base import digest_of
 
-from providers.base import digest_of
 from tests.unisafe_async.page.conftest import Pages
 from unisafe_async import ConfigError, UsageError, evaluate, parse_config
 from unisafe_async.cli import app

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import anyio
-
-from providers import Capabilities, DeviceStatus, Limits, ProviderSettings, Request, Response, Usage, Withdrawn
+from unisafe_providers import Capabilities, DeviceStatus, Limits, ProviderSettings, Request, Response, Usage, Withdrawn
 
 
 def log(**what: Any) -> None:

@@ -1,0 +1,149 @@
+"""Anthropic's Message Batches API: messages at half the price within a day.
+
+Shapes: platform.claude.com, "Batch processing" and the reference of Message Batches: 100,000 requests or 256 MB a job, results
+kept for 29 days, in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import aclosing, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Self
+from urllib.parse import urlsplit
+
+from unisafe_providers.base import ProviderError, Rejected, Request, Response, Transient
+from unisafe_providers.batching import Cancelled, JobStatus, NoSuchJob, Sought
+from unisafe_providers.hosted.anthropic import Anthropic, message_response, messages_body
+from unisafe_providers.hosted.batch_http import SKEW, UPLOAD_SECONDS, BatchHttp
+from unisafe_providers.hosted.bodies import Json, reading
+
+STATUS_OF = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""The HTTP status with which an online call gets an error of this type."""
+
+
+class AnthropicBatches(Anthropic, BatchHttp):
+    """One model whose messages can be submitted as batch jobs; arguments as in Anthropic."""
+
+    most_requests = 100_000
+    most_bytes = 256_000_000
+
+    async def __aenter__(self) -> Self:
+        self._first: dict[str, str] = {}
+        return await super().__aenter__()
+
+    async def entry(self, name: str, request: Request) -> bytes:
+        if request.kind != "chat":
+            raise Rejected("Anthropic's models draw no images")
+        sent = await self._ready(request)
+        return self._entry({"custom_id": name}, "params", await messages_body(self.model, sent))
+
+    async def submit(self, entries: Sequence[bytes], tag: str) -> str:
+        body = b'{"requests":[' + b",".join(entries) + b"]}"
+        answer = await self._ask("POST", f"{self.base_url}/messages/batches", body=body, missing=self._no_api())
+        with reading():
+            return str(answer["id"])
+
+    async def find(self, tag: str, names: Collection[str], since: datetime, known: Collection[str]) -> Sought:
+        """Finds an ended job by the names in its results: here a job carries no tag, and a job in progress shows no names.
+
+        Candidates are jobs of the same size that were created during the submission.
+        """
+        until = since + timedelta(seconds=max(self._timeout, UPLOAD_SECONDS))
+
+        def could_be(job: Json) -> bool:
+            made = since - SKEW <= _created(job) <= until + SKEW
+            return made and str(job["id"]) not in known and sum(map(int, job["request_counts"].values())) == len(names)
+
+        jobs, whole = await self._listed(f"{self.base_url}/messages/batches", "after_id", since, _created, could_be)
+        with reading():
+            for job in jobs:
+                if job["processing_status"] == "ended" and await self._holds(job, names):
+                    return Sought("found", str(job["id"]))
+            if any(job["processing_status"] != "ended" for job in jobs):
+                return Sought("perhaps")
+        return Sought("absent" if whole else "unread")
+
+    async def _holds(self, job: Json, names: Collection[str]) -> bool:
+        """Whether the first result of an ended job is ours; the results of other jobs are not read again."""
+        name = str(job["id"])
+        if name not in self._first:
+            first = ""
+            with suppress(NoSuchJob):  # results that are no longer kept
+                async with aclosing(self._lines(self._results_url(job))) as lines:
+                    async for line in lines:
+                        first = str(line.get("custom_id"))
+                        break
+            self._first[name] = first
+        return self._first[name] in names
+
+    async def status(self, job: str) -> JobStatus:
+        found = await self._job(f"{self.base_url}/messages/batches/{job}", job)
+        with reading():
+            counts = {state: int(number) for state, number in found["request_counts"].items()}
+            total = sum(counts.values())
+            ended = found["processing_status"] == "ended"
+            done, expires = total - counts.get("processing", 0), found.get("expires_at")
+            return JobStatus(
+                "ended" if ended else "in_progress",
+                done,
+                total,
+                cancelled=bool(found.get("cancel_initiated_at")),
+                expires=_moment(expires) if expires else None,
+            )
+
+    async def cancel(self, job: str) -> None:
+        await self._ask("POST", f"{self.base_url}/messages/batches/{job}/cancel", body=b"{}")
+
+    async def results(self, job: str) -> AsyncGenerator[tuple[str, Response | ProviderError], None]:
+        found = await self._job(f"{self.base_url}/messages/batches/{job}", job)
+        async with aclosing(self._lines(self._results_url(found))) as lines:
+            async for line in lines:
+                yield str(line.get("custom_id")), self._outcome(line)
+
+    def _results_url(self, job: Json) -> str:
+        """The address of the results, as the vendor gives it; the key is sent only to the host of `base_url`."""
+        named, ours = str(job.get("results_url") or ""), urlsplit(self.base_url)
+        with reading():
+            there = urlsplit(named)
+            if (there.scheme, there.netloc) == (ours.scheme, ours.netloc):
+                return named
+            return f"{self.base_url}/messages/batches/{job['id']}/results"
+
+    def _outcome(self, line: Json) -> Response | ProviderError:
+        try:
+            with reading():
+                result = line["result"]
+                match result["type"]:
+                    case "succeeded":
+                        return self._outcome_of(200, result["message"], message_response, "anthropic")
+                    case "expired":
+                        return Transient("the job expired before this request was answered")
+                    case "canceled":
+                        return Cancelled("the job was cancelled at the vendor")
+                    case _:
+                        body = result["error"]
+                        kind = (body.get("error") or body).get("type")
+                        return self._outcome_of(STATUS_OF.get(kind, 500), body, message_response, "anthropic")
+        except ProviderError as unreadable:
+            return unreadable
+
+
+def _created(job: Json) -> datetime:
+    return _moment(job["created_at"])
+
+
+def _moment(text: object) -> datetime:
+    """Parses an RFC 3339 time into UTC without a zone."""
+    return datetime.fromisoformat(str(text)).astimezone(UTC).replace(tzinfo=None)

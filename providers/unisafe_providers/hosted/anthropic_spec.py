@@ -1,0 +1,33 @@
+"""Anthropic's Messages API at the door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from unisafe_providers.base import Provider
+from unisafe_providers.endpoint_options import VendorOptions
+from unisafe_providers.hosted.vendor_arguments import hosted_options, place_of
+from unisafe_providers.settings import ProviderSettings
+from unisafe_providers.spec import Declared, ProviderSpec
+
+
+class AnthropicOptions(VendorOptions):
+    """The keys of a model of the Messages API."""
+
+    def _find_more(self, declared: Declared) -> Iterator[str]:
+        if "image" in declared.gives:
+            yield 'gives: Anthropic\'s models write text only; put gives = ["text"]'
+
+
+def build(settings: ProviderSettings, options: AnthropicOptions) -> Provider:
+    """A model that is asked call by call, or in batch jobs."""
+    from unisafe_providers.hosted.anthropic import Anthropic
+    from unisafe_providers.hosted.anthropic_batch import AnthropicBatches
+
+    kind = AnthropicBatches if settings.in_batches else Anthropic
+    return kind(*place_of(settings, options), **hosted_options(settings, options))
+
+
+ANTHROPIC = ProviderSpec(
+    name="anthropic", title="Anthropic", options=AnthropicOptions, build=build, batches=True, key_header="x-api-key"
+)

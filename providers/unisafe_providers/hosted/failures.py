@@ -1,0 +1,204 @@
+"""What a call without an answer means, and what to change: `read_error` uses one table for all vendors and statuses.
+
+It first checks for a content filter (blocks.py), then the rows of account_failures.py, model_failures.py and request_failures.py,
+then the parameters that bench.toml sets. If none matches, the status decides.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from unisafe_providers.base import Misconfigured, ProviderError, RateLimited, Rejected, Response, Transient
+from unisafe_providers.hosted.account_failures import ACCOUNTS
+from unisafe_providers.hosted.blocks import block_of_error
+from unisafe_providers.hosted.failure_row import WRONG, Failure
+from unisafe_providers.hosted.flattened import Flat, flat_of
+from unisafe_providers.hosted.model_failures import MODELS, PICTURES
+from unisafe_providers.hosted.rate_headers import asked_wait, duration, spent_wait, wait_in_words
+from unisafe_providers.hosted.request_failures import MOMENTS, REQUESTS, STATUSES, TOO_LONG
+
+FAILURES = (*ACCOUNTS, *MODELS, *PICTURES, *REQUESTS, *MOMENTS, *STATUSES)
+"""The first row that matches counts. Without a row, a status of 500 or more gets another try, and any other is rejected."""
+DOUBTFUL = frozenset({403, 404, 405, 422})
+"""Statuses that may concern one request alone, unless a code or a word says more."""
+TAKEN_FROM_INSIDE = frozenset({401, 402, 429})
+"""If the body of a 5xx holds one of these statuses, it counts instead of the 5xx."""
+LIMIT = re.compile(r"limit:? ([\d,]+).{0,60}?requested:? ([\d,]+)", re.I)
+
+
+def read_error(
+    vendor: str,
+    status: int,
+    body: object,
+    headers: Mapping[str, str],
+    model: str,
+    *,
+    sent: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
+    wire: str = "",
+    clock: Callable[[], float] = time.time,
+) -> Response | ProviderError:
+    """What an error means: a Response if a content filter or the model refused, else the error to raise.
+
+    Args:
+        vendor: what people call it.
+        status: the HTTP status. It is 200 if the error came as an answer; then the body's own code counts as the status.
+        body: parsed JSON, text, or a Flat.
+        headers: of the answer.
+        model: the model's name at the endpoint.
+        sent: the texts of the request; words of them that the endpoint echoes are ignored.
+        settings: keys of the body that bench.toml sets, each with its name there: `{"size": "generation.image_size"}`.
+        wire: the protocol, for words that mean something special in it; empty for any.
+    """
+    low = {str(name).lower(): str(value) for name, value in headers.items()}
+    flat = _with_header_codes(flat_of(body, sent), low)
+    if 300 <= status < 400:
+        return _redirected(status, low, vendor)
+    if flat.page:
+        return _page(vendor, status, flat, low)
+    code = _status(status, flat)
+    blocked = block_of_error(code, flat)
+    if blocked is not None:
+        return blocked
+    error = _failure(vendor, code, flat, model, settings or {}, low, clock)
+    if isinstance(error, RateLimited | Transient) and _final(low):
+        return Rejected(f"{error}; the server says not to try again")
+    return error
+
+
+def _status(status: int, flat: Flat) -> int:
+    """The status that counts: within a 200 the body's own (0 if it has none); within a 5xx the one that it wraps."""
+    if status < 300:
+        return flat.status if flat.status is not None and flat.status >= 400 else 0
+    return flat.status if status >= 500 and flat.status in TAKEN_FROM_INSIDE else status
+
+
+def _with_header_codes(flat: Flat, headers: Mapping[str, str]) -> Flat:
+    """`flat` with the codes that headers carry (fal's, Amazon's)."""
+    extra = [headers[name].split(":")[0] for name in ("x-fal-error-type", "x-amzn-errortype") if headers.get(name)]
+    return replace(flat, codes=(*flat.codes, *extra)) if extra else flat
+
+
+def _final(headers: Mapping[str, str]) -> bool:
+    return any(headers.get(name, "").strip().lower() == "false" for name in ("x-should-retry", "x-fal-retryable"))
+
+
+# ---------------------------------------------------------------- what no vendor said
+
+
+def _redirected(status: int, headers: Mapping[str, str], vendor: str) -> ProviderError:
+    location = " ".join(headers.get("location", "").split())[:300]
+    if not location:
+        return Misconfigured(f"{vendor} answers {status} and names no address; check base_url")
+    return Misconfigured(f"{vendor} answers {status} to {location}: put that into base_url")
+
+
+def _page(vendor: str, status: int, flat: Flat, headers: Mapping[str, str]) -> ProviderError:
+    """The error for a web page: a proxy or a firewall answered, or `base_url` belongs to a web site."""
+    title = f", titled {flat.message[:120]!r}" if flat.message else ""
+    words = f"{status}: a proxy or firewall answered with a web page{title}, not {vendor}"
+    if status == 429:
+        return RateLimited(words, asked_wait(headers))
+    if status >= 500 or status in (408, 409, 424, 425):
+        return Rejected(f"{words}; it says not to try again") if _final(headers) else Transient(words, asked_wait(headers))
+    if status in (400, 413, 414, 431):
+        return Rejected(words)
+    return Misconfigured(f"{words}; check base_url and the way there", doubtful=status in (403, 404, 405))
+
+
+# ---------------------------------------------------------------- what a vendor said
+
+
+def _failure(
+    vendor: str,
+    status: int,
+    flat: Flat,
+    model: str,
+    settings: Mapping[str, str],
+    headers: Mapping[str, str],
+    clock: Callable[[], float],
+) -> ProviderError:
+    if status in (0, 413, 429) and oversized(flat):
+        return Rejected(f"the request alone is more than {vendor} takes in a window ({_told(status)}): {flat.short}")
+    codes = frozenset(flat.lowered) | _daily(flat)
+    row = next((row for row in FAILURES if row.matches(status, codes, flat.message)), None)
+    said = row is not None and row.said(status, codes, flat.message)
+    named = _setting(flat, settings, row, said) if status in WRONG else None
+    if named is not None:
+        words = f"{vendor} does not take what {named} sets ({_told(status)}): {flat.short}; change {named}"
+        return Misconfigured(words, doubtful=status in DOUBTFUL)
+    if row is not None and row.kind is Misconfigured:
+        words = row.says.format(vendor=vendor, model=model, status=_told(status), message=flat.short)
+        return Misconfigured(words, needs=row.needs, doubtful=status in DOUBTFUL and not said)
+    kind = row.kind if row is not None else Transient if status == 0 or status >= 500 else Rejected
+    words = (row.says if row else "{status}: {message}").format(
+        vendor=vendor, model=model, status=_told(status), message=flat.short
+    )
+    if kind is RateLimited:
+        return RateLimited(words, _wait(flat, headers, clock))
+    return Transient(words, _wait(flat, headers, clock)) if kind is Transient else kind(words)
+
+
+def _told(status: int) -> str:
+    return str(status) if status else "an error told with status 200"
+
+
+def _wait(flat: Flat, headers: Mapping[str, str], clock: Callable[[], float]) -> float | None:
+    """Seconds to wait, from the body, a header, the message, or a limit that headers (of the answer or in the body) call spent."""
+    inside = next((place for place in flat.entries("headers") if isinstance(place, dict)), {})
+    told = {str(name).lower(): str(value) for name, value in inside.items()}
+    for wait in (
+        _asked(flat),
+        asked_wait(headers, clock),
+        wait_in_words(flat.message),
+        spent_wait(headers, clock),
+        asked_wait(told, clock),
+        spent_wait(told, clock),
+    ):
+        if wait is not None:
+            return wait
+    return None
+
+
+def oversized(flat: Flat) -> bool:
+    """Whether one request needs more than a whole window holds: then waiting does not help."""
+    if re.search(r"request too large.{0,200}(per min|per day|\btp[md]\b)", flat.message, re.I):
+        return True
+    found = LIMIT.search(flat.message)
+    return found is not None and int(found[2].replace(",", "") or 0) > int(found[1].replace(",", "") or 0) > 0
+
+
+def _asked(flat: Flat) -> float | None:
+    """Seconds of a RetryInfo's `retryDelay`, of a `retry_after`, or until a model is loaded (Hugging Face's `estimated_time`)."""
+    delays = (duration(str(delay)) for key in ("retryDelay", "retry_after", "estimated_time") for delay in flat.entries(key))
+    return next((seconds for seconds in delays if seconds is not None), None)
+
+
+def _daily(flat: Flat) -> frozenset[str]:
+    """`quota_per_day` if a QuotaFailure names a daily quota: its RetryInfo asks for a wait of seconds in spite of that."""
+    return frozenset({"quota_per_day"}) if any("PerDay" in str(quota) for quota in flat.entries("quotaId")) else frozenset()
+
+
+def _setting(flat: Flat, settings: Mapping[str, str], row: Failure | None, said: bool) -> str | None:
+    """The bench.toml key of the first parameter that the error names and bench.toml sets; None if a row says more."""
+    if row is TOO_LONG or (said and row is not None and row.kind is not Rejected):
+        return None
+    for parameter in flat.parameters:
+        for step in re.split(r"[.\[\]]+", parameter):
+            if step in settings:
+                return settings[step]
+    return None if said else next((name for key, name in settings.items() if names_parameter(key, flat.message)), None)
+
+
+def names_parameter(key: str, message: str) -> bool:
+    """Whether a message names a parameter: as a word that is not English, in quotes, or with the word "parameter"."""
+    word = re.escape(key)
+    if "_" in key and re.search(rf"(?<!\w){word}(?!\w)", message):
+        return True
+    called = r"\b(parameters?|arguments?|fields?|keys?|value for|value of|invalid|unsupported|input\.)[:\s]*['\"`]?"
+    return bool(
+        re.search(rf"['\"`]{word}['\"`]|{called}{word}\b|(?<!\w){word}['\"`]?\s*(:|must\b|should\b|cannot\b)", message, re.I)
+    )

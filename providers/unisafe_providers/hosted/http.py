@@ -1,0 +1,419 @@
+"""What every hosted provider shares: one HTTP client with the aiohttp transport, a key that never leaves, errors by name.
+
+The client is the openai package's `DefaultAioHttpClient`. The layers of option and model copies that vendors' packages put above
+such a client are left out: that halves the CPU of a call and more (benchmarks/cpu_per_call.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from types import TracebackType
+from typing import ClassVar, Self, TypedDict, Unpack
+
+import aiohttp
+import anyio
+import httpx2
+import openai
+import orjson
+
+from unisafe_providers.anatomy import image_from_base64, is_data_url, keeping
+from unisafe_providers.base import (
+    Capabilities,
+    Image,
+    Kind,
+    Limits,
+    Malformed,
+    Misconfigured,
+    ProviderError,
+    Rejected,
+    Request,
+    Response,
+    Timeout,
+    Transient,
+)
+from unisafe_providers.environment import certificates, check_proxies, fault_on_the_way, proxy_of, wants_credentials
+from unisafe_providers.hosted.accepted import LEAVABLE, Accepted, told
+from unisafe_providers.hosted.additions import Additions, Cutter, form_fields
+from unisafe_providers.hosted.bodies import Json, error_body, error_in, parsed, reading, usage_in, whole
+from unisafe_providers.hosted.failures import read_error
+from unisafe_providers.hosted.flattened import flattened
+from unisafe_providers.hosted.listing import PAGES, cannot_be_listed, names_in, next_page
+from unisafe_providers.hosted.parameters import refused_parameter
+from unisafe_providers.hosted.rate_headers import limits_of
+from unisafe_providers.hosted.usage import usage_of
+from unisafe_providers.images import Fitting, ImageLimits
+
+File = tuple[str, tuple[str, bytes, str]]
+SETTINGS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("temperature", ("temperature",), "temperature"),
+    ("top_p", ("top_p", "topP"), "top_p"),
+    ("seed", ("seed", "random_seed"), "seed"),
+    ("max_tokens", ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens"), "max_tokens"),
+    ("size", ("size", "aspectRatio", "aspect_ratio", "width", "height"), "generation.image_size"),
+)
+"""Fields of a request that bench.toml sets, their names on the wires, and the key in bench.toml."""
+Make = Callable[[Request], Awaitable[Json]]
+Read = Callable[[Json], Response]
+Files = Callable[[Request], Awaitable[list[File]]]
+LESSONS = 6
+"""How many parameters one request may lose and be sent again; this stops an endpoint that takes neither of two names."""
+DOWNLOADS = 3
+"""How often we try to fetch a picture that was made and paid for."""
+DOWNLOAD_PAUSE = 1.0
+"""Seconds between these tries; each pause is longer than the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An endpoint's answer: its status, headers (in errors without the key), and the whole unpacked body without the key.
+
+    `tells_limits` says that a header's name contains a limit; it uses the raw names, because parsed headers cost time.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+    tells_limits: bool = False
+
+
+class HostedOptions(TypedDict, total=False):
+    """The keyword arguments of every hosted provider.
+
+    timeout: seconds for one call, from connecting to the last byte; 120 unless told.
+    max_connections: connections kept open at most; 64 unless told.
+    extra: further keys for every body; they are part of `identity`.
+    extra_by_kind: further keys for bodies of one kind of request; they replace those of `extra` and are part of `identity`.
+    more_headers: further headers of every call; they are part of `identity`.
+    secret_headers: further headers whose values are never shown, stored or part of `identity`.
+    title: what people call the vendor, for messages.
+    images: the limits of images that it takes; other images are made to fit, and `notes` says so.
+    structured: whether a request's schema is sent; if an endpoint refuses it, later requests go without it.
+    """
+
+    timeout: float
+    max_connections: int
+    extra: Mapping[str, object] | None
+    extra_by_kind: Mapping[Kind, Mapping[str, object]]
+    more_headers: Mapping[str, str]
+    secret_headers: Mapping[str, str]
+    title: str
+    images: ImageLimits | None
+    structured: bool
+
+
+class HostedProvider:
+    """One model at an HTTP endpoint; a vendor's class adds `_answer` and its own limits.
+
+    Args:
+        model: its name at the endpoint.
+        base_url: the address that every path is appended to.
+        api_key: never part of `identity`, and removed from every error message; an empty key is not sent.
+        headers: sent with every call, such as the one that carries the key.
+        capabilities: what the model takes and gives.
+        query: the end of every address, such as `?api-version=2024-10-21`.
+        options: HostedOptions.
+    """
+
+    TITLE = "the endpoint"
+
+    LIST_QUERY = ""
+    """Query for a first page of the list of models that is as long as possible."""
+
+    LIST_CURSOR = "after"
+    """Name of the query parameter that asks for the next page, with the last model of this page."""
+
+    NAMES: ClassVar[Mapping[str, str]] = {}
+    """The protocol's own names of parameters, if they differ from ours."""
+
+    def __init__(
+        self,
+        identity: str,
+        model: str,
+        base_url: str,
+        api_key: str,
+        headers: Mapping[str, str],
+        capabilities: Capabilities,
+        *,
+        query: str = "",
+        **options: Unpack[HostedOptions],
+    ) -> None:
+        images = options.get("images")
+        added = Additions(
+            options.get("extra") or {},
+            options.get("extra_by_kind", {}),
+            options.get("more_headers", {}),
+            options.get("secret_headers", {}),
+        )
+        self.model = model
+        self.title = options.get("title", self.TITLE)
+        self.base_url = base_url.rstrip("/")
+        self.capabilities = capabilities
+        self.reported = Limits()
+        self.identity = identity + added.identity
+        if not api_key.isascii() or not api_key.isprintable():
+            raise Misconfigured("the key holds a character that no HTTP header can; check the variable named by `key_env`")
+        self._added = added
+        self._keyless = Cutter(api_key, *added.secrets.values())
+        self._own_headers = added.beside(headers)
+        self._timeout = options.get("timeout", 120.0)
+        self._max_connections = options.get("max_connections", 64)
+        self._query = query
+        self._fitting = Fitting(self.title, images) if images is not None else None
+        self._accepted = Accepted(options.get("structured", True), self.NAMES)
+        self._told_of: list[str] = []
+        self._answered = False
+
+    @property
+    def notes(self) -> list[str]:
+        """Changes to requests that the user should know: images made to fit, parameters that the model does not take."""
+        changed = self._fitting.notes if self._fitting is not None else []
+        return [*self._told_of, *changed]
+
+    async def __aenter__(self) -> Self:
+        limits = httpx2.Limits(max_connections=self._max_connections, max_keepalive_connections=self._max_connections)
+        timeout = httpx2.Timeout(self._timeout, connect=min(10.0, self._timeout), pool=None)
+        try:
+            httpx2.URL(self.base_url)
+        except (httpx2.InvalidURL, ValueError) as error:
+            raise Misconfigured(f"base_url {self.base_url} is no address: {error}") from None
+        check_proxies(self.base_url)
+        self._urls: dict[str, httpx2.URL] = {}
+        self._headers = httpx2.Headers({**self._own_headers, "content-type": "application/json"})
+        self._extensions = {"timeout": timeout.as_dict()}
+        self._http = openai.DefaultAioHttpClient(limits=limits, timeout=timeout, follow_redirects=False, verify=certificates())
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._http.__aexit__(None, None, None)
+
+    async def call(self, request: Request) -> Response:
+        self.capabilities.check(request)
+        started = time.perf_counter()
+        with self._network():
+            request = await self.fitted(request)
+            with anyio.fail_after(self._timeout):
+                response = await self._answer(request)
+            response = replace(response, latency=time.perf_counter() - started)
+            return await self._fetched(response)
+
+    async def fitted(self, request: Request) -> Request:
+        """`request` with images that the vendor takes. Raises Rejected for too many images, or for one that cannot be read."""
+        return await self._fitting.fit(request) if self._fitting is not None and request.images else request
+
+    async def _exchange(
+        self, request: Request, path: str, make: Make, read: Read, *, wire: str = "", files: Files | None = None
+    ) -> Response:
+        """Ask; if the endpoint refuses a parameter, ask again without it, and never send it again.
+
+        Args:
+            make: builds the body of a request.
+            read: reads the body of an answer.
+            wire: the protocol, for words that only its vendor uses.
+            files: builds what goes beside the body in a form.
+        """
+        for number in range(LESSONS + 1):
+            accepted = self._accepted
+            sent = accepted.of(request)
+            body_sent, files_sent = await make(sent), await files(sent) if files is not None else None
+            answer = await self._post(path, body_sent, files_sent, kind=request.kind)
+            if answer.status == 200:
+                return self._read(answer, sent, read, wire)
+            with reading():
+                body = error_body(answer.content)
+            if number == LESSONS or not self._learns(answer.status, body, sent, accepted):
+                return self._told(answer.status, body, answer.headers, sent, wire)
+        raise AssertionError
+
+    def _read(self, answer: Reply, request: Request, read: Read, wire: str) -> Response:
+        """The answer in a body that came with status 200; an error in the body counts, whatever else the body holds."""
+        body = parsed(answer.content)
+        wrong = error_in(body)
+        if wrong is None:
+            try:
+                with reading():
+                    return read(body)
+            except ProviderError as error:
+                error.answered = True
+                usage = usage_of(usage_in(body))
+                error.usage = error.usage or (usage if usage.reported else None)
+                if not isinstance(error, Malformed) or not self._names_failure(body, answer.headers, request):
+                    raise
+                wrong = body
+        with keeping(_came(body, read)):
+            return self._told(200, wrong, answer.headers, request, wire)
+
+    def _names_failure(self, body: Json, headers: Mapping[str, str], request: Request) -> bool:
+        """Whether a body without an answer holds an error in another place, such as `base_resp`, or `code` and `message`."""
+        with reading():
+            found = read_error(self.title, 200, body, headers, self.model, sent=(request.system, request.text))
+        return not isinstance(found, Transient)
+
+    def _learns(self, status: int, body: object, sent: Request, by: Accepted) -> bool:
+        """Note a refused parameter; whether `sent`, which was built `by` older knowledge, would now be built differently."""
+        unset = [name for name in LEAVABLE if getattr(sent, name) is None]
+        refusal = refused_parameter(status, flattened(body, (sent.system, sent.text)), unset=unset)
+        if refusal is None:
+            return False
+        before = self._accepted
+        self._accepted = before.without(refusal, sent)
+        self._told_of += [note for note in told(self.model, self._accepted, before, sent) if note not in self._told_of]
+        return self._accepted != by and by.without(refusal, sent) != by
+
+    async def models(self) -> list[str]:
+        """The endpoint's models by name, from all pages of its list. Raises what `call` raises, and Rejected if it lists none."""
+        url = f"{self.base_url}/models{self._query or self.LIST_QUERY}"
+        names: dict[str, None] = {}
+        with self._network(), anyio.fail_after(self._timeout):
+            for _ in range(PAGES):
+                answer = await self._sent(httpx2.Request("GET", url, headers=self._own_headers, extensions=self._extensions))
+                if answer.status != 200:
+                    raise self._listing_error(answer)
+                page, before = error_body(answer.content), len(names)
+                with reading():
+                    names.update(dict.fromkeys(names_in(page)))
+                    following = next_page(page, url, self.LIST_CURSOR)
+                if following is None or len(names) == before:
+                    break
+                url = following
+        return list(names)
+
+    def _listing_error(self, answer: Reply) -> ProviderError:
+        """What a status other than 200 means when we list models: a missing list is no mistake."""
+        body = error_body(answer.content)
+        if cannot_be_listed(answer.status, body):
+            return Rejected(f"{answer.status}")
+        return self._error(answer.status, body, answer.headers)
+
+    def _error(self, status: int, body: object, headers: Mapping[str, str]) -> ProviderError:
+        """The error for a status when the model itself is not asked: no filter is involved then."""
+        found = read_error(self.title, status, body, headers, self.model)
+        return Rejected(f"{status}: {found.reason}") if isinstance(found, Response) else found
+
+    def _told(
+        self, status: int, body: object, headers: Mapping[str, str], request: Request | None = None, wire: str = ""
+    ) -> Response:
+        """The block or refusal that an error means; any other error is raised, with its usage."""
+        sent = (request.system, request.text) if request is not None else ()
+        settings = self._settings(request) if request is not None else {}
+        with reading():
+            found = read_error(self.title, status, body, headers, self.model, sent=sent, settings=settings, wire=wire)
+            usage = usage_of(usage_in(body))
+        if isinstance(found, Response):
+            return replace(found, usage=usage)
+        if usage.reported:
+            found.usage = usage
+        raise found
+
+    def _settings(self, request: Request) -> dict[str, str]:
+        """The values that bench.toml sets in a request: the name on the wire and the key of bench.toml."""
+        keys = {name: key for field, names, key in SETTINGS if getattr(request, field) is not None for name in names}
+        return keys | self._added.places(request.kind)
+
+    @contextmanager
+    def _network(self) -> Iterator[None]:
+        """Turns errors of the network into ProviderErrors."""
+        try:
+            yield
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
+            fault = fault_on_the_way(error, self.base_url, answered=self._answered)
+            if fault is not None:
+                raise fault from None
+            if not isinstance(error.__cause__, aiohttp.ClientConnectorError):
+                raise Transient(f"the connection was dropped: {error or type(error).__name__}") from None
+            raise Transient(f"cannot connect to {self.base_url}: {error or type(error).__name__}", unreachable=True) from None
+        except (TimeoutError, httpx2.TimeoutException):
+            raise Timeout(f"no answer within {self._timeout:g} s") from None
+        except OSError as error:
+            raise Rejected(f"an image of the request cannot be read: {error}") from None
+        except (httpx2.RequestError, httpx2.InvalidURL) as error:
+            raise Transient(f"connection failed: {error or type(error).__name__}") from None
+
+    async def _answer(self, request: Request) -> Response:
+        """The vendor's way to ask; `call` turns errors of the network into ProviderErrors."""
+        raise NotImplementedError
+
+    async def _post(self, path: str, body: Json, files: list[File] | None = None, *, kind: Kind = "chat") -> Reply:
+        """Send `body`, for a request of `kind`, as JSON, or as a form with `files`."""
+        body = self._added.over(body, kind)
+        url = self._urls.get(path)
+        if url is None:
+            url = self._urls[path] = httpx2.URL(f"{self.base_url}/{path}{self._query}")
+        if files is None:
+            request = httpx2.Request("POST", url, content=orjson.dumps(body), headers=self._headers, extensions=self._extensions)
+        else:
+            form = form_fields(body)
+            request = httpx2.Request("POST", url, data=form, files=files, headers=self._own_headers, extensions=self._extensions)
+            await request.aread()
+        answer = await self._sent(request)
+        if answer.tells_limits:
+            self.reported = limits_of(answer.headers)
+        return answer
+
+    async def _sent(self, request: httpx2.Request) -> Reply:
+        """Send, and read the whole answer. Raises Malformed for an answer of more than MAX_BYTES, which is not read to its end."""
+        answer = await self._http.send(request, stream=True)
+        content = await whole(answer)
+        if answer.status_code == 407:
+            raise wants_credentials(proxy_of(self.base_url))
+        self._answered = True
+        limits = any(b"limit" in name.lower() for name, _ in answer.headers.raw)
+        headers: Mapping[str, str] = answer.headers
+        if answer.status_code != 200:
+            headers = {name: self._keyless(value.encode()).decode() for name, value in answer.headers.items()}
+        return Reply(answer.status_code, headers, self._keyless(content), limits)
+
+    def _picture(self, url: object) -> Image:
+        """A picture from base64 or a data URL, or by its address; by address it has no digest until it is fetched."""
+        if isinstance(url, str) and url.lstrip()[:8].lower().startswith(("http://", "https://")):
+            return Image("", "", partial(self._downloaded, url.strip()))
+        if isinstance(url, str) and ":" in url and not is_data_url(url):
+            raise Malformed("the endpoint answered with an image at no web address")
+        return image_from_base64(url)
+
+    async def _fetched(self, response: Response) -> Response:
+        """`response` with the pictures that the endpoint keeps at an address; each is tried three times.
+
+        Raises Rejected if one cannot be fetched: it was paid for, so this run does not have it made again.
+        """
+        if all(image.digest for image in response.images):
+            return response
+        with keeping(replace(response, images=())):
+            images = [image if image.digest else await self._tried(image) for image in response.images]
+        return replace(response, images=tuple(images))
+
+    async def _tried(self, image: Image) -> Image:
+        for number in range(1, DOWNLOADS + 1):
+            try:
+                with anyio.fail_after(self._timeout):
+                    return Image.from_bytes(await image.read())
+            except (Transient, TimeoutError) as error:
+                if number == DOWNLOADS:
+                    why = str(error) or f"nothing came within {self._timeout:g} s"
+                    raise Rejected(f"the image was made and paid for, but {why}, {DOWNLOADS} times") from None
+                await anyio.sleep(number * DOWNLOAD_PAUSE)
+        raise AssertionError
+
+    async def _downloaded(self, url: str) -> bytes:
+        """The bytes at an address; the key is not sent there."""
+        try:
+            async with self._http.stream("GET", url) as answer:
+                if answer.status_code != 200:
+                    raise Transient(f"its address answered {answer.status_code}")
+                return await whole(answer)
+        except (httpx2.RequestError, httpx2.InvalidURL) as error:
+            raise Transient(f"it cannot be fetched from {url[:200]}: {error or type(error).__name__}") from None
+
+
+def _came(body: Json, read: Read) -> Response:
+    """The content of a body beside its error, and its usage."""
+    try:
+        with reading():
+            return read(body)
+    except ProviderError as error:
+        return error.partial or Response(usage=error.usage or usage_of(usage_in(body)))

@@ -1,0 +1,132 @@
+"""OpenAI's protocol at the door (chats, images, Responses, moderation, batch jobs), and Azure's deployments of the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from unisafe_providers.base import Provider
+from unisafe_providers.endpoint_options import VendorOptions
+from unisafe_providers.hosted.vendor_arguments import hosted_options, place_of
+from unisafe_providers.presets import preset_at
+from unisafe_providers.settings import ProviderSettings
+from unisafe_providers.spec import Declared, ProviderSpec
+
+DEPLOYMENT = "https://RESOURCE.openai.azure.com/openai/deployments/NAME"
+RESOURCE = "https://RESOURCE.openai.azure.com/openai/v1"
+
+
+class OpenAIOptions(VendorOptions):
+    """The keys of a model behind OpenAI's protocol."""
+
+    image_api: Literal["images", "chat"] = Field(
+        "images", description='`"images"` (`/images/generations`, `/images/edits`) or `"chat"` (image in a chat message)'
+    )
+    api: Literal["chat", "responses"] = Field("chat", description='`"responses"` for models that are only in the Responses API')
+
+    KEY_EVERYWHERE: ClassVar[bool] = False
+
+    @property
+    def version(self) -> str | None:
+        """`api-version` of an Azure deployment's own address."""
+        return None
+
+    def _find_more(self, declared: Declared) -> Iterator[str]:
+        if declared.in_batches and self.api == "responses":
+            yield 'api: batch jobs carry chat completions; put api = "chat"'
+        yield from self._mistakes_of_deployment(declared, "/deployments/" in urlsplit(self.base_url).path)
+
+    def _mistakes_of_deployment(self, declared: Declared, deployment: bool) -> Iterator[str]:
+        """What is wrong with an address that is a `deployment`'s own, or is none."""
+        if deployment:
+            yield 'base_url: is of one deployment at Azure, whose address goes with provider = "azure"'
+
+
+class AzureOptions(OpenAIOptions):
+    """The keys of a deployment at Azure."""
+
+    api_version: str | None = Field(
+        None, pattern=r"^[\w.-]+$", examples=["2024-10-21"], description="`api-version` of one deployment's address"
+    )
+
+    KEY_EVERYWHERE: ClassVar[bool] = True
+
+    @property
+    def version(self) -> str | None:
+        return self.api_version
+
+    def _mistakes_of_deployment(self, declared: Declared, deployment: bool) -> Iterator[str]:
+        if deployment and self.api_version is None:
+            yield (
+                "api_version: missing; an address of one deployment needs it, such as 2024-10-21 "
+                "(one that ends in /openai/v1 does not)"
+            )
+        if not deployment and self.api_version is not None:
+            yield f"api_version: goes with an address of one deployment only: {DEPLOYMENT}"
+        if declared.in_batches and self.api_version is not None:
+            yield f"base_url: batch jobs go to the address of the whole resource: {RESOURCE}"
+
+
+def build_openai(settings: ProviderSettings, options: OpenAIOptions) -> Provider:
+    """A model that takes its key as a bearer token."""
+    return _build(settings, options, "authorization")
+
+
+def build_azure(settings: ProviderSettings, options: AzureOptions) -> Provider:
+    """A deployment, whose key goes into a header of its own."""
+    return _build(settings, options, "api-key")
+
+
+def _build(settings: ProviderSettings, options: OpenAIOptions, key_header: Literal["authorization", "api-key"]) -> Provider:
+    from unisafe_providers.hosted.moderation import OpenAIModeration
+    from unisafe_providers.hosted.openai_batch import OpenAIBatches
+    from unisafe_providers.hosted.openai_compatible import OpenAICompatible
+    from unisafe_providers.hosted.openai_responses import OpenAIResponses
+
+    place, known = place_of(settings, options), hosted_options(settings, options)
+    if settings.service == "moderation":
+        return OpenAIModeration(*place, **known)
+    vendor = settings.vendor
+    assert vendor is not None, "whoever speaks OpenAI's protocol is in presets.toml"
+    dialect = options.find_dialect(vendor) or vendor
+    if key_header == "api-key":
+        known["title"] = vendor.title
+    else:
+        if not options.stands_at(vendor):
+            known["images"] = None  # a server of somebody else's has limits of its own
+        if preset_at(options.base_url) is not None:
+            known["title"] = dialect.title
+    chat = OpenAIBatches if settings.in_batches else OpenAICompatible
+    return (OpenAIResponses if options.api == "responses" else chat)(
+        *place,
+        image_api=options.image_api,
+        key_header=key_header,
+        api_version=options.version,
+        names=dialect.names,
+        edit_body=dialect.edit_body,
+        image_leaves_out=dialect.image_leaves_out,
+        **known,
+    )
+
+
+OPENAI = ProviderSpec(
+    name="openai",
+    title="OpenAI",
+    options=OpenAIOptions,
+    build=build_openai,
+    services=frozenset({"moderation"}),
+    batches=True,
+    key_header="authorization",
+)
+AZURE = ProviderSpec(
+    name="azure",
+    title="Azure OpenAI",
+    options=AzureOptions,
+    build=build_azure,
+    batches=True,
+    key_header="api-key",
+    unlisted="Azure lists its models, not your deployments",
+)

@@ -1,0 +1,240 @@
+"""The OpenAI wire format, without a network: bodies from requests, responses from bodies; what words mean is in endings.py.
+
+Shapes follow OpenAI's API reference (chat completions, images) and OpenRouter's image output (`message.images`).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from unisafe_providers.anatomy import AUDIO, NO_PICTURE, TOOL_CALL, image_from_base64, keeping
+from unisafe_providers.base import Image, Malformed, ProviderError, Request, Response, Text, clean
+from unisafe_providers.hosted.accepted import Accepted
+from unisafe_providers.hosted.bodies import Json, schema_of, usage_in
+from unisafe_providers.hosted.endings import Ending, of_choice
+from unisafe_providers.hosted.usage import usage_of
+from unisafe_providers.hosted.withheld import withheld
+
+# ---------------------------------------------------------------- out
+
+
+async def chat_body(model: str, request: Request, accepted: Accepted) -> Json:
+    """The body of POST /chat/completions for `request`, as the endpoint takes it; it asks for an image if one is due."""
+    messages: list[Json] = []
+    if request.system:
+        messages.append({"role": "system", "content": request.system})
+    messages.append({"role": "user", "content": await content_of(request)})
+    body: Json = {"model": model, "messages": messages}
+    for name in ("max_tokens", "temperature", "top_p", "seed"):
+        value = getattr(request, name)
+        if value is not None:
+            body[accepted.name(name)] = value
+    if request.image_due:
+        body["modalities"] = ["image", "text"]
+    if request.schema is not None:
+        name, schema = request.schema
+        body["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": name, "strict": True, "schema": schema_of(schema)},
+        }
+    return body
+
+
+async def content_of(request: Request) -> str | list[Json]:
+    """A user turn's content: its text alone, or a list of parts, images as data URLs."""
+    if len(request.parts) == 1 and isinstance(request.parts[0], Text):
+        return request.parts[0].text
+    content: list[Json] = []
+    for part in request.parts:
+        if isinstance(part, Text):
+            content.append({"type": "text", "text": part.text})
+        else:
+            content.append({"type": "image_url", "image_url": {"url": await data_url(part)}})
+    return content
+
+
+async def images_to_edit(images: Sequence[Image]) -> Json:
+    """The images of an edit in JSON, as xAI takes them: one under `image`, several under `images`."""
+    entries = [{"url": await data_url(image), "type": "image_url"} for image in images]
+    return {"image": entries[0]} if len(entries) == 1 else {"images": entries}
+
+
+async def data_url(image: Image) -> str:
+    """An image's bytes as an address."""
+    return f"data:{image.media_type};base64,{base64.b64encode(await image.read()).decode()}"
+
+
+# ---------------------------------------------------------------- in
+
+Pictured = Callable[[object], Image]
+"""From an address to an image: `HostedProvider._picture`, or for bodies without a network `image_from_base64`."""
+
+
+def chat_response(body: Json, picture: Pictured = image_from_base64, *, image_due: bool = True) -> Response:
+    """A Response from a chat completion's body. Raises Malformed for any other body, Transient if the body reports a failure.
+
+    Args:
+        picture: turns an address into an image.
+        image_due: whether the request asked for an image; if not, an image that cannot be read is left out.
+    """
+    try:
+        choice = body["choices"][0]
+        message = choice.get("message")
+    except (KeyError, IndexError, TypeError, AttributeError):
+        raise Malformed("the endpoint answered without any choice") from None
+    if not isinstance(message, dict) or not message:
+        return _without_message(body, choice)
+    message = _with_refusal(message)
+    texts, thoughts, addresses = message_parts(message)
+    images = pictures_at(addresses, picture, image_due=image_due)
+    usage = usage_of(usage_in(body), len(images))
+    text, thought, model = clean("".join(texts)), clean("".join(thoughts)), served(body)
+    try:
+        ending = of_choice(choice, message, nothing=not images and not text.strip())
+    except ProviderError:
+        with keeping(Response(text, images, usage=usage, thoughts=thought, model=model)):
+            raise
+    if ending.finish == "refused":
+        text = clean(str(message["refusal"]))
+    missing = ending.missing or _not_words(message)
+    return Response(
+        text,
+        images,
+        ending.finish,
+        ending.reason,
+        usage,
+        block=ending.block,
+        thoughts=thought,
+        missing=missing,
+        model=model,
+        asks_again=ending.asks_again,
+    )
+
+
+def _with_refusal(message: Json) -> Json:
+    """The message with the model's refusal in `refusal`, even if it came as a part of the content."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) and not message.get("refusal") else []
+    refusals = [str(part["refusal"]) for part in parts if isinstance(part, dict) and part.get("refusal")]
+    return {**message, "refusal": "".join(refusals)} if refusals else message
+
+
+def ended(came: Response, ending: Ending) -> Response:
+    """The content together with its ending; the ending's reason for a missing answer goes first."""
+    return replace(
+        came,
+        finish=ending.finish,
+        reason=ending.reason,
+        block=ending.block,
+        missing=ending.missing or came.missing,
+        asks_again=ending.asks_again,
+    )
+
+
+def _without_message(body: Json, choice: Json) -> Response:
+    """A choice without a message, as Azure's filter leaves it. Raises Malformed if it names no filter."""
+    usage = usage_of(usage_in(body))
+    with keeping(Response(usage=usage)):
+        if isinstance(choice.get("text"), str):
+            return chat_response({**body, "choices": [{**choice, "message": {"content": choice["text"]}}]})
+        ending = of_choice(choice, {}, nothing=True)
+        if ending.finish != "blocked":
+            raise Malformed("the endpoint answered with a choice that holds no message")
+    return ended(Response(usage=usage, model=served(body)), ending)
+
+
+def message_parts(message: Json) -> tuple[list[str], list[str], list[object]]:
+    """A message's texts, thoughts and addresses of images: content as a string or parts, `images` as OpenRouter gives them.
+
+    Thoughts are in `reasoning_content` (vLLM, SGLang, DeepSeek), `reasoning` and `reasoning_details` (OpenRouter, Groq), or in
+    parts of type `thinking` (Mistral). The first of these places with content counts, because the others repeat it.
+    """
+    content = message.get("content")
+    parts: list[Any] = content if isinstance(content, list) else [content]
+    texts: list[str] = []
+    thoughts: list[str] = []
+    addresses: list[object] = []
+    images = message.get("images")
+    for part in [*parts, *(images if isinstance(images, list) else [])]:
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, dict):
+            if part.get("type") in ("thinking", "reasoning"):
+                thoughts += words_in(part)
+            elif isinstance(part.get("text"), str):
+                texts.append(part["text"])
+            elif part.get("type") == "refusal" and not message.get("refusal"):
+                texts.append(str(part.get("refusal") or ""))
+            addresses += _addresses(part)
+    for name in ("reasoning_content", "reasoning", "reasoning_details", "thinking"):
+        thoughts = thoughts or words_in(message.get(name))
+    return texts, thoughts, addresses
+
+
+def words_in(place: object) -> list[str]:
+    """All texts in a field of thoughts, which may be a string, a part or a list of parts."""
+    if isinstance(place, str):
+        return [place] if place.strip() else []
+    if isinstance(place, list):
+        return [words for one in place for words in words_in(one)]
+    if not isinstance(place, dict):
+        return []
+    return next(
+        (found for key in ("thinking", "text", "summary", "content", "reasoning") if (found := words_in(place.get(key)))), []
+    )
+
+
+def _addresses(part: Json) -> list[object]:
+    """The image of a part: a URL, or plain base64."""
+    image = part.get("image_url") or part.get("image")
+    if isinstance(image, dict):
+        image = image.get("url") or image.get("b64_json")
+    return [found for found in (image, part.get("b64_json")) if found]
+
+
+def pictures_at(addresses: Sequence[object], picture: Pictured, *, image_due: bool) -> tuple[Image, ...]:
+    """The images at some addresses. An image that cannot be read is left out, or raises Malformed if an image was due."""
+    images = []
+    for address in addresses:
+        try:
+            images.append(picture(address))
+        except Malformed:
+            if image_due:
+                raise
+    return tuple(images)
+
+
+def _not_words(message: Json) -> str:
+    """What a message holds instead of words, as text for `Response.missing`."""
+    if message.get("tool_calls") or message.get("function_call"):
+        return TOOL_CALL
+    return AUDIO if message.get("audio") else ""
+
+
+def served(body: Json) -> str:
+    """The name of the model that served the call."""
+    name = body.get("model") or body.get("modelVersion")
+    return clean(name)[:200] if isinstance(name, str) else ""
+
+
+def images_response(body: Json, picture: Pictured = image_from_base64) -> Response:
+    """A Response from an images answer. Raises Malformed if its `data` is no list, or an entry holds no image."""
+    entries = body.get("data")
+    if not isinstance(entries, list):
+        raise Malformed("the endpoint answered without any image data")
+    usage = usage_of(usage_in(body), len(entries))
+    stopped = withheld(body)
+    if stopped is not None:
+        return ended(Response(usage=replace(usage, images=0), model=served(body)), stopped)
+    if not entries:  # tokens of pictures are not lost words
+        return Response(usage=usage, missing=NO_PICTURE, asks_again=True, model=served(body))
+    addresses = [entry.get("b64_json") or entry.get("url") for entry in entries]
+    if not any(addresses):
+        raise Malformed("the endpoint answered without any image data")
+    usage = usage if usage.reported else replace(usage, reported=usage_in(body) is None)  # images are paid for one by one
+    with keeping(Response(usage=usage)):
+        images = pictures_at([address for address in addresses if address], picture, image_due=True)
+    return Response(images=images, usage=usage, model=served(body))

@@ -1,0 +1,102 @@
+"""Failures of one request and passing failures: too long, an unreadable picture, too much at once, try again; then statuses.
+
+Sources: OpenAI, Anthropic, Google, Groq, Mistral, Together, Amazon Bedrock, fal and Z.AI, their error pages; Cloudflare, "5xx".
+"""
+
+from __future__ import annotations
+
+from unisafe_providers.base import Misconfigured, RateLimited, Rejected, Transient
+from unisafe_providers.hosted.failure_row import Failure, names_in, words_in
+
+TOO_LONG = Failure(
+    Rejected,
+    "the request is longer than {model} takes ({status}): {message}",
+    codes=names_in(
+        "context_length_exceeded string_above_max_length max_tokens_exceeded token_limit_exceeded string_too_long too_many_tokens "
+        "exceed_context_size_error 1261 prompt_too_long"
+    ),
+    words=words_in(
+        r"context (length|window|size)",
+        r"(prompt|input|message|request|text|content) (is |was )?too (long|large)",
+        r"too (long|many tokens)",
+        r"maximum number of tokens|input tokens exceeded|number of input tokens",
+        r"max(imum)? (input|model|sequence|context|prompt|token) (length|tokens|count|limit)",
+        r"tokens\b.{0,60}(must be <=|exceed|greater than|larger than)",
+        r"input length",
+    ),
+    where=frozenset({0, 400, 413, 422, 500}),
+)
+
+REQUESTS = (
+    TOO_LONG,
+    Failure(
+        Rejected,
+        "{vendor} does not take an image of the request ({status}): {message}",
+        codes=names_in(
+            "invalid_image invalid_image_format invalid_image_mode invalid_base64_image image_too_large image_too_small "
+            "image_parse_error image_file_too_large unsupported_image_media_type unsupported_image_format empty_image_file "
+            "image_load_error file_download_error file_too_large invalid_image_url invalidimage image_content_error"
+        ),
+        words=words_in(
+            r"could not process image",
+            r"(unsupported|invalid|unable to (process|decode|load|read|download)|failed to (process|decode|load|download)"
+            r"|cannot (identify|decode|load|read)|corrupt\w*)\b.{0,30}\b(image|picture)",
+            r"\b(images?|pictures?)\b.{0,60}\b(exceeds?|too (large|small|many|big)|not (valid|a valid|supported|readable|decodable)"
+            r"|invalid|corrupt|load error|dimension|must be|resolution)",
+            r"too many images|at most \d+ images?|image format|media[_ ]?type",
+        ),
+        where=frozenset({0, 400, 413, 422, 500}),
+    ),
+    Failure(
+        Rejected,
+        "the request is larger than {vendor} takes ({status}): {message}",
+        statuses=frozenset({413}),
+        codes=names_in("request_too_large payload_too_large"),
+    ),
+)
+
+MOMENTS = (
+    Failure(
+        RateLimited,
+        "{status}: {message}",
+        statuses=frozenset({429}),
+        codes=names_in(
+            "rate_limit_exceeded rate_limit_error ramp_limit_exceeded resource_exhausted ratelimitreached too_many_requests "
+            "throttlingexception throttling throttling.ratequota throttling.allocationquota engine_overloaded_error rate_limit "
+            "concurrent_requests_limit service_tier_capacity_exceeded 1302 1303 1304 1305"
+        ),
+        words=words_in(r"rate[- ]?limit(ed|s)?\b", r"too many (requests|concurrent|active)", r"request was throttled|throttling"),
+        where=frozenset({0, 400, 403}),
+    ),
+    Failure(
+        Transient,
+        "{status}: {message}",
+        statuses=frozenset({408, 409, 424, 425, 498, 499}),
+        codes=names_in(
+            "server_error overloaded_error timeout_error provider_unavailable unavailable internal_server_error internal_error "
+            "internalerror service_unavailable serviceunavailable overloaded timeout generation_timeout vector_store_timeout"
+        ),
+    ),
+)
+
+STATUSES = (
+    Failure(
+        Misconfigured,
+        "{vendor} denies access ({status}): {message}; check the key's rights, project and region",
+        statuses=frozenset({403}),
+        codes=names_in("data_residency_mismatch accessdeniedexception accessdenied"),
+        words=words_in(
+            r"api[- ]?key|credentials|permission .{0,60}denied|\baccount\b|organi[sz]ation|subscription",
+            r"\bproject\b|service control",
+            r"(not (authorized|entitled|allowed|permitted)|n[o']t have (access|permission)|access)\b"
+            r".{0,40}\b(model|api|deployment|endpoint)\b",
+        ),
+        where=frozenset({403}),
+    ),
+    Failure(
+        Misconfigured,
+        "not found ({status}): {message}; check `model` ({model}) and `base_url`",
+        statuses=frozenset({404, 405}),
+    ),
+)
+"""What a status means if no word says more."""

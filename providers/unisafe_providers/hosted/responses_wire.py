@@ -1,0 +1,99 @@
+"""The wire format of OpenAI's Responses API, without a network: bodies from requests, responses from bodies.
+
+Shapes: OpenAI's API reference, "Responses", and the types of its package (openai.types.responses).
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+
+from unisafe_providers.anatomy import TOOL_CALL, image_from_base64, keeping
+from unisafe_providers.base import Image, Malformed, Request, Response, Text, Transient, clean
+from unisafe_providers.hosted.accepted import Accepted
+from unisafe_providers.hosted.bodies import Json, schema_of, usage_in
+from unisafe_providers.hosted.endings import of_response
+from unisafe_providers.hosted.flattened import error_message
+from unisafe_providers.hosted.openai_wire import ended, served, words_in
+from unisafe_providers.hosted.usage import usage_of
+
+
+async def responses_body(model: str, request: Request, accepted: Accepted) -> Json:
+    """The body of POST /responses for `request`. `seed` has no place in this API; nothing is stored at the vendor."""
+    content: list[Json] = []
+    for part in request.parts:
+        if isinstance(part, Text):
+            content.append({"type": "input_text", "text": part.text})
+        else:
+            data = base64.b64encode(await part.read()).decode()
+            content.append({"type": "input_image", "detail": "auto", "image_url": f"data:{part.media_type};base64,{data}"})
+    body: Json = {"model": model, "input": [{"role": "user", "content": content}], "store": False}
+    if request.system:
+        body["instructions"] = request.system
+    for name in ("max_tokens", "temperature", "top_p"):
+        value = getattr(request, name)
+        if value is not None:
+            body[accepted.name(name)] = value
+    if request.image_due:
+        tool: Json = {"type": "image_generation", "action": "generate" if request.kind == "image" else "edit"}
+        if request.size:
+            tool["size"] = request.size
+        body |= {"tools": [tool], "tool_choice": {"type": "image_generation"}}
+    if request.schema is not None:
+        name, schema = request.schema
+        body["text"] = {"format": {"type": "json_schema", "name": name, "strict": True, "schema": schema_of(schema)}}
+    return body
+
+
+@dataclass(slots=True)
+class _Output:
+    """The content of an output's items."""
+
+    texts: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    thoughts: list[str] = field(default_factory=list)
+    images: list[Image] = field(default_factory=list)
+    missing: str = ""
+
+    def add(self, item: Json) -> None:
+        match item.get("type"):
+            case "message":
+                for part in item.get("content") or []:
+                    if part.get("type") == "refusal":
+                        self.refusals.append(str(part.get("refusal") or ""))
+                    elif part.get("type") in ("output_text", "text"):
+                        self.texts.append(str(part.get("text") or ""))
+            case "reasoning":
+                self.thoughts += words_in(item.get("summary")) or words_in(item.get("content"))
+            case "image_generation_call" if item.get("result"):
+                self.images.append(image_from_base64(item["result"]))
+            case str() as kind if kind.endswith("_call") and kind != "image_generation_call":
+                self.missing = TOOL_CALL
+
+
+def responses_response(body: Json) -> Response:
+    """A Response from a Responses object. Raises Malformed for any other body, Transient if it reports a failure."""
+    if not isinstance(body.get("output"), list):
+        raise Malformed("the endpoint answered without any output")
+    output = _Output()
+    usage = usage_of(usage_in(body))
+    with keeping(Response(usage=usage)):
+        for item in body["output"]:
+            output.add(item)
+    usage = usage_of(usage_in(body), len(output.images))
+    text, thoughts = clean("".join([*output.texts, *output.refusals])), clean("\n\n".join(output.thoughts))
+    came = Response(text, tuple(output.images), usage=usage, thoughts=thoughts, missing=output.missing, model=served(body))
+    with keeping(came):
+        ending = of_response(body, nothing=came.empty)
+        if body.get("status") not in (None, "completed", "incomplete"):
+            raise Transient(f"the endpoint answered with a response that is {body['status']}: {error_message(body)}")
+        if ending.finish == "stop" and not came.images and any(_broke(item) for item in body["output"]):
+            raise Transient("the image tool failed, and no filter is named")
+    if output.refusals and ending.finish != "blocked":
+        ending = ending._replace(finish="refused", reason="a refusal part")
+    return ended(came, ending)
+
+
+def _broke(item: Json) -> bool:
+    """Whether a call of the image tool failed; a call that moderation stopped has an ending of its own."""
+    return item.get("type") == "image_generation_call" and (item.get("status") == "failed" or bool(item.get("error")))

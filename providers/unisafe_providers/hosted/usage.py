@@ -1,0 +1,95 @@
+"""A call's usage, read from the bodies of all vendors; a number that makes no sense becomes unknown and is never an error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from unisafe_providers.base import Usage
+
+MOST_TOKENS = 2**31 - 1
+"""No call uses more, and no column holds more."""
+TICKS = 1e10
+"""xAI's ticks in a dollar (docs.x.ai, "Cost tracking")."""
+IN = ("prompt_tokens", "input_tokens", "promptTokenCount")
+OUT = ("completion_tokens", "output_tokens", "candidatesTokenCount")
+TOTAL = ("total_tokens", "totalTokenCount")
+BESIDE_IN = ("cache_creation_input_tokens", "cache_read_input_tokens")
+"""Input tokens that Anthropic counts apart from `input_tokens`."""
+BESIDE_OUT = ("thoughtsTokenCount",)
+
+
+def usage_of(usage: object, images: int = 0) -> Usage:
+    """The usage in a body's `usage` (Gemini: `usageMetadata`); `reported` is False if it says nothing, or something absurd.
+
+    Zeros alone are no report, because every request has tokens. A vendor may leave tokens of thoughts out of its completion
+    tokens; its total has them, so the larger figure counts.
+    """
+    if not isinstance(usage, Mapping):
+        return Usage(images=images, reported=False)
+    cost = cost_of(usage)
+    given_in, given_out, total = _first(usage, IN), _first(usage, OUT), _first(usage, TOTAL) or 0
+    beside_in, beside_out = _sum(usage, BESIDE_IN), _sum(usage, BESIDE_OUT)
+    if given_in is given_out is None or -1 in (given_in, given_out, total, beside_in, beside_out):
+        return Usage(images=images, cost=cost, reported=cost is not None)
+    tokens_in, written = (given_in or 0) + beside_in, (given_out or 0) + beside_out
+    if cost is None and not tokens_in and not written and not total:
+        return Usage(images=images, reported=False)
+    return Usage(min(tokens_in, MOST_TOKENS), min(max(written, total - tokens_in), MOST_TOKENS), images, cost)
+
+
+def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+    """The first count that is not 0, else 0; None if there is no count at all, -1 if one makes no sense."""
+    found: int | None = None
+    for name in names:
+        value = usage.get(name)
+        if value is not None:
+            count = _tokens(value)
+            if count:
+                return count
+            found = 0
+    return found
+
+
+def _sum(usage: Mapping[str, Any], names: tuple[str, ...]) -> int:
+    """The sum of some counts; -1 if one makes no sense."""
+    total = 0
+    for name in names:
+        value = usage.get(name)
+        if value is not None:
+            count = _tokens(value)
+            if count < 0:
+                return -1
+            total += count
+    return total
+
+
+def cost_of(usage: Mapping[str, Any]) -> float | None:
+    """US dollars that the vendor itself charges: OpenRouter's fee (with the upstream's price if the key is the user's own),
+    Perplexity's `total_cost`, xAI's ticks; None if none of them makes sense."""
+    ticks = _dollars(usage.get("cost_in_usd_ticks"))
+    if ticks is not None:
+        return ticks / TICKS
+    cost = usage.get("cost")
+    if isinstance(cost, Mapping):
+        cost = cost.get("total_cost")
+    fee = _dollars(cost)
+    if fee is None or not usage.get("is_byok"):
+        return fee
+    details = usage.get("cost_details")
+    upstream = _dollars(details.get("upstream_inference_cost")) if isinstance(details, Mapping) else None
+    return fee + (upstream or 0.0)
+
+
+def _tokens(value: object) -> int:
+    """A count of tokens; -1 if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
+        return -1
+    return int(value)
+
+
+def _dollars(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        return None
+    return float(value)

@@ -1,0 +1,130 @@
+"""Models on this machine at the door: what transformers and diffusers load."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from unisafe_providers.base import Provider
+from unisafe_providers.local.settings import Library, LocalSettings
+from unisafe_providers.named_files import expanded
+from unisafe_providers.settings import ProviderSettings
+from unisafe_providers.spec import Declared, Options, ProviderSpec
+
+LIBRARIES = ("torch", "transformers", "diffusers")
+DEVICES = "auto, cpu, mps, cuda or cuda:0"
+DeviceName = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
+
+
+class LoadedOptions(Options):
+    """The keys of a model that is loaded here."""
+
+    revision: str | None = Field(None, description="branch, tag or commit at the hub; else the newest")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description='`"float32"`, `"bfloat16"`, `"float16"`, or what the weights are in'
+    )
+    device: DeviceName = Field("auto", examples=[DEVICES], description='`"cpu"`, `"cuda:0"`, `"mps"`')
+    devices: list[DeviceName] = Field([], examples=[DEVICES], description="a list of devices, with a copy of the model on each")
+    quantization: Literal["8bit", "4bit"] | None = Field(None, description='`"8bit"` or `"4bit"`, by bitsandbytes')
+    trust_remote_code: bool = Field(False, description="run the code that comes with the model")
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto", description='requests in a batch, at most; `"auto"` finds what fits'
+    )
+    memory_gb: float | None = Field(None, gt=0, description="the most memory to use on the device; else all there is")
+    extra: dict[str, Any] = Field({}, description="more arguments of `generate` or of the pipeline's call; part of the cache key")
+
+    @property
+    def runs_code_of_model(self) -> bool:
+        return self.trust_remote_code
+
+    def find_mistakes(self, declared: Declared) -> Iterator[str]:
+        if {"device", "devices"} <= self.model_fields_set:
+            yield "devices: stands beside `device`; keep one of the two"
+        if len(set(self.devices)) < len(self.devices):
+            yield "devices: names a device twice"
+
+
+class TransformersOptions(LoadedOptions):
+    """The keys of a model that transformers loads."""
+
+    gguf_file: str | None = Field(None, description="a GGUF file in the folder or repository")
+    attn: str | None = Field(None, description='`"sdpa"`, `"flash_attention_2"`, ...; else the model\'s')
+    batch_tokens: int | None = Field(
+        None, ge=1, description="tokens in a batch, padding and answers included; else 4096 on a CPU, and no limit on a GPU"
+    )
+
+    def find_mistakes(self, declared: Declared) -> Iterator[str]:
+        yield from super().find_mistakes(declared)
+        if self.gguf_file and self.quantization:
+            yield "quantization: a GGUF file is quantized already; keep one of the two"
+
+
+class DiffusersOptions(LoadedOptions):
+    """The keys of a pipeline that diffusers loads; what is left out is the pipeline's own."""
+
+    steps: int | None = Field(None, ge=1, description="diffusion steps")
+    guidance: float | None = Field(None, ge=0, description="guidance scale")
+    strength: float | None = Field(None, gt=0, le=1, description="how far an edit may go from its image")
+
+    def find_mistakes(self, declared: Declared) -> Iterator[str]:
+        yield from super().find_mistakes(declared)
+        if "text" in declared.gives:
+            yield 'gives: a diffusers pipeline gives images only; put gives = ["image"]'
+
+
+def build_transformers(settings: ProviderSettings, options: TransformersOptions) -> Provider:
+    """A model that transformers runs, loaded at its first call."""
+    own = {"gguf_file": options.gguf_file, "attn": options.attn, "batch_tokens": options.batch_tokens}
+    return _build("transformers", settings, options, own)
+
+
+def build_diffusers(settings: ProviderSettings, options: DiffusersOptions) -> Provider:
+    """A pipeline that diffusers runs, loaded at its first call."""
+    own = {"steps": options.steps, "guidance": options.guidance, "strength": options.strength}
+    return _build("diffusers", settings, options, own)
+
+
+def _build(library: Library, settings: ProviderSettings, options: LoadedOptions, own: dict[str, Any]) -> Provider:
+    from unisafe_providers.local.provider import LocalProvider
+
+    path = expanded(settings.folder, settings.model)
+    capabilities = settings.capabilities
+    loaded = LocalSettings(
+        library=library,
+        model=os.path.abspath(path) if os.path.exists(path) else settings.model,
+        revision=options.revision,
+        dtype=options.dtype,
+        quantization=options.quantization,
+        trust_remote_code=options.trust_remote_code,
+        batch_size=None if options.batch_size == "auto" else options.batch_size,
+        memory_gb=options.memory_gb,
+        sees=capabilities.image_in,
+        draws=capabilities.image_out or capabilities.edit,
+        extra=options.extra,
+        **own,
+    )
+    return LocalProvider(loaded, capabilities, options.devices or [options.device])
+
+
+TRANSFORMERS = ProviderSpec(
+    name="transformers",
+    title="transformers on this machine",
+    options=TransformersOptions,
+    build=build_transformers,
+    answers_from="device",
+    packages=LIBRARIES,
+    services=frozenset({"classification"}),
+)
+DIFFUSERS = ProviderSpec(
+    name="diffusers",
+    title="diffusers on this machine",
+    options=DiffusersOptions,
+    build=build_diffusers,
+    answers_from="device",
+    packages=LIBRARIES,
+    defaults={"gives": ["image"]},
+    judges_not='a diffusers pipeline writes no verdicts; judge with "transformers" or "openai"',
+)

@@ -1,0 +1,89 @@
+"""Vendors and local servers that bench.toml can name; presets.toml holds the data about each."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from unisafe_providers.images import ImageLimits
+from unisafe_providers.prices import Price as Price
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One vendor.
+
+    Args:
+        title: what people call it.
+        wire: the protocol that it speaks: the name of the provider whose room speaks it (unisafe_providers/registry.py).
+        base_url: its address; None if each customer has an address of their own, and then `address` shows its form.
+        key_env: the variable that usually holds the key; None for a server that needs no key.
+        image_api: how its models are asked for images.
+        edit_body: how it takes images to edit: `form` (an upload, as OpenAI does) or `json` (data URLs).
+        names: its own names of parameters, if they differ.
+        image_leaves_out: fields of a request for images that it refuses.
+        limits_per: the window of the limits in its rate headers, if the headers do not say it.
+        batches: whether its batch jobs are known to work as those of its wire.
+        max_concurrency: calls at once that such a server takes well; None leaves it to the default.
+        images: the limits of images in requests.
+        safety_categories, safety_thresholds: the values that `safety` may have; empty if the vendor has no such settings.
+        prices: the prices of some of its models, by their names at the vendor, as `prices_source` gave them on `prices_read`.
+    """
+
+    title: str
+    wire: str
+    base_url: str | None = None
+    address: str | None = None
+    key_env: str | None = None
+    image_api: Literal["images", "chat"] = "images"
+    edit_body: Literal["form", "json"] = "form"
+    names: dict[str, str] = field(default_factory=dict)
+    image_leaves_out: tuple[Literal["seed", "size"], ...] = ()
+    limits_per: Literal["minute", "requests a day", "unknown"] = "minute"
+    batches: bool = False
+    max_concurrency: int | None = None
+    images: ImageLimits = field(default_factory=ImageLimits)
+    safety_categories: tuple[str, ...] = ()
+    safety_thresholds: tuple[str, ...] = ()
+    prices: dict[str, Price] = field(default_factory=dict)
+    prices_read: str = ""
+    prices_source: str = ""
+
+
+@cache
+def presets() -> dict[str, Preset]:
+    """All presets by name."""
+    table = tomllib.loads(files("unisafe_providers").joinpath("presets.toml").read_text("utf-8"))
+    return {name: _preset(entry) for name, entry in table.items()}
+
+
+def preset_at(address: str) -> Preset | None:
+    """The vendor whose host `address` names; None for other hosts, and for those of this machine."""
+    try:
+        host = urlsplit(address).hostname
+    except ValueError:
+        return None
+    return _hosts().get(host or "")
+
+
+@cache
+def _hosts() -> dict[str, Preset]:
+    """Vendors by their hosts."""
+    hosts = {urlsplit(preset.base_url or "").hostname or "": preset for preset in presets().values()}
+    return {host: preset for host, preset in hosts.items() if host not in ("", "localhost")}
+
+
+def _preset(entry: dict[str, Any]) -> Preset:
+    images, prices = entry.pop("images", {}), entry.pop("prices", {})
+    known: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    return Preset(
+        **known,
+        images=ImageLimits(**images | {"types": tuple(images.get("types", ()))}),
+        prices={model: Price(*figures) for model, figures in prices.get("models", {}).items()},
+        prices_read=prices.get("read", ""),
+        prices_source=prices.get("source", ""),
+    )

@@ -1,0 +1,164 @@
+"""Every provider that bench.toml can name, by one door: ours, vendors on the wires of ours, and those of installed packages.
+
+All are entry points of the group `unisafe.providers`. An entry point names a ProviderSpec (spec.py), or a plain callable,
+`(settings: ProviderSettings, **options) -> Provider`, most often a provider's class. A vendor of presets.toml needs none: it is the
+provider that speaks its wire, with the vendor's data. Each is imported when bench.toml names it.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from functools import cache, lru_cache, partial
+from typing import Any
+
+from pydantic import Field
+
+from unisafe_providers.base import Provider
+from unisafe_providers.endpoint_options import EndpointOptions
+from unisafe_providers.options import checked_options
+from unisafe_providers.own_entries import read_own_entries
+from unisafe_providers.plugins import Plugin, PluginError, found
+from unisafe_providers.presets import presets
+from unisafe_providers.settings import ProviderSettings
+from unisafe_providers.soundness import wrong_with_provider
+from unisafe_providers.spec import AnswersFrom, Options, ProviderSpec
+
+GROUP = "unisafe.providers"
+
+
+class CallableOptions(EndpointOptions):
+    """The keys of a plugin that is a plain callable: what else it takes stands in a table of its own."""
+
+    options: dict[str, Any] = Field(
+        {},
+        description="what a plugin takes beyond these keys (`unisafe providers` lists them; [providers](providers.md)); part of "
+        "what is stored, so no secrets",
+    )
+
+
+@cache
+def rooms() -> dict[str, Plugin]:
+    """The entry points of our own providers by name."""
+    return {entry.name: entry for entry in read_own_entries(GROUP)}
+
+
+def built_in() -> list[str]:
+    """The names that need no other package."""
+    return list(dict.fromkeys([*presets(), *rooms()]))
+
+
+def plugins() -> dict[str, Plugin]:
+    """Every installed plugin by name, also those that cannot be used."""
+    return found(GROUP, built_in())
+
+
+def plugin_of(name: str) -> Plugin | None:
+    """The plugin that provides `name`; None for a built-in provider's name or an unknown name."""
+    return None if name in built_in() else plugins().get(name)
+
+
+def names() -> list[str]:
+    """All names that `provider = ...` may have."""
+    return list(dict.fromkeys([*built_in(), *plugins()]))
+
+
+def find_spec(name: str) -> ProviderSpec[Any] | None:
+    """What the provider `name` says of itself; None for a name that nobody has.
+
+    A plugin that cannot be loaded is taken for a plain callable here: `build_provider` says what is wrong with it.
+    """
+    if name in built_in():
+        return built_in_spec(name)
+    plugin = plugins().get(name)
+    return None if plugin is None else _plugin_spec(plugin, tuple(sys.path))
+
+
+def find_takers(key: str) -> list[ProviderSpec[Any]]:
+    """Our own providers whose option `key` is; all of them are imported for that."""
+    return [spec for spec in map(built_in_spec, built_in()) if key in spec.keys]
+
+
+def answers_from(name: str) -> AnswersFrom:
+    """Where the answers of the provider `name` come from, without importing a plugin; `name` may be of an older run."""
+    return built_in_spec(name).answers_from if name in built_in() else "endpoint"
+
+
+def build_provider(spec: ProviderSpec[Any], settings: ProviderSettings, options: Options) -> Provider:
+    """The provider of one section. Raises PluginError, with the key of bench.toml, where a plugin cannot make it."""
+    if spec.plugin is None:
+        return spec.build(settings, options)
+    if spec.answers_from not in ("endpoint", "device"):  # a report could not tell that once the package is gone
+        raise PluginError(f"the plugin {spec.name!r} of {spec.plugin.origin} answers from a {spec.answers_from}, as only ours may")
+    return _guarded(spec.plugin, settings, partial(spec.build, settings, options))
+
+
+@cache
+def built_in_spec(name: str) -> ProviderSpec[Any]:
+    """What the built-in provider `name` says of itself."""
+    vendor = presets().get(name)
+    room = _room(name if vendor is None else vendor.wire)
+    if vendor is None:
+        return room
+    known: dict[str, Any] = {"max_concurrency": vendor.max_concurrency}
+    if vendor.image_api != "images":
+        known["image_api"] = vendor.image_api
+    defaults = {key: value for key, value in known.items() if value is not None}
+    return replace(
+        room,
+        name=name,
+        title=vendor.title,
+        vendor=vendor,
+        batches=room.batches and vendor.batches,
+        defaults={**room.defaults, **defaults},
+    )
+
+
+def _room(name: str) -> ProviderSpec[Any]:
+    spec = rooms()[name].load()
+    assert isinstance(spec, ProviderSpec), f"{rooms()[name].target} is no ProviderSpec"
+    return spec
+
+
+@lru_cache(maxsize=64)
+def _plugin_spec(plugin: Plugin, _path: tuple[str, ...]) -> ProviderSpec[Any]:
+    """What a plugin says of itself; read once for each import path, also where it cannot be loaded."""
+    try:
+        loaded = plugin.load()
+    except PluginError:
+        loaded = None
+    if isinstance(loaded, ProviderSpec) and isinstance(loaded.options, type) and issubclass(loaded.options, Options):
+        return replace(loaded, name=plugin.name, plugin=plugin)
+    return ProviderSpec(name=plugin.name, title=plugin.name, options=CallableOptions, build=partial(_call, plugin), plugin=plugin)
+
+
+def _call(plugin: Plugin, settings: ProviderSettings, options: CallableOptions) -> Provider:
+    """The provider that a plain callable makes."""
+    make = plugin.load()
+    try:
+        arguments = checked_options(make, options.options)
+    except PluginError as error:
+        whose = f"the plugin {plugin.name!r} of {plugin.origin}"
+        raise PluginError(str(error) if error.key != "provider" else f"{whose} cannot be used: {error}", error.key) from None
+    provider: Provider = make(settings, **arguments)
+    return provider
+
+
+def _guarded(plugin: Plugin, settings: ProviderSettings, make: Any) -> Provider:  # noqa: ANN401 a callable without arguments
+    """What `make` gives, if it is a provider. Raises PluginError for whatever keeps it from being one."""
+    whose = f"the plugin {plugin.name!r} of {plugin.origin}"
+    try:
+        provider = make()
+    except (KeyboardInterrupt, PluginError):
+        raise
+    except BaseException as error:  # SystemExit and a CancelledError of its own too: nothing is awaited here
+        words = _without(settings.key, " ".join(f"{type(error).__name__}: {error}".split()))
+        raise PluginError(f"{whose} made no provider: {words}") from None
+    wrong = wrong_with_provider(provider, settings.key)
+    if wrong:
+        raise PluginError(f"{whose} made no provider: {wrong}")
+    return provider  # type: ignore[no-any-return]
+
+
+def _without(key: str | None, words: str) -> str:
+    return words.replace(key, "[key]") if key else words

@@ -1,5 +1,0 @@
-"""Models whose requests go as batch jobs."""
-
-from unisafe_async.batches.lane import BatchLane
-
-__all__ = ["BatchLane"]

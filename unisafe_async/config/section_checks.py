@@ -1,0 +1,58 @@
+"""What must hold within one model's or judge's section of bench.toml; what goes with one provider alone, that provider says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from unisafe_providers.registry import built_in, built_in_spec, find_takers
+
+from unisafe_async.config.addition_checks import mistakes_of_additions
+from unisafe_async.config.endpoint_sections import EndpointSection
+from unisafe_async.config.sections import ModelSection
+
+FEW = 4
+"""Providers that are all named where a key goes with them."""
+
+
+def mistakes_of(endpoint: EndpointSection) -> list[str]:
+    """Each mistake with its key in the section."""
+    found = [*mistakes_of_additions(endpoint), *(f"{key}: {_words_of_foreign(key)}" for key in endpoint.foreign)]
+    if isinstance(endpoint, ModelSection):
+        found += _mistakes_of_batching(endpoint)
+    elif endpoint.spec.judges_not:
+        return [*found, f"provider: {endpoint.spec.judges_not}"]
+    return [*found, *endpoint.find_mistakes_of_options()]
+
+
+def _mistakes_of_batching(endpoint: ModelSection) -> Iterator[str]:
+    """Keys that do not go with batch jobs, and keys for batch jobs without batch mode."""
+    if endpoint.mode == "online":
+        for key in sorted(endpoint.model_fields_set & {"batch_poll_s", "batch_discount", "batch_size"} - {*endpoint.spec.keys}):
+            yield f'{key}: goes with mode = "batch" only' + (f", or with {goes_with(key)}" if key == "batch_size" else "")
+        return
+    if not endpoint.spec.batches:
+        able = [name for name in built_in() if built_in_spec(name).batches]
+        yield f'mode: no batch jobs with provider = "{endpoint.provider}"; they go with {", ".join(able)}'
+    if "image" in endpoint.gives:
+        yield 'gives: batch jobs carry chats only; put gives = ["text"], and ask for images in an entry of its own, online'
+
+
+OPTIONS = "goes with a provider of another package only, and with none that has keys of its own; `unisafe providers` lists them"
+"""Of the table `options`: what plain callables take."""
+
+
+def _words_of_foreign(key: str) -> str:
+    """With whom a key goes that this provider has not."""
+    takers = goes_with(key)
+    return f"goes with {takers} only" if takers else OPTIONS
+
+
+def goes_with(key: str) -> str:
+    """`provider = "azure"`: those of ours whose option `key` is; empty where it is nobody's."""
+    takers = find_takers(key)
+    if not takers:
+        return ""
+    vendors = [spec for spec in takers if spec.vendor is not None]
+    few = takers if len(takers) <= FEW else [*vendors[:1], *(spec for spec in takers if spec.vendor is None)]
+    others = " or another hosted one" if len(few) < len(takers) else ""
+    return "provider = " + " or ".join(f'"{spec.name}"' for spec in few) + others

@@ -1,0 +1,69 @@
+"""Takes an ended job's answers into the cache, each under its key, and returns the errors of requests without an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import aclosing
+
+import anyio
+from unisafe_cache import Store
+from unisafe_cache.batches import BatchRecord, unanswered
+from unisafe_providers.base import ProviderError, Response, Transient
+from unisafe_providers.batching import Batching, Cancelled, JobStatus
+
+from unisafe_async.gateway import Endpoint, Gateway
+from unisafe_async.run.batches.cut import key_in
+
+KEPT_AT_ONCE = 64
+
+
+async def collect(
+    gateway: Gateway, endpoint: Endpoint, store: Store, record: BatchRecord, status: JobStatus, kept: set[str]
+) -> dict[str, ProviderError]:
+    """Take the answers of an ended job into the cache, and return the errors of the other requests, by key.
+
+    Args:
+        kept: this call adds the key of each answer that it commits, even if the results end early.
+
+    Answers that an interrupted run committed before are skipped. Raises what the provider raises; the next call continues.
+    """
+    assert isinstance(endpoint.provider, Batching)
+    since = max(record.first_id, gateway.since)
+    wanted = await store.query(lambda connection: unanswered(connection, record.identity, record.id, since))
+    errors: dict[str, ProviderError] = {}
+    pile: list[tuple[str, str, Response]] = []
+
+    async def keep(pile: Sequence[tuple[str, str, Response]]) -> None:
+        async with anyio.create_task_group() as commits:
+            for one in pile:
+                commits.start_soon(keep_one, *one)
+        kept.update(key for key, _, _ in pile if key not in errors)
+
+    async def keep_one(key: str, request: str, response: Response) -> None:
+        try:
+            await gateway.keep(endpoint, key, request, response)
+        except ProviderError as error:
+            errors[key] = error
+
+    async with aclosing(endpoint.provider.results(record.id)) as results:
+        async for name, outcome in results:
+            key = key_in(name)
+            if key not in wanted:
+                continue
+            request = wanted.pop(key)
+            if not isinstance(outcome, Response):
+                errors[key] = outcome
+                if request is not None:
+                    await gateway.keep_failure(endpoint, request, outcome)
+            elif request is None:
+                errors[key] = Transient("another run gave this job up, and its request with it")
+            else:
+                pile.append((key, request, outcome))
+                if len(pile) == KEPT_AT_ONCE:
+                    await keep(pile)
+                    pile = []
+    await keep(pile)
+    left: ProviderError = Transient("the job ended without an answer to it")
+    if status.cancelled:
+        left = Cancelled("the job was cancelled at the vendor")
+    return errors | dict.fromkeys(wanted, left)

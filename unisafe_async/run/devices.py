@@ -1,0 +1,49 @@
+"""Turns on the devices of this machine: one local model at a time has a device."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import anyio
+from unisafe_providers.base import OnDevice, Provider
+
+
+class Devices:
+    """Turns on devices, in the order in which they are asked for."""
+
+    def __init__(self) -> None:
+        self._turns: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
+
+    @staticmethod
+    def of(provider: Provider) -> frozenset[str]:
+        """The devices of a provider's model; none for a hosted model."""
+        return frozenset(map(_canonical, provider.devices)) if isinstance(provider, OnDevice) else frozenset()
+
+    @staticmethod
+    def load_cost(provider: Provider) -> int:
+        """The cost of loading, in bytes of weights."""
+        return provider.size if isinstance(provider, OnDevice) else 0
+
+    @asynccontextmanager
+    async def turn(self, provider: Provider) -> AsyncIterator[None]:
+        """Inside the block the provider has its devices to itself, and gives them back at the end; a hosted provider needs none."""
+        async with AsyncExitStack() as stack:
+            for device in sorted(self.of(provider)):
+                await stack.enter_async_context(self._turns[device])
+            yield
+            if isinstance(provider, OnDevice):
+                await provider.release()
+
+
+def _canonical(device: str) -> str:
+    """`cuda` means `cuda:0`; `auto` becomes the device that a worker will most likely take, as far as we can see without torch."""
+    if device == "auto":
+        if Path("/proc/driver/nvidia/version").exists() and os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1"):
+            return "cuda:0"
+        return "mps" if sys.platform == "darwin" else "cpu"
+    return "cuda:0" if device == "cuda" else device

@@ -1,0 +1,104 @@
+"""Builds an endpoint for the gateway from a section of bench.toml."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from unisafe_judger.kinds import service_of
+from unisafe_providers.base import Capabilities, OnDevice, Provider
+from unisafe_providers.endpoint_options import EndpointOptions, VendorOptions
+from unisafe_providers.errors import UnisafeError
+from unisafe_providers.plugins import PluginError
+from unisafe_providers.prices import FREE, UNPRICED
+from unisafe_providers.registry import build_provider
+from unisafe_providers.settings import ProviderSettings
+from unisafe_providers.spec import Options
+
+from unisafe_async.config.endpoint_sections import EndpointSection
+from unisafe_async.config.sections import ModelSection, SeatSection
+from unisafe_async.gateway import AdaptiveConcurrency, BatchJobs, Endpoint, RateLimits
+
+
+class EndpointError(UnisafeError):
+    """No endpoint can be built from `section`; `key` is the key to change in it."""
+
+    def __init__(self, section: EndpointSection, key: str, message: str) -> None:
+        super().__init__(message)
+        self.section = section
+        self.key = key
+
+
+def provider_of(section: EndpointSection, base: Path) -> Provider:
+    """The provider that a section names, with paths relative to `base`; its packages are imported here, not at the start."""
+    assert isinstance(section, Options), "a section whose provider is known has its options"
+    try:
+        return build_provider(section.spec, _settings(section, base), section)
+    except PluginError as error:
+        raise EndpointError(section, error.key, str(error)) from None
+
+
+def _settings(section: EndpointSection, base: Path) -> ProviderSettings:
+    """What a provider is built with, beside its options."""
+    at_address = section if isinstance(section, EndpointOptions) else None
+    secrets: dict[str, str] = section.headers_env if isinstance(section, VendorOptions) else {}
+    return ProviderSettings(
+        section.model,
+        section.capabilities if isinstance(section, ModelSection) else Capabilities(image_in="image" in section.takes),
+        section.address or None,
+        _value(at_address.key_env) or None if at_address and at_address.key_env else None,
+        at_address.timeout_s if at_address else 120.0,
+        section.concurrency,
+        base,
+        judges=not isinstance(section, ModelSection),
+        service=service_of(section.kind) if isinstance(section, SeatSection) else "chat",
+        in_batches=isinstance(section, ModelSection) and section.mode == "batch",
+        secret_headers={name: _value(variable) for name, variable in secrets.items()},
+        vendor=section.preset,
+    )
+
+
+def _value(variable: str) -> str:
+    """The value of an environment variable; empty if it is not set, which was reported before any call."""
+    return os.environ.get(variable, "").strip()
+
+
+def endpoint_of(
+    section: EndpointSection,
+    name: str,
+    base: Path,
+    sleep: Callable[[float], Awaitable[None]],
+    now: Callable[[], float] = time.monotonic,
+) -> Endpoint:
+    """The endpoint of a section; `sleep` and `now` come from the gateway, so a wait ends if the run is asked to stop.
+
+    Raises EndpointError if its provider comes from a plugin that cannot be used.
+    """
+    provider = provider_of(section, base)
+    prices = section.prices
+    free = isinstance(provider, OnDevice) or (isinstance(section, SeatSection) and service_of(section.kind) == "moderation")
+    if not section.hosted or (free and prices == UNPRICED):
+        prices = FREE
+    jobs = None
+    if isinstance(section, ModelSection) and section.mode == "batch":
+        prices = prices.times(section.batch_discount)
+        jobs = BatchJobs(section.batch_poll_s, None if section.batch_size == "auto" else section.batch_size)
+    return Endpoint(
+        name,
+        provider,
+        AdaptiveConcurrency(section.waiting_on_device if isinstance(provider, OnDevice) else section.concurrency),
+        _limits(section, sleep, now),
+        prices,
+        section.max_tries,
+        section.max_wait_s,
+        jobs=jobs,
+    )
+
+
+def _limits(section: EndpointSection, sleep: Callable[[float], Awaitable[None]], now: Callable[[], float]) -> RateLimits:
+    """The limits of the user's tier; none of a model that is behind no address."""
+    if not isinstance(section, EndpointOptions):
+        return RateLimits(None, None, None, sleep, now)
+    return RateLimits(section.rpm, section.tpm, section.images_per_minute, sleep, now)

@@ -1,0 +1,255 @@
+"""What a run would send, given the cache; sends nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import duckdb
+from unisafe_cache import Store
+from unisafe_cache.batches import under_way
+
+from unisafe_async.benchmark import Dataset
+from unisafe_async.config.bench_toml import Config
+from unisafe_async.gateway import Endpoint, key_of
+from unisafe_async.results.judged_before import judged_before
+from unisafe_async.run.devices import Devices
+from unisafe_async.run.evaluation import prepared
+from unisafe_async.run.jobs import Job
+from unisafe_async.run.judged import WITH_INTENT, Question
+from unisafe_async.run.jury import Jury, Seat
+from unisafe_async.run.lanes import Lane
+from unisafe_async.run.replay import replay
+from unisafe_async.run.scheduler import Pipeline
+
+# Assumptions about calls that were never seen:
+LATENCY = 5.0
+"""Seconds that an answer takes."""
+LOCAL_BATCH = 16
+"""Answers that a model on this machine gives in that time."""
+JUDGE_TOKENS_OUT = 120.0
+"""Tokens of a judge's reply."""
+CLASSIFIER_TOKENS_OUT = 5.0
+"""Tokens of a classifier's reply."""
+JUDGE_EXTRA = 900.0
+"""Tokens of a judge's request beside the response that it judges."""
+
+
+@dataclass
+class Need:
+    """The calls that a run would make to one endpoint.
+
+    Args:
+        calls, cached: calls to make, and calls that the cache answers.
+        tokens_in, tokens_out: estimates for the calls to make.
+        cost: US dollars, estimated; None if no price is known.
+        seconds: an estimate from the endpoint's limits and its latency so far (else 5 s).
+        devices: the devices of this machine that the model needs to itself; none for a hosted model.
+        batch: whether the calls go as batch jobs, which take up to a day; then seconds are not estimated.
+        under_way: calls that are in a batch job already. They are part of `calls` if the run waits for the job, else it does not
+            ask for them.
+    """
+
+    name: str
+    calls: int = 0
+    cached: int = 0
+    tokens_in: float = 0.0
+    tokens_out: float = 0.0
+    images: int = 0
+    cost: float | None = None
+    seconds: float = 0.0
+    known_latency: bool = False
+    devices: frozenset[str] = frozenset()
+    batch: bool = False
+    under_way: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One Need for each model, then one for each judge, in order.
+
+    `fallback` says that the judges are a chain. A later judge's work is not known before the earlier ones answer, so it counts
+    only if the cache shows that it was needed. `thoughts` says that thoughts are judged too; for future answers their number is
+    estimated from earlier answers. `rubrics_changed` says why the judge is asked again about answers that it has judged; empty if
+    it is not. `mended` and `mended_drawn` count mended pictures of items and of models, by kind of mending.
+    """
+
+    models: list[Need]
+    judges: list[Need]
+    problems: int
+    fallback: bool = False
+    thoughts: bool = False
+    rubrics_changed: str = ""
+    mended: Mapping[str, int] = field(default_factory=dict)
+    mended_drawn: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def cost(self) -> float | None:
+        """The cost of everything; None if a price that matters is not known."""
+        costs = [need.cost for need in self._needs if need.calls]
+        return None if None in costs else sum(cost for cost in costs if cost is not None)
+
+    @property
+    def seconds(self) -> float:
+        """The time of the slowest endpoint: endpoints run at the same time, but those on one device run one after another."""
+        hosted = [need.seconds for need in self._needs if not need.devices]
+        devices = {device for need in self._needs for device in need.devices}
+        return max([*hosted, *(sum(need.seconds for need in self._needs if device in need.devices) for device in devices)])
+
+    @property
+    def _needs(self) -> list[Need]:
+        return [*self.models, *self.judges]
+
+
+OTHERS = """
+SELECT avg((coalesce(thoughts, '') <> '')::INTEGER), avg((trim(text) <> '')::INTEGER) FILTER (len(images) > 0)
+FROM responses WHERE identity = ? AND key <> ''
+"""
+"""The shares of a model's answers with thoughts, and of its images with words beside them."""
+HISTORY = "SELECT avg(latency) FILTER (WHERE latency > 0), avg(tokens_out) FROM responses WHERE identity = ? AND key <> ''"
+
+
+async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
+    """Count what `evaluate` would send. Raises ConfigError, DatasetError or CacheError."""
+    async with prepared(config, dataset=dataset) as (run, pipeline, store):
+        run.gateway.rereading.keeps = False  # the run itself reports what it reads anew
+        judges = [Need(seat.name, devices=Devices.of(seat.endpoint.provider)) for seat in run.jury.seats]
+        intents, drawn, models = set[bytes](), dict[str, str](), list[Need]()
+        for lane in run.lanes:
+            identity = lane.endpoint.provider.identity
+            need = Need(lane.endpoint.name, devices=Devices.of(lane.endpoint.provider), batch=lane.endpoint.jobs is not None)
+            waiting = await store.query(partial(under_way, identity=identity))
+            await _count(lane, pipeline, need, judges, intents, drawn, waiting)
+            await _count_others(store, lane, run.jury, need, judges)
+            await _estimate(store, lane.endpoint, need)
+            models.append(need)
+        for seat, judge in zip(run.jury.seats, judges, strict=True):
+            await _estimate(store, seat.endpoint, judge)
+        chained = run.jury.several and run.jury.mode == "fallback"
+        before = await store.query(partial(judged_before, config=config.model_dump_json()))
+        changed = before.changed(run.jury.rubric.rubrics.digest) if before is not None else ""
+        mended = run.dataset.images.mended(), Counter(drawn.values())
+        return Plan(models, judges, len(run.dataset.problems), chained, run.jury.thoughts, changed, *mended)
+
+
+async def _count(
+    lane: Lane,
+    pipeline: Pipeline,
+    need: Need,
+    judges: list[Need],
+    intents: set[bytes],
+    drawn: dict[str, str],
+    waiting: Collection[str],
+) -> None:
+    """Count one model's calls and their verdicts; `drawn` collects how its pictures are mended, by digest."""
+    feed = pipeline.feed(lane)
+    for chunk in feed.chunks():
+        jobs = [job for _, job in await feed.prepare(chunk)]
+        await replay(jobs, pipeline.gateway, pipeline.jury)
+        for job in jobs:
+            drawn |= {image.digest: image.mended for image in job.drawn if image.mended}
+            if job.error is None:
+                if waiting and job.answer is None and key_of(lane.endpoint.provider.identity, job.request) in waiting:
+                    need.under_way += 1
+                    if not need.batch:
+                        continue
+                _count_job(job, lane.endpoint, pipeline.jury, need, judges, intents)
+
+
+def _count_job(job: Job, endpoint: Endpoint, jury: Jury, need: Need, judges: list[Need], intents: set[bytes]) -> None:
+    if job.answer is None:
+        need.calls += 1
+        need.images += job.request.kind != "chat"
+        need.tokens_in += endpoint.tokens_in(job.request)
+        need.tokens_out += endpoint.tokens_out(job.request)
+    else:
+        need.cached += 1
+    questions = job.questions(jury) if job.answer is not None else ("contextual", "intrinsic")
+    if not WITH_INTENT.isdisjoint(questions):
+        _count_intent(job, jury, judges, intents)
+    for question in questions:
+        _count_verdict(job, question, jury, judges, endpoint.tokens_out(job.request))
+
+
+def _count_intent(job: Job, jury: Jury, judges: list[Need], intents: set[bytes]) -> None:
+    """Count the extractors that found no intent and those still to ask; once for all models with the same item."""
+    if job.item.intention or job.intent_request.canonical in intents:
+        return
+    intents.add(job.intent_request.canonical)
+    for position in job.no_intent:
+        judges[position].cached += 1
+    for position in job.extractors(jury)[:1]:
+        if job.intent is not None:
+            judges[position].cached += 1
+            continue
+        judges[position].calls += 1
+        judges[position].tokens_in += jury.seats[position].endpoint.tokens_in(job.intent_request)
+        judges[position].tokens_out += JUDGE_TOKENS_OUT
+
+
+def _count_verdict(job: Job, question: Question, jury: Jury, judges: list[Need], tokens: float) -> None:
+    """Count the votes in the cache and the next judges; without a response, we assume that every judge can judge it."""
+    said = job.said.get(question, {})
+    for position in said:
+        judges[position].cached += 1
+    if question in job.verdicts:
+        return
+    if question in job.requests:
+        able = list(job.requests[question])
+    else:
+        image = job.judged == "image" if job.answer is not None else job.image_due
+        image = image and question in ("contextual", "intrinsic")
+        able = [position for position, seat in enumerate(jury.seats) if seat.takes_part(question, image)]
+    for position in jury.open(able, said):
+        _add_verdicts(jury.seats[position], judges[position], 1, tokens)
+
+
+def _add_verdicts(seat: Seat, judge: Need, calls: int, tokens: float) -> None:
+    """Count a number of verdicts about responses of `tokens` each."""
+    judge.calls += calls
+    judge.tokens_in += calls * ((JUDGE_EXTRA if seat.extracts else 0.0) + tokens)
+    judge.tokens_out += calls * (JUDGE_TOKENS_OUT if seat.extracts else CLASSIFIER_TOKENS_OUT)
+
+
+async def _count_others(store: Store, lane: Lane, jury: Jury, need: Need, judges: list[Need]) -> None:
+    """Count verdicts of thoughts and of words beside images in future answers, at the rate of this model's earlier answers."""
+
+    def shares(connection: duckdb.DuckDBPyConnection) -> tuple[float | None, float | None]:
+        found = connection.execute(OTHERS, [lane.endpoint.provider.identity]).fetchone()
+        return (found[0], found[1]) if found else (None, None)
+
+    if not need.calls or not (jury.thoughts or need.images):
+        return
+    thinking, worded = await store.query(shares)
+    expected: dict[Question, float] = {"thoughts": need.calls * (thinking or 0.0)} if jury.thoughts else {}
+    expected |= dict.fromkeys(("beside_contextual", "beside_intrinsic"), need.images * (worded or 0.0))
+    for question, calls in expected.items():
+        able = [position for position, seat in enumerate(jury.seats) if seat.takes_part(question, False)]
+        for position in jury.open(able, {}):
+            _add_verdicts(jury.seats[position], judges[position], round(calls), need.tokens_out / need.calls)
+
+
+async def _estimate(store: Store, endpoint: Endpoint, need: Need) -> None:
+    """Estimate cost and time from this endpoint's earlier calls."""
+
+    def history(connection: duckdb.DuckDBPyConnection) -> tuple[float | None, float | None]:
+        found = connection.execute(HISTORY, [endpoint.provider.identity]).fetchone()
+        return (found[0], found[1]) if found else (None, None)
+
+    latency, tokens_out = await store.query(history)
+    if tokens_out is not None and need.calls:
+        need.tokens_out = tokens_out * need.calls
+    need.cost = endpoint.prices.cost(need.tokens_in, need.tokens_out, need.images)
+    need.known_latency = latency is not None
+    at_once = min(endpoint.concurrency.most, max(need.calls, 1))
+    if need.devices:
+        batch = LOCAL_BATCH if need.calls > need.images else 1
+        at_once = min(at_once, batch * len(need.devices))
+    if need.batch:
+        return
+    need.seconds = max(
+        need.calls * (LATENCY if latency is None else latency) / at_once,
+        endpoint.rates.least_seconds(need.calls, need.tokens_in + need.tokens_out, need.images),
+    )
