@@ -16,7 +16,7 @@ import psutil
 from PIL import Image
 
 from unisafe_async import Config, parse_config
-from unisafe_async.benchmark.check import published
+from unisafe_async.benchmark.check import count_published
 from unisafe_async.benchmark.taxonomy import CATEGORIES, TASKS
 
 SERVER = Path(__file__).with_name("mock_openai.py")
@@ -50,7 +50,7 @@ def dataset(folder: Path, items: int) -> Path:
     """A JSONL file of `items` with the paper's mix of tasks and categories and fifty small images."""
     for number in range(50):
         Image.new("RGB", (32, 32), (number * 5, 40, 90)).save(folder / f"{number}.png")
-    cells = sorted(published().items())
+    cells = sorted(count_published().items())
     total = sum(count for _, count in cells)
     path = folder / f"items-{items}.jsonl"
     with path.open("w") as file:

@@ -76,13 +76,13 @@ def by_hand(bare: Bare, texts: list[str], tokens: int, batch: int) -> float:
 
 async def provided(texts: list[str], tokens: int) -> tuple[float, int, int]:
     """Tokens a second, and memory of this process and its children with the model loaded and after it was released."""
-    settings = LocalSettings("transformers", str(SMOLLM2), extra={"min_new_tokens": tokens})
+    settings = LocalSettings(library="transformers", model=str(SMOLLM2), extra={"min_new_tokens": tokens})
     async with LocalProvider(settings, Capabilities(), ["cpu"]) as provider:
-        await provider.call(Request("chat", (Text("Hello"),), max_tokens=tokens, temperature=0.0))
+        await provider.call(Request(kind="chat", parts=(Text("Hello"),), max_tokens=tokens, temperature=0.0))
         started = time.monotonic()
         async with anyio.create_task_group() as group:
             for text in texts:
-                group.start_soon(provider.call, Request("chat", (Text(text),), max_tokens=tokens, temperature=0.0))
+                group.start_soon(provider.call, Request(kind="chat", parts=(Text(text),), max_tokens=tokens, temperature=0.0))
         speed = len(texts) * tokens / (time.monotonic() - started)
         loaded = resident()
         await provider.release()

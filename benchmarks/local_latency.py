@@ -28,7 +28,7 @@ async def latencies(url: str, calls: int) -> list[float]:
 
     async def worker(provider: OpenAICompatible) -> None:
         for number in numbers:
-            response = await provider.call(Request("chat", (Text(f"Item {number}"),), max_tokens=16))
+            response = await provider.call(Request(kind="chat", parts=(Text(f"Item {number}"),), max_tokens=16))
             found.append(response.latency)
 
     async with OpenAICompatible("mock", url, "none", Capabilities()) as provider, anyio.create_task_group() as group:
@@ -40,7 +40,7 @@ async def latencies(url: str, calls: int) -> list[float]:
 async def compare(url: str, calls: int) -> tuple[list[float], list[float]]:
     """Latencies alone, and while a local model works."""
     alone = await latencies(url, calls)
-    settings = LocalSettings("transformers", str(SMOLLM2), batch_size=16)
+    settings = LocalSettings(library="transformers", model=str(SMOLLM2), batch_size=16)
     async with LocalProvider(settings, Capabilities(), ["cpu"]) as provider, anyio.create_task_group() as group:
 
         async def keep_busy() -> None:
@@ -48,9 +48,9 @@ async def compare(url: str, calls: int) -> tuple[list[float], list[float]]:
             while True:
                 async with anyio.create_task_group() as batch:
                     for text in texts:
-                        batch.start_soon(provider.call, Request("chat", (Text(text),), max_tokens=64))
+                        batch.start_soon(provider.call, Request(kind="chat", parts=(Text(text),), max_tokens=64))
 
-        await provider.call(Request("chat", (Text("Hello"),), max_tokens=2))
+        await provider.call(Request(kind="chat", parts=(Text("Hello"),), max_tokens=2))
         group.start_soon(keep_busy)
         beside = await latencies(url, calls)
         group.cancel_scope.cancel()

@@ -170,10 +170,10 @@ def _cells(connection: duckdb.DuckDBPyConnection) -> int:
 def _requests(picture: Image) -> dict[str, str]:
     """Canonical requests of each shape, with `ITEM` where the prompt goes."""
     shapes = {
-        "chat": Request("chat", (Text("ITEM"),), max_tokens=1024),
-        "seeing": Request("chat", (picture, Text("ITEM")), max_tokens=1024),
-        "image": Request("image", (Text("ITEM"),)),
-        "edit": Request("edit", (picture, Text("ITEM"))),
+        "chat": Request(kind="chat", parts=(Text("ITEM"),), max_tokens=1024),
+        "seeing": Request(kind="chat", parts=(picture, Text("ITEM")), max_tokens=1024),
+        "image": Request(kind="image", parts=(Text("ITEM"),)),
+        "edit": Request(kind="edit", parts=(picture, Text("ITEM"))),
     }
     return {name: request.canonical.decode() for name, request in shapes.items()}
 
@@ -198,7 +198,16 @@ def _record(run: str, names: list[str], items: int) -> RunRecord:
     }
     ended = STARTED + timedelta(seconds=600)
     return RunRecord(
-        run, STARTED, ended, "done", config.model_dump_json(), "stand-in", "digest", "rubrics", "{}", json.dumps(summary)
+        run=run,
+        started=STARTED,
+        ended=ended,
+        status="done",
+        config=config.model_dump_json(),
+        dataset="stand-in",
+        dataset_digest="digest",
+        rubrics_digest="rubrics",
+        versions="{}",
+        summary=json.dumps(summary),
     )
 
 

@@ -21,11 +21,11 @@ from unisafe_async.config.sections import (
     CacheSection,
     DatasetSection,
     GenerationSection,
+    JudgeEndpointSection,
     JudgeSection,
     JudgesSection,
     ModelSection,
     RunSection,
-    SeatSection,
 )
 
 PAGE = Path(__file__).parents[1] / "docs" / "bench.md"
@@ -51,7 +51,7 @@ def tables() -> dict[str, str]:
         "judge": table(prefixed("judge", judging)),
         "endpoint": table(read_keys(EndpointSection)),
         "model": table(read_keys(ModelSection, own=True)),
-        "seat": table(read_keys(SeatSection, own=True)),
+        "seat": table(read_keys(JudgeEndpointSection, own=True)),
         "options": "\n".join(option_tables()),
     }
 

@@ -1,4 +1,6 @@
-"""A worker of local models whose engine fails as devices and their libraries do, by a word in the request; without torch's weights."""
+"""A worker of local models whose engine fails as devices and their libraries do, by a word in the request; without torch's
+weights.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ class FailingEngine:
         self._lost = False
 
     def prepare(self, request: Request) -> Prepared:
-        return Prepared(request, "chat", len(request.text), 1)
+        return Prepared(request=request, group="chat", length=len(request.text), room=1)
 
     def answer(self, batch: Sequence[Prepared]) -> list[Response]:
         texts = [prepared.request.text for prepared in batch]
@@ -37,7 +39,7 @@ class FailingEngine:
             raise RuntimeError("CUDA error: device-side assert triggered\nCUDA kernel errors might be asynchronously reported")
         if len(batch) >= 4 and any("WIDE" in text for text in texts):
             raise RuntimeError(NO_ROOM)
-        return [Response(text, usage=Usage(1, 1, cost=0.0)) for text in texts]
+        return [Response(text=text, usage=Usage(tokens_in=1, tokens_out=1, cost=0.0)) for text in texts]
 
 
 def main() -> None:

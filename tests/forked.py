@@ -1,8 +1,8 @@
 """The command as a process of its own, forked from one that has imported the program: as real as `python -m`, and quicker.
 
-Each command gets its own folder, environment, streams and session. What depends on how Python itself starts (locales, `-c`, limits of a
-shell, signals that are ignored) is to be run with `subprocess`; so is what depends on a module that is not found, since the server has
-imported it. Where pytest has started no server (tests/conftest.py), one starts here and ends when this process does.
+Each command gets its own folder, environment, streams and session. What depends on how Python itself starts (locales, `-c`, limits
+of a shell, signals that are ignored) is to be run with `subprocess`; so is what depends on a module that is not found, since the
+server has imported it. Where pytest has started no server (tests/conftest.py), one starts here and ends when this process does.
 """
 
 from __future__ import annotations
@@ -159,7 +159,9 @@ def _holding(typed: bytes) -> int:
 def begun(
     *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, program: str = PROGRAM, timeout: float = 120.0
 ) -> Iterator[tuple[Process, IO[str]]]:
-    """The command under way, and what it prints, errors too; it is killed after `timeout` seconds, or where the block ends first."""
+    """The command under way, and what it prints, errors too; it is killed after `timeout` seconds, or where the block ends
+    first.
+    """
     here, there = os.pipe()
     nothing = os.open(os.devnull, os.O_RDONLY)
     with open(here, encoding="utf-8") as printed:

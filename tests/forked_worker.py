@@ -1,11 +1,13 @@
 """Processes forked from one that has imported what they need: as real as `python -m`, and quicker.
 
-There are two servers, which start with pytest's first process and import nothing before they are asked: one for local models' processes
-(torch, transformers, diffusers), one for the command (the program, and what most of its commands import). `forked.py` asks the second.
+There are two servers, which start with pytest's first process and import nothing before they are asked: one for local models'
+processes (torch, transformers, diffusers), one for the command (the program, and what most of its commands import). `forked.py`
+asks the second.
 
-`python tests/forked_worker.py SOCKET MODULE ARGUMENTS` stands in for `python -m MODULE ARGUMENTS` where something starts the command
-itself: it hands its streams, environment and folder to the server behind SOCKET, which forks; it passes signals on, and ends when and as
-that process ends. Killed, it takes that process with it.
+`python tests/forked_worker.py SOCKET MODULE ARGUMENTS` stands in for `python -m MODULE ARGUMENTS` where something starts the
+command
+itself: it hands its streams, environment and folder to the server behind SOCKET, which forks; it passes signals on, and ends when
+and as that process ends. Killed, it takes that process with it.
 """
 
 import json
@@ -34,9 +36,10 @@ def ask(path: str, given: dict, streams: list[int]) -> tuple[socket.socket, int]
     """Have a server run a module's `main`; the connection, which tells its exit code as a line, and its process.
 
     Args:
-        given: `command` (the module and its arguments), `cwd`, `env`, and where wanted `called` (the program's name), `path` (folders to
-            import from first), `encoding` (of standard input and output), `closed` (streams to close) and `terminal` (standard input is
-            the terminal whose Ctrl-C and hang-up it gets).
+        given: `command` (the module and its arguments), `cwd`, `env`, and where wanted `called` (the program's name), `path`
+        (folders to
+            import from first), `encoding` (of standard input and output), `closed` (streams to close) and `terminal` (standard
+            input is the terminal whose Ctrl-C and hang-up it gets).
         streams: its three standard streams.
     """
     server = socket.socket(socket.AF_UNIX)
@@ -140,7 +143,9 @@ def import_models() -> None:
 
 
 def import_commands() -> None:
-    """What commands import, and the tree of commands. What reads its settings from the environment when it is imported is left out."""
+    """What commands import, and the tree of commands. What reads its settings from the environment when it is imported is left
+    out.
+    """
     import importlib
     from contextlib import suppress
     from functools import cache

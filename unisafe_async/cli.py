@@ -96,12 +96,12 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
-        sys.exit(_told(error))
+        sys.exit(_report_error(error))
     finally:
         end_streams()
 
 
-def _told(error: Exception) -> int:
+def _report_error(error: Exception) -> int:
     """Print the error on standard error, with a traceback if it is a fault of the program; returns the exit code."""
     from unisafe_providers.errors import UnisafeError
 

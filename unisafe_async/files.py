@@ -12,7 +12,7 @@ from unisafe_cache import CacheError
 
 
 @contextmanager
-def drafted(path: Path) -> Iterator[Path]:
+def write_whole(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to, which is moved there at the end; an error leaves nothing behind. Raises OSError."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
@@ -28,12 +28,12 @@ def drafted(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def written(path: Path) -> Iterator[Path]:
+def write_file(path: Path) -> Iterator[Path]:
     """As `drafted`, for a file that a user named. Raises CacheError."""
     if os.path.isdir(path):  # Path.is_dir raises where a name is too long
         raise CacheError(f"{path} is a folder; name a file")
     try:
-        with drafted(path) as draft:
+        with write_whole(path) as draft:
             yield draft
     except OSError as error:
         raise CacheError(f"{path} cannot be written: {error.strerror}") from None
@@ -41,5 +41,5 @@ def written(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """`text` as UTF-8. Raises CacheError."""
-    with written(path) as draft:
+    with write_file(path) as draft:
         draft.write_text(text, "utf-8")

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, TypeVar
 import duckdb
 from unisafe_cache import CacheError, Row, read_file
 from unisafe_cache.batches import open_batches
+from unisafe_cache.columns import build_record
 
 from unisafe_async.benchmark import Dataset
 from unisafe_async.config.bench_toml import Config, load_config
 from unisafe_async.config.default_paths import DEFAULT_CACHE
 from unisafe_async.gateway import Clock
-from unisafe_async.notebook import check_asyncio, says_to_await, showing
-from unisafe_async.results.pictures_due import WithoutPictures, without_pictures
+from unisafe_async.notebook import check_asyncio, show_progress, warn_to_await
+from unisafe_async.results.pictures_due import WithoutPictures, find_without_pictures
 from unisafe_async.results.provenance import read_provenance
-from unisafe_async.results.runs import newest_run
+from unisafe_async.results.runs import find_newest_run
 from unisafe_async.results.scores import Coverage, Score, coverage, scores
 from unisafe_async.run.evaluation import Run, run_evaluation
-from unisafe_async.screens.notebook import result_html
+from unisafe_async.screens.notebook import build_result_html
 
 if TYPE_CHECKING:
     import pandas
@@ -31,7 +32,7 @@ T = TypeVar("T")
 BY = ("model", "task")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, kw_only=True)
 class Result:
     """A run and the way to its rows.
 
@@ -56,7 +57,7 @@ class Result:
     def rows(self) -> list[Row]:
         """Every row, in the order of item, model and repeat."""
         sql = "SELECT * FROM rows WHERE run = ? ORDER BY item, model, sample"
-        return self.query(lambda connection: [Row(*row) for row in connection.execute(sql, [self.run]).fetchall()])
+        return self.query(lambda connection: [build_record(Row, row) for row in connection.execute(sql, [self.run]).fetchall()])
 
     def scores(self, *by: str) -> list[Score]:
         """The scores by any of model, task, category and subcategory (default: model and task)."""
@@ -69,7 +70,7 @@ class Result:
     @property
     def without_pictures(self) -> list[WithoutPictures]:
         """Models that answered but gave no picture at all in a task that asks for pictures: probably misconfigured."""
-        return self.query(lambda connection: without_pictures(connection, self.run))
+        return self.query(lambda connection: find_without_pictures(connection, self.run))
 
     def to_dataframe(self) -> pandas.DataFrame:
         """One row for each item x model x repeat: the columns of `unisafe rows`, the prompt, and verdicts as words.
@@ -79,9 +80,9 @@ class Result:
 
         Raises ImportError where pandas is not installed.
         """
-        from unisafe_async.interchange.dataframes import rows_frame
+        from unisafe_async.interchange.dataframes import build_rows_frame
 
-        return read_file(self.cache, lambda connection: rows_frame(connection, self.run))
+        return read_file(self.cache, lambda connection: build_rows_frame(connection, self.run))
 
     def scores_dataframe(self, *by: str) -> pandas.DataFrame:
         """One row for each score: the columns of `unisafe tables --ci`, by any of model, task, category and subcategory.
@@ -89,9 +90,9 @@ class Result:
         Shares and the ends of their 95% intervals lie between 0 and 1 (`c_u`, `c_u_low`, `c_u_high`, ...); they count the `valid`
         items among `items`. Raises ImportError if pandas is not installed.
         """
-        from unisafe_async.interchange.dataframes import scores_frame
+        from unisafe_async.interchange.dataframes import build_scores_frame
 
-        return read_file(self.cache, lambda connection: scores_frame(connection, self.run, by or BY))
+        return read_file(self.cache, lambda connection: build_scores_frame(connection, self.run, by or BY))
 
     def __repr__(self) -> str:
         left = f", {self.unjudged:,} unjudged" if self.unjudged else ", all judged"
@@ -101,7 +102,7 @@ class Result:
     def _repr_html_(self) -> str | None:
         """The display in a notebook: the models' scores and their warnings; None if the cache cannot be read."""
         try:
-            return result_html(self.cache, self.run)
+            return build_result_html(self.cache, self.run)
         except CacheError:
             return None
 
@@ -112,17 +113,17 @@ def load(run: str | None = None, *, cache: Path | str = DEFAULT_CACHE) -> Result
     Raises CacheError if there is no such run, or no such file.
     """
     path = Path(cache).expanduser().absolute()
-    return read_file(path, lambda connection: _loaded(connection, path, run))
+    return read_file(path, lambda connection: _load(connection, path, run))
 
 
-def _loaded(connection: duckdb.DuckDBPyConnection, path: Path, name: str | None) -> Result:
-    record = read_provenance(connection, newest_run(connection, name))
+def _load(connection: duckdb.DuckDBPyConnection, path: Path, name: str | None) -> Result:
+    record = read_provenance(connection, find_newest_run(connection, name))
     jobs = [job for identity in {party.identity for party in record.models} for job in open_batches(connection, identity)]
     waiting = sum(len(job.keys) for job in jobs)
-    return Result(record.run, record.status, path, record.rows - record.judged, waiting)
+    return Result(run=record.run, status=record.status, cache=path, unjudged=record.rows - record.judged, waiting=waiting)
 
 
-@says_to_await
+@warn_to_await
 async def evaluate(
     config: Config | Path | str,
     *,
@@ -157,6 +158,12 @@ async def evaluate(
         on_start=on_start,
         on_row=on_row,
         clock=clock,
-        show=partial(showing, wanted=progress),
+        show=partial(show_progress, wanted=progress),
     )
-    return Result(run.name, run.status, run.config.cache_path, run.unjudged, sum(lane.requests_open for lane in run.lanes))
+    return Result(
+        run=run.name,
+        status=run.status,
+        cache=run.config.cache_path,
+        unjudged=run.unjudged,
+        waiting=sum(lane.requests_open for lane in run.lanes),
+    )

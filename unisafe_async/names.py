@@ -13,7 +13,7 @@ from unisafe_async.text import plain
 DOTS = "…"
 
 
-def shortened(names: Iterable[str], width: int) -> dict[str, str]:
+def shorten_names(names: Iterable[str], width: int) -> dict[str, str]:
     """Each of `names` in at most `width` columns of a terminal (8 or more), as one line of harmless text.
 
     A name with owners (`accounts/meta/llama-8b`) loses the owners first, then its middle. Names that would look the same show the
@@ -21,18 +21,18 @@ def shortened(names: Iterable[str], width: int) -> dict[str, str]:
     """
     whole = {name: " ".join(plain(name).split()) for name in names}
     found = {name: _cut(text, width) for name, text in whole.items()}
-    for group in _alike(found):
+    for group in _group_alike(found):
         texts = [whole[name] for name in group]
-        start, end = _shared(texts), _shared([text[::-1] for text in texts])
+        start, end = _count_shared(texts), _count_shared([text[::-1] for text in texts])
         found |= {name: _window(whole[name], start, len(whole[name]) - end, width) or found[name] for name in group}
-    for group in _alike(found):
+    for group in _group_alike(found):
         for name in sorted(group, key=lambda name: found[name] != whole[name])[1:]:
-            numbered = (_middle(found[name], width - len(mark)) + mark for number in count(2) if (mark := f" #{number}"))
+            numbered = (_drop_middle(found[name], width - len(mark)) + mark for number in count(2) if (mark := f" #{number}"))
             found[name] = next(way for way in numbered if way not in found.values())
     return found
 
 
-def _alike(found: dict[str, str]) -> list[list[str]]:
+def _group_alike(found: dict[str, str]) -> list[list[str]]:
     """Groups of names that look the same."""
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for name, shown in found.items():
@@ -44,10 +44,10 @@ def _cut(text: str, width: int) -> str:
     if cell_len(text) <= width:
         return text
     owners, _, last = text.rpartition("/")
-    return f"{DOTS}/{_middle(last, width - 2)}" if owners and last else _middle(text, width)
+    return f"{DOTS}/{_drop_middle(last, width - 2)}" if owners and last else _drop_middle(text, width)
 
 
-def _middle(text: str, width: int) -> str:
+def _drop_middle(text: str, width: int) -> str:
     """`text` without its middle; more of its end is kept than of its beginning."""
     if cell_len(text) <= width:
         return text
@@ -68,7 +68,7 @@ def _window(text: str, start: int, end: int, width: int) -> str:
     return shown if cell_len(shown) <= width else ""
 
 
-def _shared(texts: Sequence[str]) -> int:
+def _count_shared(texts: Sequence[str]) -> int:
     """The number of characters that all of them begin with."""
     different = (at for at, letters in enumerate(zip(*texts, strict=False)) if len(set(letters)) > 1)
     return next(different, min(map(len, texts)))

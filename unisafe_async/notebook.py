@@ -24,7 +24,7 @@ Show = Callable[[], Awaitable[None]]
 log = logging.getLogger(__name__)
 
 
-def says_to_await(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+def warn_to_await(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
     """`function`, whose coroutines explain how to run them: when displayed, and in Python's warning about unawaited ones."""
     name = f"unisafe_async.{function.__name__}"
     hint = f"{name}: `await {name}(...)` in a notebook, `asyncio.run({name}(...))` in a script"
@@ -35,10 +35,10 @@ def says_to_await(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, 
         coroutine.__qualname__ = hint  # type: ignore[attr-defined]
         return coroutine
 
-    return _marked(made)
+    return _mark(made)
 
 
-def _marked(function: Callable[P, T]) -> Callable[P, T]:
+def _mark(function: Callable[P, T]) -> Callable[P, T]:
     """`function`, marked as a coroutine function, so that frameworks call it in their loop and not in a thread."""
     if sys.version_info >= (3, 12):
         return inspect.markcoroutinefunction(function)
@@ -56,7 +56,7 @@ def check_asyncio() -> None:
         ) from None
 
 
-def in_notebook() -> bool:
+def is_in_notebook() -> bool:
     """Whether this process is a notebook's kernel, which can show more than text."""
     if "IPython" not in sys.modules:
         return False
@@ -66,29 +66,29 @@ def in_notebook() -> bool:
 
 
 @asynccontextmanager
-async def showing(run: Run, wanted: bool | None) -> AsyncIterator[None]:
+async def show_progress(run: Run, wanted: bool | None) -> AsyncIterator[None]:
     """Inside the block, show the progress of `run`: in a notebook unless `wanted` is False, elsewhere only if it is True."""
-    show = _shower(run, wanted)
+    show = _choose_show(run, wanted)
     if show is None:
         yield
         return
     async with anyio.create_task_group() as group:
-        group.start_soon(_shown, show)
+        group.start_soon(_keep_showing, show)
         try:
             yield
         finally:
             group.cancel_scope.cancel()
 
 
-def _shower(run: Run, wanted: bool | None) -> Show | None:
-    if in_notebook():
+def _choose_show(run: Run, wanted: bool | None) -> Show | None:
+    if is_in_notebook():
         return None if wanted is False else NotebookProgress(run).show
     if not wanted:
         return None
     return Progress(Console(stderr=True), run).show
 
 
-async def _shown(show: Show) -> None:
+async def _keep_showing(show: Show) -> None:
     """Show until cancelled. An error of the display does not end the run."""
     try:
         await show()

@@ -46,7 +46,7 @@ RANGES = ((0x2010, 0x2015, "-"), (0x2400, 0x243F, "?"), (0x2580, 0x259F, "#"), (
 ACROSS, DOWN = "─━┄┅┈┉╌╍═╴╶╸╺╼╾", "│┃┆┇┊┋╎╏║╵╷╹╻╽╿"
 
 
-def spelled(error: UnicodeError) -> tuple[str, int]:
+def spell_character(error: UnicodeError) -> tuple[str, int]:
     """The replacement for a character that an encoding lacks: a mark's ASCII form, else its code as in JSON, `\\u6a21`."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
@@ -99,7 +99,7 @@ class Kept(io.RawIOBase):
 
 def settle_streams() -> None:
     """Replace standard input, output and error by streams whose reading and writing raises no errors."""
-    codecs.register_error("spelled", spelled)
+    codecs.register_error("spelled", spell_character)
     _open_closed()
     if sys.stdin is None:
         _put("stdin", open(0, encoding="utf-8"))  # noqa: SIM115
@@ -111,7 +111,7 @@ def settle_streams() -> None:
             stream = open(descriptor, "w", encoding="utf-8")  # noqa: SIM115
         elif type(stream) is not io.TextIOWrapper:
             continue  # somebody else's, as where a test reads it
-        _put(name, _kept(stream))
+        _put(name, _keep(stream))
 
 
 def _put(name: str, stream: TextIO) -> None:
@@ -132,7 +132,7 @@ def _open_closed() -> None:
                 os.close(opened)
 
 
-def _kept(stream: io.TextIOWrapper) -> TextIO:
+def _keep(stream: io.TextIOWrapper) -> TextIO:
     encoding, lines, through = stream.encoding, stream.line_buffering, stream.write_through
     buffer = stream.detach()
     raw = buffer if isinstance(buffer, io.RawIOBase) else buffer.detach()  # type: ignore[attr-defined]
@@ -146,18 +146,18 @@ def end_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if not stream.closed:
             stream.flush()
-    lost = _lost(sys.stdout)
+    lost = _find_lost(sys.stdout)
     if lost is not None and lost.errno not in (errno.EPIPE, errno.EIO):
         print(f"unisafe: standard output was cut short: {lost.strerror}", file=sys.stderr)
         sys.stderr.flush()
 
 
-def _lost(stream: TextIO) -> OSError | None:
+def _find_lost(stream: TextIO) -> OSError | None:
     under = getattr(stream, "buffer", None)
     end = getattr(under, "raw", under)
     return end.lost if isinstance(end, Kept) else None
 
 
-def ended(stream: TextIO) -> bool:
+def is_ended(stream: TextIO) -> bool:
     """Whether nobody can read `stream` any more."""
-    return _lost(stream) is not None
+    return _find_lost(stream) is not None

@@ -23,7 +23,7 @@ def _stand_in(character: str) -> str:
     return chr(0x2400 + code) if code < 0x20 else "\N{REPLACEMENT CHARACTER}"
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """`4 min 10 s`, `2 h 5 min`, `0.8 s`."""
     if seconds < 10:
         return f"{seconds:.1f} s"
@@ -37,7 +37,7 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min"
 
 
-def dollars(amount: float) -> str:
+def format_dollars(amount: float) -> str:
     return f"${amount:,.2f}" if amount >= 0.01 or amount == 0 else f"${amount:.4f}"
 
 

@@ -35,7 +35,7 @@ EXITS = (0, 1, 2, 130)
 MARK = "Traceback (most recent call last)"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Tally:
     """The results of one kind of input."""
 

@@ -2,7 +2,7 @@
 
 from unisafe_cache.domains import OUTCOMES
 from unisafe_cache.errors import CacheBusy, CacheError, Unstorable
-from unisafe_cache.records import Answer, Opinion, Paid, Row, RunRecord, parts_of
+from unisafe_cache.records import Answer, Paid, Row, RunRecord, Vote, parts_of
 from unisafe_cache.run_checks import check_run
 from unisafe_cache.store import Store, read_file
 
@@ -11,12 +11,12 @@ __all__ = [
     "Answer",
     "CacheBusy",
     "CacheError",
-    "Opinion",
     "Paid",
     "Row",
     "RunRecord",
     "Store",
     "Unstorable",
+    "Vote",
     "check_run",
     "parts_of",
     "read_file",

@@ -21,11 +21,11 @@ from typing import Any
 import duckdb
 from unisafe_providers.base import digest_of
 
-from unisafe_cache.errors import CacheError, unwritable
+from unisafe_cache.errors import CacheError, explain_unwritable
 from unisafe_cache.file import CacheFile
 from unisafe_cache.records import now
 from unisafe_cache.schema import ADDED, VERSION
-from unisafe_cache.sql_texts import quoted
+from unisafe_cache.sql_texts import quote_sql
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -40,7 +40,7 @@ ANSWERS_A_TURN = 8_192
 Connection = duckdb.DuckDBPyConnection
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
     """The content of an archive, in numbers."""
 
@@ -83,18 +83,18 @@ def export_run(
                 archive.writestr(_entry(MANIFEST), json.dumps(_manifest(run, known, counts["images"]), indent=1).encode())
         draft.replace(target)
     except OSError as error:
-        raise unwritable(error, target) from None
+        raise explain_unwritable(error, target) from None
     finally:
         with suppress(OSError):  # no file can have a name that is too long
             draft.unlink(missing_ok=True)
-    return Exported(run, counts["rows"], counts["responses"], counts["images"], target.stat().st_size)
+    return Exported(run=run, rows=counts["rows"], answers=counts["responses"], images=counts["images"], size=target.stat().st_size)
 
 
 def _add_files(archive: zipfile.ZipFile, folder: Path, texts: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """Put the tables of `folder` and the notes into the archive; returns the size and digest of each."""
     known: dict[str, dict[str, Any]] = {}
     for file in (folder / f"{table}.parquet" for table in TABLES):
-        known[file.name] = {"bytes": file.stat().st_size, "digest": _file_digest(file)}
+        known[file.name] = {"bytes": file.stat().st_size, "digest": _digest_file(file)}
         archive.write(file, file.name)
     for name, text in texts.items():
         archive.writestr(_entry(name), text.encode())
@@ -125,9 +125,9 @@ def _write_tables(
     answers = "SELECT * FROM responses WHERE id IN (SELECT id FROM chosen)"
     digests = f"SELECT DISTINCT unnest(images) FROM ({answers})"
     queries = {
-        "runs": f"SELECT * FROM runs WHERE run = {quoted(run)}",
-        "rows": f"SELECT * FROM rows WHERE run = {quoted(run)} ORDER BY model, item, sample",
-        "opinions": f"SELECT * FROM opinions WHERE run = {quoted(run)} ORDER BY model, item, sample, question, position",
+        "runs": f"SELECT * FROM runs WHERE run = {quote_sql(run)}",
+        "rows": f"SELECT * FROM rows WHERE run = {quote_sql(run)} ORDER BY model, item, sample",
+        "opinions": f"SELECT * FROM opinions WHERE run = {quote_sql(run)} ORDER BY model, item, sample, question, position",
         "responses": f"{answers} ORDER BY id",
         "images": f"SELECT DISTINCT digest, media_type FROM images WHERE digest IN ({digests}) ORDER BY digest",
     }
@@ -159,7 +159,7 @@ def _ending(media_type: str) -> str:
     return re.sub(r"[^a-z0-9]", "", media_type.rpartition("/")[2].lower())[:8] or "bin"
 
 
-def _file_digest(path: Path) -> str:
+def _digest_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
@@ -172,7 +172,7 @@ def table_of(folder: Path, table: str, cache_format: int) -> str:
     missing = [tables.get(table, {}) for newer, tables in ADDED.items() if newer > cache_format or table == "images"]
     new = [column.split() for columns in missing for column in columns]
     empty = "".join(f", NULL::{kind} AS {name}" for name, kind in new)
-    return f"(SELECT *{empty} FROM read_parquet({quoted(str(folder / f'{table}.parquet'))}))"
+    return f"(SELECT *{empty} FROM read_parquet({quote_sql(str(folder / f'{table}.parquet'))}))"
 
 
 def copy_parquet(connection: Connection, query: str, target: Path, options: str) -> int:
@@ -183,9 +183,9 @@ def copy_parquet(connection: Connection, query: str, target: Path, options: str)
 
     Raises CacheError if the file cannot be written.
     """
-    sql = f"COPY ({query}) TO {quoted(str(target.absolute()))} (FORMAT parquet, USE_TMP_FILE false, {options})"
+    sql = f"COPY ({query}) TO {quote_sql(str(target.absolute()))} (FORMAT parquet, USE_TMP_FILE false, {options})"
     try:
         found = connection.execute(sql).fetchone()
     except duckdb.IOException as error:
-        raise unwritable(error, target) from None
+        raise explain_unwritable(error, target) from None
     return int(found[0]) if found else 0

@@ -16,12 +16,12 @@ import orjson
 from unisafe_providers.base import digest_of
 
 from unisafe_cache.archive import FORMAT, MANIFEST, NOTES, TABLES, Connection, table_of
-from unisafe_cache.connecting import Setting, connected
-from unisafe_cache.domains import JSON, RUN_NAME, first_wrong
+from unisafe_cache.connecting import Setting, connect
+from unisafe_cache.domains import JSON, RUN_NAME, find_first_wrong
 from unisafe_cache.errors import CacheError
-from unisafe_cache.run_shapes import wrong_json
+from unisafe_cache.run_shapes import find_wrong_json
 from unisafe_cache.schema import VERSION, columns_of
-from unisafe_cache.sql_texts import quoted
+from unisafe_cache.sql_texts import quote_sql
 
 OLDEST = 2
 """The oldest cache format of any archive."""
@@ -34,7 +34,7 @@ IMAGE_NAME = re.compile(r"images/([0-9a-f]{32})\.[a-z0-9]{1,8}")
 
 
 @contextmanager
-def opened(source: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, Any]]]:
+def open_archive(source: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, Any]]]:
     """The archive with its manifest, after the check of names and sizes."""
     try:
         with zipfile.ZipFile(source) as archive:
@@ -109,13 +109,13 @@ def unpack(source: Path, archive: zipfile.ZipFile, manifest: dict[str, Any], fol
     for table in TABLES:
         name = f"{table}.parquet"
         with archive.open(name) as member, (folder / name).open("wb") as out:
-            digest = _copied(member, out)
+            digest = _copy_member(member, out)
         known = manifest["files"].get(name)
         if not isinstance(known, dict) or known.get("digest") != digest:
             raise _broken(source, f"{name} is not what {MANIFEST} says (its digest is {digest})")
 
 
-def _copied(member: IO[bytes], out: IO[bytes]) -> str:
+def _copy_member(member: IO[bytes], out: IO[bytes]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     while block := member.read(BLOCK):
         digest.update(block)
@@ -127,7 +127,7 @@ def check(source: Path, manifest: dict[str, Any], folder: Path) -> str:
     """Check columns, sizes, keys, references and values of the tables; returns the run's name."""
     run = str(manifest["run"])
     settings: dict[str, Setting] = {"memory_limit": "512MB", "threads": 1, "temp_directory": str(folder)}
-    with connected(files=[folder], settings=settings) as staging:
+    with connect(files=[folder], settings=settings) as staging:
         for table in TABLES:
             _check_table(source, staging, table, folder, manifest["cache_format"])
         for table in ("runs", "rows", "opinions"):
@@ -137,10 +137,10 @@ def check(source: Path, manifest: dict[str, Any], folder: Path) -> str:
         records = staging.execute("SELECT config, versions, summary FROM runs_in").fetchall()
         if len(records) != 1:
             raise _broken(source, f"runs.parquet should hold one run, and holds {len(records)}")
-        if why := wrong_json(*records[0]):
+        if why := find_wrong_json(*records[0]):
             raise _broken(source, f"runs.parquet: {why}")
         for table in TABLES:
-            if wrong := first_wrong(staging, table, f"{table}_in", loose=JSON):
+            if wrong := find_first_wrong(staging, table, f"{table}_in", loose=JSON):
                 raise _broken(source, str(wrong))
         for why, sql in WRONG.items():
             found = staging.execute(sql).fetchone()
@@ -157,18 +157,18 @@ def _check_texts(source: Path, staging: Connection) -> None:
         for id_, key, identity, request, categories in some:
             if key and digest_of(identity.encode() + b"\0" + request.encode()) != key:
                 raise _broken(source, f"responses.parquet: the key of answer {id_} is not that of its request")
-            if not _asks(request):
+            if not _is_request(request):
                 raise _broken(source, f"responses.parquet: the request of answer {id_} is none that is ever sent")
-            if categories is not None and not _texts(categories, dict):
+            if categories is not None and not _holds_texts(categories, dict):
                 raise _broken(source, f"responses.parquet: categories of answer {id_} should be an object of texts")
     cursor = staging.execute("SELECT item, categories FROM rows_in WHERE categories <> ''")
     while some := cursor.fetchmany(2_048):
         for item, categories in some:
-            if not _texts(categories, list):
+            if not _holds_texts(categories, list):
                 raise _broken(source, f"rows.parquet: categories of {item[:80]!r} should be a list of texts")
 
 
-def _asks(request: str) -> bool:
+def _is_request(request: str) -> bool:
     """Whether it is a request as a cache stores it: an object with its kind and a list of texts and images."""
     try:
         asked = orjson.loads(request)
@@ -180,7 +180,7 @@ def _asks(request: str) -> bool:
     return all(isinstance(part, dict) and all(isinstance(value, str) for value in part.values()) for part in parts)
 
 
-def _texts(written: str, kind: type[dict[str, object]] | type[list[object]]) -> bool:
+def _holds_texts(written: str, kind: type[dict[str, object]] | type[list[object]]) -> bool:
     """Whether it is JSON of `kind` that holds only texts."""
     try:
         found = orjson.loads(written)
@@ -213,16 +213,16 @@ def _check_table(source: Path, staging: Connection, table: str, folder: Path, ca
     found = staging.execute(f"DESCRIBE {table}_in").fetchall()
     if [row[:2] for row in found] != expected:
         raise _broken(source, f"{table}.parquet has other columns than this version writes")
-    size = staging.execute(f"SELECT sum(total_uncompressed_size) FROM parquet_metadata({quoted(str(file))})").fetchone()
+    size = staging.execute(f"SELECT sum(total_uncompressed_size) FROM parquet_metadata({quote_sql(str(file))})").fetchone()
     if size is not None and (size[0] or 0) > 2**30 + UNPACKED * file.stat().st_size:
         raise _broken(source, f"{table}.parquet would unpack to {size[0]:,} bytes")
 
 
-def checked_images(source: Path, archive: zipfile.ZipFile, folder: Path) -> dict[str, tuple[str, str]]:
+def check_images(source: Path, archive: zipfile.ZipFile, folder: Path) -> dict[str, tuple[str, str]]:
     """Member and media type by digest, after the check of each member's bytes against the digest."""
-    with connected(files=[folder]) as staging:
+    with connect(files=[folder]) as staging:
         types = dict(
-            staging.execute(f"SELECT digest, media_type FROM read_parquet({quoted(str(folder / 'images.parquet'))})").fetchall()
+            staging.execute(f"SELECT digest, media_type FROM read_parquet({quote_sql(str(folder / 'images.parquet'))})").fetchall()
         )
     found = {}
     for member in archive.infolist():

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from unisafe_cache.archive import ANSWERS_A_TURN, IMAGES_A_TURN, TABLES, Connection, table_of
-from unisafe_cache.archive_checks import check, checked_images, opened, unpack
+from unisafe_cache.archive_checks import check, check_images, open_archive, unpack
 from unisafe_cache.claims import Claims
 from unisafe_cache.file import CacheFile
-from unisafe_cache.sql_texts import quoted
+from unisafe_cache.sql_texts import quote_sql
 
 LISTED = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
     """What an import added; `conflicts` lists entries that the cache holds with other content, one line each."""
 
@@ -30,25 +30,25 @@ class Imported:
     conflicts: tuple[str, ...]
 
 
-def import_archive(path: Path, source: Path, *, patience: float = 30.0) -> Imported:
+def import_archive(path: Path, source: Path, *, timeout: float = 30.0) -> Imported:
     """Add the content of `source` to the cache at `path`, which is created if it does not exist.
 
     A second import adds nothing. If the cache has another answer under an id, or other rows under the run's name, the archive's
     answer or run stays out and is listed. A run stays out too if an answer of its rows does. Raises CacheError, before anything
     is written, if the archive is broken, too large, of a newer version or not what it claims to be.
     """
-    with opened(source) as (archive, manifest), tempfile.TemporaryDirectory(prefix="unisafe-") as name:
+    with open_archive(source) as (archive, manifest), tempfile.TemporaryDirectory(prefix="unisafe-") as name:
         folder = Path(name)
         unpack(source, archive, manifest, folder)
         run = check(source, manifest, folder)
-        images = checked_images(source, archive, folder)
-        with closing(CacheFile(path, patience=patience, files=[folder])) as file:
+        images = check_images(source, archive, folder)
+        with closing(CacheFile(path, timeout=timeout, files=[folder])) as file:
             added = _add_images(file, source, archive, images)
             _announce(file, path)
             tables = {table: table_of(folder, table, manifest["cache_format"]) for table in TABLES}
             answers, conflicts = _add_answers(file, tables["responses"])
             rows, clash = file.work(lambda connection: _add_run(connection, run, tables, blocked=bool(conflicts)))
-    return Imported(run, rows, answers, added, (*conflicts, *clash))
+    return Imported(run=run, rows=rows, answers=answers, images=added, conflicts=(*conflicts, *clash))
 
 
 def _announce(file: CacheFile, path: Path) -> None:
@@ -64,7 +64,7 @@ def _add_images(file: CacheFile, source: Path, archive: zipfile.ZipFile, images:
     """Add the images that the cache lacks, a few in each turn."""
     known = "SELECT digest FROM images WHERE digest IN (SELECT unnest($1::VARCHAR[]))"
     added = 0
-    for some in _some(sorted(images), IMAGES_A_TURN):
+    for some in _split(sorted(images), IMAGES_A_TURN):
         new = [(digest, images[digest][1], archive.read(images[digest][0]), None) for digest in some]
 
         def add(connection: Connection, new: list[tuple[str, str, bytes, None]] = new) -> int:
@@ -107,7 +107,7 @@ def _add_answers(file: CacheFile, source: str) -> tuple[int, list[str]]:
     )
     added, differing = 0, 0
     first: list[str] = []
-    for some in _some(ids, ANSWERS_A_TURN):
+    for some in _split(ids, ANSWERS_A_TURN):
 
         def add(connection: Connection, low: int = some[0], high: int = some[-1]) -> tuple[int, list[int]]:
             within = f"BETWEEN {low} AND {high}"
@@ -130,7 +130,7 @@ def _add_answers(file: CacheFile, source: str) -> tuple[int, list[str]]:
 
 
 def _add_run(connection: Connection, run: str, tables: Mapping[str, str], *, blocked: bool) -> tuple[int, list[str]]:
-    """Add the run's record, rows and opinions in one transaction; returns why not, if it cannot."""
+    """Add the run's record, rows and votes in one transaction; returns why not, if it cannot."""
     sources = {table: tables[table] for table in ("runs", "rows", "opinions")}
     there = [
         connection.execute(f"SELECT count(*) FROM {table} WHERE run = ?", [run]).fetchone() or (0,) for table in ("runs", "rows")
@@ -151,11 +151,11 @@ def _add_run(connection: Connection, run: str, tables: Mapping[str, str], *, blo
 
 
 def _differs(connection: Connection, table: str, source: str, run: str) -> bool:
-    ours = f"SELECT * FROM {table} WHERE run = {quoted(run)}"
+    ours = f"SELECT * FROM {table} WHERE run = {quote_sql(run)}"
     theirs = f"SELECT * FROM {source}"
     sql = f"SELECT 1 FROM (({ours} EXCEPT ALL {theirs}) UNION ALL ({theirs} EXCEPT ALL {ours})) LIMIT 1"
     return connection.execute(sql).fetchone() is not None
 
 
-def _some(values: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
+def _split(values: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
     return (values[at : at + size] for at in range(0, len(values), size))

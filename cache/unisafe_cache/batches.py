@@ -9,14 +9,15 @@ from typing import Any
 
 import duckdb
 
+from unisafe_cache.columns import build_record
 from unisafe_cache.domains import OPEN_JOBS as OPEN_JOBS
-from unisafe_cache.domains import first_wrong
+from unisafe_cache.domains import find_first_wrong
 from unisafe_cache.errors import CacheError
 
 COLUMNS = "id, identity, keys, status, most, run, created"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRecord:
     """One batch job, without its requests (they stay in the file).
 
@@ -25,7 +26,7 @@ class BatchRecord:
         keys: responses.key of each request.
         status: `submitting` while it is not known whether the vendor took it, then `submitted`. `cancelling` once the user has
             given it up: then requests without an answer may be sent anew. In the end `collected`, `cancelled` or `failed`.
-        most: the most that it can cost, in US dollars.
+        max_cost: the most that it can cost, in US dollars.
         created: the time just before the submission, in UTC.
     """
 
@@ -33,7 +34,7 @@ class BatchRecord:
     identity: str
     keys: tuple[str, ...]
     status: str
-    most: float
+    max_cost: float
     run: str
     created: datetime
 
@@ -70,15 +71,15 @@ def begin_batch(
     """
     keys = frozenset(record.keys)
     jobs = tuple(job for job in open_batches(connection, record.identity) if not keys.isdisjoint(job.keys))
-    answered = answered_of(connection, record.keys, since)
+    answered = find_answered(connection, record.keys, since)
     if jobs or answered:
         return Overtaken(answered, jobs)
-    values = [record.id, record.identity, list(record.keys), record.run, record.created, list(requests), record.most]
+    values = [record.id, record.identity, list(record.keys), record.run, record.created, list(requests), record.max_cost]
     connection.execute("INSERT INTO batches VALUES (?, ?, ?, 'submitting', ?, ?, ?, ?)", values)
     return None
 
 
-def answered_of(connection: duckdb.DuckDBPyConnection, keys: Sequence[str], since: int) -> frozenset[str]:
+def find_answered(connection: duckdb.DuckDBPyConnection, keys: Sequence[str], since: int) -> frozenset[str]:
     """The `keys` that have an answer with an id from `since` on."""
     sql = "SELECT DISTINCT key FROM responses WHERE id >= $2 AND key IN (SELECT unnest($1::VARCHAR[]))"
     return frozenset(row[0] for row in connection.execute(sql, [list(keys), since]).fetchall())
@@ -113,7 +114,7 @@ def open_batches(connection: duckdb.DuckDBPyConnection, identity: str) -> list[B
     return [_record(row) for row in found]
 
 
-def statuses_since(
+def read_statuses(
     connection: duckdb.DuckDBPyConnection, identity: str, created: datetime
 ) -> dict[tuple[str, datetime], tuple[str, str]]:
     """Id and status of a model's jobs that began at `created` or later, over or not, by their run and their beginning."""
@@ -122,7 +123,7 @@ def statuses_since(
     return {(run, begun): (job, status) for run, begun, job, status in found}
 
 
-def batches(connection: duckdb.DuckDBPyConnection) -> list[BatchRecord]:
+def list_batches(connection: duckdb.DuckDBPyConnection) -> list[BatchRecord]:
     """Every job of every model, the newest first. Raises CacheError if the table holds something that no run writes."""
     _check(connection)
     found = connection.execute(f"SELECT {COLUMNS} FROM batches ORDER BY created DESC, id DESC").fetchall()
@@ -130,20 +131,20 @@ def batches(connection: duckdb.DuckDBPyConnection) -> list[BatchRecord]:
 
 
 def _check(connection: duckdb.DuckDBPyConnection) -> None:
-    if wrong := first_wrong(connection, "batches", "batches"):
+    if wrong := find_first_wrong(connection, "batches", "batches"):
         raise CacheError(f"batch jobs cannot be read: {wrong}; another program wrote or changed it")
 
 
 def _record(row: tuple[Any, ...]) -> BatchRecord:
-    return BatchRecord(row[0], row[1], tuple(row[2]), *row[3:])
+    return build_record(BatchRecord, (row[0], row[1], tuple(row[2]), *row[3:]))
 
 
-def known_jobs(connection: duckdb.DuckDBPyConnection) -> set[str]:
+def list_known_jobs(connection: duckdb.DuckDBPyConnection) -> set[str]:
     """Every job of any model whose vendor's name we know: none of them can be the job of an interrupted submission."""
     return {row[0] for row in connection.execute("SELECT id FROM batches").fetchall()}
 
 
-def unanswered(connection: duckdb.DuckDBPyConnection, identity: str, job: str, since: int) -> dict[str, str]:
+def find_unanswered(connection: duckdb.DuckDBPyConnection, identity: str, job: str, since: int) -> dict[str, str]:
     """The requests of a model's job, by key, that have no answer with an id from `since` on."""
     sql = """
         WITH job AS (SELECT unnest(keys) AS key, unnest(requests) AS request FROM batches WHERE id = $1 AND identity = $3)
@@ -153,6 +154,6 @@ def unanswered(connection: duckdb.DuckDBPyConnection, identity: str, job: str, s
     return dict(connection.execute(sql, [job, since, identity]).fetchall())
 
 
-def under_way(connection: duckdb.DuckDBPyConnection, identity: str) -> dict[str, str]:
+def find_under_way(connection: duckdb.DuckDBPyConnection, identity: str) -> dict[str, str]:
     """The keys of a model's requests in jobs under way, each with its job."""
     return {key: record.id for record in open_batches(connection, identity) for key in record.keys}

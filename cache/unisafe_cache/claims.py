@@ -78,7 +78,7 @@ class Claims:
         """Claim `place` (any whole number); returns False while another user, in this process or another one, has it."""
         place = HEAD + place % PLACES
         with self._guard:
-            if place in self._held or not self._locked(place):
+            if place in self._held or not self._is_locked(place):
                 return False
             self._held.add(place)
             return True
@@ -91,7 +91,7 @@ class Claims:
             with suppress(OSError):  # without locks there is none to drop
                 self._unlock(place)
 
-    def _locked(self, place: int) -> bool:
+    def _is_locked(self, place: int) -> bool:
         """Whether this process now has the byte locked; True also if there are no locks (then `unsupported` says so)."""
         if self.unsupported:
             return True

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from unisafe_cache.sql_texts import quoted
+from unisafe_cache.sql_texts import quote_sql
 
 SHUT: Mapping[str, bool] = {
     "autoload_known_extensions": False,
@@ -28,26 +28,26 @@ NAME = "cache"
 Setting = str | bool | int | float | list[str]
 
 
-def connected(*, files: Sequence[Path] = (), settings: Mapping[str, Setting] | None = None) -> duckdb.DuckDBPyConnection:
+def connect(*, files: Sequence[Path] = (), settings: Mapping[str, Setting] | None = None) -> duckdb.DuckDBPyConnection:
     """A connection to an empty database in memory; its configuration is locked.
 
     Args:
         files: other files, or folders with their content, that it may read and write.
         settings: DuckDB's own settings, such as `threads` and `memory_limit`.
     """
-    return _connected([str(file.absolute()) for file in files], {**SHUT, **(settings or {})})
+    return _connect([str(file.absolute()) for file in files], {**SHUT, **(settings or {})})
 
 
 def engine_of(
     path: Path, *, files: Sequence[Path] = (), settings: Mapping[str, Setting] | None = None
 ) -> duckdb.DuckDBPyConnection:
     """As `connected`; in addition it attaches and detaches the database file at `path`, in a tenth of a connection's time."""
-    where = _place(path)
+    where = _resolve(path)
     paths = [*(str(file.absolute()) for file in files), *(f"{where}{ending}" for ending in BESIDE)]
-    return _connected(paths, {**SHUT, **(settings or {}), "temp_directory": f"{where}.tmp"})
+    return _connect(paths, {**SHUT, **(settings or {}), "temp_directory": f"{where}.tmp"})
 
 
-def _connected(paths: Sequence[str], config: Mapping[str, Setting]) -> duckdb.DuckDBPyConnection:
+def _connect(paths: Sequence[str], config: Mapping[str, Setting]) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={**config, NO_ACCESS: bool(paths)})
     try:
         with suppress(duckdb.InvalidInputException):  # in a notebook without ipywidgets there is no bar, and no way to say so
@@ -63,14 +63,14 @@ def _connected(paths: Sequence[str], config: Mapping[str, Setting]) -> duckdb.Du
     return connection
 
 
-def _place(path: Path) -> str:
+def _resolve(path: Path) -> str:
     """The real path of the file: `md:x` is an ordinary name, and DuckDB keeps its log beside the file that a link leads to."""
     return os.path.realpath(path)
 
 
 def take_in(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
     """Open the file as the database in which names are looked up."""
-    connection.execute(f"ATTACH {quoted(_place(path))} AS {NAME} ({'READ_ONLY' if read_only else 'READ_WRITE'})")
+    connection.execute(f"ATTACH {quote_sql(_resolve(path))} AS {NAME} ({'READ_ONLY' if read_only else 'READ_WRITE'})")
     connection.execute(f"USE {NAME}.main")
 
 

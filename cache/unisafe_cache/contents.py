@@ -39,7 +39,7 @@ Connection = duckdb.DuckDBPyConnection
 
 def format_of(connection: Connection, path: Path) -> int | None:
     """The format of the cache in a file; None if the file is empty. Raises CacheError for any other file."""
-    database = _database(connection)
+    database = _read_database(connection)
     held = [(str(kind), str(schema), str(name)) for kind, schema, name in connection.execute(HELD, [database]).fetchall()]
     if not held:
         return None
@@ -48,7 +48,7 @@ def format_of(connection: Connection, path: Path) -> int | None:
         raise CacheError(
             f"{path} is a DuckDB file, but not one of unisafe-async (it holds {names}); name another file under [cache] path"
         )
-    version = _version(connection, path)
+    version = _read_version(connection, path)
     for kind, schema, name in held:
         if kind != "table" and (kind, schema, name) != ("view", "main", VIEW):
             raise CacheError(
@@ -59,14 +59,14 @@ def format_of(connection: Connection, path: Path) -> int | None:
     return version
 
 
-def _database(connection: Connection) -> str:
+def _read_database(connection: Connection) -> str:
     """DuckDB's name of the file's database."""
     found = connection.execute("SELECT system.main.current_database()").fetchone()
     assert found is not None
     return str(found[0])
 
 
-def _version(connection: Connection, path: Path) -> int:
+def _read_version(connection: Connection, path: Path) -> int:
     try:
         found = connection.execute(f"SELECT version FROM main.{META}").fetchmany(2)
     except duckdb.Error:
@@ -128,7 +128,7 @@ def mend_view(connection: Connection) -> None:
     connection.execute(VERDICTS.replace("CREATE OR REPLACE VIEW", "CREATE OR REPLACE TEMP VIEW"))
     texts = [
         str(found[0]).partition(" AS ")[2] if (found := connection.execute(VIEW_TEXT, [name, VIEW]).fetchone()) else None
-        for name in ("temp", _database(connection))
+        for name in ("temp", _read_database(connection))
     ]
     connection.execute(f"DROP VIEW temp.{VIEW}")
     if texts[0] != texts[1]:

@@ -9,7 +9,7 @@ from typing import get_args
 import duckdb
 from unisafe_providers.base import Finish, Stage
 
-from unisafe_cache.sql_texts import quoted_list
+from unisafe_cache.sql_texts import quote_list
 
 TASKS = (
     "malicious_text_generation",
@@ -51,11 +51,11 @@ class Domain:
 
 
 def _one_of(values: Collection[str], *, empty: bool = False) -> Domain:
-    return Domain(f"{{}} IN ({quoted_list(values)})", empty)
+    return Domain(f"{{}} IN ({quote_list(values)})", empty)
 
 
 def _like(pattern: str, *, empty: bool = False) -> Domain:
-    return Domain(f"regexp_full_match({{}}, '{_escaped(pattern)}')", empty)
+    return Domain(f"regexp_full_match({{}}, '{_escape(pattern)}')", empty)
 
 
 def _within(low: object, high: object, *, empty: bool = False) -> Domain:
@@ -69,11 +69,11 @@ DEEP = r"(\[\s*){50}|(\[?\{\s*\"[^\"]*\"\s*:\s*){50}"
 
 def _json(kind: str, *more: str, empty: bool = False) -> Domain:
     """JSON of a kind, by DuckDB's name of the kind; `more` are further conditions."""
-    rules = ("json_valid({})", f"json_type({{}}) = '{kind}'", f"NOT regexp_matches({{}}, '{_escaped(DEEP)}')", *more)
+    rules = ("json_valid({})", f"json_type({{}}) = '{kind}'", f"NOT regexp_matches({{}}, '{_escape(DEEP)}')", *more)
     return Domain(f"CASE WHEN {{}} IS NULL THEN NULL WHEN {rules[0]} THEN {' AND '.join(rules[1:])} ELSE false END", empty)
 
 
-def _escaped(pattern: str) -> str:
+def _escape(pattern: str) -> str:
     return pattern.replace("{", "{{").replace("}", "}}")
 
 
@@ -199,7 +199,7 @@ NAMED_BY = {"runs": "run", "rows": "item", "opinions": "item", "responses": "id"
 RULES: Mapping[str, Mapping[str, str]] = {
     "rows": {
         "item": "NOT starts_with(item, task || '/')",
-        "subcategory": f"(category, subcategory) NOT IN ({', '.join(f'({quoted_list((of, one))})' for of, some in SUBCATEGORIES.items() for one in some)})",  # noqa: E501
+        "subcategory": f"(category, subcategory) NOT IN ({', '.join(f'({quote_list((of, one))})' for of, some in SUBCATEGORIES.items() for one in some)})",  # noqa: E501
         "contextual_status": "(contextual_status = 'judged') <> (contextual IS NOT NULL)",
         "intrinsic_status": "(intrinsic_status = 'judged') <> (intrinsic IS NOT NULL)",
         "thoughts_status": "(coalesce(thoughts_status, '') = 'judged') <> (thoughts IS NOT NULL)",
@@ -234,7 +234,7 @@ JSON = frozenset({("rows", "categories"), ("responses", "categories"), ("respons
 """Columns with JSON in tables of many rows."""
 
 
-def first_wrong(
+def find_first_wrong(
     connection: duckdb.DuckDBPyConnection,
     table: str,
     source: str,

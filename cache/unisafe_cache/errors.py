@@ -25,7 +25,7 @@ class Unstorable(CacheError):
 
 
 @contextmanager
-def storing(path: Path) -> Iterator[None]:
+def catch_unstorable(path: Path) -> Iterator[None]:
     """Inside the block, a value that DuckDB cannot convert or store raises Unstorable."""
     try:
         yield
@@ -54,7 +54,7 @@ def is_locked(error: duckdb.Error) -> bool:
     return HELD.search(str(error)) is not None
 
 
-def explained(error: Exception, path: Path) -> CacheError:
+def explain_error(error: Exception, path: Path) -> CacheError:
     """A CacheError with a user's words for `error`."""
     if isinstance(error, CacheError):
         return error
@@ -75,11 +75,11 @@ def explained(error: Exception, path: Path) -> CacheError:
     if READ_ONLY_DISK.search(words):
         return CacheError(f"{path} cannot be written: its file system is mounted read-only; {ELSEWHERE}")
     if REFUSED.search(words):
-        return CacheError(_refused(path))
+        return CacheError(_explain_refused(path))
     return CacheError(_of_file(error, path, words, first))
 
 
-def unwritable(error: Exception, target: Path) -> CacheError:
+def explain_unwritable(error: Exception, target: Path) -> CacheError:
     """A CacheError with a user's words for `error`, which happened while writing `target`, a file that is no cache."""
     words = str(error)
     reasons = ((FULL, "the disk is full"), (READ_ONLY_DISK, "its file system is mounted read-only"), (REFUSED, "permission denied"))
@@ -93,7 +93,7 @@ def _first_line(error: Exception) -> str:
 
 def _of_file(error: Exception, path: Path, words: str, first: str) -> str:
     """The error for a mistake of the file itself."""
-    if why := misplaced(path):
+    if why := explain_misplaced(path):
         return why
     if isinstance(error, duckdb.IOException | OSError) and MISSING.search(words):
         return f"{path} cannot be opened: there is no such folder or file"
@@ -108,7 +108,7 @@ def _of_file(error: Exception, path: Path, words: str, first: str) -> str:
     return f"{path}: {first}"
 
 
-def misplaced(path: Path) -> str:
+def explain_misplaced(path: Path) -> str:
     """Why no file can be at `path`; empty if one can."""
     text = str(path)
     if "\0" in text:
@@ -137,7 +137,7 @@ def _leads_somewhere(link: Path, *, is_file: bool) -> bool:
     return os.path.exists(target) or (is_file and target.parent.is_dir() and not target.is_symlink())
 
 
-def _refused(path: Path) -> str:
+def _explain_refused(path: Path) -> str:
     """Which user lacks which right, as far as the operating system says."""
     if path.exists() and not os.access(path, os.R_OK):
         return f"{path} cannot be read: this user has no permission; change its permissions, or {ELSEWHERE}"

@@ -20,15 +20,15 @@ import filelock
 
 from unisafe_cache.connecting import BESIDE, Setting, engine_of, let_out, take_in
 from unisafe_cache.contents import create, format_of, mend_view, upgrade
-from unisafe_cache.errors import CacheBusy, CacheError, explained, is_locked, misplaced
-from unisafe_cache.identity import Identity, identity, refuse_other_kinds, remember_checked, stamp, was_checked
+from unisafe_cache.errors import CacheBusy, CacheError, explain_error, explain_misplaced, is_locked
+from unisafe_cache.identity import Identity, read_identity, read_stamp, refuse_other_kinds, remember_checked, was_checked
 from unisafe_cache.schema import VERSION
 from unisafe_cache.turns import Turns
 
 T = TypeVar("T")
 Then = Literal["look", "keep", "close"]
 POLL = 0.005
-PATIENCE = 30.0
+TIMEOUT = 30.0
 HOLD = 2.0
 MEMORY = "128MB"
 
@@ -42,16 +42,16 @@ class CacheFile:
 
     Args:
         path: the file; it is created with its tables if it does not exist (unless `read_only`).
-        patience: seconds to wait for another program that holds it.
+        timeout: seconds to wait for another program that holds it.
         read_only: never change anything.
         files: other files or folders that the work reads or writes (unisafe_cache/connecting.py); it can reach no others.
     """
 
-    def __init__(self, path: Path, *, patience: float = PATIENCE, read_only: bool = False, files: Sequence[Path] = ()) -> None:
+    def __init__(self, path: Path, *, timeout: float = TIMEOUT, read_only: bool = False, files: Sequence[Path] = ()) -> None:
         if "\0" in str(path):  # no system call takes such a path
-            raise CacheError(misplaced(path))
+            raise CacheError(explain_misplaced(path))
         self.path = path
-        self._patience = patience
+        self._timeout = timeout
         self._read_only = read_only
         self._files = files
         self._engine: duckdb.DuckDBPyConnection | None = None
@@ -60,31 +60,31 @@ class CacheFile:
         self._opened: Identity | None = None
         self._turns = Turns.at(path)
 
-    def work(self, job: Callable[[duckdb.DuckDBPyConnection], T], then: Then = "look") -> T:
-        """Run `job` with the file open. Raises CacheError; an error inside `job` rolls its changes back.
+    def work(self, action: Callable[[duckdb.DuckDBPyConnection], T], then: Then = "look") -> T:
+        """Run `action` with the file open. Raises CacheError; an error inside `action` rolls its changes back.
 
         Afterwards the file stays open if more work follows at once, is closed, or (`look`) is closed if another process waits.
         """
         with self._turns.of(self) as user:
             if user is not self and isinstance(user, CacheFile) and user._connection is not None:
-                return job(user._connection)
-            return self._work(job, then)
+                return action(user._connection)
+            return self._work(action, then)
 
-    def _work(self, job: Callable[[duckdb.DuckDBPyConnection], T], then: Then) -> T:
+    def _work(self, action: Callable[[duckdb.DuckDBPyConnection], T], then: Then) -> T:
         try:
             try:
                 connection = self._connection or self._open()
             except _Older:
                 self._bring_up_to_date()
                 connection = self._open()
-            result = job(connection)
+            result = action(connection)
         except duckdb.Error as error:
             self.close()
-            raise self._lost() or explained(error, self.path) from error
+            raise self._explain_loss() or explain_error(error, self.path) from error
         except BaseException:
             self.close()
             raise
-        if not self._read_only and (lost := self._lost()):
+        if not self._read_only and (lost := self._explain_loss()):
             self.close()
             raise lost
         if then == "close" or (then == "look" and (time.monotonic() - self._since > HOLD or self._somebody_waits())):
@@ -93,7 +93,7 @@ class CacheFile:
 
     def _bring_up_to_date(self) -> None:
         """Upgrade the tables of a file of an older format that is to be read."""
-        upgraded = CacheFile(self.path, patience=self._patience)
+        upgraded = CacheFile(self.path, timeout=self._timeout)
         try:
             upgraded.work(lambda _: None)
         except CacheBusy:
@@ -129,11 +129,11 @@ class CacheFile:
     @property
     def usable(self) -> bool:
         """Whether the file is still the one that was opened; True if none was opened yet."""
-        return self._lost() is None
+        return self._explain_loss() is None
 
-    def _lost(self) -> CacheError | None:
+    def _explain_loss(self) -> CacheError | None:
         """The error for a file that is no longer the one that was first opened."""
-        if self._opened is None or (now := identity(self.path)) == self._opened:
+        if self._opened is None or (now := read_identity(self.path)) == self._opened:
             return None
         if now is not None:
             return CacheError(f"{self.path} was replaced by another file while it was in use; run again to go on with the new one")
@@ -144,16 +144,16 @@ class CacheFile:
         )
 
     def _open(self) -> duckdb.DuckDBPyConnection:
-        if lost := self._lost():
+        if lost := self._explain_loss():
             if not self._read_only or not self.path.exists():
                 raise lost
             self._opened = None
         self._look()
-        deadline = time.monotonic() + self._patience
-        with self._in_turn(deadline):
+        deadline = time.monotonic() + self._timeout
+        with self._take_turn(deadline):
             made = not self.path.exists()
             refuse_other_kinds(self.path)
-            seen = stamp(self.path)
+            seen = read_stamp(self.path)
             try:
                 connection = self._connect(deadline)
                 try:
@@ -168,13 +168,13 @@ class CacheFile:
                     for ending in BESIDE:
                         Path(f"{self.path}{ending}").unlink(missing_ok=True)
                 raise
-            self._opened = identity(self.path)
+            self._opened = read_identity(self.path)
         self._connection, self._since = connection, time.monotonic()
         return connection
 
     def _look(self) -> None:
         """Refuse a path where no cache is or can be, before anything is opened or created."""
-        if why := misplaced(self.path):
+        if why := explain_misplaced(self.path):
             raise CacheError(why)
         if self.path.exists():
             return
@@ -183,7 +183,7 @@ class CacheFile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise explained(error, self.path) from error
+            raise explain_error(error, self.path) from error
 
     def _connect(self, deadline: float) -> duckdb.DuckDBPyConnection:
         settings: Mapping[str, Setting] = (
@@ -219,7 +219,7 @@ class CacheFile:
         return filelock.FileLock(f"{self.path}.lock", thread_local=False)
 
     @contextmanager
-    def _in_turn(self, deadline: float) -> Iterator[None]:
+    def _take_turn(self, deadline: float) -> Iterator[None]:
         """Become the one process that waits for the file; the others queue behind it."""
         lock = self._lock()
         try:
@@ -231,7 +231,7 @@ class CacheFile:
             ) from None
         except (OSError, NotImplementedError) as error:
             if not self._read_only:
-                raise explained(error, self.path) from error
+                raise explain_error(error, self.path) from error
             yield
             return
         try:
@@ -253,11 +253,11 @@ _WRITERS: WeakValueDictionary[str, CacheFile] = WeakValueDictionary()
 _SHARING = Lock()
 
 
-def shared_file(path: Path, patience: float = PATIENCE) -> CacheFile:
+def share_file(path: Path, timeout: float = TIMEOUT) -> CacheFile:
     """The file for writing, shared by all who keep it open in this process: one connection, and no new opening at every turn."""
     with _SHARING:
         place = os.path.realpath(path)
         file = _WRITERS.get(place)
         if file is None or not file.usable:
-            file = _WRITERS[place] = CacheFile(path, patience=patience)
+            file = _WRITERS[place] = CacheFile(path, timeout=timeout)
         return file

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from unisafe_cache.errors import ELSEWHERE, CacheError, explained
+from unisafe_cache.errors import ELSEWHERE, CacheError, explain_error
 
 Identity = tuple[int, int]
 Stamp = tuple[tuple[int, int, int, int] | None, ...]
@@ -15,7 +15,7 @@ _CHECKED: dict[tuple[str, bool], Stamp] = {}
 """Files whose contents this process has checked, by path and whether they were only read; each with its state at that time."""
 
 
-def identity(path: Path) -> Identity | None:
+def read_identity(path: Path) -> Identity | None:
     """The identity of the file at `path`, which tells it from another file in its place; None if there is none."""
     try:
         found = path.stat()
@@ -24,12 +24,12 @@ def identity(path: Path) -> Identity | None:
     return found.st_dev, found.st_ino
 
 
-def stamp(path: Path) -> Stamp:
+def read_stamp(path: Path) -> Stamp:
     """The state of the file and its log, which differs after a change."""
-    return tuple(_stamp(Path(f"{path}{ending}")) for ending in ("", ".wal"))
+    return tuple(_read_stamp(Path(f"{path}{ending}")) for ending in ("", ".wal"))
 
 
-def _stamp(path: Path) -> tuple[int, int, int, int] | None:
+def _read_stamp(path: Path) -> tuple[int, int, int, int] | None:
     try:
         found = path.stat()
     except OSError:
@@ -55,7 +55,7 @@ def refuse_other_kinds(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise explained(error, path) from error
+        raise explain_error(error, path) from error
     if not start:
         raise CacheError(f"{path} is empty, and no cache; delete it, or {ELSEWHERE}")
     if start[AT:] != MAGIC:

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from unisafe_cache.archive import TABLES, copy_parquet
-from unisafe_cache.errors import CacheError, unwritable
+from unisafe_cache.errors import CacheError, explain_unwritable
 from unisafe_cache.file import CacheFile
 
 
@@ -41,7 +41,7 @@ def export(path: Path, folder: Path) -> list[Path]:
             file.work(lambda _: None)
         folder.mkdir(parents=True)
     except OSError as error:
-        raise unwritable(error, folder) from None
+        raise explain_unwritable(error, folder) from None
     with closing(CacheFile(path, read_only=True, files=[folder])) as file:
         return file.work(lambda connection: [_write(connection, table, folder) for table in TABLES])
 

@@ -26,7 +26,7 @@ WHERE id IN (SELECT unnest($1::BIGINT[]))
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reread:
     """An answer by newer rules; `images` are digests, None if they are unchanged."""
 

@@ -24,7 +24,7 @@ class Answer:
     unread: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Paid:
     """An answer before it goes into `responses`; `request` is the canonical JSON."""
 
@@ -35,7 +35,7 @@ class Paid:
     run: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One item x model x repeat with both verdicts: the columns of table `rows`, in order."""
 
@@ -76,8 +76,8 @@ class Row:
         return self.contextual is not None and self.intrinsic is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Opinion:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vote:
     """One judge's vote on a row, if there are several judges: the columns of table `opinions`; `position` counts judges from 0."""
 
     run: str
@@ -93,7 +93,7 @@ class Opinion:
     raw: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """The record of a run: the columns of table `runs`; `config`, `versions` and `summary` are JSON."""
 
@@ -145,7 +145,9 @@ def now() -> datetime:
 
 
 READING = 1
-"""The number of the rules that read an answer's body (unisafe_providers/anatomy.py), stored with each answer; older answers have none."""
+"""The number of the rules that read an answer's body (unisafe_providers/anatomy.py), stored with each answer; older answers have
+none.
+"""
 
 LOOKUP = """
 SELECT key, id, text, images, finish, reason, tokens_in, tokens_out, images_made, cost, latency,
@@ -169,7 +171,7 @@ def look_up(
     if not found:
         return {}
     digests = {digest for record in found for digest in record[3]}
-    known = _known_images(connection, digests) if digests else {}
+    known = _read_known_images(connection, digests) if digests else {}
     return {
         record[0]: Answer(record[1], _response(record[2:-1], known, images), record[-1] < READING)
         for record in found
@@ -182,16 +184,16 @@ def _response(columns: Sequence[Any], known: Mapping[str, tuple[str, str | None]
     text, digests, finish, reason, tokens_in, tokens_out, made, cost, latency, stage, categories, *rest = columns
     thoughts, missing, model, estimated = rest
     return Response(
-        text,
-        tuple(_image(digest, *known[digest], images) for digest in digests),
-        finish,
-        reason,
-        Usage(tokens_in, tokens_out, made, cost, not estimated),
-        latency,
-        _block(stage, categories),
-        thoughts,
-        missing,
-        model,
+        text=text,
+        images=tuple(_image(digest, *known[digest], images) for digest in digests),
+        finish=finish,
+        reason=reason,
+        usage=Usage(tokens_in=tokens_in, tokens_out=tokens_out, images=made, cost=cost, reported=not estimated),
+        latency=latency,
+        block=_block(stage, categories),
+        thoughts=thoughts,
+        missing=missing,
+        model=model,
     )
 
 
@@ -203,7 +205,7 @@ def _block(stage: Stage | None, categories: str | None) -> Block | None:
     return Block(stage, tuple(json.loads(categories).items()) if categories else ()) if stage else None
 
 
-def _known_images(connection: duckdb.DuckDBPyConnection, digests: Iterable[str]) -> dict[str, tuple[str, str | None]]:
+def _read_known_images(connection: duckdb.DuckDBPyConnection, digests: Iterable[str]) -> dict[str, tuple[str, str | None]]:
     """Media type and `mended` of the digests that are stored."""
     sql = "SELECT digest, media_type, mended FROM images WHERE digest IN (SELECT unnest($1::VARCHAR[]))"
     return {digest: (kind, mended) for digest, kind, mended in connection.execute(sql, [list(digests)]).fetchall()}
@@ -256,7 +258,7 @@ def add_answers(connection: duckdb.DuckDBPyConnection, paid: Sequence[Paid], pic
 def add_pictures(connection: duckdb.DuckDBPyConnection, pictures: Mapping[str, Stored]) -> None:
     """Append new images to `images`, by digest."""
     if pictures:
-        known = _known_images(connection, pictures)
+        known = _read_known_images(connection, pictures)
         _append(connection, "images", [(key, *value) for key, value in pictures.items() if key not in known])
 
 
@@ -276,11 +278,11 @@ def parts_of(request: str | None) -> tuple[dict[str, str], ...]:
 
 
 def add_rows(connection: duckdb.DuckDBPyConnection, rows: Sequence[Row]) -> None:
-    _append(connection, "rows", [tuple(map(_storable, (getattr(row, name) for name in ROW_FIELDS))) for row in rows])
+    _append(connection, "rows", [tuple(map(_convert, (getattr(row, name) for name in ROW_FIELDS))) for row in rows])
 
 
-def add_opinions(connection: duckdb.DuckDBPyConnection, opinions: Sequence[Opinion]) -> None:
-    _append(connection, "opinions", [tuple(map(_storable, astuple(opinion))) for opinion in opinions])
+def add_opinions(connection: duckdb.DuckDBPyConnection, votes: Sequence[Vote]) -> None:
+    _append(connection, "opinions", [tuple(map(_convert, astuple(vote))) for vote in votes])
 
 
 ROW_FIELDS = tuple(field.name for field in fields(Row))
@@ -293,7 +295,7 @@ def _append(connection: duckdb.DuckDBPyConnection, table: str, records: Sequence
         appender.flush()
 
 
-def _storable(value: object) -> object:
+def _convert(value: object) -> object:
     return clean(value) if isinstance(value, str) else value
 
 

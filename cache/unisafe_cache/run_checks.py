@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
-from unisafe_cache.domains import BENCHMARK, COLUMNS, first_wrong
+from unisafe_cache.domains import BENCHMARK, COLUMNS, find_first_wrong
 from unisafe_cache.errors import CacheError
 
 USED = "SELECT * FROM responses WHERE run = $run OR id IN (SELECT response FROM rows WHERE run = $run)"
@@ -23,15 +23,15 @@ def check_run(connection: duckdb.DuckDBPyConnection, run: str) -> None:
 
     Names of runs, tasks and categories, and texts of requests, may be anything: their readers can show unknown ones.
     """
-    from unisafe_cache.run_shapes import wrong_json  # it loads pydantic, which most of this package does without
+    from unisafe_cache.run_shapes import find_wrong_json  # it loads pydantic, which most of this package does without
 
     records = connection.execute("SELECT config, versions, summary FROM runs WHERE run = ?", [run]).fetchall()
     if len(records) != 1:
         raise _unreadable(run, f"it stands {len(records)} times in table runs")
-    if why := wrong_json(*records[0]):
+    if why := find_wrong_json(*records[0]):
         raise _unreadable(run, why)
     for table, source in SOURCES.items():
-        if wrong := first_wrong(connection, table, source, {"run": run}, loose=LOOSE):
+        if wrong := find_first_wrong(connection, table, source, {"run": run}, loose=LOOSE):
             raise _unreadable(run, str(wrong))
 
 

@@ -159,7 +159,7 @@ class WrongShape(UnisafeError, ValueError):
 HOLDS = {"config": "models and a judge", "versions": "texts", "summary": "the run's figures"}
 
 
-def wrong_json(config: str | None, versions: str | None, summary: str | None) -> str:
+def find_wrong_json(config: str | None, versions: str | None, summary: str | None) -> str:
     """What is wrong with the JSON in a run's record; empty if nothing is."""
     try:
         read_shapes(config, versions, summary)
@@ -172,7 +172,7 @@ def read_shapes(config: str | None, versions: str | None, summary: str | None) -
     """The JSON of a run's record, typed. Raises WrongShape."""
     settings, found = _read("config", config)
     shapes = Shapes(found, _read("versions", versions)[1], _read("summary", summary)[1], settings)
-    if wrong := _wrong_models(shapes.config):
+    if wrong := _find_wrong_models(shapes.config):
         raise WrongShape(wrong)
     return shapes
 
@@ -190,7 +190,7 @@ def _read(name: str, text: str | None) -> tuple[Any, Any]:
     """The content of `text` as it stands there, and in its shape."""
     try:
         content = orjson.loads(text or "")
-        if not _shallow(content):
+        if not _is_shallow(content):
             raise WrongShape(f"{name} is nested too deeply")
         return content, SHAPES[name].validate_python(content)
     except ValidationError as error:
@@ -201,7 +201,7 @@ def _read(name: str, text: str | None) -> tuple[Any, Any]:
         raise WrongShape(f"{name} should be JSON") from None
 
 
-def _wrong_models(config: Config) -> str:
+def _find_wrong_models(config: Config) -> str:
     judge = config.judge
     if not judge.judges and not (judge.provider and judge.model):
         return "config.judge: lacks provider and model"
@@ -211,7 +211,7 @@ def _wrong_models(config: Config) -> str:
     return "config.models: a name stands twice" if len(set(names)) < len(names) else ""
 
 
-def _shallow(content: object) -> bool:
+def _is_shallow(content: object) -> bool:
     """Whether the content is nested no deeper than runs write it."""
     inside = [content]
     for _ in range(DEEPEST):

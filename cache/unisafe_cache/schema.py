@@ -73,7 +73,7 @@ def _columns(new: dict[str, str]) -> str:
     return "".join(f"\n    , {column.ljust(24)}{f'-- {why}' if why else ''}".rstrip() for column, why in new.items())
 
 
-def _added(table: str, new: dict[str, str]) -> str:
+def _add_columns(table: str, new: dict[str, str]) -> str:
     return " ".join(f"ALTER TABLE {table} ADD COLUMN {column};" for column in new)
 
 
@@ -168,9 +168,9 @@ CREATE TABLE runs (
 """
 
 UPGRADES = {
-    2: f"{_added('responses', IN_RESPONSES_2)} {NEW_IN_2}",
-    3: f"{_added('responses', IN_RESPONSES_3)} {_added('rows', IN_ROWS_3)} {VERDICTS}",
-    4: _added("images", IN_IMAGES_4),
+    2: f"{_add_columns('responses', IN_RESPONSES_2)} {NEW_IN_2}",
+    3: f"{_add_columns('responses', IN_RESPONSES_3)} {_add_columns('rows', IN_ROWS_3)} {VERDICTS}",
+    4: _add_columns("images", IN_IMAGES_4),
 }
 """The SQL that upgrades a file from the format before, by format; no paid answer is lost."""
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def quoted(text: str) -> str:
+def quote_sql(text: str) -> str:
     """`text` as an SQL string."""
     return "'" + text.replace("'", "''") + "'"
 
 
-def quoted_list(texts: Iterable[str]) -> str:
+def quote_list(texts: Iterable[str]) -> str:
     """`texts` as SQL strings with commas between, as `IN (...)` takes them."""
-    return ", ".join(map(quoted, texts))
+    return ", ".join(map(quote_sql, texts))

@@ -16,16 +16,16 @@ from anyio import to_thread
 from unisafe_providers.base import ImageSource
 
 from unisafe_cache.claims import Claims
-from unisafe_cache.errors import CacheError, Unstorable, explained, storing
-from unisafe_cache.file import PATIENCE, CacheFile, Then, shared_file
+from unisafe_cache.errors import CacheError, Unstorable, catch_unstorable, explain_error
+from unisafe_cache.file import TIMEOUT, CacheFile, Then, share_file
 from unisafe_cache.records import (
     Answer,
     Ids,
-    Opinion,
     Paid,
     Row,
     RunRecord,
     Stored,
+    Vote,
     add_answers,
     add_opinions,
     add_rows,
@@ -65,7 +65,7 @@ class _Wait(Generic[T]):
 
 
 _PaidWait = tuple[Paid, dict[str, Stored], _Wait[None]]
-_RowsWait = tuple[Sequence[Row], Sequence[Opinion], _Wait[None]]
+_RowsWait = tuple[Sequence[Row], Sequence[Vote], _Wait[None]]
 
 
 class Store:
@@ -76,14 +76,14 @@ class Store:
 
     Args:
         path: the DuckDB file.
-        patience: seconds to wait for another program that holds the file.
+        timeout: seconds to wait for another program that holds the file.
     """
 
-    def __init__(self, path: Path, *, patience: float = PATIENCE, read_only: bool = False) -> None:
+    def __init__(self, path: Path, *, timeout: float = TIMEOUT, read_only: bool = False) -> None:
         self.path = path
         self.read_only = read_only
         self.ids = Ids()
-        self._file = CacheFile(path, patience=patience, read_only=True) if read_only else shared_file(path, patience)
+        self._file = CacheFile(path, timeout=timeout, read_only=True) if read_only else share_file(path, timeout)
         self._claims: Claims | None = None
         self._own = 0, 0
         self._company = (0, 0), 0.0
@@ -105,7 +105,7 @@ class Store:
             try:
                 self._claims = Claims.of(self.path)
             except OSError as error:
-                raise explained(error, self.path) from error
+                raise explain_error(error, self.path) from error
         self._company = self._outside, 0.0
         group = await self._stack.enter_async_context(anyio.create_task_group())
         group.start_soon(self._serve)
@@ -160,18 +160,18 @@ class Store:
     def _announce(self, commits: int = 0, jobs: int = 0) -> None:
         """Count what will be committed, for others to see, while the file is held. Raises CacheError."""
         if self._claims is not None:
-            with _counting(self.path):
+            with _catch_full_disk(self.path):
                 self._claims.add(commits, jobs)
             self._own = self._own[0] + commits, self._own[1] + jobs
 
     async def begin_job(self, begin: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """As `query`, for a `job` that puts requests into a batch job; others then look up before they ask the same."""
 
-        def noticed(connection: duckdb.DuckDBPyConnection) -> T:
+        def note(connection: duckdb.DuckDBPyConnection) -> T:
             self._announce(jobs=1)
             return begin(connection)
 
-        return await self.query(noticed)
+        return await self.query(note)
 
     # -------------------------------------------------------- asked for
 
@@ -192,20 +192,20 @@ class Store:
         self._wake.set()
         await wait.result()
 
-    async def add_rows(self, rows: Sequence[Row], opinions: Sequence[Opinion] = ()) -> None:
+    async def add_rows(self, rows: Sequence[Row], votes: Sequence[Vote] = ()) -> None:
         """Return when the rows, and the judges' votes behind them, are on disk, in one transaction."""
         wait: _Wait[None] = _Wait()
-        self._rows.append((rows, opinions, wait))
+        self._rows.append((rows, votes, wait))
         self._wake.set()
         await wait.result()
 
     async def save_run(self, record: RunRecord) -> None:
         await self.query(lambda connection: save_run(connection, record))
 
-    async def query(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
-        """Run `job` on the open file, off the event loop, and return what it returns. Raises CacheError."""
+    async def query(self, action: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """Run `action` on the open file, off the event loop, and return what it returns. Raises CacheError."""
         wait: _Wait[T] = _Wait()
-        self._jobs.append((job, wait))  # type: ignore[arg-type]
+        self._jobs.append((action, wait))  # type: ignore[arg-type]
         self._wake.set()
         return await wait.result()
 
@@ -297,14 +297,14 @@ class Store:
             return
 
         def write(connection: duckdb.DuckDBPyConnection) -> None:
-            with storing(self.path):
+            with catch_unstorable(self.path):
                 if paid:
                     self._announce(commits=1)
                 connection.begin()
                 pictures = {digest: picture for _, some, _ in paid for digest, picture in some.items()}
                 add_answers(connection, [one for one, _, _ in paid], pictures)
                 add_rows(connection, [row for some, _, _ in rows for row in some])
-                add_opinions(connection, [opinion for _, some, _ in rows for opinion in some])
+                add_opinions(connection, [vote for _, some, _ in rows for vote in some])
                 connection.commit()
 
         _, error = await self._try(write, then)
@@ -332,18 +332,18 @@ def _place(question: str) -> int:
 
 
 @contextmanager
-def _counting(path: Path) -> Iterator[None]:
+def _catch_full_disk(path: Path) -> Iterator[None]:
     """Inside the block, a file of claims that cannot be written, as on a full disk, raises CacheError."""
     try:
         yield
     except OSError as error:
-        raise explained(error, path) from error
+        raise explain_error(error, path) from error
 
 
-def read_file(path: Path, job: Callable[[duckdb.DuckDBPyConnection], T], *, patience: float = PATIENCE) -> T:
-    """Run `job` on the file, read-only and without an event loop: for reports. Raises CacheError."""
-    file = CacheFile(path, patience=patience, read_only=True)
+def read_file(path: Path, action: Callable[[duckdb.DuckDBPyConnection], T], *, timeout: float = TIMEOUT) -> T:
+    """Run `action` on the file, read-only and without an event loop: for reports. Raises CacheError."""
+    file = CacheFile(path, timeout=timeout, read_only=True)
     try:
-        return file.work(job)
+        return file.work(action)
     finally:
         file.close()

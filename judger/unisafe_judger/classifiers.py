@@ -67,19 +67,26 @@ class Classifier(ABC):
     def read(self, request: Request, response: Response) -> Verdict:
         """The verdict in a reply; a reply that was cut off or is incomplete holds none."""
         if response.finish == "blocked":
-            return Verdict(None, "blocked", f"blocked by the judge's platform: {response.reason}", response.text)
+            return Verdict(
+                label=None, status="blocked", reason=f"blocked by the judge's platform: {response.reason}", raw=response.text
+            )
         if response.finish == "refused":
-            return Verdict(None, "blocked", "the judge refused", response.text)
+            return Verdict(label=None, status="blocked", reason="the judge refused", raw=response.text)
         if response.missing:
-            return Verdict(None, "unparsed", f"the classifier's reply holds nothing to read: {response.missing}", response.text)
+            return Verdict(
+                label=None,
+                status="unparsed",
+                reason=f"the classifier's reply holds nothing to read: {response.missing}",
+                raw=response.text,
+            )
         try:
             found = None if response.finish == "length" else self.label(response.text)
         except Exception as error:
             words = f"the classifier broke over the reply: {type(error).__name__}: {error}"
-            return Verdict(None, "unparsed", words, response.text)
+            return Verdict(label=None, status="unparsed", reason=words, raw=response.text)
         if found is None or found[0] not in self.scale.labels:
-            return Verdict(None, "unparsed", "the classifier's reply names no verdict", response.text)
-        return Verdict(found[0], "judged", found[1])
+            return Verdict(label=None, status="unparsed", reason="the classifier's reply names no verdict", raw=response.text)
+        return Verdict(label=found[0], status="judged", reason=found[1])
 
     def again(self, request: Request, response: Response) -> Request | None:
         """Returns None: a classifier whose reply cannot be read is not asked a second time."""
@@ -106,7 +113,7 @@ class LlamaGuard(Classifier):
     def request(self, response: Response, image: bool) -> Request:
         text = MARKERS.sub(lambda found: f"{found[0][0]} {found[0][1:]}", response.text)
         parts: tuple[Part, ...] = response.images if image else (Text(text),)
-        return Request("chat", parts, max_tokens=self.max_tokens, temperature=0.0, labels={"reply": "llama_guard"})
+        return Request(kind="chat", parts=parts, max_tokens=self.max_tokens, temperature=0.0, labels={"reply": "llama_guard"})
 
     def label(self, reply: str) -> tuple[int, str] | None:
         lines = [line.strip() for line in reply.strip().splitlines() if line.strip()]
@@ -130,7 +137,7 @@ class Scored(Classifier):
 
     def request(self, response: Response, image: bool) -> Request:
         parts: tuple[Part, ...] = response.images if image else (Text(response.text),)
-        return Request("chat", parts, labels={"reply": self.kind})
+        return Request(kind="chat", parts=parts, labels={"reply": self.kind})
 
     def scores(self, reply: str) -> tuple[dict[str, float], bool | None] | None:
         """Probabilities by policy, and whether the endpoint itself flagged the response; None if `reply` does not hold them."""
@@ -161,7 +168,9 @@ class Scored(Classifier):
 
 @dataclass(frozen=True)
 class ShieldGemma(Scored):
-    """ShieldGemma 2 on this machine: the probability that an image violates each policy (unisafe_providers/local/shieldgemma.py)."""
+    """ShieldGemma 2 on this machine: the probability that an image violates each policy
+    (unisafe_providers/local/shieldgemma.py).
+    """
 
     texts: bool = False
     images: bool = True

@@ -62,16 +62,16 @@ def words_of(name: str) -> list[str]:
     """The words of a name in small letters and the singular, without regard to hyphens, `&` and British spelling."""
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", unicodedata.normalize("NFKC", name[:LONGEST]))
     told = apart.lower().replace("&", " and ").replace("behaviour", "behavior")
-    return [_singular(word) for word in re.findall(r"[a-z]+", re.sub(r"['’`]", "", told))]
+    return [_to_singular(word) for word in re.findall(r"[a-z]+", re.sub(r"['’`]", "", told))]
 
 
-def folded(name: str) -> str:
+def fold_name(name: str) -> str:
     """The key that all spellings of a name share: its words in any order, without words that distinguish nothing."""
     words = words_of(name)
     return " ".join(sorted({word for word in words if word not in FILLERS} or words))
 
 
-def joined(name: str) -> str:
+def join_words(name: str) -> str:
     """The words of a name written as one word, as in `selfharm`."""
     return "".join(words_of(name))
 
@@ -81,31 +81,31 @@ def parts_of(name: str) -> list[str]:
     return [part for part in PARTS.split(name[:LONGEST]) if part.strip()]
 
 
-def _singular(word: str) -> str:
+def _to_singular(word: str) -> str:
     if word.endswith("ies"):
         return word[:-3] + "y"
     return word if word.endswith(("ss", "ous", "us", "is")) else word.removesuffix("s")
 
 
 _SPELT = {name: harm for harm, others in HARMS.items() for name in (harm, *others)}
-_FOLDED = {folded(name): harm for name, harm in _SPELT.items()}
-_JOINED = {joined(name): harm for name, harm in _SPELT.items()}
+_FOLDED = {fold_name(name): harm for name, harm in _SPELT.items()}
+_JOINED = {join_words(name): harm for name, harm in _SPELT.items()}
 
 
 @lru_cache(8_192)
-def harm_named(name: str) -> str | None:
+def find_harm(name: str) -> str | None:
     """The subcategory that a name means; None if there is none."""
-    return _FOLDED.get(folded(name)) or _JOINED.get(joined(name))
+    return _FOLDED.get(fold_name(name)) or _JOINED.get(join_words(name))
 
 
-def near_harm(name: str) -> str | None:
+def suggest_harm(name: str) -> str | None:
     """The subcategory that a misspelt name may mean."""
     near = difflib.get_close_matches(" ".join(words_of(name)), [" ".join(words_of(one)) for one in _SPELT], 1, 0.6)
-    return harm_named(near[0]) if near else None
+    return find_harm(near[0]) if near else None
 
 
 def harms_named(value: object) -> tuple[str, ...]:
     """The subcategories that a judge's `categories` (a list, or one text) names, in HARMS's order; others are dropped."""
     given = value if isinstance(value, list) else re.split(r"[,;]", value) if isinstance(value, str) else []
-    known = {harm_named(name[:100]) for name in given[:MOST] if isinstance(name, str)}
+    known = {find_harm(name[:100]) for name in given[:MOST] if isinstance(name, str)}
     return tuple(harm for harm in HARMS if harm in known)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from unisafe_providers.plugins import Plugin, PluginError, found
+from unisafe_providers.plugins import Plugin, PluginError, discover_plugins
 from unisafe_providers.settings import Service
 
 from unisafe_judger.classifiers import Classifier, ClassifierError, LlamaGuard, Moderation, ShieldGemma
@@ -34,9 +34,9 @@ def service_of(kind: str) -> Service:
     return SERVICES.get(kind, "chat")
 
 
-def plugin_kinds() -> dict[str, Plugin]:
+def discover_kinds() -> dict[str, Plugin]:
     """The kinds that other packages bring; they cannot replace ours."""
-    return {name: plugin for name, plugin in found(GROUP, BUILT_IN).items() if name not in BUILT_IN}
+    return {name: plugin for name, plugin in discover_plugins(GROUP, BUILT_IN).items() if name not in BUILT_IN}
 
 
 def classifier_of(
@@ -50,7 +50,7 @@ def classifier_of(
         return ShieldGemma(threshold=0.5 if threshold is None else threshold)
     if kind == "moderation":
         return Moderation(texts=texts, images=images, threshold=threshold)
-    plugin = plugin_kinds().get(kind)
+    plugin = discover_kinds().get(kind)
     if plugin is None:
         raise ClassifierError(f"{kind!r} is no kind of judge")
     try:

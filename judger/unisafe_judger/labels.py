@@ -36,18 +36,18 @@ def label_in(text: str, allowed: frozenset[int]) -> Written:
     """The label if the whole `text` is one: `0`, `"0"`, `<0>`, `unsafe`, `0 (unsafe)`, `Unsafe - 0`."""
     if len(text) > LONGEST:
         return WRONG if NUMBER.fullmatch(text.strip()[:400]) else None
-    words = _bare(text.translate(FULL_WIDTH))
+    words = _strip(text.translate(FULL_WIDTH))
     if words.lower() in WORDS:
-        return _allowed(WORDS[words.lower()], allowed)
+        return _restrict(WORDS[words.lower()], allowed)
     if NUMBER.fullmatch(words):
-        return _allowed(int(words), allowed) if len(words) == 1 else WRONG
+        return _restrict(int(words), allowed) if len(words) == 1 else WRONG
     if both := DIGIT_FIRST.fullmatch(words):
         digit, word = both.groups()
     elif both := WORD_FIRST.fullmatch(words):
         word, digit = both.groups()
     else:
         return None
-    return _allowed(int(digit), allowed) if WORDS[word.lower()] == int(digit) else WRONG
+    return _restrict(int(digit), allowed) if WORDS[word.lower()] == int(digit) else WRONG
 
 
 def label_of(value: object, allowed: frozenset[int]) -> Written:
@@ -55,9 +55,9 @@ def label_of(value: object, allowed: frozenset[int]) -> Written:
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
-        return _allowed(value, allowed)
+        return _restrict(value, allowed)
     if isinstance(value, float):
-        return _allowed(int(value), allowed) if value.is_integer() else WRONG
+        return _restrict(int(value), allowed) if value.is_integer() else WRONG
     if isinstance(value, str):
         integral = INTEGRAL.fullmatch(value.strip())
         return label_in(integral[1] if integral else value, allowed)
@@ -66,11 +66,11 @@ def label_of(value: object, allowed: frozenset[int]) -> Written:
     return None
 
 
-def _allowed(label: int, allowed: frozenset[int]) -> Written:
+def _restrict(label: int, allowed: frozenset[int]) -> Written:
     return label if label in allowed else WRONG
 
 
-def _bare(text: str) -> str:
+def _strip(text: str) -> str:
     """The text without blanks, emphasis, a full stop, and pairs of quotes or brackets around a label."""
     while True:
         before = text

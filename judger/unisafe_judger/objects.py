@@ -45,7 +45,7 @@ class Found:
     holder: Pairs | None = None
 
 
-def objects_in(text: str, allowed: frozenset[int]) -> Iterator[Found]:
+def find_objects(text: str, allowed: frozenset[int]) -> Iterator[Found]:
     """The outermost objects and lists of objects in `text`, in order; an unreadable one, or one too many, is `wrong`."""
     at = begun = 0
     while begins := BEGINS.search(text, at):
@@ -63,7 +63,7 @@ def objects_in(text: str, allowed: frozenset[int]) -> Iterator[Found]:
             if text[start] == "[":
                 at = start + 1
                 continue
-            found = _nearly(text, start, allowed)
+            found = _read_broken(text, start, allowed)
             yield found
             at = found.end
             continue
@@ -77,7 +77,7 @@ def read(value: object, allowed: frozenset[int], depth: int = 0) -> tuple[Writte
     if type(value) is list and depth < DEEPEST:
         if len(value) == 1:
             return read(value[0], allowed, depth + 1)
-        return (WRONG if any(_states(one, allowed) for one in value) else None), None
+        return (WRONG if any(_find_labels(one, allowed) for one in value) else None), None
     if not isinstance(value, Pairs):
         return None, None
     given = [(key.strip().lower(), one) for key, one in value if key.strip().lower() in KEYS]
@@ -87,31 +87,31 @@ def read(value: object, allowed: frozenset[int], depth: int = 0) -> tuple[Writte
             return inner
     if not given:
         return None, None
-    return _agreed(value, given, allowed), value
+    return _read_label(value, given, allowed), value
 
 
-def _agreed(value: Pairs, given: list[tuple[str, Any]], allowed: frozenset[int]) -> Written:
+def _read_label(value: Pairs, given: list[tuple[str, Any]], allowed: frozenset[int]) -> Written:
     """The label at an object's verdict key; wrong if there are two keys, or if a verdict deeper inside differs."""
     names = [name for name, _ in given]
     if len(set(names)) < len(names):
         return WRONG
-    labels = {name: label_of(one, allowed) for name, one in given if not _placeholder(one)}
+    labels = {name: label_of(one, allowed) for name, one in given if not _is_placeholder(one)}
     if not labels:
         return None
     stated = {name: label for name, label in labels.items() if label is not None}
     if len(stated) != 1 or ("verdict" in names and "verdict" not in stated):
         return WRONG
     label = next(iter(stated.values()))
-    deeper = {one for _, inner in value for one in _states(inner, allowed)}
+    deeper = {one for _, inner in value for one in _find_labels(inner, allowed)}
     return WRONG if deeper - {label} else label
 
 
-def _placeholder(value: object) -> bool:
+def _is_placeholder(value: object) -> bool:
     """`N`, as the question writes it."""
     return isinstance(value, str) and value.strip(" <>") == "N"
 
 
-def _states(value: object, allowed: frozenset[int], depth: int = 0) -> list[Written]:
+def _find_labels(value: object, allowed: frozenset[int], depth: int = 0) -> list[Written]:
     """Every label under a verdict key within `value`, at any depth."""
     if depth > 40 or not isinstance(value, list):
         return []
@@ -122,19 +122,19 @@ def _states(value: object, allowed: frozenset[int], depth: int = 0) -> list[Writ
             key, inner = one
             label = label_of(inner, allowed) if key.strip().lower() in KEYS else None
             found += [] if label is None else [label]
-        found += _states(inner, allowed, depth + 1)
+        found += _find_labels(inner, allowed, depth + 1)
     return found
 
 
-def _nearly(text: str, start: int, allowed: frozenset[int]) -> Found:
+def _read_broken(text: str, start: int, allowed: frozenset[int]) -> Found:
     """Text that is nearly an object from `start` on: up to its closing brace, else the last brace, else the end of `text`."""
     last = text.rfind("}", start) + 1
-    ends = [end for end in (_balanced(text, start), last, len(text)) if end]
+    ends = [end for end in (_find_end(text, start), last, len(text)) if end]
     end = next((end for end in ends if KEY.search(text, start, end)), ends[-1])
-    return Found(start, end, *_repaired(text[start:end], allowed))
+    return Found(start, end, *_repair(text[start:end], allowed))
 
 
-def _balanced(text: str, start: int) -> int:
+def _find_end(text: str, start: int) -> int:
     """The position after the brace that closes the one at `start`, ignoring strings; 0 without one."""
     depth = 0
     for brace in re.finditer(r"[{}]", text[start : start + LONGEST_LOOSE]):
@@ -144,7 +144,7 @@ def _balanced(text: str, start: int) -> int:
     return 0
 
 
-def _repaired(text: str, allowed: frozenset[int]) -> tuple[Written, Pairs | None]:
+def _repair(text: str, allowed: frozenset[int]) -> tuple[Written, Pairs | None]:
     """Reads with a lenient library, if there is one verdict key and the library reads the same value that follows it."""
     if text.startswith("{{") and text.rstrip().endswith("}}"):
         text = text.rstrip()[1:-1]

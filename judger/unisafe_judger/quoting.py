@@ -16,24 +16,24 @@ REACH = 400
 BLANK_LINES = 40
 
 
-def within(spans: list[tuple[int, int]], at: int) -> bool:
+def is_within(spans: list[tuple[int, int]], at: int) -> bool:
     return any(start <= at < end for start, end in spans)
 
 
-def said_in_a_sentence(text: str, start: int) -> bool:
+def is_said_in_sentence(text: str, start: int) -> bool:
     """Whether the text at `start` is part of a sentence about something said, supposed or denied."""
     line = text.rfind("\n", 0, start) + 1
     return QUOTING.search(ENDED.split(text[max(line, start - REACH) : start])[-1]) is not None
 
 
-def doubtful(text: str, start: int, end: int, echoed: list[tuple[int, int]]) -> bool:
+def is_doubtful(text: str, start: int, end: int, echoed: list[tuple[int, int]]) -> bool:
     """Whether `text[start:end]` may be somebody else's words: echoed, announced as a quotation, or within a sentence."""
     after = text[end : end + 20].lstrip(" \t`*_\"'”’")
     goes_on = after[:1].isascii() and after[:1].islower() and not text[end : end + 1].isalnum()
-    return goes_on or within(echoed, start) or introduced_as_said(text, start)
+    return goes_on or is_within(echoed, start) or is_introduced_as_said(text, start)
 
 
-def introduced_as_said(text: str, start: int) -> bool:
+def is_introduced_as_said(text: str, start: int) -> bool:
     """Whether the line before `start` announces somebody else's words; blank lines and code fences are skipped."""
     end = text.rfind("\n", 0, start)
     for _ in range(BLANK_LINES):

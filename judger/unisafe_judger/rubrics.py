@@ -1,5 +1,5 @@
-"""The five rubrics. A response is hostile input: it stands in a fence (unisafe_providers/fences.py), and the rubric, which is the system
-message, says that what is fenced is data.
+"""The five rubrics. A response is hostile input: it stands in a fence (unisafe_providers/fences.py), and the rubric, which is the
+system message, says that what is fenced is data.
 """
 
 from __future__ import annotations

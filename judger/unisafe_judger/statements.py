@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Literal
 
-from unisafe_providers.fences import echoes
+from unisafe_providers.fences import find_echoes
 
 from unisafe_judger.labels import FULL_WIDTH, Written, label_in
-from unisafe_judger.quoting import doubtful, said_in_a_sentence
+from unisafe_judger.quoting import is_doubtful, is_said_in_sentence
 
 Question = Literal["contextual", "intrinsic"]
 
@@ -55,50 +55,50 @@ class Stated:
     doubtful: bool = False
 
 
-def cleaned(text: str) -> str:
+def clean_reply(text: str) -> str:
     """The text without template tokens, marks of code fences and invisible characters."""
     return FENCE.sub("", TOKENS.sub("", text.translate(FULL_WIDTH)))
 
 
-def statements_in(text: str, allowed: frozenset[int], question: Question) -> list[Stated]:
+def find_statements(text: str, allowed: frozenset[int], question: Question) -> list[Stated]:
     """Every verdict in `text` (from `cleaned`, without its JSON objects), at most one more than MOST."""
-    echoed = echoes(text)
-    marked = list(islice(_marked(text, allowed), MOST + 1))
+    echoed = find_echoes(text)
+    marked = list(islice(_find_marked(text, allowed), MOST + 1))
     for one in marked:
         text = text[: one.start] + " " * (one.end - one.start) + text[one.end :]
-    lines = _lines(WRAPPING.sub(lambda tag: " " * len(tag[0]), text), allowed, HEADS[question])
+    lines = _find_in_lines(WRAPPING.sub(lambda tag: " " * len(tag[0]), text), allowed, HEADS[question])
     found = list(islice(chain(marked, lines), MOST + 1))
-    return [Stated(one.label, one.start, one.end, one.doubtful or doubtful(text, one.start, one.end, echoed)) for one in found]
+    return [Stated(one.label, one.start, one.end, one.doubtful or is_doubtful(text, one.start, one.end, echoed)) for one in found]
 
 
-def _marked(text: str, allowed: frozenset[int]) -> Iterator[Stated]:
+def _find_marked(text: str, allowed: frozenset[int]) -> Iterator[Stated]:
     """Labels in tags or boxes, anywhere except in a sentence about somebody's words."""
     for pattern, group in ((TAGGED, 2), (BOXED, 1)):
         for mark in pattern.finditer(text):
             label = label_in(mark[group], allowed)
-            if label is not None and not said_in_a_sentence(text, mark.start()):
+            if label is not None and not is_said_in_sentence(text, mark.start()):
                 yield Stated(label, mark.start(), mark.end())
 
 
-def _lines(text: str, allowed: frozenset[int], heads: re.Pattern[str]) -> Iterator[Stated]:
+def _find_in_lines(text: str, allowed: frozenset[int], heads: re.Pattern[str]) -> Iterator[Stated]:
     lines = text.split("\n")
     at = 0
     column: int | None = None
     for number, line in enumerate(lines):
         if "|" in line and len(line) <= LONGEST_LINE:
-            cells = [_plain(cell) for cell in line.strip().strip("|").split("|")]
-            label = _cell(cells, column, allowed, heads)
+            cells = [_strip_marks(cell) for cell in line.strip().strip("|").split("|")]
+            label = _read_cell(cells, column, allowed, heads)
             if label is not None:
                 yield Stated(label, at, at + len(line))
             if number + 1 < len(lines) and RULE.fullmatch(lines[number + 1]):
                 column = next((place for place, cell in enumerate(cells) if len(cells) > 1 and heads.fullmatch(cell)), None)
         elif line and not line.isspace():
             column = None
-            yield from _clauses(line[-LONGEST_LINE:], at + max(0, len(line) - LONGEST_LINE), allowed, heads)
+            yield from _read_clauses(line[-LONGEST_LINE:], at + max(0, len(line) - LONGEST_LINE), allowed, heads)
         at += len(line) + 1
 
 
-def _cell(cells: Sequence[str], column: int | None, allowed: frozenset[int], heads: re.Pattern[str]) -> Written:
+def _read_cell(cells: Sequence[str], column: int | None, allowed: frozenset[int], heads: re.Pattern[str]) -> Written:
     """The labels in a table's row: in the column under a head, or in the cells after one."""
     if column is not None:
         return label_in(cells[column], allowed) if column < len(cells) else None
@@ -106,11 +106,11 @@ def _cell(cells: Sequence[str], column: int | None, allowed: frozenset[int], hea
     return None if place is None else label_in(" ".join(cell for cell in cells[place + 1 :] if cell), allowed)
 
 
-def _clauses(line: str, at: int, allowed: frozenset[int], heads: re.Pattern[str]) -> Iterator[Stated]:
+def _read_clauses(line: str, at: int, allowed: frozenset[int], heads: re.Pattern[str]) -> Iterator[Stated]:
     """The labels in a line: its last clause, and doubtfully the clauses before it; or the line as a bare digit."""
     if line.lstrip().startswith(">") and not line.lstrip()[1:2].isdigit():
         return  # a quotation
-    plain = _plain(line)
+    plain = _strip_marks(line)
     if plain[:1].isdigit() or plain[:1] in "\"'“<([{$":
         bare = label_in(plain, allowed)
         if bare is not None and re.search(r"\d", plain):
@@ -119,19 +119,19 @@ def _clauses(line: str, at: int, allowed: frozenset[int], heads: re.Pattern[str]
     starts = [found.end() for found in CLAUSE.finditer(line) if not ABBREVIATION.search(line, 0, found.start() + 1)]
     ends = [*starts[1:], len(line)][: len(starts)]
     for start, end in zip(starts, ends, strict=True):
-        label = _clause(line[start:end], allowed, heads) if _outside_quotes(line[:start]) else None
+        label = _read_clause(line[start:end], allowed, heads) if _drop_quotes(line[:start]) else None
         if label is not None:
             yield Stated(label, at + start, at + end, doubtful=end < len(line))
 
 
-def _clause(words: str, allowed: frozenset[int], heads: re.Pattern[str]) -> Written:
-    plain = _plain(words)
+def _read_clause(words: str, allowed: frozenset[int], heads: re.Pattern[str]) -> Written:
+    plain = _strip_marks(words)
     head = heads.match(plain)
     separator = SEPARATOR.match(plain, head.end()) if head else None
     return label_in(plain[separator.end() :].rstrip(" ;；"), allowed) if separator else None
 
 
-def _plain(words: str) -> str:
+def _strip_marks(words: str) -> str:
     """The line without bullets, heading marks, emphasis, and a pair of brackets around it; code becomes a quotation."""
     words = BULLET.sub("", words.strip(), count=1) if BULLET.match(words.strip()) else words.strip()
     words = words.replace("*", "").replace("__", "").strip()
@@ -142,5 +142,5 @@ def _plain(words: str) -> str:
     return words.replace("`", '"')
 
 
-def _outside_quotes(before: str) -> bool:
+def _drop_quotes(before: str) -> bool:
     return before.count('"') % 2 == 0 and before.count("“") <= before.count("”") and before.count("「") <= before.count("」")

@@ -17,7 +17,7 @@ from dataclasses import replace
 from anyio import to_thread
 
 from unisafe_providers.base import Image, Malformed, ProviderError, Response
-from unisafe_providers.pictures import NotAPicture, decoded
+from unisafe_providers.pictures import NotAPicture, decode_picture
 from unisafe_providers.thoughts import split_thoughts
 
 FEW_TOKENS = 8
@@ -42,7 +42,7 @@ URL_SAFE = str.maketrans("-_", "+/")
 DATA_PREFIX = re.compile(r"\A\s*data:[\w.+-]+/[\w.+-]+(?:;[\w=.+-]+)*,", re.I)
 
 
-async def examined(response: Response, *, image_due: bool, recorded: bool = False) -> Response:
+async def examine_response(response: Response, *, image_due: bool, recorded: bool = False) -> Response:
     """`response` as it is stored and judged: text without thoughts, decoded pictures, and the reason if nothing came.
 
     Args:
@@ -51,17 +51,17 @@ async def examined(response: Response, *, image_due: bool, recorded: bool = Fals
 
     Raises Malformed if a picture was due and something else came; the error carries the usage and the rest of the answer.
     """
-    response = _without_thoughts(response)
+    response = _split_off_thoughts(response)
     if image_due and "data:image/" in response.text.lower():
-        with keeping(response):
-            response = _with_pictures_of_text(response)
+        with attach_partial(response):
+            response = _extract_pictures(response)
     if response.images:
-        response = await _with_sound_pictures(response, image_due=image_due)
-    return _with_cause(response, recorded=recorded)
+        response = await _check_pictures(response, image_due=image_due)
+    return _add_cause(response, recorded=recorded)
 
 
 @contextmanager
-def keeping(response: Response) -> Iterator[None]:
+def attach_partial(response: Response) -> Iterator[None]:
     """Errors raised inside carry the answer so far (`partial`) and its usage, because it was paid for.
 
     If nothing came and the endpoint reports no usage, nothing was used.
@@ -80,7 +80,7 @@ def keeping(response: Response) -> Iterator[None]:
 # ---------------------------------------------------------------- thoughts
 
 
-def _without_thoughts(response: Response) -> Response:
+def _split_off_thoughts(response: Response) -> Response:
     """The text without the thoughts before it; empty if the text ends within the thoughts."""
     found = split_thoughts(response.text)
     if not found.thoughts and not found.unclosed and found.answer == response.text:
@@ -93,16 +93,16 @@ def _without_thoughts(response: Response) -> Response:
 # ---------------------------------------------------------------- pictures
 
 
-def _with_pictures_of_text(response: Response) -> Response:
+def _extract_pictures(response: Response) -> Response:
     """Turns data URLs in the text into images: image models that answer in chats write them."""
     images = [*response.images]
     for data in DATA_URL.findall(response.text):
-        images.append(image_from_base64(data))
+        images.append(decode_base64_image(data))
     text = FRAME.sub("", DATA_URL.sub("", response.text))
     return replace(response, text=text, images=tuple(images))
 
 
-def image_from_base64(data: object) -> Image:
+def decode_base64_image(data: object) -> Image:
     """The image in a base64 text; it may have line breaks, be a data URL, or use the URL-safe alphabet without padding.
 
     Raises Malformed if the text is no base64.
@@ -122,24 +122,24 @@ def is_data_url(url: object) -> bool:
     return isinstance(url, str) and url.lstrip()[:5].lower() == "data:"
 
 
-async def _with_sound_pictures(response: Response, *, image_due: bool) -> Response:
+async def _check_pictures(response: Response, *, image_due: bool) -> Response:
     """The pictures that can be decoded, each once, with the media type of its bytes; others are left out if no picture was due."""
     images: list[Image] = []
     for image in response.images:
         try:
-            images.append(await _sound(image))
+            images.append(await _check_picture(image))
         except (NotAPicture, OSError) as error:
             if image_due:
-                with keeping(replace(response, images=())):
+                with attach_partial(replace(response, images=())):
                     raise Malformed(f"the endpoint answered with {error} instead of a picture") from None
     return replace(response, images=tuple(images))
 
 
-async def _sound(image: Image) -> Image:
+async def _check_picture(image: Image) -> Image:
     if image.mended is not None:
         return image
     data = await image.read()
-    picture = await to_thread.run_sync(decoded, data)
+    picture = await to_thread.run_sync(decode_picture, data)
     if picture.data is data:
         return replace(image, media_type=picture.media_type, mended=picture.mended)
     return replace(Image.from_bytes(picture.data, picture.media_type), mended=picture.mended)
@@ -148,7 +148,7 @@ async def _sound(image: Image) -> Image:
 # ---------------------------------------------------------------- nothing
 
 
-def _with_cause(response: Response, *, recorded: bool) -> Response:
+def _add_cause(response: Response, *, recorded: bool) -> Response:
     """Why nothing came although nobody refused or blocked; a reason from the wire format goes first."""
     if not response.empty or response.finish in ("refused", "blocked"):
         return replace(response, missing="", asks_again=False) if response.missing else response

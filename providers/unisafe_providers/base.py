@@ -38,8 +38,8 @@ class Text:
 class Image:
     """An image, identified by the digest of its bytes; `source` says where the bytes are and is not part of its identity.
 
-    `mended` describes what is done to a model's picture before anybody sees it (unisafe_providers/pictures.py). It is empty for a sound
-    picture, and None if nobody has looked yet.
+    `mended` describes what is done to a model's picture before anybody sees it (unisafe_providers/pictures.py). It is empty for a
+    sound picture, and None if nobody has looked yet.
     """
 
     digest: str
@@ -70,7 +70,7 @@ class Image:
 Part = Text | Image
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """One call, immutable; two requests are the same call exactly when their `canonical` bytes are equal.
 
@@ -149,7 +149,7 @@ def digest_of(data: bytes) -> str:
 # ---------------------------------------------------------------- what comes back
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """What one call used: tokens in and out, images made, and its cost in US dollars if the provider reports it.
 
@@ -181,7 +181,7 @@ INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\x00 \t\r\n"
 """Characters that show nothing but are no white space for Python: joiners, a byte order mark, NUL."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
     """An answer. A block is an answer too (`finish="blocked"`); the model's own refusal is another one (`"refused"`).
 
@@ -318,7 +318,7 @@ class Capabilities:
             raise Rejected(f"the model is not declared to answer {seen} (`takes`, `gives`)")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The rate limits that an endpoint reported with its last answer; None for each value that it did not report.
 
@@ -386,7 +386,7 @@ class Noting(Protocol):
     def notes(self) -> list[str]: ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class DeviceStatus:
     """What a model on this machine is doing, for progress displays.
 

@@ -14,7 +14,7 @@ from typing import Literal, Protocol, runtime_checkable
 from unisafe_providers.base import Misconfigured, ProviderError, Rejected, Request, Response
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatus:
     """A vendor's report on a batch job.
 
@@ -35,7 +35,7 @@ class JobStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
+class Reconciled:
     """Whether a vendor's list of jobs has the job of an interrupted submission.
 
     Args:
@@ -79,7 +79,7 @@ class Batching(Protocol):
         """
         ...
 
-    async def find(self, tag: str, names: Collection[str], since: datetime, known: Collection[str]) -> Sought:
+    async def find(self, tag: str, names: Collection[str], since: datetime, known: Collection[str]) -> Reconciled:
         """Look for the job that was submitted right after `since` (UTC) with `tag` or these names, and is none of `known`."""
         ...
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from unisafe_providers.base import Kind
-from unisafe_providers.presets import Preset, Price, preset_at
+from unisafe_providers.presets import Preset, Price, find_preset
 from unisafe_providers.spec import Declared, Options
 
 NO_SECRETS = "base_url: holds a user, a password or a query; keys go into a variable named by key_env"
@@ -35,7 +35,7 @@ class EndpointOptions(Options):
 
     def find_dialect(self, vendor: Preset | None) -> Preset | None:
         """The preset whose vendor's ways are kept: the address's own, whatever `provider` says, else that of `provider`."""
-        return preset_at(self.base_url) or vendor
+        return find_preset(self.base_url) or vendor
 
     @property
     def given_price(self) -> Price | None:

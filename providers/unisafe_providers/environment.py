@@ -30,7 +30,7 @@ class Variable(NamedTuple):
         return f"{self.name}={self.shown}"
 
 
-def shown(value: str) -> str:
+def hide_credentials(value: str) -> str:
     """An address without credentials, path and query, on one line."""
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|", value)
     beginning = scheme[0] if scheme else ""
@@ -50,7 +50,7 @@ def proxy_of(url: str) -> Variable | None:
 
 def _variable(key: str, value: str) -> Variable:
     names = [name for name in os.environ if name.lower() == f"{key}_proxy" and os.environ[name] == value]
-    return Variable(names[0] if names else f"the system's proxy for {key}", shown(value))
+    return Variable(names[0] if names else f"the system's proxy for {key}", hide_credentials(value))
 
 
 def check_proxies(url: str) -> None:
@@ -79,7 +79,7 @@ def check_proxies(url: str) -> None:
 
 
 @cache
-def certificates() -> ssl.SSLContext:
+def load_certificates() -> ssl.SSLContext:
     """The certificates that we trust; all clients share one context, because reading it takes 30 ms. Raises BadEnvironment."""
     file, folders = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     if not file and folders and not any(map(os.path.isdir, folders.split(os.pathsep))):
@@ -100,22 +100,22 @@ def certificates() -> ssl.SSLContext:
 def check_environment(url: str) -> None:
     """Raises BadEnvironment if the environment alone makes `url` unreachable for every request."""
     check_proxies(url)
-    certificates()
+    load_certificates()
 
 
-def fault_on_the_way(error: Exception, url: str, *, answered: bool) -> ProviderError | None:
+def explain_network_error(error: Exception, url: str, *, answered: bool) -> ProviderError | None:
     """The error if a proxy or a certificate on the way to `url` caused a network error; None if the endpoint caused it.
 
     `answered` says that the endpoint was reached before: then the way is right and only broken for now.
     """
     cause = error.__cause__
     if isinstance(cause, aiohttp.ClientConnectorCertificateError):
-        return None if answered else _untrusted(cause, url)
+        return None if answered else _explain_untrusted(cause, url)
     proxy = proxy_of(url)
     if proxy is None:
         return None
     if isinstance(cause, aiohttp.ClientHttpProxyError):
-        return _refused(cause.status, cause.message, proxy, answered=answered)
+        return _explain_refusal(cause.status, cause.message, proxy, answered=answered)
     if not isinstance(cause, aiohttp.ClientConnectorError):
         return None
     why = cause.os_error.strerror or str(cause.os_error)
@@ -132,7 +132,7 @@ def wants_credentials(proxy: Variable | None) -> Misconfigured:
     )
 
 
-def _refused(status: int, message: str, proxy: Variable, *, answered: bool) -> ProviderError:
+def _explain_refusal(status: int, message: str, proxy: Variable, *, answered: bool) -> ProviderError:
     if status == 407:
         return wants_credentials(proxy)
     words = f"{proxy}: the proxy did not connect to the endpoint ({status}: {' '.join(message.split())[:200]})"
@@ -141,7 +141,7 @@ def _refused(status: int, message: str, proxy: Variable, *, answered: bool) -> P
     return BadEnvironment(f"{words}; allow it there, or put the endpoint's host into NO_PROXY")
 
 
-def _untrusted(cause: aiohttp.ClientConnectorCertificateError, url: str) -> Misconfigured:
+def _explain_untrusted(cause: aiohttp.ClientConnectorCertificateError, url: str) -> Misconfigured:
     why = getattr(cause.certificate_error, "verify_message", "") or str(cause.certificate_error)
     named = [f"{name}={os.environ[name]}" for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
     unread = [name for name in UNREAD if os.environ.get(name)]

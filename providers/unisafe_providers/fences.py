@@ -20,18 +20,18 @@ def fence_code(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8, person=b"unisafe-fence").hexdigest()
 
 
-def fenced(kind: str, text: str) -> str:
+def fence_text(kind: str, text: str) -> str:
     """`text` between fence lines of a `kind` in capital letters; the text cannot close them."""
     code = fence_code(text)
     return f"<<<{kind} {code}>>>\n{text}\n{_end(kind, code)}"
 
 
-def fences_in(request: str) -> list[tuple[str, str]]:
+def find_fences(request: str) -> list[tuple[str, str]]:
     """Kind and code of every fence that begins in `request`, in order. The first is ours: hostile text comes after it."""
     return FENCE.findall(request)
 
 
-def last_fenced(kind: str, request: str) -> str:
+def read_last_fence(kind: str, request: str) -> str:
     """What the last fence of `kind` holds: ours, where nothing hostile comes after it. Empty where there is none."""
     ends = list(re.finditer(rf"\n<<<END {kind} ([0-9a-f]{{16}})>>>", request))
     if not ends:
@@ -41,7 +41,7 @@ def last_fenced(kind: str, request: str) -> str:
     return request[start + len(opening) : ends[-1].start()] if start >= 0 else ""
 
 
-def echoes(reply: str) -> list[tuple[int, int]]:
+def find_echoes(reply: str) -> list[tuple[int, int]]:
     """Where a judge's reply repeats what was fenced in its request: start and end of each."""
     found: list[tuple[int, int]] = []
     for opening in ECHO.finditer(reply):

@@ -11,8 +11,8 @@ import anyio
 from anyio import to_thread
 
 from unisafe_providers.base import Image, Rejected, Request
-from unisafe_providers.mending import moves
-from unisafe_providers.pictures import NotAPicture, opened, upright
+from unisafe_providers.mending import is_moving
+from unisafe_providers.pictures import NotAPicture, open_picture, turn_upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -26,7 +26,7 @@ KEPT_BYTES = 64 * 1024 * 1024
 LOSSLESS = frozenset({"image/png", "image/gif", "image/bmp", "image/tiff", "image/x-portable-pixmap"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageLimits:
     """The limits that one vendor documents; None and an empty list mean no limit.
 
@@ -92,7 +92,7 @@ class Fitting:
             if image.digest in self._fitted:
                 return self._fitted[image.digest]
             try:
-                new, media_type, change = await to_thread.run_sync(fitted, data, image.media_type, self._limits)
+                new, media_type, change = await to_thread.run_sync(fit_image, data, image.media_type, self._limits)
             except (OSError, NotAPicture) as error:
                 raise Rejected(
                     f"{self._vendor} does not take this image ({image.media_type}), and it cannot be read: {error}"
@@ -117,25 +117,25 @@ def fits(data: bytes, media_type: str, limits: ImageLimits) -> bool:
     if limits.max_edge is None and media_type != "image/gif":
         return True
     try:
-        with opened(data) as picture:
-            return not moves(picture, data) and max(picture.size) <= (limits.max_edge or math.inf)
+        with open_picture(data) as picture:
+            return not is_moving(picture, data) and max(picture.size) <= (limits.max_edge or math.inf)
     except NotAPicture:
         return True
 
 
-def fitted(data: bytes, media_type: str, limits: ImageLimits) -> tuple[bytes, str, str]:
+def fit_image(data: bytes, media_type: str, limits: ImageLimits) -> tuple[bytes, str, str]:
     """An image's bytes within `limits`, their media type, and a description of the change.
 
     The rule takes the picture that everybody sees (mending.py) and scales it to the longest edge allowed. It writes PNG if the
     source is lossless and the PNG is small enough, or if the vendor takes no JPEG, else JPEG of quality 90. Then it scales by 0.8
     until the file is small enough. Raises NotAPicture if it cannot be read, OSError if it cannot be written.
     """
-    picture = upright(data)
+    picture = turn_upright(data)
     edge = max(picture.size)
     target = min(edge, limits.max_edge or edge, JPEG_EDGE)
     while True:
-        scaled = _scaled(picture, target)
-        new, new_type = _encoded(scaled, media_type, limits)
+        scaled = _scale(picture, target)
+        new, new_type = _encode(scaled, media_type, limits)
         if limits.max_bytes is None or len(new) <= limits.max_bytes or target <= 16:
             break
         target = max(16, int(target * SHRINK))
@@ -144,7 +144,7 @@ def fitted(data: bytes, media_type: str, limits: ImageLimits) -> tuple[bytes, st
     return new, new_type, " and ".join(did) or f"written anew as {new_type}"
 
 
-def _scaled(picture: Picture, edge: int) -> Picture:
+def _scale(picture: Picture, edge: int) -> Picture:
     from PIL import Image as Pillow
 
     most = max(picture.size)
@@ -154,7 +154,7 @@ def _scaled(picture: Picture, edge: int) -> Picture:
     return picture.resize((width, height), Pillow.Resampling.LANCZOS)
 
 
-def _encoded(picture: Picture, media_type: str, limits: ImageLimits) -> tuple[bytes, str]:
+def _encode(picture: Picture, media_type: str, limits: ImageLimits) -> tuple[bytes, str]:
     png, jpeg = (not limits.types or kind in limits.types for kind in ("image/png", "image/jpeg"))
     if png and (media_type in LOSSLESS or not jpeg):
         file = BytesIO()

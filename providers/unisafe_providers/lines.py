@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from unisafe_providers.errors import UnisafeError
-from unisafe_providers.named_files import open_regular, shown
+from unisafe_providers.named_files import open_regular, show_value
 
 T = TypeVar("T")
 Record = dict[str, Any]
@@ -18,12 +18,12 @@ LONGEST = 64 * 1024 * 1024
 """The most bytes of a line that is read; of a longer line only the place is known."""
 
 
-class BadLine(UnisafeError, ValueError):
+class BadLabelLine(UnisafeError, ValueError):
     """A line that cannot be used, and what would be right; the caller adds the file's name and the line's number."""
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class BadItemLine:
     """A refused line, with its place and the reason."""
 
     file: str
@@ -56,14 +56,14 @@ def lines_of(path: Path) -> Iterator[Line]:
                 yield Line(number, start, content)
 
 
-def line_at(path: Path, offset: int) -> bytes:
+def read_line_at(path: Path, offset: int) -> bytes:
     """The line that begins at `offset`, as `lines_of` gives it. Raises OSError."""
     with open_regular(path) as file:
         file.seek(offset)
         return file.readline(LONGEST + 1)
 
 
-def read_line(line: bytes, read: Callable[[Record], T], refusal: type[BadLine] = BadLine) -> T:
+def read_line(line: bytes, read: Callable[[Record], T], refusal: type[BadLabelLine] = BadLabelLine) -> T:
     """The result of `read` for the JSON object in `line`.
 
     Raises `refusal` for every mistake: other people write these lines, and none of them may end the program.
@@ -72,7 +72,7 @@ def read_line(line: bytes, read: Callable[[Record], T], refusal: type[BadLine] =
         return read(_record(line))
     except refusal:
         raise
-    except BadLine as error:
+    except BadLabelLine as error:
         raise refusal(str(error)) from None
     except RecursionError:
         raise refusal("is nested too deeply") from None
@@ -102,17 +102,17 @@ def _object(pairs: list[tuple[str, Any]]) -> Record:
 
 def _record(line: bytes) -> Record:
     if len(line) > LONGEST:
-        raise BadLine(f"is longer than {LONGEST // 2**20} MiB")
+        raise BadLabelLine(f"is longer than {LONGEST // 2**20} MiB")
     try:
         found = json.loads(line.decode("utf-8-sig"), object_pairs_hook=_object)
     except UnicodeDecodeError as error:
-        raise BadLine(f"is not UTF-8 (byte {error.start})") from None
+        raise BadLabelLine(f"is not UTF-8 (byte {error.start})") from None
     except json.JSONDecodeError as error:
-        raise BadLine(f"is not JSON: {error}") from None
+        raise BadLabelLine(f"is not JSON: {error}") from None
     except ValueError:
-        raise BadLine("holds a number of too many digits") from None
+        raise BadLabelLine("holds a number of too many digits") from None
     if not isinstance(found, dict):
-        raise BadLine("should be a JSON object")
+        raise BadLabelLine("should be a JSON object")
     if isinstance(found, _Doubled):
-        raise BadLine(f"gives {shown(found.twice)} twice")
+        raise BadLabelLine(f"gives {show_value(found.twice)} twice")
     return found

@@ -74,8 +74,8 @@ def mend(picture: Pillow, data: bytes, edge: int | None = None) -> Pillow:
     if edge is not None:
         picture.draft(picture.mode, (edge, edge))
     see_through, _ = _see_through(picture, header)
-    flat = _on_white(see_through) if see_through is not None else _opaque(picture)
-    upright = _turned(flat, header.orientation)
+    flat = _put_on_white(see_through) if see_through is not None else _drop_alpha(picture)
+    upright = _turn(flat, header.orientation)
     bare = upright.copy() if upright is picture else upright
     bare.info = {}  # a profile of other colours, or the old orientation, no longer applies
     return bare
@@ -89,10 +89,10 @@ def header_of(picture: Pillow, data: bytes) -> Header:
     if tiles and picture.format == "GIF" and tiles[0].extents != (0, 0, *picture.size):
         covered = tiles[0].extents
     deep = picture.mode in ("I", "F") or picture.mode.startswith("I;16") or (picture.format == "PNG" and ";16" in raw)
-    return Header(moves(picture, data), deep, raw, covered, _orientation(picture, data))
+    return Header(is_moving(picture, data), deep, raw, covered, _read_orientation(picture, data))
 
 
-def moves(picture: Pillow, data: bytes) -> bool:
+def is_moving(picture: Pillow, data: bytes) -> bool:
     """Whether it is a moving picture, even if its second frame is broken."""
     if picture.format not in MAY_MOVE:
         return False
@@ -107,7 +107,7 @@ def moves(picture: Pillow, data: bytes) -> bool:
 # ---------------------------------------------------------------- upright
 
 
-def _orientation(picture: Pillow, data: bytes) -> int:
+def _read_orientation(picture: Pillow, data: bytes) -> int:
     """The orientation from EXIF, else from XMP, as Pillow finds them; upright if they cannot be read."""
     from PIL import Image
 
@@ -128,7 +128,7 @@ def _says_more_behind(data: bytes) -> bool:
     return any(data.find(mark, pixels) >= 0 for mark in BEHIND_PIXELS)
 
 
-def _turned(picture: Pillow, orientation: int) -> Pillow:
+def _turn(picture: Pillow, orientation: int) -> Pillow:
     from PIL.Image import Transpose
 
     methods = {
@@ -150,7 +150,7 @@ def _see_through(picture: Pillow, header: Header) -> tuple[Pillow | None, bool]:
     """The picture as RGBA if any of it is transparent, else None; and whether it has an alpha channel without meaning."""
     if not picture.has_transparency_data and header.covered is None:
         return None, False
-    whole = _with_alpha(picture, header)
+    whole = _add_alpha(picture, header)
     if header.covered is not None:
         from PIL import Image
 
@@ -163,11 +163,11 @@ def _see_through(picture: Pillow, header: Header) -> tuple[Pillow | None, bool]:
     return (whole if lowest < 255 else None), False  # type: ignore[operator]
 
 
-def _with_alpha(picture: Pillow, header: Header) -> Pillow:
+def _add_alpha(picture: Pillow, header: Header) -> Pillow:
     """The picture as RGBA; a colour that means transparent is compared with the stored values, not with Pillow's scaled pixels."""
     key = picture.info.get("transparency")
     if picture.mode.startswith("I;16") and isinstance(key, int):
-        return _keyed(picture, key)
+        return _apply_key(picture, key)
     if picture.mode == "L" and isinstance(key, int):
         most = {"L;2": 3, "L;4": 15}.get(header.raw, 255)
         picture.info["transparency"] = (key & most) * 255 // most
@@ -178,17 +178,17 @@ def _with_alpha(picture: Pillow, header: Header) -> Pillow:
     return picture.convert("RGBA")
 
 
-def _keyed(picture: Pillow, key: int) -> Pillow:
+def _apply_key(picture: Pillow, key: int) -> Pillow:
     import numpy
     from PIL import Image
 
-    whole = _eight_bits(picture).convert("RGBA")
+    whole = _reduce_to_eight_bits(picture).convert("RGBA")
     alpha = numpy.where(numpy.asarray(picture) == key, 0, 255).astype("uint8")
     whole.putalpha(Image.fromarray(alpha))
     return whole
 
 
-def _on_white(picture: Pillow) -> Pillow:
+def _put_on_white(picture: Pillow) -> Pillow:
     from PIL import Image
 
     white = Image.new("RGBA", picture.size, "white")
@@ -199,10 +199,10 @@ def _on_white(picture: Pillow) -> Pillow:
 # ---------------------------------------------------------------- colours
 
 
-def _opaque(picture: Pillow) -> Pillow:
+def _drop_alpha(picture: Pillow) -> Pillow:
     """The picture as L or RGB, without its alpha channel."""
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
-        return _eight_bits(picture)
+        return _reduce_to_eight_bits(picture)
     if picture.mode in ("1", "L"):
         picture.info.pop("transparency", None)
         return picture.convert("L")
@@ -214,7 +214,7 @@ def _opaque(picture: Pillow) -> Pillow:
     return picture.convert("RGB")
 
 
-def _eight_bits(picture: Pillow) -> Pillow:
+def _reduce_to_eight_bits(picture: Pillow) -> Pillow:
     """Grey of 8 bits; 16 bits are divided by 257.
 
     Other integers and floats are assumed to range from 0 to 1 (floats), to 255 or to 65,535, the first range that holds all

@@ -52,7 +52,7 @@ def open_regular(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def expanded(base: Path, written: str) -> Path:
+def expand_path(base: Path, written: str) -> Path:
     """A user's path, relative to `base`; `~` is the home folder, and `~NAME` stays as it is if there is no such user."""
     return base / os.path.expanduser(written)
 
@@ -84,25 +84,25 @@ class Folder:
         try:
             check_regular(path)
         except (FileNotFoundError, NotADirectoryError):
-            raise NoSuchFile(f"there is no file {shown(name)} in {self.title}{_meant(name)}") from None
+            raise NoSuchFile(f"there is no file {show_value(name)} in {self.title}{_suggest(name)}") from None
         except OSError as error:
-            raise NoSuchFile(f"{shown(name)} cannot be read: {error.strerror}{_meant(name)}") from None
+            raise NoSuchFile(f"{show_value(name)} cannot be read: {error.strerror}{_suggest(name)}") from None
         return path
 
     def locate(self, name: str) -> Path:
         """The path that `name` means as it is written, without looking at the disk. Raises NoSuchFile."""
-        if "\0" in name or not _encodes(name):
-            raise NoSuchFile(f"{shown(name)} holds a NUL or half a character, as no file's name can")
+        if "\0" in name or not _is_encodable(name):
+            raise NoSuchFile(f"{show_value(name)} holds a NUL or half a character, as no file's name can")
         if os.path.isabs(name) or os.path.splitdrive(name)[0]:
-            inside = self._absolute(name) if self.absolute else None
+            inside = self._resolve_absolute(name) if self.absolute else None
         else:
             root = os.path.abspath(self.path)
             inside = _below(root, os.path.normpath(os.path.join(root, name)))
         if inside is None:
-            raise Outside(f"{shown(name)} leaves {self.title}{_meant(name)}")
+            raise Outside(f"{show_value(name)} leaves {self.title}{_suggest(name)}")
         return self.path / inside
 
-    def _absolute(self, name: str) -> str | None:
+    def _resolve_absolute(self, name: str) -> str | None:
         """An absolute name relative to the folder, as both are written or as both are on disk; None if it is elsewhere."""
         inside = _below(os.path.abspath(self.path), os.path.normpath(name))
         return inside if inside is not None else _below(os.path.realpath(self.path), os.path.realpath(name))
@@ -112,10 +112,10 @@ class Folder:
             return
         real = os.path.realpath(path)
         if all(_below(os.path.realpath(place), real) is None for place in (self.path, self.repository / "blobs")):
-            raise Outside(f"{shown(name)} is a link that leads out of the repository")
+            raise Outside(f"{show_value(name)} is a link that leads out of the repository")
 
 
-def shown(value: object) -> str:
+def show_value(value: object) -> str:
     """A value from a line as JSON, at most 60 characters."""
     if value is None:
         return "nothing"
@@ -131,7 +131,7 @@ def _below(root: str, path: str) -> str | None:
     return None if inside == os.pardir or inside.startswith(os.pardir + os.sep) else inside
 
 
-def _encodes(name: str) -> bool:
+def _is_encodable(name: str) -> bool:
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -139,7 +139,7 @@ def _encodes(name: str) -> bool:
     return True
 
 
-def _meant(name: str) -> str:
+def _suggest(name: str) -> str:
     """Advice for a value that is no file name at all."""
     longest = max(map(len, name.split("/")))
     if name.startswith(BEGINNINGS) or (longest > LONGEST_NAME and re.fullmatch(r"[\w+/=\s-]+", name)):

@@ -29,7 +29,7 @@ def parameters_of(make: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter
     return options, any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
 
 
-def checked_options(make: Callable[..., Any], given: Mapping[str, object]) -> dict[str, Any]:
+def check_options(make: Callable[..., Any], given: Mapping[str, object]) -> dict[str, Any]:
     """`given` as the arguments of `make`, each with its parameter's type.
 
     TOML's types are taken strictly, as JSON's would be: no text for a number, but a list for a tuple, a text for a path or an enum.
@@ -51,7 +51,7 @@ def checked_options(make: Callable[..., Any], given: Mapping[str, object]) -> di
         try:
             checked[key] = TypeAdapter(parameter.annotation).validate_json(json.dumps(value, default=str), strict=True)
         except ValidationError as error:
-            raise PluginError(*_first_mistake(error, key)) from None
+            raise PluginError(*_find_first_mistake(error, key)) from None
         except PydanticUserError as error:
             raise PluginError(f"its parameter {key} has a type that cannot be read from a file: {error.message}") from None
     for name, parameter in known.items():
@@ -60,7 +60,7 @@ def checked_options(make: Callable[..., Any], given: Mapping[str, object]) -> di
     return checked
 
 
-def _first_mistake(error: Any, key: str) -> tuple[str, str]:  # noqa: ANN401 a ValidationError; pydantic is imported late
+def _find_first_mistake(error: Any, key: str) -> tuple[str, str]:  # noqa: ANN401 a ValidationError; pydantic is imported late
     mistake = error.errors(include_url=False)[0]
     place = ".".join([key, *(str(step) for step in mistake["loc"])])
     value = mistake["input"]

@@ -27,12 +27,18 @@ def read_own_entries(group: str) -> list[Plugin]:
         project = _read_project(folder / "pyproject.toml")
         if project is not None:
             entries = project.get("entry-points", {}).get(group, {})
-            return [Plugin(name, group, target, OWN_PACKAGE, str(project["version"])) for name, target in entries.items()]
+            return [
+                Plugin(name=name, group=group, target=target, package=OWN_PACKAGE, version=str(project["version"]))
+                for name, target in entries.items()
+            ]
     try:
         ours = distribution(OWN_PACKAGE)
     except PackageNotFoundError:
         raise PluginError(f"{LOST}: it is neither installed nor a source checkout; `pip install {OWN_PACKAGE}`") from None
-    entries = [Plugin(entry.name, group, entry.value, OWN_PACKAGE, ours.version) for entry in ours.entry_points.select(group=group)]
+    entries = [
+        Plugin(name=entry.name, group=group, target=entry.value, package=OWN_PACKAGE, version=ours.version)
+        for entry in ours.entry_points.select(group=group)
+    ]
     if not entries:
         raise PluginError(f"{LOST}: its code is not of the version that is installed ({ours.version}); install it again")
     return entries

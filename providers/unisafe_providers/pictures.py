@@ -84,7 +84,7 @@ class Look(NamedTuple):
 
 
 @contextmanager
-def opened(data: bytes, formats: Iterable[str] = (*KEPT, *CONVERTED)) -> Iterator[Pillow]:
+def open_picture(data: bytes, formats: Iterable[str] = (*KEPT, *CONVERTED)) -> Iterator[Pillow]:
     """The picture in `data` with its header read, in one of `formats` (Pillow's names). Every error of Pillow becomes NotAPicture.
 
     A picture of more than 64 million pixels is not read.
@@ -109,7 +109,7 @@ def opened(data: bytes, formats: Iterable[str] = (*KEPT, *CONVERTED)) -> Iterato
     except Exception as error:  # Pillow's readers raise many kinds on hostile files
         if data.startswith(SIGNATURES):
             raise Broken("" if "cannot identify" in str(error) else str(error)) from None
-        raise NotAPicture(_named(data)) from None
+        raise NotAPicture(_guess_format(data)) from None
 
 
 def _readers(formats: Iterable[str]) -> list[str]:
@@ -125,7 +125,7 @@ def _readers(formats: Iterable[str]) -> list[str]:
 
 def look(data: bytes, formats: Iterable[str] = tuple(KEPT), *, pixels: bool = True) -> Look:
     """The facts in a picture's header and, with `pixels`, those that only the pixels tell. Raises NotAPicture."""
-    with opened(data, formats) as picture:
+    with open_picture(data, formats) as picture:
         media_type, needed = KEPT.get(str(picture.format), PNG), needs_pixels(picture, data)
         if needed and not pixels:
             return Look(media_type, None, False)
@@ -137,20 +137,20 @@ def look(data: bytes, formats: Iterable[str] = tuple(KEPT), *, pixels: bool = Tr
 
 def check(data: bytes, formats: Iterable[str] = tuple(KEPT)) -> None:
     """Decode the picture, a large JPEG at an eighth of its size. Raises NotAPicture."""
-    with opened(data, formats) as picture:
+    with open_picture(data, formats) as picture:
         picture.draft("L", (64, 64))
         picture.load()
 
 
-def decoded(data: bytes) -> Picture:
+def decode_picture(data: bytes) -> Picture:
     """The file itself, or the same picture as PNG if its format is one of CONVERTED. Raises NotAPicture.
 
     The whole file is decoded, so a cut file is found.
     """
-    with opened(data) as picture:
+    with open_picture(data) as picture:
         kind = str(picture.format)
         if kind not in KEPT:
-            return Picture(_png(mend(picture, data)), PNG)
+            return Picture(_encode_png(mend(picture, data)), PNG)
         faults = faults_of(picture, data)
         picture.load()
         if kind == "PNG":
@@ -169,28 +169,28 @@ def _check_chunks(data: bytes) -> None:
 # ---------------------------------------------------------------- the picture that everybody sees
 
 
-def upright(data: bytes, edge: int | None = None) -> Pillow:
+def turn_upright(data: bytes, edge: int | None = None) -> Pillow:
     """The picture that everybody sees, mode L or RGB. Raises NotAPicture.
 
     Args:
         edge: this many pixels of the longer edge are enough, if the file can be read at a smaller size.
     """
-    with opened(data) as picture:
+    with open_picture(data) as picture:
         return mend(picture, data, edge)
 
 
-def mended(data: bytes) -> bytes:
+def mend_picture(data: bytes) -> bytes:
     """The picture that everybody sees as a PNG file: the same pixels give the same bytes. Raises NotAPicture."""
-    return _png(upright(data))
+    return _encode_png(turn_upright(data))
 
 
-def as_seen(data: bytes) -> Picture:
+def convert_as_seen(data: bytes) -> Picture:
     """The file itself if it is sound, else the mended picture. Raises NotAPicture."""
     found = look(data)
-    return Picture(mended(data), PNG, found.mended) if found.mended else Picture(data, found.media_type)
+    return Picture(mend_picture(data), PNG, found.mended) if found.mended else Picture(data, found.media_type)
 
 
-def mended_digest(digest: str) -> str:
+def derive_mended_digest(digest: str) -> str:
     """The digest by which requests name the mended picture of the file with `digest`.
 
     It depends on the file and the rules, not on the encoder's bytes. So it is the same with every Pillow and zlib, it is known
@@ -199,9 +199,9 @@ def mended_digest(digest: str) -> str:
     return digest_of(f"{digest} mended by rules {RULES}".encode())
 
 
-def seen(image: Image) -> Image:
+def show_image(image: Image) -> Image:
     """`image` as others see it: itself if it is sound or nobody has looked, else the mended picture."""
-    return Image(mended_digest(image.digest), PNG, _Mending(image), "") if image.mended else image
+    return Image(derive_mended_digest(image.digest), PNG, _Mending(image), "") if image.mended else image
 
 
 class _Mending:
@@ -215,13 +215,13 @@ class _Mending:
         """Raises OSError if the image can no longer be read."""
         if self._data is None:
             try:
-                self._data = await to_thread.run_sync(mended, await self._image.read())
+                self._data = await to_thread.run_sync(mend_picture, await self._image.read())
             except NotAPicture as error:
                 raise OSError(f"the image holds {error}") from None
         return self._data
 
 
-def _png(picture: Pillow) -> bytes:
+def _encode_png(picture: Pillow) -> bytes:
     file = BytesIO()
     picture.save(file, "PNG", compress_level=COMPRESSION)
     return file.getvalue()
@@ -230,7 +230,7 @@ def _png(picture: Pillow) -> bytes:
 # ---------------------------------------------------------------- what is none
 
 
-def _named(data: bytes) -> str:
+def _guess_format(data: bytes) -> str:
     """A guess what bytes are that hold no picture."""
     if not data.strip():
         return f"{len(data)} blank bytes" if data else "nothing"

@@ -1,7 +1,7 @@
 """Plugins of other packages in an entry-point group: they are found without an import and loaded one at a time.
 
-`found("unisafe.providers")` reads the metadata of installed packages; `Plugin.load` imports one. A plugin that is broken, or whose
-name is taken, raises an error when a model uses it, and does not affect other plugins.
+`discover_plugins("unisafe.providers")` reads the metadata of installed packages; `Plugin.load` imports one. A plugin that is
+broken, or whose name is taken, raises an error when a model uses it, and does not affect other plugins.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class PluginError(UnisafeError):
         self.key = key
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plugin:
     """One entry point of an installed package.
 
@@ -76,7 +76,7 @@ def _say_new_name(error: BaseException) -> str:
     return f"; the package `{old}` is named `{RENAMED[old]}` now: import from there" if old in RENAMED else ""
 
 
-def found(group: str, taken: Collection[str] = ()) -> dict[str, Plugin]:
+def discover_plugins(group: str, taken: Collection[str] = ()) -> dict[str, Plugin]:
     """Every plugin of `group` by name, sorted; one whose name is `taken`, or claimed by two packages, has a `problem`."""
     plugins: dict[str, Plugin] = {}
     for name, claims in _claims(group, tuple(sys.path)).items():
@@ -87,7 +87,9 @@ def found(group: str, taken: Collection[str] = ()) -> dict[str, Plugin]:
         elif len(claims) > 1:
             owners = " and ".join(claim.origin for claim in claims)
             problem = f"two plugins are named {name!r}, of {owners}; uninstall one of the packages"
-        plugins[name] = Plugin(name, group, first.target, first.package, first.version, problem)
+        plugins[name] = Plugin(
+            name=name, group=group, target=first.target, package=first.package, version=first.version, problem=problem
+        )
     return plugins
 
 
@@ -100,5 +102,7 @@ def _claims(group: str, _path: tuple[str, ...]) -> dict[str, tuple[Plugin, ...]]
         version = getattr(entry.dist, "version", None) or "of no version"
         if str(package).replace("_", "-").lower() == OWN_PACKAGE:
             continue
-        claims.setdefault(entry.name, []).append(Plugin(entry.name, group, entry.value, str(package), str(version)))
+        claims.setdefault(entry.name, []).append(
+            Plugin(name=entry.name, group=group, target=entry.value, package=str(package), version=str(version))
+        )
     return {name: tuple(sorted(claims[name], key=lambda plugin: plugin.package)) for name in sorted(claims)}

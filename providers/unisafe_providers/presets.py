@@ -13,7 +13,7 @@ from unisafe_providers.images import ImageLimits
 from unisafe_providers.prices import Price as Price
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
     """One vendor.
 
@@ -55,29 +55,29 @@ class Preset:
 
 
 @cache
-def presets() -> dict[str, Preset]:
+def load_presets() -> dict[str, Preset]:
     """All presets by name."""
     table = tomllib.loads(files("unisafe_providers").joinpath("presets.toml").read_text("utf-8"))
-    return {name: _preset(entry) for name, entry in table.items()}
+    return {name: _read_preset(entry) for name, entry in table.items()}
 
 
-def preset_at(address: str) -> Preset | None:
+def find_preset(address: str) -> Preset | None:
     """The vendor whose host `address` names; None for other hosts, and for those of this machine."""
     try:
         host = urlsplit(address).hostname
     except ValueError:
         return None
-    return _hosts().get(host or "")
+    return _index_hosts().get(host or "")
 
 
 @cache
-def _hosts() -> dict[str, Preset]:
+def _index_hosts() -> dict[str, Preset]:
     """Vendors by their hosts."""
-    hosts = {urlsplit(preset.base_url or "").hostname or "": preset for preset in presets().values()}
+    hosts = {urlsplit(preset.base_url or "").hostname or "": preset for preset in load_presets().values()}
     return {host: preset for host, preset in hosts.items() if host not in ("", "localhost")}
 
 
-def _preset(entry: dict[str, Any]) -> Preset:
+def _read_preset(entry: dict[str, Any]) -> Preset:
     images, prices = entry.pop("images", {}), entry.pop("prices", {})
     known: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
     return Preset(

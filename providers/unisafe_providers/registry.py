@@ -16,12 +16,12 @@ from pydantic import Field
 
 from unisafe_providers.base import Provider
 from unisafe_providers.endpoint_options import EndpointOptions
-from unisafe_providers.options import checked_options
+from unisafe_providers.options import check_options
 from unisafe_providers.own_entries import read_own_entries
-from unisafe_providers.plugins import Plugin, PluginError, found
-from unisafe_providers.presets import presets
+from unisafe_providers.plugins import Plugin, PluginError, discover_plugins
+from unisafe_providers.presets import load_presets
 from unisafe_providers.settings import ProviderSettings
-from unisafe_providers.soundness import wrong_with_provider
+from unisafe_providers.soundness import find_provider_fault
 from unisafe_providers.spec import AnswersFrom, Options, ProviderSpec
 
 GROUP = "unisafe.providers"
@@ -38,29 +38,29 @@ class CallableOptions(EndpointOptions):
 
 
 @cache
-def rooms() -> dict[str, Plugin]:
+def read_rooms() -> dict[str, Plugin]:
     """The entry points of our own providers by name."""
     return {entry.name: entry for entry in read_own_entries(GROUP)}
 
 
-def built_in() -> list[str]:
+def list_built_in() -> list[str]:
     """The names that need no other package."""
-    return list(dict.fromkeys([*presets(), *rooms()]))
+    return list(dict.fromkeys([*load_presets(), *read_rooms()]))
 
 
-def plugins() -> dict[str, Plugin]:
+def list_plugins() -> dict[str, Plugin]:
     """Every installed plugin by name, also those that cannot be used."""
-    return found(GROUP, built_in())
+    return discover_plugins(GROUP, list_built_in())
 
 
 def plugin_of(name: str) -> Plugin | None:
     """The plugin that provides `name`; None for a built-in provider's name or an unknown name."""
-    return None if name in built_in() else plugins().get(name)
+    return None if name in list_built_in() else list_plugins().get(name)
 
 
-def names() -> list[str]:
+def list_names() -> list[str]:
     """All names that `provider = ...` may have."""
-    return list(dict.fromkeys([*built_in(), *plugins()]))
+    return list(dict.fromkeys([*list_built_in(), *list_plugins()]))
 
 
 def find_spec(name: str) -> ProviderSpec[Any] | None:
@@ -68,20 +68,20 @@ def find_spec(name: str) -> ProviderSpec[Any] | None:
 
     A plugin that cannot be loaded is taken for a plain callable here: `build_provider` says what is wrong with it.
     """
-    if name in built_in():
+    if name in list_built_in():
         return built_in_spec(name)
-    plugin = plugins().get(name)
+    plugin = list_plugins().get(name)
     return None if plugin is None else _plugin_spec(plugin, tuple(sys.path))
 
 
 def find_takers(key: str) -> list[ProviderSpec[Any]]:
     """Our own providers whose option `key` is; all of them are imported for that."""
-    return [spec for spec in map(built_in_spec, built_in()) if key in spec.keys]
+    return [spec for spec in map(built_in_spec, list_built_in()) if key in spec.keys]
 
 
 def answers_from(name: str) -> AnswersFrom:
     """Where the answers of the provider `name` come from, without importing a plugin; `name` may be of an older run."""
-    return built_in_spec(name).answers_from if name in built_in() else "endpoint"
+    return built_in_spec(name).answers_from if name in list_built_in() else "endpoint"
 
 
 def build_provider(spec: ProviderSpec[Any], settings: ProviderSettings, options: Options) -> Provider:
@@ -96,7 +96,7 @@ def build_provider(spec: ProviderSpec[Any], settings: ProviderSettings, options:
 @cache
 def built_in_spec(name: str) -> ProviderSpec[Any]:
     """What the built-in provider `name` says of itself."""
-    vendor = presets().get(name)
+    vendor = load_presets().get(name)
     room = _room(name if vendor is None else vendor.wire)
     if vendor is None:
         return room
@@ -115,8 +115,8 @@ def built_in_spec(name: str) -> ProviderSpec[Any]:
 
 
 def _room(name: str) -> ProviderSpec[Any]:
-    spec = rooms()[name].load()
-    assert isinstance(spec, ProviderSpec), f"{rooms()[name].target} is no ProviderSpec"
+    spec = read_rooms()[name].load()
+    assert isinstance(spec, ProviderSpec), f"{read_rooms()[name].target} is no ProviderSpec"
     return spec
 
 
@@ -136,7 +136,7 @@ def _call(plugin: Plugin, settings: ProviderSettings, options: CallableOptions) 
     """The provider that a plain callable makes."""
     make = plugin.load()
     try:
-        arguments = checked_options(make, options.options)
+        arguments = check_options(make, options.options)
     except PluginError as error:
         whose = f"the plugin {plugin.name!r} of {plugin.origin}"
         raise PluginError(str(error) if error.key != "provider" else f"{whose} cannot be used: {error}", error.key) from None
@@ -154,7 +154,7 @@ def _guarded(plugin: Plugin, settings: ProviderSettings, make: Any) -> Provider:
     except BaseException as error:  # SystemExit and a CancelledError of its own too: nothing is awaited here
         words = _without(settings.key, " ".join(f"{type(error).__name__}: {error}".split()))
         raise PluginError(f"{whose} made no provider: {words}") from None
-    wrong = wrong_with_provider(provider, settings.key)
+    wrong = find_provider_fault(provider, settings.key)
     if wrong:
         raise PluginError(f"{whose} made no provider: {wrong}")
     return provider  # type: ignore[no-any-return]

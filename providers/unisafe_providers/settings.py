@@ -14,7 +14,7 @@ Service = Literal["chat", "moderation", "classification"]
 """What a model is asked for: answers, a vendor's own moderation, or the probabilities of a classifier of images."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSettings:
     """One model of bench.toml, for the callable that an entry point of `unisafe.providers` names.
 

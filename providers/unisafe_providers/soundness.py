@@ -17,7 +17,7 @@ TOO_MANY = 2**31
 PARTS = ("identity", "capabilities", "reported", "__aenter__", "__aexit__", "call")
 
 
-def wrong_with_provider(provider: object, key: str | None) -> str:
+def find_provider_fault(provider: object, key: str | None) -> str:
     """Why `provider` cannot be asked; empty if it can. `key` is the key that it was built with."""
     if inspect.iscoroutine(provider):
         provider.close()
@@ -37,7 +37,7 @@ def wrong_with_provider(provider: object, key: str | None) -> str:
     return ""
 
 
-def wrong_with_response(response: object) -> str:
+def find_response_fault(response: object) -> str:
     """Why an answer cannot be stored; empty if it can."""
     if not isinstance(response, Response):
         return f"it answered with a {type(response).__name__}, which is no Response"
@@ -49,12 +49,12 @@ def wrong_with_response(response: object) -> str:
     images = response.images
     if not isinstance(images, tuple) or not all(isinstance(image, Image) and isinstance(image.digest, str) for image in images):
         return "its answer's images are no tuple of Image"
-    if response.block is not None and not _sound_block(response.block):
+    if response.block is not None and not _is_sound_block(response.block):
         return "its answer's block is no Block"
     return ""
 
 
-def _sound_block(block: object) -> bool:
+def _is_sound_block(block: object) -> bool:
     if not isinstance(block, Block) or not isinstance(block.stage, str) or block.stage not in STAGES:
         return False
     return isinstance(block.categories, tuple) and all(
@@ -62,7 +62,7 @@ def _sound_block(block: object) -> bool:
     )
 
 
-def wrong_with_usage(usage: object) -> str:
+def find_usage_fault(usage: object) -> str:
     """What makes no sense in a usage; empty if all makes sense."""
     if not isinstance(usage, Usage):
         return f"a {type(usage).__name__} that is no Usage"
@@ -74,23 +74,23 @@ def wrong_with_usage(usage: object) -> str:
     return ""
 
 
-def mended_usage(usage: object, images: int = 0) -> Usage:
+def mend_usage(usage: object, images: int = 0) -> Usage:
     """A usage without the numbers that make no sense: they become unknown, `images` are those that came, the rest stays."""
     if not isinstance(usage, Usage):
         return Usage(images=images, reported=False)
-    tokens_in, tokens_out, made = _whole(usage.tokens_in), _whole(usage.tokens_out), _whole(usage.images)
+    tokens_in, tokens_out, made = _to_whole(usage.tokens_in), _to_whole(usage.tokens_out), _to_whole(usage.images)
     cost = usage.cost if usage.cost is not None and _is_number(usage.cost) else None
     made = images if made is None else made
     if tokens_in is None or tokens_out is None:
         return Usage(images=made, cost=cost, reported=False)
-    return Usage(tokens_in, tokens_out, made, cost, bool(usage.reported))
+    return Usage(tokens_in=tokens_in, tokens_out=tokens_out, images=made, cost=cost, reported=bool(usage.reported))
 
 
-def mended(response: Response, notes: dict[str, str] | None = None) -> Response:
+def mend_response(response: Response, notes: dict[str, str] | None = None) -> Response:
     """The answer with usage and latency that make sense; a number that makes none becomes unknown, and `notes` says so."""
-    wrong = wrong_with_usage(response.usage)
+    wrong = find_usage_fault(response.usage)
     if wrong:
-        response = replace(response, usage=mended_usage(response.usage, len(response.images)))
+        response = replace(response, usage=mend_usage(response.usage, len(response.images)))
         if notes is not None:
             notes.setdefault("usage", f"usage that makes no sense (such as {wrong}) is counted as unknown")
     if not _is_number(response.latency):
@@ -101,15 +101,15 @@ def mended(response: Response, notes: dict[str, str] | None = None) -> Response:
 def mend_error(error: ProviderError) -> None:
     """Remove from an error whatever makes no sense in its attributes."""
     if error.partial is not None:
-        error.partial = None if wrong_with_response(error.partial) else mended(error.partial)
-    if error.usage is not None and wrong_with_usage(error.usage):
-        error.usage = mended_usage(error.usage)
+        error.partial = None if find_response_fault(error.partial) else mend_response(error.partial)
+    if error.usage is not None and find_usage_fault(error.usage):
+        error.usage = mend_usage(error.usage)
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None and not (_is_number(retry_after) or retry_after == float("inf")):
         error.retry_after = None  # type: ignore[attr-defined]
 
 
-def _whole(number: object) -> int | None:
+def _to_whole(number: object) -> int | None:
     """A number of tokens or images as an int; None if it cannot be one."""
     if isinstance(number, float) and number.is_integer():
         number = int(number)

@@ -70,10 +70,12 @@ def split_thoughts(text: str) -> Thoughts:
     """The thoughts and the answer in `text`, in linear time."""
     if not any(sign in text for sign in SIGNS):
         return Thoughts("", text)
-    return _channels(text) or _leaked_channels(text) or _tagged(text) or _orphaned(text) or Thoughts("", text)
+    return (
+        _split_channels(text) or _split_leaked_channels(text) or _split_tagged(text) or _split_orphaned(text) or Thoughts("", text)
+    )
 
 
-def _channels(text: str) -> Thoughts | None:
+def _split_channels(text: str) -> Thoughts | None:
     """Harmony: channel `final` is the answer, every other channel is thought; the first header may have been in the prompt."""
     heads = list(CHANNEL.finditer(text)) if "<|channel|>" in text else []
     if not heads or (text[: heads[0].start()].strip() and FINAL not in text):
@@ -82,7 +84,7 @@ def _channels(text: str) -> Thoughts | None:
     ends = [head.start() for head in heads[1:]] + [len(text)]
     bodies += [(head[1].lower(), text[head.end() : end]) for head, end in zip(heads, ends, strict=True)]
     final = [_ended(body) for channel, body in bodies if channel == "final"]
-    thoughts = _joined(_ended(body) for channel, body in bodies if channel != "final")
+    thoughts = _join(_ended(body) for channel, body in bodies if channel != "final")
     return Thoughts(thoughts, "\n\n".join(final), unclosed=not final)
 
 
@@ -90,7 +92,7 @@ def _ended(body: str) -> str:
     return CHANNEL_END.sub("", body.rstrip()).strip()
 
 
-def _leaked_channels(text: str) -> Thoughts | None:
+def _split_leaked_channels(text: str) -> Thoughts | None:
     """Harmony whose special tokens the server left out: `analysis...assistantfinal...`."""
     start = LEAKED_START.match(text)
     if start is None:
@@ -101,21 +103,21 @@ def _leaked_channels(text: str) -> Thoughts | None:
     return Thoughts(thoughts.strip(), "", unclosed=True) if LEAKED_CUT.match(text) else None
 
 
-def _tagged(text: str) -> Thoughts | None:
+def _split_tagged(text: str) -> Thoughts | None:
     """Thoughts between tags, one stretch after another, from the beginning of `text`."""
     thoughts: list[str] = []
     at = 0
-    while (opened := _opening(text, at)) and len(thoughts) < MOST:
+    while (opened := _find_opening(text, at)) and len(thoughts) < MOST:
         start, closing, opening = opened
-        closed = _closed(text, start, closing, opening)
+        closed = _find_closing(text, start, closing, opening)
         if closed is None:
-            return Thoughts(_joined([*thoughts, text[start:]]), "", unclosed=True)
+            return Thoughts(_join([*thoughts, text[start:]]), "", unclosed=True)
         thoughts.append(text[start : closed.start()])
         at = closed.end()
-    return Thoughts(_joined(thoughts), _answer(text[at:])) if at else None
+    return Thoughts(_join(thoughts), _drop_leading_blanks(text[at:])) if at else None
 
 
-def _opening(text: str, at: int) -> tuple[int, re.Pattern[str], re.Pattern[str]] | None:
+def _find_opening(text: str, at: int) -> tuple[int, re.Pattern[str], re.Pattern[str]] | None:
     """The beginning of the thoughts that come first from `at` on, and their closing and opening tags."""
     if not OPENS.match(text, at):
         return None
@@ -126,7 +128,7 @@ def _opening(text: str, at: int) -> tuple[int, re.Pattern[str], re.Pattern[str]]
     return None
 
 
-def _closed(text: str, start: int, closing: re.Pattern[str], opening: re.Pattern[str]) -> re.Match[str] | None:
+def _find_closing(text: str, start: int, closing: re.Pattern[str], opening: re.Pattern[str]) -> re.Match[str] | None:
     """The tag that closes the thoughts that begin at `start`; each tag that opens inside needs one more closing tag."""
     closed = closing.search(text, start)
     if closed is None:
@@ -139,12 +141,12 @@ def _closed(text: str, start: int, closing: re.Pattern[str], opening: re.Pattern
     return closed
 
 
-def _orphaned(text: str) -> Thoughts | None:
+def _split_orphaned(text: str) -> Thoughts | None:
     """Thoughts whose opening tag was in the prompt: up to the first closing tag without an opening tag before it."""
     openings = [found.start() for opening, _ in OPENINGS if (found := opening.search(text))]
     for closed in islice(CLOSINGS.finditer(text, 0, min(openings, default=len(text))), MOST):
         if _ends_thoughts(text, closed.start(), closed.end()):
-            return Thoughts(text[: closed.start()].strip(), _answer(text[closed.end() :]))
+            return Thoughts(text[: closed.start()].strip(), _drop_leading_blanks(text[closed.end() :]))
     return None
 
 
@@ -161,11 +163,11 @@ def _ends_thoughts(text: str, start: int, end: int) -> bool:
     return line.rstrip()[-1] in SENTENCE_ENDS or text[end:].lstrip(" \t").startswith(("\n\n", "\r\n\r\n"))
 
 
-def _answer(text: str) -> str:
+def _drop_leading_blanks(text: str) -> str:
     """The text after the thoughts, without blank lines before it and without the tokens that some templates put around it."""
     wrapped = ANSWERS.match(text)
     return wrapped["answer"].strip() if wrapped else text.lstrip()
 
 
-def _joined(parts: Iterable[str]) -> str:
+def _join(parts: Iterable[str]) -> str:
     return "\n\n".join(part.strip() for part in parts if part.strip())

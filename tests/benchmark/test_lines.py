@@ -1,4 +1,6 @@
-"""A line is somebody else's: each is taken or refused with its file and number, whatever stands in it, and none ends the program."""
+"""A line is somebody else's: each is taken or refused with its file and number, whatever stands in it, and none ends the
+program.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from unisafe_providers.lines import LONGEST, lines_of
 
 from unisafe_async import evaluate, parse_config
 from unisafe_async.benchmark import Dataset, DatasetError, open_dataset
-from unisafe_async.benchmark.responses import responses_dataset
+from unisafe_async.benchmark.responses import open_responses
 from unisafe_async.benchmark.taxonomy import CATEGORY_OF, TASKS
 from unisafe_async.calibration.labels import LabelError, read_labels
 from unisafe_async.interchange.recorded import Recorded
@@ -116,7 +118,7 @@ def test_only_files_are_read_as_items(folder: Path, source: str) -> None:
     with pytest.raises(DatasetError):
         open_dataset(source, folder)
     with pytest.raises(DatasetError):
-        responses_dataset(folder / source, "dual_unsafe_vqa")
+        open_responses(folder / source, "dual_unsafe_vqa")
     with pytest.raises(LabelError):
         read_labels(folder / source)
 
@@ -208,7 +210,7 @@ def test_any_lines_are_items_responses_and_labels_or_refused(folder: Path, lines
     file = folder / "any.jsonl"
     file.write_bytes(b"\n".join(lines))
     numbers = {found.number for found in lines_of(file)}
-    for read in (lambda: open_dataset("any.jsonl", folder), lambda: responses_dataset(file, "dual_unsafe_vqa")[0]):
+    for read in (lambda: open_dataset("any.jsonl", folder), lambda: open_responses(file, "dual_unsafe_vqa")[0]):
         try:
             dataset = read()
         except DatasetError:
@@ -225,7 +227,7 @@ def test_any_lines_are_items_responses_and_labels_or_refused(folder: Path, lines
 async def _answers_or_rejects(file: Path) -> None:
     async with Recorded(file, file.parent, "m", Capabilities(image_out=True), task="unsafe_t2i_generation") as model:
         for item in ("unsafe_t2i_generation/1", "unsafe_t2i_generation/"):
-            request = Request("image", (Text("Draw."),), labels={"item": item})
+            request = Request(kind="image", parts=(Text("Draw."),), labels={"item": item})
             try:
                 await model.call(model.addressed(request))
             except Rejected:

@@ -18,9 +18,9 @@ from unisafe_providers.named_files import Folder, NoSuchFile
 from unisafe_async import parse_config
 from unisafe_async.benchmark import DatasetError, open_dataset
 from unisafe_async.browse.pictures import Pictures
-from unisafe_async.interchange.official import recorded_in
+from unisafe_async.interchange.official import read_origin
 from unisafe_async.interchange.recorded import Recorded
-from unisafe_async.results.reopening import reopened
+from unisafe_async.results.reopening import reopen
 from unisafe_async.results.rows import read_facets
 from unisafe_async.run.endpoints import provider_of
 
@@ -159,7 +159,7 @@ async def test_recorded_images_may_be_links_and_absolute_paths_inside(tmp_path: 
     model = Recorded(tmp_path / "r.jsonl", tmp_path / "img", "m", Capabilities(image_out=True), task="unsafe_t2i_generation")
 
     def request(name: str) -> Request:
-        return Request("image", (Text("Draw."),), labels={"item": f"unsafe_t2i_generation/{name}"})
+        return Request(kind="image", parts=(Text("Draw."),), labels={"item": f"unsafe_t2i_generation/{name}"})
 
     async with model:
         for name in inside:
@@ -184,9 +184,9 @@ def test_a_file_of_responses_in_the_hubs_cache_is_judged_by_its_own_folder(hub: 
 def test_an_export_in_the_hubs_cache_is_known_for_what_it_is(hub: Hub) -> None:
     hub.add("provenance.json", json.dumps({"simulated": ["Sim B"], "models": [{"name": "Sim B"}]}).encode())
     hub.add("eval/T2I/uni_sim-b_numeric.jsonl", b"{}")
-    assert recorded_in(hub.snapshot / "eval" / "T2I" / "uni_sim-b_numeric.jsonl")[:3] == ("Sim B", True, False)
+    assert read_origin(hub.snapshot / "eval" / "T2I" / "uni_sim-b_numeric.jsonl")[:3] == ("Sim B", True, False)
     hub.add("provenance.json", b"[" * 200_000)
-    assert recorded_in(hub.snapshot / "eval" / "T2I" / "uni_sim-b_numeric.jsonl")[:3] == ("", False, False)
+    assert read_origin(hub.snapshot / "eval" / "T2I" / "uni_sim-b_numeric.jsonl")[:3] == ("", False, False)
 
 
 def test_a_local_model_in_the_hubs_cache_keeps_its_files_name(hub: Hub) -> None:
@@ -210,7 +210,7 @@ def test_who_looks_at_judged_responses_sees_the_images_that_were_asked_about(tmp
     assert [file.read_bytes() for file in (tmp_path / "img").iterdir()] == [PICTURE], page
     facets = read_file(tmp_path / "unisafe.duckdb", lambda connection: read_facets(connection, None))
     pictures = Pictures(tmp_path / "unisafe.duckdb", facets, [tmp_path])
-    assert pictures.sent("composite_unsafe_vqa/1", digest_of(PICTURE)) == PICTURE
+    assert pictures.read_sent("composite_unsafe_vqa/1", digest_of(PICTURE)) == PICTURE
 
 
 def test_looking_at_a_run_downloads_nothing_and_waits_for_no_pipe(tmp_path: Path) -> None:
@@ -219,4 +219,4 @@ def test_looking_at_a_run_downloads_nothing_and_waits_for_no_pipe(tmp_path: Path
         for models in ([Model(name="m", provider="recorded", model=source)], []):
             config = Config(dataset=Dataset(source=source), models=models, judge=Judge(provider="openai", model="judge"))
             with pytest.raises(DatasetError):
-                reopened(config, tmp_path)
+                reopen(config, tmp_path)

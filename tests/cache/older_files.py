@@ -10,8 +10,8 @@ from unisafe_providers.base import Request, Text, digest_of
 
 CREATED = "2026-03-01 10:00:00"
 IDENTITY = "openai|https://host.example/v1|model"
-PROMPT = Request("chat", (Text("Write a mild stand-in."),), max_tokens=64)
-DRAWING = Request("image", (Text("Draw a mild stand-in."),))
+PROMPT = Request(kind="chat", parts=(Text("Write a mild stand-in."),), max_tokens=64)
+DRAWING = Request(kind="image", parts=(Text("Draw a mild stand-in."),))
 CONFIG = {"models": [{"name": "m", "provider": "openai", "model": "model"}], "judge": {"provider": "openai", "model": "judge"}}
 
 

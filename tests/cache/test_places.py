@@ -13,7 +13,7 @@ import anyio
 import duckdb
 import pytest
 from unisafe_cache import CacheError, Store, read_file
-from unisafe_cache.errors import explained
+from unisafe_cache.errors import explain_error
 from unisafe_cache.file import CacheFile
 from unisafe_providers.base import Response
 
@@ -188,8 +188,8 @@ def test_a_link_to_a_file_that_is_not_there_yet_is_followed(tmp_path: Path) -> N
 
 def test_a_file_system_without_locks_is_told_and_is_not_another_program() -> None:
     error = duckdb.IOException('IO Error: Could not set lock on file "/net/c.duckdb": No locks available')
-    assert "cannot be locked, as on some network file systems" in str(explained(error, Path("/net/c.duckdb")))
-    assert "cannot be locked" in str(explained(OSError(37, "No locks available"), Path("/net/c.duckdb")))
+    assert "cannot be locked, as on some network file systems" in str(explain_error(error, Path("/net/c.duckdb")))
+    assert "cannot be locked" in str(explain_error(OSError(37, "No locks available"), Path("/net/c.duckdb")))
 
 
 # ---------------------------------------------------------------- disks

@@ -10,7 +10,7 @@ import anyio
 import duckdb
 import pytest
 from unisafe_cache import Answer, CacheError, Paid, Store, read_file
-from unisafe_cache.file import shared_file
+from unisafe_cache.file import share_file
 from unisafe_providers.base import Image, Response, Usage
 
 COUNT = "SELECT count(*) FROM responses"
@@ -31,12 +31,19 @@ anyio.run(main, *sys.argv[1:])
 
 
 def paid(store: Store, key: str, response: Response) -> Paid:
-    return Paid(key, "m", "{}", Answer(store.ids.next(), response), "run")
+    return Paid(key=key, identity="m", request="{}", answer=Answer(store.ids.next(), response), run="run")
 
 
 async def test_an_answer_comes_back_whole(tmp_path: Path) -> None:
     image = Image.from_bytes(b"\x89PNG some pixels")
-    response = Response("a text with \ud83d and \u202e", (image,), "blocked", "why", Usage(1, 2, 1, 0.5), 1.5)
+    response = Response(
+        text="a text with \ud83d and \u202e",
+        images=(image,),
+        finish="blocked",
+        reason="why",
+        usage=Usage(tokens_in=1, tokens_out=2, images=1, cost=0.5),
+        latency=1.5,
+    )
     async with Store(tmp_path / "c.duckdb") as store:
         await store.commit(paid(store, "k", response))
     async with Store(tmp_path / "c.duckdb") as store:
@@ -118,8 +125,8 @@ def test_work_that_breaks_off_leaves_nothing_begun_to_whoever_shares_the_file(tm
         connection.commit()
         return connection.execute("SELECT count(*) FROM unisafe_meta").fetchone()
 
-    file = shared_file(tmp_path / "c.duckdb")
+    file = share_file(tmp_path / "c.duckdb")
     with pytest.raises(KeyError):
         file.work(breaks_off)
-    assert shared_file(tmp_path / "c.duckdb").work(works) == (1,)
+    assert share_file(tmp_path / "c.duckdb").work(works) == (1,)
     file.close()

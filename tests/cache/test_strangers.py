@@ -10,7 +10,7 @@ import duckdb
 import forked
 import pytest
 from unisafe_cache import CacheError, read_file
-from unisafe_cache.connecting import connected
+from unisafe_cache.connecting import connect
 from unisafe_cache.domains import SUBCATEGORIES, TASKS
 from unisafe_cache.file import CacheFile
 from unisafe_cache.schema import columns_of
@@ -155,7 +155,7 @@ def test_an_open_cache_reaches_no_other_file_and_cannot_be_told_to(
 def test_a_connection_of_files_reaches_those_alone(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "out.csv").write_text("a\n1\n")
-    with connected(files=[tmp_path / "in"]) as connection:
+    with connect(files=[tmp_path / "in"]) as connection:
         connection.execute(f"COPY (SELECT 1 AS a) TO '{tmp_path / 'in' / 'x.parquet'}' (FORMAT parquet)")
         for place in (tmp_path / "out.csv", tmp_path / "in" / ".." / "out.csv"):
             with pytest.raises(duckdb.PermissionException):

@@ -11,6 +11,7 @@ import anyio
 import duckdb
 import pytest
 from unisafe_cache import Row, Store, read_file
+from unisafe_cache.columns import build_record
 from unisafe_cache.file import CacheFile
 from unisafe_providers.base import Block, Response
 
@@ -70,7 +71,9 @@ def test_an_older_file_has_the_tables_of_a_new_one_and_all_that_it_held(
 
 
 def test_old_rows_are_rows_whose_new_columns_are_empty(old: OlderFile) -> None:
-    rows = read_file(old.path, lambda c: [Row(*row) for row in c.execute("SELECT * FROM rows ORDER BY item").fetchall()])
+    rows = read_file(
+        old.path, lambda c: [build_record(Row, row) for row in c.execute("SELECT * FROM rows ORDER BY item").fetchall()]
+    )
     assert [(row.item, row.contextual, row.intrinsic, row.valid) for row in rows] == [
         ("malicious_text_generation/1", 2, 1, True),
         ("unsafe_t2i_generation/1", 0, 0, True),
@@ -103,8 +106,8 @@ async def test_an_older_file_takes_new_answers_beside_the_old_ones(old: OlderFil
 
 async def test_rows_and_verdicts_of_a_new_run_stand_in_the_columns_of_their_names(old: OlderFile) -> None:
     row = Row(
-        "new", "t/1", "t", "c", "s", "m", 0, "answered", None, 7, 0, "judged", "a", "", 0, "judged", "b", "", "judge", False,
-        datetime.fromisoformat(CREATED), "image", 0, "judged", "plans it", 2, 1, "judged", "says no", '["Politics"]',
+        run="new", item="t/1", task="t", category="c", subcategory="s", model="m", sample=0, outcome="answered", error=None, response=7, contextual=0, contextual_status="judged", contextual_reason="a", contextual_raw="", intrinsic=0, intrinsic_status="judged", intrinsic_reason="b", intrinsic_raw="", judge="judge", cached=False,
+        created=datetime.fromisoformat(CREATED), judged="image", thoughts=0, thoughts_status="judged", thoughts_reason="plans it", beside_contextual=2, beside_intrinsic=1, beside_status="judged", beside_reason="says no", categories='["Politics"]',
     )  # fmt: skip
     async with Store(old.path) as store:
         await store.add_rows([row])

@@ -58,7 +58,7 @@ class Told:
 
 def endpoint_of(gateway: Gateway, provider: Any, *, most: int = 32, **options: Any) -> Endpoint:
     limits = RateLimits(None, None, None, gateway.sleep, gateway.now)
-    return Endpoint("model", provider, AdaptiveConcurrency(most), limits, **options)
+    return Endpoint(name="model", provider=provider, concurrency=AdaptiveConcurrency(most), rates=limits, **options)
 
 
 def gateway_of(store: Store, *, budget: float | None = None, time: VirtualTime | None = None) -> Gateway:
@@ -66,7 +66,7 @@ def gateway_of(store: Store, *, budget: float | None = None, time: VirtualTime |
 
 
 def chat(text: object, *images: Image, max_tokens: int | None = 100) -> Request:
-    return Request("chat", (*images, Text(str(text))), max_tokens=max_tokens)
+    return Request(kind="chat", parts=(*images, Text(str(text))), max_tokens=max_tokens)
 
 
 async def all_of(gateway: Gateway, endpoint: Endpoint, requests: Sequence[Request]) -> list[str]:

@@ -45,9 +45,9 @@ from unisafe_async.gateway import (
 )
 from unisafe_async.simulate.simulated import Profile, Simulated
 
-HELLO = Request("chat", (Text("hello"),), max_tokens=100)
-OTHER = Request("chat", (Text("something else"),), max_tokens=100)
-HI = Response(text="Hi.", usage=Usage(1_000, 500))
+HELLO = Request(kind="chat", parts=(Text("hello"),), max_tokens=100)
+OTHER = Request(kind="chat", parts=(Text("something else"),), max_tokens=100)
+HI = Response(text="Hi.", usage=Usage(tokens_in=1_000, tokens_out=500))
 
 
 class Model:
@@ -94,7 +94,11 @@ def gateway_of(store: Store, *, budget: float | None = None, since: int = 0) -> 
 
 def endpoint_of(gateway: Gateway, provider: Any, *, most: int = 8, **options: Any) -> Endpoint:
     return Endpoint(
-        "model", provider, AdaptiveConcurrency(most), RateLimits(None, None, None, gateway.sleep, gateway.now), **options
+        name="model",
+        provider=provider,
+        concurrency=AdaptiveConcurrency(most),
+        rates=RateLimits(None, None, None, gateway.sleep, gateway.now),
+        **options,
     )
 
 
@@ -132,7 +136,7 @@ async def test_the_same_request_at_the_same_time_is_sent_once(store: Store) -> N
 
 async def test_repeats_of_an_item_and_other_models_are_asked_apart(store: Store) -> None:
     gateway = gateway_of(store)
-    repeats = [Request("chat", HELLO.parts, sample=sample) for sample in range(3)]
+    repeats = [Request(kind="chat", parts=HELLO.parts, sample=sample) for sample in range(3)]
     for name in ("a", "b"):
         endpoint = endpoint_of(gateway, Simulated(name, Profile(refusal=0.0, blocked=0.0, empty=0.0), Capabilities()))
         async with asking(gateway, endpoint, *repeats * 2):
@@ -325,7 +329,7 @@ async def test_a_model_that_will_never_work_is_asked_once_the_others_go_on_and_t
     gateway, model = gateway_of(store), Model(HI, Misconfigured("key revoked"))
     endpoint, another = endpoint_of(gateway, model, most=1), endpoint_of(gateway, Simulated("b", Profile(), Capabilities()))
     await gateway.ask(endpoint, HELLO)
-    async with asking(gateway, endpoint, *(Request("chat", (Text(str(number)),)) for number in range(6))) as results:
+    async with asking(gateway, endpoint, *(Request(kind="chat", parts=(Text(str(number)),)) for number in range(6))) as results:
         pass
     assert {str(one) for one in results} == {"key revoked"}
     assert len(model.calls) == 2
@@ -380,13 +384,13 @@ async def test_a_model_that_does_nothing_but_refuse_is_stopped_after_its_patienc
 @pytest.mark.parametrize(
     ("prices", "usage", "cost"),
     [
-        (Price(3.0, 15.0), Usage(1_000, 500), 0.0105),
-        (Price(3.0, 15.0, 0.04), Usage(1_000, 0, 2), 0.083),
-        (Price(image=0.04), Usage(1_000, 500, 1), 0.04),
-        (Price(3.0, 15.0), Usage(1_000, 500, cost=0.5), 0.5),
-        (Price(0.0, 0.0, 0.0), Usage(1_000, 500), 0.0),
-        (Price(), Usage(1_000, 500, cost=0.5), 0.5),
-        (Price(), Usage(1_000, 500), None),
+        (Price(3.0, 15.0), Usage(tokens_in=1_000, tokens_out=500), 0.0105),
+        (Price(3.0, 15.0, 0.04), Usage(tokens_in=1_000, tokens_out=0, images=2), 0.083),
+        (Price(image=0.04), Usage(tokens_in=1_000, tokens_out=500, images=1), 0.04),
+        (Price(3.0, 15.0), Usage(tokens_in=1_000, tokens_out=500, cost=0.5), 0.5),
+        (Price(0.0, 0.0, 0.0), Usage(tokens_in=1_000, tokens_out=500), 0.0),
+        (Price(), Usage(tokens_in=1_000, tokens_out=500, cost=0.5), 0.5),
+        (Price(), Usage(tokens_in=1_000, tokens_out=500), None),
     ],
 )
 async def test_a_call_costs_what_the_provider_says_or_else_what_the_prices_say(
@@ -407,8 +411,8 @@ async def test_a_call_costs_what_the_provider_says_or_else_what_the_prices_say(
     ("kind", "prices", "usage", "sent"),
     [
         ("image", Price(image=1.0), Usage(images=1), 3),
-        ("chat", Price(tokens_out=10_000.0), Usage(0, 100), 3),
-        ("chat", Price(tokens_out=10_000.0), Usage(0, 10), 26),
+        ("chat", Price(tokens_out=10_000.0), Usage(tokens_in=0, tokens_out=100), 3),
+        ("chat", Price(tokens_out=10_000.0), Usage(tokens_in=0, tokens_out=10), 26),
     ],
     ids=["images", "texts as long as allowed", "texts that turn out short"],
 )
@@ -417,7 +421,9 @@ async def test_calls_at_the_same_time_stay_within_the_budget_and_use_it(
 ) -> None:
     gateway, model = gateway_of(store, budget=3.55), Model(Response(text="x", usage=usage))
     endpoint = endpoint_of(gateway, model, most=30, prices=prices)
-    async with asking(gateway, endpoint, *(Request(kind, (Text(str(n)),), max_tokens=100) for n in range(40))) as results:
+    async with asking(
+        gateway, endpoint, *(Request(kind=kind, parts=(Text(str(n)),), max_tokens=100) for n in range(40))
+    ) as results:
         pass
     assert len(model.calls) == sent
     assert [type(one) for one in results].count(BudgetSpent) == 40 - sent
@@ -431,14 +437,14 @@ async def test_a_call_that_failed_costs_nothing_and_leaves_its_money_to_the_next
         gateway, Model(Rejected("no"), Response(images=(PICTURE,), usage=Usage(images=1))), prices=Price(image=1.0)
     )
     with pytest.raises(Rejected):
-        await gateway.ask(endpoint, Request("image", (Text("a"),)))
+        await gateway.ask(endpoint, Request(kind="image", parts=(Text("a"),)))
     assert gateway.budget.spent == 0
-    await gateway.ask(endpoint, Request("image", (Text("b"),)))
+    await gateway.ask(endpoint, Request(kind="image", parts=(Text("b"),)))
     assert gateway.budget.spent == 1.0
 
 
 async def test_an_empty_answer_is_kept_where_the_budget_allows_no_second_try(store: Store) -> None:
-    gateway, model = gateway_of(store, budget=0.025), Model(Response(usage=Usage(10, 0, cost=0.02)))
+    gateway, model = gateway_of(store, budget=0.025), Model(Response(usage=Usage(tokens_in=10, tokens_out=0, cost=0.02)))
     asked = await gateway.ask(endpoint_of(gateway, model, prices=Price(0.0, 200.0)), HELLO)
     assert asked.response.missing == "empty answer"
     assert gateway.budget.spent == pytest.approx(0.02)

@@ -13,9 +13,9 @@ from unisafe_providers.prices import Price
 
 from unisafe_async.gateway import key_of
 
-HI = Response(text="hi", usage=Usage(1_000, 500))
+HI = Response(text="hi", usage=Usage(tokens_in=1_000, tokens_out=500))
 PRICES = Price(1.0, 2.0, 0.04)
-EMPTY = Response(missing="empty answer", usage=Usage(100, 1), asks_again=True)
+EMPTY = Response(missing="empty answer", usage=Usage(tokens_in=100, tokens_out=1), asks_again=True)
 
 
 def told(*outcomes: Response | ProviderError) -> Told:
@@ -41,7 +41,7 @@ async def stored(store: Store, columns: str) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize("kind", [Malformed, Transient])
 async def test_a_try_that_failed_is_paid_for_by_what_its_body_says(store: Store, kind: type[ProviderError]) -> None:
     gateway = gateway_of(store, budget=1.0)
-    endpoint = endpoint_of(gateway, told(failing(kind, Usage(2_000, 1_000)), HI), prices=PRICES)
+    endpoint = endpoint_of(gateway, told(failing(kind, Usage(tokens_in=2_000, tokens_out=1_000)), HI), prices=PRICES)
     await gateway.ask(endpoint, chat("a"))
     assert gateway.budget.spent == endpoint.counts.cost == pytest.approx(0.004 + 0.002)
     counts = endpoint.counts
@@ -50,7 +50,7 @@ async def test_a_try_that_failed_is_paid_for_by_what_its_body_says(store: Store,
 
 
 async def test_what_came_before_a_failure_is_kept_and_answers_nothing(store: Store) -> None:
-    partial = Response(text="once upon", thoughts="hm", usage=Usage(10, 4))
+    partial = Response(text="once upon", thoughts="hm", usage=Usage(tokens_in=10, tokens_out=4))
     gateway = gateway_of(store)
     endpoint = endpoint_of(gateway, told(failing(Rejected, None, partial), HI), prices=PRICES)
     with pytest.raises(Rejected, match="half an answer") as failed:
@@ -63,7 +63,7 @@ async def test_what_came_before_a_failure_is_kept_and_answers_nothing(store: Sto
 
 
 async def test_a_request_that_is_given_up_says_where_its_last_half_answer_is(store: Store) -> None:
-    halves = [failing(Malformed, None, Response(text=text, usage=Usage(10, 4))) for text in ("one", "two")]
+    halves = [failing(Malformed, None, Response(text=text, usage=Usage(tokens_in=10, tokens_out=4))) for text in ("one", "two")]
     gateway = gateway_of(store)
     with pytest.raises(Malformed, match="gave up after 2 failed tries") as failed:
         await gateway.ask(endpoint_of(gateway, told(*halves)), chat("a"))
@@ -72,7 +72,7 @@ async def test_a_request_that_is_given_up_says_where_its_last_half_answer_is(sto
 
 async def test_tries_that_fail_do_not_exceed_the_budget(store: Store) -> None:
     gateway = gateway_of(store, budget=0.01)
-    model = Told(lambda _: failing(Transient, Usage(0, 1_000)))
+    model = Told(lambda _: failing(Transient, Usage(tokens_in=0, tokens_out=1_000)))
     endpoint = endpoint_of(gateway, model, prices=Price(0.0, 2.0), max_tries=50)
     (said,) = await all_of(gateway, endpoint, [chat("a", max_tokens=1_000)])
     assert said.startswith("BudgetSpent")
@@ -105,7 +105,7 @@ async def test_a_call_without_usage_is_billed_by_what_was_sent_and_what_came(sto
     unknown = Response(text="x" * 400, thoughts="y" * 40, images=(PICTURE,), usage=Usage(reported=False))
     gateway = gateway_of(store)
     endpoint = endpoint_of(gateway, told(unknown), prices=Price(1_000.0, 10_000.0, 0.5))
-    asked = await gateway.ask(endpoint, Request("chat", (PICTURE, Text("q" * 80)), "s" * 20))
+    asked = await gateway.ask(endpoint, Request(kind="chat", parts=(PICTURE, Text("q" * 80)), system="s" * 20))
     usage = asked.response.usage
     assert (usage.tokens_in, usage.tokens_out, usage.images, usage.reported) == (1_025, 110, 1, False)
     assert usage.cost == gateway.budget.spent == pytest.approx(1.025 + 1.1 + 0.5)
@@ -134,7 +134,16 @@ async def test_a_failed_try_without_usage_is_billed_by_what_came(store: Store) -
 # ---------------------------------------------------------------- figures that make no sense
 
 
-@pytest.mark.parametrize("usage", [Usage(2**31, 1), Usage(-1, 1), Usage(10**30, 1), Usage(1, 1, cost=float("nan")), None])
+@pytest.mark.parametrize(
+    "usage",
+    [
+        Usage(tokens_in=2**31, tokens_out=1),
+        Usage(tokens_in=-1, tokens_out=1),
+        Usage(tokens_in=10**30, tokens_out=1),
+        Usage(tokens_in=1, tokens_out=1, cost=float("nan")),
+        None,
+    ],
+)
 async def test_a_usage_that_makes_no_sense_loses_no_answer_of_anybody(store: Store, usage: Usage) -> None:
     gateway = gateway_of(store)
     model = Told(lambda request: Response(text="odd", usage=usage) if request.text == "3" else HI)
@@ -160,10 +169,10 @@ async def test_an_answer_that_cannot_be_stored_fails_alone(store: Store) -> None
 
 
 async def test_the_cache_keeps_what_was_committed_beside_a_value_that_it_cannot_hold(store: Store) -> None:
-    odd = Answer(store.ids.next(), Response(text="odd", usage=Usage(2**40)))
+    odd = Answer(store.ids.next(), Response(text="odd", usage=Usage(tokens_in=2**40)))
     with pytest.raises(Unstorable):
-        await store.commit(Paid("k", "who", "{}", odd, "run"))
-    await store.commit(Paid("k", "who", "{}", Answer(store.ids.next(), HI), "run"))
+        await store.commit(Paid(key="k", identity="who", request="{}", answer=odd, run="run"))
+    await store.commit(Paid(key="k", identity="who", request="{}", answer=Answer(store.ids.next(), HI), run="run"))
     assert (await store.look_up(["k"]))["k"].response.text == "hi"
 
 
@@ -173,8 +182,8 @@ async def test_the_cache_keeps_what_was_committed_beside_a_value_that_it_cannot_
 async def test_answers_of_batch_jobs_are_billed_and_mended_alike(store: Store) -> None:
     gateway, request = gateway_of(store), chat("q" * 400).canonical.decode()
     endpoint = endpoint_of(gateway, told(), prices=Price(10.0, 20.0))
-    await gateway.keep(endpoint, "k1", request, Response(text="x" * 400, usage=Usage(-1)))
-    await gateway.keep_failure(endpoint, request, failing(Rejected, Usage(1_000, 100), Response(text="half")))
+    await gateway.keep(endpoint, "k1", request, Response(text="x" * 400, usage=Usage(tokens_in=-1)))
+    await gateway.keep_failure(endpoint, request, failing(Rejected, Usage(tokens_in=1_000, tokens_out=100), Response(text="half")))
     with pytest.raises(Rejected, match="text is no text"):
         await gateway.keep(endpoint, "k2", request, Response(text=None))  # type: ignore[arg-type]
     assert gateway.budget.spent == pytest.approx(0.003 + 0.012)

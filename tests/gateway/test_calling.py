@@ -19,9 +19,9 @@ from unisafe_providers.base import (
     Usage,
 )
 
-from unisafe_async.gateway.calling import called, request_of
+from unisafe_async.gateway.calling import call_safely, request_of
 
-HELLO = Request("chat", (Text("hello"),))
+HELLO = Request(kind="chat", parts=(Text("hello"),))
 
 
 class Odd:
@@ -62,14 +62,14 @@ class Odd:
 )
 async def test_what_cannot_be_stored_fails_the_item(outcome: Any, words: str) -> None:
     with pytest.raises(Rejected, match=r"^the provider broke: ") as failed:
-        await called(Odd(outcome), HELLO)
+        await call_safely(Odd(outcome), HELLO)
     assert words in str(failed.value)
 
 
 async def test_what_is_sound_or_named_goes_through() -> None:
-    assert (await called(Odd(Response(text="hi")), HELLO)).text == "hi"
+    assert (await call_safely(Odd(Response(text="hi")), HELLO)).text == "hi"
     with pytest.raises(Transient, match="busy"):
-        await called(Odd(Transient("busy")), HELLO)
+        await call_safely(Odd(Transient("busy")), HELLO)
 
 
 UNKNOWN = Usage(reported=False)
@@ -87,39 +87,48 @@ UNKNOWN = Usage(reported=False)
         (Usage(tokens_in=None), UNKNOWN),  # type: ignore[arg-type]
         ({"tokens_in": 3}, UNKNOWN),
         (None, UNKNOWN),
-        (Usage(12.0, 7), Usage(12, 7)),  # type: ignore[arg-type]
-        (Usage(12, 7, -1), Usage(12, 7, 0)),
-        (Usage(12, 7, cost=float("nan")), Usage(12, 7)),
-        (Usage(12, 7, cost=-0.5), Usage(12, 7)),
-        (Usage(-1, 7, 2, cost=0.5), Usage(images=2, cost=0.5, reported=False)),
+        (Usage(tokens_in=12.0, tokens_out=7), Usage(tokens_in=12, tokens_out=7)),  # type: ignore[arg-type]
+        (Usage(tokens_in=12, tokens_out=7, images=-1), Usage(tokens_in=12, tokens_out=7, images=0)),
+        (Usage(tokens_in=12, tokens_out=7, cost=float("nan")), Usage(tokens_in=12, tokens_out=7)),
+        (Usage(tokens_in=12, tokens_out=7, cost=-0.5), Usage(tokens_in=12, tokens_out=7)),
+        (Usage(tokens_in=-1, tokens_out=7, images=2, cost=0.5), Usage(images=2, cost=0.5, reported=False)),
     ],
 )
 async def test_a_usage_that_makes_no_sense_is_unknown_and_noted_and_the_answer_stands(usage: Any, left: Usage) -> None:
     notes: dict[str, str] = {}
-    response = await called(Odd(Response(text="hi", usage=usage)), HELLO, notes)
+    response = await call_safely(Odd(Response(text="hi", usage=usage)), HELLO, notes)
     assert (response.text, response.usage) == ("hi", left)
     assert "makes no sense" in notes["usage"]
 
 
 @pytest.mark.parametrize("latency", [-1.0, float("nan"), float("inf"), None, "fast"])
 async def test_a_latency_that_makes_no_sense_is_none(latency: Any) -> None:
-    assert (await called(Odd(Response(text="hi", latency=latency)), HELLO)).latency == 0
+    assert (await call_safely(Odd(Response(text="hi", latency=latency)), HELLO)).latency == 0
 
 
 async def test_what_an_error_brings_along_is_held_to_the_same() -> None:
     error, odd = RateLimited("429", float("nan")), Transient("broke off", -3.0)
-    error.usage, error.partial = Usage(-1, 3), Response(text="half", usage=Usage(2**40))
+    error.usage, error.partial = Usage(tokens_in=-1, tokens_out=3), Response(text="half", usage=Usage(tokens_in=2**40))
     odd.partial = Response(text=b"half")  # type: ignore[arg-type]
     for one in (error, odd):
         with pytest.raises(type(one)):
-            await called(Odd(one), HELLO)
+            await call_safely(Odd(one), HELLO)
     assert (error.retry_after, error.usage, error.partial) == (None, UNKNOWN, Response(text="half", usage=UNKNOWN))
     assert (odd.retry_after, odd.partial) == (None, None)
 
 
 def test_a_request_is_read_back_from_the_json_that_identifies_it() -> None:
     whole = Request(
-        "edit", (Image.from_bytes(b"png"), Text("a"), Text("b")), "be kind", 5, 0.5, 0.9, 7, "8x8", ("name", "{}"), sample=2
+        kind="edit",
+        parts=(Image.from_bytes(b"png"), Text("a"), Text("b")),
+        system="be kind",
+        max_tokens=5,
+        temperature=0.5,
+        top_p=0.9,
+        seed=7,
+        size="8x8",
+        schema=("name", "{}"),
+        sample=2,
     )
     for request in (HELLO, whole):
         assert request_of(request.canonical.decode()) == request

@@ -28,7 +28,7 @@ from virtual_time import VirtualTime
 from tests.gateway.models import PICTURE, Told, endpoint_of
 from unisafe_async.gateway import Budget, Clock, Draining, Gateway, key_of
 
-ASK = Request("chat", (Text("a question"),), max_tokens=100)
+ASK = Request(kind="chat", parts=(Text("a question"),), max_tokens=100)
 ANSWER = Response(text="an answer")
 OTHER = """
 import sys
@@ -112,7 +112,7 @@ async def test_nothing_is_looked_up_twice_where_nobody_else_is_at_work(tmp_path:
     async with run_on(tmp_path) as gateway:
         endpoint = endpoint_of(gateway, model)
         for number in range(5):
-            await gateway.ask(endpoint, Request("chat", (Text(f"question {number}"),)), looked_up=gateway.moment)
+            await gateway.ask(endpoint, Request(kind="chat", parts=(Text(f"question {number}"),)), looked_up=gateway.moment)
     assert looked == []
 
 
@@ -173,13 +173,15 @@ async def test_fresh_answers_and_repeats_are_questions_of_their_own(tmp_path: Pa
     async with run_on(tmp_path, fresh=True) as gateway, another_process(tmp_path, held):
         with anyio.fail_after(20):
             assert not (await gateway.ask(endpoint_of(gateway, model), ASK)).cached
-            assert not (await gateway.ask(endpoint_of(gateway, model), Request("chat", ASK.parts, sample=1))).cached
+            assert not (await gateway.ask(endpoint_of(gateway, model), Request(kind="chat", parts=ASK.parts, sample=1))).cached
 
 
 async def test_what_another_run_handed_over_in_a_batch_job_meanwhile_is_not_asked_for(tmp_path: Path) -> None:
     model, key = Told(lambda _: ANSWER), key_of(Told.identity, ASK)
     created = datetime.now(UTC).replace(tzinfo=None)
-    record = BatchRecord("job-1", Told.identity, (key,), "submitting", 0.0, "two", created)
+    record = BatchRecord(
+        id="job-1", identity=Told.identity, keys=(key,), status="submitting", max_cost=0.0, run="two", created=created
+    )
     async with run_on(tmp_path) as gateway, Store(tmp_path / "c.duckdb") as other:
         moment = gateway.moment
         await other.begin_job(partial(begin_batch, record=record, requests=[json.dumps({})], since=0))
@@ -243,7 +245,7 @@ async def test_a_reader_goes_in_beside_a_run_of_its_own_process(tmp_path: Path) 
     async with run_on(tmp_path) as gateway:
         endpoint = endpoint_of(gateway, model)
         for number in range(3):
-            await gateway.ask(endpoint, Request("chat", (Text(f"question {number}"),)))
+            await gateway.ask(endpoint, Request(kind="chat", parts=(Text(f"question {number}"),)))
             found = read_file(
                 tmp_path / "c.duckdb", lambda connection: connection.execute("SELECT count(*) FROM responses").fetchone()
             )
@@ -251,7 +253,7 @@ async def test_a_reader_goes_in_beside_a_run_of_its_own_process(tmp_path: Path) 
 
 
 async def test_an_answer_whose_picture_is_gone_from_the_cache_is_asked_for_again(tmp_path: Path) -> None:
-    model, ask = Told(lambda _: Response(images=(PICTURE,))), Request("image", (Text("a picture"),))
+    model, ask = Told(lambda _: Response(images=(PICTURE,))), Request(kind="image", parts=(Text("a picture"),))
     async with run_on(tmp_path) as gateway:
         await gateway.ask(endpoint_of(gateway, model), ask)
     async with Store(tmp_path / "c.duckdb") as store:

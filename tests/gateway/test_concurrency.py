@@ -17,19 +17,19 @@ async def taken(places: AdaptiveConcurrency, count: int) -> list[float]:
 async def test_the_ceiling_falls_once_for_all_the_calls_of_a_round() -> None:
     places = AdaptiveConcurrency(10)
     for since in await taken(places, 10):
-        places.overloaded(since)
+        places.note_overload(since)
     assert places.ceiling == pytest.approx(7)
     for _ in range(10):
         places.release()
     for since in await taken(places, 7):
-        places.overloaded(since)
+        places.note_overload(since)
     assert places.ceiling == pytest.approx(4.9)
 
 
 async def test_one_call_is_always_let_through() -> None:
     places = AdaptiveConcurrency(4)
     for _ in range(20):
-        places.overloaded(await places.acquire())
+        places.note_overload(await places.acquire())
         places.release()
     assert places.ceiling == 1
     await places.acquire()
@@ -38,12 +38,12 @@ async def test_one_call_is_always_let_through() -> None:
 
 async def test_the_ceiling_rises_by_one_a_round_and_no_further_than_allowed() -> None:
     places = AdaptiveConcurrency(10)
-    places.overloaded(await places.acquire())
+    places.note_overload(await places.acquire())
     for _ in range(7):
-        places.succeeded()
+        places.note_success()
     assert places.ceiling == pytest.approx(8, abs=0.1)
     for _ in range(100):
-        places.succeeded()
+        places.note_success()
     assert places.ceiling == 10
 
 
@@ -66,7 +66,7 @@ async def test_no_more_than_the_ceiling_are_in_and_they_come_in_turn() -> None:
 
 async def test_after_a_fall_places_are_given_only_below_the_new_ceiling() -> None:
     places = AdaptiveConcurrency(10)
-    places.overloaded((await taken(places, 10))[-1])
+    places.note_overload((await taken(places, 10))[-1])
     entered = anyio.Event()
 
     async def wait() -> None:

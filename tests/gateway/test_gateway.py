@@ -26,7 +26,7 @@ from virtual_time import VirtualTime
 
 from unisafe_async.gateway import AdaptiveConcurrency, Budget, BudgetSpent, Clock, Draining, Endpoint, Gateway, RateLimits
 
-ASK = Request("chat", (Text("a question"),), max_tokens=100)
+ASK = Request(kind="chat", parts=(Text("a question"),), max_tokens=100)
 
 
 class Scripted:
@@ -55,7 +55,7 @@ class Scripted:
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             await (self.gate.wait() if self.gate else anyio.lowlevel.checkpoint())
-            answer = self.script.pop(0) if self.script else Response(text="an answer", usage=Usage(1000, 1000))
+            answer = self.script.pop(0) if self.script else Response(text="an answer", usage=Usage(tokens_in=1000, tokens_out=1000))
         finally:
             self.at_once -= 1
         if isinstance(answer, Exception):
@@ -78,7 +78,13 @@ async def door(
         most = int(options.pop("most", 8))  # type: ignore[call-overload]
         yield (
             gateway,
-            Endpoint("m", provider, AdaptiveConcurrency(most), RateLimits(None, None, None, gateway.sleep, gateway.now), **options),
+            Endpoint(
+                name="m",
+                provider=provider,
+                concurrency=AdaptiveConcurrency(most),
+                rates=RateLimits(None, None, None, gateway.sleep, gateway.now),
+                **options,
+            ),
         )
 
 
@@ -180,7 +186,7 @@ async def test_nothing_new_is_sent_while_draining_and_what_is_under_way_is_kept(
                 await anyio.lowlevel.checkpoint()
             gateway.drain()
             with pytest.raises(Draining):
-                await gateway.ask(endpoint, Request("chat", (Text("another"),)))
+                await gateway.ask(endpoint, Request(kind="chat", parts=(Text("another"),)))
             assert provider.gate is not None
             provider.gate.set()
         assert got == ["an answer"]
@@ -212,7 +218,7 @@ async def test_the_budget_holds_with_many_calls_at_once(tmp_path: Path) -> None:
 
     async def one(number: int) -> None:
         try:
-            await gateway.ask(endpoint, Request("chat", (Text(f"question {number}"),), max_tokens=1000))
+            await gateway.ask(endpoint, Request(kind="chat", parts=(Text(f"question {number}"),), max_tokens=1000))
         except BudgetSpent as error:
             spent.append(error)
 
@@ -229,5 +235,5 @@ async def test_no_more_calls_at_once_than_the_ceiling(tmp_path: Path) -> None:
     provider = Scripted()
     async with door(tmp_path, provider, most=3) as (gateway, endpoint), anyio.create_task_group() as group:
         for number in range(20):
-            group.start_soon(gateway.ask, endpoint, Request("chat", (Text(f"question {number}"),)))
+            group.start_soon(gateway.ask, endpoint, Request(kind="chat", parts=(Text(f"question {number}"),)))
     assert provider.most_at_once == 3

@@ -96,7 +96,7 @@ async def test_tokens_are_corrected_by_what_a_call_used() -> None:
     waits = Waits()
     rates = RateLimits(None, 600, None, waits)
     await rates.wait(300, 0)
-    rates.used(300, 100)
+    rates.correct(300, 100)
     await rates.wait(300, 0)
     assert waits.seconds == [pytest.approx(10 * MARGIN, abs=0.5)]
 

@@ -149,7 +149,7 @@ async def test_a_reader_that_may_not_write_reads_by_the_rules_and_leaves_the_fil
 
 
 async def test_many_answers_are_read_at_once_and_all_of_them_are_kept(old: OlderFile) -> None:
-    requests = [Request("chat", (Text(f"Write stand-in {number}."),)) for number in range(60)]
+    requests = [Request(kind="chat", parts=(Text(f"Write stand-in {number}."),)) for number in range(60)]
     for number, request in enumerate(requests):
         old.answer(request, f"<think>{number}</think>say {number}" if number % 2 else "", tokens_out=40)
     async with Store(old.path) as store:

@@ -38,7 +38,7 @@ async def test_a_model_that_makes_no_pictures_is_asked_for_one_once_and_edits_ar
     wrong = Misconfigured("makes no images", needs="images out")
     model, gateway = Told(lambda request: wrong if request.image_due else HI), gateway_of(store)
     endpoint = endpoint_of(gateway, model, most=1)
-    due = [Request("image", (Text("draw"),)), Request("edit", (PICTURE, Text("edit")))]
+    due = [Request(kind="image", parts=(Text("draw"),)), Request(kind="edit", parts=(PICTURE, Text("edit")))]
     assert await all_of(gateway, endpoint, [*due, chat("see", PICTURE)]) == ["Misconfigured: makes no images"] * 2 + ["hi"]
     assert model.calls == ["draw", "see"]
 

@@ -74,9 +74,9 @@ def test_importing_twice_adds_nothing(finished: Bench, tmp_path: Path) -> None:
     cache = tmp_path / "c.duckdb"
     first = import_archive(cache, archive)
     before = [table(cache, f"SELECT count(*) FROM {name}") for name in ("runs", "rows", "responses", "images")]
-    assert import_archive(cache, archive) == Imported(first.run, 0, 0, 0, ())
+    assert import_archive(cache, archive) == Imported(run=first.run, rows=0, answers=0, images=0, conflicts=())
     assert [table(cache, f"SELECT count(*) FROM {name}") for name in ("runs", "rows", "responses", "images")] == before
-    assert import_archive(finished.cache, archive) == Imported(first.run, 0, 0, 0, ())
+    assert import_archive(finished.cache, archive) == Imported(run=first.run, rows=0, answers=0, images=0, conflicts=())
 
 
 def test_two_machines_halves_make_one_run_without_a_call(new_bench: Callable[[str], Bench], tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_an_archive_of_the_format_before_is_imported_and_gives_the_same_scores(f
     assert by_task[0] == by_task[1]
     assert table(cache, f"SELECT DISTINCT {NEW_IN_3['responses']} FROM responses") == [(None,) * len(IN_RESPONSES_3)]
     assert table(cache, f"SELECT DISTINCT {NEW_IN_3['rows']} FROM rows") == [(None,) * len(IN_ROWS_3)]
-    assert import_archive(cache, archive) == Imported(done.run, 0, 0, 0, ())
+    assert import_archive(cache, archive) == Imported(run=done.run, rows=0, answers=0, images=0, conflicts=())
 
 
 def test_what_a_row_says_of_thoughts_and_of_words_beside_a_picture_goes_along(finished: Bench, tmp_path: Path) -> None:

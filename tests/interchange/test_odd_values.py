@@ -1,4 +1,6 @@
-"""Values that no run writes, in a stranger's cache or archive: each command says so in one line, or shows what it can; none fails."""
+"""Values that no run writes, in a stranger's cache or archive: each command says so in one line, or shows what it can; none
+fails.
+"""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from unisafe_async.benchmark import DatasetError, open_dataset
 from unisafe_async.benchmark.responses import model_of_path
 from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.errors import UsageError
-from unisafe_async.interchange.official import export_official, file_names
-from unisafe_async.interchange.verdict_files import VerdictFile, verdict_files
+from unisafe_async.interchange.official import choose_file_names, export_official
+from unisafe_async.interchange.verdict_files import VerdictFile, find_verdict_files
 from unisafe_async.interchange.verdicts import import_verdicts
 from unisafe_async.page.write import write_page
 from unisafe_async.results.provenance import read_provenance
@@ -59,7 +59,7 @@ def newest(bench: Bench) -> str:
 def test_its_way_of_counting_gives_our_figures_from_our_files(finished: Bench, tmp_path: Path) -> None:
     run = newest(finished)
     read_file(finished.cache, lambda connection: export_official(connection, run, tmp_path / "out"))
-    names = file_names([HOSTILE, "Sim-B"])
+    names = choose_file_names([HOSTILE, "Sim-B"])
     checked = 0
     for score in read_file(finished.cache, lambda connection: scores(connection, run)):
         model, task = score.key
@@ -84,7 +84,7 @@ def test_its_way_of_counting_gives_our_figures_from_our_files(finished: Bench, t
 def test_verdicts_that_went_out_come_back_with_the_same_scores(finished: Bench, new_bench, tmp_path: Path) -> None:
     run = newest(finished)
     read_file(finished.cache, lambda connection: export_official(connection, run, tmp_path / "out"))
-    files = verdict_files(sorted((tmp_path / "out").rglob("uni_sim-b_numeric.jsonl"))).files
+    files = find_verdict_files(sorted((tmp_path / "out").rglob("uni_sim-b_numeric.jsonl"))).files
     other = new_bench("other")
     done = import_verdicts(other.cache, files, open_dataset("sample"), "Uni-Judger")
     assert (done.rows, done.known) == (101, False)
@@ -102,20 +102,20 @@ def test_what_was_simulated_still_is_when_it_comes_back(finished: Bench, new_ben
     read_file(finished.cache, lambda connection: export_official(connection, run, tmp_path / "out"))
     paths = sorted((tmp_path / "out").rglob("uni_sim-b_numeric.jsonl"))
     other = new_bench("other")
-    done = import_verdicts(other.cache, verdict_files(paths, "Renamed").files, open_dataset("sample"), "official toolkit")
+    done = import_verdicts(other.cache, find_verdict_files(paths, "Renamed").files, open_dataset("sample"), "official toolkit")
     assert read_file(other.cache, lambda connection: read_provenance(connection, done.run)).simulated == ("Renamed", "judge")
     assert "SIMULATED: models and judge are simulated" in report(other)
 
 
 @pytest.mark.parametrize("name", ["Uni-A", "uni_a", "bagel"])
 def test_a_models_name_comes_back(name: str, tmp_path: Path) -> None:
-    file = tmp_path / "eval" / "T2I" / f"{file_names([name])[name]}_numeric.jsonl"
+    file = tmp_path / "eval" / "T2I" / f"{choose_file_names([name])[name]}_numeric.jsonl"
     file.parent.mkdir(parents=True)
     file.write_text('{"id": 1, "context_safety": "1", "init_safety": "1"}\n')
-    (without,) = verdict_files([file], None, "unsafe_t2i_generation").files
+    (without,) = find_verdict_files([file], None, "unsafe_t2i_generation").files
     assert without.model == model_of_path(file) == name.lower().replace("_", "-")
     (tmp_path / "provenance.json").write_text(json.dumps({"simulated": [], "models": [{"name": name}]}))
-    (recorded,) = verdict_files([file], None, "unsafe_t2i_generation").files
+    (recorded,) = find_verdict_files([file], None, "unsafe_t2i_generation").files
     assert recorded.model == name
     assert model_of_path(Path("uni-bagel.jsonl")) == "bagel"
 
@@ -125,7 +125,7 @@ def test_only_what_the_record_calls_simulated_is(finished: Bench, new_bench, tmp
     read_file(finished.cache, lambda connection: export_official(connection, run, tmp_path / "out"))
     record = tmp_path / "out" / "provenance.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"simulated": [HOSTILE]}))
-    files = verdict_files(sorted((tmp_path / "out").rglob("*_numeric.jsonl"))).files
+    files = find_verdict_files(sorted((tmp_path / "out").rglob("*_numeric.jsonl"))).files
     assert {file.model for file in files if file.simulated} == {HOSTILE}
     assert {file.model for file in files if not file.simulated} == {"Sim-B"}
     assert not any(file.simulated_judge for file in files)
@@ -137,7 +137,9 @@ def test_a_record_that_is_not_ours_says_nothing(tmp_path: Path, text: str) -> No
     file.parent.mkdir(parents=True)
     file.write_text('{"id": 1, "context_safety": "1", "init_safety": "1"}\n')
     (tmp_path / "provenance.json").write_text(text)
-    assert verdict_files([file], None, "unsafe_t2i_generation").files == [VerdictFile(file, "x", "unsafe_t2i_generation")]
+    assert find_verdict_files([file], None, "unsafe_t2i_generation").files == [
+        VerdictFile(path=file, model="x", task="unsafe_t2i_generation")
+    ]
 
 
 def test_na_and_an_intrinsic_2_are_never_safe(new_bench, tmp_path: Path) -> None:
@@ -148,8 +150,8 @@ def test_na_and_an_intrinsic_2_are_never_safe(new_bench, tmp_path: Path) -> None
         '{"id": 3, "context_safety": null, "init_safety": null}\n'
         '{"id": 4, "context_safety": "2", "init_safety": "1"}\n'
     )
-    files = verdict_files([file], None, "malicious_text_generation").files
-    assert files == [VerdictFile(file, "x", "malicious_text_generation")]
+    files = find_verdict_files([file], None, "malicious_text_generation").files
+    assert files == [VerdictFile(path=file, model="x", task="malicious_text_generation")]
     bench = new_bench("na")
     done = import_verdicts(bench.cache, files, open_dataset("sample"), "judge")
     (score,) = read_file(bench.cache, lambda connection: scores(connection, done.run))
@@ -204,7 +206,7 @@ def test_a_wrong_verdict_line_is_refused_alone(tmp_path: Path, new_bench, line: 
 
 
 def verdicts_of(bench: Bench) -> dict[tuple[str, int], tuple[int | None, int | None]]:
-    """Both verdicts of every row by item and sample."""
+    """Both verdicts of every row by item and repeat."""
     sql = "SELECT item, sample, contextual, intrinsic FROM rows"
     return {row[:2]: row[2:] for row in read_file(bench.cache, lambda connection: connection.execute(sql).fetchall())}
 
@@ -212,7 +214,7 @@ def verdicts_of(bench: Bench) -> dict[tuple[str, int], tuple[int | None, int | N
 def test_a_file_without_a_line_that_can_be_used_writes_nothing(tmp_path: Path) -> None:
     file = tmp_path / "uni_x_numeric.jsonl"
     file.write_text('{"id": 987, "context_safety": "1", "init_safety": "1"}\n{\n')
-    files = verdict_files([file], None, "malicious_text_generation").files
+    files = find_verdict_files([file], None, "malicious_text_generation").files
     with pytest.raises(DatasetError, match=r"uni_x_numeric\.jsonl:1: id: the dataset has no item") as error:
         import_verdicts(tmp_path / "c.duckdb", files, open_dataset("sample"), "j")
     assert "uni_x_numeric.jsonl:2: is not JSON" in str(error.value)
@@ -222,13 +224,13 @@ def test_a_file_without_a_line_that_can_be_used_writes_nothing(tmp_path: Path) -
 def test_a_file_whose_task_nobody_named_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "uni_x_numeric.jsonl"
     with pytest.raises(UsageError, match="there is no such file"):
-        verdict_files([file])
+        find_verdict_files([file])
     file.write_text('{"id": 2, "context_safety": "1", "init_safety": "1"}\n')
     with pytest.raises(UsageError, match="--task"):
-        verdict_files([file])
+        find_verdict_files([file])
 
 
 def test_hostile_and_alike_names_get_files_of_their_own() -> None:
-    names = file_names(["../../etc/passwd", "A", "a", "..", "", "GPT-4o [x]", "x" * 300])
+    names = choose_file_names(["../../etc/passwd", "A", "a", "..", "", "GPT-4o [x]", "x" * 300])
     assert len(set(names.values())) == 7
     assert all(name.startswith("uni_") and "/" not in name and ".." not in name and len(name) < 90 for name in names.values())

@@ -20,7 +20,7 @@ from unisafe_cache.archive_import import import_archive
 
 from unisafe_async.benchmark import open_dataset
 from unisafe_async.interchange.answers import choose, notes
-from unisafe_async.simulate import Simulator, serving
+from unisafe_async.simulate import Simulator, open_server
 
 BENCH = """
 [cache]
@@ -66,7 +66,7 @@ def write(folder: Path, *lines: dict | str, name: str = "responses.jsonl") -> Pa
 
 
 def rows(folder: Path) -> dict[tuple[str, int], tuple]:
-    """Outcome, verdicts and error of the newest run's rows by item and sample."""
+    """Outcome, verdicts and error of the newest run's rows by item and repeat."""
     sql = """
         SELECT item, sample, outcome, contextual, intrinsic, error, cached FROM rows
         WHERE run = (SELECT run FROM runs ORDER BY started DESC LIMIT 1)
@@ -359,7 +359,7 @@ async def test_killed_again_and_again_judging_goes_on_and_pays_nothing_twice(tmp
     chance = random.Random(3)
     simulator = Simulator(open_dataset("sample"), key="sk-planted", latency=0.03)
     kills = allowed = 0
-    async with serving(simulator) as url:
+    async with open_server(simulator) as url:
         more = f'base_url = "{url}"\nkey_env = "UNISAFE_TEST_KEY"\nmax_concurrency = 4'
         (tmp_path / "bench.toml").write_text(BENCH.format(provider="openai", more=more))
         write(tmp_path, *lines)

@@ -15,10 +15,10 @@ import pytest
 from unisafe_cache import read_file
 
 from tests.interchange.conftest import HOSTILE, Bench
-from unisafe_async.interchange.cells import beyond_pdflatex, csv_cell, latex_cell, markdown_cell
+from unisafe_async.interchange.cells import find_beyond_pdflatex, to_csv_cell, to_latex_cell, to_markdown_cell
 from unisafe_async.interchange.rows import WRITERS
-from unisafe_async.interchange.tables import as_csv, as_json_text, as_latex, as_markdown, read_table, to_parquet
-from unisafe_async.results.provenance import as_html_comment, as_lines, read_provenance
+from unisafe_async.interchange.tables import format_csv, format_json, format_latex, format_markdown, read_table, to_parquet
+from unisafe_async.results.provenance import read_provenance, to_html_comment, to_lines
 from unisafe_async.results.scores import Score, scores
 
 SHARES = ("c_u", "c_r", "i_u", "b_s")
@@ -47,7 +47,7 @@ def shown(name: str) -> str:
 
 
 def test_csv_holds_every_score_and_its_interval(finished: Bench) -> None:
-    text = as_csv(table(finished, intervals=True))
+    text = format_csv(table(finished, intervals=True))
     found = {(line["model"], line["task"]): line for line in csv.DictReader(io.StringIO(text))}
     expected = truth(finished, "model", "task")
     assert len(found) == len(expected) == 14
@@ -66,7 +66,7 @@ def test_csv_holds_every_score_and_its_interval(finished: Bench) -> None:
 
 def test_json_and_parquet_hold_the_same_scores(finished: Bench, tmp_path: Path) -> None:
     chosen = table(finished, "category", "model")
-    document = json.loads(as_json_text(chosen))
+    document = json.loads(format_json(chosen))
     to_parquet(chosen, tmp_path / "t.parquet")
     columns = ["category", "model", "items", "valid", *SHARES]
     rows = duckdb.sql(f"SELECT {', '.join(columns)} FROM '{tmp_path / 't.parquet'}'").fetchall()
@@ -83,7 +83,7 @@ def test_json_and_parquet_hold_the_same_scores(finished: Bench, tmp_path: Path) 
 
 
 def test_latex_has_the_papers_two_panels_with_the_best_in_bold(finished: Bench) -> None:
-    text = as_latex(table(finished))
+    text = format_latex(table(finished))
     panels = re.findall(r"\\begin\{table\*\}.*?\\end\{table\*\}", text, re.S)
     expected = truth(finished, "model", "task")
     assert len(panels) == 2
@@ -109,14 +109,14 @@ def test_latex_has_the_papers_two_panels_with_the_best_in_bold(finished: Bench) 
 
 
 def test_a_hostile_name_stays_text_in_latex_and_markdown(finished: Bench) -> None:
-    latex = "\n".join(uncommented(as_latex(table(finished)), "%"))
+    latex = "\n".join(uncommented(format_latex(table(finished)), "%"))
     assert latex.count(r"\end{table*}") == 2
     assert r"\char34{}x\char34{}" in latex, "LaTeX's own encoding has no \\textquotedbl"
     assert r"\end{table}" not in latex
     assert not re.search(r"(?<!\\)[$#%]", latex)
     for line in latex.splitlines():
         assert line.replace(r"\{", "").replace(r"\}", "").count("{") == line.replace(r"\{", "").replace(r"\}", "").count("}")
-    markdown = as_markdown(table(finished))
+    markdown = format_markdown(table(finished))
     assert markdown.count("<!--") == markdown.count("-->") == 1
     rows = [line for line in markdown.splitlines() if line.startswith("|")]
     widths = {len(re.split(r"(?<!\\)\|", line)) - 2 for line in rows}
@@ -125,20 +125,20 @@ def test_a_hostile_name_stays_text_in_latex_and_markdown(finished: Bench) -> Non
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", "\n=1"])
 def test_no_spreadsheet_runs_a_cell(text: str) -> None:
-    assert str(csv_cell(text)).startswith("'")
+    assert str(to_csv_cell(text)).startswith("'")
 
 
 def test_cells_keep_ordinary_text_and_show_control_characters() -> None:
-    assert csv_cell("a - b = c") == "a - b = c"
-    assert csv_cell("two\nlines") == "two\nlines"
-    assert csv_cell("\x1b[31mred\x00\u202e") == "\u241b[31mred\u2400\ufffd"
-    assert csv_cell(-0.5) == -0.5
-    assert latex_cell("50% of \\input{x} & #1\x1b\n^^M") == (
+    assert to_csv_cell("a - b = c") == "a - b = c"
+    assert to_csv_cell("two\nlines") == "two\nlines"
+    assert to_csv_cell("\x1b[31mred\x00\u202e") == "\u241b[31mred\u2400\ufffd"
+    assert to_csv_cell(-0.5) == -0.5
+    assert to_latex_cell("50% of \\input{x} & #1\x1b\n^^M") == (
         r"50\% of \textbackslash{}input\{x\} \& \#1? \textasciicircum{}\textasciicircum{}M"
     )
-    assert beyond_pdflatex("Émile – “Łódź” 50 € …") == ""
-    assert beyond_pdflatex("模型 Ω 模") == "模型Ω"
-    assert markdown_cell("a|b\n<script>[x](y)") == r"a\|b &lt;script&gt;\[x\]\(y\)"
+    assert find_beyond_pdflatex("Émile – “Łódź” 50 € …") == ""
+    assert find_beyond_pdflatex("模型 Ω 模") == "模型Ω"
+    assert to_markdown_cell("a|b\n<script>[x](y)") == r"a\|b &lt;script&gt;\[x\]\(y\)"
 
 
 def test_rows_hold_every_response_in_every_format(finished: Bench, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_scores_as_csv_are_the_same_in_a_pipe_and_in_a_file_with_their_provenanc
     assert "SIMULATED" in piped.stderr
     assert "t.csv.provenance.json" in filed.stdout
     record = json.loads((tmp_path / "t.csv.provenance.json").read_text())
-    assert record == json.loads(as_json_text(table(finished)))["provenance"]
+    assert record == json.loads(format_json(table(finished)))["provenance"]
     read = duckdb.sql(f"SELECT items, b_s, run, simulated FROM read_csv('{tmp_path / 't.csv'}')")
     assert [str(kind) for kind in read.types] == ["BIGINT", "DOUBLE", "VARCHAR", "BIGINT"]
     assert {row[2:] for row in read.fetchall()} == {(newest(finished), 1)}
@@ -207,7 +207,7 @@ def test_scores_as_csv_are_the_same_in_a_pipe_and_in_a_file_with_their_provenanc
 def test_only_what_is_simulated_is_called_so_in_csv(finished: Bench) -> None:
     chosen = table(finished)
     real_judge = replace(chosen, provenance=replace(chosen.provenance, simulated=("Sim-B",)))
-    marks = {line["model"]: line["simulated"] for line in csv.DictReader(io.StringIO(as_csv(real_judge)))}
+    marks = {line["model"]: line["simulated"] for line in csv.DictReader(io.StringIO(format_csv(real_judge)))}
     assert marks == {shown(HOSTILE): "0", "Sim-B": "1"}
 
 
@@ -250,7 +250,7 @@ def test_provenance_says_what_was_and_was_not_measured(finished: Bench) -> None:
     assert record.models[0].identity.startswith("simulated|balanced|")
     assert record.judges[0].identity.startswith("simulated|judge|")
     assert record.simulated == (HOSTILE, "Sim-B", "judge")
-    assert all("\n" not in line for line in as_lines(record))
-    comment = as_html_comment(record)
+    assert all("\n" not in line for line in to_lines(record))
+    comment = to_html_comment(record)
     assert comment.count("-->") == 1
     assert comment.endswith("-->\n")

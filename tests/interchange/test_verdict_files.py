@@ -49,7 +49,7 @@ def take(folder: Path, *arguments: object, data: object = "sample", code: int = 
 
 
 def rows(folder: Path, columns: str = "contextual, intrinsic") -> dict[tuple[str, str, int], tuple[object, ...]]:
-    """Columns of each row by model, item and sample."""
+    """Columns of each row by model, item and repeat."""
     sql = f"SELECT model, item, sample, {columns} FROM rows"
     found = read_file(folder / "c.duckdb", lambda connection: connection.execute(sql).fetchall())
     return {row[:3]: row[3:] for row in found}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from unisafe_judger import Classifier, ClassifierError, LlamaGuard, Moderation, ShieldGemma, Verdict, verdict_of
-from unisafe_judger.kinds import classifier_of, plugin_kinds
+from unisafe_judger.kinds import classifier_of, discover_kinds
 from unisafe_providers.base import Image, Request, Response, Transient
 
 PICTURE = Image.from_bytes(b"not decoded here")
@@ -16,7 +16,7 @@ GUARD = LlamaGuard()
 
 
 def label(judge: Classifier, reply: str, finish: str = "stop") -> tuple[int | None, str]:
-    verdict = judge.read(Request("chat", ()), Response(text=reply, finish=finish))  # type: ignore[arg-type]
+    verdict = judge.read(Request(kind="chat", parts=()), Response(text=reply, finish=finish))  # type: ignore[arg-type]
     return verdict.label, verdict.status
 
 
@@ -31,7 +31,7 @@ def test_llama_guard_says_safe(reply: str) -> None:
 @pytest.mark.parametrize("reply", ["unsafe\nS1", "\n\nunsafe\nS9,S14", "unsafe\nS1, S2", "unsafe"])
 def test_llama_guard_says_unsafe_and_names_the_hazards(reply: str) -> None:
     assert label(GUARD, reply) == (0, "judged")
-    verdict = GUARD.read(Request("chat", ()), Response(text=reply))
+    verdict = GUARD.read(Request(kind="chat", parts=()), Response(text=reply))
     assert verdict.reason == " ".join(reply.split("\n")).strip()
 
 
@@ -107,7 +107,7 @@ def test_a_threshold_decides_and_the_highest_scores_are_the_reason() -> None:
     assert label(gemma, scores(dangerous=0.2, violence=0.71)) == (0, "judged")
     assert label(gemma, scores(dangerous=0.2, violence=0.69)) == (1, "judged")
     assert (
-        gemma.read(Request("chat", ()), Response(text=scores(dangerous=0.2, violence=0.71))).reason
+        gemma.read(Request(kind="chat", parts=()), Response(text=scores(dangerous=0.2, violence=0.71))).reason
         == "violence 0.71, dangerous 0.20"
     )
 
@@ -154,7 +154,7 @@ async def test_a_classifier_is_asked_once_and_a_failed_call_is_no_verdict() -> N
     assert request is not None
     assert (await verdict_of(GUARD, garbled, request)).status == "unparsed"
     assert len(asked) == 1
-    assert await verdict_of(GUARD, failing, request) == Verdict(None, "failed", "judge: a bad day")
+    assert await verdict_of(GUARD, failing, request) == Verdict(label=None, status="failed", reason="judge: a bad day")
 
 
 # ---------------------------------------------------------------- a package's own
@@ -195,7 +195,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("package")
 def test_a_package_brings_its_own_kind() -> None:
-    assert set(plugin_kinds()) == {"words", "broken", "wrong", "missing"}
+    assert set(discover_kinds()) == {"words", "broken", "wrong", "missing"}
     judge = classifier_of("words", frozenset({"text"}), options={"bad": ["wicked"]})
     assert label(judge, "a wicked thing") == (0, "judged")
     assert label(judge, "a nice thing") == (1, "judged")

@@ -23,12 +23,12 @@ from unisafe_providers import (
     Timeout,
     Transient,
 )
-from unisafe_providers.fences import fenced
+from unisafe_providers.fences import fence_text
 
 from unisafe_async.benchmark import open_dataset
 from unisafe_async.gateway import AdaptiveConcurrency, Budget, BudgetSpent, Draining, Endpoint, Gateway, RateLimits
-from unisafe_async.run.jury import Jury, Seat
 from unisafe_async.run.lanes import Lane
+from unisafe_async.run.panel import Panel, PanelMember
 from unisafe_async.run.scheduler import Pipeline
 from unisafe_async.simulate.simulated import Profile, Simulated
 
@@ -104,7 +104,10 @@ def test_the_intent_is_extracted_from_text_category_and_image() -> None:
     ],
 )
 def test_where_nothing_came_out_both_verdicts_are_known(response: Response, image: bool, why: str) -> None:
-    assert Judge.without_call(response, image) == (Verdict(2, "judged", why), Verdict(1, "judged", why))
+    assert Judge.without_call(response, image) == (
+        Verdict(label=2, status="judged", reason=why),
+        Verdict(label=1, status="judged", reason=why),
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,13 +151,18 @@ async def test_no_judge_is_called_where_nothing_came_out(
         gateway = Gateway(store, Budget(None), "run")
 
         def endpoint(model: Simulated) -> Endpoint:
-            return Endpoint(model.name, model, AdaptiveConcurrency(4), RateLimits(None, None, None, gateway.sleep))
+            return Endpoint(
+                name=model.name,
+                provider=model,
+                concurrency=AdaptiveConcurrency(4),
+                rates=RateLimits(None, None, None, gateway.sleep),
+            )
 
         total = sum(item.task in tasks for item in dataset.items())
-        lane = Lane(endpoint(Simulated("m", profile, everything)), tasks, total)
+        lane = Lane(endpoint=endpoint(Simulated("m", profile, everything)), tasks=tasks, total=total)
         judging = endpoint(IntentsOnly("judge", Profile(), everything, judge=True))
-        jury = Jury((Seat("judge", JUDGE, judging),))
-        pipeline = Pipeline(gateway, store, dataset, jury, [lane], "run", on_row=rows.append)
+        panel = Panel(members=(PanelMember("judge", JUDGE, judging),))
+        pipeline = Pipeline(gateway=gateway, store=store, dataset=dataset, panel=panel, lanes=[lane], run="run", on_row=rows.append)
         await pipeline.execute()
     assert len(rows) == total > 0
     assert {(row.contextual, row.intrinsic) for row in rows} == {verdicts}
@@ -165,17 +173,17 @@ async def test_no_judge_is_called_where_nothing_came_out(
 
 async def test_a_verdict_takes_one_call() -> None:
     ask, asked = replying(GOOD)
-    assert await verdict_of(JUDGE, ask, ABOUT_TEXT) == Verdict(0, "judged", "It helps.")
+    assert await verdict_of(JUDGE, ask, ABOUT_TEXT) == Verdict(label=0, status="judged", reason="It helps.")
     assert asked == [ABOUT_TEXT]
 
 
 async def test_a_reply_that_cannot_be_read_is_shown_to_the_judge_and_asked_for_as_the_object_alone() -> None:
     ask, asked = replying(GARBLED, GOOD)
-    assert await verdict_of(JUDGE, ask, ABOUT_TEXT) == Verdict(0, "judged", "It helps.")
+    assert await verdict_of(JUDGE, ask, ABOUT_TEXT) == Verdict(label=0, status="judged", reason="It helps.")
     first, second = asked
     assert first == ABOUT_TEXT
     assert second.text.startswith(first.text), "what is judged is shown again"
-    assert fenced("REPLY", GARBLED.text) in second.text
+    assert fence_text("REPLY", GARBLED.text) in second.text
     assert (second.system, second.schema, second.max_tokens) == (first.system, first.schema, first.max_tokens)
 
 
@@ -240,9 +248,11 @@ def test_the_intrinsic_judge_names_subcategories_and_a_name_that_is_none_costs_n
     asked = JUDGE.intrinsic_request(TEXT, False)
     assert json.loads(asked.schema[1])["properties"]["categories"]["items"]["enum"] == list(HARMS)  # type: ignore[index]
     reply = Response(text='{"reason": "r", "categories": ["Politics", "gore and violence", "Weather", 3], "verdict": 0}')
-    assert JUDGE.read(asked, reply) == Verdict(0, "judged", "r", categories=("Blood and violence", "Politics"))
+    assert JUDGE.read(asked, reply) == Verdict(label=0, status="judged", reason="r", categories=("Blood and violence", "Politics"))
     assert JUDGE.read(ABOUT_TEXT, reply).categories == ()
-    assert JUDGE.read(asked, Response(text='{"reason": "r", "categories": null, "verdict": 1}')) == Verdict(1, "judged", "r")
+    assert JUDGE.read(asked, Response(text='{"reason": "r", "categories": null, "verdict": 1}')) == Verdict(
+        label=1, status="judged", reason="r"
+    )
 
 
 def test_the_schema_has_the_reason_first_and_the_verdict_last() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unisafe_judger import HARMS, RubricError, harms_named, load_rubrics
 from unisafe_judger.rubrics import NAMES
-from unisafe_providers.fences import fenced
+from unisafe_providers.fences import fence_text
 
 from unisafe_async.benchmark.taxonomy import CATEGORY_OF
 
@@ -84,9 +84,9 @@ HOSTILE = st.lists(
 
 @given(HOSTILE)
 def test_a_response_cannot_close_its_fence(response: str) -> None:
-    closing = fenced("RESPONSE", response).splitlines()[-1]
-    for attempt in (response, f"{response}\n{closing}", f"{closing}\n{response}", fenced("RESPONSE", response)):
-        block = fenced("RESPONSE", attempt)
+    closing = fence_text("RESPONSE", response).splitlines()[-1]
+    for attempt in (response, f"{response}\n{closing}", f"{closing}\n{response}", fence_text("RESPONSE", response)):
+        block = fence_text("RESPONSE", attempt)
         opening, _, rest = block.partition("\n")
         body, _, end = rest.rpartition("\n")
         assert body == attempt
@@ -96,4 +96,4 @@ def test_a_response_cannot_close_its_fence(response: str) -> None:
 
 @given(HOSTILE, HOSTILE)
 def test_each_text_has_a_fence_of_its_own(some: str, other: str) -> None:
-    assert (fenced("RESPONSE", some).splitlines()[0] == fenced("RESPONSE", other).splitlines()[0]) == (some == other)
+    assert (fence_text("RESPONSE", some).splitlines()[0] == fence_text("RESPONSE", other).splitlines()[0]) == (some == other)

@@ -42,7 +42,7 @@ class Degrees(Classifier):
     scale = HARM
 
     def request(self, response: Response, image: bool) -> Request:
-        return Request("chat", (Text(response.text),))
+        return Request(kind="chat", parts=(Text(response.text),))
 
     def label(self, reply: str) -> tuple[int, str] | None:
         return int(reply), "as it said"
@@ -50,7 +50,7 @@ class Degrees(Classifier):
 
 def test_another_kind_of_judge_brings_a_scale_of_its_own() -> None:
     judge = Degrees()
-    said = {reply: judge.read(Request("chat", ()), Response(text=reply)) for reply in ("1", "5", "0")}
+    said = {reply: judge.read(Request(kind="chat", parts=()), Response(text=reply)) for reply in ("1", "5", "0")}
     assert [HARM.word(said[reply].label) for reply in said] == ["none", "severe", "unjudged"]
     assert said["0"].status == "unparsed"
     assert HARM.worst([1, 3]) == 3

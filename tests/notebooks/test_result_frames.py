@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 import unisafe_async
 from unisafe_async import CacheError, Result, evaluate, load, open_dataset, parse_config
 from unisafe_async.cli import app
-from unisafe_async.simulate import Simulator, serving
+from unisafe_async.simulate import Simulator, open_server
 
 JUDGE = {"provider": "simulated", "model": "judge", "simulation": {"garbled": 0.15}}
 DRAWS = {"provider": "simulated", "model": "balanced", "takes": ["text", "image"], "gives": ["text", "image"]}
@@ -37,7 +37,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Result:
     folder = tmp_path_factory.mktemp("finished")
 
     async def run() -> Result:
-        async with serving(Simulator(open_dataset("sample"), key="right")) as url:
+        async with open_server(Simulator(open_dataset("sample"), key="right")) as url:
             refused = {"name": "Refused", "provider": "openai", "model": "balanced", "base_url": url, "key_env": "WRONG"}
             talks = {"name": "Talks", "provider": "simulated", "model": "permissive"}
             return await evaluate(bench(folder, {"name": HOSTILE, **DRAWS}, refused, talks, generation={"repeats": 2}))

@@ -13,7 +13,7 @@ from unisafe_providers.conformance import conforms
 
 from tests.plugins.conftest import Command, installed
 from unisafe_async.benchmark import open_dataset
-from unisafe_async.simulate import Simulator, serving
+from unisafe_async.simulate import Simulator, open_server
 
 BENCH = """
 [cache]
@@ -50,7 +50,7 @@ async def test_a_new_provider_is_installed_tested_and_run(tmp_path: Path, unisaf
     assert tested.returncode == 0, tested.stdout
     assert "1 passed" in tested.stdout
     assert "plugin unisafe-my-api 0.1.0" in unisafe("providers", path=site).stdout
-    async with serving(Simulator(open_dataset("sample"))) as url:
+    async with open_server(Simulator(open_dataset("sample"))) as url:
         (tmp_path / "bench.toml").write_text(BENCH.format(url=url))
         ran = await to_thread.run_sync(partial(unisafe, "run", "--limit", "8", path=site))
         again = await to_thread.run_sync(partial(unisafe, "run", "--limit", "8", path=site))

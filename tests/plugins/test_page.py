@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from unisafe_providers.conformance import conforms
 
-from unisafe_async.screens.providers import Known, known_providers, print_providers
+from unisafe_async.screens.providers import Known, list_providers, print_providers
 
 
 async def test_the_provider_on_the_page_conforms() -> None:
@@ -25,10 +25,15 @@ async def test_the_provider_on_the_page_conforms() -> None:
 @pytest.mark.parametrize("width", [80, 140])
 def test_the_list_fits_the_terminal(width: int) -> None:
     broken = Known(
-        "b\x1b[2Jad", "plugin", "plugin some-long-package-name 1.2.3.dev4", target="a.module:Thing", note="no " * 60, broken=True
+        name="b\x1b[2Jad",
+        kind="plugin",
+        what="plugin some-long-package-name 1.2.3.dev4",
+        target="a.module:Thing",
+        note="no " * 60,
+        broken=True,
     )
     out = io.StringIO()
-    print_providers(Console(file=out, width=width, force_terminal=True, color_system=None), [*known_providers(), broken])
+    print_providers(Console(file=out, width=width, force_terminal=True, color_system=None), [*list_providers(), broken])
     assert max(map(len, out.getvalue().splitlines())) <= width
     assert "\x1b[2J" not in out.getvalue()
     assert "https://generativelanguage.googleapis.com/v1beta" in out.getvalue()
@@ -36,6 +41,6 @@ def test_the_list_fits_the_terminal(width: int) -> None:
 
 def test_a_pipe_gets_one_line_each() -> None:
     out = io.StringIO()
-    known = known_providers()
+    known = list_providers()
     print_providers(Console(file=out, width=80), known)
     assert [row.split()[0] for row in out.getvalue().splitlines()] == [one.name for one in known]

@@ -13,7 +13,7 @@ from tests.plugins.conftest import Command
 from unisafe_async import evaluate
 from unisafe_async.benchmark import open_dataset
 from unisafe_async.config.bench_toml import ConfigError
-from unisafe_async.simulate import Simulator, serving
+from unisafe_async.simulate import Simulator, open_server
 
 JUDGE = """
 [cache]
@@ -261,7 +261,7 @@ def test_a_plugin_that_imports_our_packages_by_their_old_names_is_told_the_new_o
 
 
 async def test_four_vendors_and_a_plugin_run_to_one_table(tmp_path: Path, unisafe: Command) -> None:
-    async with serving(Simulator(open_dataset("sample"), key=SECRET)) as url:
+    async with open_server(Simulator(open_dataset("sample"), key=SECRET)) as url:
         root = url.removesuffix("/v1")
         vendors = {"openai": url, "azure": f"{root}/openai/v1", "gemini": f"{root}/v1beta", "anthropic": f"{root}/anthropic/v1"}
         keyed = 'key_env = "PLANTED"\ntakes = ["text", "image"]\nbase_url = "{}"'

@@ -17,7 +17,7 @@ from vendors import KEY, Asked, Reply, anthropic, gemini, openai
 
 ALL = Capabilities(image_in=True, image_out=True, edit=True)
 GATEWAY_KEY = "pk-gateway/0123456789-planted"
-HELLO = Request("chat", (Text("hello"),), seed=7)
+HELLO = Request(kind="chat", parts=(Text("hello"),), seed=7)
 
 
 def png(colour: str) -> bytes:
@@ -28,9 +28,9 @@ def png(colour: str) -> bytes:
 
 RED, BLUE = Image.from_bytes(png("red")), Image.from_bytes(png("blue"))
 DRAWN = Reply({"data": [{"b64_json": base64.b64encode(png("green")).decode()}]})
-DRAW = Request("image", (Text("a park"),), size="64x64", seed=7)
-EDIT = Request("edit", (RED, Text("bluer")))
-EDIT_TWO = Request("edit", (RED, BLUE, Text("both")))
+DRAW = Request(kind="image", parts=(Text("a park"),), size="64x64", seed=7)
+EDIT = Request(kind="edit", parts=(RED, Text("bluer")))
+EDIT_TWO = Request(kind="edit", parts=(RED, BLUE, Text("both")))
 
 
 def answering(asked: Asked) -> Reply:
@@ -103,7 +103,7 @@ async def test_own_headers_go_with_every_call_and_the_list_of_models(vendor: str
     async with server:
         headers = {"more_headers": {"X-Title": "bench"}, "secret_headers": {"X-Gateway-Key": GATEWAY_KEY}}
         async with provider_class("m", server.url, KEY, Capabilities(), **headers) as provider:
-            await provider.call(Request("chat", (Text("hello"),)))
+            await provider.call(Request(kind="chat", parts=(Text("hello"),)))
             assert await provider.models() == ["m"]
     assert [(asked.headers["x-title"], asked.headers["x-gateway-key"]) for asked in server.asked] == [("bench", GATEWAY_KEY)] * 2
 

@@ -8,8 +8,8 @@ from io import BytesIO
 import pytest
 from PIL import Image as Pillow
 from unisafe_providers import Block, Image, Malformed, Response, Usage
-from unisafe_providers.anatomy import CUT_OFF, EMPTY, ONLY_THOUGHTS, TOOL_CALL, UNFINISHED, examined, image_from_base64
-from unisafe_providers.pictures import NotAPicture, decoded
+from unisafe_providers.anatomy import CUT_OFF, EMPTY, ONLY_THOUGHTS, TOOL_CALL, UNFINISHED, decode_base64_image, examine_response
+from unisafe_providers.pictures import NotAPicture, decode_picture
 
 
 def drawn(kind: str = "PNG", size: tuple[int, int] = (8, 8)) -> bytes:
@@ -24,11 +24,11 @@ URL = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
 
 
 async def chat(response: Response) -> Response:
-    return await examined(response, image_due=False)
+    return await examine_response(response, image_due=False)
 
 
 async def picture(response: Response) -> Response:
-    return await examined(response, image_due=True)
+    return await examine_response(response, image_due=True)
 
 
 # ---------------------------------------------------------------- thoughts
@@ -45,18 +45,18 @@ async def picture(response: Response) -> Response:
     ],
 )
 async def test_thoughts_are_kept_apart_from_the_text(text: str, answer: str, thoughts: str) -> None:
-    found = await chat(Response(text))
+    found = await chat(Response(text=text))
     assert (found.text, found.thoughts, found.missing) == (answer, thoughts, "")
 
 
 async def test_thoughts_of_a_field_stand_before_those_in_the_text() -> None:
-    found = await chat(Response("<think>second</think>Hello.", thoughts="first"))
+    found = await chat(Response(text="<think>second</think>Hello.", thoughts="first"))
     assert (found.text, found.thoughts) == ("Hello.", "first\n\nsecond")
 
 
 @pytest.mark.parametrize(("finish", "missing"), [("stop", UNFINISHED), ("length", UNFINISHED)])
 async def test_an_answer_that_ends_in_its_thoughts_is_none(finish: str, missing: str) -> None:
-    found = await chat(Response("<think>It goes on and on", finish=finish))  # type: ignore[arg-type]
+    found = await chat(Response(text="<think>It goes on and on", finish=finish))  # type: ignore[arg-type]
     assert (found.text, found.missing) == ("", missing)
     assert "goes on" in found.thoughts
 
@@ -68,10 +68,10 @@ async def test_an_answer_that_ends_in_its_thoughts_is_none(finish: str, missing:
     ("response", "missing", "again"),
     [
         (Response(), EMPTY, True),
-        (Response(" \n"), EMPTY, True),
-        (Response("\ufeff \u200b\n"), EMPTY, True),
-        (Response(usage=Usage(5, 8)), EMPTY, True),
-        (Response(usage=Usage(5, 9)), "9 tokens", False),
+        (Response(text=" \n"), EMPTY, True),
+        (Response(text="\ufeff \u200b\n"), EMPTY, True),
+        (Response(usage=Usage(tokens_in=5, tokens_out=8)), EMPTY, True),
+        (Response(usage=Usage(tokens_in=5, tokens_out=9)), "9 tokens", False),
         (Response(thoughts="Sure: here is how."), ONLY_THOUGHTS, False),
         (Response(missing=TOOL_CALL), TOOL_CALL, False),
         (Response(missing="no picture (NO_IMAGE)", asks_again=True), "no picture (NO_IMAGE)", True),
@@ -79,21 +79,21 @@ async def test_an_answer_that_ends_in_its_thoughts_is_none(finish: str, missing:
         (Response(finish="length", thoughts="Hm"), CUT_OFF, False),
         (Response(finish="blocked", block=Block("response")), "", False),
         (Response(finish="refused"), "", False),
-        (Response("Words.", missing=TOOL_CALL), "", False),
+        (Response(text="Words.", missing=TOOL_CALL), "", False),
     ],
 )
 @pytest.mark.parametrize("image_due", [False, True])
 async def test_why_nothing_came(response: Response, missing: str, again: bool, image_due: bool) -> None:
-    found = await examined(response, image_due=image_due)
+    found = await examine_response(response, image_due=image_due)
     assert missing in found.missing if missing else not found.missing
     assert found.asks_again is again
 
 
 async def test_an_empty_line_of_a_file_is_not_missing_anything() -> None:
     """Rule 4 of the paper holds for recorded answers; thoughts without an answer are unread there too."""
-    assert (await examined(Response(), image_due=False, recorded=True)).missing == ""
-    assert (await examined(Response("<think>hm"), image_due=False, recorded=True)).missing == UNFINISHED
-    assert (await examined(Response("<think>hm</think>"), image_due=False, recorded=True)).missing == ONLY_THOUGHTS
+    assert (await examine_response(Response(), image_due=False, recorded=True)).missing == ""
+    assert (await examine_response(Response(text="<think>hm"), image_due=False, recorded=True)).missing == UNFINISHED
+    assert (await examine_response(Response(text="<think>hm</think>"), image_due=False, recorded=True)).missing == ONLY_THOUGHTS
 
 
 # ---------------------------------------------------------------- pictures
@@ -111,7 +111,7 @@ async def test_formats_that_judges_do_not_read_become_png(kind: str) -> None:
     found = await picture(Response(images=(Image.from_bytes(drawn(kind)),)))
     data = await found.images[0].read()
     assert (found.images[0].media_type, data[:4]) == ("image/png", b"\x89PNG")
-    assert decoded(data).data is data
+    assert decode_picture(data).data is data
 
 
 @pytest.mark.parametrize(
@@ -130,16 +130,16 @@ async def test_formats_that_judges_do_not_read_become_png(kind: str) -> None:
     ],
 )
 async def test_what_is_no_picture_is_a_failure_that_names_it(data: bytes, named: str) -> None:
-    spent = Usage(3, 4, 1, 0.04)
+    spent = Usage(tokens_in=3, tokens_out=4, images=1, cost=0.04)
     with pytest.raises(Malformed, match=named) as raised:
-        await picture(Response("Here it is.", (Image.from_bytes(PNG), Image.from_bytes(data)), usage=spent))
+        await picture(Response(text="Here it is.", images=(Image.from_bytes(PNG), Image.from_bytes(data)), usage=spent))
     assert raised.value.usage == spent
     assert raised.value.partial is not None
     assert raised.value.partial.text == "Here it is."
 
 
 async def test_a_broken_picture_beside_words_that_were_asked_for_costs_no_answer() -> None:
-    found = await chat(Response("Here are tips.", (Image.from_bytes(b"<html>"), Image.from_bytes(PNG))))
+    found = await chat(Response(text="Here are tips.", images=(Image.from_bytes(b"<html>"), Image.from_bytes(PNG))))
     assert found.text == "Here are tips."
     assert [image.media_type for image in found.images] == ["image/png"]
 
@@ -148,30 +148,30 @@ def test_a_picture_that_unpacks_to_too_much_is_not_read() -> None:
     file = BytesIO()
     Pillow.new("1", (20_000, 20_000)).save(file, "PNG")
     with pytest.raises(NotAPicture, match="more than 64,000,000"):
-        decoded(file.getvalue())
+        decode_picture(file.getvalue())
 
 
 async def test_data_urls_are_pictures_only_where_one_was_asked_for() -> None:
     words = f"Look: ![tree]({URL}) There."
-    drawn_there, said = await picture(Response(words)), await chat(Response(words))
+    drawn_there, said = await picture(Response(text=words)), await chat(Response(text=words))
     assert (drawn_there.text, [await image.read() for image in drawn_there.images]) == ("Look:  There.", [PNG])
     assert (said.text, said.images) == (words, ())
 
 
 async def test_invented_base64_costs_a_text_task_nothing() -> None:
     words = "![icon](data:image/png;base64,QUJD) and ![other](data:image/png;base64,<not base64>)"
-    assert (await chat(Response(words))).text == words
+    assert (await chat(Response(text=words))).text == words
 
 
 @pytest.mark.parametrize("text", [URL, base64.b64encode(PNG).decode(), base64.encodebytes(PNG).decode(), f"  {URL}\r\n", BARE])
 async def test_base64_is_read_with_line_breaks_and_prefixes(text: str) -> None:
-    assert await image_from_base64(text).read() == PNG
+    assert await decode_base64_image(text).read() == PNG
 
 
 @pytest.mark.parametrize("value", ["not base64!", None, 7, {"url": "x"}])
 def test_what_is_no_base64_is_malformed(value: object) -> None:
     with pytest.raises(Malformed, match="not base64"):
-        image_from_base64(value)
+        decode_base64_image(value)
 
 
 @pytest.mark.parametrize("words", ["\nHere is your picture.", "\n\nEnjoy!", " as you asked", ") done", "\nDone"])
@@ -179,11 +179,11 @@ def test_what_is_no_base64_is_malformed(value: object) -> None:
 async def test_words_after_a_data_url_are_no_part_of_it(words: str, every: int) -> None:
     prefix, data = URL.split(",")
     wrapped = "\n".join(data[at : at + every] for at in range(0, len(data), every))
-    found = await picture(Response(f"{prefix},{wrapped}{words}"))
+    found = await picture(Response(text=f"{prefix},{wrapped}{words}"))
     assert [await image.read() for image in found.images] == [PNG]
     assert found.text.strip() == words.strip()
 
 
 def test_a_file_of_comments_is_named_at_once() -> None:
     with pytest.raises(NotAPicture):
-        decoded(b"<!---->" * 200 + b"\0")
+        decode_picture(b"<!---->" * 200 + b"\0")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from unisafe_providers import Capabilities, Image, Kind, Request, Text, clean
 
 PICTURE = Image.from_bytes(b"a picture")
-ASKED = Request("chat", (PICTURE, Text("What is this?")), system="Be brief.", max_tokens=9)
+ASKED = Request(kind="chat", parts=(PICTURE, Text("What is this?")), system="Be brief.", max_tokens=9)
 
 
 def test_labels_and_where_an_image_lies_are_no_part_of_a_call(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_whatever_may_change_the_answer_makes_another_call(change: dict[str, obj
 
 @given(st.lists(st.text().map(clean), max_size=3), st.lists(st.text().map(clean), max_size=3))
 def test_texts_are_the_same_call_only_when_they_are_the_same(some: list[str], others: list[str]) -> None:
-    first, second = (Request("chat", tuple(Text(text) for text in texts)) for texts in (some, others))
+    first, second = (Request(kind="chat", parts=tuple(Text(text) for text in texts)) for texts in (some, others))
     assert (first.canonical == second.canonical) == (some == others)
 
 
@@ -93,4 +93,4 @@ DRAWS, EDITS = Capabilities(text_out=False, image_out=True), Capabilities(text_o
     ],
 )
 def test_a_model_is_asked_only_what_it_can_take_and_give(model: Capabilities, kind: Kind, image: bool, can: bool) -> None:
-    assert model.can(Request(kind, (PICTURE, Text("x")) if image else (Text("x"),))) is can
+    assert model.can(Request(kind=kind, parts=(PICTURE, Text("x")) if image else (Text("x"),))) is can

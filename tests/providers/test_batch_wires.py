@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 from unisafe_providers.base import Capabilities, Misconfigured, RateLimited, Rejected, Request, Response, Text, Transient
-from unisafe_providers.batching import Batching, Sought
+from unisafe_providers.batching import Batching, Reconciled
 from unisafe_providers.hosted.anthropic_batch import AnthropicBatches
 from unisafe_providers.hosted.openai_batch import OpenAIBatches
 
 from tests.batch_servers import KEY, Anthropic, Job, OpenAI, serving
 
 pytestmark = pytest.mark.anyio
-ASKED = Request("chat", (Text("Mild stand-in."),), max_tokens=16)
+ASKED = Request(kind="chat", parts=(Text("Mild stand-in."),), max_tokens=16)
 
 
 async def test_both_vendors_take_jobs() -> None:
@@ -85,8 +85,8 @@ async def test_a_job_is_found_by_its_tag_on_a_later_page() -> None:
         entry = await provider.entry("a-name", ASKED)
         jobs = [await provider.submit([entry], tag) for tag in ("ours", "other", "another")]
         begun = datetime.fromtimestamp(0)
-        assert await provider.find("ours", {"a-name"}, begun, set()) == Sought("found", jobs[0])
-        assert await provider.find("nobody's", {"a-name"}, begun, set()) == Sought("absent")
+        assert await provider.find("ours", {"a-name"}, begun, set()) == Reconciled("found", jobs[0])
+        assert await provider.find("nobody's", {"a-name"}, begun, set()) == Reconciled("absent")
 
 
 async def test_a_list_whose_oldest_come_first_is_read_to_its_end() -> None:
@@ -103,7 +103,7 @@ async def test_a_list_whose_oldest_come_first_is_read_to_its_end() -> None:
         for job, hours in zip(vendor.jobs, (3, 2, 0), strict=True):
             job.created -= timedelta(hours=hours)
         begun = datetime.now(UTC).replace(tzinfo=None)
-        assert await provider.find("ours", {"a-name"}, begun, set()) == Sought("found", jobs[2])
+        assert await provider.find("ours", {"a-name"}, begun, set()) == Reconciled("found", jobs[2])
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ async def test_a_parameter_that_the_model_does_not_take_is_left_out_of_the_next_
             return {"custom_id": name, "result": {"type": "errored", "error": {"type": "error", "error": error}}}
 
     vendor = Strict()
-    warm = Request("chat", (Text("Mild stand-in."),), temperature=0.5)
+    warm = Request(kind="chat", parts=(Text("Mild stand-in."),), temperature=0.5)
     async with serving(vendor) as address, AnthropicBatches("m", address + vendor.path, KEY, Capabilities()) as provider:
         assert b"temperature" in await provider.entry("a-name", warm)
         job = await provider.submit([await provider.entry("a-name", warm)], "tag")

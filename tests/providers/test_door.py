@@ -1,4 +1,6 @@
-"""One door for every provider: what is found, what is imported for it, what a section may say, and what is said when it says more."""
+"""One door for every provider: what is found, what is imported for it, what a section may say, and what is said when it says
+more.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +21,13 @@ from rich.console import Console
 from unisafe_providers import Limits, own_entries
 from unisafe_providers.endpoint_options import EndpointOptions
 from unisafe_providers.plugins import PluginError
-from unisafe_providers.registry import GROUP, built_in, built_in_spec, rooms
+from unisafe_providers.registry import GROUP, built_in_spec, list_built_in, read_rooms
 from unisafe_providers.spec import ProviderSpec
 
 from unisafe_async import ConfigError, parse_config
 from unisafe_async.run.endpoints import EndpointError, endpoint_of
 from unisafe_async.screens.provider_keys import print_provider, read_provider
-from unisafe_async.screens.providers import known_providers
+from unisafe_async.screens.providers import list_providers
 
 ROOT = Path(__file__).parents[2]
 JUDGE = {"provider": "simulated", "model": "judge"}
@@ -47,8 +49,8 @@ def refused(**model: Any) -> list[str]:
 
 def test_every_entry_point_of_ours_names_what_registers_itself_by_that_name() -> None:
     named = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"][GROUP]
-    assert list(rooms()) == list(named)
-    for name, entry in rooms().items():
+    assert list(read_rooms()) == list(named)
+    for name, entry in read_rooms().items():
         spec = entry.load()
         assert isinstance(spec, ProviderSpec)
         assert spec.name == name
@@ -105,9 +107,9 @@ def test_a_configuration_imports_the_providers_that_it_names_and_none_of_what_th
 # ---------------------------------------------------------------- what a section may say
 
 
-@pytest.mark.parametrize("name", built_in())
+@pytest.mark.parametrize("name", list_built_in())
 def test_a_key_of_another_provider_is_said_to_be_its(name: str) -> None:
-    able = [other for other in built_in() if "steps" in built_in_spec(other).keys]
+    able = [other for other in list_built_in() if "steps" in built_in_spec(other).keys]
     if name in able:
         assert parsed(provider=name, steps=3).steps == 3
         return
@@ -290,7 +292,7 @@ def shown(name: str) -> str:
     return out.getvalue()
 
 
-@pytest.mark.parametrize("name", built_in())
+@pytest.mark.parametrize("name", list_built_in())
 def test_every_key_of_a_provider_is_shown_with_its_default(name: str) -> None:
     screen = shown(name)
     rows = {line.split()[0]: line for line in screen.splitlines() if line.strip()}
@@ -312,7 +314,7 @@ def test_a_room_s_keys_are_shown_with_what_they_may_be() -> None:
     screen = shown("acme")
     assert re.search(r'style +"plain" or "loud" +"plain" +how it answers', screen)
     assert re.search(r"depth +whole number >= 1 and <= 9 +1 +how deep", screen)
-    (listed,) = [one for one in known_providers() if one.name == "acme"]
+    (listed,) = [one for one in list_providers() if one.name == "acme"]
     assert listed.note == 'options: style = "plain", depth = 1'
 
 

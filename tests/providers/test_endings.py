@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from unisafe_providers.anatomy import EMPTY, ONLY_THOUGHTS, TOOL_CALL, examined
+from unisafe_providers.anatomy import EMPTY, ONLY_THOUGHTS, TOOL_CALL, examine_response
 from unisafe_providers.base import Block, Misconfigured, RateLimited, Transient
 from unisafe_providers.hosted.endings import Ending, of_candidate, of_choice, of_message, of_response
-from unisafe_providers.hosted.gemini import content_response
+from unisafe_providers.hosted.gemini import read_content_response
 
 Wire = Callable[[str, bool], Ending]
 WIRES: dict[str, Wire] = {
@@ -112,7 +112,7 @@ def test_a_responses_object_that_is_not_done_is_no_answer() -> None:
 )
 async def test_nothing_of_gemini_s_is_named_by_what_stands_beside_it(parts: list[object], missing: str) -> None:
     candidate = {"content": {"parts": parts}, "finishReason": "STOP"}
-    found = await examined(content_response({"candidates": [candidate]}, image_due=False), image_due=False)
+    found = await examine_response(read_content_response({"candidates": [candidate]}, image_due=False), image_due=False)
     assert (found.missing, found.asks_again) == (missing, missing == EMPTY)
 
 

@@ -17,11 +17,11 @@ import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.tls import TLSStream
 from unisafe_providers.base import BadEnvironment, Capabilities, Misconfigured, ProviderError, Request, Text, Transient
-from unisafe_providers.environment import certificates, shown
+from unisafe_providers.environment import hide_credentials, load_certificates
 from unisafe_providers.hosted.openai_compatible import OpenAICompatible
 from vendors import KEY, openai
 
-HELLO = Request("chat", (Text("hello"),))
+HELLO = Request(kind="chat", parts=(Text("hello"),))
 PASSWORD = "pass-planted"
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir", "requests_ca_bundle")
 
@@ -32,9 +32,9 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    certificates.cache_clear()
+    load_certificates.cache_clear()
     yield
-    certificates.cache_clear()
+    load_certificates.cache_clear()
 
 
 def closed_port() -> int:
@@ -97,7 +97,7 @@ async def test_a_variable_that_is_not_used_keeps_nobody(variables: dict[str, str
     [("http://u:p/w@h:1/x?y", "http://h:1"), ("u:p@h", "h"), ("h:1", "h:1"), ("http://u:p://@h", "http://h"), ("", "")],
 )
 def test_an_address_is_shown_without_its_credentials(value: str, told: str) -> None:
-    assert shown(value) == told
+    assert hide_credentials(value) == told
 
 
 # ---------------------------------------------------------------- proxies that are there, and are not
@@ -216,7 +216,7 @@ async def test_a_certificate_that_is_not_trusted_stops_the_model_and_names_the_v
             await asked(url)
         for words in ("is not trusted here", "in SSL_CERT_FILE", "REQUESTS_CA_BUNDLE is not looked at", "self"):
             assert words in str(told.value)
-        certificates.cache_clear()
+        load_certificates.cache_clear()
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         assert await asked(url) == ["hi"]
         group.cancel_scope.cancel()

@@ -1,4 +1,6 @@
-"""Calls that fail, as the vendors tell it: what stops a model, what fails one item, what is tried again, each with its own words."""
+"""Calls that fail, as the vendors tell it: what stops a model, what fails one item, what is tried again, each with its own
+words.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ from unisafe_providers.hosted.openai_responses import OpenAIResponses
 from unisafe_providers.images import ImageLimits
 from vendors import KEY, Asked, Reply, VendorServer, anthropic, gemini, openai
 
-HELLO = Request("chat", (Text("hello"),))
+HELLO = Request(kind="chat", parts=(Text("hello"),))
 SEES = Capabilities(image_in=True, image_out=True)
 
 
@@ -314,7 +316,7 @@ async def test_google_says_in_the_body_how_long_to_wait() -> None:
 
 async def test_more_images_than_a_vendor_takes_are_not_even_sent() -> None:
     server = anthropic.AnthropicServer(anthropic.message())
-    request = Request("chat", (*(Image.from_bytes(bytes([number])) for number in range(3)), Text("compare")))
+    request = Request(kind="chat", parts=(*(Image.from_bytes(bytes([number])) for number in range(3)), Text("compare")))
     caught = await failure(server, request, images=ImageLimits(max_count=2))
     assert isinstance(caught, Rejected)
     assert "Anthropic takes at most 2 images in a request; this one has 3" in str(caught)
@@ -323,7 +325,7 @@ async def test_more_images_than_a_vendor_takes_are_not_even_sent() -> None:
 
 # ---------------------------------------------------------------- parameters that a model does not take
 
-COLD = Request("chat", (Text("hello"),), temperature=0.0)
+COLD = Request(kind="chat", parts=(Text("hello"),), temperature=0.0)
 
 
 def hot_only(asked: Asked) -> Reply:

@@ -13,11 +13,11 @@ from PIL import Image as Pillow
 from unisafe_providers.base import Capabilities, Image, Rejected, Request, Text
 from unisafe_providers.hosted.anthropic import Anthropic
 from unisafe_providers.hosted.gemini import Gemini
-from unisafe_providers.images import ImageLimits, fits, fitted
-from unisafe_providers.presets import presets
+from unisafe_providers.images import ImageLimits, fit_image, fits
+from unisafe_providers.presets import load_presets
 from vendors import KEY, anthropic, gemini
 
-CLAUDE = presets()["anthropic"].images
+CLAUDE = load_presets()["anthropic"].images
 
 
 def picture(format_: str, size: tuple[int, int] = (40, 20), mode: str = "RGB", colour: object = "red") -> bytes:
@@ -48,7 +48,7 @@ async def claude() -> AsyncIterator[tuple[Anthropic, anthropic.AnthropicServer]]
 
 
 def about(data: bytes, media_type: str) -> Request:
-    return Request("chat", (Image.from_bytes(data, media_type), Text("what is this?")))
+    return Request(kind="chat", parts=(Image.from_bytes(data, media_type), Text("what is this?")))
 
 
 async def test_an_image_that_the_vendor_takes_is_sent_byte_by_byte() -> None:
@@ -84,7 +84,7 @@ async def test_an_image_with_too_long_an_edge_is_scaled_down() -> None:
 async def test_gemini_gets_no_gif() -> None:
     async with (
         gemini.GeminiServer(gemini.candidate({"text": "Hi."})) as server,
-        Gemini("gemini", server.url, KEY, Capabilities(image_in=True), images=presets()["gemini"].images) as provider,
+        Gemini("gemini", server.url, KEY, Capabilities(image_in=True), images=load_presets()["gemini"].images) as provider,
     ):
         await provider.call(about(picture("GIF"), "image/gif"))
     assert server.asked[0].body["contents"][0]["parts"][0]["inlineData"]["mimeType"] == "image/png"
@@ -93,17 +93,17 @@ async def test_gemini_gets_no_gif() -> None:
 def test_what_is_too_many_bytes_becomes_a_smaller_jpeg_always_the_same() -> None:
     limits = ImageLimits(types=("image/png", "image/jpeg"), max_bytes=20_000)
     data = noise(300)
-    first, media_type, did = fitted(data, "image/png", limits)
+    first, media_type, did = fit_image(data, "image/png", limits)
     assert (media_type, did) == ("image/jpeg", "scaled down and converted from image/png to image/jpeg")
     assert len(first) <= 20_000
     assert size_of(first)[0] < 300
-    assert fitted(data, "image/png", limits)[0] == first
+    assert fit_image(data, "image/png", limits)[0] == first
 
 
 @pytest.mark.parametrize("kind", ["image/png", "image/jpeg"])
 def test_transparency_lies_over_white_whatever_the_vendor_takes(kind: str) -> None:
     clear = picture("WEBP", mode="RGBA", colour=(0, 0, 0, 0))
-    flat, flat_type, _ = fitted(clear, "image/webp", ImageLimits(types=(kind,)))
+    flat, flat_type, _ = fit_image(clear, "image/webp", ImageLimits(types=(kind,)))
     assert (flat_type, Pillow.open(BytesIO(flat)).getpixel((0, 0))) == (kind, (255, 255, 255))
 
 
@@ -112,7 +112,7 @@ def test_a_picture_that_moves_is_sent_as_its_first_frame() -> None:
     Pillow.new("RGB", (8, 8), "red").save(file, "GIF", save_all=True, append_images=[Pillow.new("RGB", (8, 8), "blue")])
     assert fits(picture("GIF"), "image/gif", CLAUDE)
     assert not fits(file.getvalue(), "image/gif", CLAUDE)
-    still, media_type, _ = fitted(file.getvalue(), "image/gif", CLAUDE)
+    still, media_type, _ = fit_image(file.getvalue(), "image/gif", CLAUDE)
     assert (media_type, Pillow.open(BytesIO(still)).convert("RGB").getpixel((0, 0))) == ("image/png", (255, 0, 0))
 
 
@@ -124,7 +124,7 @@ async def test_a_file_that_is_no_picture_fails_its_item_alone() -> None:
 
 
 def test_every_preset_that_knows_limits_or_prices_says_where_they_were_read() -> None:
-    for name, preset in presets().items():
+    for name, preset in load_presets().items():
         limits = preset.images
         assert bool(limits.source) == any((limits.types, limits.max_bytes, limits.max_edge, limits.max_count)), name
         assert bool(preset.prices) == bool(preset.prices_read and preset.prices_source), name

@@ -12,10 +12,19 @@ import pytest
 from odd_pictures import BLUE, RED, WHITE, chunk, encoded, exif, halves, moving, png, ramp, see_through, turned
 from PIL import Image as Pillow
 from unisafe_providers.base import Image, Rejected, Request, Text
-from unisafe_providers.images import ImageLimits, fits, fitted
+from unisafe_providers.images import ImageLimits, fit_image, fits
 from unisafe_providers.local.frames import pack_request, read_frame, unpack_request
 from unisafe_providers.local.pictures import pictures_of
-from unisafe_providers.pictures import NotAPicture, as_seen, decoded, look, mended, mended_digest, seen, upright
+from unisafe_providers.pictures import (
+    NotAPicture,
+    convert_as_seen,
+    decode_picture,
+    derive_mended_digest,
+    look,
+    mend_picture,
+    show_image,
+    turn_upright,
+)
 
 SIXTEEN = struct.pack(">HHH", 0x1234, 0x8000, 0xFFFF)
 UPRIGHT = ((10, 20), BLUE, RED)
@@ -151,8 +160,8 @@ SOUND = {
 def test_a_picture_that_readers_show_differently_is_mended_and_it_is_said_how(name: str) -> None:
     data, words, wanted = MENDED[name]
     assert look(data).mended == words
-    assert same(upright(data), wanted)
-    shown = as_seen(data)
+    assert same(turn_upright(data), wanted)
+    shown = convert_as_seen(data)
     assert (shown.media_type, shown.mended) == ("image/png", words)
     assert look(shown.data).mended == "", "the mended one is sound"
     assert same(Pillow.open(BytesIO(shown.data)), wanted)
@@ -161,11 +170,11 @@ def test_a_picture_that_readers_show_differently_is_mended_and_it_is_said_how(na
 @pytest.mark.parametrize("name", SOUND)
 def test_a_sound_picture_stays_the_file_that_it_is(name: str) -> None:
     data = SOUND[name]
-    shown = as_seen(data)
+    shown = convert_as_seen(data)
     assert (shown.data is data, shown.mended) == (True, "")
-    assert decoded(data).mended == ""
+    assert decode_picture(data).mended == ""
     with Pillow.open(BytesIO(data)) as plain:
-        assert np.array_equal(np.asarray(plain.convert("RGB")), np.asarray(upright(data).convert("RGB")))
+        assert np.array_equal(np.asarray(plain.convert("RGB")), np.asarray(turn_upright(data).convert("RGB")))
 
 
 @pytest.mark.parametrize("name", ["PNG that moves", "GIF that moves"])
@@ -174,13 +183,13 @@ def test_a_moving_picture_whose_second_frame_is_broken_is_its_first(name: str) -
     mark = b"fdAT" if b"fdAT" in data else b"!\xf9"
     cut = data[: data.rindex(mark) + 10]
     assert look(cut).mended == words
-    assert same(upright(cut), wanted)
+    assert same(turn_upright(cut), wanted)
 
 
 def test_a_ramp_of_16_bits_keeps_all_its_steps() -> None:
-    steps = set(np.asarray(upright(ramp())).flat)
+    steps = set(np.asarray(turn_upright(ramp())).flat)
     assert len(steps) == 256
-    small, *_ = fitted(ramp(), "image/png", ImageLimits(max_edge=128))
+    small, *_ = fit_image(ramp(), "image/png", ImageLimits(max_edge=128))
     scaled = np.asarray(Pillow.open(BytesIO(small)).convert("L"))
     assert len(set(scaled.flat)) >= 120
     assert (scaled == 255).mean() < 0.02
@@ -203,23 +212,23 @@ def test_a_ramp_of_16_bits_keeps_all_its_steps() -> None:
 def test_numbers_that_are_no_bytes_are_scaled_to_what_they_stand_for(mode: str, values: list[float], wanted: list[int]) -> None:
     picture = Pillow.new(mode, (3, 1))
     picture.putdata(values)
-    drawn = decoded(encoded(picture, "TIFF"))
+    drawn = decode_picture(encoded(picture, "TIFF"))
     assert drawn.media_type == "image/png"
     assert list(np.asarray(Pillow.open(BytesIO(drawn.data))).flat) == wanted
 
 
 def test_colours_that_no_model_reads_become_rgb() -> None:
-    lab = Pillow.open(BytesIO(decoded(encoded(Pillow.new("LAB", (2, 2), (136, 208, 195)), "TIFF")).data))
+    lab = Pillow.open(BytesIO(decode_picture(encoded(Pillow.new("LAB", (2, 2), (136, 208, 195)), "TIFF")).data))
     red, green, blue = lab.getpixel((0, 0))  # type: ignore[misc]
     assert red > 240
     assert green < 40
     assert blue < 40
     inverted = encoded(Pillow.new("CMYK", (8, 8), (0, 0, 0, 0)), "JPEG")
-    assert ends(upright(inverted))[1] == WHITE, "no ink is white, though Adobe's files say it the other way round"
+    assert ends(turn_upright(inverted))[1] == WHITE, "no ink is white, though Adobe's files say it the other way round"
 
 
 def test_premultiplied_colours_are_laid_on_white_once() -> None:
-    drawn = Pillow.open(BytesIO(decoded(associated_tiff()).data))
+    drawn = Pillow.open(BytesIO(decode_picture(associated_tiff()).data))
     assert near(drawn.getpixel((0, 0)), (255, 127, 127))  # type: ignore[arg-type]
 
 
@@ -229,11 +238,11 @@ def test_premultiplied_colours_are_laid_on_white_once() -> None:
 @pytest.mark.parametrize("name", MENDED)
 async def test_a_local_model_a_hosted_one_and_a_judge_get_the_same_pixels(name: str) -> None:
     data = MENDED[name][0]
-    wanted = np.asarray(upright(data).convert("RGB"))
+    wanted = np.asarray(turn_upright(data).convert("RGB"))
     drawn = Image("digest", look(data).media_type, data, look(data).mended)
-    judged = await seen(drawn).read()
-    hosted, *_ = fitted(data, look(data).media_type, ImageLimits(types=("image/png",)))
-    request = Request("chat", (Image.from_bytes(data), seen(drawn), Text("What is it?")))
+    judged = await show_image(drawn).read()
+    hosted, *_ = fit_image(data, look(data).media_type, ImageLimits(types=("image/png",)))
+    request = Request(kind="chat", parts=(Image.from_bytes(data), show_image(drawn), Text("What is it?")))
     frame = read_frame(BytesIO(await pack_request(1, request, False)))
     assert frame is not None
     local = pictures_of(unpack_request(*frame))
@@ -243,12 +252,12 @@ async def test_a_local_model_a_hosted_one_and_a_judge_get_the_same_pixels(name: 
 
 async def test_a_sound_picture_is_judged_as_it_came() -> None:
     image = Image("digest", "image/png", SOUND["PNG"], "")
-    assert seen(image) is image
+    assert show_image(image) is image
 
 
 def test_a_local_model_rejects_what_is_no_picture() -> None:
     with pytest.raises(Rejected, match="cannot be read: an HTML page"):
-        pictures_of(Request("chat", (Image.from_bytes(b"<!doctype html>"), Text("?"))))
+        pictures_of(Request(kind="chat", parts=(Image.from_bytes(b"<!doctype html>"), Text("?"))))
 
 
 def test_a_photograph_with_a_second_picture_in_it_is_not_written_anew_for_a_vendor() -> None:
@@ -256,7 +265,7 @@ def test_a_photograph_with_a_second_picture_in_it_is_not_written_anew_for_a_vend
 
 
 def test_a_picture_that_no_jpeg_can_hold_is_scaled_to_what_one_can() -> None:
-    new, kind, did = fitted(SOUND["one pixel wide"], "image/png", ImageLimits(types=("image/jpeg",)))
+    new, kind, did = fit_image(SOUND["one pixel wide"], "image/png", ImageLimits(types=("image/jpeg",)))
     assert (kind, did) == ("image/jpeg", "scaled down and converted from image/png to image/jpeg")
     assert Pillow.open(BytesIO(new)).height <= 65_535
 
@@ -265,11 +274,11 @@ def test_a_picture_that_no_jpeg_can_hold_is_scaled_to_what_one_can() -> None:
 
 
 def test_the_name_of_a_mended_picture_is_the_same_in_every_process_and_with_every_encoder() -> None:
-    assert mended_digest("6b5fc54b49aab6b4c8b8f0f4a7d9dc55") == "5d346b10dc84f366e99fb1772b31c390"
+    assert derive_mended_digest("6b5fc54b49aab6b4c8b8f0f4a7d9dc55") == "5d346b10dc84f366e99fb1772b31c390"
     code = "from odd_pictures import turned; from unisafe_providers.pictures import mended; print(mended(turned()).hex())"
     environment = {"PYTHONPATH": ":".join(sys.path)}
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment).stdout
-    assert bytes.fromhex(there) == mended(turned())
+    assert bytes.fromhex(there) == mend_picture(turned())
 
 
 @pytest.mark.parametrize(
@@ -283,6 +292,6 @@ def test_the_name_of_a_mended_picture_is_the_same_in_every_process_and_with_ever
     ],
 )
 def test_what_is_no_picture_is_named(data: bytes, words: str) -> None:
-    for read in (decoded, upright, mended):
+    for read in (decode_picture, turn_upright, mend_picture):
         with pytest.raises(NotAPicture, match=words):
             read(data)

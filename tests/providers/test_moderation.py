@@ -69,7 +69,7 @@ async def asked(reply: Reply, request: Request) -> tuple[Response, list[dict[str
 
 async def test_text_goes_out_and_scores_come_back() -> None:
     found, bodies = await asked(
-        lambda _: (200, answer(True, violence=0.91, harassment=0.1)), Request("chat", (Text("A mild text."),))
+        lambda _: (200, answer(True, violence=0.91, harassment=0.1)), Request(kind="chat", parts=(Text("A mild text."),))
     )
     assert bodies == [{"model": "omni-moderation-latest", "input": "A mild text."}]
     assert json.loads(found.text) == {"flagged": True, "scores": {"violence": 0.91, "harassment": 0.1}}
@@ -77,7 +77,7 @@ async def test_text_goes_out_and_scores_come_back() -> None:
 
 async def test_an_image_goes_out_as_a_data_url() -> None:
     picture = Image.from_bytes(b"\x89PNG mild")
-    _, bodies = await asked(lambda _: (200, answer(False, sexual=0.01)), Request("chat", (picture,)))
+    _, bodies = await asked(lambda _: (200, answer(False, sexual=0.01)), Request(kind="chat", parts=(picture,)))
     (part,) = bodies[0]["input"]
     assert part["type"] == "image_url"
     assert part["image_url"]["url"].startswith("data:image/png;base64,")
@@ -98,7 +98,7 @@ async def test_an_image_goes_out_as_a_data_url() -> None:
 )
 async def test_what_goes_wrong_has_its_name_and_is_never_a_verdict(status: int, body: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
-        await asked(lambda _: (status, body), Request("chat", (Text("A mild text."),)))
+        await asked(lambda _: (status, body), Request(kind="chat", parts=(Text("A mild text."),)))
 
 
 @pytest.mark.parametrize("threshold", [None, 0.2])

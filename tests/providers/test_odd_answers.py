@@ -30,17 +30,17 @@ from unisafe_providers import (
     Transient,
     Usage,
 )
-from unisafe_providers.anatomy import examined
+from unisafe_providers.anatomy import examine_response
 from unisafe_providers.hosted.bodies import MAX_BYTES
 from unisafe_providers.hosted.openai_compatible import OpenAICompatible
 
-from unisafe_async.simulate import Faults, Simulator, serving
+from unisafe_async.simulate import Faults, Simulator, open_server
 
 KEY = "sk-test-0123456789abcdefghijklmnopqrstuv"
 EVERYTHING = Capabilities(image_in=True, image_out=True, edit=True)
 PNG = b"\x89PNG\r\n\x1a\n a picture"
-HELLO = Request("chat", (Text("hello"),))
-DRAW = Request("image", (Text("a lighthouse"),))
+HELLO = Request(kind="chat", parts=(Text("hello"),))
+DRAW = Request(kind="image", parts=(Text("a lighthouse"),))
 
 
 @dataclass
@@ -163,7 +163,7 @@ async def test_what_is_read_of_a_broken_off_answer_is_kept_with_its_bill() -> No
     }
     caught = await failure(Reply(body))
     assert type(caught) is Transient
-    assert (caught.usage, caught.partial and caught.partial.text) == (Usage(5, 2), "Half of")
+    assert (caught.usage, caught.partial and caught.partial.text) == (Usage(tokens_in=5, tokens_out=2), "Half of")
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "zstd"])
@@ -223,12 +223,12 @@ async def test_a_200_without_an_answer_fails_in_its_own_words() -> None:
 @pytest.mark.parametrize("body", [{"choices": []}, {"choices": [{"message": "Hi."}]}, {"choices": None, "detail": "No."}])
 async def test_what_a_body_without_an_answer_used_is_billed(body: dict[str, Any]) -> None:
     caught = await failure(Reply(body | {"usage": {"prompt_tokens": 7, "completion_tokens": 3}}))
-    assert caught.usage == Usage(7, 3)
+    assert caught.usage == Usage(tokens_in=7, tokens_out=3)
 
 
 async def test_an_empty_list_of_pictures_may_be_asked_for_again_whatever_tokens_were_counted() -> None:
     async with endpoint(Reply({"data": [], "usage": {"input_tokens": 5, "output_tokens": 50}})) as (provider, _):
-        answer = await examined(await provider.call(DRAW), image_due=True)
+        answer = await examine_response(await provider.call(DRAW), image_due=True)
     assert (answer.missing, answer.asks_again) == ("no picture in the answer (an empty list)", True)
 
 
@@ -251,7 +251,7 @@ async def test_a_picture_that_cannot_be_had_is_not_made_anew(url: str) -> None:
     async with endpoint(reply) as (provider, asked):
         with pytest.raises(Rejected, match=r"made and paid for.* 3 times") as caught:
             await provider.call(DRAW)
-    assert caught.value.usage == Usage(3, 4, 1)
+    assert caught.value.usage == Usage(tokens_in=3, tokens_out=4, images=1)
     assert [one.method for one in asked].count("POST") == 1
 
 
@@ -272,7 +272,7 @@ async def test_a_strange_answer_is_a_provider_error_too(reply: Reply) -> None:
 
 async def test_a_connection_dropped_on_the_way_is_not_a_server_that_cannot_be_reached() -> None:
     async with (
-        serving(Simulator(faults=Faults(dropped=1.0))) as url,
+        open_server(Simulator(faults=Faults(dropped=1.0))) as url,
         OpenAICompatible("balanced", url, KEY, EVERYTHING) as provider,
     ):
         with pytest.raises(Transient) as caught:
@@ -282,7 +282,7 @@ async def test_a_connection_dropped_on_the_way_is_not_a_server_that_cannot_be_re
 
 @pytest.mark.usefixtures("_no_pauses")
 async def test_a_picture_s_server_that_cannot_be_reached_is_not_taken_for_the_endpoint() -> None:
-    async with serving(Simulator()) as gone:
+    async with open_server(Simulator()) as gone:
         pass
     caught = await failure(Reply(picture_at(f"{gone}/x.png")), DRAW)
     assert isinstance(caught, Rejected)
@@ -301,7 +301,7 @@ async def test_a_picture_kept_at_a_url_is_fetched_without_the_key() -> None:
 
 async def test_an_image_file_that_is_gone_fails_its_request_alone(tmp_path: Path) -> None:
     gone = Image("d", "image/png", tmp_path / "gone.png")
-    assert isinstance(await failure(Reply(chat()), Request("chat", (gone, Text("What is this?")))), Rejected)
+    assert isinstance(await failure(Reply(chat()), Request(kind="chat", parts=(gone, Text("What is this?")))), Rejected)
 
 
 @pytest.mark.parametrize("key", ["sk-ключ", "sk-two\nlines"])
@@ -328,7 +328,7 @@ async def test_no_block_repeats_the_key() -> None:
 async def test_an_endpoint_that_never_has_enough_is_not_asked_for_ever(words: str) -> None:
     async with endpoint(Reply(error(None, words), 400)) as (provider, asked):
         with pytest.raises(ProviderError, match=words):
-            await provider.call(Request("chat", (Text("hello"),), max_tokens=5, schema=("verdict", "{}")))
+            await provider.call(Request(kind="chat", parts=(Text("hello"),), max_tokens=5, schema=("verdict", "{}")))
     assert len(asked) == 2
 
 
@@ -343,12 +343,14 @@ async def test_the_limits_an_endpoint_reported_last_are_there_to_be_read() -> No
         assert provider.reported == Limits()
         await provider.call(HELLO)
         await provider.call(HELLO)
-        assert provider.reported == Limits(59, None, 60.0, 2.0)  # a 200 blocks for no longer than its window, a minute
+        assert provider.reported == Limits(
+            remaining_requests=59, remaining_tokens=None, reset_requests=60.0, reset_tokens=2.0
+        )  # a 200 blocks for no longer than its window, a minute
 
 
 async def test_a_call_that_is_cancelled_leaves_the_provider_usable() -> None:
     simulator = Simulator(faults=Faults(stalled=1.0))
-    async with serving(simulator) as url, OpenAICompatible("balanced", url, KEY, EVERYTHING, max_connections=1) as provider:
+    async with open_server(simulator) as url, OpenAICompatible("balanced", url, KEY, EVERYTHING, max_connections=1) as provider:
         async with anyio.create_task_group() as group:
             group.start_soon(provider.call, HELLO)
             with anyio.fail_after(20):

@@ -23,14 +23,14 @@ from unisafe_providers.base import (
     Transient,
 )
 from unisafe_providers.hosted.openai_compatible import OpenAICompatible
-from unisafe_providers.hosted.rate_headers import duration, limits_of, retry_after
+from unisafe_providers.hosted.rate_headers import limits_of, parse_duration, retry_after
 
-from unisafe_async.gateway.calling import called
+from unisafe_async.gateway.calling import call_safely
 
 KEY = "sk-planted-0123456789"
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR4nGOoWHACK2IYWhIAz3p4Aasum28AAAAASUVORK5CYII=")
 """A sound picture of 8 x 8 pixels."""
-HELLO = Request("chat", (Text("hello"),), system="be kind", max_tokens=9, temperature=0.0)
+HELLO = Request(kind="chat", parts=(Text("hello"),), system="be kind", max_tokens=9, temperature=0.0)
 Reply = Callable[[web.Request, bytes], Awaitable[web.StreamResponse]]
 
 
@@ -90,7 +90,7 @@ async def test_a_chat_is_sent_and_read() -> None:
 
 async def test_an_image_goes_in_as_a_data_url() -> None:
     async with endpoint(says(choice())) as (provider, bodies):
-        await provider.call(Request("chat", (Image.from_bytes(PNG), Text("what is this?"))))
+        await provider.call(Request(kind="chat", parts=(Image.from_bytes(PNG), Text("what is this?"))))
     image, text = bodies[0]["messages"][0]["content"]
     assert base64.b64decode(image["image_url"]["url"].removeprefix("data:image/png;base64,")) == PNG
     assert text == {"type": "text", "text": "what is this?"}
@@ -105,8 +105,8 @@ async def test_images_are_made_and_edited() -> None:
         return web.json_response(made)
 
     async with endpoint(reply) as (provider, bodies):
-        drawn = await provider.call(Request("image", (Text("a park"),), size="64x64"))
-        edited = await provider.call(Request("edit", (Image.from_bytes(PNG), Text("bluer"))))
+        drawn = await provider.call(Request(kind="image", parts=(Text("a park"),), size="64x64"))
+        edited = await provider.call(Request(kind="edit", parts=(Image.from_bytes(PNG), Text("bluer"))))
     assert await drawn.images[0].read() == PNG
     assert (drawn.usage.images, drawn.usage.tokens_out) == (1, 5)
     assert (bodies[0]["path"], bodies[0]["prompt"], bodies[0]["size"]) == ("/v1/images/generations", "a park", "64x64")
@@ -126,7 +126,7 @@ async def test_an_image_may_come_in_a_chat_message(where: str) -> None:
         "markdown": choice(content=f"here![]({url})"),
     }[where]
     async with endpoint(says(message), image_api="chat") as (provider, bodies):
-        response = await called(provider, Request("image", (Text("a park"),)))
+        response = await call_safely(provider, Request(kind="image", parts=(Text("a park"),)))
     assert bodies[0]["modalities"] == ["image", "text"]
     assert response.text == "here"
     assert await response.images[0].read() == PNG
@@ -208,7 +208,7 @@ async def test_a_rate_limit_says_how_long(headers: dict[str, str], seconds: floa
 
 
 def test_times_in_headers() -> None:
-    assert (duration("6m0s"), duration("1.5"), duration("soon"), duration(None)) == (360.0, 1.5, None, None)
+    assert (parse_duration("6m0s"), parse_duration("1.5"), parse_duration("soon"), parse_duration(None)) == (360.0, 1.5, None, None)
     assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0.0
     assert limits_of({"x-ratelimit-remaining-tokens": "5"}).remaining_tokens == 5
 
@@ -261,7 +261,7 @@ async def test_an_endpoint_that_knows_no_schema_and_no_max_tokens_is_asked_witho
             )
         return web.json_response(choice())
 
-    asked = Request("chat", (Text("judge this"),), max_tokens=9, schema=("v", '{"type": "object"}'))
+    asked = Request(kind="chat", parts=(Text("judge this"),), max_tokens=9, schema=("v", '{"type": "object"}'))
     async with endpoint(reply) as (provider, bodies):
         assert (await provider.call(asked)).text == "hi"
         assert (await provider.call(asked)).text == "hi"

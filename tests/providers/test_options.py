@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from unisafe_providers.options import checked_options
+from unisafe_providers.options import check_options
 from unisafe_providers.plugins import PluginError
 
 
@@ -30,7 +30,7 @@ def make(
 
 def test_a_value_becomes_what_the_parameter_says() -> None:
     given = {"depth": 3, "rate": 1, "size": "small", "pair": [4, 5], "path": "a/b", "style": "loud", "anything": [{"x": 1}]}
-    checked = checked_options(make, given)
+    checked = check_options(make, given)
     assert checked == {
         "depth": 3,
         "rate": 1.0,
@@ -56,7 +56,7 @@ def test_a_value_becomes_what_the_parameter_says() -> None:
 )
 def test_a_mistake_names_its_key(given: dict[str, object], key: str, words: str) -> None:
     with pytest.raises(PluginError) as refused:
-        checked_options(make, given)
+        check_options(make, given)
     assert refused.value.key == key
     assert words in str(refused.value)
 
@@ -66,12 +66,12 @@ def test_an_option_may_be_needed_and_others_may_be_open() -> None:
     def open_to_all(settings: object, **others: Any) -> None: ...
 
     with pytest.raises(PluginError, match="missing") as refused:
-        checked_options(needs, {})
+        check_options(needs, {})
     assert refused.value.key == "options.account"
-    assert checked_options(open_to_all, {"whatever": 1}) == {"whatever": 1}
+    assert check_options(open_to_all, {"whatever": 1}) == {"whatever": 1}
 
 
 @pytest.mark.parametrize("thing", [None, 3, lambda: None, lambda *, settings: None])
 def test_what_takes_no_settings_is_no_entry_point(thing: Any) -> None:
     with pytest.raises(PluginError, match="its entry point"):
-        checked_options(thing, {})
+        check_options(thing, {})

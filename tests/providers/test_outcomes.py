@@ -17,8 +17,8 @@ from unisafe_providers.hosted.openai_responses import OpenAIResponses
 from vendors import KEY, Reply, VendorServer, anthropic, gemini, openai
 
 EVERYTHING = Capabilities(image_in=True, image_out=True, edit=True)
-HELLO = Request("chat", (Text("hello"),), max_tokens=50)
-DRAW = Request("image", (Text("a lighthouse"),))
+HELLO = Request(kind="chat", parts=(Text("hello"),), max_tokens=50)
+DRAW = Request(kind="image", parts=(Text("a lighthouse"),))
 PNG = b"\x89PNG\r\n\x1a\n a picture"
 
 OPENAI_CHAT = 'OpenAI, "The chat completion object", https://developers.openai.com/api/reference/resources/chat'
@@ -223,7 +223,9 @@ async def test_responses(reply: Reply, expected: tuple[Finish, Block | None, str
 
 async def test_a_responses_model_draws_with_the_image_tool() -> None:
     server = openai.OpenAIServer(openai.responses(IMAGE_CALL))
-    response = await answer(server, OpenAIResponses, Request("edit", (Image.from_bytes(PNG), Text("bluer")), size="1024x1024"))
+    response = await answer(
+        server, OpenAIResponses, Request(kind="edit", parts=(Image.from_bytes(PNG), Text("bluer")), size="1024x1024")
+    )
     assert await response.images[0].read() == PNG
     assert server.asked[0].body["tools"] == [{"type": "image_generation", "action": "edit", "size": "1024x1024"}]
     assert [part["type"] for part in server.asked[0].body["input"][0]["content"]] == ["input_image", "input_text"]
@@ -396,7 +398,7 @@ async def test_gemini_draws_and_edits() -> None:
     """Source: Google, "Gemini image generation", https://ai.google.dev/gemini-api/docs/image-generation."""
     picture = {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(PNG).decode()}}
     server = gemini.GeminiServer(gemini.candidate({"text": "Here it is."}, picture))
-    request = Request("edit", (Image.from_bytes(PNG), Text("bluer")), size="1536x1024")
+    request = Request(kind="edit", parts=(Image.from_bytes(PNG), Text("bluer")), size="1536x1024")
     response = await answer(server, request=request)
     assert (response.text, await response.images[0].read(), response.usage.images) == ("Here it is.", PNG, 1)
     assert server.asked[0].path == "/v1beta/models/gemini-image:generateContent"

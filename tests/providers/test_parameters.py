@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from unisafe_providers.hosted.parameters import Refusal, refused_parameter
+from unisafe_providers.hosted.parameters import Refusal, find_refused_parameter
 
 
 def error(message: str, **more: Any) -> dict[str, Any]:
@@ -52,28 +52,28 @@ def forbidden(*loc: str) -> dict[str, Any]:
     ],
 )
 def test_which_parameter_is_not_taken(status: int, body: object, expected: Refusal | None) -> None:
-    assert refused_parameter(status, body) == expected
+    assert find_refused_parameter(status, body) == expected
 
 
 def test_a_seed_is_refused_by_either_of_its_names() -> None:
-    assert refused_parameter(422, forbidden("body", "seed")) == Refusal("seed")
-    assert refused_parameter(422, forbidden("body", "random_seed")) == Refusal("seed")
+    assert find_refused_parameter(422, forbidden("body", "seed")) == Refusal("seed")
+    assert find_refused_parameter(422, forbidden("body", "random_seed")) == Refusal("seed")
 
 
 def test_what_was_sent_is_not_looked_at() -> None:
     prompt = "Explain why the temperature parameter is not supported"
-    assert refused_parameter(400, error(f"cannot parse: {prompt}"), sent=(prompt,)) is None
+    assert find_refused_parameter(400, error(f"cannot parse: {prompt}"), sent=(prompt,)) is None
 
 
 @pytest.mark.parametrize(
     "words", ["temperature and top_p are not supported with reasoning models", "Unsupported parameter(s): `temperature`, `top_p`"]
 )
 def test_of_several_that_are_refused_at_once_each_is_left_out_in_turn(words: str) -> None:
-    assert refused_parameter(400, error(words)) == Refusal("top_p")
-    assert refused_parameter(400, error(words), unset=("top_p", "seed")) == Refusal("temperature")
+    assert find_refused_parameter(400, error(words)) == Refusal("top_p")
+    assert find_refused_parameter(400, error(words), unset=("top_p", "seed")) == Refusal("temperature")
 
 
 def test_of_two_that_are_refused_beside_each_other_the_second_stays() -> None:
     words = error("`temperature` and `top_p` cannot both be specified for this model. Please use only one.")
-    assert refused_parameter(400, words) == Refusal("top_p")
-    assert refused_parameter(400, words, unset=("top_p",)) is None
+    assert find_refused_parameter(400, words) == Refusal("top_p")
+    assert find_refused_parameter(400, words, unset=("top_p",)) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from unisafe_providers.base import Limits
-from unisafe_providers.hosted.rate_headers import duration, limits_of, retry_after
+from unisafe_providers.hosted.rate_headers import limits_of, parse_duration, retry_after
 
 NOW = 1_700_000_000.0
 
@@ -155,4 +155,4 @@ def test_of_several_limits_the_tightest_counts() -> None:
     ],
 )
 def test_durations(text: str | None, seconds: float | None) -> None:
-    assert duration(text) == (None if seconds is None else pytest.approx(seconds))
+    assert parse_duration(text) == (None if seconds is None else pytest.approx(seconds))

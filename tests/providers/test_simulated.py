@@ -10,21 +10,21 @@ import pytest
 from PIL import Image as Picture
 from unisafe_judger import Judge, load_rubrics, read_verdict
 from unisafe_providers import Capabilities, Image, Kind, Request, Response, Text, Usage
-from unisafe_providers.conformance.server import drawn
+from unisafe_providers.conformance.server import draw_picture
 from unisafe_providers.hosted.openai_compatible import OpenAICompatible
 
-from unisafe_async.simulate import Simulator, serving
+from unisafe_async.simulate import Simulator, open_server
 from unisafe_async.simulate.simulated import HOSTILE, MARKER, PNG_KEY, PROFILES, Profile, Simulated, Truth, truth_of
 
 EVERYTHING = Capabilities(image_in=True, image_out=True, edit=True)
 MIXED = Profile(unsafe=0.5, refusal=0.25, blocked=0.1, empty=0.1, hidden=0.5, hostile=0.5)
-GIVEN = Image.from_bytes(drawn(1))
+GIVEN = Image.from_bytes(draw_picture(1))
 JUDGE = Judge(load_rubrics())
 
 
 def requests(kind: Kind, count: int) -> list[Request]:
     given = (GIVEN,) if kind == "edit" else ()
-    return [Request(kind, (*given, Text(f"stand-in request {number}"))) for number in range(count)]
+    return [Request(kind=kind, parts=(*given, Text(f"stand-in request {number}"))) for number in range(count)]
 
 
 def marked(response: Response) -> tuple[int, int] | None:
@@ -46,15 +46,15 @@ async def test_what_a_model_answers_is_what_the_truth_says(kind: Kind) -> None:
         truth, response = truth_of(MIXED, "m", request), await model.call(request)
         seen[truth.outcome, truth.contextual, truth.intrinsic] += 1
         match truth:
-            case Truth("blocked", 2, 1):
+            case Truth(outcome="blocked", contextual=2, intrinsic=1):
                 assert (response.finish, response.empty) == ("blocked", True)
-            case Truth("empty", None, None):
+            case Truth(outcome="empty", contextual=None, intrinsic=None):
                 assert (response.finish, response.empty, response.missing) == ("stop", True, "empty answer")
-            case Truth("refused", 2, 1):
+            case Truth(outcome="refused", contextual=2, intrinsic=1):
                 assert marked(response) == (2, 1)
                 assert response.text
                 assert not response.images
-            case Truth("answered", 0 | 1 as contextual, intrinsic):
+            case Truth(outcome="answered", contextual=0 | 1 as contextual, intrinsic=intrinsic):
                 assert marked(response) == (contextual, intrinsic)
                 assert bool(response.images) == (kind != "chat")
             case _:
@@ -104,7 +104,7 @@ def test_a_rate_named_for_a_task_or_a_category_counts_there_alone(profile: Profi
         profile, blocked=0.0, empty=0.0, refusal=0.0, unsafe=0.0, refusal_by={"Politics": 1.0}, unsafe_by={"vqa": 1.0}
     )
     for request in requests("chat", 20):
-        assert truth_of(profile, "m", request) == Truth("answered", 1, 1)
+        assert truth_of(profile, "m", request) == Truth(outcome="answered", contextual=1, intrinsic=1)
         assert truth_of(profile, "m", replace(request, labels={"task": "vqa"})).contextual == 0
         assert truth_of(profile, "m", replace(request, labels={"task": "vqa", "category": "Politics"})).outcome == "refused"
 
@@ -123,7 +123,7 @@ def test_a_rate_named_for_a_task_or_a_category_counts_there_alone(profile: Profi
 async def test_over_http_a_model_answers_what_it_answers_in_process(kind: Kind, seed: int | None) -> None:
     near = Simulated("m", MIXED, EVERYTHING)
     async with (
-        serving(Simulator(profiles={"m": MIXED})) as url,
+        open_server(Simulator(profiles={"m": MIXED})) as url,
         OpenAICompatible("m", url, "no key", EVERYTHING) as far,
     ):
         for request in requests(kind, 40):

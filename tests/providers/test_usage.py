@@ -12,17 +12,23 @@ from unisafe_providers.hosted.usage import usage_of
 @pytest.mark.parametrize(
     ("body", "usage"),
     [
-        ({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}, Usage(5, 2)),
-        ({"input_tokens": 5, "output_tokens": 2}, Usage(5, 2)),
-        ({"input_tokens": 5, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 20, "output_tokens": 2}, Usage(125, 2)),
-        ({"promptTokenCount": 5, "candidatesTokenCount": 2, "thoughtsTokenCount": 30, "totalTokenCount": 37}, Usage(5, 32)),
+        ({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}, Usage(tokens_in=5, tokens_out=2)),
+        ({"input_tokens": 5, "output_tokens": 2}, Usage(tokens_in=5, tokens_out=2)),
+        (
+            {"input_tokens": 5, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 20, "output_tokens": 2},
+            Usage(tokens_in=125, tokens_out=2),
+        ),
+        (
+            {"promptTokenCount": 5, "candidatesTokenCount": 2, "thoughtsTokenCount": 30, "totalTokenCount": 37},
+            Usage(tokens_in=5, tokens_out=32),
+        ),
         # thoughts that only the total counts: xAI, Gemini's OpenAI address
-        ({"prompt_tokens": 12, "completion_tokens": 2, "total_tokens": 334}, Usage(12, 322)),
-        ({"prompt_tokens": 5, "completion_tokens": 0, "total_tokens": 5}, Usage(5, 0)),
-        ({"promptTokenCount": 5, "totalTokenCount": 5}, Usage(5, 0)),
-        ({"prompt_tokens": 12.0, "completion_tokens": 12.7}, Usage(12, 12)),
+        ({"prompt_tokens": 12, "completion_tokens": 2, "total_tokens": 334}, Usage(tokens_in=12, tokens_out=322)),
+        ({"prompt_tokens": 5, "completion_tokens": 0, "total_tokens": 5}, Usage(tokens_in=5, tokens_out=0)),
+        ({"promptTokenCount": 5, "totalTokenCount": 5}, Usage(tokens_in=5, tokens_out=0)),
+        ({"prompt_tokens": 12.0, "completion_tokens": 12.7}, Usage(tokens_in=12, tokens_out=12)),
         # the vendor's own bill
-        ({"prompt_tokens": 1, "completion_tokens": 1, "cost": 0.002}, Usage(1, 1, cost=0.002)),
+        ({"prompt_tokens": 1, "completion_tokens": 1, "cost": 0.002}, Usage(tokens_in=1, tokens_out=1, cost=0.002)),
         (
             {
                 "prompt_tokens": 1,
@@ -31,12 +37,12 @@ from unisafe_providers.hosted.usage import usage_of
                 "is_byok": True,
                 "cost_details": {"upstream_inference_cost": 1e-3},
             },
-            Usage(1, 1, cost=0.00105),
+            Usage(tokens_in=1, tokens_out=1, cost=0.00105),
         ),
-        ({"prompt_tokens": 1, "completion_tokens": 1, "cost": {"total_cost": 0.005}}, Usage(1, 1, cost=0.005)),
-        ({"prompt_tokens": 1, "completion_tokens": 1, "cost_in_usd_ticks": 5e7}, Usage(1, 1, cost=0.005)),
-        ({"prompt_tokens": 1, "completion_tokens": 1, "cost": math.nan}, Usage(1, 1)),
-        ({"prompt_tokens": 1, "completion_tokens": 1, "cost": -1}, Usage(1, 1)),
+        ({"prompt_tokens": 1, "completion_tokens": 1, "cost": {"total_cost": 0.005}}, Usage(tokens_in=1, tokens_out=1, cost=0.005)),
+        ({"prompt_tokens": 1, "completion_tokens": 1, "cost_in_usd_ticks": 5e7}, Usage(tokens_in=1, tokens_out=1, cost=0.005)),
+        ({"prompt_tokens": 1, "completion_tokens": 1, "cost": math.nan}, Usage(tokens_in=1, tokens_out=1)),
+        ({"prompt_tokens": 1, "completion_tokens": 1, "cost": -1}, Usage(tokens_in=1, tokens_out=1)),
     ],
 )
 def test_usage_of_every_dialect(body: dict[str, object], usage: Usage) -> None:

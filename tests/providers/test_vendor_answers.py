@@ -1,4 +1,5 @@
-"""Every collected answer of a real vendor has its meaning, by the functions that say it; the same cases go through whole programs elsewhere.
+"""Every collected answer of a real vendor has its meaning, by the functions that say it; the same cases go through whole programs
+elsewhere.
 
 Each line of cases/vendor_answers.jsonl: `wire`, `status`, `headers`, `body`, `expected`, whose first words are the outcome.
 """
@@ -11,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unisafe_providers.anatomy import examined
+from unisafe_providers.anatomy import examine_response
 from unisafe_providers.base import Misconfigured, ProviderError, RateLimited, Response
 from unisafe_providers.hosted.endings import Ending, of_candidate, of_choice, of_message, of_prompt, of_response
 from unisafe_providers.hosted.failures import read_error
-from unisafe_providers.hosted.gemini import content_response
-from unisafe_providers.hosted.parameters import refused_parameter
+from unisafe_providers.hosted.gemini import read_content_response
+from unisafe_providers.hosted.parameters import find_refused_parameter
 
 NOW = 1_700_000_000.0
 FILLED = {
@@ -41,7 +42,7 @@ def is_error(case: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in CASES if is_error(case)])
 def test_an_error_has_its_meaning(case: dict[str, Any]) -> None:
-    refused = refused_parameter(case["status"], case["body"])
+    refused = find_refused_parameter(case["status"], case["body"])
     expected = case["expected"]
     if "again with" in expected or "sent again" in expected or expected.startswith("again"):
         assert refused is not None
@@ -103,7 +104,7 @@ async def test_an_answer_ends_as_it_says(case: dict[str, Any]) -> None:
         assert type(caught.value).__name__ == "Transient"
         return
     if "asked once more" in expected:
-        found = await examined(content_response(body), image_due=False)
+        found = await examine_response(read_content_response(body), image_due=False)
         assert found.missing
         assert found.asks_again
     else:

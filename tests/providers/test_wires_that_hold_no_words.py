@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from unisafe_providers.anatomy import AUDIO, CUT_OFF, EMPTY, ONLY_THOUGHTS, TOOL_CALL, examined
-from unisafe_providers.hosted.anthropic import message_response
-from unisafe_providers.hosted.gemini import content_response
+from unisafe_providers.anatomy import AUDIO, CUT_OFF, EMPTY, ONLY_THOUGHTS, TOOL_CALL, examine_response
+from unisafe_providers.hosted.anthropic import read_message_response
+from unisafe_providers.hosted.gemini import read_content_response
 
 
 def candidate(*parts: dict[str, Any], written: int = 3) -> dict[str, Any]:
@@ -28,12 +28,12 @@ def candidate(*parts: dict[str, Any], written: int = 3) -> dict[str, Any]:
     ],
 )
 async def test_why_google_s_answer_holds_no_words(body: dict[str, Any], missing: str, again: bool) -> None:
-    found = await examined(content_response(body, image_due=False), image_due=False)
+    found = await examine_response(read_content_response(body, image_due=False), image_due=False)
     assert (found.missing, found.asks_again, found.text) == (missing, again, "")
 
 
 @pytest.mark.parametrize(("stop", "missing"), [("end_turn", ONLY_THOUGHTS), ("max_tokens", CUT_OFF)])
 async def test_thoughts_that_anthropic_seals_are_thoughts(stop: str, missing: str) -> None:
     body = {"content": [{"type": "redacted_thinking", "data": "xx"}], "stop_reason": stop, "usage": {"input_tokens": 5}}
-    found = await examined(message_response(body), image_due=False)
+    found = await examine_response(read_message_response(body), image_due=False)
     assert (found.missing, found.asks_again) == (missing, False)

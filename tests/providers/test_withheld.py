@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from unisafe_providers.hosted.withheld import withheld
+from unisafe_providers.hosted.withheld import find_withheld_block
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from unisafe_providers.hosted.withheld import withheld
     ],
 )
 def test_a_withheld_picture_is_blocked(body: dict[str, Any], stage: str) -> None:
-    ending = withheld(body)
+    ending = find_withheld_block(body)
     assert ending is not None
     assert ending.finish == "blocked"
     assert ending.block is not None
@@ -40,4 +40,4 @@ def test_a_withheld_picture_is_blocked(body: dict[str, Any], stage: str) -> None
     ],
 )
 def test_other_answers_are_not(body: dict[str, Any]) -> None:
-    assert withheld(body) is None
+    assert find_withheld_block(body) is None

@@ -14,9 +14,9 @@ from unisafe_cache.records import now
 
 from unisafe_async.results.bill import bill_of
 from unisafe_async.results.comparison import judge_key
-from unisafe_async.results.judged_before import judged_before
+from unisafe_async.results.judged_before import find_judged_before
 from unisafe_async.results.listing import read_runs
-from unisafe_async.results.runs import newest_run, read_heading
+from unisafe_async.results.runs import find_newest_run, read_heading
 from unisafe_async.results.stored_run import IS_IMPORTED, SAMPLES, find_run, read_run
 
 FIRST: dict[str, Any] = {
@@ -30,7 +30,18 @@ FIRST: dict[str, Any] = {
 def cache_of(folder: Path, config: object, summary: object | None = None, versions: str = "{}") -> Path:
     path = folder / "c.duckdb"
     text = config if isinstance(config, str) else json.dumps(config)
-    record = RunRecord("run", now(), None, "done", text, "sample", "d", "r", versions, json.dumps(summary or {}))
+    record = RunRecord(
+        run="run",
+        started=now(),
+        ended=None,
+        status="done",
+        config=text,
+        dataset="sample",
+        dataset_digest="d",
+        rubrics_digest="r",
+        versions=versions,
+        summary=json.dumps(summary or {}),
+    )
 
     async def write() -> None:
         async with Store(path) as store:
@@ -47,7 +58,7 @@ def test_what_an_older_version_did_not_write_has_a_default(tmp_path: Path) -> No
         assert (stored.config.models[0].backbone, stored.config.dataset.tasks, stored.config.dataset.limit) == (None, [], None)
         assert not stored.summary.read_by_older_rules
         bill = bill_of(stored.config, stored.summary, 3)
-        assert (bill.total, bill.cost, bill.samples, bill.estimated_cost) == (3, 0.0, 1, None)
+        assert (bill.total, bill.cost, bill.repeats, bill.estimated_cost) == (3, 0.0, 1, None)
         assert stored.settings == FIRST
 
 
@@ -87,7 +98,7 @@ def test_who_judged_is_one_judge_a_panel_or_a_chain(
         stored = read_run(connection, "run")
         assert read_heading(connection, "run").judge == title
         assert [(one.provider, one.model) for one in stored.config.judge.members] == members
-        assert judged_before(connection, json.dumps({**FIRST, "judge": judge})) is None  # there are no rows yet
+        assert find_judged_before(connection, json.dumps({**FIRST, "judge": judge})) is None  # there are no rows yet
         assert judge_key(stored.config.judge) == judge_key(read_run(connection, "run").config.judge)
 
 
@@ -122,11 +133,11 @@ def test_what_sql_reads_of_a_configuration_is_what_python_reads(tmp_path: Path, 
 )
 def test_what_no_run_writes_is_one_clear_error_and_stays_in_the_list_of_runs(tmp_path: Path, config: object) -> None:
     with duckdb.connect(str(cache_of(tmp_path, config))) as connection:
-        for read in (read_run, find_run, read_heading, newest_run):
+        for read in (read_run, find_run, read_heading, find_newest_run):
             with pytest.raises(CacheError, match=r"^run 'run' cannot be read: config.*another program wrote or changed it$"):
                 read(connection, "run")
         assert [(one.run, one.readable) for one in read_runs(connection)] == [("run", False)]
-        assert judged_before(connection, json.dumps(FIRST)) is None
+        assert find_judged_before(connection, json.dumps(FIRST)) is None
 
 
 def test_a_run_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""bench.toml: what a user adds to requests. Secrets are refused at every depth and never repeated; headers are what HTTP can carry."""
+"""bench.toml: what a user adds to requests. Secrets are refused at every depth and never repeated; headers are what HTTP can
+carry.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from unisafe_cache.batches import BatchRecord, accept_batch, begin_batch
 from unisafe_cache.file import CacheFile
 
 from unisafe_async.cli import app
-from unisafe_async.run.batches.desk import Look
+from unisafe_async.run.batches.vendor_jobs import Look
 from unisafe_async.screens.batch_jobs import print_batches
 
 CREATED = datetime(2026, 11, 25, 1, 2)
@@ -23,7 +23,9 @@ LONG = "accounts/a-team-of-ours/models/the-one-that-is-tuned-on-mild-stand-ins-v
 
 
 def job(place: int, identity: str, status: str = "submitted") -> BatchRecord:
-    return BatchRecord(IDS[place], identity, ("k",) * 1_234, status, 1.54, "run", CREATED)
+    return BatchRecord(
+        id=IDS[place], identity=identity, keys=("k",) * 1_234, status=status, max_cost=1.54, run="run", created=CREATED
+    )
 
 
 @pytest.mark.parametrize("width", [30, 40, 60, 80, 100, 140])
@@ -66,7 +68,15 @@ def bench(tmp_path: Path) -> Path:
     file.write_text(BENCH + "".join(models))
     cache = CacheFile(tmp_path / "run.duckdb")
     for id_, address in zip(IDS, ADDRESSES, strict=True):
-        record = BatchRecord(f"tag-{id_}", f"anthropic|{address}|cautious", ("k",), "submitting", 0.0, "run", CREATED)
+        record = BatchRecord(
+            id=f"tag-{id_}",
+            identity=f"anthropic|{address}|cautious",
+            keys=("k",),
+            status="submitting",
+            max_cost=0.0,
+            run="run",
+            created=CREATED,
+        )
         cache.work(lambda connection, record=record: begin_batch(connection, record, ["{}"], 0))
         cache.work(lambda connection, id_=id_: accept_batch(connection, f"tag-{id_}", id_))
     cache.close()

@@ -13,7 +13,7 @@ from unisafe_cache import read_file
 from tests.unisafe_async.test_cli import bench
 from unisafe_async import evaluate
 from unisafe_async.browse import listing
-from unisafe_async.names import shortened
+from unisafe_async.names import shorten_names
 from unisafe_async.results.filters import Where
 from unisafe_async.results.rows import Line, read_facets
 
@@ -22,10 +22,19 @@ ALIKE = ("gpt-4o-mini 2024", "gpt-4o-mini\t2024")
 
 @pytest.mark.parametrize("width", [26, 40, 80, 140])
 def test_what_tells_two_models_apart_is_never_cut(width: int) -> None:
-    line = Line(1, "malicious_text_generation/1234567890", ALIKE[1], 3, "answered", 1, 1, "Mild words. " * 40)
+    line = Line(
+        number=1,
+        item="malicious_text_generation/1234567890",
+        model=ALIKE[1],
+        repeat=3,
+        outcome="answered",
+        contextual=1,
+        intrinsic=1,
+        text="Mild words. " * 40,
+    )
     shown = listing.row_text(line, width, ALIKE)
     assert shown.cell_len <= width
-    assert any(shortened(ALIKE, columns)[ALIKE[1]] in shown.plain for columns in (14, 17))
+    assert any(shorten_names(ALIKE, columns)[ALIKE[1]] in shown.plain for columns in (14, 17))
     assert "#2 " in shown.plain or shown.plain.endswith("#2…")
     assert "0 #3 " in shown.plain
 

@@ -18,7 +18,7 @@ from unisafe_async.calibration import LabelError
 from unisafe_async.calibration.agreement import cell_of
 from unisafe_async.calibration.labelling import place_of
 from unisafe_async.calibration.labels import Label, append_label, read_labels
-from unisafe_async.calibration.offering import offered
+from unisafe_async.calibration.offering import choose_rows
 from unisafe_async.results.filters import Where
 from unisafe_async.results.rows import read_detail
 
@@ -126,7 +126,7 @@ async def test_the_sample_is_spread_seeded_and_offers_only_what_came_out(folder:
     run = read_file(path, lambda connection: str(connection.execute("SELECT run FROM runs").fetchall()[0][0]))
 
     def drawn(limit: int | None, seed: int) -> list[int]:
-        return read_file(path, lambda connection: offered(connection, run, Where(), limit, seed))
+        return read_file(path, lambda connection: choose_rows(connection, run, Where(), limit, seed))
 
     everything = drawn(None, 0)
     silent = read_file(
@@ -149,7 +149,16 @@ async def test_the_sample_is_spread_seeded_and_offers_only_what_came_out(folder:
 
 
 def label(row: Any, place: tuple[str, str, int, str], contextual: int, intrinsic: int, who: str) -> Label:
-    return Label(*place[:3], row.run, place[3], contextual, intrinsic, who)
+    return Label(
+        item=place[0],
+        model=place[1],
+        repeat=place[2],
+        run=row.run,
+        response=place[3],
+        contextual=contextual,
+        intrinsic=intrinsic,
+        labeller=who,
+    )
 
 
 async def test_agreement_equals_what_was_worked_out_by_hand(folder: Path) -> None:
@@ -157,7 +166,7 @@ async def test_agreement_equals_what_was_worked_out_by_hand(folder: Path) -> Non
     cache, path = folder / "run.duckdb", folder / "labels.jsonl"
     run = read_file(cache, lambda connection: str(connection.execute("SELECT run FROM runs").fetchall()[0][0]))
     which = Where(tasks=("malicious_text_generation",))
-    numbers = read_file(cache, lambda connection: offered(connection, run, which, 10, 0))
+    numbers = read_file(cache, lambda connection: choose_rows(connection, run, which, 10, 0))
     details = read_file(cache, lambda connection: [read_detail(connection, number) for number in numbers])
     wrong = []
     for index, detail in enumerate(details):
@@ -169,8 +178,23 @@ async def test_agreement_equals_what_was_worked_out_by_hand(folder: Path) -> Non
         if index < 3:
             wrong.append(row.item)
         append_label(path, label(row, place, contextual, row.intrinsic, "ann"))
-    append_label(path, Label("malicious_text_generation/nowhere", "secret-name", 0, run, "0" * 32, 0, 0, "ann"))
-    append_label(path, Label(wrong[0], "secret-name", 0, run, "f" * 32, 0, 0, "ann"))
+    append_label(
+        path,
+        Label(
+            item="malicious_text_generation/nowhere",
+            model="secret-name",
+            repeat=0,
+            run=run,
+            response="0" * 32,
+            contextual=0,
+            intrinsic=0,
+            labeller="ann",
+        ),
+    )
+    append_label(
+        path,
+        Label(item=wrong[0], model="secret-name", repeat=0, run=run, response="f" * 32, contextual=0, intrinsic=0, labeller="ann"),
+    )
     found = agree(path, cache)
     cell = found.cell("contextual")
     assert (cell.n, cell.agreed, cell.accuracy) == (10, 7, 0.7)
@@ -200,7 +224,7 @@ def test_kappa_of_the_textbook() -> None:
 async def test_several_labellers_are_one_majority_and_a_tie_is_said(folder: Path) -> None:
     cache, path = folder / "run.duckdb", folder / "labels.jsonl"
     run = read_file(cache, lambda connection: str(connection.execute("SELECT run FROM runs").fetchall()[0][0]))
-    numbers = read_file(cache, lambda connection: offered(connection, run, Where(), 2, 0))
+    numbers = read_file(cache, lambda connection: choose_rows(connection, run, Where(), 2, 0))
     for number, third in zip(numbers, (True, False), strict=True):
         detail = read_file(cache, lambda connection, number=number: read_detail(connection, number))
         assert detail is not None
@@ -219,7 +243,7 @@ async def test_several_labellers_are_one_majority_and_a_tie_is_said(folder: Path
 async def test_a_new_judge_is_compared_with_old_labels_and_unjudged_is_said(folder: Path) -> None:
     cache, path = folder / "run.duckdb", folder / "labels.jsonl"
     run = read_file(cache, lambda connection: str(connection.execute("SELECT run FROM runs").fetchall()[0][0]))
-    number = read_file(cache, lambda connection: offered(connection, run, Where(), 1, 0))[0]
+    number = read_file(cache, lambda connection: choose_rows(connection, run, Where(), 1, 0))[0]
     detail = read_file(cache, lambda connection: read_detail(connection, number))
     assert detail is not None
     append_label(path, label(detail.row, place_of(detail), 0, 0, "ann"))
@@ -241,7 +265,17 @@ async def test_labels_of_another_run_are_one_error_that_says_what_to_do(folder: 
     run = read_file(cache, lambda connection: str(connection.execute("SELECT run FROM runs").fetchall()[0][0]))
     for number in range(2):
         append_label(
-            path, Label(f"malicious_text_generation/no-{number}", "secret-name", 0, "20250101-000000-abcd", "", 0, 0, "ann")
+            path,
+            Label(
+                item=f"malicious_text_generation/no-{number}",
+                model="secret-name",
+                repeat=0,
+                run="20250101-000000-abcd",
+                response="",
+                contextual=0,
+                intrinsic=0,
+                labeller="ann",
+            ),
         )
     for arguments, told in (
         (["--run", run], (f"of 2 labelled responses none is in run {run}", "given in 20250101-000000-abcd", "leave --run out")),
@@ -257,7 +291,19 @@ async def test_labels_of_another_run_are_one_error_that_says_what_to_do(folder: 
 async def test_labels_of_what_has_changed_since_are_told_so(folder: Path) -> None:
     cache, path = folder / "run.duckdb", folder / "labels.jsonl"
     run = read_file(cache, lambda connection: str(connection.execute("SELECT run FROM runs").fetchall()[0][0]))
-    append_label(path, Label("malicious_text_generation/1", "secret-name", 0, run, "f" * 32, 0, 0, "ann"))
+    append_label(
+        path,
+        Label(
+            item="malicious_text_generation/1",
+            model="secret-name",
+            repeat=0,
+            run=run,
+            response="f" * 32,
+            contextual=0,
+            intrinsic=0,
+            labeller="ann",
+        ),
+    )
     done = unisafe("agree", "labels.jsonl", folder=folder)
     assert done.returncode == 2
     assert "of 1 the run has another response" in done.stderr
@@ -290,7 +336,7 @@ def test_a_line_that_is_no_label_is_named(tmp_path: Path, line: str, message: st
 def test_a_label_after_a_torn_line_is_whole_and_a_missing_file_is_said(tmp_path: Path) -> None:
     path = tmp_path / "l.jsonl"
     path.write_text('{"item": "a/1", "mod')
-    append_label(path, Label("a/2", "m", 0, "", "", 0, 1, "ann"))
+    append_label(path, Label(item="a/2", model="m", repeat=0, run="", response="", contextual=0, intrinsic=1, labeller="ann"))
     labels, bad = read_labels(path)
     assert [one.item for one in labels] == ["a/2"]
     assert [one.line for one in bad] == [1]

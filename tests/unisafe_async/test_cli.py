@@ -248,10 +248,10 @@ async def test_models_simulated_behind_http_are_called_simulated_too(tmp_path: P
     from anyio import to_thread
 
     from unisafe_async.benchmark import open_dataset
-    from unisafe_async.simulate import Simulator, serving
+    from unisafe_async.simulate import Simulator, open_server
 
     path = bench(tmp_path)
-    async with serving(Simulator(open_dataset("sample"))) as url:
+    async with open_server(Simulator(open_dataset("sample"))) as url:
         path.write_text(path.read_text().replace('provider = "simulated"', f'provider = "openai"\nbase_url = "{url}"'))
         done = await to_thread.run_sync(lambda: unisafe("run", "--limit", "20", folder=tmp_path))
     assert "SIMULATED: models and judge are simulated" in done.stdout

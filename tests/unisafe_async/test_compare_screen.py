@@ -1,4 +1,6 @@
-"""What `compare` says beside its figures: few items are marked, legends are of marks that are there, nothing seems to contradict."""
+"""What `compare` says beside its figures: few items are marked, legends are of marks that are there, nothing seems to
+contradict.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,9 @@ from tests.unisafe_async.test_comparison import SAFE, T2I, TEXT, UNSAFE, on_file
 from unisafe_async.results.compared import read_comparison
 from unisafe_async.results.scores import Score, Share
 from unisafe_async.screens.compare import print_comparison
-from unisafe_async.screens.differences import signed
-from unisafe_async.screens.heatmap import heatmap
-from unisafe_async.screens.panels import legend
+from unisafe_async.screens.differences import format_signed
+from unisafe_async.screens.heatmap import build_heatmap
+from unisafe_async.screens.panels import describe_letters
 
 SMALL = "~ and dim: fewer than 30 valid items"
 APART = "Each interval describes one difference, Holm corrects a family"
@@ -99,7 +101,7 @@ async def test_nothing_is_said_of_intervals_and_p_that_agree(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("share", "shown"), [(-0.0004, "0.0"), (0.0, "0.0"), (-0.0, "0.0"), (0.0006, "+0.1"), (-0.125, "-12.5")])
 def test_a_difference_is_never_minus_nothing(share: float, shown: str) -> None:
-    assert signed(share) == shown
+    assert format_signed(share) == shown
 
 
 async def test_who_judged_is_said_by_name(tmp_path: Path) -> None:
@@ -112,20 +114,27 @@ async def test_who_judged_is_said_by_name(tmp_path: Path) -> None:
 
 def score(model: str, b_s: float, valid: int = 40) -> Score:
     share = Share(b_s, 0.0, 1.0)
-    return Score((model, TEXT), valid, valid, {"c_u": Share(0.5, 0, 1), "c_r": share, "i_u": Share(0.5, 0, 1), "b_s": share})
+    return Score(
+        key=(model, TEXT),
+        items=valid,
+        valid=valid,
+        shares={"c_u": Share(0.5, 0, 1), "c_r": share, "i_u": Share(0.5, 0, 1), "b_s": share},
+    )
 
 
 def test_the_legend_names_the_marks_that_are_there() -> None:
-    one, other, empty = score("a", 0.5), score("b", 0.75), Score(("b", TEXT), 3, 0, {})
-    alike = legend(["a", "b"], {("a", TEXT): one, ("b", TEXT): one}, {("a",): one, ("b",): one}, {})
+    one, other, empty = score("a", 0.5), score("b", 0.75), Score(key=("b", TEXT), items=3, valid=0, shares={})
+    alike = describe_letters(["a", "b"], {("a", TEXT): one, ("b", TEXT): one}, {("a",): one, ("b",): one}, {})
     assert not any(word in alike for word in ("●", "~", "no such output"))
-    assert "● best and ○ worst" in legend(["a", "b"], {("a", TEXT): one, ("b", TEXT): other}, {("a",): one, ("b",): one}, {})
+    assert "● best and ○ worst" in describe_letters(
+        ["a", "b"], {("a", TEXT): one, ("b", TEXT): other}, {("a",): one, ("b",): one}, {}
+    )
     apart = {("a",): one, ("b",): other}
-    assert "●" in legend(["a", "b"], {}, apart, {})
-    assert "●" not in legend(["a", "b"], {}, apart, {}, comparable=False)
-    assert "- no such output" in legend(["a", "b"], {("a", TEXT): one}, {("a",): one, ("b",): one}, {})
-    assert "- no such output" in legend(["b"], {("b", TEXT): empty}, {("b",): empty}, {})
-    assert "~" in legend(["a"], {}, {("a",): one}, {("a", "Politics"): score("a", 0.5, 29)})
+    assert "●" in describe_letters(["a", "b"], {}, apart, {})
+    assert "●" not in describe_letters(["a", "b"], {}, apart, {}, comparable=False)
+    assert "- no such output" in describe_letters(["a", "b"], {("a", TEXT): one}, {("a",): one, ("b",): one}, {})
+    assert "- no such output" in describe_letters(["b"], {("b", TEXT): empty}, {("b",): empty}, {})
+    assert "~" in describe_letters(["a"], {}, {("a",): one}, {("a", "Politics"): score("a", 0.5, 29)})
 
 
 @pytest.mark.parametrize("name", ["b_s", "c_u", "c_r"])
@@ -136,7 +145,13 @@ def test_a_cell_of_few_items_is_fainter_than_one_of_many(name: str) -> None:
         console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system="truecolor", legacy_windows=False)
         share = Share(0.9, 0.0, 1.0)
         console.print(
-            heatmap(console, "category", name, ["a"], {("a", "Privacy Leak"): Score(("a",), valid, valid, {name: share})})
+            build_heatmap(
+                console,
+                "category",
+                name,
+                ["a"],
+                {("a", "Privacy Leak"): Score(key=("a",), items=valid, valid=valid, shares={name: share})},
+            )
         )
         printed = console.file.getvalue()  # type: ignore[attr-defined]
         ((ink, ground, words),) = re.findall(r"\x1b\[([\d;]+);48;2;([\d;]+)m([^\x1b]*90.0)", printed)

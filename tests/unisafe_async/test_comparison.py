@@ -18,10 +18,10 @@ from unisafe_cache import Answer, Paid, Row, RunRecord, Store
 from unisafe_cache.records import add_answers, add_rows, now
 from unisafe_providers.base import Block, Request, Response, Text
 
-from unisafe_async.results.blocks import Struck, struck
+from unisafe_async.results.blocks import BlockCount, count_blocks
 from unisafe_async.results.comparison import backbones, paired
-from unisafe_async.results.coverage import parts
-from unisafe_async.results.paired_tests import holm, mcnemar_exact, paired_interval
+from unisafe_async.results.coverage import describe_parts
+from unisafe_async.results.paired_tests import compute_mcnemar_exact, correct_by_holm, estimate_paired_interval
 from unisafe_async.results.paper import OVERALL, published
 from unisafe_async.results.ranking import ranking
 from unisafe_async.results.scores import Where, coverage, scores
@@ -35,8 +35,8 @@ Labels = tuple[int | None, int | None]
 def row(item: int, labels: Labels, *, model: str = "a", run: str = "run", task: str = TEXT, sample: int = 0, **more: Any) -> Row:
     status = "judged" if labels[0] is not None else "failed"
     return Row(
-        run, f"{task}/{item}", task, more.get("category", "Politics"), "S", model, sample, more.get("outcome", "answered"), None,
-        more.get("response"), labels[0], status, "", "", labels[1], status, "", "", "judge", False, now(),
+        run=run, item=f"{task}/{item}", task=task, category=more.get("category", "Politics"), subcategory="S", model=model, sample=sample, outcome=more.get("outcome", "answered"), error=None,
+        response=more.get("response"), contextual=labels[0], contextual_status=status, contextual_reason="", contextual_raw="", intrinsic=labels[1], intrinsic_status=status, intrinsic_reason="", intrinsic_raw="", judge="judge", cached=False, created=now(),
     )  # fmt: skip
 
 
@@ -47,7 +47,18 @@ def rows(model: str, *labels: Labels, **more: Any) -> list[Row]:
 def record(run: str = "run", digest: str = "d", judge: str = "judge", **backbone: str | None) -> RunRecord:
     models = [{"name": name, "provider": "openai", "model": name, "backbone": of} for name, of in backbone.items()]
     config = json.dumps({"judge": {"model": judge, "provider": "openai"}, "models": models, "dataset": {"source": "sample"}})
-    return RunRecord(run, now(), now(), "done", config, "own", digest, "r", "{}", "{}")
+    return RunRecord(
+        run=run,
+        started=now(),
+        ended=now(),
+        status="done",
+        config=config,
+        dataset="own",
+        dataset_digest=digest,
+        rubrics_digest="r",
+        versions="{}",
+        summary="{}",
+    )
 
 
 async def on_file(folder: Path, some: Iterable[Row], job: Callable[[duckdb.DuckDBPyConnection], T], *records: RunRecord) -> T:
@@ -113,7 +124,13 @@ async def test_across_runs_items_that_were_asked_otherwise_are_left_out(tmp_path
     def job(connection: duckdb.DuckDBPyConnection) -> Any:
         asked = {1: "the same", 2: "the same too", 3: "one prompt", 4: "another prompt", 5: "the same"}
         paid = [
-            Paid(str(id_), "i", Request("chat", (Text(words),)).canonical.decode(), Answer(id_, Response("yes")), "r")
+            Paid(
+                key=str(id_),
+                identity="i",
+                request=Request(kind="chat", parts=(Text(words),)).canonical.decode(),
+                answer=Answer(id_, Response(text="yes")),
+                run="r",
+            )
             for id_, words in asked.items()
         ]
         add_answers(connection, paid, {})
@@ -138,7 +155,7 @@ async def test_nothing_in_common_compares_nothing(tmp_path: Path) -> None:
 @given(st.integers(0, 300), st.integers(0, 300))
 def test_p_is_mcnemar_s_exact_one(only_first: int, only_second: int) -> None:
     theirs = mcnemar([[5, only_first], [only_second, 5]], exact=True).pvalue
-    assert mcnemar_exact(only_first, only_second) == pytest.approx(theirs if only_first + only_second else 1.0)
+    assert compute_mcnemar_exact(only_first, only_second) == pytest.approx(theirs if only_first + only_second else 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -153,12 +170,12 @@ def little_garbage() -> Iterator[None]:
 @settings(max_examples=25)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
 def test_many_tests_are_corrected_as_by_statsmodels(values: list[float]) -> None:
-    assert holm(values) == pytest.approx(list(multipletests(values, method="holm")[1]))
+    assert correct_by_holm(values) == pytest.approx(list(multipletests(values, method="holm")[1]))
 
 
 def test_the_interval_is_bonett_and_price_s() -> None:
     """The example of ci.prop.ps in the R package statpsych, by the first author: f01 = 4, f10 = 26 of 48."""
-    assert paired_interval(26, 4, 48) == (pytest.approx(0.2548067, abs=1e-6), pytest.approx(0.6251933, abs=1e-6))
+    assert estimate_paired_interval(26, 4, 48) == (pytest.approx(0.2548067, abs=1e-6), pytest.approx(0.6251933, abs=1e-6))
 
 
 # -------------------------------------------------------- backbones, the paper, who is safest
@@ -197,7 +214,7 @@ async def test_the_safest_is_named_on_tasks_that_all_were_asked(tmp_path: Path) 
     some = [*rows("a", *[SAFE] * 9, UNSAFE), *rows("b", *[SAFE] * 8, UNSAFE, UNSAFE), *rows("b", *[SAFE] * 90, task=T2I)]
     found = await on_file(tmp_path, some, lambda c: ranking(c, "run"))
     assert (found.tasks, found.same_tasks, found.overlaps) == ((TEXT,), False, True)
-    assert [(one.model, one.b_s.value) for one in found.standings] == [("a", 0.9), ("b", 0.8)]
+    assert [(one.model, one.b_s.value) for one in found.ranked] == [("a", 0.9), ("b", 0.8)]
 
 
 async def test_intervals_that_do_not_meet_are_said_to_be_apart(tmp_path: Path) -> None:
@@ -210,7 +227,7 @@ async def test_intervals_that_do_not_meet_are_said_to_be_apart(tmp_path: Path) -
 
 async def test_filters_choose_rows(tmp_path: Path) -> None:
     some = [row(1, SAFE), row(2, UNSAFE, category="Religion"), row(3, SAFE, task=T2I), row(1, UNSAFE, model="b")]
-    where = Where(("a",), (TEXT,), ("Religion",))
+    where = Where(models=("a",), tasks=(TEXT,), categories=("Religion",))
     found, covered = await on_file(tmp_path, some, lambda c: (scores(c, "run", ("model",), where), coverage(c, "run", where)))
     assert [(one.key, one.valid, one.shares["c_u"].value) for one in found] == [(("a",), 1, 1.0)]
     assert [(one.model, one.rows) for one in covered] == [("a", 1)]
@@ -219,11 +236,15 @@ async def test_filters_choose_rows(tmp_path: Path) -> None:
 async def test_an_item_is_the_platform_s_block_only_when_all_its_samples_were(tmp_path: Path) -> None:
     def job(connection: duckdb.DuckDBPyConnection) -> Any:
         blocks = {
-            1: Response("", finish="blocked", block=Block("request", {"hate": "high"})),
-            2: Response("It begins", finish="blocked", block=Block("response", {"hate": "low", "sexual": "high"})),
-            3: Response("", finish="blocked"),
+            1: Response(text="", finish="blocked", block=Block("request", {"hate": "high"})),
+            2: Response(text="It begins", finish="blocked", block=Block("response", {"hate": "low", "sexual": "high"})),
+            3: Response(text="", finish="blocked"),
         }
-        add_answers(connection, [Paid(str(id_), "i", "{}", Answer(id_, one), "r") for id_, one in blocks.items()], {})
+        add_answers(
+            connection,
+            [Paid(key=str(id_), identity="i", request="{}", answer=Answer(id_, one), run="r") for id_, one in blocks.items()],
+            {},
+        )
         some = [
             row(1, REFUSED, outcome="blocked_request", response=1),
             row(1, REFUSED, outcome="refused", sample=1),
@@ -233,18 +254,18 @@ async def test_an_item_is_the_platform_s_block_only_when_all_its_samples_were(tm
             row(3, SAFE, sample=1),
         ]
         add_rows(connection, some)
-        return scores(connection, "run", ("model",)), coverage(connection, "run"), struck(connection, "run")
+        return scores(connection, "run", ("model",)), coverage(connection, "run"), count_blocks(connection, "run")
 
     (score,), (covered,), reasons = await on_file(tmp_path, [], job)
     assert (score.valid, score.shares["c_r"].value, score.stopped) == (3, pytest.approx(2 / 3), 1)
     assert (covered.blocked, covered.blocked_requests, covered.blocked_responses, covered.cut) == (3, 1, 1, 1)
-    assert parts(covered, 6) == (
+    assert describe_parts(covered, 6) == (
         "6 items: 6 judged (3 blocked by the platform: 1 request, 1 response, 1 at an unknown stage; "
         "1 cut off and judged on the part that came out)"
     )
     assert reasons == [
-        Struck("a", "request", "hate", "high", 1),
-        Struck("a", "response", "hate", "low", 1),
-        Struck("a", "response", "sexual", "high", 1),
-        Struck("a", "unknown", "", "", 1),
+        BlockCount(model="a", stage="request", category="hate", severity="high", rows=1),
+        BlockCount(model="a", stage="response", category="hate", severity="low", rows=1),
+        BlockCount(model="a", stage="response", category="sexual", severity="high", rows=1),
+        BlockCount(model="a", stage="unknown", category="", severity="", rows=1),
     ]

@@ -1,4 +1,6 @@
-"""`unisafe doctor` on a bench.toml full of mistakes: each is found and said with what to change, before anything is paid for in vain."""
+"""`unisafe doctor` on a bench.toml full of mistakes: each is found and said with what to change, before anything is paid for in
+vain.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ import pytest
 from aiohttp import web
 
 from unisafe_async.benchmark import open_dataset
-from unisafe_async.simulate import Simulator, serving
+from unisafe_async.simulate import Simulator, open_server
 
 KEY = "sk-planted-7c2f9e1b"
 ENTRY = """
@@ -252,7 +254,7 @@ async def test_a_variable_of_a_header_that_is_not_set_is_found(tmp_path: Path) -
 
 async def test_a_sound_configuration_is_found_sound_and_what_is_free_costs_nothing(tmp_path: Path) -> None:
     simulator = Simulator(open_dataset("sample"), key=KEY)
-    async with serving(simulator) as url:
+    async with open_server(simulator) as url:
         root = url.removesuffix("/v1")
         vendors = {"openai": url, "azure": f"{root}/openai/v1", "anthropic": f"{root}/anthropic/v1", "gemini": f"{root}/v1beta"}
         common = 'key_env = "PLANTED_KEY"\nprice_in = 1.0\nprice_out = 1.0\n' + SEES

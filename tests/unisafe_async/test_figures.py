@@ -21,8 +21,8 @@ def row(
 ) -> Row:
     status = {"contextual": more.get("why", "judged"), "intrinsic": more.get("why", "judged")}
     return Row(
-        "run", f"{task}/{item}", task, "C", "S", model, sample, more.get("outcome", "answered"), None, None,
-        contextual, status["contextual"], "", "", intrinsic, status["intrinsic"], "", "", "judge", False, now(),
+        run="run", item=f"{task}/{item}", task=task, category="C", subcategory="S", model=model, sample=sample, outcome=more.get("outcome", "answered"), error=None, response=None,
+        contextual=contextual, contextual_status=status["contextual"], contextual_reason="", contextual_raw="", intrinsic=intrinsic, intrinsic_status=status["intrinsic"], intrinsic_reason="", intrinsic_raw="", judge="judge", cached=False, created=now(),
     )  # fmt: skip
 
 
@@ -80,12 +80,14 @@ async def test_coverage_adds_up(tmp_path: Path) -> None:
         await store.add_rows(rows)
     found = read_file(tmp_path / "c.duckdb", lambda connection: coverage(connection, "run"))
     assert found == [
-        Coverage("m", rows=6, judged=2, blocked=1, refused=0, judge_blocked=1, unparsed=1, judge_failed=1, failed=1, cached=0)
+        Coverage(model="m", rows=6, judged=2, blocked=1, refused=0, judge_blocked=1, unparsed=1, judge_failed=1, failed=1, cached=0)
     ]
 
 
 async def test_the_paper_s_overall_table_follows_from_its_panels(tmp_path: Path) -> None:
-    """Rows in the panels' proportions, sample for sample, through our aggregation; Show-o2 apart, for which only one task counts."""
+    """Rows in the panels' proportions, sample for sample, through our aggregation; Show-o2 apart, for which only one task
+    counts.
+    """
 
     def table(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(PAPER.joinpath(name).read_text("utf-8").splitlines()))

@@ -18,7 +18,7 @@ import pytest
 from unisafe_cache import read_file
 
 from unisafe_async.benchmark import open_dataset
-from unisafe_async.simulate import Faults, Simulator, serving
+from unisafe_async.simulate import Faults, Simulator, open_server
 
 KEY = "sk-planted-5f1e0c7a9b"
 AT_ONCE = 8
@@ -107,7 +107,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> list[tuple]:
     async def run() -> list[tuple]:
         folder = tmp_path_factory.mktemp("whole")
         simulator = Simulator(open_dataset("sample"), key=KEY)
-        async with serving(simulator) as url:
+        async with open_server(simulator) as url:
             code, output = await finished("run", "-c", str(write_bench(folder, url)), folder=folder)
         assert code == 0, output
         assert simulator.seen.stats()["repeats"] == 0
@@ -122,7 +122,7 @@ async def test_killed_eleven_times_and_resumed_nothing_is_lost_or_paid_twice(tmp
     chance = random.Random(7)
     simulator = Simulator(open_dataset("sample"), key=KEY, latency=0.02)
     allowed = kills = 0
-    async with serving(simulator) as url:
+    async with open_server(simulator) as url:
         bench = write_bench(tmp_path, url)
         while kills < 11:
             with unisafe("run", "-c", str(bench), folder=tmp_path) as (process, _):
@@ -140,7 +140,7 @@ async def test_killed_eleven_times_and_resumed_nothing_is_lost_or_paid_twice(tmp
 
 async def test_one_ctrl_c_keeps_what_is_in_flight(tmp_path: Path, whole: list[tuple]) -> None:
     simulator = Simulator(open_dataset("sample"), key=KEY, latency=0.3)
-    async with serving(simulator) as url:
+    async with open_server(simulator) as url:
         bench = write_bench(tmp_path, url)
         with unisafe("run", "-c", str(bench), folder=tmp_path) as (process, printed):
             await until(simulator, 30, process)
@@ -156,7 +156,7 @@ async def test_one_ctrl_c_keeps_what_is_in_flight(tmp_path: Path, whole: list[tu
 
 async def test_two_ctrl_c_stop_at_once_and_the_next_run_goes_on(tmp_path: Path, whole: list[tuple]) -> None:
     simulator = Simulator(open_dataset("sample"), key=KEY, latency=1.0)
-    async with serving(simulator) as url:
+    async with open_server(simulator) as url:
         bench = write_bench(tmp_path, url)
         with unisafe("run", "-c", str(bench), folder=tmp_path) as (process, printed):
             await until(simulator, 20, process)
@@ -168,7 +168,7 @@ async def test_two_ctrl_c_stop_at_once_and_the_next_run_goes_on(tmp_path: Path, 
         assert "Traceback" not in output
     fast = Simulator(open_dataset("sample"), key=KEY)
     fast.seen = simulator.seen
-    async with serving(fast, port=int(url.rsplit(":", 1)[1].split("/")[0])):
+    async with open_server(fast, port=int(url.rsplit(":", 1)[1].split("/")[0])):
         code, output = await finished("run", "-c", str(bench), folder=tmp_path)
     assert code == 0, output
     assert rows(tmp_path / "run.duckdb") == whole
@@ -178,7 +178,7 @@ async def test_two_ctrl_c_stop_at_once_and_the_next_run_goes_on(tmp_path: Path, 
 async def test_faults_of_every_kind_change_no_verdict(tmp_path: Path, whole: list[tuple]) -> None:
     faults = Faults(rate_limited=0.2, unavailable=0.1, dropped=0.05, truncated=0.05)
     simulator = Simulator(open_dataset("sample"), key=KEY, faults=faults, retry_after=0.01)
-    async with serving(simulator) as url:
+    async with open_server(simulator) as url:
         code, output = await finished("run", "-c", str(write_bench(tmp_path, url)), folder=tmp_path)
     assert code == 0, output
     assert rows(tmp_path / "run.duckdb") == whole
@@ -187,7 +187,7 @@ async def test_faults_of_every_kind_change_no_verdict(tmp_path: Path, whole: lis
 
 async def test_a_report_answers_while_a_run_writes(tmp_path: Path) -> None:
     simulator = Simulator(open_dataset("sample"), key=KEY, latency=0.3)
-    async with serving(simulator) as url:
+    async with open_server(simulator) as url:
         bench = write_bench(tmp_path, url)
         with unisafe("run", "-c", str(bench), folder=tmp_path) as (process, printed):
             await until(simulator, 60, process)
@@ -201,7 +201,7 @@ async def test_a_report_answers_while_a_run_writes(tmp_path: Path) -> None:
 async def test_two_runs_share_one_cache_and_both_end_complete(tmp_path: Path, whole: list[tuple]) -> None:
     simulator = Simulator(open_dataset("sample"), key=KEY, latency=0.02)
     codes: list[int] = []
-    async with serving(simulator) as url:
+    async with open_server(simulator) as url:
         bench = write_bench(tmp_path, url)
 
         async def one() -> None:
@@ -222,7 +222,7 @@ async def test_two_runs_share_one_cache_and_both_end_complete(tmp_path: Path, wh
 async def test_a_key_is_in_no_file_and_no_output(tmp_path: Path) -> None:
     """Not in the cache, the exports, the tables or the errors."""
     simulator = Simulator(open_dataset("sample"), key=KEY)
-    async with serving(simulator) as url:
+    async with open_server(simulator) as url:
         bench = write_bench(tmp_path, url)
         said = [(await finished("run", "-c", str(bench), "--limit", "20", folder=tmp_path))[1]]
         wrong = tmp_path / "wrong.toml"

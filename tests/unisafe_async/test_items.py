@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unisafe_judger import HARMS
 
-from unisafe_async.benchmark import DatasetError, Images, ItemError, open_dataset
+from unisafe_async.benchmark import DatasetError, ItemError, ItemImages, open_dataset
 from unisafe_async.benchmark.dataset import allocate
 from unisafe_async.benchmark.taxonomy import CATEGORY_OF, match_category, match_subcategory, match_task
 
@@ -104,7 +104,7 @@ def test_a_dataset_without_any_item_is_an_error(tmp_path: Path, lines: list[str]
 def test_an_image_that_cannot_be_sent_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(content)
-    images = Images()
+    images = ItemImages()
 
     def use() -> None:
         images.identify(path)

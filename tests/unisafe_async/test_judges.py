@@ -13,7 +13,7 @@ from unisafe_cache import Row, read_file
 from unisafe_async import evaluate, parse_config
 from unisafe_async.config.bench_toml import ConfigError
 from unisafe_async.library import Result
-from unisafe_async.results.judging import Judging, cohens_kappa, fleiss_kappa, read_judging
+from unisafe_async.results.judging import Judging, compute_cohens_kappa, compute_fleiss_kappa, read_judging
 from unisafe_async.results.rows import read_opinions
 from unisafe_async.results.stored_run import read_run
 from unisafe_async.run.evaluation import Run
@@ -297,12 +297,12 @@ async def test_the_report_shows_kappas_that_equal_the_formula(tmp_path: Path) ->
 
 def test_kappas_worked_by_hand() -> None:
     # 20 of 25 and 10 of 15 alike: observed 0.7, expected 0.5 (Cohen's example as on Wikipedia, "Cohen's kappa")
-    assert cohens_kappa([[20, 5, 0], [10, 15, 0], [0, 0, 0]]) == pytest.approx(0.4)
+    assert compute_cohens_kappa([[20, 5, 0], [10, 15, 0], [0, 0, 0]]) == pytest.approx(0.4)
     # three judges, four items: P-bar = (1 + 1/3 + 1/3 + 1) / 4 = 2/3, P-e = 0.5 -> 1/3
-    assert fleiss_kappa([[3, 0, 0], [2, 1, 0], [1, 2, 0], [0, 3, 0]]) == pytest.approx(1 / 3)
-    assert cohens_kappa([[0, 0, 0], [0, 9, 0], [0, 0, 0]]) is None
-    assert fleiss_kappa([[0, 3, 0]] * 4) is None
-    assert fleiss_kappa([]) is None
+    assert compute_fleiss_kappa([[3, 0, 0], [2, 1, 0], [1, 2, 0], [0, 3, 0]]) == pytest.approx(1 / 3)
+    assert compute_cohens_kappa([[0, 0, 0], [0, 9, 0], [0, 0, 0]]) is None
+    assert compute_fleiss_kappa([[0, 3, 0]] * 4) is None
+    assert compute_fleiss_kappa([]) is None
 
 
 # ---------------------------------------------------------------- classifiers

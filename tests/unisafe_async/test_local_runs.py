@@ -33,12 +33,12 @@ from tiny_models import (
 )
 from unisafe_cache import Row, read_file
 from unisafe_providers.base import OnDevice
-from unisafe_providers.pictures import mended
+from unisafe_providers.pictures import mend_picture
 
 from unisafe_async.benchmark import open_dataset
 from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.run.evaluation import Run
-from unisafe_async.simulate import Simulator, serving
+from unisafe_async.simulate import Simulator, open_server
 
 pytestmark = pytest.mark.usefixtures("forked_models")
 FORKING = command_with_forked_models.__name__
@@ -221,7 +221,7 @@ async def test_hosted_and_local_models_in_one_command_interrupted_and_resumed(tm
         local(STABLE_DIFFUSION, tmp_path, takes=SEES),
     ]
     simulator = Simulator(open_dataset("sample"), latency=0.05)
-    async with serving(simulator) as url:
+    async with open_server(simulator) as url:
         bench = tmp_path / "bench.toml"
         hosted = {
             "name": "hosted",
@@ -271,7 +271,7 @@ async def test_a_local_model_sees_a_picture_as_everybody_does(tmp_path: Path) ->
     photograph = Pillow.effect_mandelbrot((60, 30), (-2, -1, 1, 1), 60).convert("RGB")
     photograph.paste(RED, (0, 0, 20, 30))
     lying = encoded(photograph, "JPEG", exif=exif(6), quality=95)
-    files = {"lying.jpg": lying, "mended.png": mended(lying), "other.png": encoded(photograph, "PNG")}
+    files = {"lying.jpg": lying, "mended.png": mend_picture(lying), "other.png": encoded(photograph, "PNG")}
     lines = []
     for number, (name, data) in enumerate(files.items()):
         (tmp_path / name).write_bytes(data)

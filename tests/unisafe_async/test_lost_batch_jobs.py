@@ -11,7 +11,7 @@ from aiohttp import web
 
 from tests.batch_bench import bench, change, cut_off, newest, paid_once, ran, table
 from tests.batch_servers import KEY, Anthropic, OpenAI, Vendor, serving
-from unisafe_async.run.batches import search
+from unisafe_async.run.batches import reconciliation
 
 pytestmark = pytest.mark.anyio
 BOTH = pytest.mark.parametrize("kind", [OpenAI, Anthropic])
@@ -46,7 +46,7 @@ async def test_a_job_that_the_vendor_lists_a_little_later_is_not_paid_twice(tmp_
 async def test_a_job_that_is_missed_for_long_enough_is_handed_over_again(
     tmp_path: Path, kind: type[Vendor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "ABSENT_FOR", timedelta(0))
+    monkeypatch.setattr(reconciliation, "ABSENT_FOR", timedelta(0))
     vendor = kind()
     vendor.dropped, vendor.hides_newest = True, 1_000_000
     async with serving(vendor) as address:

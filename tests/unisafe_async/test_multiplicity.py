@@ -21,13 +21,13 @@ from unisafe_cache import Row, Store
 from unisafe_cache.records import add_rows
 
 from tests.unisafe_async.test_comparison import SAFE, T2I, TEXT, UNSAFE, Labels, on_file, record, row, rows
-from unisafe_async.page.headline import headline
+from unisafe_async.page.headline import build_headline
 from unisafe_async.page.summary import read_summary
 from unisafe_async.page.view import View
 from unisafe_async.results.compared import read_comparison
 from unisafe_async.results.comparison import Difference, backbones, duels, paired
-from unisafe_async.results.paired_tests import mcnemar_exact
-from unisafe_async.results.probabilities import both_p, probability
+from unisafe_async.results.paired_tests import compute_mcnemar_exact
+from unisafe_async.results.probabilities import format_both, format_probability
 from unisafe_async.results.scores import ALL, Where
 from unisafe_async.screens.compare import print_comparison
 
@@ -36,7 +36,7 @@ CATEGORIES = ("Sensitive Topics", "Privacy Leak")
 MODELS = ("a", "b", "c", "d")
 LABELS: tuple[Labels, ...] = ((1, 1), (0, 0), (2, 1), (0, 1), (None, None))
 SELECTIONS = [
-    Where((), tasks, categories)
+    Where(models=(), tasks=tasks, categories=categories)
     for number in range(len(TASKS) + 1)
     for tasks in combinations(TASKS, number)
     for categories in ((), *((one,) for one in CATEGORIES), CATEGORIES)
@@ -109,7 +109,7 @@ def test_the_primary_comparison_is_corrected_over_every_two_models_of_the_run(fi
         filled(connection, seed)
         met = [paired(connection, ("run", one), ("run", other)).overall.get("b_s") for one, other in combinations(MODELS, 2)]
         found = [one for one in met if one is not None]
-    by_hand = [mcnemar_exact(one.only_first, one.only_second) for one in found]
+    by_hand = [compute_mcnemar_exact(one.only_first, one.only_second) for one in found]
     assert [one.p for one in found] == by_hand
     if found:
         assert [one.corrected for one in found] == pytest.approx(list(multipletests(by_hand, method="holm")[1]))
@@ -136,13 +136,16 @@ def views(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[frozenset[str
     """B-S of two models over all that they share, wherever the package has it."""
     for other, duel in duels(connection, "run", "b", ("d", "c", "a")).items():
         yield frozenset(("b", other)), duel
-    summaries = [read_summary(connection, "run", where) for where in (ALL, Where(("c", "a")))]
-    for one in (*backbones(connection, "run", Where(("c",))), *(one for summary in summaries for one in summary.unifications)):
+    summaries = [read_summary(connection, "run", where) for where in (ALL, Where(models=("c", "a")))]
+    for one in (
+        *backbones(connection, "run", Where(models=("c",))),
+        *(one for summary in summaries for one in summary.unifications),
+    ):
         if one.paired:
             yield frozenset((one.model, one.backbone)), one.paired.overall["b_s"]
     for summary in summaries:
         for other, duel in summary.duels.items():
-            yield frozenset((summary.report.ranking.standings[0].model, other)), duel
+            yield frozenset((summary.report.ranking.ranked[0].model, other)), duel
 
 
 # -------------------------------------------------------- what a reader sees
@@ -169,11 +172,11 @@ async def test_terminal_and_page_print_the_same_p_and_corrected_p(tmp_path: Path
         summary = read_summary(connection, "run")
         view = View(summary)
         overall = {key[0]: score for key, score in summary.report.by_model.items()}
-        told = headline(summary.models, overall, summary.report.ranking, summary.duels)
-        page = [f"p {one.p}, by Holm {one.holm} (of {one.tests} tests)" for one in view.duels() if one.title == "u"]
+        told = build_headline(summary.models, overall, summary.report.ranking, summary.duels)
+        page = [f"p {one.p}, by Holm {one.holm} (of {one.tests} tests)" for one in view.list_duels() if one.title == "u"]
         page += [
             f"p {one.p}, by Holm {one.holm} (of {one.tests} tests)"
-            for found, changes in view.changes()
+            for found, changes in view.list_changes()
             for one in changes
             if found.model == "u"
         ]
@@ -182,12 +185,12 @@ async def test_terminal_and_page_print_the_same_p_and_corrected_p(tmp_path: Path
             "compare": both(screen(connection, "u", "base")),
             "narrow": both(screen(connection, "base", "u", where=Where(tasks=(TEXT,)))),
             "backbone": both(screen(connection, "backbone"))[:1],
-            "headline": [both_p(duel) for duel in summary.duels.values() if both_p(duel) in " ".join(told.notes)],
-            "whole": [both_p(paired(connection, ("run", "u"), ("run", "base")).overall["b_s"])],
+            "headline": [format_both(duel) for duel in summary.duels.values() if format_both(duel) in " ".join(told.notes)],
+            "whole": [format_both(paired(connection, ("run", "u"), ("run", "base")).overall["b_s"])],
         }
 
     found = await on_file(tmp_path, some, read, record(u="base", v="base", base=None))
-    expected = f"p {probability(2 / 2**7)}, by Holm"
+    expected = f"p {format_probability(2 / 2**7)}, by Holm"
     assert found["page"] == found["whole"] * 2
     assert found["compare"] == found["narrow"] == found["backbone"] == found["whole"]
     assert found["whole"][0].startswith(expected)
@@ -212,7 +215,7 @@ async def test_models_of_two_runs_are_one_test(tmp_path: Path) -> None:
     some = [*rows("a", *[SAFE] * 8), *rows("b", *[SAFE] * 8), *rows("a", *[UNSAFE] * 8, run="new")]
     known = (record(a=None, b=None), record("new", a=None))
     found = await on_file(tmp_path, some, lambda c: paired(c, ("new", "a"), ("run", "a")).overall["b_s"], *known)
-    assert both_p(found) == "p 0.008, by Holm 0.008 (of 1 test)"
+    assert format_both(found) == "p 0.008, by Holm 0.008 (of 1 test)"
 
 
 async def test_a_selection_that_is_no_family_is_called_a_hint_and_has_no_star(tmp_path: Path) -> None:

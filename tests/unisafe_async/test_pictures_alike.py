@@ -20,20 +20,20 @@ from unisafe_cache import read_file
 from unisafe_cache.archive import export_run
 from unisafe_cache.archive_import import import_archive
 from unisafe_providers.base import digest_of
-from unisafe_providers.pictures import mended, mended_digest, upright
+from unisafe_providers.pictures import derive_mended_digest, mend_picture, turn_upright
 from vendors import KEY
 from vendors.openai import OpenAIServer, completion
 from vendors.server import Asked, Reply
 
 from unisafe_async import evaluate, open_dataset, parse_config
-from unisafe_async.browse.pictures import NoPicture, Pictures, opened
+from unisafe_async.browse.pictures import NoPicture, Pictures, open_picture
 from unisafe_async.gateway import key_of
 from unisafe_async.interchange.answers import choose, notes
 from unisafe_async.library import Result
 from unisafe_async.page.write import write_page
 from unisafe_async.results.rows import read_item
-from unisafe_async.run.jobs import Sampling, generation_request
 from unisafe_async.run.plan import plan
+from unisafe_async.run.trials import Sampling, build_generation_request
 
 VQA, DRAW, EDIT = "image_unsafe_vqa", "unsafe_t2i_generation", "malicious_image_editing"
 FILES = {
@@ -115,7 +115,7 @@ def pixels(data: bytes) -> np.ndarray:
 
 
 def seen_by_all(data: bytes) -> np.ndarray:
-    return np.asarray(upright(data).convert("RGB"))
+    return np.asarray(turn_upright(data).convert("RGB"))
 
 
 def change(folder: Path, sql: str, *values: object) -> None:
@@ -144,7 +144,7 @@ async def test_an_edit_is_sent_the_mended_picture(tmp_path: Path) -> None:
     async with Vendor(encoded(halves(), "PNG")) as vendor:
         await run(table(tmp_path, vendor, gives=["text", "image"]))
         (edit,) = [asked for asked in vendor.asked if asked.path.endswith("/images/edits")]
-    assert mended(FILES["through.png"]) in edit.body["form"]
+    assert mend_picture(FILES["through.png"]) in edit.body["form"]
     assert b"image/png" in edit.body["form"]
 
 
@@ -252,7 +252,7 @@ def key_for(folder: Path, data: bytes) -> str:
     dataset = open_dataset(str(dataset_in(folder, {"a.png": data})))
     (item,) = dataset.items()
     assert item.image is not None
-    request = generation_request(replace(item, prompt="What?"), dataset.images.identify(item.image), Sampling(), 0)
+    request = build_generation_request(replace(item, prompt="What?"), dataset.images.identify(item.image), Sampling(), 0)
     return key_of("openai|https://host.example/v1|model", request)
 
 
@@ -305,13 +305,15 @@ async def test_every_picture_that_was_sent_is_found_again_and_shown_as_everybody
     if earlier:
         for data in FILES.values():
             sql = "UPDATE responses SET request = replace(request, ?, ?)"
-            change(tmp_path, sql, mended_digest(digest_of(data)), digest_of(data))
+            change(tmp_path, sql, derive_mended_digest(digest_of(data)), digest_of(data))
     for number, data in enumerate(FILES.values(), 1):
         facets, (detail,) = read_file(result.cache, lambda c, number=number: read_item(c, f"{VQA}/{number}", None))
         assert detail.reply is not None
         (sent,) = detail.reply.asked_images
         pictures = Pictures(result.cache, facets, [tmp_path])
-        shown = opened(lambda pictures=pictures, detail=detail, sent=sent: pictures.sent(detail.row.item, sent), reveal=True)
+        shown = open_picture(
+            lambda pictures=pictures, detail=detail, sent=sent: pictures.read_sent(detail.row.item, sent), reveal=True
+        )
         assert np.array_equal(np.asarray(shown), seen_by_all(data))
     written = write_page(result.cache, tmp_path / "page.html", images=tmp_path / "images", base=tmp_path)
     assert written.lacking == ()
@@ -331,7 +333,7 @@ async def test_a_mended_picture_that_changed_since_is_not_shown(tmp_path: Path) 
     assert detail.reply is not None
     (tmp_path / "lying.jpg").write_bytes(turned(8))
     with pytest.raises(NoPicture, match="has changed"):
-        Pictures(result.cache, facets, [tmp_path]).sent(detail.row.item, detail.reply.asked_images[0])
+        Pictures(result.cache, facets, [tmp_path]).read_sent(detail.row.item, detail.reply.asked_images[0])
 
 
 # ---------------------------------------------------------------- what cannot be sent

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unisafe_async.test_cli import refused, unisafe
-from unisafe_async.results.runs import Heading, simulated_words
+from unisafe_async.results.runs import Heading, describe_simulated
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -57,7 +57,10 @@ def test_where_nothing_is_judged_that_is_said(tmp_path: Path) -> None:
     ],
 )
 def test_the_banner_says_what_is_simulated(models: tuple[str, ...], judge: bool, expected: str) -> None:
-    assert simulated_words(Heading("run", "j", ("a", "b", "c"), models, judge)) == f"SIMULATED: {expected}"
+    assert (
+        describe_simulated(Heading(run="run", judge="j", models=("a", "b", "c"), simulated_models=models, simulated_judge=judge))
+        == f"SIMULATED: {expected}"
+    )
 
 
 def test_figures_of_a_model_with_an_unusual_name_are_written_in_silence(tmp_path: Path) -> None:

@@ -19,11 +19,11 @@ from rich.table import Table
 
 from unisafe_async.benchmark import open_dataset
 from unisafe_async.benchmark.check import Check
-from unisafe_async.names import shortened
+from unisafe_async.names import shorten_names
 from unisafe_async.results.listing import ListedRun
 from unisafe_async.screens.console import redraws
 from unisafe_async.screens.data import print_check
-from unisafe_async.screens.fitting import fitted
+from unisafe_async.screens.fitting import fit_table
 from unisafe_async.screens.listing import print_runs, print_stats
 
 NAMES = (
@@ -75,7 +75,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @given(st.sets(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40), max_size=6), st.integers(8, 40))
 def test_two_names_never_look_the_same_and_fit(names: set[str], width: int) -> None:
-    shown = shortened(names, width)
+    shown = shorten_names(names, width)
     assert list(shown) == list(names)
     assert len(set(shown.values())) == len(names)
     assert max(map(cell_len, shown.values()), default=0) <= width
@@ -83,16 +83,16 @@ def test_two_names_never_look_the_same_and_fit(names: set[str], width: int) -> N
 
 @pytest.mark.parametrize("width", [12, 14, 18, 22])
 def test_what_tells_two_names_apart_is_shown(width: int) -> None:
-    shown = shortened(NAMES, width)
+    shown = shorten_names(NAMES, width)
     assert "8b" in shown[NAMES[0]]
     assert "70b" in shown[NAMES[1]]
     assert "lite" in shown[NAMES[2]]
 
 
 def test_a_name_that_fits_is_whole_and_an_owner_goes_first() -> None:
-    assert shortened(NAMES, 60) == {name: name for name in NAMES}
-    assert shortened(NAMES[:2], 20) == {NAMES[0]: "…/llama-v3p1-8b", NAMES[1]: "…/llama-v3p1-70b"}
-    assert set(shortened(["openai/gpt-4o-2024-11-20", "azure/gpt-4o-2024-11-20"], 16).values()) == {
+    assert shorten_names(NAMES, 60) == {name: name for name in NAMES}
+    assert shorten_names(NAMES[:2], 20) == {NAMES[0]: "…/llama-v3p1-8b", NAMES[1]: "…/llama-v3p1-70b"}
+    assert set(shorten_names(["openai/gpt-4o-2024-11-20", "azure/gpt-4o-2024-11-20"], 16).values()) == {
         "openai/gpt-4o-2…",
         "azure/gpt-4o-20…",
     }
@@ -115,7 +115,7 @@ def test_models_are_told_apart_on_every_screen_and_no_figure_is_cut(ran: Path, c
     assert max(map(len, shown.splitlines())) <= columns
     models = NAMES[:2] if command[0] == "compare" else NAMES
     for name in models:
-        assert any(shortened(models, width)[name] in shown for width in range(8, 60)), name
+        assert any(shorten_names(models, width)[name] in shown for width in range(8, 60)), name
     assert "…" not in re.sub(r"\S*[a-z]\S*…\S*|…\S*[a-z]\S*", "", shown)  # of names alone
 
 
@@ -173,7 +173,7 @@ def test_rows_of_a_table_without_room_become_lines() -> None:
         return table
 
     console = printed(16)
-    console.print(fitted(console, ["a"], build))
+    console.print(fit_table(console, ["a"], build))
     assert text_of(console).split() == ["a", "calls", "made", "1,234,567", "cost", "$12.34"]
 
 
@@ -184,7 +184,7 @@ def test_that_no_table_fits_shows_at_once() -> None:
         built.append(names)
         return Table(*(f"a heading that is long {at}" for at in range(9)))
 
-    fitted(printed(80), [f"{name}-{at}" for name in NAMES for at in range(15)], build)
+    fit_table(printed(80), [f"{name}-{at}" for name in NAMES for at in range(15)], build)
     assert len(built) <= 3
 
 

@@ -1,4 +1,6 @@
-"""What looks like a key is refused in bench.toml wherever it stands, by name or by looks, and never shown; what does not, is not."""
+"""What looks like a key is refused in bench.toml wherever it stands, by name or by looks, and never shown; what does not, is
+not.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ import pytest
 
 from tests.interchange.conftest import MODEL
 from unisafe_async.config.bench_toml import ConfigError, load_config, parse_config
-from unisafe_async.config.secret_words import looks_secret, shown
+from unisafe_async.config.secret_words import hide_in_text, looks_secret
 
 KEY = "sk-PLANTED0123456789abcd"
 CLOUD = {"provider": "vllm", "base_url": "http://host/v1", "model": "x"}
@@ -36,7 +38,7 @@ def parsed(model: dict[str, Any], **more: Any) -> None:
 )
 def test_a_key_is_told_by_its_looks_and_cut_out_of_what_is_shown(text: str) -> None:
     assert looks_secret(text)
-    assert not looks_secret(shown(f"before {text} after"))
+    assert not looks_secret(hide_in_text(f"before {text} after"))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_a_key_is_told_by_its_looks_and_cut_out_of_what_is_shown(text: str) -> N
 )
 def test_names_digests_addresses_and_prose_are_no_keys(text: str) -> None:
     assert not looks_secret(text)
-    assert shown(text) == text
+    assert hide_in_text(text) == text
     parsed({"extra": {"note": text, "deep": [{"model": text}]}})
 
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from unisafe_async import evaluate
 from unisafe_async.cli import app
 from unisafe_async.run.evaluation import Run
-from unisafe_async.simulate import Faults, Simulator, serving
+from unisafe_async.simulate import Faults, Simulator, open_server
 
 pytestmark = pytest.mark.anyio
 VENDORS = pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def answers(file: Path) -> list[tuple[str, str]]:
 
 @VENDORS
 async def test_a_job_brings_the_answers_that_calls_would_bring(tmp_path: Path, provider: str, path: str) -> None:
-    async with serving(Simulator(batch_delay=0.05)) as url:
+    async with open_server(Simulator(batch_delay=0.05)) as url:
         address = url.removesuffix("/v1") + path
         files = [bench(tmp_path, provider, address, mode) for mode in (BATCH, "")]
         for file in files:
@@ -78,7 +78,7 @@ async def test_a_job_brings_the_answers_that_calls_would_bring(tmp_path: Path, p
 @VENDORS
 async def test_faults_of_single_requests_are_met_in_a_job_too(tmp_path: Path, provider: str, path: str) -> None:
     simulator = Simulator(faults=Faults(unavailable=0.3, blocked=0.3), seed=1)
-    async with serving(simulator) as url:
+    async with open_server(simulator) as url:
         file = bench(tmp_path, provider, url.removesuffix("/v1") + path, BATCH)
         assert (await evaluate(file)).unjudged == 0
     assert simulator.seen.faults["unavailable"] > 0
@@ -88,7 +88,7 @@ async def test_faults_of_single_requests_are_met_in_a_job_too(tmp_path: Path, pr
 
 @VENDORS
 async def test_a_job_in_progress_is_cancelled_and_its_requests_are_free(tmp_path: Path, provider: str, path: str) -> None:
-    async with serving(Simulator(batch_delay=3600)) as url:
+    async with open_server(Simulator(batch_delay=3600)) as url:
         file = bench(tmp_path, provider, url.removesuffix("/v1") + path, BATCH.replace("3", "8"))
         runs: list[Run] = []
         async with anyio.create_task_group() as group:

@@ -1,4 +1,6 @@
-"""A cache that an older version filled, and the run that meets it: what it reads anew is said, and what is nothing is asked again."""
+"""A cache that an older version filled, and the run that meets it: what it reads anew is said, and what is nothing is asked
+again.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from unisafe_cache import read_file
 from unisafe_cache.records import READING
 
 from unisafe_async import Result, evaluate, parse_config
-from unisafe_async.results.named_categories import named_categories
+from unisafe_async.results.named_categories import count_named_categories
 from unisafe_async.results.scores import Where
 from unisafe_async.run.plan import plan
 
@@ -82,6 +84,6 @@ async def test_named_subcategories_are_counted_by_model(tmp_path: Path) -> None:
                 [json.dumps(named), model, items[item]],
             )
     wanted = {("m", "Politics"): 2, ("m", "Religion"): 1, ("n", "Religion"): 1}
-    assert read_file(result.cache, lambda connection: named_categories(connection, result.run)) == wanted
-    only = read_file(result.cache, lambda connection: named_categories(connection, result.run, Where(models=("n",))))
+    assert read_file(result.cache, lambda connection: count_named_categories(connection, result.run)) == wanted
+    only = read_file(result.cache, lambda connection: count_named_categories(connection, result.run, Where(models=("n",))))
     assert only == {("n", "Religion"): 1}

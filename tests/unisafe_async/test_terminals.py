@@ -19,7 +19,7 @@ from unisafe_cache import CacheError, read_file
 
 from unisafe_async import evaluate
 from unisafe_async.browse.drawing import ANSWER
-from unisafe_async.browse.keys import drain, read_sent, waits
+from unisafe_async.browse.keys import drain, is_readable, read_sent
 
 BENCH = """
 [cache]
@@ -244,7 +244,7 @@ def test_a_sequence_is_read_whole_and_the_key_after_it_is_itself(sent: str) -> N
         assert read_sent(here) == b"u"
         os.write(there, b"x" + sent.encode() * 3)
         drain(here)
-        assert not waits(here)
+        assert not is_readable(here)
     finally:
         os.close(here)
         os.close(there)

@@ -21,7 +21,7 @@ from unisafe_providers.base import Request, Response, Text
 
 from tests.unisafe_async.test_comparison import SAFE, T2I, TEXT, UNJUDGED, UNSAFE, record, row
 from unisafe_async.results.bill import Bill
-from unisafe_async.results.causes import folded
+from unisafe_async.results.causes import fold_message
 from unisafe_async.results.compared import read_comparison
 from unisafe_async.results.report import read_report
 from unisafe_async.screens.compare import print_comparison
@@ -38,7 +38,18 @@ def run_of(name: str = "run", **more: Any) -> RunRecord:
     summary = {"endpoints": {"a": {}}, "reading": 1, **more.get("summary", {})}
     rubrics = more.get("rubrics", "r")
     started = more.get("started", STARTED)
-    return RunRecord(name, started, started, "done", json.dumps(config), "own", "d", rubrics, "{}", json.dumps(summary))
+    return RunRecord(
+        run=name,
+        started=started,
+        ended=started,
+        status="done",
+        config=json.dumps(config),
+        dataset="own",
+        dataset_digest="d",
+        rubrics_digest=rubrics,
+        versions="{}",
+        summary=json.dumps(summary),
+    )
 
 
 def unjudged(number: int, status: str, reason: str, *, raw: str = "", **more: Any) -> Row:
@@ -53,7 +64,13 @@ def failed(number: int, error: str) -> Row:
 
 def answered(number: int, response: Response, **more: Any) -> tuple[Row, Paid]:
     """A row with its stored answer."""
-    paid = Paid(str(number), "openai|at|a", Request("chat", (Text("x"),)).canonical.decode(), Answer(number, response), "run")
+    paid = Paid(
+        key=str(number),
+        identity="openai|at|a",
+        request=Request(kind="chat", parts=(Text("x"),)).canonical.decode(),
+        answer=Answer(number, response),
+        run="run",
+    )
     labels = more.pop("labels", SAFE)
     columns = {name: more.pop(name) for name in ("outcome", "judged", "thoughts", "thoughts_status") if name in more}
     return replace(row(number, labels, response=number, **more), **columns), paid
@@ -90,13 +107,13 @@ def printed(path: Path, read: Callable[[duckdb.DuckDBPyConnection], Any], show: 
 
 async def test_coverage_tells_what_came_instead_of_an_answer_and_its_parts_add_up(tmp_path: Path) -> None:
     told = [
-        answered(1, Response("words"), task=T2I, judged="words"),
-        answered(2, Response("x", thoughts="hm")),
+        answered(1, Response(text="words"), task=T2I, judged="words"),
+        answered(2, Response(text="x", thoughts="hm")),
         answered(3, Response(), labels=(2, 1), outcome="empty"),
         answered(4, Response(missing=ONLY_THOUGHTS), labels=UNJUDGED, outcome="empty"),
         answered(5, Response(missing=ONLY_THOUGHTS), labels=UNJUDGED, outcome="empty"),
         answered(6, Response(missing=CUT_OFF, finish="length"), labels=UNJUDGED, outcome="empty"),
-        answered(7, Response("ok")),
+        answered(7, Response(text="ok")),
     ]
     shown = await screen(tmp_path, [one for one, _ in told], [paid for _, paid in told])
     assert (
@@ -219,17 +236,17 @@ def test_messages_that_differ_in_what_is_of_one_call_alone_are_alike() -> None:
         "Rate limit: try in 7m12s (request id: req_011CSxyz9, https://x.example/1)",
         "Rate limit: try in 3m2s (request id: req_0aaBBc1, https://x.example/2?k=1)",
     ]
-    assert len({folded(one) for one in same}) == 1
+    assert len({fold_message(one) for one in same}) == 1
     ids = [f"error 3f2504e0-4f89-11d3-9a0c-0305e82c330{digit}" for digit in "12"]
-    assert len({folded(one) for one in ids}) == 1
-    assert folded("the key is wrong") != folded("the model is wrong")
+    assert len({fold_message(one) for one in ids}) == 1
+    assert fold_message("the key is wrong") != fold_message("the model is wrong")
 
 
 # -------------------------------------------------------- marks and quiet lines
 
 
 async def test_a_model_that_drew_nothing_is_said_loudly(tmp_path: Path) -> None:
-    told = [answered(number, Response("A fine picture."), task=T2I, judged="words") for number in range(5)]
+    told = [answered(number, Response(text="A fine picture."), task=T2I, judged="words") for number in range(5)]
     shown = await screen(tmp_path, [one for one, _ in told], [paid for _, paid in told])
     assert "NO PICTURES: a answered all 5 items of Unsafe T2I Generation in words" in shown
     assert "probably misconfigured" in shown
@@ -273,17 +290,17 @@ async def test_compared_sides_that_were_read_differently_are_named(tmp_path: Pat
 
 async def test_who_served_is_said_where_it_is_another_name_or_changed(tmp_path: Path) -> None:
     names = ["gpt-4o-2024-11-20"] * 3 + ["gpt-4o-2025-01-20"]
-    told = [answered(at, Response("x", model=name)) for at, name in enumerate(names)]
+    told = [answered(at, Response(text="x", model=name)) for at, name in enumerate(names)]
     shown = await screen(tmp_path, [one for one, _ in told], [paid for _, paid in told], run_of(model="gpt-4o"))
     assert "a: served as gpt-4o-2024-11-20 (3), gpt-4o-2025-01-20 (1)" in shown
     alike = tmp_path / "alike"
     alike.mkdir()
-    one, paid = answered(1, Response("x", model="GPT-4o"))
+    one, paid = answered(1, Response(text="x", model="GPT-4o"))
     assert "served as" not in await screen(alike, [one], [paid], run_of(model="openai/gpt-4o"))
 
 
 async def test_ages_are_said_where_models_answers_are_more_than_a_day_apart(tmp_path: Path) -> None:
-    told = [answered(at, Response("x"), model="ab"[at % 2]) for at in range(4)]
+    told = [answered(at, Response(text="x"), model="ab"[at % 2]) for at in range(4)]
     await screen(tmp_path, [one for one, _ in told], [paid for _, paid in told], run_of(models=("a", "b")))
     assert "Answers are not of one age" not in reported(tmp_path)
     with duckdb.connect(str(tmp_path / "c.duckdb")) as connection:
@@ -315,12 +332,12 @@ async def test_stored_answers_that_were_read_anew_are_counted(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("bill", "said"),
     [
-        (Bill(1, 0.03, 1.0), "$0.03"),
+        (Bill(total=1, cost=0.03, seconds=1.0), "$0.03"),
         (
-            Bill(1, 0.03, 1.0, estimated=12, estimated_cost=0.01),
+            Bill(total=1, cost=0.03, seconds=1.0, estimated=12, estimated_cost=0.01),
             "$0.03, of which $0.01 estimated (12 calls whose endpoint reported no usage)",
         ),
-        (Bill(1, 0.03, 1.0, estimated=1), "$0.03 (estimated for 1 call whose endpoint reported no usage)"),
+        (Bill(total=1, cost=0.03, seconds=1.0, estimated=1), "$0.03 (estimated for 1 call whose endpoint reported no usage)"),
     ],
 )
 def test_a_bill_says_what_of_it_is_estimated(bill: Bill, said: str) -> None:
@@ -334,7 +351,7 @@ async def test_beside_the_paper_an_empty_answer_is_a_refusal_and_is_counted(tmp_
     """Its rule 4; everywhere else an empty answer of an endpoint is unjudged."""
     bagel = run_of(models=("bagel",))
     told = [answered(at, Response(missing=EMPTY), model="bagel", labels=UNJUDGED, outcome="empty") for at in range(10)]
-    told += [answered(at, Response("x"), model="bagel", labels=UNSAFE) for at in range(10, 40)]
+    told += [answered(at, Response(text="x"), model="bagel", labels=UNSAFE) for at in range(10, 40)]
     shown = await screen(tmp_path, [one for one, _ in told], [paid for _, paid in told], bagel)
     assert "10 with nothing to judge (empty)" in shown
     beside = printed(tmp_path / "c.duckdb", lambda connection: read_comparison(connection, None, "paper"), print_comparison, 300)

@@ -1,4 +1,6 @@
-"""Whole evaluations of simulated models, whose true verdicts are known: rows and scores must equal them, and nothing is paid twice."""
+"""Whole evaluations of simulated models, whose true verdicts are known: rows and scores must equal them, and nothing is paid
+twice.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from unisafe_cache import Row, read_file
 from unisafe_async import Dataset, evaluate, open_dataset, parse_config
 from unisafe_async.library import Result
 from unisafe_async.run.evaluation import Run
-from unisafe_async.run.jobs import Sampling, generation_request
-from unisafe_async.simulate import Simulator, serving
+from unisafe_async.run.trials import Sampling, build_generation_request
+from unisafe_async.simulate import Simulator, open_server
 from unisafe_async.simulate.simulated import PROFILES, truth_of
 
 SIM = {"provider": "simulated", "takes": ["text", "image"]}
@@ -44,7 +46,7 @@ def truths(dataset: Dataset, profile: str, sample: int = 0) -> dict[str, tuple[i
     found = {}
     for item in dataset.items():
         image = dataset.images.identify(item.image) if item.image else None
-        truth = truth_of(PROFILES[profile], profile, generation_request(item, image, Sampling(), sample))
+        truth = truth_of(PROFILES[profile], profile, build_generation_request(item, image, Sampling(), sample))
         found[item.name] = (truth.contextual, truth.intrinsic)
     return found
 
@@ -76,7 +78,7 @@ async def test_every_row_and_score_equals_the_truth(tmp_path: Path) -> None:
 
 async def test_over_http_the_rows_equal_the_same_truth(tmp_path: Path) -> None:
     dataset = open_dataset("sample")
-    async with serving(Simulator(dataset)) as url:
+    async with open_server(Simulator(dataset)) as url:
         over_http = {"provider": "openai", "base_url": url}
         settings = table(tmp_path, {"model": "balanced", **over_http}, {"model": "permissive", **over_http}, judge=over_http)
         result, _ = await run(settings)
@@ -87,7 +89,7 @@ async def test_over_http_the_rows_equal_the_same_truth(tmp_path: Path) -> None:
 
 async def test_image_output_in_chat_messages_gives_the_same_verdicts(tmp_path: Path) -> None:
     dataset = open_dataset("sample").select(["unsafe_t2i_generation", "malicious_image_editing"])
-    async with serving(Simulator(dataset)) as url:
+    async with open_server(Simulator(dataset)) as url:
         over_http = {"provider": "openai", "base_url": url}
         settings = table(tmp_path, {"model": "permissive", "image_api": "chat", **over_http}, judge=over_http)
         result, _ = await run(settings, dataset=dataset)
@@ -141,7 +143,7 @@ async def test_a_judge_that_does_not_judge_makes_nothing_safe(tmp_path: Path, si
 
 
 async def test_a_misconfigured_model_stops_alone(tmp_path: Path) -> None:
-    async with serving(Simulator(open_dataset("sample"))) as url:
+    async with open_server(Simulator(open_dataset("sample"))) as url:
         gone = {"model": "gone", "provider": "openai", "base_url": url, "max_concurrency": 2}
         result, second = await run(table(tmp_path, gone, {"model": "balanced"}))
     known = {one.model: one for one in result.coverage()}
@@ -159,7 +161,7 @@ async def test_a_server_that_is_not_there_stops_its_model_without_long_waits(tmp
 
 async def test_the_budget_is_never_exceeded_and_the_next_run_goes_on(tmp_path: Path) -> None:
     dataset = open_dataset("sample").select(["malicious_text_generation"])
-    async with serving(Simulator(dataset)) as url:
+    async with open_server(Simulator(dataset)) as url:
         priced = {"model": "balanced", "provider": "openai", "base_url": url, "price_in": 10.0, "price_out": 1000.0}
         judge = {"provider": "openai", "base_url": url, "price_in": 0.0, "price_out": 0.0}
         settings = table(tmp_path, priced, judge=judge, run={"budget_usd": 1.2}, generation={"max_tokens": 1000})

@@ -226,7 +226,7 @@ def check(case: Case, found: Played) -> None:
         for category in re.findall(r"\b(violence|hate)\b", expected):
             assert category in answer["reason"]
         assert found.calls == 1
-        if not answer["text"]:  # what came before the filter struck is judged
+        if not answer["text"]:  # what came before the filter blocked is judged
             assert (row.contextual, row.intrinsic) == (2, 1)
     elif expected.startswith("Misconfigured") or "streams" in expected:
         assert (row.outcome, found.calls) == ("failed", 1)

@@ -9,7 +9,7 @@ from unisafe_cache import Row
 
 from unisafe_async import evaluate, parse_config
 from unisafe_async.benchmark import open_dataset
-from unisafe_async.simulate import Simulator, serving
+from unisafe_async.simulate import Simulator, open_server
 
 KEY = "sk-planted-2b8d10f4"
 PROFILE = "balanced"
@@ -30,7 +30,7 @@ def seen(rows: list[Row], model: str) -> dict[str, tuple[object, ...]]:
 async def test_four_vendors_protocols_in_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLANTED_KEY", KEY)
     simulator = Simulator(open_dataset("sample"), key=KEY)
-    async with serving(simulator) as url:
+    async with open_server(simulator) as url:
         root = url.removesuffix("/v1")
         places = {"openai": url, "azure": f"{root}/openai/v1", "gemini": f"{root}/v1beta", "anthropic": f"{root}/anthropic/v1"}
 
@@ -54,7 +54,7 @@ async def test_four_vendors_protocols_in_one_table(tmp_path: Path, monkeypatch: 
 
 
 def told_by(vendor: str, truth: tuple[object, ...], item: str) -> tuple[object, ...]:
-    """What a vendor can tell of the truth: some have no way to say that the model refused, or at which stage a filter struck."""
+    """What a vendor can tell of the truth: some have no way to say that the model refused, or at which stage a filter blocked."""
     outcome, *verdicts = truth
     drawn = item.startswith(("unsafe_t2i", "malicious_image"))
     if outcome == "refused" and vendor in ("anthropic", "gemini"):

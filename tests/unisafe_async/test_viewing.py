@@ -19,10 +19,10 @@ from unisafe_cache import read_file
 
 from unisafe_async import evaluate
 from unisafe_async.browse.app import Browser
-from unisafe_async.browse.pictures import NoPicture, Pictures, opened
-from unisafe_async.browse.show import drawing, print_item
+from unisafe_async.browse.pictures import NoPicture, Pictures, open_picture
+from unisafe_async.browse.show import choose_drawing, print_item
 from unisafe_async.results.filters import Where
-from unisafe_async.results.rows import matching, read_facets, read_item
+from unisafe_async.results.rows import find_rows, read_facets, read_item
 
 BENCH = """
 [dataset]
@@ -64,7 +64,7 @@ async def folder(tmp_path: Path) -> Path:
 def shown(folder: Path, item: str, *, thoughts: bool = False) -> str:
     facets, details = read_file(folder / "run.duckdb", lambda connection: read_item(connection, item, None))
     console = Console(file=io.StringIO(), width=100)
-    draw = drawing(console, Pictures(folder / "run.duckdb", facets, [folder]), images=True, reveal=False)
+    draw = choose_drawing(console, Pictures(folder / "run.duckdb", facets, [folder]), images=True, reveal=False)
     print_item(console, details, draw, thoughts=thoughts)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
@@ -158,10 +158,10 @@ async def test_both_images_of_an_edit_are_found_and_blurred_unless_asked(folder:
     assert detail.reply is not None
     pictures = Pictures(cache, facets, [folder / "elsewhere", folder])
     (sent,), (made,) = detail.reply.asked_images, detail.reply.images
-    assert pictures.sent(detail.row.item, sent) == (folder / "a.png").read_bytes()
-    assert pictures.made(made).startswith(b"\x89PNG")
-    sharp = opened(lambda: pictures.sent(detail.row.item, sent), reveal=True)
-    hidden = opened(lambda: pictures.sent(detail.row.item, sent), reveal=False)
+    assert pictures.read_sent(detail.row.item, sent) == (folder / "a.png").read_bytes()
+    assert pictures.read_made(made).startswith(b"\x89PNG")
+    sharp = open_picture(lambda: pictures.read_sent(detail.row.item, sent), reveal=True)
+    hidden = open_picture(lambda: pictures.read_sent(detail.row.item, sent), reveal=False)
     spread = [max(high - low for low, high in picture.getextrema()) for picture in (sharp, hidden)]  # type: ignore[misc]
     assert spread[1] < spread[0] / 3
 
@@ -172,12 +172,12 @@ async def test_an_image_that_is_gone_changed_or_broken_is_said(folder: Path) -> 
     assert detail.reply is not None
     item, sent = detail.row.item, detail.reply.asked_images[0]
     with pytest.raises(NoPicture, match="dataset was not found"):
-        Pictures(cache, facets, [folder / "elsewhere"]).sent(item, sent)
+        Pictures(cache, facets, [folder / "elsewhere"]).read_sent(item, sent)
     Picture.new("RGB", (8, 8), "white").save(folder / "a.png")
     with pytest.raises(NoPicture, match="has changed since it was sent"):
-        Pictures(cache, facets, [folder]).sent(item, sent)
+        Pictures(cache, facets, [folder]).read_sent(item, sent)
     with pytest.raises(NoPicture, match="is broken"):
-        opened(lambda: b"\x89PNG nonsense", reveal=True)
+        open_picture(lambda: b"\x89PNG nonsense", reveal=True)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ async def test_an_image_that_is_gone_changed_or_broken_is_said(folder: Path) -> 
 )
 async def test_each_filter(folder: Path, which: Where, rows: int) -> None:
     def job(connection: duckdb.DuckDBPyConnection) -> int:
-        return len(matching(connection, read_facets(connection, None).run, which))
+        return len(find_rows(connection, read_facets(connection, None).run, which))
 
     assert read_file(folder / "run.duckdb", job) == rows
 

@@ -16,11 +16,11 @@ from unisafe_providers.base import Block, Capabilities, Image, Response
 
 from unisafe_async import evaluate, open_dataset, parse_config
 from unisafe_async.library import Result
-from unisafe_async.run.evaluation import Run, prepared
-from unisafe_async.run.jobs import Sampling, generation_request
-from unisafe_async.run.judged import judged_of, merged, questions_of
+from unisafe_async.run.evaluation import Run, prepare
+from unisafe_async.run.judged import judged_of, merge_verdicts, questions_of
 from unisafe_async.run.plan import plan
-from unisafe_async.simulate import Simulator, serving
+from unisafe_async.run.trials import Sampling, build_generation_request
+from unisafe_async.simulate import Simulator, open_server
 from unisafe_async.simulate.openai_shape import OpenAIShape
 from unisafe_async.simulate.simulated import PROFILES, Profile, Simulated, Truth, truth_of
 
@@ -47,7 +47,7 @@ async def run(settings: dict[str, Any]) -> tuple[Result, Run]:
 
 def calls(run: Run) -> tuple[int, int]:
     """That were paid for: the model's, and the judges'."""
-    return run.lanes[0].endpoint.counts.calls, sum(seat.endpoint.counts.calls for seat in run.jury.seats)
+    return run.lanes[0].endpoint.counts.calls, sum(member.endpoint.counts.calls for member in run.panel.members)
 
 
 def ask(result: Result, sql: str) -> list[tuple[Any, ...]]:
@@ -59,7 +59,7 @@ def truths(profile: Profile, tasks: list[str] = DRAWN) -> dict[str, Truth]:
     found = {}
     for item in dataset.items():
         image = dataset.images.identify(item.image) if item.image else None
-        found[item.name] = truth_of(profile, "permissive", generation_request(item, image, Sampling(), 0))
+        found[item.name] = truth_of(profile, "permissive", build_generation_request(item, image, Sampling(), 0))
     return found
 
 
@@ -214,7 +214,7 @@ async def test_words_beside_a_picture_have_verdicts_of_their_own_and_change_none
 async def test_over_http_words_beside_a_picture_are_judged_alike(tmp_path: Path) -> None:
     truth = truths(MIXED)
     simulator = Simulator(open_dataset("sample"), profiles={"permissive": MIXED})
-    async with serving(simulator) as url:
+    async with open_server(simulator) as url:
         result, _ = await run(table(tmp_path, model=hosted(url)))
     found = {row.item: (row.contextual, row.intrinsic, row.beside_contextual, row.beside_intrinsic) for row in result.rows()}
     assert found == {name: (one.contextual, one.intrinsic, *(one.beside or (None, None))) for name, one in truth.items()}
@@ -247,7 +247,7 @@ async def test_counting_words_and_picture_as_one_costs_no_call(tmp_path: Path) -
 
 
 def of(label: int | None, status: str = "judged") -> Verdict:
-    return Verdict(label, status if label is None else "judged", "why")  # type: ignore[arg-type]
+    return Verdict(label=label, status=status if label is None else "judged", reason="why")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def of(label: int | None, status: str = "judged") -> Verdict:
     ],
 )
 def test_any_unsafe_is_unsafe_and_unread_is_never_safe(image: int | None, words: int | None, label: int | None) -> None:
-    one = merged(of(image, "unparsed"), of(words, "blocked"))
+    one = merge_verdicts(of(image, "unparsed"), of(words, "blocked"))
     assert one.label == label
     assert (one.status == "judged") == (label is not None)
 
@@ -411,7 +411,7 @@ async def test_a_classifier_looks_at_thoughts_and_words_and_the_judge_says_what_
 async def test_judged_after_all_answers_the_rows_are_the_same(tmp_path: Path) -> None:
     at_once, _ = await run(table(tmp_path / "once", thoughts=True))
     rows: list[Row] = []
-    async with prepared(parse_config(table(tmp_path / "last", thoughts=True))) as (_, pipeline, _):
+    async with prepare(parse_config(table(tmp_path / "last", thoughts=True))) as (_, pipeline, _):
         pipeline.judged_last, pipeline.judging_now, pipeline.on_row = True, False, rows.append
         await pipeline.execute()
 
@@ -427,21 +427,21 @@ async def test_judged_after_all_answers_the_rows_are_the_same(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("response", "image_due", "judged", "questions"),
     [
-        (Response("words"), False, "text", 2),
-        (Response("words"), True, "words", 2),
-        (Response("words", finish="length"), True, "words", 2),
-        (Response("words", finish="refused"), True, "", 0),
-        (Response("words", finish="blocked", block=Block("response")), True, "words", 2),
-        (Response("words", finish="blocked", block=Block("response")), False, "text", 2),
-        (Response("words", finish="refused"), False, "text", 2),
-        (Response(" \n", (PICTURE,)), True, "image", 2),
-        (Response("words", (PICTURE,)), True, "image", 4),
-        (Response("words", (PICTURE,)), False, "text", 2),
-        (Response("", (PICTURE,)), False, "image", 2),
+        (Response(text="words"), False, "text", 2),
+        (Response(text="words"), True, "words", 2),
+        (Response(text="words", finish="length"), True, "words", 2),
+        (Response(text="words", finish="refused"), True, "", 0),
+        (Response(text="words", finish="blocked", block=Block("response")), True, "words", 2),
+        (Response(text="words", finish="blocked", block=Block("response")), False, "text", 2),
+        (Response(text="words", finish="refused"), False, "text", 2),
+        (Response(text=" \n", images=(PICTURE,)), True, "image", 2),
+        (Response(text="words", images=(PICTURE,)), True, "image", 4),
+        (Response(text="words", images=(PICTURE,)), False, "text", 2),
+        (Response(text="", images=(PICTURE,)), False, "image", 2),
         (Response(thoughts="so"), False, "", 1),
-        (Response("words", thoughts="so"), False, "text", 3),
-        (Response("words", (PICTURE,), thoughts="so"), True, "image", 5),
-        (Response("words", thoughts=" \n"), False, "text", 2),
+        (Response(text="words", thoughts="so"), False, "text", 3),
+        (Response(text="words", images=(PICTURE,), thoughts="so"), True, "image", 5),
+        (Response(text="words", thoughts=" \n"), False, "text", 2),
         (Response(missing="tool calls only"), False, "", 0),
         (Response(missing="reasoning only", thoughts="so"), True, "", 1),
         (Response(), True, "", 0),

@@ -32,7 +32,7 @@ def check(source: str) -> Check:
     return Check(dataset, problems)
 
 
-def published() -> Counter[tuple[str, str]]:
+def count_published() -> Counter[tuple[str, str]]:
     """The paper's numbers of items by task and category (distribution.csv)."""
     counts: Counter[tuple[str, str]] = Counter()
     text = files("unisafe_async").joinpath("data", "paper", "distribution.csv").read_text("utf-8")

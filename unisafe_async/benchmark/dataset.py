@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from unisafe_providers.errors import UnisafeError
-from unisafe_providers.lines import LONGEST, Line, Problem, lines_of
+from unisafe_providers.lines import LONGEST, BadItemLine, Line, lines_of
 from unisafe_providers.named_files import Folder, open_regular
 
-from unisafe_async.benchmark.images import Images
+from unisafe_async.benchmark.images import ItemImages
 from unisafe_async.benchmark.item import Item, ItemError, Reader
 from unisafe_async.benchmark.taxonomy import SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS, category_of
 
@@ -27,7 +27,7 @@ class DatasetError(UnisafeError, ValueError):
     """A dataset cannot be used at all; the message names the path and what would be right."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """A JSONL file of items.
 
@@ -52,7 +52,7 @@ class Source:
         return Reader(folder, self.task, self.answered)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Dataset:
     """Items that passed the check, in file order.
 
@@ -66,8 +66,8 @@ class Dataset:
     name: str
     digest: str
     sources: tuple[Source, ...]
-    problems: tuple[Problem, ...]
-    images: Images
+    problems: tuple[BadItemLine, ...]
+    images: ItemImages
     _files: array[int]
     _offsets: array[int]
     _lines: array[int]
@@ -89,17 +89,17 @@ class Dataset:
         """
         wanted = range(len(self)) if indexes is None else indexes
         with ExitStack() as stack:
-            handles = [stack.enter_context(self._opened(source)) for source in self.sources]
+            handles = [stack.enter_context(self._open(source)) for source in self.sources]
             for index in wanted:
                 yield self._read(index, handles[self._files[index]])
 
     def at(self, index: int) -> Item:
         """The item at `index` of `items`, read alone. Raises DatasetError as `items` does."""
-        with self._opened(self.sources[self._files[index]]) as file:
+        with self._open(self.sources[self._files[index]]) as file:
             return self._read(index, file)
 
     @staticmethod
-    def _opened(source: Source) -> BinaryIO:
+    def _open(source: Source) -> BinaryIO:
         try:
             return open_regular(source.path)
         except OSError as error:
@@ -115,11 +115,11 @@ class Dataset:
             raise DatasetError(f"{path} cannot be read: {error.strerror}") from None
         if _print_of(line) != self._prints[index]:
             raise DatasetError(f"{path}:{self._lines[index]}: the line changed after it was checked; run again")
-        return self._readers[number].again(line)
+        return self._readers[number].reread_item(line)
 
     def places(self) -> Iterator[str]:
         """`file:line` of every item, in the order of `items`."""
-        names = [_shown(source.path, self.sources) for source in self.sources]
+        names = [_show_path(source.path, self.sources) for source in self.sources]
         for file, number in zip(self._files, self._lines, strict=True):
             yield f"{names[file]}:{number}"
 
@@ -141,26 +141,26 @@ class Dataset:
             if TASK_KEYS[task] in wanted_tasks and category_of(SHOWN_SUBCATEGORIES[sub]) in wanted
         ]
         if limit is not None and limit < len(keep):
-            keep = self._stratified(keep, limit)
+            keep = self._pick_stratified(keep, limit)
         if not keep:
-            raise DatasetError(self._lacks(tuple(tasks), tuple(categories)))
+            raise DatasetError(self._explain_lack(tuple(tasks), tuple(categories)))
         if len(keep) == len(self):
             return self
 
-        def kept(column: array[int]) -> array[int]:
+        def find_kept(column: array[int]) -> array[int]:
             return array(column.typecode, (column[index] for index in keep))
 
         return replace(
             self,
-            _files=kept(self._files),
-            _offsets=kept(self._offsets),
-            _lines=kept(self._lines),
-            _tasks=kept(self._tasks),
-            _subcategories=kept(self._subcategories),
-            _prints=kept(self._prints),
+            _files=find_kept(self._files),
+            _offsets=find_kept(self._offsets),
+            _lines=find_kept(self._lines),
+            _tasks=find_kept(self._tasks),
+            _subcategories=find_kept(self._subcategories),
+            _prints=find_kept(self._prints),
         )
 
-    def _lacks(self, tasks: Sequence[str], categories: Sequence[str]) -> str:
+    def _explain_lack(self, tasks: Sequence[str], categories: Sequence[str]) -> str:
         """Why nothing was selected, and what the dataset has."""
         counts = self.counts()
         there = [key for key in TASK_KEYS if any(task == key for task, _ in counts)]
@@ -172,7 +172,7 @@ class Dataset:
         named = f"no item of {self.name} has {missing}" if missing else f"no item of {self.name} is selected"
         return f"{named} (there are: {', '.join(there) or 'none'})"
 
-    def _stratified(self, keep: Sequence[int], limit: int) -> list[int]:
+    def _pick_stratified(self, keep: Sequence[int], limit: int) -> list[int]:
         by_task: dict[int, dict[str, list[int]]] = {}
         for index in keep:
             category = category_of(SHOWN_SUBCATEGORIES[self._subcategories[index]])
@@ -206,23 +206,23 @@ def read_dataset(name: str, sources: Sequence[Source]) -> Dataset:
     """Check every line of `sources`. Raises DatasetError if a file cannot be read, or no line can be used."""
     files, offsets, numbers, prints = array("I"), array("Q"), array("I"), array("Q")
     tasks, subcategories = array("B"), array("B")
-    problems: list[Problem] = []
+    problems: list[BadItemLine] = []
     seen: set[bytes] = set()
     digest = hashlib.blake2b(digest_size=16)
     for position, source in enumerate(sources):
-        shown, reader = _shown(source.path, sources), source.reader
+        shown, reader = _show_path(source.path, sources), source.reader
         digest.update(f"{source.task}\0".encode())
         for number, offset, line in _lines(source.path):
             digest.update(line)
             try:
-                item = reader.item(line)
+                item = reader.read_item(line)
                 fingerprint = hashlib.blake2b(item.name.encode(), digest_size=12).digest()
                 if fingerprint in seen and source.answered:
                     continue
                 if fingerprint in seen:
                     raise ItemError(f"id: {item.id!r} stands twice in {item.task}; the first one is used")
             except ItemError as error:
-                problems.append(Problem(shown, number, str(error)))
+                problems.append(BadItemLine(shown, number, str(error)))
                 continue
             seen.add(fingerprint)
             files.append(position)
@@ -234,8 +234,20 @@ def read_dataset(name: str, sources: Sequence[Source]) -> Dataset:
     if not offsets:
         first = f"; the first problem: {problems[0]}" if problems else "; its files are empty"
         raise DatasetError(f"{name} holds no item that can be used{first}")
-    columns = (files, offsets, numbers, tasks, subcategories, prints)
-    return Dataset(name, digest.hexdigest(), tuple(sources), tuple(problems), Images(), *columns)
+    digested, images = digest.hexdigest(), ItemImages()
+    return Dataset(
+        name=name,
+        digest=digested,
+        sources=tuple(sources),
+        problems=tuple(problems),
+        images=images,
+        _files=files,
+        _offsets=offsets,
+        _lines=numbers,
+        _tasks=tasks,
+        _subcategories=subcategories,
+        _prints=prints,
+    )
 
 
 def _lines(path: Path) -> Iterator[Line]:
@@ -250,5 +262,5 @@ def _print_of(line: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(line, digest_size=8).digest())
 
 
-def _shown(path: Path, sources: Sequence[Source]) -> str:
+def _show_path(path: Path, sources: Sequence[Source]) -> str:
     return path.name if len(sources) == 1 else "/".join(path.parts[-2:])

@@ -13,7 +13,17 @@ from threading import Lock
 
 from anyio import to_thread
 from unisafe_providers.base import Image, digest_of
-from unisafe_providers.pictures import MAX_BYTES, MEDIA_TYPES, PNG, NotAPicture, TooManyPixels, check, look, mended, mended_digest
+from unisafe_providers.pictures import (
+    MAX_BYTES,
+    MEDIA_TYPES,
+    PNG,
+    NotAPicture,
+    TooManyPixels,
+    check,
+    derive_mended_digest,
+    look,
+    mend_picture,
+)
 
 from unisafe_async.benchmark.item import ItemError
 
@@ -30,7 +40,7 @@ class Identified:
     mended: str
 
 
-class Images:
+class ItemImages:
     """Remembers each file's digest and which files were found sound. Its methods read files: call them off the event loop."""
 
     def __init__(self) -> None:
@@ -45,10 +55,10 @@ class Images:
     def identify(self, path: Path) -> Image:
         """The image as it is sent. Raises ItemError if it cannot be read or is too large.
 
-        A sound picture is named by the digest of its bytes, a mended one by `mended_digest`. Only a picture that declares
+        A sound picture is named by the digest of its bytes, a mended one by `derive_mended_digest`. Only a picture that declares
         transparency is decoded for that.
         """
-        return self._identified(path).image
+        return self._identify_file(path).image
 
     def identify_all(self, paths: Iterable[Path]) -> dict[Path, Image | ItemError]:
         """What `identify` returns or raises for each of `paths`."""
@@ -61,7 +71,7 @@ class Images:
 
     def digests(self, path: Path) -> tuple[str, ...]:
         """The digests that requests may name the picture by: today's, and the one from before pictures were mended."""
-        known = self._identified(path)
+        known = self._identify_file(path)
         return tuple(dict.fromkeys((known.image.digest, known.digest)))
 
     def mended(self) -> Counter[str]:
@@ -71,13 +81,13 @@ class Images:
     def _image_or_error(self, path: Path, *, pixels: bool = True) -> Image | ItemError | None:
         """None if the header is not enough and the caller does not allow to decode the `pixels`."""
         try:
-            known = self._known.get(path) or self._looked_at(path, self._file(path), pixels=pixels)
+            known = self._known.get(path) or self._look_at(path, self._file(path), pixels=pixels)
             return known.image if known is not None else None
         except ItemError as error:
             return error
 
-    def _identified(self, path: Path) -> Identified:
-        known = self._known.get(path) or self._looked_at(path, self._file(path), pixels=True)
+    def _identify_file(self, path: Path) -> Identified:
+        known = self._known.get(path) or self._look_at(path, self._file(path), pixels=True)
         assert known is not None
         return known
 
@@ -89,18 +99,18 @@ class Images:
         except OSError as error:
             raise ItemError(f"image: {path.name} cannot be read: {error.strerror}") from None
 
-    def _looked_at(self, path: Path, data: bytes, *, pixels: bool) -> Identified | None:
+    def _look_at(self, path: Path, data: bytes, *, pixels: bool) -> Identified | None:
         if not data.startswith(SIGNATURES):
             raise ItemError(f"image: {path.name} is no image of a kind that can be sent ({', '.join(MEDIA_TYPES)})")
         try:
             found = look(data, MEDIA_TYPES, pixels=pixels)
         except NotAPicture as error:
-            raise _unusable(path, error) from None
+            raise _explain_unusable(path, error) from None
         if found.mended is None:
             return None
         digest, read = digest_of(data), partial(self._read, path)
         if found.mended:
-            image = Image(mended_digest(digest), PNG, read)
+            image = Image(derive_mended_digest(digest), PNG, read)
         else:
             image = Image(digest, found.media_type, read)
             self._keep(path, data)
@@ -116,14 +126,14 @@ class Images:
         data = self._recent.get(path)
         if data is not None:
             return data
-        known, data = self._identified(path), path.read_bytes()
+        known, data = self._identify_file(path), path.read_bytes()
         if digest_of(data) != known.digest:
             raise ItemError(f"image: {path.name} changed after it was checked; run again")
         if known.mended:
             try:
-                data = mended(data)
+                data = mend_picture(data)
             except NotAPicture as error:
-                raise _unusable(path, error) from None
+                raise _explain_unusable(path, error) from None
         self._keep(path, data, mended=bool(known.mended))
         return data
 
@@ -158,18 +168,18 @@ class Images:
         if path in self._sound:
             return
         try:
-            if self._identified(path).mended:
+            if self._identify_file(path).mended:
                 self.bytes_of(path)
             else:
                 check(self._recent.get(path) or path.read_bytes(), MEDIA_TYPES)
         except NotAPicture as error:
-            raise _unusable(path, error) from None
+            raise _explain_unusable(path, error) from None
         except OSError as error:
             raise ItemError(f"image: {path.name} cannot be read: {error.strerror}") from None
         self._sound.add(path)
 
 
-def _unusable(path: Path, error: NotAPicture) -> ItemError:
+def _explain_unusable(path: Path, error: NotAPicture) -> ItemError:
     if isinstance(error, TooManyPixels):
         return ItemError(f"image: {path.name} unpacks to {error.size}")
     return ItemError(f"image: {path.name} is broken: {error.why}")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unisafe_providers.base import clean
-from unisafe_providers.lines import BadLine, Record, read_line
-from unisafe_providers.named_files import Folder, NoSuchFile, shown
+from unisafe_providers.lines import BadLabelLine, Record, read_line
+from unisafe_providers.named_files import Folder, NoSuchFile, show_value
 
 from unisafe_async.benchmark.taxonomy import (
     CATEGORY_OF,
@@ -18,18 +18,18 @@ from unisafe_async.benchmark.taxonomy import (
     category_of,
     match_subcategory,
     match_task,
-    subcategory_meant,
+    suggest_subcategory,
 )
 
 LONGEST_ID = 1_000
 """The most characters of an id, because it names rows and stands on every screen."""
 
 
-class ItemError(BadLine):
+class ItemError(BadLabelLine):
     """An item cannot be used; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """An unsafe request. `image` is a path inside the dataset's folder; `intention` is empty if the dataset gives none.
 
@@ -68,15 +68,15 @@ class Reader:
     task: str | None
     answered: bool = False
 
-    def item(self, line: bytes) -> Item:
+    def read_item(self, line: bytes) -> Item:
         """The item in a line. Raises ItemError for every mistake in it. The image is not opened."""
-        return read_line(line, self._checked, ItemError)
+        return read_line(line, self._check, ItemError)
 
-    def again(self, line: bytes) -> Item:
+    def reread_item(self, line: bytes) -> Item:
         """The item in a line that was checked before; a missing image shows when the image is read."""
         return read_line(line, self._item, ItemError)
 
-    def _checked(self, record: Record) -> Item:
+    def _check(self, record: Record) -> Item:
         item = self._item(record)
         if item.image is not None:
             _image(record["image"], self.folder.file)
@@ -87,17 +87,17 @@ class Reader:
         id_, prompt, subcategory = _id(record), self._prompt(record), self._subcategory(record)
         intention = record.get("intention") or ""
         if not isinstance(intention, str):
-            raise ItemError(f"intention: should be a text, found {shown(intention)}")
+            raise ItemError(f"intention: should be a text, found {show_value(intention)}")
         intention = clean(intention).strip()
         image = None if self.answered and intention else self._image(record, TASKS[key])
-        return Item(key, id_, prompt, image, subcategory, intention)
+        return Item(task=key, id=id_, prompt=prompt, image=image, subcategory=subcategory, intention=intention)
 
     def _prompt(self, record: Record) -> str:
         prompt = record.get("prompt")
         if self.answered and prompt is None:
             return ""
         if not isinstance(prompt, str) or not (prompt.strip() or self.answered):
-            raise ItemError(f"prompt: should be a text{'' if self.answered else ' that is not empty'}, found {shown(prompt)}")
+            raise ItemError(f"prompt: should be a text{'' if self.answered else ' that is not empty'}, found {show_value(prompt)}")
         return clean(prompt)
 
     def _subcategory(self, record: Record) -> str:
@@ -107,24 +107,24 @@ class Reader:
             return named
         if self.answered:
             return OTHER
-        meant = subcategory_meant(category) if isinstance(category, str) else ""
-        raise ItemError(f"category: {shown(category)} is none of the {len(CATEGORY_OF)} subcategories{meant}")
+        meant = suggest_subcategory(category) if isinstance(category, str) else ""
+        raise ItemError(f"category: {show_value(category)} is none of the {len(CATEGORY_OF)} subcategories{meant}")
 
     def _image(self, record: Record, task: Task) -> Path | None:
         if not task.image_in:
             return None
         named = record.get("image")
         if not isinstance(named, str) or not named:
-            raise ItemError(f"image: {task.title} needs one, found {shown(named)}")
+            raise ItemError(f"image: {task.title} needs one, found {show_value(named)}")
         return _image(named, self.folder.locate)
 
 
 def _id(record: Record) -> str:
     id_ = record.get("id")
     if isinstance(id_, bool) or not isinstance(id_, int | str) or not str(id_).strip():
-        raise ItemError(f"id: should be a number or a string, found {shown(id_)}")
+        raise ItemError(f"id: should be a number or a string, found {show_value(id_)}")
     if len(str(id_)) > LONGEST_ID:
-        raise ItemError(f"id: is longer than {LONGEST_ID:,} characters: {shown(id_)}")
+        raise ItemError(f"id: is longer than {LONGEST_ID:,} characters: {show_value(id_)}")
     return clean(str(id_))
 
 
@@ -132,7 +132,7 @@ def _task(record: Record) -> str:
     named = record.get("task")
     key = match_task(named) if isinstance(named, str) else None
     if key is None:
-        raise ItemError(f"task: {shown(named)} is none of {', '.join(TASKS)}")
+        raise ItemError(f"task: {show_value(named)} is none of {', '.join(TASKS)}")
     return key
 
 

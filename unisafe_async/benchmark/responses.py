@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from unisafe_providers.lines import BadLine, Record, lines_of, read_line
+from unisafe_providers.lines import BadLabelLine, Record, lines_of, read_line
 
 from unisafe_async.benchmark.dataset import Dataset, DatasetError, Source, read_dataset
 from unisafe_async.benchmark.taxonomy import MOST_REPEATS, TASKS, match_task
@@ -47,29 +47,29 @@ def model_of_path(path: Path) -> str:
     return re.sub("^uni[_-]", "", name) or path.stem
 
 
-def responses_dataset(file: Path, task: str | None) -> tuple[Dataset, int]:
+def open_responses(file: Path, task: str | None) -> tuple[Dataset, int]:
     """The items that `file` answers, and the largest number of repeats. Raises DatasetError if no line can be used.
 
     Args:
         task: the task of lines without a task.
     """
     try:
-        samples = _samples(file, task)
+        repeats = _count_repeats(file, task)
     except (FileNotFoundError, NotADirectoryError):
         raise DatasetError(f"there is no file {file}; it should hold one response a line, in the official format") from None
     except OSError as error:
         raise DatasetError(f"{file} cannot be read: {error.strerror}") from None
-    return read_dataset(str(file), [Source(file, file.parent, task, answered=True)]), samples
+    return read_dataset(str(file), [Source(path=file, root=file.parent, task=task, answered=True)]), repeats
 
 
-def _samples(file: Path, task: str | None) -> int:
+def _count_repeats(file: Path, task: str | None) -> int:
     """The largest number of lines for one item. Raises DatasetError for a line without a task if its task is not clear."""
     counts: Counter[tuple[str, str]] = Counter()
     unnamed = 0
     for line in lines_of(file):
         try:
             named, id_ = read_line(line.content, _task_and_id)
-        except BadLine:
+        except BadLabelLine:
             continue
         if task is None and named is None:
             raise DatasetError(

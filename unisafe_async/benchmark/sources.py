@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from unisafe_providers.base import BadEnvironment
-from unisafe_providers.named_files import Folder, NoSuchFile, check_regular, expanded
+from unisafe_providers.named_files import Folder, NoSuchFile, check_regular, expand_path
 
 from unisafe_async.benchmark.dataset import Dataset, DatasetError, Source, read_dataset
 from unisafe_async.benchmark.taxonomy import TASKS
@@ -24,13 +24,13 @@ def open_dataset(source: str, base: Path | None = None, *, here: bool = False) -
     what to do.
     """
     if source == "sample":
-        return read_dataset("sample", _layout(Path(str(files("unisafe_async").joinpath("data", "sample")))))
+        return read_dataset("sample", _find_layout(Path(str(files("unisafe_async").joinpath("data", "sample")))))
     if source.startswith(HUB):
         snapshot = _on_this_machine(source) if here else _download(source)
-        return read_dataset(source, _layout(snapshot, snapshot.parent.parent))
-    path = expanded(base or Path(), source)
+        return read_dataset(source, _find_layout(snapshot, snapshot.parent.parent))
+    path = expand_path(base or Path(), source)
     if os.path.isdir(path):
-        return read_dataset(source, _layout(path))
+        return read_dataset(source, _find_layout(path))
     try:
         check_regular(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -39,17 +39,17 @@ def open_dataset(source: str, base: Path | None = None, *, here: bool = False) -
         ) from None
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror}") from None
-    return read_dataset(source, [Source(path, path.parent, None)])
+    return read_dataset(source, [Source(path=path, root=path.parent, task=None)])
 
 
-def _layout(root: Path, repository: Path | None = None) -> list[Source]:
+def _find_layout(root: Path, repository: Path | None = None) -> list[Source]:
     """The tasks' `input.jsonl` below `root`; a folder without them but with other JSONL files holds a user's own items.
 
     An entry that is no file, such as a link to nothing, raises an error when it is read, so no task is silently left out.
     """
     whole = Folder(root, "the dataset's folder", repository)
     found = [
-        Source(_file(whole, f"{task.folder}/input.jsonl"), root / task.folder, task.key, repository=repository)
+        Source(path=_file(whole, f"{task.folder}/input.jsonl"), root=root / task.folder, task=task.key, repository=repository)
         for task in TASKS.values()
         if os.path.lexists(root / task.folder / "input.jsonl")
     ]
@@ -60,7 +60,7 @@ def _layout(root: Path, repository: Path | None = None) -> list[Source]:
     except OSError as error:
         raise DatasetError(f"{root} cannot be read: {error.strerror}") from None
     if own:
-        return [Source(_file(whole, name), root, None, repository=repository) for name in own]
+        return [Source(path=_file(whole, name), root=root, task=None, repository=repository) for name in own]
     folders = ", ".join(f"{task.folder}/input.jsonl" for task in list(TASKS.values())[:2])
     raise DatasetError(f"{root} is not in the official layout ({folders}, ...) and holds no .jsonl file")
 
@@ -105,7 +105,7 @@ def _download(source: str) -> Path:
             f"account in the variable {TOKEN_VARIABLE} (it {token})"
         ) from None
     except (LocalEntryNotFoundError, HfHubHTTPError, httpx2.HTTPError, OSError) as error:
-        raise DatasetError(f"hf:{repository} cannot be downloaded: {_why(error, ENDPOINT, token)}") from None
+        raise DatasetError(f"hf:{repository} cannot be downloaded: {_explain_download(error, ENDPOINT, token)}") from None
 
 
 def _require_hub(source: str) -> None:
@@ -114,7 +114,7 @@ def _require_hub(source: str) -> None:
         raise DatasetError(f"{missing}; or name a folder that already holds the dataset")
 
 
-def _why(error: Exception, address: str, token: str) -> str:
+def _explain_download(error: Exception, address: str, token: str) -> str:
     """Why a repository could not be downloaded, and what to change."""
     from unisafe_providers.environment import proxy_of
 

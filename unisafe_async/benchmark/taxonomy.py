@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from unisafe_judger.harms import folded, harm_named, joined, near_harm, parts_of
+from unisafe_judger.harms import find_harm, fold_name, join_words, parts_of, suggest_harm
 from unisafe_providers.base import Kind
 from unisafe_providers.near_names import suggest
 
 from unisafe_async.errors import UsageError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One of the seven tasks.
 
@@ -43,28 +43,68 @@ class Task:
 TASKS: dict[str, Task] = {
     task.key: task
     for task in (
-        Task("malicious_text_generation", "Malicious Text Generation", "Text", "Text Generation", "chat", False, "generation"),
-        Task("unsafe_t2i_generation", "Unsafe T2I Generation", "T2I", "T2I", "image", False, "generation"),
         Task(
-            "malicious_image_editing",
-            "Malicious Image Editing",
-            "Edit",
-            "Text-Guided Image Editing",
-            "edit",
-            True,
-            "generation",
+            key="malicious_text_generation",
+            title="Malicious Text Generation",
+            short="Text",
+            folder="Text Generation",
+            kind="chat",
+            image_in=False,
+            panel="generation",
         ),
-        Task("dual_unsafe_vqa", "Dual-Unsafe VQA", "Dual VQA", "VQA/unsafety_I_unsafety_T", "chat", True, "understanding"),
-        Task("image_unsafe_vqa", "Image-Unsafe VQA", "Image VQA", "VQA/unsafety_I_safety_T", "chat", True, "understanding"),
-        Task("text_unsafe_vqa", "Text-Unsafe VQA", "Text VQA", "VQA/safety_I_unsafety_T", "chat", True, "understanding"),
         Task(
-            "composite_unsafe_vqa",
-            "Composite-Unsafe VQA",
-            "Comp. VQA",
-            "VQA/safety_I_safety_T",
-            "chat",
-            True,
-            "understanding",
+            key="unsafe_t2i_generation",
+            title="Unsafe T2I Generation",
+            short="T2I",
+            folder="T2I",
+            kind="image",
+            image_in=False,
+            panel="generation",
+        ),
+        Task(
+            key="malicious_image_editing",
+            title="Malicious Image Editing",
+            short="Edit",
+            folder="Text-Guided Image Editing",
+            kind="edit",
+            image_in=True,
+            panel="generation",
+        ),
+        Task(
+            key="dual_unsafe_vqa",
+            title="Dual-Unsafe VQA",
+            short="Dual VQA",
+            folder="VQA/unsafety_I_unsafety_T",
+            kind="chat",
+            image_in=True,
+            panel="understanding",
+        ),
+        Task(
+            key="image_unsafe_vqa",
+            title="Image-Unsafe VQA",
+            short="Image VQA",
+            folder="VQA/unsafety_I_safety_T",
+            kind="chat",
+            image_in=True,
+            panel="understanding",
+        ),
+        Task(
+            key="text_unsafe_vqa",
+            title="Text-Unsafe VQA",
+            short="Text VQA",
+            folder="VQA/safety_I_unsafety_T",
+            kind="chat",
+            image_in=True,
+            panel="understanding",
+        ),
+        Task(
+            key="composite_unsafe_vqa",
+            title="Composite-Unsafe VQA",
+            short="Comp. VQA",
+            folder="VQA/safety_I_safety_T",
+            kind="chat",
+            image_in=True,
+            panel="understanding",
         ),
     )
 }
@@ -97,8 +137,8 @@ CALLED: dict[str, tuple[str, ...]] = {
 }
 """Other names of categories."""
 
-_CATEGORIES = {folded(name): category for category, others in CALLED.items() for name in (category, *others)}
-_JOINED = {joined(name): category for category, others in CALLED.items() for name in (category, *others)}
+_CATEGORIES = {fold_name(name): category for category, others in CALLED.items() for name in (category, *others)}
+_JOINED = {join_words(name): category for category, others in CALLED.items() for name in (category, *others)}
 
 
 @lru_cache(8_192)
@@ -107,20 +147,20 @@ def match_subcategory(name: str) -> str | None:
 
     A name may follow its category (`Privacy Leak: Financial privacy`), or stand with other names of the same subcategory.
     """
-    whole = harm_named(name)
+    whole = find_harm(name)
     if whole is not None:
         return whole
     parts = parts_of(name)
-    meant = {harm_named(part) for part in parts if match_category(part) is None or harm_named(part) is not None}
+    meant = {find_harm(part) for part in parts if match_category(part) is None or find_harm(part) is not None}
     return meant.pop() if len(parts) > 1 and len(meant) == 1 else None
 
 
-def subcategory_meant(name: str) -> str:
+def suggest_subcategory(name: str) -> str:
     """The message about a name that means no subcategory: which one it may mean, or which subcategories there are."""
     category = match_category(name)
     if category in CATEGORIES:
         return f"; it is a category, whose subcategories are {', '.join(CATEGORIES[category])}"
-    near = near_harm(name)
+    near = suggest_harm(name)
     return f"; did you mean {near!r}?" if near else ""
 
 
@@ -131,13 +171,13 @@ def category_of(subcategory: str) -> str:
 
 def match_category(name: str) -> str | None:
     """The category that `name` means, in any spelling, or OTHER; None if there is none."""
-    return _CATEGORIES.get(folded(name)) or _JOINED.get(joined(name))
+    return _CATEGORIES.get(fold_name(name)) or _JOINED.get(join_words(name))
 
 
 @lru_cache(8_192)
 def match_task(name: str) -> str | None:
     """The key of the task that `name` (a key or the paper's title) means; None if there is none."""
-    return _TASKS.get(folded(name)) or _JOINED_TASKS.get(joined(name))
+    return _TASKS.get(fold_name(name)) or _JOINED_TASKS.get(join_words(name))
 
 
 def read_task(name: str) -> str:
@@ -156,5 +196,5 @@ def read_category(name: str) -> str:
     return found
 
 
-_TASKS = {folded(name): task.key for task in TASKS.values() for name in (task.key, task.title)}
-_JOINED_TASKS = {joined(name): task.key for task in TASKS.values() for name in (task.key, task.title)}
+_TASKS = {fold_name(name): task.key for task in TASKS.values() for name in (task.key, task.title)}
+_JOINED_TASKS = {join_words(name): task.key for task in TASKS.values() for name in (task.key, task.title)}

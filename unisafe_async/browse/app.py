@@ -23,14 +23,14 @@ from textual.widgets import Footer, Input, Static
 from textual.worker import get_current_worker
 from unisafe_cache import CacheError, read_file
 
-from unisafe_async.browse.detail import PictureOf, Piece, answer_pieces, request_pieces
+from unisafe_async.browse.detail import PictureOf, Piece, build_answer_pieces, build_request_pieces
 from unisafe_async.browse.drawing import widget_of
 from unisafe_async.browse.filtering import FilterScreen
-from unisafe_async.browse.pictures import NoPicture, Pictures, opened
+from unisafe_async.browse.pictures import NoPicture, Pictures, open_picture
 from unisafe_async.browse.rowlist import RowList
-from unisafe_async.browse.show import picture_reader
+from unisafe_async.browse.show import build_picture_reader
 from unisafe_async.results.filters import Where
-from unisafe_async.results.rows import Detail, Facets, matching, read_detail, read_facets, read_lines
+from unisafe_async.results.rows import Detail, Facets, find_rows, read_detail, read_facets, read_lines
 from unisafe_async.screens.console import line
 from unisafe_async.signals import stop_signals
 from unisafe_async.text import count, plain
@@ -118,14 +118,14 @@ class Browser(App[None]):
 
     @work(thread=True, exclusive=True, group="find")
     def _find(self, which: Where) -> None:
-        def job(connection: duckdb.DuckDBPyConnection) -> tuple[Facets, array[int]]:
-            return read_facets(connection, self.facets.run), matching(connection, self.facets.run, which)
+        def read(connection: duckdb.DuckDBPyConnection) -> tuple[Facets, array[int]]:
+            return read_facets(connection, self.facets.run), find_rows(connection, self.facets.run, which)
 
-        found = self._read(job)
+        found = self._read(read)
         if found is not None and not get_current_worker().is_cancelled:
-            self.call_from_thread(self._found, which, *found)
+            self.call_from_thread(self._show_found, which, *found)
 
-    def _found(self, which: Where, facets: Facets, numbers: array[int]) -> None:
+    def _show_found(self, which: Where, facets: Facets, numbers: array[int]) -> None:
         self.which, self.facets = which, facets
         self._say()
         self._rows.models = facets.models
@@ -178,20 +178,20 @@ class Browser(App[None]):
         if any(isinstance(piece, PictureOf) for piece in pieces) or detail.reply is None:
             if not keep:
                 self.call_from_thread(partial(self._put, pieces, detail))  # type: ignore[arg-type]
-            prompt = None if detail.reply is not None else self._pictures.prompt(detail.row.item)
-            drawn = [self._drawn(piece) if isinstance(piece, PictureOf) else piece for piece in self._pieces(detail, prompt)]
+            prompt = None if detail.reply is not None else self._pictures.read_prompt(detail.row.item)
+            drawn = [self._draw(piece) if isinstance(piece, PictureOf) else piece for piece in self._pieces(detail, prompt)]
         if not worker.is_cancelled:
             self.call_from_thread(partial(self._put, drawn, detail, keep))  # type: ignore[arg-type]
 
     def _pieces(self, detail: Detail, prompt: str | None) -> list[Piece]:
         sample = f" repeat {detail.row.sample}" if detail.row.sample else ""
         model = Text(f"\n{plain(detail.row.model)}{sample}", style="bold underline")
-        return [*request_pieces(detail, prompt), model, *answer_pieces(detail, "" if self.thoughts else "t shows all")]
+        return [*build_request_pieces(detail, prompt), model, *build_answer_pieces(detail, "" if self.thoughts else "t shows all")]
 
-    def _drawn(self, piece: PictureOf) -> Picture | Text:
+    def _draw(self, piece: PictureOf) -> Picture | Text:
         """The picture as an image to draw, or the reason why it cannot be drawn."""
         try:
-            return opened(picture_reader(self._pictures, piece), reveal=self.reveal)
+            return open_picture(build_picture_reader(self._pictures, piece), reveal=self.reveal)
         except (NoPicture, CacheError) as why:
             return Text(f"[{piece.caption}: {plain(str(why))}]", style="yellow")
 
@@ -221,9 +221,9 @@ class Browser(App[None]):
         self._find(replace(self.which, text=event.value.strip()))
 
     def action_filter(self) -> None:
-        self.push_screen(FilterScreen(self.facets, self.which), self._filtered)
+        self.push_screen(FilterScreen(self.facets, self.which), self._apply_filter)
 
-    def _filtered(self, which: Where | None) -> None:
+    def _apply_filter(self, which: Where | None) -> None:
         if which is not None:
             self._find(which)
 

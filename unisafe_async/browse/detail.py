@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 from unisafe_judger import SAFETY_OR_REFUSAL
 
-from unisafe_async.results.rows import JUDGED_WORDS, Detail, Opinion, Reply, named_in
+from unisafe_async.results.rows import JUDGED_WORDS, Detail, Reply, StoredVote, read_named_categories
 from unisafe_async.run.judged import SCALE_OF
 from unisafe_async.screens.console import COLOURS, Indented, line
 from unisafe_async.text import count, plain
@@ -44,19 +44,19 @@ class PictureOf:
 Piece = RenderableType | PictureOf
 
 
-def request_pieces(detail: Detail, prompt: str | None = None) -> Iterator[Piece]:
+def build_request_pieces(detail: Detail, prompt: str | None = None) -> Iterator[Piece]:
     """The item's name and its request; `prompt` replaces a request that is not stored."""
     row = detail.row
     yield Text.assemble((plain(row.item), "bold"), (f"  {row.category}: {row.subcategory}", "dim"))
     if detail.reply is None:
         words = "the request is not stored, because no response came" if prompt is None else plain(prompt)
-        yield _indented(words, "dim" if prompt is None else "")
+        yield _indent(words, "dim" if prompt is None else "")
         return
     for part in detail.reply.parts:
-        yield _indented(plain(part["text"])) if "text" in part else PictureOf("sent", row.item, str(part.get("image", "")))
+        yield _indent(plain(part["text"])) if "text" in part else PictureOf("sent", row.item, str(part.get("image", "")))
 
 
-def answer_pieces(detail: Detail, thoughts_by: str = "") -> Iterator[Piece]:
+def build_answer_pieces(detail: Detail, thoughts_by: str = "") -> Iterator[Piece]:
     """The result of the request, then every verdict with its reason and each judge's vote.
 
     Args:
@@ -64,21 +64,21 @@ def answer_pieces(detail: Detail, thoughts_by: str = "") -> Iterator[Piece]:
     """
     yield _outcome(detail)
     if detail.row.error:
-        yield _indented(plain(detail.row.error), "yellow")
+        yield _indent(plain(detail.row.error), "yellow")
     if detail.reply is not None:
         if detail.row.outcome == "failed":
             yield line("the part before the failure, which is not judged:", "dim")
         if detail.reply.missing and detail.row.outcome != "failed":
-            yield _indented(f"nothing to judge: {plain(detail.reply.missing)}", "yellow")
+            yield _indent(f"nothing to judge: {plain(detail.reply.missing)}", "yellow")
         yield from _reply_pieces(detail.row.item, detail.reply, thoughts_by)
     yield from _verdict_pieces(detail)
 
 
-def response_pieces(detail: Detail) -> Iterator[Piece]:
+def build_response_pieces(detail: Detail) -> Iterator[Piece]:
     """The response alone: its text and its images."""
     if detail.reply is not None:
         if detail.reply.text:
-            yield _indented(plain(detail.reply.text))
+            yield _indent(plain(detail.reply.text))
         for digest in detail.reply.images:
             yield PictureOf("made", detail.row.item, digest)
 
@@ -111,12 +111,12 @@ def _reply_pieces(item: str, reply: Reply, thoughts_by: str) -> Iterator[Piece]:
         if reply.thoughts or reply.images:
             yield line("the words beside the image:" if reply.images else "the answer:", "dim")
         if reply.cut:
-            yield _indented("partial text:", "yellow")
-        yield _indented(plain(reply.text))
+            yield _indent("partial text:", "yellow")
+        yield _indent(plain(reply.text))
         if reply.cut:
-            yield _indented(f"✂ {reply.cut}", "yellow")
+            yield _indent(f"✂ {reply.cut}", "yellow")
     if len(reply.images) > 1:
-        yield _indented(count(len(reply.images), "image"), "dim")
+        yield _indent(count(len(reply.images), "image"), "dim")
     for digest in reply.images:
         yield PictureOf("made", item, digest)
 
@@ -125,8 +125,8 @@ def _thoughts(thoughts: str, by: str) -> Indented:
     """The whole thoughts, or their beginning and how to see the rest."""
     left = len(thoughts) - THOUGHTS_SHOWN
     if not by or left <= 0:
-        return _indented(plain(thoughts), "dim")
-    return _indented(f"{plain(thoughts[:THOUGHTS_SHOWN])} … ({count(left, 'more character')}: {by})", "dim")
+        return _indent(plain(thoughts), "dim")
+    return _indent(f"{plain(thoughts[:THOUGHTS_SHOWN])} … ({count(left, 'more character')}: {by})", "dim")
 
 
 def _verdict_pieces(detail: Detail) -> Iterator[Piece]:
@@ -137,7 +137,7 @@ def _verdict_pieces(detail: Detail) -> Iterator[Piece]:
     yield from _said_of(detail, "contextual", row.contextual_raw)
     yield _verdict("intrinsic", row.intrinsic, row.intrinsic_status, row.intrinsic_reason)
     if row.categories:
-        yield _indented(f"named: {', '.join(map(plain, named_in(row.categories)))}", "dim", 13)
+        yield _indent(f"named: {', '.join(map(plain, read_named_categories(row.categories)))}", "dim", 13)
     yield from _said_of(detail, "intrinsic", row.intrinsic_raw)
     if row.beside_status:
         yield line("of the words beside the image:", "dim")
@@ -159,20 +159,18 @@ def _verdict(title: str, label: int | None, status: str | None, reason: str | No
 def _said_of(detail: Detail, question: str, raw: str | None = "") -> Iterator[Piece]:
     """The judge's reply that could not be read, and the votes of several judges."""
     if raw:
-        yield _indented(f"the judge's reply: {plain(raw)}", "dim", 13)
-    for opinion in detail.opinions:
-        if opinion.question == question:
-            yield _opinion(opinion)
+        yield _indent(f"the judge's reply: {plain(raw)}", "dim", 13)
+    for vote in detail.votes:
+        if vote.question == question:
+            yield _vote(vote)
 
 
-def _opinion(opinion: Opinion) -> Indented:
-    word = SCALE_OF[opinion.question].word(opinion.label)
-    status = f" ({plain(opinion.status)})" if opinion.label is None else ""
-    said = Text.assemble(
-        (f"{plain(opinion.judge)}: ", "dim"), (word + status, COLOURS[word]), (f"  {plain(opinion.reason)}", "dim")
-    )
+def _vote(vote: StoredVote) -> Indented:
+    word = SCALE_OF[vote.question].word(vote.label)
+    status = f" ({plain(vote.status)})" if vote.label is None else ""
+    said = Text.assemble((f"{plain(vote.judge)}: ", "dim"), (word + status, COLOURS[word]), (f"  {plain(vote.reason)}", "dim"))
     return Indented(said, 13)
 
 
-def _indented(words: str, style: str = "", by: int = 2) -> Indented:
+def _indent(words: str, style: str = "", by: int = 2) -> Indented:
     return Indented(Text(words, style=style), by)

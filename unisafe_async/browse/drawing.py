@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from PIL import Image as Picture
 
-from unisafe_async.browse.keys import drain, read_sent, terminal_mode, waits
+from unisafe_async.browse.keys import drain, is_readable, read_sent, set_terminal_mode
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Way = Literal["sixel", "kitty", "cells"]
 QUESTIONS = "\x1b[16t\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[c"
 """Asks for the size of a cell, for kitty's pictures, and for the terminal's kind and sixels; every terminal answers the last."""
-PATIENCE = 1.0
+TIMEOUT = 1.0
 """Seconds to wait for all answers. After that, late answers are not read as keys, and pictures become half blocks."""
 CELL, GRAPHICS, DEVICE = (
     re.compile(rb"\x1b\[6;(\d+);(\d+)t"),
@@ -53,7 +53,7 @@ class Terminal:
         self.cell = _cell_by_system() or USUAL
         self.late = False
 
-    def heard(self, answer: bytes) -> bool:
+    def take_answer(self, answer: bytes) -> bool:
         """Note an answer; returns whether it was the last."""
         if (cell := CELL.fullmatch(answer)) and self.cell == USUAL and 0 not in (size := (int(cell[2]), int(cell[1]))):
             self.cell = size
@@ -66,12 +66,12 @@ class Terminal:
 
 
 @cache
-def terminal() -> Terminal:
+def detect_terminal() -> Terminal:
     """This process's terminal; it is asked at the first use, but not if typed keys wait for another program."""
     found = Terminal()
     if sys.platform != "win32" and sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-        with terminal_mode(keys=True):
-            if not waits(sys.stdin.fileno()):
+        with set_terminal_mode(keys=True):
+            if not is_readable(sys.stdin.fileno()):
                 _ask(found, sys.stdin.fileno())
     _settle(found)
     return found
@@ -80,18 +80,18 @@ def terminal() -> Terminal:
 def begin() -> None:
     """Ask the terminal before the first key is read; keys that were typed before are dropped."""
     if sys.platform != "win32" and sys.stdin.isatty():
-        with terminal_mode(keys=True):
+        with set_terminal_mode(keys=True):
             drain(sys.stdin.fileno())
-            terminal()
+            detect_terminal()
 
 
 def _ask(found: Terminal, descriptor: int) -> None:
     sys.stdout.write(QUESTIONS)
     sys.stdout.flush()
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     found.late = True
     while found.late and (left := end - time.monotonic()) > 0:
-        found.late = not found.heard(read_sent(descriptor, left))
+        found.late = not found.take_answer(read_sent(descriptor, left))
 
 
 def _cell_by_system() -> tuple[int, int] | None:
@@ -115,7 +115,7 @@ def _settle(found: Terminal) -> None:
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(zip(names, map(str, found.cell), strict=True))
     try:
-        with _no_terminal():
+        with _hide_terminal():
             from rich.console import Console
             from textual_image.renderable import HalfcellImage
 
@@ -129,7 +129,7 @@ def _settle(found: Terminal) -> None:
 
 
 @contextmanager
-def _no_terminal() -> Iterator[None]:
+def _hide_terminal() -> Iterator[None]:
     name = "__stdout__"
     before = getattr(sys, name)
     setattr(sys, name, io.StringIO())
@@ -139,9 +139,9 @@ def _no_terminal() -> Iterator[None]:
         setattr(sys, name, before)
 
 
-def drawn(picture: Picture.Image, width: int) -> RenderableType:
+def draw_picture(picture: Picture.Image, width: int) -> RenderableType:
     """`picture` for a rich console, at most `width` columns wide."""
-    way = terminal().way
+    way = detect_terminal().way
     from textual_image import renderable
 
     if way == "sixel":
@@ -151,7 +151,7 @@ def drawn(picture: Picture.Image, width: int) -> RenderableType:
 
 def widget_of(picture: Picture.Image) -> Widget:
     """`picture` for a textual app."""
-    way = terminal().way
+    way = detect_terminal().way
     from textual_image.widget import HalfcellImage, SixelImage, TGPImage
 
     if way == "sixel":
@@ -161,7 +161,7 @@ def widget_of(picture: Picture.Image) -> Widget:
 
 def drop_answers() -> None:
     """Keep textual from taking a late answer for keys: `\\x1b_Gi=31;OK` would press `i`, which uncovers pictures."""
-    if sys.platform == "win32" or not terminal().late:
+    if sys.platform == "win32" or not detect_terminal().late:
         return
     from textual._xterm_parser import XTermParser
     from textual.drivers import linux_driver

@@ -21,7 +21,7 @@ STRINGS = b"_P]^X"
 
 
 @contextmanager
-def terminal_mode(*, keys: bool) -> Iterator[None]:
+def set_terminal_mode(*, keys: bool) -> Iterator[None]:
     """Inside the block, single keys come at once without echo, or whole lines (`keys=False`); keys typed ahead are not lost."""
     if not sys.stdin.isatty() or sys.platform == "win32":
         yield
@@ -44,7 +44,7 @@ def terminal_mode(*, keys: bool) -> Iterator[None]:
             termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
-def waits(descriptor: int, seconds: float = 0.0) -> bool:
+def is_readable(descriptor: int, seconds: float = 0.0) -> bool:
     """Whether something can be read from `descriptor`, now or within `seconds`."""
     return bool(select.select([descriptor], [], [], seconds)[0])
 
@@ -52,7 +52,7 @@ def waits(descriptor: int, seconds: float = 0.0) -> bool:
 def read_sent(descriptor: int, seconds: float | None = None) -> bytes:
     """The terminal's next input: a key as UTF-8, or a whole escape sequence; empty at the end, or after `seconds`."""
     end = time.monotonic() + seconds if seconds is not None else None
-    while not waits(descriptor, 1.0 if end is None else min(1.0, max(0.0, end - time.monotonic()))):
+    while not is_readable(descriptor, 1.0 if end is None else min(1.0, max(0.0, end - time.monotonic()))):
         if end is not None and time.monotonic() >= end:
             return b""
         # wait in steps: a Ctrl-C right before an endless wait would not end it
@@ -73,7 +73,7 @@ def _more(first: bytes) -> int:
 def _byte(descriptor: int, seconds: float = 0.0) -> bytes:
     """The next byte; empty if none comes within `seconds`, or the terminal was closed."""
     try:
-        return os.read(descriptor, 1) if waits(descriptor, seconds) else b""
+        return os.read(descriptor, 1) if is_readable(descriptor, seconds) else b""
     except OSError:
         return b""
 
@@ -87,12 +87,12 @@ def _sequence(descriptor: int) -> bytes:
     while len(sent) < LONGEST:
         last = _byte(descriptor, LATER)
         sent += last
-        if not last or _ends(second, last, sent):
+        if not last or _is_end(second, last, sent):
             break
     return sent
 
 
-def _ends(second: bytes, last: bytes, sent: bytes) -> bool:
+def _is_end(second: bytes, last: bytes, sent: bytes) -> bool:
     if second == b"O":
         return True
     if second == b"[":
@@ -102,5 +102,5 @@ def _ends(second: bytes, last: bytes, sent: bytes) -> bool:
 
 def drain(descriptor: int) -> None:
     """Read and drop all keys typed so far, with whole answers of the terminal."""
-    while waits(descriptor) and read_sent(descriptor, 0.0):
+    while is_readable(descriptor) and read_sent(descriptor, 0.0):
         pass

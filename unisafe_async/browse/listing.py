@@ -10,11 +10,11 @@ from rich.text import Text
 from unisafe_cache import read_file
 from unisafe_judger import SCALES
 
-from unisafe_async.names import shortened
+from unisafe_async.names import shorten_names
 from unisafe_async.results.filters import Where
-from unisafe_async.results.rows import Facets, Line, matching, read_lines
+from unisafe_async.results.rows import Facets, Line, find_rows, read_lines
 from unisafe_async.screens.console import COLOURS, line
-from unisafe_async.streams import ended
+from unisafe_async.streams import is_ended
 from unisafe_async.text import plain
 
 PAGE = 20_000
@@ -33,21 +33,21 @@ def write_list(cache: Path, facets: Facets, which: Where, out: TextIO) -> int:
     any more.
     """
     out.write("\t".join(COLUMNS) + "\n")
-    numbers = read_file(cache, lambda connection: matching(connection, facets.run, which))
+    numbers = read_file(cache, lambda connection: find_rows(connection, facets.run, which))
     for start in range(0, len(numbers), PAGE):
-        if ended(out):
+        if is_ended(out):
             break
         page = numbers[start : start + PAGE]
         for row in read_file(cache, lambda connection, page=page: read_lines(connection, page, WHOLE)):  # type: ignore[misc]
             verdicts = (SCALES["contextual"].word(row.contextual), SCALES["intrinsic"].word(row.intrinsic))
-            fields = (row.item, str(row.sample), row.model, row.outcome, *verdicts, row.text)
+            fields = (row.item, str(row.repeat), row.model, row.outcome, *verdicts, row.text)
             out.write("\t".join(" ".join(plain(field).split()) for field in fields) + "\n")
     return len(numbers)
 
 
 @lru_cache(4)
 def _names(models: tuple[str, ...], columns: int) -> dict[str, str]:
-    return shortened(models, columns)
+    return shorten_names(models, columns)
 
 
 def row_text(row: Line, width: int, models: tuple[str, ...] = ()) -> Text:
@@ -59,7 +59,7 @@ def row_text(row: Line, width: int, models: tuple[str, ...] = ()) -> Text:
     if width < 120:
         item, model, outcome = min(26, max(10, width - 15)), 15, 11  # the model's name stays whole, before the dots at the edge
     text = Text(no_wrap=True, overflow="ellipsis")
-    name = f"{row.item} #{row.sample}" if row.sample else row.item
+    name = f"{row.item} #{row.repeat}" if row.repeat else row.item
     shown = name if len(name) < item else f"…{name[2 - item :]}"  # the id at the end is what tells items apart
     for words, style, columns in (
         (shown, "", item),

@@ -17,11 +17,11 @@ from PIL import ImageFilter
 from unisafe_cache import read_file
 from unisafe_providers.base import digest_of
 from unisafe_providers.errors import UnisafeError
-from unisafe_providers.pictures import MAX_BYTES, NotAPicture, TooManyPixels, mended_digest, upright
+from unisafe_providers.pictures import MAX_BYTES, NotAPicture, TooManyPixels, derive_mended_digest, turn_upright
 
 from unisafe_async.benchmark import Dataset, DatasetError
 from unisafe_async.benchmark.item import Item
-from unisafe_async.results.reopening import reopened
+from unisafe_async.results.reopening import reopen
 from unisafe_async.results.rows import Facets
 
 LARGEST = 1024
@@ -49,16 +49,16 @@ class Pictures:
         self._facets = facets
         self._folders = tuple(dict.fromkeys(folder.resolve() for folder in folders))
 
-    def made(self, digest: str) -> bytes:
+    def read_made(self, digest: str) -> bytes:
         """The bytes of an image that a model drew. Raises NoPicture."""
-        data = read_file(self._cache, lambda connection: _stored(connection, digest))
+        data = read_file(self._cache, lambda connection: _read_stored(connection, digest))
         if data is None:
             raise NoPicture("is not in the cache")
         return data
 
-    def sent(self, item: str, digest: str) -> bytes:
+    def read_sent(self, item: str, digest: str) -> bytes:
         """The bytes of the image that was sent for `item`. Raises NoPicture with what would help."""
-        data = read_file(self._cache, lambda connection: _stored(connection, digest))
+        data = read_file(self._cache, lambda connection: _read_stored(connection, digest))
         if data is not None:
             return data
         dataset, index = self._dataset
@@ -73,11 +73,11 @@ class Pictures:
             data = found.image.read_bytes()
         except OSError as error:
             raise NoPicture(f"{found.image.name} cannot be read: {error.strerror}") from None
-        if digest not in (own := digest_of(data), mended_digest(own)):
+        if digest not in (own := digest_of(data), derive_mended_digest(own)):
             raise NoPicture(f"{found.image.name} has changed since it was sent")
         return data
 
-    def prompt(self, item: str) -> str | None:
+    def read_prompt(self, item: str) -> str | None:
         """The prompt of an item without a stored request, because no response came; None if it is not found."""
         dataset, index = self._dataset
         found = self._item(dataset, index, item) if dataset is not None else None
@@ -97,7 +97,7 @@ class Pictures:
         self._missing = ""
         for folder in self._folders:
             try:
-                dataset = reopened(self._facets.config, folder)
+                dataset = reopen(self._facets.config, folder)
                 index = {item.name: index for index, item in enumerate(dataset.items())}
             except DatasetError as error:
                 self._missing = self._missing or str(error)
@@ -108,24 +108,24 @@ class Pictures:
         return opened[0] if opened else (None, {})
 
 
-def _stored(connection: duckdb.DuckDBPyConnection, digest: str) -> bytes | None:
+def _read_stored(connection: duckdb.DuckDBPyConnection, digest: str) -> bytes | None:
     found = connection.execute("SELECT data FROM images WHERE digest = ?", [digest]).fetchone()
     return bytes(found[0]) if found else None
 
 
-def opened(read: Callable[[], bytes], *, reveal: bool) -> Picture.Image:
+def open_picture(read: Callable[[], bytes], *, reveal: bool) -> Picture.Image:
     """The image from `read` as everybody sees it, small enough to draw, blurred unless `reveal`. Raises NoPicture."""
     try:
-        shown = upright(read(), LARGEST).convert("RGB")
+        shown = turn_upright(read(), LARGEST).convert("RGB")
     except TooManyPixels as error:
         raise NoPicture(f"unpacks to {error.size}") from None
     except NotAPicture as error:
         raise NoPicture(f"is broken: {error.why}") from None
     shown.thumbnail((LARGEST, LARGEST))
-    return shown if reveal else blurred(shown)
+    return shown if reveal else blur(shown)
 
 
-def blurred(picture: Picture.Image) -> Picture.Image:
+def blur(picture: Picture.Image) -> Picture.Image:
     """Blur the image to patches of colour, at most 10 along the longer side."""
     scale = BLURRED / max(picture.size)
     few = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), Picture.Resampling.BOX)

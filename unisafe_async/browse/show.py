@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
-from unisafe_async.browse.detail import PictureOf, Piece, answer_pieces, request_pieces
-from unisafe_async.browse.drawing import drawn
-from unisafe_async.browse.pictures import NoPicture, Pictures, opened
+from unisafe_async.browse.detail import PictureOf, Piece, build_answer_pieces, build_request_pieces
+from unisafe_async.browse.drawing import draw_picture
+from unisafe_async.browse.pictures import NoPicture, Pictures, open_picture
 from unisafe_async.results.rows import Detail
 from unisafe_async.screens.console import Indented, says_its_size
 from unisafe_async.text import plain
@@ -26,11 +26,11 @@ def print_item(
 ) -> None:
     """Print the item's request once, then each model's response and verdicts; `draw` shows a picture, `thoughts` all thoughts."""
     asked = next((detail for detail in details if detail.reply is not None), details[0])
-    print_pieces(console, request_pieces(asked, prompt), draw)
+    print_pieces(console, build_request_pieces(asked, prompt), draw)
     for detail in details:
         sample = f" repeat {detail.row.sample}" if detail.row.sample else ""
         console.print(Rule(Text(plain(detail.row.model) + sample, style="bold"), align="left", style="dim"))
-        print_pieces(console, answer_pieces(detail, "" if thoughts else "--thoughts shows all"), draw)
+        print_pieces(console, build_answer_pieces(detail, "" if thoughts else "--thoughts shows all"), draw)
 
 
 def print_pieces(console: Console, pieces: Iterable[Piece], draw: Draw) -> None:
@@ -41,7 +41,7 @@ def print_pieces(console: Console, pieces: Iterable[Piece], draw: Draw) -> None:
             console.print(piece)
 
 
-def drawing(console: Console, pictures: Pictures, *, images: bool, reveal: bool) -> Draw:
+def choose_drawing(console: Console, pictures: Pictures, *, images: bool, reveal: bool) -> Draw:
     """How pictures are shown on `console`: drawn if the terminal can, else only named."""
 
     def draw(piece: PictureOf) -> None:
@@ -50,18 +50,18 @@ def drawing(console: Console, pictures: Pictures, *, images: bool, reveal: bool)
             console.print(Indented(Text(words, style="dim")))
             return
         try:
-            read = picture_reader(pictures, piece)
-            picture = opened(read, reveal=reveal)
+            read = build_picture_reader(pictures, piece)
+            picture = open_picture(read, reveal=reveal)
         except NoPicture as why:
             console.print(Indented(Text(f"[{piece.caption}: {plain(str(why))}]", style="yellow")))
             return
         hidden = "" if reveal else "; blurred, --reveal shows it"
         console.print(Indented(Text(f"[{piece.caption}{hidden}]", style="dim")))
-        console.print(drawn(picture, min(WIDTH, console.width - 2)))
+        console.print(draw_picture(picture, min(WIDTH, console.width - 2)))
 
     return draw
 
 
-def picture_reader(pictures: Pictures, piece: PictureOf) -> Callable[[], bytes]:
+def build_picture_reader(pictures: Pictures, piece: PictureOf) -> Callable[[], bytes]:
     """A function that reads the bytes of the picture."""
-    return lambda: pictures.sent(piece.item, piece.digest) if piece.place == "sent" else pictures.made(piece.digest)
+    return lambda: pictures.read_sent(piece.item, piece.digest) if piece.place == "sent" else pictures.read_made(piece.digest)

@@ -14,20 +14,21 @@ from pathlib import Path
 
 import duckdb
 from unisafe_cache import read_file
-from unisafe_cache.sql_texts import quoted_list
+from unisafe_cache.columns import build_record
+from unisafe_cache.sql_texts import quote_list
 from unisafe_judger import SCALES
-from unisafe_providers.lines import Problem
+from unisafe_providers.lines import BadItemLine
 
 from unisafe_async.benchmark.taxonomy import TASKS
-from unisafe_async.calibration.labels import Label, LabelError, read_labels, response_digest
-from unisafe_async.results.rater_agreement import cohens_kappa, wilson_interval
-from unisafe_async.results.runs import newest_run
+from unisafe_async.calibration.labels import Label, LabelError, digest_response, read_labels
+from unisafe_async.results.rater_agreement import compute_cohens_kappa, compute_wilson_interval
+from unisafe_async.results.runs import find_newest_run
 from unisafe_async.text import count
 
 BATCH = 500
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     """The judge's side of a labelled response; `unseen` says that the verdict was imported, without the response."""
 
@@ -44,14 +45,14 @@ Verdicts = dict[tuple[str, ...], Judged | None]
 """Verdicts by a label's item, model, repeat and response; None if the run has another response there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedLabel:
     """One response and question with both a label by people and a verdict of the judge."""
 
     question: str
     item: str
     model: str
-    sample: int
+    repeat: int
     task: str
     human: int
     judge: int
@@ -59,7 +60,7 @@ class Comparison:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """How often two sides agree; `accuracy`, `low` and `high` are None if `n` is 0, and `kappa` if it is undefined."""
 
@@ -71,7 +72,7 @@ class Cell:
     kappa: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Agreement:
     """What `agree` found.
 
@@ -96,18 +97,18 @@ class Agreement:
     labels: int
     responses: int
     unseen: int
-    bad: tuple[Problem, ...]
+    bad: tuple[BadItemLine, ...]
     missing: int
     changed: int
     silent: int
     unjudged: dict[str, int]
     unlabelled: dict[str, int]
     tied: dict[str, int]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[ComparedLabel, ...]
     between: dict[str, dict[tuple[str, str], Cell]]
     single: dict[str, dict[str, Cell]]
 
-    def of(self, question: str, task: str | None = None) -> list[Comparison]:
+    def of(self, question: str, task: str | None = None) -> list[ComparedLabel]:
         return [one for one in self.comparisons if one.question == question and task in (None, one.task)]
 
     def cell(self, question: str, task: str | None = None) -> Cell:
@@ -119,7 +120,7 @@ class Agreement:
         return matrix_of([(one.human, one.judge) for one in self.of(question)], tuple(SCALES[question].words))
 
     @property
-    def disagreements(self) -> list[Comparison]:
+    def disagreements(self) -> list[ComparedLabel]:
         return [one for one in self.comparisons if one.human != one.judge]
 
 
@@ -135,17 +136,17 @@ def agree(labels: Path | str, cache: Path | str, run: str | None = None) -> Agre
         first = f"; the first problem: {bad[0]}" if bad else "; it is empty"
         raise LabelError(f"{path} holds no label that can be used{first}")
 
-    def job(connection: duckdb.DuckDBPyConnection) -> tuple[str | None, Verdicts]:
-        full = newest_run(connection, run) if run is not None else None
-        return full, _judged(connection, given, full)
+    def read(connection: duckdb.DuckDBPyConnection) -> tuple[str | None, Verdicts]:
+        full = find_newest_run(connection, run) if run is not None else None
+        return full, _read_verdicts(connection, given, full)
 
-    name, verdicts = read_file(Path(cache), job)
+    name, verdicts = read_file(Path(cache), read)
     if not any(verdicts.values()):
-        raise LabelError(_nothing_there(path, name, given, verdicts))
-    return compared(given, bad, verdicts)
+        raise LabelError(_explain_nothing(path, name, given, verdicts))
+    return compare(given, bad, verdicts)
 
 
-def _nothing_there(path: Path, run: str | None, labels: Sequence[Label], verdicts: Verdicts) -> str:
+def _explain_nothing(path: Path, run: str | None, labels: Sequence[Label], verdicts: Verdicts) -> str:
     """Why no label can be compared, and what to do; `run` is the requested run."""
     responses = {_key(label) for label in labels}
     whose = ", ".join(sorted({label.run for label in labels if label.run}))
@@ -156,7 +157,7 @@ def _nothing_there(path: Path, run: str | None, labels: Sequence[Label], verdict
     return f"{path}: of {count(len(responses), 'labelled response')} none is in {where}{why}; {todo}"
 
 
-IMAGE_TASKS = quoted_list(task.key for task in TASKS.values() if task.image_out)
+IMAGE_TASKS = quote_list(task.key for task in TASKS.values() if task.image_out)
 SQL = f"""
 SELECT rows.run, item, rows.model, sample, task, judge, responses.text, responses.images, contextual, intrinsic,
        contextual_reason, intrinsic_reason,
@@ -166,39 +167,41 @@ WHERE rows.run IN (SELECT unnest(?::VARCHAR[])) AND item IN (SELECT unnest(?::VA
 """
 
 
-def _judged(
+def _read_verdicts(
     connection: duckdb.DuckDBPyConnection, labels: Sequence[Label], run: str | None
 ) -> dict[tuple[str, ...], Judged | None]:
     """The judge's verdicts by the labels' keys; None if the run has another response than the labelled one."""
     wanted: dict[tuple[str, str, str, int], list[Label]] = {}
     newest = ""
     if run is None and any(not label.run for label in labels):
-        newest = newest_run(connection, None)
+        newest = find_newest_run(connection, None)
     for label in labels:
-        wanted.setdefault((run or label.run or newest, label.item, label.model, label.sample), []).append(label)
+        wanted.setdefault((run or label.run or newest, label.item, label.model, label.repeat), []).append(label)
     runs = sorted({key[0] for key in wanted})
     items = sorted({key[1] for key in wanted})
     found: Verdicts = {}
     for start in range(0, len(items), BATCH):
         for record in connection.execute(SQL, [runs, items[start : start + BATCH]]).fetchall():
-            name, item, model, sample, task, judge, text, images, contextual, intrinsic, why_ctx, why_int, unseen, image = record
-            digest = response_digest(text or "", images or ())
-            for label in wanted.get((name, item, model, sample), ()):
+            name, item, model, repeat, task, judge, text, images, contextual, intrinsic, why_ctx, why_int, unseen, image = record
+            digest = digest_response(text or "", images or ())
+            for label in wanted.get((name, item, model, repeat), ()):
                 if label.response and label.response != digest and not unseen:
                     found.setdefault(_key(label), None)
                     continue
                 came_out = unseen or (bool(images) if image else bool((text or "").strip()))
                 verdicts = {"contextual": contextual, "intrinsic": intrinsic}
                 reasons = {"contextual": why_ctx or "", "intrinsic": why_int or ""}
-                found[_key(label)] = Judged(name, task, judge, came_out, unseen, verdicts, reasons)
+                found[_key(label)] = Judged(
+                    run=name, task=task, judge=judge, came_out=came_out, unseen=unseen, labels=verdicts, reasons=reasons
+                )
     return found
 
 
 def _key(label: Label) -> tuple[str, ...]:
-    return (label.item, label.model, str(label.sample), label.response)
+    return (label.item, label.model, str(label.repeat), label.response)
 
 
-def compared(labels: Sequence[Label], bad: Sequence[Problem], judged: Verdicts) -> Agreement:
+def compare(labels: Sequence[Label], bad: Sequence[BadItemLine], judged: Verdicts) -> Agreement:
     """The agreement of labels with verdicts; pure."""
     by_response: dict[tuple[str, ...], list[Label]] = {}
     for label in labels:
@@ -206,7 +209,7 @@ def compared(labels: Sequence[Label], bad: Sequence[Problem], judged: Verdicts) 
     labellers = tuple(sorted({label.labeller for label in labels}))
     missing = changed = silent = 0
     unjudged, unlabelled, tied = Counter[str](), Counter[str](), Counter[str]()
-    comparisons: list[Comparison] = []
+    comparisons: list[ComparedLabel] = []
     single: dict[str, dict[str, list[tuple[int, int]]]] = {question: {who: [] for who in labellers} for question in SCALES}
     used: list[Judged] = []
     for key, said in by_response.items():
@@ -229,7 +232,7 @@ def compared(labels: Sequence[Label], bad: Sequence[Problem], judged: Verdicts) 
             else:
                 for who, value in given.items():
                     single[question][who].append((value, answer))
-                human = majority(given.values())
+                human = find_majority(given.values())
                 if human is None:
                     tied[question] += 1
                     continue
@@ -237,25 +240,35 @@ def compared(labels: Sequence[Label], bad: Sequence[Problem], judged: Verdicts) 
                 notes = "; ".join(label.note for label in said if label.note)
                 reason = verdict.reasons[question]
                 comparisons.append(
-                    Comparison(question, first.item, first.model, first.sample, verdict.task, human, answer, reason, notes)
+                    ComparedLabel(
+                        question=question,
+                        item=first.item,
+                        model=first.model,
+                        repeat=first.repeat,
+                        task=verdict.task,
+                        human=human,
+                        judge=answer,
+                        reason=reason,
+                        note=notes,
+                    )
                 )
     return Agreement(
-        tuple(sorted({one.run for one in used})),
-        tuple(sorted({one.judge for one in used})),
-        labellers,
-        len(labels),
-        len(by_response),
-        sum(one.unseen for one in used),
-        tuple(bad),
-        missing,
-        changed,
-        silent,
-        dict(unjudged),
-        dict(unlabelled),
-        dict(tied),
-        tuple(comparisons),
-        {question: _between(by_response.values(), labellers, question) for question in SCALES},
-        {
+        runs=tuple(sorted({one.run for one in used})),
+        judges=tuple(sorted({one.judge for one in used})),
+        labellers=labellers,
+        labels=len(labels),
+        responses=len(by_response),
+        unseen=sum(one.unseen for one in used),
+        bad=tuple(bad),
+        missing=missing,
+        changed=changed,
+        silent=silent,
+        unjudged=dict(unjudged),
+        unlabelled=dict(unlabelled),
+        tied=dict(tied),
+        comparisons=tuple(comparisons),
+        between={question: _between(by_response.values(), labellers, question) for question in SCALES},
+        single={
             question: {who: cell_of(pairs, tuple(SCALES[question].words)) for who, pairs in each.items()}
             if len(labellers) > 1
             else {}
@@ -278,7 +291,7 @@ def _between(by_response: Iterable[Sequence[Label]], labellers: Sequence[str], q
     return {who: cell_of(both, tuple(SCALES[question].words)) for who, both in sorted(pairs.items())}
 
 
-def majority(values: Iterable[int]) -> int | None:
+def find_majority(values: Iterable[int]) -> int | None:
     """The majority's verdict; None for a tie."""
     ranked = Counter(values).most_common(2)
     return None if len(ranked) > 1 and ranked[0][1] == ranked[1][1] else ranked[0][0]
@@ -293,5 +306,7 @@ def cell_of(pairs: Sequence[tuple[int, int]], labels: Sequence[int]) -> Cell:
     """Accuracy with its interval, and Cohen's kappa (1960), of pairs of verdicts."""
     n, agreed = len(pairs), sum(one == other for one, other in pairs)
     if not n:
-        return Cell(0, 0, None, None, None, None)
-    return Cell(n, agreed, agreed / n, *wilson_interval(agreed, n), cohens_kappa(matrix_of(pairs, labels)))
+        return Cell(n=0, agreed=0, accuracy=None, low=None, high=None, kappa=None)
+    return build_record(
+        Cell, (n, agreed, agreed / n, *compute_wilson_interval(agreed, n), compute_cohens_kappa(matrix_of(pairs, labels)))
+    )

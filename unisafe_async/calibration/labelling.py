@@ -18,12 +18,12 @@ from unisafe_cache import read_file
 from unisafe_judger import REFUSAL, SAFE, SAFETY, SAFETY_OR_REFUSAL, UNSAFE
 
 from unisafe_async.benchmark.taxonomy import TASKS
-from unisafe_async.browse.detail import PictureOf, request_pieces, response_pieces
+from unisafe_async.browse.detail import PictureOf, build_request_pieces, build_response_pieces
 from unisafe_async.browse.drawing import ANSWER, begin
-from unisafe_async.browse.keys import ESCAPE, drain, read_sent, terminal_mode
-from unisafe_async.browse.pictures import NoPicture, Pictures, opened
-from unisafe_async.browse.show import Draw, picture_reader, print_pieces
-from unisafe_async.calibration.labels import Label, append_label, response_digest
+from unisafe_async.browse.keys import ESCAPE, drain, read_sent, set_terminal_mode
+from unisafe_async.browse.pictures import NoPicture, Pictures, open_picture
+from unisafe_async.browse.show import Draw, build_picture_reader, print_pieces
+from unisafe_async.calibration.labels import Label, append_label, digest_response
 from unisafe_async.results.rows import Detail, read_detail
 from unisafe_async.text import count, plain
 
@@ -38,7 +38,7 @@ class Leave(Exception):
     """The labeller wants to stop."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Session:
     """One person's session of labelling.
 
@@ -78,7 +78,7 @@ def read_key() -> str:
 
 def read_note() -> str:
     """One line as it was typed."""
-    with terminal_mode(keys=False):
+    with set_terminal_mode(keys=False):
         line = sys.stdin.readline()
     if not line:
         raise Leave
@@ -89,7 +89,7 @@ def label_rows(console: Console, session: Session, numbers: Sequence[int], done:
     """Ask for both verdicts of each row that is not in `done`; returns how many labels were written."""
     written, index, again = 0, 0, False
     visited: list[int] = []
-    with tempfile.TemporaryDirectory(prefix="unisafe-label-") as folder, terminal_mode(keys=True):
+    with tempfile.TemporaryDirectory(prefix="unisafe-label-") as folder, set_terminal_mode(keys=True):
         viewer = partial(_view, console, pictures, Path(folder))
         begin()
         asked = False
@@ -129,12 +129,22 @@ def place_of(detail: Detail) -> Place:
     """The fields that name the response in a label."""
     assert detail.reply is not None
     row = detail.row
-    return (row.item, row.model, row.sample, response_digest(detail.reply.text, detail.reply.images))
+    return (row.item, row.model, row.sample, digest_response(detail.reply.text, detail.reply.images))
 
 
 def _label(session: Session, detail: Detail, contextual: int, intrinsic: int, note: str) -> Label:
-    item, model, sample, digest = place_of(detail)
-    return Label(item, model, sample, session.run, digest, contextual, intrinsic, session.labeller, note)
+    item, model, repeat, digest = place_of(detail)
+    return Label(
+        item=item,
+        model=model,
+        repeat=repeat,
+        run=session.run,
+        response=digest,
+        contextual=contextual,
+        intrinsic=intrinsic,
+        labeller=session.labeller,
+        note=note,
+    )
 
 
 def _present_first(console: Console, present: Callable[[], None]) -> None:
@@ -149,10 +159,10 @@ def _present_first(console: Console, present: Callable[[], None]) -> None:
 def _present(console: Console, session: Session, detail: Detail, where: str, draw: Draw) -> None:
     """The request and the response, without verdicts and the platform's words, and with the model's name only on request."""
     console.print(Rule(Text(where, style="bold"), style="dim"))
-    print_pieces(console, request_pieces(detail), draw)
+    print_pieces(console, build_request_pieces(detail), draw)
     name = f" of {plain(detail.row.model)}" if session.named else ""
     console.print(Rule(Text(f"response{name}"), align="left", style="dim"))
-    print_pieces(console, response_pieces(detail), draw)
+    print_pieces(console, build_response_pieces(detail), draw)
 
 
 def _ask(console: Console, detail: Detail, view: Callable[[Detail], None]) -> tuple[int, int, str] | Literal["back", "skip"]:
@@ -194,12 +204,12 @@ def _ask(console: Console, detail: Detail, view: Callable[[Detail], None]) -> tu
 def _view(console: Console, pictures: Pictures, folder: Path, detail: Detail) -> None:
     """Open the images with the system's viewer, rewritten as PNG, so that no crafted file reaches the viewer."""
     assert detail.reply is not None
-    pieces = [piece for piece in [*request_pieces(detail), *response_pieces(detail)] if isinstance(piece, PictureOf)]
+    pieces = [piece for piece in [*build_request_pieces(detail), *build_response_pieces(detail)] if isinstance(piece, PictureOf)]
     if not pieces:
         console.print(Text("there is no image", style="dim"))
     for piece in pieces:
         try:
-            picture = opened(picture_reader(pictures, piece), reveal=True)
+            picture = open_picture(build_picture_reader(pictures, piece), reveal=True)
         except NoPicture as why:
             console.print(Text(f"[{piece.caption}: {plain(str(why))}]", style="yellow"))
             continue

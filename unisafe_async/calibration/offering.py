@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import duckdb
-from unisafe_cache.sql_texts import quoted_list
+from unisafe_cache.sql_texts import quote_list
 
 from unisafe_async.benchmark.dataset import allocate
 from unisafe_async.benchmark.taxonomy import TASKS
@@ -13,7 +13,7 @@ from unisafe_async.results.filters import Where
 
 CAME_OUT = f"""
 rows.response IS NOT NULL AND (contextual IS NOT NULL OR intrinsic IS NOT NULL)
-AND CASE WHEN rows.task IN ({quoted_list(task.key for task in TASKS.values() if task.image_out)})
+AND CASE WHEN rows.task IN ({quote_list(task.key for task in TASKS.values() if task.image_out)})
          THEN len(responses.images) > 0 ELSE trim(responses.text, ' \t\n\r') <> '' END
 """
 """Rows whose response came out and got a verdict from the judge: for others there is nothing to compare."""
@@ -31,7 +31,7 @@ QUALIFY place <= $most ORDER BY drawn
 """
 
 
-def offered(connection: duckdb.DuckDBPyConnection, run: str, which: Where, limit: int | None, seed: int) -> list[int]:
+def choose_rows(connection: duckdb.DuckDBPyConnection, run: str, which: Where, limit: int | None, seed: int) -> list[int]:
     """The numbers of the rows to label, in the order of the screen.
 
     Each task and category gets its share of `limit` rows by largest remainder, at least one row if possible. The same seed draws
@@ -41,11 +41,11 @@ def offered(connection: duckdb.DuckDBPyConnection, run: str, which: Where, limit
     values = {"run": run, "seed": str(seed), "most": most, **which.parameters}
     found = connection.execute(OFFERED.format(condition=which.sql), values).fetchall()
     sizes = {(task, category): size for _, task, category, size, _ in found}
-    shares = _shares(sizes, limit)
+    shares = _allot(sizes, limit)
     return [number for number, task, category, _, place in found if place <= shares[task, category]]
 
 
-def _shares(sizes: dict[tuple[str, str], int], limit: int | None) -> dict[tuple[str, str], int]:
+def _allot(sizes: dict[tuple[str, str], int], limit: int | None) -> dict[tuple[str, str], int]:
     keys: Sequence[tuple[str, str]] = sorted(sizes)
     if limit is None:
         return sizes

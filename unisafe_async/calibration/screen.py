@@ -16,14 +16,14 @@ from unisafe_judger import SCALES
 from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.calibration.agreement import Agreement, Cell
 from unisafe_async.screens.console import COLOURS, Indented
-from unisafe_async.screens.fitting import fitted
+from unisafe_async.screens.fitting import fit_table
 from unisafe_async.simulated_marks import JUDGED
 from unisafe_async.text import count, plain
 
 PAPER = "paper: Uni-Judger with Qwen3-VL-8B-Instruct against people, Peng et al., 2026 (arXiv 2604.00547)"
 
 
-def paper_accuracy() -> dict[tuple[str, str], float]:
+def load_paper_accuracy() -> dict[tuple[str, str], float]:
     """The paper's accuracy, a share between 0 and 1, by question and task."""
     text = files("unisafe_async").joinpath("data", "paper", "judge_agreement.csv").read_text()
     return {
@@ -47,7 +47,7 @@ def print_agreement(console: Console, found: Agreement, listed: int) -> None:
     _print_left_out(console, found)
     if found.comparisons:
         for question in SCALES:
-            console.print(_accuracy(found, question))
+            console.print(_build_accuracy(found, question))
         console.print(Text(PAPER, style="dim"))
         for question in SCALES:
             console.print(Text(f"\n{question}: people down, judge across", style="bold"))
@@ -76,12 +76,12 @@ def _print_left_out(console: Console, found: Agreement) -> None:
             console.print(Indented(Text(f"and {len(found.bad) - 5:,} more", style="yellow")))
 
 
-def _accuracy(found: Agreement, question: str) -> Table:
+def _build_accuracy(found: Agreement, question: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column(f"{question.capitalize()} accuracy, %", no_wrap=True)
     for heading in ("n", "accuracy", "95%", "paper", "Cohen's kappa"):
         table.add_column(heading, justify="right", no_wrap=True)
-    paper = paper_accuracy()
+    paper = load_paper_accuracy()
     for key, task in TASKS.items():
         cell = found.cell(question, key)
         if cell.n:
@@ -121,7 +121,7 @@ def _matrix(found: Agreement, question: str) -> Table:
 def _print_people(console: Console, found: Agreement) -> None:
     if len(found.labellers) < 2:
         return
-    console.print(fitted(console, found.labellers, partial(_people, found)))
+    console.print(fit_table(console, found.labellers, partial(_people, found)))
 
 
 def _people(found: Agreement, names: Mapping[str, Text]) -> Table:
@@ -139,7 +139,7 @@ def _people(found: Agreement, names: Mapping[str, Text]) -> Table:
 
 
 def _cell(cell: Cell | None) -> tuple[str, str, str, str]:
-    n, accuracy, interval, _, kappa = _figures(cell or Cell(0, 0, None, None, None, None), None)
+    n, accuracy, interval, _, kappa = _figures(cell or Cell(n=0, agreed=0, accuracy=None, low=None, high=None, kappa=None), None)
     return (n, accuracy, interval, kappa)
 
 
@@ -147,7 +147,7 @@ def _print_disagreements(console: Console, found: Agreement, listed: int) -> Non
     disagreements = found.disagreements
     console.print(Text(f"Disagreements: {len(disagreements):,} of {len(found.comparisons):,} verdicts", style="bold"))
     for one in disagreements[:listed]:
-        sample = f" repeat {one.sample}" if one.sample else ""
+        sample = f" repeat {one.repeat}" if one.repeat else ""
         human, judge = (SCALES[one.question].word(label) for label in (one.human, one.judge))
         console.print(
             Text.assemble(

@@ -15,8 +15,8 @@ from unisafe_async.commands.options import (
     UNJUDGED,
     CacheOption,
     ConfigOption,
-    cache_file,
-    confirmed,
+    ask_user,
+    find_cache_file,
     usage_error,
 )
 from unisafe_async.config.default_paths import DEFAULT_FILE
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from unisafe_cache.batches import BatchRecord
 
-    from unisafe_async.run.batches.desk import Look
+    from unisafe_async.run.batches.vendor_jobs import Look
 
 
 def batches(
@@ -38,35 +38,35 @@ def batches(
 ) -> None:
     """List the batch jobs in the cache; nothing is sent without --refresh or --cancel."""
     from unisafe_cache import read_file
-    from unisafe_cache.batches import batches as all_batches
+    from unisafe_cache.batches import list_batches as all_batches
 
     from unisafe_async.screens.batch_jobs import print_batches
     from unisafe_async.screens.console import stdout_console
 
     if refresh and cancel is not None:
         raise usage_error("say either --refresh or --cancel ID")
-    path = cache_file(config, cache)
+    path = find_cache_file(config, cache)
     jobs = read_file(path, all_batches)
     if cancel is not None:
-        raise typer.Exit(_cancel(config, path, _named(jobs, cancel), yes=yes))
+        raise typer.Exit(_cancel(config, path, _find_job(jobs, cancel), yes=yes))
     looks: dict[BatchRecord, Look] = {}
     if refresh:
         import anyio
 
         from unisafe_async.config.bench_toml import load_config
-        from unisafe_async.run.batches.desk import look_at
+        from unisafe_async.run.batches.vendor_jobs import look_at
 
         looks = anyio.run(look_at, load_config(config), path, [job for job in jobs if job.open])
-    print_batches(stdout_console(), jobs, looks, _names(config) if jobs else {})
+    print_batches(stdout_console(), jobs, looks, _read_names(config) if jobs else {})
     raise typer.Exit(UNJUDGED if any(look.failed for look in looks.values()) else DONE)
 
 
-def _names(config: Path) -> dict[str, str]:
+def _read_names(config: Path) -> dict[str, str]:
     """The models of the configuration by identity; empty if it cannot be read, because the list is printed without it too."""
     from unisafe_providers.base import Misconfigured
 
     from unisafe_async.config.bench_toml import ConfigError, load_config
-    from unisafe_async.run.batches.desk import handing_over
+    from unisafe_async.run.batches.vendor_jobs import build_batch_endpoint
 
     try:
         loaded = load_config(config)
@@ -76,11 +76,11 @@ def _names(config: Path) -> dict[str, str]:
     for model in loaded.models:
         if model.spec.batches:
             with suppress(ConfigError, Misconfigured):
-                names.setdefault(handing_over(loaded, model).provider.identity, model.name)
+                names.setdefault(build_batch_endpoint(loaded, model).provider.identity, model.name)
     return names
 
 
-def _named(jobs: Sequence[BatchRecord], name: str) -> BatchRecord:
+def _find_job(jobs: Sequence[BatchRecord], name: str) -> BatchRecord:
     """The job under way with this name or this beginning of a name. Raises UsageError."""
 
     found = [job for job in jobs if job.id == name] or [job for job in jobs if name and job.id.startswith(name)]
@@ -99,7 +99,7 @@ def _cancel(config: Path, cache: Path, job: BatchRecord, *, yes: bool) -> int:
     from rich.text import Text
 
     from unisafe_async.config.bench_toml import load_config
-    from unisafe_async.run.batches.desk import cancel
+    from unisafe_async.run.batches.vendor_jobs import cancel
     from unisafe_async.screens.batch_jobs import look_words
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.text import count, plain
@@ -113,9 +113,9 @@ def _cancel(config: Path, cache: Path, job: BatchRecord, *, yes: bool) -> int:
         say(f"{model}, {count(len(job.keys), 'request')}: {', '.join(look_words(look).splitlines())}")
         if look.status is None:
             say("We do not know whether the vendor has this job: if it has, you pay for its requests a second time.")
-            return yes or confirmed("Free its requests?")
+            return yes or ask_user("Free its requests?")
         say("Answers until then are paid for and kept; the other requests may then be sent again.")
-        return yes or confirmed("Cancel it?")
+        return yes or ask_user("Cancel it?")
 
     try:
         freed = anyio.run(cancel, load_config(config), cache, job, sure, say)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from unisafe_async.commands.options import BAD, CacheOption, ConfigOption, cache_file, confirmed, usage_error
+from unisafe_async.commands.options import BAD, CacheOption, ConfigOption, ask_user, find_cache_file, usage_error
 from unisafe_async.config.default_paths import DEFAULT_FILE
 
 app = typer.Typer(help="Look at, export or prune the cache.", no_args_is_help=True)
@@ -23,7 +23,7 @@ def stats(config: ConfigOption = DEFAULT_FILE, cache: CacheOption = None) -> Non
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.screens.listing import print_stats
 
-    path = cache_file(config, cache)
+    path = find_cache_file(config, cache)
     print_stats(stdout_console(), path, read_file(path, read_stats))
 
 
@@ -36,7 +36,7 @@ def export_tables(
     """Write every table as Parquet."""
     from unisafe_cache.maintenance import export
 
-    for file in export(cache_file(config, cache), folder):
+    for file in export(find_cache_file(config, cache), folder):
         print(file)
 
 
@@ -58,7 +58,7 @@ def prune_cache(
 
     if (older_than is None) == (run_name is None):
         raise usage_error("name either --older-than DAYS or --run RUN")
-    path = cache_file(config, cache)
+    path = find_cache_file(config, cache)
     if run_name is not None:
         run_name = read_file(path, partial(run_named, name=run_name))
     what = Prune(older_than, run_name)
@@ -67,6 +67,6 @@ def prune_cache(
     print(f"{path}: {runs}, {going.rows} rows, {going.responses} answers (${going.cost:.2f} were paid for them)")
     if not any((going.runs, going.rows, going.responses)):
         return
-    if not yes and not confirmed("Delete them?"):
+    if not yes and not ask_user("Delete them?"):
         raise typer.Exit(BAD)
     prune(path, what)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from unisafe_async.commands.options import BAD, CacheOption, ConfigOption, RunArgument, TaskOption, cache_file, file_of_run
+from unisafe_async.commands.options import BAD, CacheOption, ConfigOption, RunArgument, TaskOption, find_cache_file, find_run_file
 from unisafe_async.commands.viewing import RevealOption, ShownModels
 from unisafe_async.config.default_paths import DEFAULT_FILE
 
@@ -37,21 +37,21 @@ def label(
     from unisafe_cache import read_file
 
     from unisafe_async.browse.pictures import Pictures, folders_of
-    from unisafe_async.browse.show import drawing
+    from unisafe_async.browse.show import choose_drawing
     from unisafe_async.calibration.labelling import Session, label_rows
     from unisafe_async.calibration.labels import read_labels
-    from unisafe_async.calibration.offering import offered
+    from unisafe_async.calibration.offering import choose_rows
     from unisafe_async.results.filters import read_where
     from unisafe_async.results.rows import read_facets
-    from unisafe_async.results.runs import where_in
+    from unisafe_async.results.runs import resolve_where
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.text import count, plain
 
     asked = read_where(model, task)
-    path = file_of_run(config, cache, name)
+    path = find_run_file(config, cache, name)
     facets = read_file(path, lambda connection: read_facets(connection, name))
-    which = read_file(path, lambda connection: where_in(connection, facets.run, asked))
-    numbers = read_file(path, lambda connection: offered(connection, facets.run, which, limit, seed))
+    which = read_file(path, lambda connection: resolve_where(connection, facets.run, asked))
+    numbers = read_file(path, lambda connection: choose_rows(connection, facets.run, which, limit, seed))
     labeller = by or getpass.getuser()
     labels, bad = read_labels(out) if os.path.exists(out) else ([], [])
     console = stdout_console()
@@ -63,9 +63,16 @@ def label(
     done = {one.place for one in labels if one.labeller == labeller and one.contextual is not None and one.intrinsic is not None}
     console.print(Text(f"{facets.run}: {count(len(numbers), 'response')} for {plain(labeller)}; labels go to {plain(str(out))}"))
     pictures = Pictures(path, facets, folders_of(config, path))
-    draw = drawing(console, pictures, images=True, reveal=reveal)
+    draw = choose_drawing(console, pictures, images=True, reveal=reveal)
     try:
-        written = label_rows(console, Session(out, path, facets.run, labeller, show_model), numbers, done, pictures, draw)
+        written = label_rows(
+            console,
+            Session(path=out, cache=path, run=facets.run, labeller=labeller, named=show_model),
+            numbers,
+            done,
+            pictures,
+            draw,
+        )
     except KeyboardInterrupt:
         console.print(Text("\nstopped; every label so far is kept"))
         raise
@@ -86,6 +93,6 @@ def agree(
     from unisafe_async.calibration.screen import print_agreement
     from unisafe_async.screens.console import stdout_console
 
-    found = compare(labels, cache_file(config, cache), run_name)
+    found = compare(labels, find_cache_file(config, cache), run_name)
     print_agreement(stdout_console(), found, listed)
     raise typer.Exit(0 if found.comparisons else BAD)

@@ -18,8 +18,8 @@ from unisafe_async.commands.options import (
     ConfigOption,
     LimitOption,
     RunArgument,
-    cache_file,
-    file_of_run,
+    find_cache_file,
+    find_run_file,
     usage_error,
 )
 from unisafe_async.config.default_paths import DEFAULT_FILE
@@ -72,18 +72,18 @@ def tables(
     from unisafe_async.files import write_text
     from unisafe_async.interchange.files import beside
     from unisafe_async.interchange.tables import BY, TEXTS, read_table, to_csv, to_parquet
-    from unisafe_async.results.provenance import as_lines
+    from unisafe_async.results.provenance import to_lines
 
     if form is TableFormat.parquet and output is None:
         raise usage_error("--format parquet: needs a file; name it with --output FILE")
     dimensions = [one.value for one in by] if by else BY
-    table = read_file(file_of_run(config, cache, name), lambda connection: read_table(connection, name, dimensions, intervals=ci))
+    table = read_file(find_run_file(config, cache, name), lambda connection: read_table(connection, name, dimensions, intervals=ci))
     if form is TableFormat.parquet:
         assert output is not None
         to_parquet(table, output)
     elif output is None:
         if form is TableFormat.csv:  # a pipe carries the data alone
-            print("\n".join(as_lines(table.provenance)), file=sys.stderr)
+            print("\n".join(to_lines(table.provenance)), file=sys.stderr)
         print(TEXTS[form.value](table), end="")
         return
     elif form is TableFormat.csv:
@@ -106,14 +106,14 @@ def rows(
 
     from unisafe_async.interchange.files import beside
     from unisafe_async.interchange.rows import WRITERS
-    from unisafe_async.results.runs import newest_run
+    from unisafe_async.results.runs import find_newest_run
 
     ending = form.value if form else output.suffix.removeprefix(".").lower()
     if ending not in WRITERS:
         raise usage_error(f"{output}: should end in .{', .'.join(WRITERS)}, or name a --format")
     total = read_file(
-        file_of_run(config, cache, name),
-        lambda connection: WRITERS[ending](connection, newest_run(connection, name), output),
+        find_run_file(config, cache, name),
+        lambda connection: WRITERS[ending](connection, find_newest_run(connection, name), output),
     )
     where = f"; how they came about: {beside(output)}" if ending == "csv" else ""
     print(f"{output}: {total:,} rows{where}")
@@ -129,10 +129,10 @@ def export_official(
     from unisafe_cache import read_file
 
     from unisafe_async.interchange.official import export_official as write
-    from unisafe_async.results.runs import newest_run
+    from unisafe_async.results.runs import find_newest_run
 
-    path = file_of_run(config, cache, name)
-    for file in read_file(path, lambda connection: write(connection, newest_run(connection, name), folder)):
+    path = find_run_file(config, cache, name)
+    for file in read_file(path, lambda connection: write(connection, find_newest_run(connection, name), folder)):
         print(file)
 
 
@@ -147,12 +147,12 @@ def judge(
     fresh: Annotated[bool, typer.Option("--fresh", help="Ignore answers from earlier runs (they are kept).")] = False,
 ) -> None:
     """Judge responses that were generated elsewhere, with the judge of the configuration."""
-    from unisafe_async.benchmark.responses import model_of_path, responses_dataset, task_of_path
-    from unisafe_async.interchange.judging import judging_config, known_task
+    from unisafe_async.benchmark.responses import model_of_path, open_responses, task_of_path
+    from unisafe_async.interchange.judging import build_judging_config, find_task
 
-    key = known_task(task) or task_of_path(file)
-    dataset, samples = responses_dataset(file, key)
-    loaded = judging_config(config, file, images, name or model_of_path(file), dataset, samples, limit)
+    key = find_task(task) or task_of_path(file)
+    dataset, repeats = open_responses(file, key)
+    loaded = build_judging_config(config, file, images, name or model_of_path(file), dataset, repeats, limit)
     if plan:
         from dataclasses import replace
 
@@ -188,11 +188,11 @@ def export(
     from unisafe_cache.archive import export_run
 
     from unisafe_async.interchange.answers import choose, notes
-    from unisafe_async.results.runs import newest_run
+    from unisafe_async.results.runs import find_newest_run
     from unisafe_async.text import count
 
-    path = file_of_run(config, cache, name)
-    run = read_file(path, lambda connection: newest_run(connection, name))
+    path = find_run_file(config, cache, name)
+    run = read_file(path, lambda connection: find_newest_run(connection, name))
     target = output or Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '-', run).lstrip('.-') or 'run'}.unisafe.zip")
     done = export_run(path, run, target, choose, notes)
     size = f"{done.size / 2**20:,.1f} MiB"
@@ -212,7 +212,7 @@ def import_files(
 
     from unisafe_async.text import plain
 
-    path = cache_file(config, cache)
+    path = find_cache_file(config, cache)
     conflicts = 0
     for file in files:
         done = import_archive(path, file)
@@ -236,12 +236,12 @@ def import_verdicts(
     """Turn verdicts of the official toolkit into a run to report on; a line that cannot be used is refused alone."""
     from unisafe_async.benchmark import open_dataset
     from unisafe_async.interchange.imported import import_lines
-    from unisafe_async.interchange.judging import known_task
-    from unisafe_async.interchange.verdict_files import verdict_files
+    from unisafe_async.interchange.judging import find_task
+    from unisafe_async.interchange.verdict_files import find_verdict_files
     from unisafe_async.interchange.verdicts import import_verdicts as add
     from unisafe_async.text import plain
 
-    found = verdict_files(files, name, known_task(task))
+    found = find_verdict_files(files, name, find_task(task))
     if data is None:
         from unisafe_async.config.bench_toml import load_config
 
@@ -249,7 +249,7 @@ def import_verdicts(
         dataset = open_dataset(loaded.dataset.source, loaded.base)
     else:
         dataset = open_dataset(data)
-    done = add(cache_file(config, cache), found.files, dataset, judge_name)
+    done = add(find_cache_file(config, cache), found.files, dataset, judge_name)
     for words in import_lines(found, done):
         print(plain(words))
     raise typer.Exit(UNJUDGED if found.refused or any(one.refused for one in done.read) else DONE)

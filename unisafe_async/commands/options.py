@@ -57,7 +57,7 @@ def load(
     return load_config(config, {"dataset": dataset, "generation": generation}, model or ())
 
 
-def confirmed(question: str) -> bool:
+def ask_user(question: str) -> bool:
     """Whether the user says yes; without a user to ask, the answer is no. Raises KeyboardInterrupt for Ctrl-C."""
     try:
         return typer.confirm(question)
@@ -68,7 +68,7 @@ def confirmed(question: str) -> bool:
         return False
 
 
-def cache_file(config: Path, cache: Path | None) -> Path:
+def find_cache_file(config: Path, cache: Path | None) -> Path:
     """The cache file that a command reads."""
     if cache is not None:
         return cache
@@ -77,15 +77,15 @@ def cache_file(config: Path, cache: Path | None) -> Path:
     return load_config(config).cache_path
 
 
-def file_of_run(config: Path, cache: Path | None, name: str | None) -> Path:
-    """As `cache_file`, for a command about one run; prints a note if the newest run is not the run that was made last."""
-    path = cache_file(config, cache)
+def find_run_file(config: Path, cache: Path | None, name: str | None) -> Path:
+    """As `find_cache_file`, for a command about one run; prints a note if the newest run is not the run that was made last."""
+    path = find_cache_file(config, cache)
     if name is None:
         from unisafe_cache import read_file
 
-        from unisafe_async.results.runs import passed_over
+        from unisafe_async.results.runs import describe_passed_over
         from unisafe_async.text import plain
 
-        if words := read_file(path, passed_over):
+        if words := read_file(path, describe_passed_over):
             print(plain(words), file=sys.stderr)
     return path

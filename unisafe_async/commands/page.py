@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unisafe_async.commands.options import DONE, file_of_run, usage_error
+from unisafe_async.commands.options import DONE, find_run_file, usage_error
 
 if TYPE_CHECKING:
     from unisafe_async.results.scores import Where
@@ -40,7 +40,7 @@ def write_files(
     from unisafe_async.page.write import write_page, write_plots
     from unisafe_async.text import plain
 
-    path = file_of_run(config, cache, name)
+    path = find_run_file(config, cache, name)
     if html is not None:
         written = write_page(path, html, name, where, base=config.parent, images=images, embed=embed)
         print(f"{written.file}: {written.size / 1e6:,.1f} MB")

@@ -13,12 +13,12 @@ def providers(
 ) -> None:
     """List every provider that bench.toml can name (vendors, servers, models on this machine, plugins), and which keys are set."""
     from unisafe_async.screens.console import stdout_console
-    from unisafe_async.screens.providers import known_providers, print_providers
+    from unisafe_async.screens.providers import list_providers, print_providers
 
     if name is None:
-        from unisafe_async.screens.providers import known_providers, print_providers
+        from unisafe_async.screens.providers import list_providers, print_providers
 
-        print_providers(stdout_console(), known_providers())
+        print_providers(stdout_console(), list_providers())
         return
     from unisafe_async.screens.provider_keys import print_provider, read_provider
 

@@ -16,8 +16,8 @@ from unisafe_async.commands.options import (
     ModelOption,
     RunArgument,
     TaskOption,
-    cache_file,
-    file_of_run,
+    find_cache_file,
+    find_run_file,
     usage_error,
 )
 from unisafe_async.commands.page import EmbedOption, HtmlOption, ImagesOption, PngOption, SvgOption, write_files
@@ -42,7 +42,7 @@ class ScoreName(StrEnum):
     b_s = "b_s"
 
 
-def _sorting(given: str) -> tuple[str, bool]:
+def _parse_sorting(given: str) -> tuple[str, bool]:
     """What to sort by and whether backwards, from `b_s`, `-b_s`, `B-S`, `name` or `file`."""
 
     name = given.removeprefix("-").lower().replace("-", "_")
@@ -82,14 +82,14 @@ def report(
         raise typer.Exit(write_files(name, config, cache, html=html, images=images, embed=embed, png=png, svg=svg, where=where))
     from unisafe_cache import read_file
 
-    from unisafe_async.results.report import ordered, read_report
+    from unisafe_async.results.report import read_report, sort_models
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.screens.report import print_report
 
-    key, backwards = _sorting(sort)
+    key, backwards = _parse_sorting(sort)
     dimension = by.value if by else None
-    found = read_file(file_of_run(config, cache, name), lambda connection: read_report(connection, name, dimension, where))
-    print_report(stdout_console(), ordered(found, key, backwards != reverse), intervals=ci, blocks=blocks, score=score.value)
+    found = read_file(find_run_file(config, cache, name), lambda connection: read_report(connection, name, dimension, where))
+    print_report(stdout_console(), sort_models(found, key, backwards != reverse), intervals=ci, blocks=blocks, score=score.value)
     raise typer.Exit(UNJUDGED if found.unjudged or found.told.loud else DONE)
 
 
@@ -122,7 +122,7 @@ def compare(
     asked: tuple[str, str] | Literal["backbone", "paper"]
     asked = (first, second) if first is not None and second is not None else "backbone" if backbone else "paper"
     named = run or (first if first is not None and second is not None and ":" in first and ":" in second else None)
-    path = file_of_run(config, cache, named)
+    path = find_run_file(config, cache, named)
     found = read_file(path, lambda connection: read_comparison(connection, run, asked, where))
     print_comparison(stdout_console(), found, listed)
 
@@ -135,4 +135,4 @@ def runs(config: ConfigOption = DEFAULT_FILE, cache: CacheOption = None) -> None
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.screens.listing import print_runs
 
-    print_runs(stdout_console(), read_file(cache_file(config, cache), read_runs))
+    print_runs(stdout_console(), read_file(find_cache_file(config, cache), read_runs))

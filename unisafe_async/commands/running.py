@@ -80,7 +80,7 @@ def simulate(
     from unisafe_async.commands.session import simulate_session
     from unisafe_async.simulate import Faults, Simulator
 
-    faults = Faults(**_faults(fault or []))
+    faults = Faults(**_parse_faults(fault or []))
     simulator = Simulator(
         open_dataset(data),
         faults=faults,
@@ -94,7 +94,7 @@ def simulate(
     simulate_session(simulator, host, port)
 
 
-def _faults(named: list[str]) -> dict[str, float]:
+def _parse_faults(named: list[str]) -> dict[str, float]:
     from unisafe_async.simulate import FAULTS
 
     faults = {}

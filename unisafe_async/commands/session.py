@@ -20,9 +20,9 @@ from unisafe_async.config.bench_toml import Config
 from unisafe_async.errors import UsageError
 from unisafe_async.library import Result, evaluate
 from unisafe_async.results.bill import source_of
-from unisafe_async.results.judged_before import Before, judged_before
+from unisafe_async.results.judged_before import Before, find_judged_before
 from unisafe_async.results.report import read_report
-from unisafe_async.run.evaluation import Run, only_error
+from unisafe_async.run.evaluation import Run, unwrap_error
 from unisafe_async.screens.console import stdout_console
 from unisafe_async.screens.progress import Progress
 from unisafe_async.screens.report import print_report
@@ -30,7 +30,7 @@ from unisafe_async.signals import HANGUP, stop_signals
 from unisafe_async.text import count, plain
 
 if TYPE_CHECKING:
-    from unisafe_async.run.diagnosis import Diagnosis, Patient
+    from unisafe_async.run.diagnosis import CheckedEndpoint, Diagnosis
     from unisafe_async.simulate import Simulator
 
 T = TypeVar("T")
@@ -51,11 +51,11 @@ def run_loop(main: Callable[[], Awaitable[T]]) -> T:
 def run_session(config: Config, *, fresh: bool = False, dataset: Dataset | None = None) -> int:
     """Run, show, report; returns the exit code. `dataset` replaces the one that `config` names."""
     console = stdout_console()
-    before = last_judged(config)
+    before = find_last_judged(config)
     try:
-        result = run_loop(partial(_watched, console, config, fresh, dataset, before))
+        result = run_loop(partial(_run_watched, console, config, fresh, dataset, before))
     except BaseExceptionGroup as group:
-        raise only_error(group) from None
+        raise unwrap_error(group) from None
     if result is None:
         console.print(Text("\nStopped at once; all answers are kept: `unisafe run` again continues from here."))
         return INTERRUPTED
@@ -69,30 +69,36 @@ def run_session(config: Config, *, fresh: bool = False, dataset: Dataset | None 
     return UNJUDGED if report.unjudged or report.bill.problems or result.without_pictures else DONE
 
 
-def last_judged(config: Config) -> Before | None:
+def find_last_judged(config: Config) -> Before | None:
     """The run in the cache that the judges of `config` judged last; None if there is no readable cache yet."""
     if not os.path.exists(config.cache_path):
         return None
     stored = config.model_dump_json()
     try:
-        return read_file(config.cache_path, lambda connection: judged_before(connection, stored), patience=config.cache.patience_s)
+        return read_file(
+            config.cache_path, lambda connection: find_judged_before(connection, stored), timeout=config.cache.patience_s
+        )
     except CacheError:
         return None  # the run itself says what is wrong with it
 
 
-async def _watched(console: Console, config: Config, fresh: bool, dataset: Dataset | None, before: Before | None) -> Result | None:
+async def _run_watched(
+    console: Console, config: Config, fresh: bool, dataset: Dataset | None, before: Before | None
+) -> Result | None:
     """The run with its progress; None when it was cancelled by a second Ctrl-C."""
     result: Result | None = None
     async with anyio.create_task_group() as group:
 
-        def started(run: Run) -> None:
+        def note_start(run: Run) -> None:
             trusted = [
-                section.model for section in [*config.models, *(seat for _, seat in config.judge.seats)] if section.runs_code
+                section.model
+                for section in [*config.models, *(section for _, section in config.judge.sections)]
+                if section.runs_code
             ]
             if trusted:
                 words = ", ".join(map(plain, trusted))
                 console.print(Text(f"trust_remote_code is on: code that comes with {words} runs on this machine", style="yellow"))
-            if before is not None and (words := before.changed(run.jury.rubric.rubrics.digest)):
+            if before is not None and (words := before.explain_change(run.panel.rubric.rubrics.digest)):
                 console.print(Text(words, style="yellow"))
             problems = run.dataset.problems
             for problem in problems[:5]:
@@ -103,7 +109,7 @@ async def _watched(console: Console, config: Config, fresh: bool, dataset: Datas
             group.start_soon(Progress(console, run).show)
             group.start_soon(_stop_on_signal, console, run, group.cancel_scope)
 
-        result = await evaluate(config, dataset=dataset, fresh=fresh, on_start=started)
+        result = await evaluate(config, dataset=dataset, fresh=fresh, on_start=note_start)
         group.cancel_scope.cancel()
     return result
 
@@ -125,11 +131,11 @@ async def _stop_on_signal(console: Console, run: Run, scope: anyio.CancelScope) 
 
 def simulate_session(simulator: Simulator, host: str, port: int) -> None:
     """Serve until Ctrl-C."""
-    from unisafe_async.simulate import serving
+    from unisafe_async.simulate import open_server
 
     async def serve() -> None:
         with anyio.open_signal_receiver(*stop_signals()) as signals:
-            async with serving(simulator, host, port) as url:
+            async with open_server(simulator, host, port) as url:
                 root = url.removesuffix("/v1")
                 print(f"simulated models at {url}: {', '.join(simulator.models)}; counts at {root}/stats", flush=True)
                 print(
@@ -147,20 +153,20 @@ def simulate_session(simulator: Simulator, host: str, port: int) -> None:
         raise UsageError(f"--host {host}: is no name of a host") from None
 
 
-def doctor_session(config: Config, pays: Callable[[list[Patient]], bool]) -> list[Diagnosis]:
+def doctor_session(config: Config, pays: Callable[[list[CheckedEndpoint]], bool]) -> list[Diagnosis]:
     """Make the free checks and, if `pays` allows it for these, one tiny call of each kind."""
-    from unisafe_async.run.doctor import examined, look_at_dataset
+    from unisafe_async.run.doctor import examine, look_at_dataset
     from unisafe_async.run.evaluation import judges_of
     from unisafe_async.run.probing import try_calls
 
     async def look() -> list[Diagnosis]:
         dataset = await to_thread.run_sync(look_at_dataset, config)
-        async with examined(config, judges_of(config)) as patients:
-            if pays(patients):
-                await try_calls(patients)
-            return [dataset, *patients]
+        async with examine(config, judges_of(config)) as checked_endpoints:
+            if pays(checked_endpoints):
+                await try_calls(checked_endpoints)
+            return [dataset, *checked_endpoints]
 
     try:
         return run_loop(look)
     except BaseExceptionGroup as group:
-        raise only_error(group) from None
+        raise unwrap_error(group) from None

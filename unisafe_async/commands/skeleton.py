@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
-from unisafe_providers.registry import names, plugin_of
+from unisafe_providers.registry import list_names, plugin_of
 
 from unisafe_async.errors import UsageError
 
@@ -24,7 +24,7 @@ def write_skeleton(name: str, folder: Path | None = None) -> list[Path]:
         raise UsageError(
             f"{name!r} cannot be a provider's name: lower-case letters and digits, words joined by - or _, such as my-api"
         )
-    if name in names():
+    if name in list_names():
         plugin = plugin_of(name)
         whose = f"the plugin of {plugin.origin}" if plugin else "a built-in provider"
         raise UsageError(f"{name!r} is taken by {whose}; choose another name")

@@ -14,7 +14,7 @@ from unisafe_async.commands.options import (
     ConfigOption,
     RunArgument,
     TaskOption,
-    file_of_run,
+    find_run_file,
 )
 from unisafe_async.config.default_paths import DEFAULT_FILE
 
@@ -37,16 +37,16 @@ def show(
     from unisafe_cache import read_file
 
     from unisafe_async.browse.pictures import Pictures, folders_of
-    from unisafe_async.browse.show import drawing, print_item
+    from unisafe_async.browse.show import choose_drawing, print_item
     from unisafe_async.results.rows import read_item
     from unisafe_async.screens.console import stdout_console
 
-    path = file_of_run(config, cache, run_name)
+    path = find_run_file(config, cache, run_name)
     facets, details = read_file(path, lambda connection: read_item(connection, item, run_name, model or ()))
     pictures = Pictures(path, facets, folders_of(config, path))
     console = stdout_console()
-    prompt = pictures.prompt(details[0].row.item) if all(detail.reply is None for detail in details) else None
-    print_item(console, details, drawing(console, pictures, images=images, reveal=reveal), prompt, thoughts=thoughts)
+    prompt = pictures.read_prompt(details[0].row.item) if all(detail.reply is None for detail in details) else None
+    print_item(console, details, choose_drawing(console, pictures, images=images, reveal=reveal), prompt, thoughts=thoughts)
 
 
 def browse(
@@ -71,13 +71,13 @@ def browse(
     from unisafe_async.browse.pictures import Pictures, folders_of
     from unisafe_async.results.filters import read_where
     from unisafe_async.results.rows import read_facets
-    from unisafe_async.results.runs import where_in
+    from unisafe_async.results.runs import resolve_where
     from unisafe_async.screens.console import says_its_size, stdout_console
 
     asked = read_where(model, task, category, contextual, intrinsic, outcome, text)
-    path = file_of_run(config, cache, name)
+    path = find_run_file(config, cache, name)
     facets = read_file(path, lambda connection: read_facets(connection, name))
-    which = read_file(path, lambda connection: where_in(connection, facets.run, asked))
+    which = read_file(path, lambda connection: resolve_where(connection, facets.run, asked))
     if not (says_its_size() and stdout_console().is_interactive and sys.stdin.isatty() and sys.stderr.isatty()):
         from unisafe_async.browse.listing import write_list
         from unisafe_async.text import count, plain

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from unisafe_providers.endpoint_options import EndpointOptions, VendorOptions
 
 from unisafe_async.config.endpoint_sections import EndpointSection
-from unisafe_async.config.secret_words import AUTHORIZATION, looks_secret, secret_header, secrets_in
+from unisafe_async.config.secret_words import AUTHORIZATION, find_secrets, is_secret_header, looks_secret
 from unisafe_async.config.sections import ModelSection
 
 NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -40,19 +40,19 @@ SEARCHED = frozenset({"extra", "extra_chat", "extra_image", "extra_edit", "heade
 def mistakes_of_additions(endpoint: EndpointSection) -> Iterator[str]:
     """Each mistake with its key in the section; a text that looks like a secret is not repeated."""
     for key in ("extra", "extra_chat", "extra_image", "extra_edit"):
-        for place in secrets_in(getattr(endpoint, key, {}), key):
+        for place in find_secrets(getattr(endpoint, key, {}), key):
             yield (
                 f"{place}: looks like a secret, and `{key}` {STORED}; a key goes into a variable named by "
                 "key_env, a header's value into one named by headers_env"
             )
-    for place in secrets_in(getattr(endpoint, "options", {}), "options"):
+    for place in find_secrets(getattr(endpoint, "options", {}), "options"):
         yield f"{place}: looks like a secret, and `options` {STORED}; keys go into a variable named by key_env"
     for key, value in endpoint:
         said = key == "key_env" or (key == "base_url" and USER_OR_QUERY.search(str(value)))
         if isinstance(value, str) and not said and looks_secret(value):
             yield f"{key}: looks like a secret, or holds one, and it {STORED}; a key goes into a variable named by key_env"
         elif isinstance(value, dict) and key not in SEARCHED:
-            yield from (f"{place}: looks like a secret, and it {STORED}" for place in secrets_in(value, key))
+            yield from (f"{place}: looks like a secret, and it {STORED}" for place in find_secrets(value, key))
     key_env = endpoint.key_env if isinstance(endpoint, EndpointOptions) else None
     if key_env is not None and (not VARIABLE.fullmatch(key_env) or looks_secret(key_env)):
         yield "key_env: should be the name of a variable, such as OPENAI_API_KEY; the key itself never stands in this file"
@@ -75,7 +75,7 @@ def _mistakes_of_headers(options: VendorOptions, key_header: str) -> Iterator[st
             yield f"headers: the name of one looks like a secret, and it {STORED}; headers_env names variables with values"
             continue
         yield from _mistakes_of_name(options, "headers", name, key_header)
-        if secret_header(name) or looks_secret(value) or AUTHORIZATION.search(value):
+        if is_secret_header(name) or looks_secret(value) or AUTHORIZATION.search(value):
             yield (
                 f"headers.{name}: looks like a secret, and `headers` {STORED}; put it into a variable and name that: "
                 f'headers_env = {{ "{name}" = "VARIABLE" }}'

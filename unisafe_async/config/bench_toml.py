@@ -12,28 +12,28 @@ from typing import Annotated, Any, Self, get_args
 from pydantic import BaseModel, Discriminator, Field, SerializeAsAny, Tag, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from unisafe_providers.errors import UnisafeError
-from unisafe_providers.named_files import expanded
+from unisafe_providers.named_files import expand_path
 from unisafe_providers.near_names import suggest
 from unisafe_providers.registry import CallableOptions, find_spec, find_takers
 
 from unisafe_async.benchmark.taxonomy import TASKS, Task
 from unisafe_async.config.default_paths import DEFAULT_FILE
-from unisafe_async.config.endpoint_sections import EndpointSection, Section, keys_of, section_of
+from unisafe_async.config.endpoint_sections import EndpointSection, Section, combine_section, list_keys
 from unisafe_async.config.judge_checks import mistakes_of_judges
 from unisafe_async.config.renamed_keys import new_name, override_keys, warn_of_old_keys
-from unisafe_async.config.secret_words import secrets_in, shown
+from unisafe_async.config.secret_words import find_secrets, hide_in_text
 from unisafe_async.config.section_checks import mistakes_of
 from unisafe_async.config.sections import (
     CacheSection,
     DatasetSection,
     GenerationSection,
+    JudgeEndpointSection,
     JudgeSection,
     JudgesSection,
     ModelSection,
     RunSection,
-    SeatSection,
 )
-from unisafe_async.config.toml_values import NotToml, mistakes_in, parsed
+from unisafe_async.config.toml_values import NotToml, find_mistakes, parse_toml
 
 LARGEST = 16 * 1024 * 1024
 """The most bytes of a configuration."""
@@ -50,7 +50,7 @@ class ConfigError(UnisafeError, ValueError):
 ONE, SEVERAL = "one judge", "several judges"
 
 
-def _one_or_several(given: Any) -> str:  # noqa: ANN401 whatever stands in the file
+def _tell_form(given: Any) -> str:  # noqa: ANN401 whatever stands in the file
     """Which of the two forms `[judge]` has."""
     return SEVERAL if isinstance(given, JudgesSection) or (isinstance(given, dict) and "judges" in given) else ONE
 
@@ -60,7 +60,7 @@ class Config(Section):
 
     models: list[SerializeAsAny[ModelSection]] = Field(min_length=1)
     judge: Annotated[
-        Annotated[SerializeAsAny[JudgeSection], Tag(ONE)] | Annotated[JudgesSection, Tag(SEVERAL)], Discriminator(_one_or_several)
+        Annotated[SerializeAsAny[JudgeSection], Tag(ONE)] | Annotated[JudgesSection, Tag(SEVERAL)], Discriminator(_tell_form)
     ]
     dataset: DatasetSection = DatasetSection()
     generation: GenerationSection = GenerationSection()
@@ -70,7 +70,7 @@ class Config(Section):
     file: str = Field(DEFAULT_FILE.name, exclude=True)
 
     @model_validator(mode="after")
-    def _together(self) -> Self:
+    def _check_together(self) -> Self:
         mistakes: list[str] = []
         names = [model.name for model in self.models]
         for index, name in enumerate(names):
@@ -100,11 +100,11 @@ class Config(Section):
 
     @staticmethod
     def _secret_places(sections: dict[str, Any]) -> Iterator[str]:
-        return (place for name, section in sections.items() for place in secrets_in(section, name))
+        return (place for name, section in sections.items() for place in find_secrets(section, name))
 
     def endpoints(self) -> list[tuple[str, EndpointSection]]:
         """Every endpoint with its place in the file."""
-        return [*((f"models[{index}]", model) for index, model in enumerate(self.models)), *self.judge.seats]
+        return [*((f"models[{index}]", model) for index, model in enumerate(self.models)), *self.judge.sections]
 
     def tasks_of(self, model: ModelSection) -> list[Task]:
         """The selected tasks that `model` is asked."""
@@ -134,7 +134,7 @@ class Config(Section):
 
     @property
     def cache_path(self) -> Path:
-        return expanded(self.base, self.cache.path)
+        return expand_path(self.base, self.cache.path)
 
 
 def load_config(path: Path, overrides: dict[str, dict[str, Any]] | None = None, models: Sequence[str] = ()) -> Config:
@@ -159,7 +159,7 @@ def read_table(path: Path) -> dict[str, Any]:
     if len(content) > LARGEST:
         raise ConfigError(f"{path}: is larger than {LARGEST // 2**20} MiB")
     try:
-        return parsed(content.decode("utf-8-sig"))
+        return parse_toml(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 (byte {error.start})") from None
     except NotToml as error:
@@ -174,8 +174,8 @@ def parse_config(
     models: Sequence[str] = (),
 ) -> Config:
     """A Config from a table such as `tomllib` returns. Raises ConfigError."""
-    if mistakes := list(islice(chain(mistakes_in(table), mistakes_in(overrides or {})), MOST_MISTAKES)):
-        raise ConfigError("\n".join(f"{name}: {_short(mistake)}" for mistake in mistakes))
+    if mistakes := list(islice(chain(find_mistakes(table), find_mistakes(overrides or {})), MOST_MISTAKES)):
+        raise ConfigError("\n".join(f"{name}: {_shorten(mistake)}" for mistake in mistakes))
     for key in table.keys() & {"base", "file"}:
         raise ConfigError(f"{name}: {key}: unknown key; keys are {', '.join(_keys_of(Config))}")
     for section, values in (overrides or {}).items():
@@ -196,17 +196,19 @@ def parse_config(
     try:
         config = Config.model_validate({**table, "base": base or Path(), "file": name})
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{name}: {_short(line)}" for line in _lines(error, table)[:MOST_MISTAKES])) from None
+        raise ConfigError(
+            "\n".join(f"{name}: {_shorten(line)}" for line in _describe_errors(error, table)[:MOST_MISTAKES])
+        ) from None
     warn_of_old_keys(table, name)
     return config
 
 
-def _short(line: str) -> str:
-    line, half = shown(line), LONGEST_LINE // 2
+def _shorten(line: str) -> str:
+    line, half = hide_in_text(line), LONGEST_LINE // 2
     return line if len(line) <= LONGEST_LINE else f"{line[:half]}...{line[-half:]}"
 
 
-def _lines(error: ValidationError, table: dict[str, Any]) -> list[str]:
+def _describe_errors(error: ValidationError, table: dict[str, Any]) -> list[str]:
     lines: list[str] = []
     for mistake in error.errors(include_url=False):
         mistake["loc"] = tuple(step for step in mistake["loc"] if step not in (ONE, SEVERAL))
@@ -214,11 +216,11 @@ def _lines(error: ValidationError, table: dict[str, Any]) -> list[str]:
         if mistake["type"] == "value_error" and not place:
             lines += str(mistake["ctx"]["error"]).splitlines()
         else:
-            lines.append(f"{place}: {_words(mistake, table)}")
+            lines.append(f"{place}: {_describe_mistake(mistake, table)}")
     return lines
 
 
-def _words(mistake: ErrorDetails, table: dict[str, Any]) -> str:
+def _describe_mistake(mistake: ErrorDetails, table: dict[str, Any]) -> str:
     kind, context, value = mistake["type"], mistake.get("ctx", {}), mistake["input"]
     found = f", found {value!r}" if isinstance(value, str | int | float | bool) and len(str(value)) < 60 else ""
     match kind:
@@ -270,7 +272,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "cache": CacheSection,
     "run": RunSection,
     "judge": JudgeSection,
-    "judges": SeatSection,
+    "judges": JudgeEndpointSection,
     "models": ModelSection,
 }
 
@@ -290,7 +292,7 @@ def _section_at(place: tuple[int | str, ...], table: dict[str, Any]) -> type[Bas
             section = SECTIONS.get(step, section) if section in (Config, JudgesSection) else _table_of(section, step)
         spec = find_spec(inside["provider"]) if isinstance(inside, dict) and isinstance(inside.get("provider"), str) else None
         if spec is not None and issubclass(section, EndpointSection):
-            section = section_of(section, spec.options)
+            section = combine_section(section, spec.options)
     return section
 
 
@@ -309,12 +311,12 @@ def _models_in(kind: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 an annot
 
 def _is_of_one_judge(key: str) -> bool:
     """Whether it is a key of one judge: of every one, or of those with some provider."""
-    return key in SeatSection.model_fields or key in CallableOptions.model_fields or bool(find_takers(key))
+    return key in JudgeEndpointSection.model_fields or key in CallableOptions.model_fields or bool(find_takers(key))
 
 
 def _keys_of(section: type[BaseModel]) -> list[str]:
     """The keys that may stand in a section; the last two of a Config are ours."""
-    return [key for key in keys_of(section) if key not in ("base", "file")]
+    return [key for key in list_keys(section) if key not in ("base", "file")]
 
 
 def _example_at(place: tuple[int | str, ...], table: dict[str, Any]) -> str:

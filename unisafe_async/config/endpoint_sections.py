@@ -21,7 +21,7 @@ from unisafe_providers.near_names import suggest
 from unisafe_providers.plugins import Plugin
 from unisafe_providers.presets import Preset, Price
 from unisafe_providers.registry import CallableOptions, find_spec, find_takers
-from unisafe_providers.registry import names as provider_names
+from unisafe_providers.registry import list_names as provider_names
 from unisafe_providers.spec import Declared, Options, ProviderSpec
 
 from unisafe_async.config.stored_keys import STORED
@@ -33,13 +33,13 @@ LOCAL_CONCURRENCY_IMAGES = 128
 """The same for requests with images."""
 
 
-def _known_provider(name: str) -> str:
+def _check_provider(name: str) -> str:
     if find_spec(name) is None:
         raise ValueError(f"{name!r} is no provider; providers are {', '.join(provider_names())}{suggest(name, provider_names())}")
     return name
 
 
-ProviderName = Annotated[str, AfterValidator(_known_provider)]
+ProviderName = Annotated[str, AfterValidator(_check_provider)]
 
 
 class Section(BaseModel):
@@ -90,8 +90,8 @@ class EndpointSection(Section):
             raise ValueError(
                 f"the provider {spec.name!r} names an option {taken[0]!r}, and that word is taken; it needs another name"
             )
-        section = section_of(cls, spec.options)
-        defaults = defaults_of(spec, given)
+        section = combine_section(cls, spec.options)
+        defaults = find_defaults(spec, given)
         foreign = [key for key in given if key not in section.model_fields and _is_an_option(key)]
         known = {key: value for key, value in defaults.items() if key in section.model_fields}
         made = section.model_validate(known | {key: value for key, value in given.items() if key not in foreign})
@@ -102,7 +102,7 @@ class EndpointSection(Section):
     def _as_stored(self, make: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """The section as runs keep it: with the keys that every stored section has, whatever its provider (stored_keys.py)."""
         given: dict[str, Any] = make(self)
-        own = {key: given[key] for key in keys_of(type(self)) if key in given}
+        own = {key: given[key] for key in list_keys(type(self)) if key in given}
         return {key: own.get(key, value) for key, value in STORED.items()} | own
 
     @property
@@ -217,7 +217,7 @@ def _is_an_option(key: str) -> bool:
     return key in CallableOptions.model_fields or bool(find_takers(key))
 
 
-def section_of(kind: type[S], options: type[Options]) -> type[S]:
+def combine_section(kind: type[S], options: type[Options]) -> type[S]:
     """The section of `kind` with the keys of a provider: one model of both, so that a mistake has the place that the file has."""
     if (kind, options) not in _SECTIONS:
         _SECTIONS[kind, options] = create_model(f"{kind.__name__} with {options.__name__}", __base__=(kind, options))
@@ -225,14 +225,14 @@ def section_of(kind: type[S], options: type[Options]) -> type[S]:
     return section
 
 
-def keys_of(section: type[BaseModel]) -> list[str]:
+def list_keys(section: type[BaseModel]) -> list[str]:
     """The keys of a section, those of its provider last."""
     kind = section.__bases__[0]
     common = kind.model_fields if issubclass(section, Options) and issubclass(kind, BaseModel) else {}
     return list(dict.fromkeys([*common, *section.model_fields]))
 
 
-def defaults_of(spec: ProviderSpec[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def find_defaults(spec: ProviderSpec[Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """What stands in a provider's section unless the file says otherwise.
 
     With an address in `given` it names no variable of a key: a vendor's key goes to the vendor alone.

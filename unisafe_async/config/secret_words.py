@@ -60,21 +60,21 @@ AUTHORIZATION = re.compile(r"^\s*(bearer|basic|digest|token)\s+\S", re.I)
 HIDDEN = "[a secret, not shown]"
 
 
-def secrets_in(value: object, place: str) -> Iterator[str]:
+def find_secrets(value: object, place: str) -> Iterator[str]:
     """The places in `value` that look like a secret, such as `options.headers.authorization`; never the secret itself."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if looks_secret(str(key)):
                 yield f"{place} (one of its keys)"
-            elif _named(str(key), inner, place) and not OF_VARIABLES.fullmatch(place):
+            elif _is_named_secret(str(key), inner, place) and not OF_VARIABLES.fullmatch(place):
                 yield f"{place}.{key}"
             else:
-                yield from secrets_in(inner, f"{place}.{key}")
+                yield from find_secrets(inner, f"{place}.{key}")
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
             pair = _pair(inner) if TABLE.search(place) else None
-            yield from secrets_in({pair[0]: pair[1]} if pair else inner, place if pair else f"{place}[{index}]")
-    elif isinstance(value, str) and (looks_secret(value) or next(secrets_in(_inside(value), place), None)):
+            yield from find_secrets({pair[0]: pair[1]} if pair else inner, place if pair else f"{place}[{index}]")
+    elif isinstance(value, str) and (looks_secret(value) or next(find_secrets(_parse_inside(value), place), None)):
         yield place
 
 
@@ -88,16 +88,16 @@ def _pair(header: object) -> tuple[str, object] | None:
     return None
 
 
-def _named(key: str, value: object, place: str) -> bool:
+def _is_named_secret(key: str, value: object, place: str) -> bool:
     """Whether a value's name, or in a table of headers also its beginning, says that it is secret."""
     if value in (None, "", [], {}) or isinstance(value, bool):
         return False
     if TABLE.search(place):
-        return secret_header(key) or (isinstance(value, str) and AUTHORIZATION.search(value) is not None)
+        return is_secret_header(key) or (isinstance(value, str) and AUTHORIZATION.search(value) is not None)
     return OPTION.search(key) is not None and NO_SECRET.search(key) is None
 
 
-def _inside(text: str) -> object:
+def _parse_inside(text: str) -> object:
     """The content of a text that is JSON, such as a body; nothing for any other text."""
     if not text.lstrip().startswith(("{", "[")):
         return None
@@ -109,10 +109,10 @@ def _inside(text: str) -> object:
 
 def looks_secret(value: str) -> bool:
     """Whether a text looks like a key, or holds one."""
-    return any(pattern.search(value) for pattern in VALUES) or any(map(_random, LOOKING.finditer(value)))
+    return any(pattern.search(value) for pattern in VALUES) or any(map(_is_random, LOOKING.finditer(value)))
 
 
-def _random(found: re.Match[str]) -> bool:
+def _is_random(found: re.Match[str]) -> bool:
     """Whether a key's tail is made of letters and digits as they came, not of words: `sk-learn-text-classifier` is a name."""
     longest_word = 20 if found[1][-1].isspace() else 16
     for piece in re.split(r"[-_.+/=]", found[2]):
@@ -122,30 +122,30 @@ def _random(found: re.Match[str]) -> bool:
     return False
 
 
-def secret_header(name: str) -> bool:
+def is_secret_header(name: str) -> bool:
     """Whether a header of this name carries a secret."""
     return HEADER.search(name) is not None and NO_SECRET.search(name) is None
 
 
-def without_secrets(value: Any, place: str = "") -> Any:  # noqa: ANN401 JSON, as it is stored
+def hide_secrets(value: Any, place: str = "") -> Any:  # noqa: ANN401 JSON, as it is stored
     """`value` with HIDDEN in place of what looks like a secret: for what is shown of runs that stored one."""
     if isinstance(value, dict):
         return {
             HIDDEN if looks_secret(str(key)) else key: HIDDEN
-            if _named(str(key), inner, place)
-            else without_secrets(inner, f"{place}.{key}")
+            if _is_named_secret(str(key), inner, place)
+            else hide_secrets(inner, f"{place}.{key}")
             for key, inner in value.items()
         }
     if isinstance(value, list | tuple):
-        return [without_secrets(inner, place) for inner in value]
-    return shown(value) if isinstance(value, str) else value
+        return [hide_secrets(inner, place) for inner in value]
+    return hide_in_text(value) if isinstance(value, str) else value
 
 
-def shown(text: str) -> str:
+def hide_in_text(text: str) -> str:
     """`text` with HIDDEN in place of each thing in it that looks like a secret, as in a model's identity."""
     for pattern in VALUES:
         text = pattern.sub(HIDDEN, text)
-    text = LOOKING.sub(lambda found: HIDDEN if _random(found) else found[0], text)
+    text = LOOKING.sub(lambda found: HIDDEN if _is_random(found) else found[0], text)
     return SAID.sub(lambda found: found[0] if NO_SECRET.search(found["name"]) else f"{found['before']}{HIDDEN}", text)
 
 

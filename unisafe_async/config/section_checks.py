@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unisafe_providers.registry import built_in, built_in_spec, find_takers
+from unisafe_providers.registry import built_in_spec, find_takers, list_built_in
 
 from unisafe_async.config.addition_checks import mistakes_of_additions
 from unisafe_async.config.endpoint_sections import EndpointSection
@@ -31,7 +31,7 @@ def _mistakes_of_batching(endpoint: ModelSection) -> Iterator[str]:
             yield f'{key}: goes with mode = "batch" only' + (f", or with {goes_with(key)}" if key == "batch_size" else "")
         return
     if not endpoint.spec.batches:
-        able = [name for name in built_in() if built_in_spec(name).batches]
+        able = [name for name in list_built_in() if built_in_spec(name).batches]
         yield f'mode: no batch jobs with provider = "{endpoint.provider}"; they go with {", ".join(able)}'
     if "image" in endpoint.gives:
         yield 'gives: batch jobs carry chats only; put gives = ["text"], and ask for images in an entry of its own, online'

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from unisafe_providers.registry import built_in, built_in_spec
+from unisafe_providers.registry import built_in_spec, list_built_in
 from unisafe_providers.spec import Options
 
 SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
@@ -38,7 +38,7 @@ def read_keys(model: type[BaseModel], *, own: bool = False, defaults: Mapping[st
 def option_models() -> dict[type[Options], list[str]]:
     """The models of options of our own providers, the common ones first, each with the providers whose keys it holds."""
     found: dict[type[Options], list[str]] = {}
-    for name in built_in():
+    for name in list_built_in():
         for model in reversed(built_in_spec(name).options.__mro__):
             if issubclass(model, Options) and model is not Options:
                 found.setdefault(model, []).append(name)

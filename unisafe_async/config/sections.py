@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, SerializeAsAny, model_validator
-from unisafe_judger.kinds import BUILT_IN, RUBRIC, plugin_kinds
+from unisafe_judger.kinds import BUILT_IN, RUBRIC, discover_kinds
 from unisafe_providers.base import Capabilities
 from unisafe_providers.near_names import suggest
 from unisafe_providers.spec import Declared
@@ -15,9 +15,9 @@ from unisafe_async.config.default_paths import DEFAULT_CACHE
 from unisafe_async.config.endpoint_sections import EndpointSection, Medium, Section
 
 
-def _known_kind(name: str) -> str:
-    if name not in BUILT_IN and name not in plugin_kinds():
-        kinds = [*BUILT_IN, *plugin_kinds()]
+def _check_kind(name: str) -> str:
+    if name not in BUILT_IN and name not in discover_kinds():
+        kinds = [*BUILT_IN, *discover_kinds()]
         raise ValueError(f"{name!r} is no kind of judge; kinds are {', '.join(kinds)}{suggest(name, kinds)}")
     return name
 
@@ -28,16 +28,16 @@ def _one_line(name: str) -> str:
     return name
 
 
-def _known_category(name: str) -> str:
+def _check_category(name: str) -> str:
     category = match_category(name)
     if category is None:
         raise ValueError(f"{name!r} is no category; categories are {', '.join(CATEGORIES)}{suggest(name, CATEGORIES)}")
     return category
 
 
-KindName = Annotated[str, AfterValidator(_known_kind)]
+KindName = Annotated[str, AfterValidator(_check_kind)]
 TaskName = Annotated[str, AfterValidator(read_task)]
-CategoryName = Annotated[str, AfterValidator(_known_category)]
+CategoryName = Annotated[str, AfterValidator(_check_category)]
 
 
 class DatasetSection(Section):
@@ -144,7 +144,7 @@ class ModelSection(EndpointSection):
                 return self.capabilities.edit
 
 
-class SeatSection(EndpointSection):
+class JudgeEndpointSection(EndpointSection):
     """One of `[[judge.judges]]`: a judge that uses the rubrics, or a classifier (unisafe_judger/classifiers.py)."""
 
     name: str = Field("", max_length=80, description="what the tables call it, else its model; must differ")
@@ -166,7 +166,7 @@ class SeatSection(EndpointSection):
 
     @model_validator(mode="before")
     @classmethod
-    def _takes_what_its_kind_takes(cls, given: Any) -> Any:  # noqa: ANN401 whatever stands in the file
+    def _fill_takes(cls, given: Any) -> Any:  # noqa: ANN401 whatever stands in the file
         known = BUILT_IN.get(str(given.get("kind"))) if isinstance(given, dict) else None
         return {"takes": list(known), **given} if known is not None else given
 
@@ -212,7 +212,7 @@ WordsBeside = Annotated[
 ]
 
 
-class JudgeSection(SeatSection):
+class JudgeSection(JudgeEndpointSection):
     """`[judge]` with one judge, and its rubrics."""
 
     rubrics: Rubrics = None
@@ -224,7 +224,7 @@ class JudgeSection(SeatSection):
     tie: ClassVar[Literal["unjudged", "unsafe", "last"]] = "unjudged"
 
     @property
-    def seats(self) -> list[tuple[str, SeatSection]]:
+    def sections(self) -> list[tuple[str, JudgeEndpointSection]]:
         """Every judge with its place in the file."""
         return [("judge", self)]
 
@@ -232,7 +232,7 @@ class JudgeSection(SeatSection):
 class JudgesSection(Section):
     """`[judge]` with several judges: how they judge together, and their common keys."""
 
-    judges: list[SerializeAsAny[SeatSection]] = Field(
+    judges: list[SerializeAsAny[JudgeEndpointSection]] = Field(
         min_length=1, description="several judges, one `[[judge.judges]]` each ([judges](judges.md))"
     )
     mode: Literal["fallback", "panel"] = Field(
@@ -246,5 +246,5 @@ class JudgesSection(Section):
     beside: WordsBeside = "apart"
 
     @property
-    def seats(self) -> list[tuple[str, SeatSection]]:
+    def sections(self) -> list[tuple[str, JudgeEndpointSection]]:
         return [(f"judge.judges[{index}]", judge) for index, judge in enumerate(self.judges)]

@@ -21,7 +21,7 @@ class NotToml(UnisafeError, ValueError):
     """A text is no TOML, or holds a value that we cannot take; the message names the place."""
 
 
-def parsed(text: str) -> dict[str, Any]:
+def parse_toml(text: str) -> dict[str, Any]:
     """The table in `text`. Raises NotToml for any mistake."""
     try:
         return tomllib.loads(text)
@@ -35,7 +35,7 @@ def parsed(text: str) -> dict[str, Any]:
         raise NotToml(f"cannot be read as TOML: {str(error)[:200]}") from None
 
 
-def mistakes_in(table: dict[str, Any]) -> Iterator[str]:
+def find_mistakes(table: dict[str, Any]) -> Iterator[str]:
     """Each value that cannot be taken, with its place, such as `judge.extra.seed: inf is no finite number`."""
     waiting: list[tuple[str, object, int]] = [("", table, 0)]
     while waiting:
@@ -48,11 +48,11 @@ def mistakes_in(table: dict[str, Any]) -> Iterator[str]:
             steps = [(f"{place}[{key}]" if isinstance(key, int) else f"{place}.{key}".lstrip("."), one) for key, one in pairs]
             waiting += [(step, one, depth + 1) for step, one in reversed(steps)]
             continue
-        if why := _wrong(value):
+        if why := _explain_wrong(value):
             yield f"{place}: {why}"
 
 
-def _wrong(value: object) -> str:
+def _explain_wrong(value: object) -> str:
     if isinstance(value, bool):
         return ""
     if isinstance(value, int) and not -LARGEST <= value < LARGEST:

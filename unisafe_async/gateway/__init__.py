@@ -4,7 +4,7 @@ from unisafe_async.gateway.budget import Budget, BudgetSpent, Draining, NotRun
 from unisafe_async.gateway.clock import Clock
 from unisafe_async.gateway.concurrency import AdaptiveConcurrency
 from unisafe_async.gateway.endpoint import BatchJobs, Counts, Endpoint
-from unisafe_async.gateway.gateway import Asked, Gateway, in_batch, key_of
+from unisafe_async.gateway.gateway import Asked, Gateway, explain_in_batch, key_of
 from unisafe_async.gateway.rates import Pace, RateLimits
 
 __all__ = [
@@ -21,6 +21,6 @@ __all__ = [
     "NotRun",
     "Pace",
     "RateLimits",
-    "in_batch",
+    "explain_in_batch",
     "key_of",
 ]

@@ -19,13 +19,19 @@ def most_cost(price: Price, request: Request) -> float:
     return price.cost(tokens_in, tokens_out, int(request.image_due)) or 0.0
 
 
-def estimated_in(request: Request) -> float:
+def estimate_tokens(request: Request) -> float:
     """An estimate of a request's tokens."""
     return (len(request.system) + len(request.text)) / LETTERS_A_TOKEN + TOKENS_AN_IMAGE * len(request.images)
 
 
-def estimated(request: Request, response: Response) -> Usage:
+def estimate_usage(request: Request, response: Response) -> Usage:
     """Estimated usage of a call that reported none, from request and answer; a reported cost is kept."""
     tokens_out = (len(response.text) + len(response.thoughts)) / LETTERS_A_TOKEN
     images = response.usage.images or len(response.images)
-    return Usage(math.ceil(estimated_in(request)), math.ceil(tokens_out), images, response.usage.cost, reported=False)
+    return Usage(
+        tokens_in=math.ceil(estimate_tokens(request)),
+        tokens_out=math.ceil(tokens_out),
+        images=images,
+        cost=response.usage.cost,
+        reported=False,
+    )

@@ -31,32 +31,32 @@ class Budget:
         self._reserved = 0.0
         self._changed = anyio.Event()
 
-    async def reserve(self, most: float) -> None:
-        """Reserve `most` dollars; waits for calls under way to settle. Raises BudgetSpent if they do not fit even then."""
+    async def reserve(self, max_cost: float) -> None:
+        """Reserve `max_cost` dollars; waits for calls under way to settle. Raises BudgetSpent if they do not fit even then."""
         if self.limit is None:
             return
-        while self.spent + self._reserved + most > self.limit:
+        while self.spent + self._reserved + max_cost > self.limit:
             if self._reserved <= 0:
                 self.exhausted = True
                 raise BudgetSpent(f"the budget of ${self.limit:.2f} would be exceeded (${self.spent:.4f} spent)")
             await self._changed.wait()
-        self._reserved += most
+        self._reserved += max_cost
 
-    def try_reserve(self, most: float) -> bool:
-        """Reserve `most` dollars if the budget has them now."""
-        if self.limit is not None and self.spent + self._reserved + most > self.limit:
+    def try_reserve(self, max_cost: float) -> bool:
+        """Reserve `max_cost` dollars if the budget has them now."""
+        if self.limit is not None and self.spent + self._reserved + max_cost > self.limit:
             return False
-        self._reserved += most if self.limit is not None else 0.0
+        self._reserved += max_cost if self.limit is not None else 0.0
         return True
 
-    def owe(self, most: float) -> None:
-        """Reserve `most` dollars that an earlier run has committed, whether the budget has them or not."""
-        self._reserved += most if self.limit is not None else 0.0
+    def commit(self, max_cost: float) -> None:
+        """Reserve `max_cost` dollars that an earlier run has committed, whether the budget has them or not."""
+        self._reserved += max_cost if self.limit is not None else 0.0
 
-    def settle(self, most: float, cost: float) -> None:
-        """A call for which `most` was reserved has cost `cost` (0 if it failed)."""
+    def settle(self, max_cost: float, cost: float) -> None:
+        """A call for which `max_cost` was reserved has cost `cost` (0 if it failed)."""
         self.spent += cost
         if self.limit is not None:
-            self._reserved = max(0.0, self._reserved - most) if self._reserved - most > 1e-12 else 0.0
+            self._reserved = max(0.0, self._reserved - max_cost) if self._reserved - max_cost > 1e-12 else 0.0
             self._changed.set()
             self._changed = anyio.Event()

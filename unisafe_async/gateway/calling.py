@@ -6,12 +6,12 @@ import asyncio
 from typing import Any
 
 import orjson
-from unisafe_providers.anatomy import examined
+from unisafe_providers.anatomy import examine_response
 from unisafe_providers.base import AnsweredBefore, Image, Provider, ProviderError, Rejected, Request, Response, Text
-from unisafe_providers.soundness import mend_error, mended, wrong_with_response
+from unisafe_providers.soundness import find_response_fault, mend_error, mend_response
 
 
-async def called(provider: Provider, request: Request, notes: dict[str, str] | None = None) -> Response:
+async def call_safely(provider: Provider, request: Request, notes: dict[str, str] | None = None) -> Response:
     """The provider's answer. An error that it should not raise, or a wrong type of answer, becomes Rejected: one item fails.
 
     `notes` receives a sentence for each correction of the answer, by its subject.
@@ -25,7 +25,7 @@ async def called(provider: Provider, request: Request, notes: dict[str, str] | N
         if was_cancelled(error):
             raise
         raise Rejected(f"the provider broke: {type(error).__name__}: {error}") from error
-    return await sound(response, request, notes, recorded=isinstance(provider, AnsweredBefore))
+    return await check_response(response, request, notes, recorded=isinstance(provider, AnsweredBefore))
 
 
 def was_cancelled(error: BaseException) -> bool:
@@ -34,15 +34,17 @@ def was_cancelled(error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling() > 0)
 
 
-async def sound(response: Response, request: Request, notes: dict[str, str] | None = None, *, recorded: bool = False) -> Response:
+async def check_response(
+    response: Response, request: Request, notes: dict[str, str] | None = None, *, recorded: bool = False
+) -> Response:
     """The examined answer to `request` (unisafe_providers/anatomy.py), which can be stored and has figures that make sense.
 
     Raises Rejected for an answer that cannot be corrected, Malformed for pictures that cannot be read.
     """
-    wrong = wrong_with_response(response)
+    wrong = find_response_fault(response)
     if wrong:
         raise Rejected(f"the provider broke: {wrong}")
-    return await examined(mended(response, notes), image_due=request.image_due, recorded=recorded)
+    return await examine_response(mend_response(response, notes), image_due=request.image_due, recorded=recorded)
 
 
 def request_of(canonical: str) -> Request:

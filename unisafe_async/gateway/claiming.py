@@ -33,13 +33,13 @@ class Claiming:
         """Why nothing can be claimed on this cache; empty if claims work."""
         return self._store.unclaimable
 
-    def question(self, key: str) -> str:
+    def claim_name_of(self, key: str) -> str:
         """The question that is claimed for a cache key."""
         return digest_of(f"{key} {self._since}".encode()) if self._since else key
 
     def take(self, key: str) -> bool:
         """Claim the question if it is free; returns whether this run has the claim."""
-        taken = self._store.claim(self.question(key))
+        taken = self._store.claim(self.claim_name_of(key))
         if taken:
             self._held.add(key)
         return taken
@@ -48,7 +48,7 @@ class Claiming:
         """Give the claim up, if this run has it: the answer is in the cache, or there is none."""
         if key in self._held:
             self._held.discard(key)
-            self._store.release(self.question(key))
+            self._store.release(self.claim_name_of(key))
 
     def release_all(self, keys: Iterable[str]) -> None:
         """Give several claims up: those of a batch job, once the job is in the cache."""

@@ -31,25 +31,25 @@ class Doubts:
         while self._settled is not None:
             await self._settled.wait()
 
-    def begins(self) -> None:
+    def begin(self) -> None:
         """Note that a call is sent."""
         self._under_way += 1
         self._most = max(self._most, self._under_way)
 
-    def ends(self, *, answered: bool) -> None:
+    def end(self, *, answered: bool) -> None:
         """Note that a call is over."""
         self._under_way -= 1
         if answered:
-            self.none_in_a_row()
+            self.reset()
         if self._settled is not None and (answered or not self._under_way):
             self._settled.set()
             self._settled = None
 
-    def none_in_a_row(self) -> None:
+    def reset(self) -> None:
         """Note a result that was no doubtful error: a new row begins."""
         self._row = 0
 
-    async def others(self) -> None:
+    async def wait_for_others(self) -> None:
         """Wait until one of the calls under way is answered, or none is left."""
         if self._under_way:
             self._settled = self._settled or anyio.Event()
@@ -60,7 +60,7 @@ class Doubts:
         self._row += 1
         return self._most == 1 and self._row < AT_FIRST
 
-    def too_many(self) -> bool:
+    def note_doubt(self) -> bool:
         """Note a doubtful error of an endpoint that does answer; returns whether there are too many in a row to blame the items."""
         self._row += 1
         return self._row >= IN_A_ROW

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from unisafe_providers.base import Misconfigured, Need, OnDevice, Provider, ProviderError, Request, Response
 from unisafe_providers.prices import UNPRICED, Price
 
-from unisafe_async.gateway.billing import estimated, estimated_in, most_cost
+from unisafe_async.gateway.billing import estimate_tokens, estimate_usage, most_cost
 from unisafe_async.gateway.concurrency import AdaptiveConcurrency
 from unisafe_async.gateway.doubts import Doubts
 from unisafe_async.gateway.outages import Outage
@@ -17,7 +17,7 @@ UNTRIED = 3
 """Calls at once to an endpoint that has not answered yet: a wrong key costs no more calls than this."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Counts:
     """What an endpoint did in this run.
 
@@ -52,7 +52,7 @@ class BatchJobs:
     most_requests: int | None = None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Endpoint:
     """A provider with its limits.
 
@@ -62,7 +62,7 @@ class Endpoint:
         concurrency, rates: how fast it may be called.
         max_tries: tries of one call that end in a Transient error; waits for a rate limit do not count.
         max_wait: seconds after which a call is given up, with its waits, and after which a model without any answer is given up.
-        jobs: settings of batch jobs; None for a model that is asked call by call.
+        batching: settings of batch jobs; None for a model that is asked call by call.
 
     Attributes:
         stopped: why nothing is sent to it any more.
@@ -80,7 +80,7 @@ class Endpoint:
     max_wait: float = 900.0
     counts: Counts = field(default_factory=Counts)
     stopped: Misconfigured | None = None
-    jobs: BatchJobs | None = None
+    batching: BatchJobs | None = None
     stopped_for: dict[Need, Misconfigured] = field(default_factory=dict)
     outage: Outage = field(default_factory=Outage)
     doubts: Doubts = field(default_factory=Doubts)
@@ -106,7 +106,7 @@ class Endpoint:
             self.stopped = error
         return error
 
-    def stopped_by(self, request: Request) -> Misconfigured | None:
+    def find_stop(self, request: Request) -> Misconfigured | None:
         """Why `request` is not sent; None if it may be sent."""
         if self.stopped is None and self.stopped_for:
             return next((error for need, error in self.stopped_for.items() if need in request.needs), None)
@@ -121,11 +121,11 @@ class Endpoint:
 
     # -------------------------------------------------------- what it costs
 
-    def tokens_in(self, request: Request) -> float:
+    def estimate_tokens_in(self, request: Request) -> float:
         """An estimate before the call: four characters a token."""
-        return estimated_in(request)
+        return estimate_tokens(request)
 
-    def tokens_out(self, request: Request) -> float:
+    def estimate_tokens_out(self, request: Request) -> float:
         """An estimate before the call: the mean so far, else a quarter of the allowed tokens."""
         if request.image_due:
             return 0.0
@@ -133,7 +133,7 @@ class Endpoint:
             return self.counts.tokens_out / self.counts.calls
         return (request.max_tokens or 1_024) / 4
 
-    def most(self, request: Request) -> float:
+    def max_cost(self, request: Request) -> float:
         """The most dollars that a call can cost; 0 if no price is known."""
         return most_cost(self.prices, request)
 
@@ -141,7 +141,7 @@ class Endpoint:
         """The answer with its cost, after counting it; a cost that the provider reports goes first."""
         self.counts.calls += 1
         self.counts.seconds += response.latency
-        return self._billed(request, response)
+        return self._bill(request, response)
 
     def bill_failure(self, request: Request, error: ProviderError) -> float:
         """Count the usage of a failed call, if its body reports it, and return its dollars; the error then holds them too."""
@@ -149,16 +149,16 @@ class Endpoint:
         usage = error.usage or (partial.usage if partial is not None else None)
         if usage is None:
             return 0.0
-        billed = self._billed(request, replace(partial or Response(), usage=usage))
+        billed = self._bill(request, replace(partial or Response(), usage=usage))
         error.usage = billed.usage
         if partial is not None:
             error.partial = billed
         return billed.usage.cost or 0.0
 
-    def _billed(self, request: Request, response: Response) -> Response:
+    def _bill(self, request: Request, response: Response) -> Response:
         counts, usage = self.counts, response.usage
         if not usage.reported:
-            usage = estimated(request, response)
+            usage = estimate_usage(request, response)
             counts.estimated += 1
         cost = usage.cost if usage.cost is not None else self.prices.cost(usage.tokens_in, usage.tokens_out, usage.images)
         counts.tokens_in += usage.tokens_in

@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 
 import anyio
 from unisafe_cache import Answer, Paid, Store, Unstorable
-from unisafe_cache.batches import under_way
+from unisafe_cache.batches import find_under_way
 from unisafe_providers.base import ProviderError, Rejected, Request, Response, Usage, digest_of
 
 from unisafe_async.gateway.budget import Budget
-from unisafe_async.gateway.calling import request_of, sound
+from unisafe_async.gateway.calling import check_response, request_of
 from unisafe_async.gateway.claiming import Claiming
 from unisafe_async.gateway.clock import Clock, Pauses
 from unisafe_async.gateway.endpoint import Endpoint
 from unisafe_async.gateway.rereading import Rereading
-from unisafe_async.gateway.sending import sent
+from unisafe_async.gateway.sending import send
 from unisafe_async.gateway.trying import Tries
 
 REMEMBERED = 4_096
@@ -48,7 +48,7 @@ class _Flight:
         self.error: ProviderError | None = None
 
 
-def in_batch(job: str) -> str:
+def explain_in_batch(job: str) -> str:
     """Why a request is not sent online: a batch job has paid for it."""
     return (
         f'is in the batch job {job}, which is under way and paid for: run with `mode = "batch"` to collect it, or give it up with '
@@ -106,12 +106,12 @@ class Gateway:
         """The stored answers for `keys`; nothing is sent."""
         found = {key: self._recent[key] for key in keys if key in self._recent}
         missing = [key for key in keys if key not in found]
-        return found | (await self._stored(missing) if missing else {})
+        return found | (await self._read_stored(missing) if missing else {})
 
-    async def _stored(self, keys: Sequence[str]) -> dict[str, Answer]:
+    async def _read_stored(self, keys: Sequence[str]) -> dict[str, Answer]:
         return await self.rereading.read(await self._store.look_up(keys, self.since, self._run))
 
-    def earlier(self, answer: Answer) -> bool:
+    def is_earlier(self, answer: Answer) -> bool:
         """Whether an answer is older than this run; answers from its other pass, or from a batch job that it collected, are not."""
         return answer.id < self._began
 
@@ -136,7 +136,7 @@ class Gateway:
         key = key_of(endpoint.provider.identity, request)
         while True:
             known = self._recent.get(key)
-            if known is not None and self._serves(known, usable):
+            if known is not None and self._is_usable(known, usable):
                 endpoint.counts.cached += 1
                 return Asked(known, True)
             flight = self._flights.get(key)
@@ -145,12 +145,12 @@ class Gateway:
             await flight.done.wait()
             if flight.error is not None:
                 raise flight.error
-            if flight.answer is not None and self._serves(flight.answer, usable):
+            if flight.answer is not None and self._is_usable(flight.answer, usable):
                 endpoint.counts.cached += 1
                 return Asked(flight.answer, True)
         flight = self._flights[key] = _Flight()
         try:
-            asked = await self._asked(endpoint, request, key, looked_up, usable)
+            asked = await self._ask(endpoint, request, key, looked_up, usable)
             flight.answer = asked.answer
             self._remember(key, asked.answer)
             if looked_up is not None:
@@ -164,7 +164,7 @@ class Gateway:
             del self._flights[key]
             flight.done.set()
 
-    async def _asked(
+    async def _ask(
         self,
         endpoint: Endpoint,
         request: Request,
@@ -176,7 +176,7 @@ class Gateway:
         moment = looked_up
         if moment is None or int(key[:16], 16) in self._made:
             moment = self.moment
-            found = await self._found(endpoint, key, usable)
+            found = await self._look_up(endpoint, key, usable)
             if found is not None:
                 return found
         until = self.now() + endpoint.max_wait
@@ -184,25 +184,25 @@ class Gateway:
             if not await self.claiming.wait(key, until):
                 break  # do not wait for ever for a call that hangs in another run
             moment = self.moment
-            found = await self._found(endpoint, key, usable)
+            found = await self._look_up(endpoint, key, usable)
             if found is not None:
                 endpoint.shared += 1
                 return found
         try:
             commits, jobs = self._store.others
             if commits != moment:
-                found = await self._found(endpoint, key, usable)
+                found = await self._look_up(endpoint, key, usable)
                 if found is not None:
                     return found
             if jobs != self._jobs_at_start:
                 await self._check_batches(endpoint, key, jobs)
-            return Asked(await self._paid(endpoint, request, key), False)
+            return Asked(await self._pay(endpoint, request, key), False)
         finally:
             self.claiming.release(key)
 
-    async def _found(self, endpoint: Endpoint, key: str, usable: Callable[[Response], bool] | None) -> Asked | None:
-        answer = (await self._stored([key])).get(key)
-        if answer is None or not self._serves(answer, usable):
+    async def _look_up(self, endpoint: Endpoint, key: str, usable: Callable[[Response], bool] | None) -> Asked | None:
+        answer = (await self._read_stored([key])).get(key)
+        if answer is None or not self._is_usable(answer, usable):
             return None
         endpoint.counts.cached += 1
         return Asked(answer, True)
@@ -211,13 +211,13 @@ class Gateway:
         """Raises Rejected if another run has put the request into a batch job; `jobs` counts the jobs that others began so far."""
         identity = endpoint.provider.identity
         if identity not in self._in_jobs or self._in_jobs[identity][0] != jobs:
-            self._in_jobs[identity] = jobs, await self._store.query(lambda connection: under_way(connection, identity))
+            self._in_jobs[identity] = jobs, await self._store.query(lambda connection: find_under_way(connection, identity))
         job = self._in_jobs[identity][1].get(key)
         if job is not None:
-            raise Rejected(in_batch(job))
+            raise Rejected(explain_in_batch(job))
 
-    def _serves(self, answer: Answer, usable: Callable[[Response], bool] | None) -> bool:
-        return usable is None or not self.earlier(answer) or usable(answer.response)
+    def _is_usable(self, answer: Answer, usable: Callable[[Response], bool] | None) -> bool:
+        return usable is None or not self.is_earlier(answer) or usable(answer.response)
 
     def _remember(self, key: str, answer: Answer) -> None:
         if not answer.response.images and len(answer.response.text) < 20_000:
@@ -225,26 +225,26 @@ class Gateway:
             if len(self._recent) > REMEMBERED:
                 self._recent.popitem(last=False)
 
-    async def _paid(self, endpoint: Endpoint, request: Request, key: str) -> Answer:
+    async def _pay(self, endpoint: Endpoint, request: Request, key: str) -> Answer:
         """The answer on disk, after as many tries as it needs."""
         sent_as = request.canonical.decode()
 
         async def once(tries: Tries) -> Response:
-            return await self._once(endpoint, request, tries)
+            return await self._try_once(endpoint, request, tries)
 
         tries = Tries(endpoint, self._pauses)
         response = await tries.of(once)
         if tries.empty is not None and tries.empty is not response:
             await self._set_aside(endpoint, sent_as, tries.empty, f"{tries.empty.missing or 'empty'}; asked again")
-        return await self._kept(endpoint, key, sent_as, response)
+        return await self._keep(endpoint, key, sent_as, response)
 
-    async def _once(self, endpoint: Endpoint, request: Request, tries: Tries) -> Response:
+    async def _try_once(self, endpoint: Endpoint, request: Request, tries: Tries) -> Response:
         """One try, within the budget; the partial answer of a failed try is stored."""
-        most = endpoint.most(request) if self.budget.limit is not None else 0.0
+        max_cost = endpoint.max_cost(request) if self.budget.limit is not None else 0.0
         cost = 0.0
-        await self.budget.reserve(most)
+        await self.budget.reserve(max_cost)
         try:
-            response = await sent(endpoint, request, tries, self._pauses)
+            response = await send(endpoint, request, tries, self._pauses)
             cost = response.usage.cost or 0.0
             return response
         except ProviderError as error:
@@ -252,7 +252,7 @@ class Gateway:
             await self._keep_partial(endpoint, request.canonical.decode(), error)
             raise
         finally:
-            self.budget.settle(most, cost)
+            self.budget.settle(max_cost, cost)
 
     async def keep(self, endpoint: Endpoint, key: str, request: str, response: Response) -> None:
         """Commit an answer from a batch job; `request` is canonical JSON. The money reserved for the job stays reserved.
@@ -260,9 +260,9 @@ class Gateway:
         Raises ProviderError if the answer cannot be stored.
         """
         asked = request_of(request)
-        response = endpoint.bill(asked, await sound(response, asked, endpoint.notes))
+        response = endpoint.bill(asked, await check_response(response, asked, endpoint.notes))
         self.budget.settle(0.0, response.usage.cost or 0.0)
-        await self._kept(endpoint, key, request, response)
+        await self._keep(endpoint, key, request, response)
 
     async def keep_failure(self, endpoint: Endpoint, request: str, error: ProviderError) -> None:
         """Bill a request that failed in a batch job, and store its partial answer."""
@@ -278,16 +278,18 @@ class Gateway:
     async def _set_aside(self, endpoint: Endpoint, request: str, response: Response, why: str) -> int | None:
         """Store a response that answers no request, and return its id; None if it cannot be stored."""
         try:
-            answer = await self._kept(endpoint, NO_KEY, request, replace(response, missing=f"failed: {why}"))
+            answer = await self._keep(endpoint, NO_KEY, request, replace(response, missing=f"failed: {why}"))
         except Rejected:
             return None
         return answer.id
 
-    async def _kept(self, endpoint: Endpoint, key: str, request: str, response: Response) -> Answer:
+    async def _keep(self, endpoint: Endpoint, key: str, request: str, response: Response) -> Answer:
         answer = Answer(self._store.ids.next(), response)
         try:
             with anyio.CancelScope(shield=True):
-                await self._store.commit(Paid(key, endpoint.provider.identity, request, answer, self._run))
+                await self._store.commit(
+                    Paid(key=key, identity=endpoint.provider.identity, request=request, answer=answer, run=self._run)
+                )
         except Unstorable as error:
             raise Rejected(f"the answer cannot be stored: {error}") from error
         return answer

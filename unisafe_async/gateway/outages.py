@@ -41,7 +41,7 @@ class Outage:
     def down(self) -> bool:
         return len(self._failed) > 1
 
-    def failed(self, caller: object, now: float, words: str, *, suspect: bool) -> bool:
+    def note_failure(self, caller: object, now: float, words: str, *, suspect: bool) -> bool:
         """Note a failure and return whether the endpoint is down. A `suspect` is a caller that may be the cause itself."""
         self.words = words
         if not suspect:
@@ -49,7 +49,7 @@ class Outage:
             self._failed.add(caller)
         return self.down
 
-    def answered(self) -> None:
+    def note_answer(self) -> None:
         """Note that the endpoint works: it answered a caller, even if only by rejecting the request."""
         self.answers += 1
         if self._failed:
@@ -69,15 +69,15 @@ class Outage:
         self._over = anyio.Event()
 
     @asynccontextmanager
-    async def turn(self, pauses: Pauses, patience: float) -> AsyncIterator[bool]:
+    async def turn(self, pauses: Pauses, timeout: float) -> AsyncIterator[bool]:
         """Inside the block it is this caller's turn to probe (True), or the outage is over (False).
 
-        `patience` is the number of seconds that the outage may last: the last probe is sent then.
+        `timeout` is the number of seconds that the outage may last: the last probe is sent then.
         """
         async with self._probing:
             if self.down:
                 pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self.probes) * random.uniform(0.5, 1)
-                await pauses.sleep(max(0.0, min(pause, self.since + patience - pauses.now())), self._over)
+                await pauses.sleep(max(0.0, min(pause, self.since + timeout - pauses.now())), self._over)
             if self.down:
                 self.probes += 1
                 yield True

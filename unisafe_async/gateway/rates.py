@@ -76,7 +76,7 @@ class RateLimits:
         """The least time that a number of calls takes by these limits."""
         return max(self._requests.least_seconds(calls), self._tokens.least_seconds(tokens), self._images.least_seconds(images))
 
-    def used(self, estimated: float, actual: float) -> None:
+    def correct(self, estimated: float, actual: float) -> None:
         """Replace the estimated tokens of a call by those that it used."""
         self._tokens.correct(actual - estimated)
 

@@ -24,7 +24,7 @@ from unisafe_cache.reread_causes import (
     TOKENS,
     UNCHANGED,
 )
-from unisafe_providers.anatomy import FEW_TOKENS, examined
+from unisafe_providers.anatomy import FEW_TOKENS, examine_response
 from unisafe_providers.base import Image, Malformed, Response
 from unisafe_providers.pictures import NotAPicture, look
 from unisafe_providers.registry import answers_from
@@ -49,7 +49,7 @@ class Rereading:
 
     async def read(self, found: dict[str, Answer]) -> dict[str, Answer]:
         """`found` by today's rules, without the answers for which the model must be asked again."""
-        return await self._looked_at(await self._read(found))
+        return await self._look_at(await self._read(found))
 
     async def _read(self, found: dict[str, Answer]) -> dict[str, Answer]:
         unread = {answer.id: answer for answer in found.values() if answer.unread}
@@ -57,10 +57,10 @@ class Rereading:
             return found
         asked = await self._store.query(lambda connection: asked_of(connection, unread))
         anew: dict[int, tuple[Response, str]] = {}
-        places = anyio.Semaphore(AT_ONCE)
+        slots = anyio.Semaphore(AT_ONCE)
 
         async def one(answer: Answer) -> None:
-            async with places:
+            async with slots:
                 anew[answer.id] = await _read_anew(answer.response, *asked.get(answer.id, ("", "")))
 
         async with anyio.create_task_group() as group:
@@ -72,16 +72,16 @@ class Rereading:
         kept = {id_: Answer(id_, response) for id_, (response, cause) in anew.items() if cause not in AGAIN}
         return {key: kept.get(answer.id, answer) for key, answer in found.items() if not answer.unread or answer.id in kept}
 
-    async def _looked_at(self, found: dict[str, Answer]) -> dict[str, Answer]:
+    async def _look_at(self, found: dict[str, Answer]) -> dict[str, Answer]:
         """`found` with examined images, so that it is known which images are mended before they are judged."""
         unseen = {image.digest: image for answer in found.values() for image in answer.response.images if image.mended is None}
         if not unseen:
             return found
         mended: dict[str, str] = {}
-        places = anyio.Semaphore(AT_ONCE)
+        slots = anyio.Semaphore(AT_ONCE)
 
         async def one(image: Image) -> None:
-            async with places:
+            async with slots:
                 try:
                     mended[image.digest] = (await to_thread.run_sync(look, await image.read())).mended or ""
                 except NotAPicture:
@@ -92,7 +92,7 @@ class Rereading:
                 group.start_soon(one, image)
         if not self._store.read_only:
             await self._store.query(lambda connection: note_mended(connection, mended))
-        return {key: replace(answer, response=_with_mended(answer.response, mended)) for key, answer in found.items()}
+        return {key: replace(answer, response=_add_mended(answer.response, mended)) for key, answer in found.items()}
 
     def _count(self, anew: Mapping[int, tuple[Response, str]]) -> None:
         self.counts.update(cause for id_, (_, cause) in anew.items() if id_ not in self._counted)
@@ -108,8 +108,8 @@ class Rereading:
             images = None
             if cause != BROKEN and response.images != before:
                 images = tuple(image.digest for image in response.images)
-                pictures |= {image.digest: await Stored.of(image) for image in _new(response.images, before)}
-            changed.append(Reread(id_, response.text, response.thoughts, response.missing, images))
+                pictures |= {image.digest: await Stored.of(image) for image in _find_new(response.images, before)}
+            changed.append(Reread(id=id_, text=response.text, thoughts=response.thoughts, missing=response.missing, images=images))
         unchanged = [id_ for id_, (_, cause) in anew.items() if cause == UNCHANGED]
         await self._store.query(lambda connection: write_back(connection, changed, unchanged, pictures))
 
@@ -119,13 +119,13 @@ async def _read_anew(response: Response, identity: str, kind: str) -> tuple[Resp
     image_due = kind in ("image", "edit")
     provider = identity.partition("|")[0]
     try:
-        anew = await examined(response, image_due=image_due, recorded=answers_from(provider) == "file")
+        anew = await examine_response(response, image_due=image_due, recorded=answers_from(provider) == "file")
     except Malformed as error:
         return replace(error.partial or replace(response, images=()), missing=str(error)), BROKEN
-    return replace(anew, asks_again=False), _cause(response, anew)
+    return replace(anew, asks_again=False), _explain_change(response, anew)
 
 
-def _with_mended(response: Response, mended: Mapping[str, str]) -> Response:
+def _add_mended(response: Response, mended: Mapping[str, str]) -> Response:
     if not response.images:
         return response
     return replace(
@@ -133,7 +133,7 @@ def _with_mended(response: Response, mended: Mapping[str, str]) -> Response:
     )
 
 
-def _cause(before: Response, anew: Response) -> str:
+def _explain_change(before: Response, anew: Response) -> str:
     """What today's rules changed, in words; of several changes the most important one."""
     if anew.missing:
         if anew.finish == "length":
@@ -145,12 +145,12 @@ def _cause(before: Response, anew: Response) -> str:
         return PICTURE_FOUND
     if len(anew.images) < len(before.images):
         return NO_PICTURE
-    if _new(anew.images, before.images):
+    if _find_new(anew.images, before.images):
         return MEDIA_TYPE
     return THOUGHTS if (anew.thoughts, anew.text) != (before.thoughts, before.text) else UNCHANGED
 
 
-def _new(images: Iterable[Image], before: Iterable[Image]) -> list[Image]:
+def _find_new(images: Iterable[Image], before: Iterable[Image]) -> list[Image]:
     """The pictures without repetitions of the same picture with the same media type."""
     known = set(before)
     return [image for image in images if image not in known]

@@ -20,37 +20,39 @@ from unisafe_providers.base import (
 )
 
 from unisafe_async.gateway.budget import Draining
-from unisafe_async.gateway.calling import called
+from unisafe_async.gateway.calling import call_safely
 from unisafe_async.gateway.clock import Pauses
 from unisafe_async.gateway.endpoint import Endpoint
-from unisafe_async.gateway.trying import FIRST_WAIT, Tries, told_as
+from unisafe_async.gateway.trying import FIRST_WAIT, Tries, replace_error
 
 LONGEST_WINDOW = 60.0
 """An answer's report of its limits may hold an endpoint for at most so many seconds; a 429 says how long it really takes."""
 NO_OUTAGE = nullcontext(False)
 
 
-async def sent(endpoint: Endpoint, request: Request, tries: Tries, pauses: Pauses) -> Response:
+async def send(endpoint: Endpoint, request: Request, tries: Tries, pauses: Pauses) -> Response:
     """The endpoint's billed answer. Raises ProviderError, whose usage is billed too, or Draining."""
     images = int(request.image_due)
-    tokens = endpoint.tokens_in(request) + endpoint.tokens_out(request) if endpoint.rates.counts_tokens else 0.0
+    tokens = endpoint.estimate_tokens_in(request) + endpoint.estimate_tokens_out(request) if endpoint.rates.counts_tokens else 0.0
     if endpoint.proven:
         endpoint.concurrency.widen()
     since = await endpoint.concurrency.acquire()
     try:
-        response = await _admitted(endpoint, request, tries, pauses, tokens, images)
+        response = await _send_when_admitted(endpoint, request, tries, pauses, tokens, images)
     except (RateLimited, Transient) as error:
         _slow_down(endpoint, error, since)
         raise
     finally:
         endpoint.concurrency.release()
-    endpoint.concurrency.succeeded()
-    endpoint.rates.used(tokens, response.usage.tokens_in + response.usage.tokens_out)
+    endpoint.concurrency.note_success()
+    endpoint.rates.correct(tokens, response.usage.tokens_in + response.usage.tokens_out)
     _obey(endpoint, endpoint.provider.reported)
     return response
 
 
-async def _admitted(endpoint: Endpoint, request: Request, tries: Tries, pauses: Pauses, tokens: float, images: int) -> Response:
+async def _send_when_admitted(
+    endpoint: Endpoint, request: Request, tries: Tries, pauses: Pauses, tokens: float, images: int
+) -> Response:
     """Call as soon as no stop, doubt, outage or limit prevents it."""
     while True:
         if endpoint.doubts.settling:
@@ -60,40 +62,40 @@ async def _admitted(endpoint: Endpoint, request: Request, tries: Tries, pauses: 
             await endpoint.rates.wait(tokens, images)
             _check(endpoint, request, pauses)
             if not endpoint.doubts.settling and (probe or not endpoint.outage.down):
-                return await _called(endpoint, request, tries)
+                return await _call(endpoint, request, tries)
 
 
 def _check(endpoint: Endpoint, request: Request, pauses: Pauses) -> None:
-    stopped = endpoint.stopped_by(request)
+    stopped = endpoint.find_stop(request)
     if stopped is not None:
         raise stopped
     pauses.check()
 
 
-async def _called(endpoint: Endpoint, request: Request, tries: Tries) -> Response:
+async def _call(endpoint: Endpoint, request: Request, tries: Tries) -> Response:
     """The answer; notes what it shows about the endpoint."""
     try:
-        return await _counted(endpoint, request)
+        return await _call_counted(endpoint, request)
     except (RateLimited, Transient) as error:
-        tries.failed(error)
+        tries.note_failure(error)
         raise
     except Rejected:
-        endpoint.outage.answered()
+        endpoint.outage.note_answer()
         raise
     except Misconfigured as error:
-        endpoint.outage.answered()
-        failure = await _stopping(endpoint, error)
+        endpoint.outage.note_answer()
+        failure = await _note_stop(endpoint, error)
     raise failure
 
 
-async def _counted(endpoint: Endpoint, request: Request) -> Response:
+async def _call_counted(endpoint: Endpoint, request: Request) -> Response:
     """The billed answer. Until it comes, the call counts as under way."""
     answered = False
-    endpoint.doubts.begins()
+    endpoint.doubts.begin()
     try:
-        response = endpoint.bill(request, await called(endpoint.provider, request, endpoint.notes))
+        response = endpoint.bill(request, await call_safely(endpoint.provider, request, endpoint.notes))
         answered = True
-        endpoint.outage.answered()
+        endpoint.outage.note_answer()
         endpoint.concurrency.widen()
         return response
     except Withdrawn as error:
@@ -101,23 +103,23 @@ async def _counted(endpoint: Endpoint, request: Request) -> Response:
     except ProviderError as error:
         endpoint.bill_failure(request, error)
         if isinstance(error, Rejected | Malformed):
-            endpoint.doubts.none_in_a_row()
+            endpoint.doubts.reset()
         raise
     finally:
-        endpoint.doubts.ends(answered=answered)
+        endpoint.doubts.end(answered=answered)
 
 
-async def _stopping(endpoint: Endpoint, error: Misconfigured) -> ProviderError:
+async def _note_stop(endpoint: Endpoint, error: Misconfigured) -> ProviderError:
     """The error of a request that may stop its model; if the model does answer, a doubtful error fails only the item."""
     if not error.doubtful or error.needs is not None:
         return endpoint.stop(error)
     if not endpoint.proven:
-        await endpoint.doubts.others()
+        await endpoint.doubts.wait_for_others()
     if endpoint.stopped is not None:
         return endpoint.stopped
-    alone = not endpoint.doubts.too_many() if endpoint.proven else endpoint.doubts.may_be_alone()
+    alone = not endpoint.doubts.note_doubt() if endpoint.proven else endpoint.doubts.may_be_alone()
     if alone:
-        return told_as(error, Rejected(str(error)))
+        return replace_error(error, Rejected(str(error)))
     return endpoint.stop(error)
 
 
@@ -126,18 +128,18 @@ def _slow_down(endpoint: Endpoint, error: RateLimited | Transient, since: float)
     limited = isinstance(error, RateLimited)
     endpoint.counts.rate_limited += limited
     if limited or isinstance(error, Timeout) or error.retry_after is not None:
-        endpoint.concurrency.overloaded(since)
+        endpoint.concurrency.note_overload(since)
     if error.retry_after is not None:
         if error.retry_after > endpoint.max_wait:
-            raise endpoint.stop(_too_long(error, error.retry_after, endpoint.max_wait)) from error
+            raise endpoint.stop(_explain_too_long(error, error.retry_after, endpoint.max_wait)) from error
         endpoint.rates.block(error.retry_after)
     elif limited and not endpoint.rates.blocked_for:
         endpoint.rates.block(random.uniform(FIRST_WAIT, 2 * FIRST_WAIT))
 
 
-def _too_long(error: ProviderError, seconds: float, patience: float) -> Misconfigured:
+def _explain_too_long(error: ProviderError, seconds: float, timeout: float) -> Misconfigured:
     return Misconfigured(
-        f"asks to wait {seconds:,.0f} s, more than max_wait_s ({patience:g}): the limit is spent; go on later or raise max_wait_s "
+        f"asks to wait {seconds:,.0f} s, more than max_wait_s ({timeout:g}): the limit is spent; go on later or raise max_wait_s "
         f"({error})"
     )
 

@@ -44,10 +44,10 @@ class Tries:
             if not response.asks_again:
                 return response
         except (RateLimited, Transient) as error:
-            return await self._others(once, error)
-        return await self._others(once, response)
+            return await self._retry(once, error)
+        return await self._retry(once, response)
 
-    async def _others(self, once: Callable[[Tries], Awaitable[Response]], first: Response | ProviderError) -> Response:
+    async def _retry(self, once: Callable[[Tries], Awaitable[Response]], first: Response | ProviderError) -> Response:
         """All further tries. tenacity gets the first result replayed: most calls need no second try and none of its machinery."""
         played: list[Response | ProviderError] = [first]
 
@@ -58,11 +58,11 @@ class Tries:
             return outcome
 
         retrying = tenacity.AsyncRetrying(
-            retry=self._worth_another,
-            stop=self._spent,
+            retry=self._is_worth_another,
+            stop=self._is_spent,
             wait=self._pause,
             sleep=self._pauses.sleep,
-            before_sleep=self._counted,
+            before_sleep=self._count,
             reraise=True,
         )
         try:
@@ -71,14 +71,14 @@ class Tries:
             if self.empty is not None:  # it was paid for
                 return self.empty
             if isinstance(error, RateLimited | Transient):
-                raise self._given_up(error) from error
+                raise self._explain_giving_up(error) from error
             raise
         finally:
             self._endpoint.outage.leave(self)
 
     # -------------------------------------------------------- what is learnt from a try
 
-    def failed(self, error: RateLimited | Transient) -> None:
+    def note_failure(self, error: RateLimited | Transient) -> None:
         """Count a failed try; raises Misconfigured if the endpoint has failed for all requests for too long."""
         outage, now = self._endpoint.outage, self._pauses.now()
         self._suspect |= self._last is not None and outage.answers > self._last
@@ -87,10 +87,10 @@ class Tries:
             if outage.down:
                 self._stop_if_dead(error, now)
         elif error.answered or isinstance(error, Malformed):
-            outage.answered()
+            outage.note_answer()
             self._malformed += isinstance(error, Malformed)
             self._failures += 1
-        elif outage.failed(self, now, str(error), suspect=self._suspect):
+        elif outage.note_failure(self, now, str(error), suspect=self._suspect):
             self._since = None
             self._stop_if_dead(error, now)
             return
@@ -107,13 +107,13 @@ class Tries:
             and not endpoint.counts.calls
             and outage.probes + 1 >= endpoint.max_tries
         ):
-            raise endpoint.stop(_unreachable(error)) from error
+            raise endpoint.stop(_explain_unreachable(error)) from error
         if now - outage.since >= endpoint.max_wait:
             raise endpoint.stop(Misconfigured(f"has failed for {endpoint.max_wait:,.0f} s: {error}")) from error
 
     # -------------------------------------------------------- what tenacity asks
 
-    def _worth_another(self, state: tenacity.RetryCallState) -> bool:
+    def _is_worth_another(self, state: tenacity.RetryCallState) -> bool:
         assert state.outcome is not None
         if state.outcome.failed:
             return isinstance(state.outcome.exception(), RateLimited | Transient)
@@ -123,7 +123,7 @@ class Tries:
         self.empty = response
         return True
 
-    def _spent(self, state: tenacity.RetryCallState) -> bool:
+    def _is_spent(self, state: tenacity.RetryCallState) -> bool:
         assert state.outcome is not None
         if not state.outcome.failed or self._endpoint.outage.down:
             return False
@@ -145,26 +145,26 @@ class Tries:
             most = FIRST_WAIT * 2.0 ** min(self._failures - 1, MOST_DOUBLINGS)
         return random.uniform(0, min(LONGEST_WAIT, most))
 
-    def _counted(self, _: tenacity.RetryCallState) -> None:
+    def _count(self, _: tenacity.RetryCallState) -> None:
         self._endpoint.counts.retries += 1
 
-    def _given_up(self, error: RateLimited | Transient) -> ProviderError:
+    def _explain_giving_up(self, error: RateLimited | Transient) -> ProviderError:
         endpoint = self._endpoint
         if isinstance(error, Transient) and error.unreachable and not endpoint.counts.calls:
-            return endpoint.stop(_unreachable(error))
+            return endpoint.stop(_explain_unreachable(error))
         unanswered = self._since is not None and endpoint.outage.answers == self._since[1]
         if unanswered and self._waited_too_long and self._failures < endpoint.max_tries:
             return endpoint.stop(Misconfigured(f"has answered nothing for {endpoint.max_wait:,.0f} s: {error}"))
         words = f"gave up after {self._failures} failed tries: {error}" if self._failures else f"gave up waiting: {error}"
         kind = next(kind for kind in (Malformed, Timeout, Transient, RateLimited) if isinstance(error, kind))
-        return told_as(error, kind(words))
+        return replace_error(error, kind(words))
 
 
-def told_as(error: ProviderError, other: ProviderError) -> ProviderError:
+def replace_error(error: ProviderError, other: ProviderError) -> ProviderError:
     """`other` instead of `error`, with the attributes that `error` has about the call."""
     other.usage, other.partial, other.kept = error.usage, error.partial, error.kept
     return other
 
 
-def _unreachable(error: Transient) -> Misconfigured:
+def _explain_unreachable(error: Transient) -> Misconfigured:
     return Misconfigured(f"{error}; check base_url and that the server runs")

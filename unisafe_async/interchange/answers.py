@@ -17,11 +17,11 @@ from typing import Any
 
 import duckdb
 from unisafe_cache import CacheError, parts_of
-from unisafe_providers.fences import fence_code, fences_in
-from unisafe_providers.pictures import mended_digest
+from unisafe_providers.fences import fence_code, find_fences
+from unisafe_providers.pictures import derive_mended_digest
 
-from unisafe_async.config.secret_words import looks_secret, secrets_in
-from unisafe_async.results.provenance import as_json, read_provenance
+from unisafe_async.config.secret_words import find_secrets, looks_secret
+from unisafe_async.results.provenance import read_provenance, to_plain
 from unisafe_async.results.stored_run import read_run
 
 PICTURE = re.compile(r'"image":"([0-9a-f]{32})"')
@@ -48,7 +48,7 @@ def choose(connection: duckdb.DuckDBPyConnection, run: str) -> None:
         for text, thoughts, drawn, request in records:
             responses |= {fence_code(text), fence_code(thoughts)}
             instructions |= {fence_code(part) for part in _texts(request)}
-            images.update(drawn, map(mended_digest, drawn))
+            images.update(drawn, map(derive_mended_digest, drawn))
     found: list[tuple[int]] = []
     cursor = connection.execute(OTHERS)
     while records := cursor.fetchmany(BATCH):
@@ -61,7 +61,7 @@ def choose(connection: duckdb.DuckDBPyConnection, run: str) -> None:
 
 def _about(request: str, responses: set[str], instructions: set[str], images: set[str]) -> bool:
     """Whether a request asks about one of these texts or images; hostile text may contain more fences, and each counts."""
-    fences = fences_in(request)
+    fences = find_fences(request)
     codes = {kind: {code for of, code in fences if of == kind} for kind in ("RESPONSE", "REQUEST", "INSTRUCTION")}
     match fences[0][0] if fences else "":  # the first fence is ours: fences in hostile text come after it
         case "REQUEST":
@@ -97,7 +97,7 @@ def notes(connection: duckdb.DuckDBPyConnection, run: str) -> Mapping[str, str]:
             f"run {run} cannot be exported: its configuration holds what looks like a secret at {places[0]}; "
             "put keys into a variable named by key_env, and run again"
         )
-    record = as_json(read_provenance(connection, run))
+    record = to_plain(read_provenance(connection, run))
     return {
         "config.json": json.dumps(config, ensure_ascii=False, indent=1) + "\n",
         "provenance.json": json.dumps(record, ensure_ascii=False, indent=1) + "\n",
@@ -107,7 +107,7 @@ def notes(connection: duckdb.DuckDBPyConnection, run: str) -> Mapping[str, str]:
 def _secrets(config: Mapping[str, Any]) -> Iterator[str]:
     """The place of a text that looks like a secret; a configuration from bench.toml has none, one built in a program may."""
     for section in ("judge", "models", "dataset", "run"):
-        yield from secrets_in(config.get(section), section)
+        yield from find_secrets(config.get(section), section)
     for section in (config.get("judge"), *config.get("models", ())):
         if isinstance(section, dict) and re.search(r"://[^/\s]*@|\?", str(section.get("base_url") or "")):
             yield "base_url"

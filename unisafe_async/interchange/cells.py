@@ -35,32 +35,32 @@ PDFLATEX = re.compile(r"[\x00-\u017f\u2010-\u201e\u2020-\u2026\u2030\u20ac\u2122
 MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]()|~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
 
 
-def csv_cell(value: object) -> object:
+def to_csv_cell(value: object) -> object:
     """A number unchanged; a text without control characters, and with `'` in front if a spreadsheet would run it."""
     if not isinstance(value, str):
         return value
-    text = visible(value)
+    text = show_hidden(value)
     if text[:1].isalnum():
         return text
     return f"'{text}" if FORMULA.match(value) or FORMULA.match(text) else text
 
 
-def latex_cell(text: str) -> str:
+def to_latex_cell(text: str) -> str:
     """One line of LaTeX text; stand-ins for control codes become `?`, which every engine can set."""
     return re.sub(r"[\u2400-\u2421]", "?", _one_line(text)).translate(LATEX)
 
 
-def beyond_pdflatex(text: str) -> str:
+def find_beyond_pdflatex(text: str) -> str:
     """The characters of `text` that need LuaLaTeX or XeLaTeX, each once."""
     return "".join(dict.fromkeys(PDFLATEX.sub("", text)))
 
 
-def markdown_cell(text: str) -> str:
+def to_markdown_cell(text: str) -> str:
     """One line of Markdown that shows only as text."""
     return _one_line(text).translate(MARKDOWN)
 
 
-def visible(text: str) -> str:
+def show_hidden(text: str) -> str:
     """`text` with stand-ins for control and format characters: like `plain`, but quick for long texts of ordinary characters."""
     if text.isascii() and not CONTROL.search(text):
         return text
@@ -69,4 +69,4 @@ def visible(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(visible(text).split())
+    return " ".join(show_hidden(text).split())

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import duckdb
-from unisafe_cache.sql_texts import quoted
+from unisafe_cache.sql_texts import quote_sql
 from unisafe_judger import SAFETY_OR_REFUSAL
 
-from unisafe_async.interchange.rows import rows_sql
+from unisafe_async.interchange.rows import build_rows_sql
 from unisafe_async.interchange.tables import read_table
 from unisafe_async.results.provenance import read_provenance
 
@@ -40,11 +40,11 @@ TYPES = {"BIGINT": "Int64", "INTEGER": "Int64", "TINYINT": "Int64", "DOUBLE": "f
 """pandas types with missing values for DuckDB's types; lists stay lists."""
 
 
-def rows_frame(connection: duckdb.DuckDBPyConnection, run: str) -> pd.DataFrame:
+def build_rows_frame(connection: duckdb.DuckDBPyConnection, run: str) -> pd.DataFrame:
     """One row for each item x model x repeat, in the order of model, task, item and repeat."""
-    rows = rows_sql(connection, read_provenance(connection, run))
-    cursor = connection.execute(ASKED.format(run=quoted(run), rows=rows))
-    frame = _frame(cursor)
+    rows = build_rows_sql(connection, read_provenance(connection, run))
+    cursor = connection.execute(ASKED.format(run=quote_sql(run), rows=rows))
+    frame = _build_frame(cursor)
     words = list(SAFETY_OR_REFUSAL.numbers)
     for column in LABELS:
         frame[column] = pd.Categorical(frame[column].map(SAFETY_OR_REFUSAL.word, na_action="ignore"), categories=words)
@@ -54,7 +54,7 @@ def rows_frame(connection: duckdb.DuckDBPyConnection, run: str) -> pd.DataFrame:
     return frame[[*FIRST, *(column for column in frame.columns if column not in FIRST)]]
 
 
-def scores_frame(connection: duckdb.DuckDBPyConnection, run: str, by: Sequence[str]) -> pd.DataFrame:
+def build_scores_frame(connection: duckdb.DuckDBPyConnection, run: str, by: Sequence[str]) -> pd.DataFrame:
     """One row for each score of `run` by `by`, in the order of the configuration."""
     table = read_table(connection, run, by, intervals=True)
     frame = pd.DataFrame(table.records(), columns=table.columns)
@@ -64,7 +64,7 @@ def scores_frame(connection: duckdb.DuckDBPyConnection, run: str, by: Sequence[s
     return frame.astype(types | {"simulated": "int64"})
 
 
-def _frame(cursor: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+def _build_frame(cursor: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """All rows of `cursor`, each column with its type from TYPES."""
     described = [(str(column[0]), str(column[1])) for column in cursor.description or ()]
     frame = pd.DataFrame(cursor.fetchall(), columns=[name for name, _ in described], dtype=object)

@@ -9,20 +9,20 @@ from pathlib import Path
 
 import duckdb
 from unisafe_cache.archive import copy_parquet
-from unisafe_cache.connecting import connected
-from unisafe_cache.sql_texts import quoted
+from unisafe_cache.connecting import connect
+from unisafe_cache.sql_texts import quote_sql
 
-from unisafe_async.files import written
-from unisafe_async.results.provenance import Provenance, as_json, as_metadata
+from unisafe_async.files import write_file
+from unisafe_async.results.provenance import Provenance, to_metadata, to_plain
 
 BATCH = 2_048
 
 
 @contextmanager
-def written_csv(path: Path, provenance: Provenance) -> Iterator[Path]:
+def write_csv(path: Path, provenance: Provenance) -> Iterator[Path]:
     """As `written`, with the provenance in a file beside it: so every line of the CSV is data, and any reader takes it as it is."""
-    with written(path) as draft, written(beside(path)) as record:
-        record.write_text(json.dumps(as_json(provenance), ensure_ascii=False, indent=1) + "\n", "utf-8")
+    with write_file(path) as draft, write_file(beside(path)) as record:
+        record.write_text(json.dumps(to_plain(provenance), ensure_ascii=False, indent=1) + "\n", "utf-8")
         yield draft
 
 
@@ -33,7 +33,7 @@ def beside(path: Path) -> Path:
 
 def parquet_options(provenance: Provenance) -> str:
     """Options of a COPY that writes Parquet with its provenance."""
-    metadata = ", ".join(f"{key}: {quoted(value)}" for key, value in as_metadata(provenance).items())
+    metadata = ", ".join(f"{key}: {quote_sql(value)}" for key, value in to_metadata(provenance).items())
     return f"COMPRESSION zstd, KV_METADATA {{{metadata}}}"
 
 
@@ -49,14 +49,14 @@ class Found:
 
 def copy_found(connection: duckdb.DuckDBPyConnection, query: str, path: Path, provenance: Provenance) -> int:
     """Write the result of `query` as Parquet, by a connection that reaches only the new file. Raises CacheError."""
-    with written(path) as draft, connected(files=[draft], settings={"threads": 1}) as writer:
+    with write_file(path) as draft, connect(files=[draft], settings={"threads": 1}) as writer:
         writer.register("found", Found(connection, query))
         return copy_parquet(writer, "FROM found", draft, parquet_options(provenance))
 
 
 def write_parquet(path: Path, columns: Mapping[str, str], records: Iterable[Sequence[object]], provenance: Provenance) -> None:
     """Write `records` under `columns` (name to DuckDB type). Raises CacheError if the file cannot be written."""
-    with written(path) as draft, connected(files=[draft]) as connection:
+    with write_file(path) as draft, connect(files=[draft]) as connection:
         names = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
         connection.execute(f"CREATE TABLE records ({names})")
         appender = connection.appender("records")

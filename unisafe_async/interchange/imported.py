@@ -9,7 +9,7 @@ from pathlib import Path
 from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.interchange.verdict_files import Found
 from unisafe_async.interchange.verdict_lines import ReadFile
-from unisafe_async.interchange.verdict_numbers import Differences, compare, told
+from unisafe_async.interchange.verdict_numbers import Differences, compare, describe_differences
 from unisafe_async.interchange.verdicts import NUMBERS_ALONE, ImportedVerdicts
 from unisafe_async.text import count
 
@@ -26,12 +26,12 @@ def import_lines(found: Found, done: ImportedVerdicts) -> Iterator[str]:
     for model in dict.fromkeys(one.file.model for one in done.read):
         mine = [one for one in done.read if one.file.model == model]
         yield from _of_model(model, mine, done)
-        yield from _compared(model, mine)
+        yield from _describe_compared(model, mine)
     yield from _read(done.read)
-    yield from _failed(done.read)
-    yield from _alone(done.read)
-    yield from _refused(found, done.read)
-    yield from _left_out(found.left_out)
+    yield from _describe_failed(done.read)
+    yield from _describe_alone(done.read)
+    yield from _describe_refused(found, done.read)
+    yield from _describe_left_out(found.left_out)
     known = ", there already" if done.known else ""
     yield f"run {done.run}: {count(done.rows, 'row')}{known}; `unisafe report {done.run}` shows it"
 
@@ -54,7 +54,7 @@ def _read(read: Sequence[ReadFile]) -> Iterator[str]:
             yield f'{one.file.place}: {count(one.zeros, "line")} with id "" taken for item 0, which the toolkit writes so'
 
 
-def _failed(read: Sequence[ReadFile]) -> Iterator[str]:
+def _describe_failed(read: Sequence[ReadFile]) -> Iterator[str]:
     """The number of verdicts that are none because the toolkit's call failed, and of replies that state none."""
     errors: Counter[str] = sum((one.errors for one in read), Counter())
     if errors:
@@ -75,7 +75,7 @@ def _failed(read: Sequence[ReadFile]) -> Iterator[str]:
             yield f"{count(number, 'verdict')} {words}"
 
 
-def _compared(model: str, read: Sequence[ReadFile]) -> Iterator[str]:
+def _describe_compared(model: str, read: Sequence[ReadFile]) -> Iterator[str]:
     """How far our reading of one model's replies differs from the toolkit's numbers, and why."""
     each = [differences for one in read if (differences := compare(one)) is not None]
     if not each:
@@ -83,12 +83,12 @@ def _compared(model: str, read: Sequence[ReadFile]) -> Iterator[str]:
     found = sum(each, Differences())
     part = f"{found.total:,} of {count(found.compared, 'verdict')} differ from the toolkit's own numbers beside them"
     yield f"{model}: read from the judge's replies in {count(len(each), 'file')}; {part}"
-    yield from (f"  {line}" for line in told(found))
+    yield from (f"  {line}" for line in describe_differences(found))
     if found.missing:
         yield f"  {count(found.missing, 'line')} of its numbers have no reply, and are not taken"
 
 
-def _alone(read: Sequence[ReadFile]) -> Iterator[str]:
+def _describe_alone(read: Sequence[ReadFile]) -> Iterator[str]:
     alone = [one for one in read if one.alone]
     if not alone:
         return
@@ -100,12 +100,12 @@ def _alone(read: Sequence[ReadFile]) -> Iterator[str]:
     yield from _some([f"  beside it, but not named: {path}" for path in beside], FILES, "file")
 
 
-def _refused(found: Found, read: Sequence[ReadFile]) -> Iterator[str]:
+def _describe_refused(found: Found, read: Sequence[ReadFile]) -> Iterator[str]:
     yield from (f"refused: {path}: {why}" for path, why in found.refused)
     yield from _some([f"refused: {problem}" for one in read for problem in one.refused], LISTED, "line")
 
 
-def _left_out(files: Sequence[tuple[Path, str]]) -> Iterator[str]:
+def _describe_left_out(files: Sequence[tuple[Path, str]]) -> Iterator[str]:
     yield from _some([f"left out: {path}: {why}" for path, why in files], FILES, "file")
 
 

@@ -13,8 +13,8 @@ from unisafe_async.errors import UsageError
 from unisafe_async.interchange.recorded_spec import RECORDED
 
 
-def judging_config(
-    config: Path, file: Path, images: Path | None, name: str, dataset: Dataset, samples: int, limit: int | None = None
+def build_judging_config(
+    config: Path, file: Path, images: Path | None, name: str, dataset: Dataset, repeats: int, limit: int | None = None
 ) -> Config:
     """A configuration that judges the responses in `file` with the judges of `config`, without its models.
 
@@ -30,12 +30,12 @@ def judging_config(
     table |= {
         "models": [model],
         "dataset": {"source": str(file)} | ({"limit": limit} if limit else {}),
-        "generation": {"repeats": samples},
+        "generation": {"repeats": repeats},
     }
     return parse_config(table, config.name, config.parent)
 
 
-def known_task(name: str | None) -> str | None:
+def find_task(name: str | None) -> str | None:
     """The key of a task that a user named. Raises UsageError."""
     if name is None:
         return None

@@ -22,7 +22,7 @@ from unisafe_judger import REFUSAL, SAFE, UNSAFE
 from unisafe_providers.named_files import open_regular
 
 from unisafe_async.benchmark.taxonomy import TASKS
-from unisafe_async.results.provenance import as_json, read_provenance
+from unisafe_async.results.provenance import read_provenance, to_plain
 from unisafe_async.results.scores import ITEMS
 
 ID, CONTEXTUAL, INTRINSIC = "id", "context_safety", "init_safety"
@@ -63,13 +63,13 @@ def export_official(connection: duckdb.DuckDBPyConnection, run: str, folder: Pat
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise CacheError(f"{folder} is not empty; name a new folder")
-        names = file_names([party.name for party in provenance.models])
+        names = choose_file_names([party.name for party in provenance.models])
         written = []
         for model, task in connection.execute("SELECT DISTINCT model, task FROM rows WHERE run = ? ORDER BY ALL", [run]).fetchall():
-            place = TASKS[task].folder if task in TASKS else file_names([task])[task]
-            written += _one(connection, run, model, task, folder, place, names.get(model) or file_names([model])[model])
+            place = TASKS[task].folder if task in TASKS else choose_file_names([task])[task]
+            written += _one(connection, run, model, task, folder, place, names.get(model) or choose_file_names([model])[model])
         record = folder / RECORD
-        record.write_text(json.dumps(as_json(provenance), ensure_ascii=False, indent=1) + "\n", "utf-8")
+        record.write_text(json.dumps(to_plain(provenance), ensure_ascii=False, indent=1) + "\n", "utf-8")
     except OSError as error:
         raise CacheError(f"{folder} cannot be written: {error.strerror}") from None
     return [*written, record]
@@ -110,7 +110,7 @@ class Origin(NamedTuple):
     place: int = 0
 
 
-def recorded_in(file: Path) -> Origin:
+def read_origin(file: Path) -> Origin:
     """The origin of a verdict file of an export, from the folder's `provenance.json`.
 
     The name is empty for a file from elsewhere, a file that was taken out of its folder, and a record that is not ours.
@@ -121,7 +121,7 @@ def recorded_in(file: Path) -> Origin:
                 with open_regular(folder / RECORD) as content:
                     record = json.loads(content.read().decode("utf-8"))
                 simulated = [str(name) for name in record["simulated"]]
-                names = file_names([str(model["name"]) for model in record["models"]])
+                names = choose_file_names([str(model["name"]) for model in record["models"]])
             except (OSError, ValueError, KeyError, TypeError, RecursionError):
                 return Origin()
             stem = file.stem.removesuffix(SUFFIX)
@@ -142,7 +142,7 @@ def _id(text: str) -> str | int:
     return int(text) if text.isascii() and text.isdigit() and str(int(text[:18])) == text else text
 
 
-def file_names(names: list[str]) -> dict[str, str]:
+def choose_file_names(names: list[str]) -> dict[str, str]:
     """A file name for each of `names`, `uni_...` as in the toolkit; equal file names get a digest to tell them apart."""
     taken: set[str] = set()
     found = {}

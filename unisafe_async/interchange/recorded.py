@@ -17,10 +17,10 @@ from typing import Self, get_args
 
 from anyio import to_thread
 from unisafe_providers.base import Capabilities, Finish, Image, Limits, Misconfigured, Rejected, Request, Response, clean, digest_of
-from unisafe_providers.lines import BadLine, Record, line_at, lines_of, read_line
+from unisafe_providers.lines import BadLabelLine, Record, lines_of, read_line, read_line_at
 from unisafe_providers.named_files import Folder, NoSuchFile, Outside
-from unisafe_providers.named_files import shown as _shown
-from unisafe_providers.pictures import MAX_BYTES, NotAPicture, TooManyPixels, decoded
+from unisafe_providers.named_files import show_value as _shown
+from unisafe_providers.pictures import MAX_BYTES, NotAPicture, TooManyPixels, decode_picture
 
 FIELDS = "id, generated_text or output_image"
 
@@ -73,7 +73,7 @@ class Recorded:
 
     async def __aenter__(self) -> Self:
         try:
-            await to_thread.run_sync(self._index)
+            await to_thread.run_sync(self._index_file)
         except OSError as error:
             self._unreadable: str | None = f"{self._file} cannot be read: {error.strerror}"
         else:
@@ -109,9 +109,11 @@ class Recorded:
         try:
             response = await to_thread.run_sync(self._read, place)
             if response.images and response.text.strip() and not request.image_due:
-                raise BadLine("output_image: stands beside words in a task of text; judged as two lines they get a verdict each")
+                raise BadLabelLine(
+                    "output_image: stands beside words in a task of text; judged as two lines they get a verdict each"
+                )
             return response
-        except (BadLine, OSError) as error:
+        except (BadLabelLine, OSError) as error:
             raise Rejected(f"{self._file.name}:{place.line}: {error}") from None
 
     @property
@@ -126,17 +128,17 @@ class Recorded:
 
     # -------------------------------------------------------- the file
 
-    def _index(self) -> None:
+    def _index_file(self) -> None:
         """Note the place of each answer. A line's mistake is kept, and raised when its item is asked for."""
         samples: dict[str, int] = {}
         for number, start, line in lines_of(self._file):
             try:
                 item = read_line(line, self._item)
-            except BadLine:
+            except BadLabelLine:
                 continue  # it names no item: whoever made the dataset from this file lists it
             try:
                 place = Place(number, start, _digest(read_line(line, self._response)))
-            except BadLine as error:
+            except BadLabelLine as error:
                 place = Place(number, start, "", str(error))
             sample = samples.get(item, 0)
             samples[item] = sample + 1
@@ -146,41 +148,41 @@ class Recorded:
         named = record.get("task")
         task = self._task_of(named) if isinstance(named, str) else self._task
         if not task or record.get("id") in (None, ""):
-            raise BadLine("id and task: should name the item")
+            raise BadLabelLine("id and task: should name the item")
         return clean(f"{task}/{record['id']}")
 
     def _read(self, place: Place) -> Response:
-        line = line_at(self._file, place.offset)
+        line = read_line_at(self._file, place.offset)
         response, named = read_line(line, lambda record: (self._response(record), record.get("output_image")))
         if _digest(response) != place.digest:
-            raise BadLine("the line changed while it was being judged; run again")
-        return replace(response, images=tuple(_decoded(image, str(named)) for image in response.images))
+            raise BadLabelLine("the line changed while it was being judged; run again")
+        return replace(response, images=tuple(_decode_image(image, str(named)) for image in response.images))
 
     def _response(self, record: Record) -> Response:
         text = _text(record, "generated_text") or _text(record, "response")
         named = _text(record, "output_image")
-        rejected = _rejected(record.get("reject_image"))
+        rejected = _is_rejected(record.get("reject_image"))
         finish = _text(record, "finish") or "stop"
         if finish not in get_args(Finish):
-            raise BadLine(f"finish: should be one of {', '.join(get_args(Finish))}, found {_shown(finish)}")
+            raise BadLabelLine(f"finish: should be one of {', '.join(get_args(Finish))}, found {_shown(finish)}")
         reason = _text(record, "reason")
         if rejected:
             if named:
-                raise BadLine("reject_image: is true, but output_image names a file; keep one of the two")
+                raise BadLabelLine("reject_image: is true, but output_image names a file; keep one of the two")
             return Response(finish="refused", reason=text or reason)
         if not ({"generated_text", "response", "output_image"} & record.keys()):
-            raise BadLine(f"holds no answer; a line needs {FIELDS} (empty where nothing came out)")
+            raise BadLabelLine(f"holds no answer; a line needs {FIELDS} (empty where nothing came out)")
         images = (self._image(named),) if named else ()
-        return Response(text, images, finish, reason)  # type: ignore[arg-type]
+        return Response(text=text, images=images, finish=finish, reason=reason)  # type: ignore[arg-type]
 
     def _image(self, named: str) -> Image:
-        path = self._located(named)
+        path = self._find_file(named)
         if path.stat().st_size > MAX_BYTES:
-            raise BadLine(f"output_image: {_shown(named)} is larger than {MAX_BYTES // 2**20} MiB")
+            raise BadLabelLine(f"output_image: {_shown(named)} is larger than {MAX_BYTES // 2**20} MiB")
         data = path.read_bytes()
         return Image.from_bytes(data)
 
-    def _located(self, named: str) -> Path:
+    def _find_file(self, named: str) -> Path:
         """The file that `output_image` names, in the first folder that has it. Raises BadLine with what is wrong in the first."""
         wrong: NoSuchFile | None = None
         for folder in self._images:
@@ -193,17 +195,17 @@ class Recorded:
                 return path
         others = "".join(f", nor in {folder.title}" for folder in self._images[1:]) if not isinstance(wrong, Outside) else ""
         hint = "; name the folder that holds it with --images" if others or isinstance(wrong, Outside) else ""
-        raise BadLine(f"output_image: {wrong}{others}{hint}")
+        raise BadLabelLine(f"output_image: {wrong}{others}{hint}")
 
 
-def _rejected(value: object) -> bool:
+def _is_rejected(value: object) -> bool:
     """The value of `reject_image`, also in the forms of spreadsheets and data frames. Raises BadLine."""
     words = value.strip().lower() if isinstance(value, str) else value
     if words in (None, "", False, "false", "0"):
         return False
     if words in (True, "true", "1"):
         return True
-    raise BadLine(f"reject_image: should be true or false, found {_shown(value)}")
+    raise BadLabelLine(f"reject_image: should be true or false, found {_shown(value)}")
 
 
 def _text(record: Record, field: str) -> str:
@@ -211,19 +213,19 @@ def _text(record: Record, field: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise BadLine(f"{field}: should be a text, found {_shown(value)}")
+        raise BadLabelLine(f"{field}: should be a text, found {_shown(value)}")
     return clean(value)
 
 
-def _decoded(image: Image, named: str) -> Image:
+def _decode_image(image: Image, named: str) -> Image:
     """The image as `examined` takes it, decoded once. Raises BadLine."""
     assert isinstance(image.source, bytes)
     try:
-        picture = decoded(image.source)
+        picture = decode_picture(image.source)
     except TooManyPixels as error:
-        raise BadLine(f"output_image: {_shown(named)} unpacks to {error.size}") from None
+        raise BadLabelLine(f"output_image: {_shown(named)} unpacks to {error.size}") from None
     except NotAPicture as error:
-        raise BadLine(f"output_image: {_shown(named)} is no image that can be read: {error}") from None
+        raise BadLabelLine(f"output_image: {_shown(named)} is no image that can be read: {error}") from None
     return replace(Image.from_bytes(picture.data, picture.media_type), mended=picture.mended)
 
 

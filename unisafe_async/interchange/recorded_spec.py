@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 from unisafe_providers.base import Provider
-from unisafe_providers.named_files import expanded
+from unisafe_providers.named_files import expand_path
 from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.spec import Options, ProviderSpec
 
@@ -27,19 +27,19 @@ def build(settings: ProviderSettings, options: RecordedOptions) -> Provider:
     from unisafe_async.benchmark.taxonomy import match_task
     from unisafe_async.interchange.recorded import Recorded
 
-    file = expanded(settings.folder, settings.model)
+    file = expand_path(settings.folder, settings.model)
     return Recorded(
         file,
-        expanded(settings.folder, options.images) if options.images else file.parent,
+        expand_path(settings.folder, options.images) if options.images else file.parent,
         options.name,
         settings.capabilities,
-        working=None if options.images else _working(file),
+        working=None if options.images else _find_working_folder(file),
         task=options.tasks[0] if len(options.tasks) == 1 else None,
         task_of=match_task,
     )
 
 
-def _working(file: Path) -> Path | None:
+def _find_working_folder(file: Path) -> Path | None:
     """The folder for the official toolkit's relative image paths; None if it is the folder of `file`, or the whole disk."""
     try:
         here = Path.cwd()

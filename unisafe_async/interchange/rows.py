@@ -10,13 +10,13 @@ from pathlib import Path
 
 import duckdb
 import orjson
-from unisafe_cache.sql_texts import quoted
+from unisafe_cache.sql_texts import quote_sql
 
-from unisafe_async.config.secret_words import shown
-from unisafe_async.files import written
-from unisafe_async.interchange.cells import csv_cell
-from unisafe_async.interchange.files import BATCH, copy_found, written_csv
-from unisafe_async.results.provenance import Provenance, as_json, read_provenance
+from unisafe_async.config.secret_words import hide_in_text
+from unisafe_async.files import write_file
+from unisafe_async.interchange.cells import to_csv_cell
+from unisafe_async.interchange.files import BATCH, copy_found, write_csv
+from unisafe_async.results.provenance import Provenance, read_provenance, to_plain
 
 SHORT = 80
 SQL = """
@@ -38,22 +38,22 @@ IDENTITY = "responses.identity"
 IDENTITIES = "SELECT DISTINCT identity FROM responses WHERE id IN (SELECT response FROM rows WHERE run = ?)"
 
 
-def rows_sql(connection: duckdb.DuckDBPyConnection, provenance: Provenance) -> str:
+def build_rows_sql(connection: duckdb.DuckDBPyConnection, provenance: Provenance) -> str:
     """The rows of a run; `simulated` says whether model or judge were, so a file that is passed on alone still says it."""
-    names = ", ".join(map(quoted, provenance.simulated))
+    names = ", ".join(map(quote_sql, provenance.simulated))
     simulated = "true" if "judge" in provenance.simulated else f"rows.model IN ({names})" if names else "false"
-    told = {str(row[0]): shown(str(row[0])) for row in connection.execute(IDENTITIES, [provenance.run]).fetchall()}
-    hidden = [f"WHEN {quoted(identity)} THEN {quoted(words)}" for identity, words in told.items() if words != identity]
+    told = {str(row[0]): hide_in_text(str(row[0])) for row in connection.execute(IDENTITIES, [provenance.run]).fetchall()}
+    hidden = [f"WHEN {quote_sql(identity)} THEN {quote_sql(words)}" for identity, words in told.items() if words != identity]
     identity = f"CASE responses.identity {' '.join(hidden)} ELSE responses.identity END AS identity" if hidden else IDENTITY
-    return SQL.format(run=quoted(provenance.run), simulated=simulated).replace(IDENTITY, identity)
+    return SQL.format(run=quote_sql(provenance.run), simulated=simulated).replace(IDENTITY, identity)
 
 
 def to_csv(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
     """Write a header, a line a row, and the provenance in a file beside it; returns the number of rows. Raises CacheError."""
     provenance = read_provenance(connection, run)
-    with written_csv(path, provenance) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+    with write_csv(path, provenance) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-        cursor = connection.execute(rows_sql(connection, provenance))
+        cursor = connection.execute(build_rows_sql(connection, provenance))
         writer.writerow([column[0] for column in cursor.description or ()])
         total = 0
         for records in _batches(cursor):
@@ -69,19 +69,19 @@ def _csv_value(value: object) -> object:
         return " ".join(value)
     if isinstance(value, bool):
         return int(value)
-    return _short_cell(value) if isinstance(value, str) and len(value) <= SHORT else csv_cell(value)
+    return _short_cell(value) if isinstance(value, str) and len(value) <= SHORT else to_csv_cell(value)
 
 
-_short_cell = lru_cache(8_192)(csv_cell)
+_short_cell = lru_cache(8_192)(to_csv_cell)
 """Remembers cells, because names, tasks and categories repeat."""
 
 
 def to_json(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
     """Write `{"provenance": {...}, "rows": [{...}, ...]}`, one row a line; returns the number of rows. Raises CacheError."""
     provenance = read_provenance(connection, run)
-    with written(path) as draft, draft.open("wb") as file:
-        file.write(b'{"provenance": ' + json.dumps(as_json(provenance), ensure_ascii=False).encode() + b', "rows": [')
-        cursor = connection.execute(rows_sql(connection, provenance))
+    with write_file(path) as draft, draft.open("wb") as file:
+        file.write(b'{"provenance": ' + json.dumps(to_plain(provenance), ensure_ascii=False).encode() + b', "rows": [')
+        cursor = connection.execute(build_rows_sql(connection, provenance))
         names = [column[0] for column in cursor.description or ()]
         total = 0
         for records in _batches(cursor):
@@ -95,7 +95,7 @@ def to_json(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
 def to_parquet(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
     """Write a Parquet file with its provenance in the metadata, under `unisafe`; returns the number of rows. Raises CacheError."""
     provenance = read_provenance(connection, run)
-    return copy_found(connection, rows_sql(connection, provenance), path, provenance)
+    return copy_found(connection, build_rows_sql(connection, provenance), path, provenance)
 
 
 def _batches(cursor: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[object, ...]]]:

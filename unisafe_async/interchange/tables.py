@@ -12,12 +12,12 @@ from pathlib import Path
 import duckdb
 
 from unisafe_async.benchmark.taxonomy import PANELS, TASKS, Task
-from unisafe_async.interchange.cells import beyond_pdflatex, csv_cell, latex_cell, markdown_cell
-from unisafe_async.interchange.files import write_parquet, written_csv
-from unisafe_async.results.provenance import Provenance, as_html_comment, as_json, commented, coverage_words, read_provenance
-from unisafe_async.results.runs import newest_run
+from unisafe_async.interchange.cells import find_beyond_pdflatex, to_csv_cell, to_latex_cell, to_markdown_cell
+from unisafe_async.interchange.files import write_csv, write_parquet
+from unisafe_async.results.lead import describe_caution
+from unisafe_async.results.provenance import Provenance, describe_coverage, read_provenance, to_comment, to_html_comment, to_plain
+from unisafe_async.results.runs import find_newest_run
 from unisafe_async.results.scores import BESIDE, BETTER, SCORES, TITLES, Score, scores
-from unisafe_async.results.standing import caution
 
 BY = ("model", "task")
 """The paper's breakdown; Markdown and LaTeX show it in the paper's layout."""
@@ -91,7 +91,7 @@ def read_table(
     connection: duckdb.DuckDBPyConnection, name: str | None, by: Sequence[str] = BY, *, intervals: bool = False
 ) -> Table:
     """The scores of a run (the beginning of its name, or None for the newest). Raises CacheError if there is none."""
-    run = newest_run(connection, name)
+    run = find_newest_run(connection, name)
     by = tuple(dict.fromkeys(by))
     provenance = read_provenance(connection, run, {} if by == BY else {"by": list(by)})
     order = [party.name for party in provenance.models]
@@ -110,27 +110,27 @@ def read_table(
 # ---------------------------------------------------------------- for programs
 
 
-def as_csv(table: Table) -> str:
+def format_csv(table: Table) -> str:
     """A header and one line for each score, no other line; `simulated` is 0 or 1."""
     out = io.StringIO()
     writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     writer.writerow(table.columns)
     for record in table.records():
         cells = (int(value) if isinstance(value, bool) else value for value in record)
-        writer.writerow(["" if value is None else csv_cell(value) for value in cells])
+        writer.writerow(["" if value is None else to_csv_cell(value) for value in cells])
     return out.getvalue()
 
 
 def to_csv(table: Table, path: Path) -> None:
-    """Write `as_csv` to a file, with the provenance in a file beside it. Raises CacheError if it cannot be written."""
-    with written_csv(path, table.provenance) as draft:
-        draft.write_text(as_csv(table), "utf-8")
+    """Write `format_csv` to a file, with the provenance in a file beside it. Raises CacheError if it cannot be written."""
+    with write_csv(path, table.provenance) as draft:
+        draft.write_text(format_csv(table), "utf-8")
 
 
-def as_json_text(table: Table) -> str:
+def format_json(table: Table) -> str:
     """`{"provenance": {...}, "scores": [{...}, ...]}`."""
     found = [dict(zip(table.columns, record, strict=True)) for record in table.records()]
-    return json.dumps({"provenance": as_json(table.provenance), "scores": found}, ensure_ascii=False, indent=1) + "\n"
+    return json.dumps({"provenance": to_plain(table.provenance), "scores": found}, ensure_ascii=False, indent=1) + "\n"
 
 
 def to_parquet(table: Table, path: Path) -> None:
@@ -154,7 +154,7 @@ class Grid:
     rows: tuple[tuple[str, tuple[tuple[str, bool], ...]], ...]
 
 
-def grids(table: Table) -> list[Grid]:
+def build_grids(table: Table) -> list[Grid]:
     """The paper's two panels, or one plain grid for another breakdown."""
     if table.by != BY:
         heads = (*(name.capitalize() for name in table.by[1:]), "n", *(TITLES[name] for name in SCORES))
@@ -179,7 +179,7 @@ def _panel(title: str, tasks: Sequence[Task], models: Sequence[str], found: dict
 
     def cell(model: str, task: Task, name: str) -> tuple[str, bool]:
         score = found.get((model, task.key))
-        value = _rounded(score, name)
+        value = _round(score, name)
         return _percent(score, name, intervals), value is not None and value == best[task.key, name]
 
     rows = tuple((model, tuple(cell(model, task, name) for task in tasks for name in SCORES)) for model in models)
@@ -189,13 +189,13 @@ def _panel(title: str, tasks: Sequence[Task], models: Sequence[str], found: dict
 
 def _best(column: Sequence[Score | None], name: str) -> float | None:
     """The best printed value of a column; None if the score has no better end, or there is only one value."""
-    values = [value for score in column if (value := _rounded(score, name)) is not None]
+    values = [value for score in column if (value := _round(score, name)) is not None]
     if not BETTER.get(name) or len(values) < 2:
         return None
     return max(values) if BETTER[name] > 0 else min(values)
 
 
-def _rounded(score: Score | None, name: str) -> float | None:
+def _round(score: Score | None, name: str) -> float | None:
     return round(score.shares[name].value * 100, 1) if score and score.shares else None
 
 
@@ -215,34 +215,34 @@ def _notes(provenance: Provenance, *, by_task: bool) -> list[str]:
     """The warnings that belong to the figures."""
     simulated = [f"SIMULATED: {', '.join(provenance.simulated)}"] if provenance.simulated else []
     judges = ", ".join(party.name for party in provenance.judges)
-    different = [caution(provenance.lacking).removesuffix(".")] if provenance.lacking and not by_task else []
+    different = [describe_caution(provenance.lacking).removesuffix(".")] if provenance.lacking and not by_task else []
     return [
         *simulated,
         *different,
-        f"Per cent of the valid items; {coverage_words(provenance)}; dataset {provenance.dataset}; judge {judges}",
+        f"Per cent of the valid items; {describe_coverage(provenance)}; dataset {provenance.dataset}; judge {judges}",
     ]
 
 
-def as_markdown(table: Table) -> str:
+def format_markdown(table: Table) -> str:
     """Tables in GitHub's Markdown, the best value of a column in bold; the provenance is in a comment at the end."""
     out = []
-    for grid in grids(table):
-        heads = [markdown_cell(head) for head in grid.heads]
+    for grid in build_grids(table):
+        heads = [to_markdown_cell(head) for head in grid.heads]
         if grid.spans:
             names = [name for name, width in grid.spans for _ in range(width)]
-            heads = [heads[0], *(f"{markdown_cell(name)} {head}" for name, head in zip(names, heads[1:], strict=True))]
+            heads = [heads[0], *(f"{to_markdown_cell(name)} {head}" for name, head in zip(names, heads[1:], strict=True))]
         out += [
-            f"**{markdown_cell(grid.title)}**",
+            f"**{to_markdown_cell(grid.title)}**",
             "",
             _markdown_row(heads),
             _markdown_row(["---", *(["---:"] * (len(heads) - 1))]),
         ]
         for name, cells in grid.rows:
-            shown = [_bold(markdown_cell(cell), best, "**{}**") for cell, best in cells]
-            out.append(_markdown_row([markdown_cell(name), *shown]))
+            shown = [_bold(to_markdown_cell(cell), best, "**{}**") for cell, best in cells]
+            out.append(_markdown_row([to_markdown_cell(name), *shown]))
         out.append("")
-    out += [f"{markdown_cell(note)}  " for note in _notes(table.provenance, by_task="task" in table.by)]
-    return "\n".join(out) + "\n\n" + as_html_comment(table.provenance)
+    out += [f"{to_markdown_cell(note)}  " for note in _notes(table.provenance, by_task="task" in table.by)]
+    return "\n".join(out) + "\n\n" + to_html_comment(table.provenance)
 
 
 def _markdown_row(cells: Sequence[str]) -> str:
@@ -253,22 +253,22 @@ def _bold(cell: str, best: bool, form: str) -> str:
     return form.format(cell) if best else cell
 
 
-def as_latex(table: Table) -> str:
+def format_latex(table: Table) -> str:
     """One `table*` for each panel, for `booktabs`; the best value of a column in bold; the provenance is in comment lines."""
-    caption = ". ".join(latex_cell(note) for note in _notes(table.provenance, by_task="task" in table.by))
+    caption = ". ".join(to_latex_cell(note) for note in _notes(table.provenance, by_task="task" in table.by))
     blocks = []
-    for grid in grids(table):
+    for grid in build_grids(table):
         body = [_latex_row([_latex_number(cell, best) for cell, best in cells], name) for name, cells in grid.rows]
         blocks.append(
             "\n".join(
                 [
                     r"\begin{table*}[t]",
                     r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
-                    rf"\caption{{{latex_cell(grid.title)}. {caption}.}}",
+                    rf"\caption{{{to_latex_cell(grid.title)}. {caption}.}}",
                     rf"\begin{{tabular}}{{l{'r' * (len(grid.heads) - 1)}}}",
                     r"\toprule",
                     *_latex_spans(grid),
-                    _latex_row([latex_cell(head) for head in grid.heads[1:]], grid.heads[0]),
+                    _latex_row([to_latex_cell(head) for head in grid.heads[1:]], grid.heads[0]),
                     r"\midrule",
                     *body,
                     r"\bottomrule",
@@ -278,9 +278,9 @@ def as_latex(table: Table) -> str:
             )
             + "\n"
         )
-    odd = beyond_pdflatex("".join(blocks))
+    odd = find_beyond_pdflatex("".join(blocks))
     needs = r"\usepackage{booktabs}" + (f", and LuaLaTeX or XeLaTeX with a font that has {' '.join(odd)}" if odd else "")
-    return "\n".join([f"{commented(table.provenance, '% ')}% needs {needs}\n", *blocks])
+    return "\n".join([f"{to_comment(table.provenance, '% ')}% needs {needs}\n", *blocks])
 
 
 def _latex_spans(grid: Grid) -> list[str]:
@@ -288,20 +288,25 @@ def _latex_spans(grid: Grid) -> list[str]:
         return []
     heads, rules, column = [], [], 2
     for name, width in grid.spans:
-        heads.append(rf"\multicolumn{{{width}}}{{c}}{{{latex_cell(name)}}}")
+        heads.append(rf"\multicolumn{{{width}}}{{c}}{{{to_latex_cell(name)}}}")
         rules.append(rf"\cmidrule(lr){{{column}-{column + width - 1}}}")
         column += width
     return [" & ".join(["", *heads]) + r" \\", "".join(rules)]
 
 
 def _latex_number(cell: str, best: bool) -> str:
-    return _bold("--" if cell == "-" else latex_cell(cell), best, r"\textbf{{{}}}")
+    return _bold("--" if cell == "-" else to_latex_cell(cell), best, r"\textbf{{{}}}")
 
 
 def _latex_row(cells: Sequence[str], name: str) -> str:
     """A row of the table. Its first cell is in braces, so LaTeX does not take a name that begins with `[` for an argument."""
-    return " & ".join([f"{{{latex_cell(name)}}}", *cells]) + r" \\"
+    return " & ".join([f"{{{to_latex_cell(name)}}}", *cells]) + r" \\"
 
 
-TEXTS: dict[str, Callable[[Table], str]] = {"csv": as_csv, "json": as_json_text, "markdown": as_markdown, "latex": as_latex}
+TEXTS: dict[str, Callable[[Table], str]] = {
+    "csv": format_csv,
+    "json": format_json,
+    "markdown": format_markdown,
+    "latex": format_latex,
+}
 """The formats that are text."""

@@ -16,12 +16,12 @@ from itertools import islice
 from pathlib import Path
 
 from unisafe_providers.base import clean
-from unisafe_providers.lines import BadLine, lines_of, record_of
+from unisafe_providers.lines import BadLabelLine, lines_of, record_of
 
 from unisafe_async.benchmark.responses import model_of_path, path_in_task, task_of_path
 from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.errors import UsageError
-from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, SUFFIX, recorded_in
+from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, SUFFIX, read_origin
 
 AGGREGATED = "aggregated_"
 """The beginning of the names of files in which `sum.py` aggregates the repeats of another file."""
@@ -29,7 +29,7 @@ LOOKED_AT = 200
 """The number of lines that are read to see whether a file holds verdicts."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictFile:
     """One file: its model and task, and whether model and judge are known to have been simulated.
 
@@ -63,7 +63,7 @@ class Found:
     left_out: list[tuple[Path, str]] = field(default_factory=list)
 
 
-def verdict_files(given: Sequence[Path], name: str | None = None, task: str | None = None) -> Found:
+def find_verdict_files(given: Sequence[Path], name: str | None = None, task: str | None = None) -> Found:
     """The verdict files among `given` (files, folders, patterns); replies go before the numbers read in them.
 
     Model and task are `name` and `task`, else they come from an export's record or the path. Raises UsageError if there is
@@ -72,9 +72,9 @@ def verdict_files(given: Sequence[Path], name: str | None = None, task: str | No
     found = Found()
     chosen: dict[Path, VerdictFile] = {}
     places: dict[Path, int] = {}
-    paths = dict(_paths(given))
+    paths = dict(_find_paths(given))
     for path, named in paths.items():
-        why = _no_verdicts(path, named)
+        why = _explain_no_verdicts(path, named)
         if why:
             (found.refused if named or path.stem.endswith(SUFFIX) else found.left_out).append((path, why))
             continue
@@ -82,17 +82,24 @@ def verdict_files(given: Sequence[Path], name: str | None = None, task: str | No
         if known is None:
             found.refused.append((path, f"its folder names no task; add --task with one of {', '.join(TASKS)}"))
             continue
-        origin = recorded_in(path)
+        origin = read_origin(path)
         places[path] = origin.place
         called = clean(name or origin.model or model_of_path(path))
-        chosen[path] = VerdictFile(path, called, known, origin.simulated, origin.simulated_judge, ours=bool(origin.model))
-    found.files = sorted(_without_copies(list(_paired(chosen)), found), key=lambda file: places[file.path])
+        chosen[path] = VerdictFile(
+            path=path,
+            model=called,
+            task=known,
+            simulated=origin.simulated,
+            simulated_judge=origin.simulated_judge,
+            ours=bool(origin.model),
+        )
+    found.files = sorted(_drop_copies(list(_pair(chosen)), found), key=lambda file: places[file.path])
     if not found.files:
-        raise UsageError(_nothing(given, found))
+        raise UsageError(_explain_nothing(given, found))
     return found
 
 
-def _paths(given: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
+def _find_paths(given: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
     """Every file that `given` means, once, and whether the user named it directly. Raises UsageError for a name without a file."""
     for one in given:
         if os.path.isdir(one):
@@ -121,7 +128,7 @@ def _below(folder: Path) -> list[Path]:
     return found
 
 
-def _no_verdicts(path: Path, named: bool) -> str:
+def _explain_no_verdicts(path: Path, named: bool) -> str:
     """Why `path` is no file of verdicts; empty if one of its first lines is a verdict, or its name says so and it is not empty."""
     if path.stem.startswith(AGGREGATED) and not named:
         return "repeats of another file, put together"
@@ -132,7 +139,7 @@ def _no_verdicts(path: Path, named: bool) -> str:
             try:
                 if {CONTEXTUAL, INTRINSIC} <= record_of(line.content).keys():
                     return ""
-            except BadLine:
+            except BadLabelLine:
                 continue
     except OSError as error:
         return f"cannot be read: {error.strerror}"
@@ -141,7 +148,7 @@ def _no_verdicts(path: Path, named: bool) -> str:
     return "" if path.stem.endswith(SUFFIX) else f"holds no line with {ID}, {CONTEXTUAL} and {INTRINSIC}"
 
 
-def _paired(chosen: dict[Path, VerdictFile]) -> Iterator[VerdictFile]:
+def _pair(chosen: dict[Path, VerdictFile]) -> Iterator[VerdictFile]:
     """Combine replies and the numbers read in them into one file; for numbers alone, note whether the replies are beside them."""
     for path, file in chosen.items():
         if not path.stem.endswith(SUFFIX):
@@ -150,11 +157,11 @@ def _paired(chosen: dict[Path, VerdictFile]) -> Iterator[VerdictFile]:
             continue
         replies = path.with_name(f"{path.stem.removesuffix(SUFFIX)}{path.suffix}")
         if replies not in chosen:
-            unread = os.path.isfile(replies) and not _no_verdicts(replies, named=True)
+            unread = os.path.isfile(replies) and not _explain_no_verdicts(replies, named=True)
             yield replace(file, unread=replies if unread else None)
 
 
-def _without_copies(files: list[VerdictFile], found: Found) -> list[VerdictFile]:
+def _drop_copies(files: list[VerdictFile], found: Found) -> list[VerdictFile]:
     """One file for each model and task; a copy with the same lines is left out. Raises UsageError if two files differ."""
     kept: dict[tuple[str, str], VerdictFile] = {}
     for file in files:
@@ -170,7 +177,7 @@ def _without_copies(files: list[VerdictFile], found: Found) -> list[VerdictFile]
     return list(kept.values())
 
 
-def _nothing(given: Sequence[Path], found: Found) -> str:
+def _explain_nothing(given: Sequence[Path], found: Found) -> str:
     """Why there is nothing to import, for the first few files."""
     why = [f"{path}: {words}" for path, words in (*found.refused, *found.left_out)]
     if not why:

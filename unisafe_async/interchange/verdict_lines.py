@@ -15,8 +15,8 @@ from typing import Final, Literal
 
 from unisafe_judger import SAFETY_OR_REFUSAL, SCALES
 from unisafe_judger.parse import parse_verdict
-from unisafe_providers.lines import BadLine, Problem, Record, lines_of, record_of
-from unisafe_providers.named_files import shown
+from unisafe_providers.lines import BadItemLine, BadLabelLine, Record, lines_of, record_of
+from unisafe_providers.named_files import show_value
 
 from unisafe_async.benchmark import DatasetError
 from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, NOT_AVAILABLE, SUFFIX
@@ -59,24 +59,24 @@ class Reading:
     raw: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictLine:
-    """A taken line with its `number` in the file; `sample` counts the lines of its item from 0."""
+    """A taken line with its `number` in the file; `repeat` counts the lines of its item from 0."""
 
     item: str
-    sample: int
+    repeat: int
     number: int
     contextual: Reading
     intrinsic: Reading
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ReadFile:
     """A file's lines: the taken ones, the refused ones, how many stand for id 0, and failed calls by cause."""
 
     file: VerdictFile
     lines: list[VerdictLine] = field(default_factory=list)
-    refused: list[Problem] = field(default_factory=list)
+    refused: list[BadItemLine] = field(default_factory=list)
     zeros: int = 0
     errors: Counter[str] = field(default_factory=Counter)
 
@@ -88,25 +88,27 @@ class ReadFile:
 
 def read_verdicts(file: VerdictFile, items: Container[str]) -> ReadFile:
     """Every line of `file`; `items` are the dataset's items as `task/id`. Raises DatasetError if the file cannot be read."""
-    found = ReadFile(file)
+    found = ReadFile(file=file)
     records = _records(file, found)
     zero = _zero(file, records, items)
-    samples: Counter[str] = Counter()
+    repeats: Counter[str] = Counter()
     replies = not file.path.stem.endswith(SUFFIX)
     for number, record in records:
         try:
             item = f"{file.task}/{id_of(record[ID], zero)}"
             if item not in items:
-                unknown = f"{ID}: the dataset has no item {shown(item)[1:-1]}"
-                raise BadLine(f"{unknown}; name the dataset that was judged under [dataset], or --data")
+                unknown = f"{ID}: the dataset has no item {show_value(item)[1:-1]}"
+                raise BadLabelLine(f"{unknown}; name the dataset that was judged under [dataset], or --data")
             readings = [_reading(record, question, replies) for question in FIELDS]
-        except BadLine as error:
-            found.refused.append(Problem(file.place, number, str(error)))
+        except BadLabelLine as error:
+            found.refused.append(BadItemLine(file.place, number, str(error)))
             continue
         found.zeros += record[ID] == ""
         found.errors.update(_kind(one.raw) for one in readings if one.status == "failed")
-        found.lines.append(VerdictLine(item, samples[item], number, *readings))
-        samples[item] += 1
+        found.lines.append(
+            VerdictLine(item=item, repeat=repeats[item], number=number, contextual=readings[0], intrinsic=readings[1])
+        )
+        repeats[item] += 1
     found.refused.sort(key=lambda problem: problem.line)
     return found
 
@@ -119,10 +121,10 @@ def _records(file: VerdictFile, found: ReadFile) -> list[tuple[int, Record]]:
             try:
                 record = record_of(line)
                 if not {ID, CONTEXTUAL, INTRINSIC} <= record.keys():
-                    raise BadLine(f"should be an object with {ID}, {CONTEXTUAL} and {INTRINSIC}")
-            except BadLine as error:
+                    raise BadLabelLine(f"should be an object with {ID}, {CONTEXTUAL} and {INTRINSIC}")
+            except BadLabelLine as error:
                 cut = "" if line.endswith((b"\n", b"}")) else "; the file ends here in the middle of a line, as after a kill"
-                found.refused.append(Problem(file.place, number, f"{error}{cut}"))
+                found.refused.append(BadItemLine(file.place, number, f"{error}{cut}"))
             else:
                 records.append((number, record))
     except OSError as error:
@@ -154,11 +156,11 @@ def id_of(value: object, zero: str) -> str:
     if value == "" and not zero:
         return ZERO
     if value == "":
-        raise BadLine(f'{ID}: is "", which the toolkit writes for id 0 and for no id; not taken for 0, since {zero}')
+        raise BadLabelLine(f'{ID}: is "", which the toolkit writes for id 0 and for no id; not taken for 0, since {zero}')
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise BadLine(f"{ID}: should be a number or a string, found {shown(value)}")
+        raise BadLabelLine(f"{ID}: should be a number or a string, found {show_value(value)}")
     return str(value)
 
 
@@ -181,7 +183,7 @@ def _reading(record: Record, question: Question, replies: bool) -> Reading:
     if replies and isinstance(value, str):
         return _read(value, question)
     right = "a judge's reply" if replies else ", ".join(f'"{number}"' for number in NUMBERS)
-    raise BadLine(f'{FIELDS[question]}: should be {right} or "{NOT_AVAILABLE}", found {shown(value)}')
+    raise BadLabelLine(f'{FIELDS[question]}: should be {right} or "{NOT_AVAILABLE}", found {show_value(value)}')
 
 
 def _read(reply: str, question: Question) -> Reading:

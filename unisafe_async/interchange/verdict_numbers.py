@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from unisafe_judger import SAFETY_OR_REFUSAL
-from unisafe_providers.lines import BadLine, lines_of, record_of
+from unisafe_providers.lines import BadLabelLine, lines_of, record_of
 
 from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, NOT_AVAILABLE
 from unisafe_async.interchange.verdict_lines import NUMBERS, ReadFile, Reading, VerdictLine, id_of
@@ -15,7 +15,7 @@ from unisafe_async.text import count
 WORDS = {str(label): word for label, word in SAFETY_OR_REFUSAL.words.items()}
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Differences:
     """The differences among the `compared` verdicts that both files have, by the values on both sides.
 
@@ -36,12 +36,12 @@ class Differences:
 
     def __add__(self, other: Differences) -> Differences:
         return Differences(
-            self.compared + other.compared,
-            self.errors + other.errors,
-            self.unread + other.unread,
-            self.read + other.read,
-            self.other + other.other,
-            self.missing + other.missing,
+            compared=self.compared + other.compared,
+            errors=self.errors + other.errors,
+            unread=self.unread + other.unread,
+            read=self.read + other.read,
+            other=self.other + other.other,
+            missing=self.missing + other.missing,
         )
 
     @property
@@ -72,7 +72,7 @@ def compare(read: ReadFile) -> Differences | None:
     if numbers is None:
         return None
     by_line = all(line.number in numbers and numbers[line.number][0] == line.item for line in read.lines)
-    ours: dict[object, VerdictLine] = {line.number if by_line else (line.item, line.sample): line for line in read.lines}
+    ours: dict[object, VerdictLine] = {line.number if by_line else (line.item, line.repeat): line for line in read.lines}
     found = Differences(missing=max(0, len(numbers) - len(read.lines) - len(read.refused)))
     seen: Counter[str] = Counter()
     for number, (item, contextual, intrinsic) in numbers.items():
@@ -98,12 +98,12 @@ def _numbers(read: ReadFile) -> dict[int, tuple[str, str, str]] | None:
             record = record_of(line)
             contextual, intrinsic = (str(record[field]).strip() for field in (CONTEXTUAL, INTRINSIC))
             found[number] = (f"{read.file.task}/{id_of(record[ID], '')}", contextual, intrinsic)
-        except (BadLine, KeyError):
+        except (BadLabelLine, KeyError):
             continue
     return found
 
 
-def told(found: Differences) -> list[str]:
+def describe_differences(found: Differences) -> list[str]:
     """Why they differ, one line for each kind: `3 failed calls, unjudged here: refusal (2), unsafe (1) in its numbers`."""
     lines = []
     if found.errors:

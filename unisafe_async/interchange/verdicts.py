@@ -27,7 +27,7 @@ BATCH = 8_192
 NUMBERS_ALONE = "numbers without the replies behind them; a failed call cannot be told from a verdict there"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedVerdicts:
     """The imported run with its number of `rows`; `known` says that the cache had it already.
 
@@ -42,7 +42,7 @@ class ImportedVerdicts:
 
 
 def import_verdicts(
-    cache: Path, files: Sequence[VerdictFile], dataset: Dataset, judge: str, *, patience: float = 30.0
+    cache: Path, files: Sequence[VerdictFile], dataset: Dataset, judge: str, *, timeout: float = 30.0
 ) -> ImportedVerdicts:
     """Write the verdicts in `files` as one run of the cache, named after their content; a bad line is refused alone.
 
@@ -61,7 +61,7 @@ def import_verdicts(
     run = f"imported-{_digest(read, judge)}"
     moment = datetime.now(UTC).replace(tzinfo=None)
     record = _record(run, read, dataset, judge, moment)
-    store = CacheFile(cache, patience=patience)
+    store = CacheFile(cache, timeout=timeout)
 
     def add(connection: duckdb.DuckDBPyConnection) -> bool:
         if connection.execute("SELECT 1 FROM runs WHERE run = ?", [run]).fetchone() is not None:
@@ -79,7 +79,7 @@ def import_verdicts(
     finally:
         store.close()
     items = Counter(name.partition("/")[0] for name in categories)
-    return ImportedVerdicts(run, rows, not added, read, items)
+    return ImportedVerdicts(run=run, rows=rows, known=not added, read=read, items=items)
 
 
 def _digest(read: Sequence[ReadFile], judge: str) -> str:
@@ -90,7 +90,7 @@ def _digest(read: Sequence[ReadFile], judge: str) -> str:
         marks = (file.simulated, file.simulated_judge)
         digest.update(json.dumps([file.model, file.task, judge, *marks, len(one.refused)]).encode())
         for line in one.lines:
-            digest.update(json.dumps([line.item, line.sample, *map(astuple, (line.contextual, line.intrinsic))]).encode())
+            digest.update(json.dumps([line.item, line.repeat, *map(astuple, (line.contextual, line.intrinsic))]).encode())
     return digest.hexdigest()
 
 
@@ -103,27 +103,27 @@ def _rows(
         contextual, intrinsic = line.contextual, line.intrinsic
         category, subcategory = categories[line.item]
         yield Row(
-            run,
-            line.item,
-            file.task,
-            category,
-            subcategory,
-            file.model,
-            line.sample,
-            "answered",
-            None,
-            None,
-            contextual.label,
-            contextual.status,
-            _why(contextual, place),
-            contextual.raw,
-            intrinsic.label,
-            intrinsic.status,
-            _why(intrinsic, place),
-            intrinsic.raw,
-            judge,
-            True,
-            moment,
+            run=run,
+            item=line.item,
+            task=file.task,
+            category=category,
+            subcategory=subcategory,
+            model=file.model,
+            sample=line.repeat,
+            outcome="answered",
+            error=None,
+            response=None,
+            contextual=contextual.label,
+            contextual_status=contextual.status,
+            contextual_reason=_why(contextual, place),
+            contextual_raw=contextual.raw,
+            intrinsic=intrinsic.label,
+            intrinsic_status=intrinsic.status,
+            intrinsic_reason=_why(intrinsic, place),
+            intrinsic_raw=intrinsic.raw,
+            judge=judge,
+            cached=True,
+            created=moment,
         )
 
 
@@ -157,16 +157,16 @@ def _record(run: str, read: Sequence[ReadFile], dataset: Dataset, judge: str, mo
     }
     versions = {"unisafe-async": version("unisafe-async")}
     return RunRecord(
-        run,
-        moment,
-        moment,
-        "done",
-        json.dumps(config),
-        clean(dataset.name),
-        dataset.digest,
-        "",
-        json.dumps(versions),
-        json.dumps(summary),
+        run=run,
+        started=moment,
+        ended=moment,
+        status="done",
+        config=json.dumps(config),
+        dataset=clean(dataset.name),
+        dataset_digest=dataset.digest,
+        rubrics_digest="",
+        versions=json.dumps(versions),
+        summary=json.dumps(summary),
     )
 
 

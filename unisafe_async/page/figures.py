@@ -10,10 +10,10 @@ from unisafe_async.extras import missing_extra
 from unisafe_async.page import plots
 from unisafe_async.page.inline_svg import inline
 from unisafe_async.page.summary import Summary
-from unisafe_async.results.provenance import METADATA_KEY, as_lines, as_metadata
-from unisafe_async.results.runs import only
+from unisafe_async.results.lead import describe_lacking
+from unisafe_async.results.provenance import METADATA_KEY, to_lines, to_metadata
+from unisafe_async.results.runs import describe_where
 from unisafe_async.results.scores import Score
-from unisafe_async.results.standing import lacking_words
 from unisafe_async.text import plain
 
 if TYPE_CHECKING:
@@ -27,21 +27,21 @@ def missing_plots() -> str | None:
     return missing_extra("matplotlib", "a plot")
 
 
-def drawn(summary: Summary, name: str) -> Figure | None:
+def draw_figure(summary: Summary, name: str) -> Figure | None:
     """The figure `panels` or `scatter`; None if there is nothing to draw."""
     lacking = summary.report.ranking.lacking
     if name == "panels":
-        missing = [f"{lacking_words(lacking)}."] if lacking else []
-        return plots.panel_dots(summary.models, summary.report.by_task, _caption(summary, missing))
+        missing = [f"{describe_lacking(lacking)}."] if lacking else []
+        return plots.draw_panel_dots(summary.models, summary.report.by_task, _caption(summary, missing))
     different = [summary.caution] if summary.caution else []
-    return plots.scatter(_overall(summary), summary.utility, summary.backbone, _caption(summary, different))
+    return plots.draw_scatter(_overall(summary), summary.utility, summary.backbone, _caption(summary, different))
 
 
-def inlined(summary: Summary, name: str) -> Markup | None:
+def inline_figure(summary: Summary, name: str) -> Markup | None:
     """The figure for the page, with a description for people who do not see it; None also without matplotlib."""
     if missing_plots():
         return None
-    figure = drawn(summary, name)
+    figure = draw_figure(summary, name)
     if figure is None:
         return None
     words = "B-S of every model and task with its 95% interval; the tables of both panels hold the same figures"
@@ -66,7 +66,7 @@ def _caption(summary: Summary, more: list[str]) -> plots.Caption:
     report = summary.report
     judged = f"{report.bill.total - report.unjudged:,} of {report.bill.total:,} judged"
     whose = f"Run {report.run} · dataset {report.dataset} · judge {report.judge} · {judged} (items × models × repeats)"
-    chosen = [only(report.where)] if report.where else []
+    chosen = [describe_where(report.where)] if report.where else []
     return plots.Caption(report.warning, (*more, *report.told.loud, *(f"{mark}." for mark in report.told.marks), *chosen, whose))
 
 
@@ -77,7 +77,7 @@ def metadata(summary: Summary) -> dict[str, str]:
         "Source": f"unisafe-async run {record.run}",
         "Creator": f"unisafe-async {record.written_by}",
         "Software": f"unisafe-async {record.written_by}",
-        "Description": "\n".join(as_lines(record)),
+        "Description": "\n".join(to_lines(record)),
         **({"Warning": warning} if warning else {}),
-        METADATA_KEY: as_metadata(record)[METADATA_KEY],
+        METADATA_KEY: to_metadata(record)[METADATA_KEY],
     }

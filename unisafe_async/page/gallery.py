@@ -14,7 +14,7 @@ from unisafe_judger import SAFETY_OR_REFUSAL, UNJUDGED
 
 from unisafe_async.benchmark.taxonomy import OTHER, SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS
 from unisafe_async.page.records import Record, Records
-from unisafe_async.results.rows import JUDGED_WORDS, Opinion, named_in
+from unisafe_async.results.rows import JUDGED_WORDS, StoredVote, read_named_categories
 from unisafe_async.run.judged import SCALE_OF
 from unisafe_async.text import plain
 
@@ -33,7 +33,7 @@ OF = {
 """The subject of a judge's vote, if the name of its question does not say it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Gallery:
     """The columns of a run's items and rows, and its strings.
 
@@ -63,7 +63,7 @@ class _Strings:
     table: list[str] = field(default_factory=lambda: [""])
     places: dict[str, int] = field(default_factory=lambda: {"": 0})
 
-    def place(self, text: str | None) -> int:
+    def add(self, text: str | None) -> int:
         text = text or ""
         known = self.places.get(text)
         if known is None:
@@ -75,7 +75,7 @@ class _Strings:
 def gallery_of(records: Records, models: Sequence[str], prompts: dict[str, str] | None = None) -> Gallery:
     """The columns for `models`, in that order; `prompts` has the known requests of items that no model answered."""
     strings = _Strings()
-    names = sorted({row.item for row in records.rows}, key=_natural)
+    names = sorted({row.item for row in records.rows}, key=_natural_key)
     number = {name: position for position, name in enumerate(names)}
     of_model = {
         name: position for position, name in enumerate(dict.fromkeys([*models, *sorted({row.model for row in records.rows})]))
@@ -88,11 +88,11 @@ def gallery_of(records: Records, models: Sequence[str], prompts: dict[str, str] 
         images = [digest for digest in row.images or () if _is_digest(digest)]
         outputs.update(images)
         places = (number[row.item], of_model[row.model], row.sample, outcomes.index(row.outcome))
-        said = "\n".join(map(_said, records.opinions.get((row.item, row.model, row.sample), ())))
-        values = (*places, *_verdicts_and_answer(row, images, strings), strings.place(said), *_other_verdicts(row, strings))
+        said = "\n".join(map(_describe_vote, records.votes.get((row.item, row.model, row.sample), ())))
+        values = (*places, *_verdicts_and_answer(row, images, strings), strings.add(said), *_other_verdicts(row, strings))
         for name, value in zip(COLUMNS, values, strict=True):
             columns[name].append(value)
-    facts = {row.item: _known(row) for row in rows}
+    facts = {row.item: _read_known(row) for row in rows}
     items, inputs, unknown = _items(names, facts, records.requests, prompts or {}, strings)
     index = {
         "models": [plain(name) for name in of_model],
@@ -107,7 +107,7 @@ def gallery_of(records: Records, models: Sequence[str], prompts: dict[str, str] 
         "items": items,
         "rows": columns,
     }
-    return Gallery(index, strings.table, inputs, frozenset(outputs), tuple(unknown))
+    return Gallery(index=index, strings=strings.table, inputs=inputs, outputs=frozenset(outputs), unknown=tuple(unknown))
 
 
 COLUMNS = (
@@ -134,28 +134,28 @@ COLUMNS = (
 
 
 def _verdicts_and_answer(row: Record, images: list[str], strings: _Strings) -> tuple[Any, ...]:
-    named = named_in(row.named) if row.named else ()
+    named = read_named_categories(row.named) if row.named else ()
     return (
         _label(row.contextual),
         _label(row.intrinsic),
-        strings.place(row.text),
+        strings.add(row.text),
         images or 0,
-        strings.place(_told(row)),
-        strings.place(_note(row)),
-        strings.place(_reason(row.contextual_status, row.contextual_reason, row.contextual_raw)),
-        strings.place(_reason(row.intrinsic_status, row.intrinsic_reason, row.intrinsic_raw, named)),
+        strings.add(_describe_outcome(row)),
+        strings.add(_note(row)),
+        strings.add(_reason(row.contextual_status, row.contextual_reason, row.contextual_raw)),
+        strings.add(_reason(row.intrinsic_status, row.intrinsic_reason, row.intrinsic_raw, named)),
     )
 
 
 def _other_verdicts(row: Record, strings: _Strings) -> tuple[int, ...]:
     """The thoughts with their verdict, then the verdicts of words beside an image."""
     return (
-        strings.place(row.thoughts),
+        strings.add(row.thoughts),
         _label(row.thoughts_verdict) if row.thoughts_status else NOT_ASKED,
-        strings.place(_reason(row.thoughts_status, row.thoughts_reason)),
+        strings.add(_reason(row.thoughts_status, row.thoughts_reason)),
         _label(row.beside_contextual) if row.beside_status else NOT_ASKED,
         _label(row.beside_intrinsic) if row.beside_status else NOT_ASKED,
-        strings.place(_reason(row.beside_status, row.beside_reason)),
+        strings.add(_reason(row.beside_status, row.beside_reason)),
     )
 
 
@@ -190,7 +190,7 @@ def _items(
             tasks.index(task),
             categories.index(category),
             subcategories.index(subcategory),
-            strings.place(prompt),
+            strings.add(prompt),
             inputs.get(name, 0),
         )
         for column, value in zip(columns.values(), values, strict=True):
@@ -198,14 +198,14 @@ def _items(
     return columns, inputs, unknown
 
 
-def _known(row: Record) -> tuple[str, str, str]:
+def _read_known(row: Record) -> tuple[str, str, str]:
     """Its task, category and subcategory; OTHER for each that the benchmark does not have."""
     known = ((row.task, TASKS), (row.category, SHOWN_CATEGORIES), (row.subcategory, SHOWN_SUBCATEGORIES))
     task, category, subcategory = (name if name in names else OTHER for name, names in known)
     return task, category, subcategory
 
 
-def _natural(name: str) -> tuple[int, list[tuple[int, int, str]]]:
+def _natural_key(name: str) -> tuple[int, list[tuple[int, int, str]]]:
     """Items in the paper's order of tasks, then by id with numbers as numbers."""
     task, _, id_ = name.partition("/")
     place = list(TASKS).index(task) if task in TASKS else len(TASKS)
@@ -223,7 +223,7 @@ def _cut(text: str) -> str:
     return f"{text[:LONGEST]}\n[cut here: {len(text):,} characters in all; `unisafe show` has them]"
 
 
-def _told(row: Record) -> str:
+def _describe_outcome(row: Record) -> str:
     if row.response is None:
         return ""
     tokens = f"{row.tokens_in or 0:,} + {row.tokens_out or 0:,} tokens{' (estimated)' if row.estimated else ''}"
@@ -258,6 +258,6 @@ def _reason(status: str | None, reason: str | None, raw: str | None = None, name
     return "\n".join(parts)
 
 
-def _said(opinion: Opinion) -> str:
-    said = SCALE_OF[opinion.question].word(opinion.label) if opinion.status == "judged" else opinion.status
-    return f"{opinion.judge}, {OF.get(opinion.question, opinion.question)}: {said}. {opinion.reason}".rstrip()
+def _describe_vote(vote: StoredVote) -> str:
+    said = SCALE_OF[vote.question].word(vote.label) if vote.status == "judged" else vote.status
+    return f"{vote.judge}, {OF.get(vote.question, vote.question)}: {said}. {vote.reason}".rstrip()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.results.comparison import Difference
-from unisafe_async.results.probabilities import both_p
+from unisafe_async.results.probabilities import format_both
 from unisafe_async.results.ranking import Ranking
 from unisafe_async.results.scores import Score, Share
 from unisafe_async.text import count
@@ -24,7 +24,9 @@ class Headline:
     notes: tuple[str, ...] = ()
 
 
-def headline(models: Sequence[str], overall: Mapping[str, Score], ranking: Ranking, duels: Mapping[str, Difference]) -> Headline:
+def build_headline(
+    models: Sequence[str], overall: Mapping[str, Score], ranking: Ranking, duels: Mapping[str, Difference]
+) -> Headline:
     """Compare the models by B-S on the tasks that all of them were asked.
 
     Args:
@@ -41,7 +43,7 @@ def headline(models: Sequence[str], overall: Mapping[str, Score], ranking: Ranki
     if len(judged) == 1:
         share = overall[judged[0]].shares["b_s"]
         return Headline(
-            f"{judged[0]} is safe by both verdicts on {_percent(share)} of its items.", (*unsaid, *_doubts(overall, judged[0]))
+            f"{judged[0]} is safe by both verdicts on {_percent(share)} of its items.", (*unsaid, *_list_doubts(overall, judged[0]))
         )
     if not ranking.tasks:
         most = max(overall[model].shares["b_s"].value for model in judged)
@@ -52,10 +54,10 @@ def headline(models: Sequence[str], overall: Mapping[str, Score], ranking: Ranki
             return Headline(f"{names} are level at the highest B-S of what each was asked: {most * 100:.1f}%.", (why, *unsaid))
         share = overall[best[0]].shares["b_s"]
         return Headline(f"{best[0]} has the highest B-S of what it was asked: {_percent(share)}.", (why, *unsaid))
-    first, second = ranking.standings[0].model, ranking.standings[1].model
-    ours, theirs = ranking.standings[0].b_s.value * 100, ranking.standings[1].b_s.value * 100
+    first, second = ranking.ranked[0].model, ranking.ranked[1].model
+    ours, theirs = ranking.ranked[0].b_s.value * 100, ranking.ranked[1].b_s.value * 100
     duel = duels.get(second)
-    notes = [_basis(ranking), *_tested(duel, first, second), *_doubts(overall, first), *unsaid]
+    notes = [_basis(ranking), *_describe_test(duel, first, second), *_list_doubts(overall, first), *unsaid]
     if ours == theirs:
         answer = f"{first} and {second} are level: B-S {ours:.1f}%."
     elif duel is not None and duel.told_apart and duel.difference > 0:
@@ -75,16 +77,16 @@ def _basis(ranking: Ranking) -> str:
     )
 
 
-def _tested(duel: Difference | None, first: str, second: str) -> list[str]:
+def _describe_test(duel: Difference | None, first: str, second: str) -> list[str]:
     if duel is None:
         return []
     return [
         f"On the {count(duel.pairs, 'item')} judged for both, {first} alone is safe on {duel.only_first:,} and {second} alone on "
-        f"{duel.only_second:,}: {both_p(duel)}, McNemar's exact test."
+        f"{duel.only_second:,}: {format_both(duel)}, McNemar's exact test."
     ]
 
 
-def _doubts(overall: Mapping[str, Score], model: str) -> list[str]:
+def _list_doubts(overall: Mapping[str, Score], model: str) -> list[str]:
     """Reasons not to take the best model's score at face value."""
     score, said = overall[model], []
     if score.shares["c_r"].value >= CAUTIOUS:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import duckdb
 from unisafe_cache import read_file
-from unisafe_providers.pictures import NotAPicture, as_seen, upright
+from unisafe_providers.pictures import NotAPicture, convert_as_seen, turn_upright
 
 from unisafe_async.benchmark import Dataset, ItemError
-from unisafe_async.files import drafted
+from unisafe_async.files import write_whole
 from unisafe_async.page.errors import PageError
 
 SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/gif": ".gif", "image/bmp": ".bmp"}
@@ -25,7 +25,7 @@ BATCH = 32
 
 
 @dataclass
-class Images:
+class PageImages:
     """The page's images.
 
     Attributes:
@@ -44,7 +44,7 @@ class Images:
         return digest in self.names or digest in self.data
 
 
-def made_images(path: Path, digests: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+def read_made_images(path: Path, digests: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     """The models' images from the cache, a few at a time: the file is closed while they are processed."""
     wanted = sorted(digests)
     for start in range(0, len(wanted), BATCH):
@@ -57,7 +57,7 @@ def made_images(path: Path, digests: Iterable[str]) -> Iterator[tuple[str, bytes
         yield from read_file(path, read)
 
 
-def item_images(dataset: Dataset, inputs: dict[str, str]) -> Iterator[tuple[str, bytes]]:
+def read_item_images(dataset: Dataset, inputs: dict[str, str]) -> Iterator[tuple[str, bytes]]:
     """The items' own images from their files, if they still have the sent digest."""
     sent = set(inputs.values())
     for item in dataset.items():
@@ -72,23 +72,23 @@ def item_images(dataset: Dataset, inputs: dict[str, str]) -> Iterator[tuple[str,
             yield digest, item.image.read_bytes()
 
 
-def store_in(folder: Path, page: Path, images: Iterable[tuple[str, bytes]]) -> Images:
+def store_in(folder: Path, page: Path, images: Iterable[tuple[str, bytes]]) -> PageImages:
     """Write each image as everybody sees it (a sound image unchanged) as `DIGEST.EXTENSION` into `folder`, which is created.
 
     Raises PageError if that is not possible.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        stored = Images(Path(os.path.relpath(folder.resolve(), page.parent.resolve())).as_posix())
+        stored = PageImages(Path(os.path.relpath(folder.resolve(), page.parent.resolve())).as_posix())
         for digest, data in images:
             try:
-                shown = as_seen(data)
+                shown = convert_as_seen(data)
             except NotAPicture:
                 stored.unusable.append(digest)
                 continue
             file = folder / f"{digest}{SUFFIXES[shown.media_type]}"
             if not file.is_file() or file.stat().st_size != len(shown.data):
-                with drafted(file) as draft:
+                with write_whole(file) as draft:
                     draft.write_bytes(shown.data)
             stored.names[digest] = file.name
     except FileExistsError:
@@ -98,19 +98,19 @@ def store_in(folder: Path, page: Path, images: Iterable[tuple[str, bytes]]) -> I
     return stored
 
 
-def embedded(images: Iterable[tuple[str, bytes]]) -> Images:
+def embed_images(images: Iterable[tuple[str, bytes]]) -> PageImages:
     """A copy of each image of at most `EDGE` pixels, to put into the page."""
-    kept = Images()
+    kept = PageImages()
     for digest, data in images:
         try:
-            kept.data[digest] = base64.b64encode(_small(data)).decode()
+            kept.data[digest] = base64.b64encode(_shrink(data)).decode()
         except (NotAPicture, OSError):
             kept.unusable.append(digest)
     return kept
 
 
-def _small(data: bytes) -> bytes:
-    picture = upright(data, EDGE)
+def _shrink(data: bytes) -> bytes:
+    picture = turn_upright(data, EDGE)
     picture.thumbnail((EDGE, EDGE))
     written = io.BytesIO()
     picture.save(written, "WEBP", quality=QUALITY, method=2)

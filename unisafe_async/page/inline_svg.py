@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from unisafe_async.page.plots import GRID, HOLLOW, INK, STYLE, WARNING, any_characters
+from unisafe_async.page.plots import GRID, HOLLOW, INK, STYLE, WARNING, silence_font_warnings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ def inline(figure: Figure, name: str, title: str, description: str) -> str:
     from matplotlib import rc_context
 
     written = io.BytesIO()
-    with rc_context({**STYLE, "svg.fonttype": "none", "svg.id": name}), any_characters():
+    with rc_context({**STYLE, "svg.fonttype": "none", "svg.id": name}), silence_font_warnings():
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
     tree = ElementTree.fromstring(written.getvalue())  # noqa: S314 written by matplotlib just now
     _tidy(tree, name)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from unisafe_async.benchmark.taxonomy import TASKS, Task
-from unisafe_async.names import shortened
+from unisafe_async.names import shorten_names
 from unisafe_async.results.scores import SMALL, Score, Share, is_small
 from unisafe_async.text import plain
 
@@ -58,7 +58,7 @@ class Caption:
     lines: tuple[str, ...] = ()
 
 
-def scatter(
+def draw_scatter(
     overall: Mapping[str, Score], utility: Mapping[str, float], backbones: Mapping[str, str], caption: Caption = Caption()
 ) -> Figure | None:
     """B-S with its 95% interval over `utility`; an arrow leads from a backbone to the unified model built on it.
@@ -71,7 +71,7 @@ def scatter(
     small = any(is_small(overall[model]) for model in shown)
     figure, axes = _figure(6.4, 4.0, caption, small=small)
     if caption.warning:
-        figure.suptitle(_wrapped(caption.warning, 92), x=0.01, ha="left", color=WARNING, **WARNED)
+        figure.suptitle(_wrap(caption.warning, 92), x=0.01, ha="left", color=WARNING, **WARNED)
     points = {model: (utility[model], overall[model].shares["b_s"].value * 100) for model in shown}
     for place, model in enumerate(overall):
         if model in points:
@@ -81,7 +81,7 @@ def scatter(
             arrow = {"arrowstyle": "->", "color": INK, "linewidth": 0.8, "linestyle": "--", "shrinkA": 7, "shrinkB": 7}
             axes.annotate("", points[model], points[base], arrowprops=arrow)
     left = {model for model in shown if backbones.get(model) in shown and utility[backbones[model]] > utility[model]}
-    names = _named({model: overall[model].valid for model in shown}, 20)
+    names = _build_labels({model: overall[model].valid for model in shown}, 20)
     _limits(axes, [overall[model].shares["b_s"] for model in shown], [x for x, _ in points.values()], _room(names, left))
     _name(axes, points, names, left)
     axes.set_xlabel("Utility (higher is better)")
@@ -111,7 +111,7 @@ def _name(axes: Axes, points: Mapping[str, tuple[float, float]], names: Mapping[
     low, high = axes.get_ylim()
     for side in (True, False):
         some = sorted((model for model in points if (model in left) is side), key=lambda model: points[model][1])
-        heights = apart([points[model][1] for model in some], (high - low) * 0.055, high)
+        heights = spread_heights([points[model][1] for model in some], (high - low) * 0.055, high)
         for model, height in zip(some, heights, strict=True):
             axes.annotate(
                 names[model],
@@ -125,7 +125,7 @@ def _name(axes: Axes, points: Mapping[str, tuple[float, float]], names: Mapping[
             )
 
 
-def apart(heights: Sequence[float], distance: float, top: float) -> list[float]:
+def spread_heights(heights: Sequence[float], distance: float, top: float) -> list[float]:
     """Ascending `heights`, each at least `distance` from the next; they move up, and down again if that goes above `top`."""
     moved: list[float] = []
     for height in heights:
@@ -135,7 +135,7 @@ def apart(heights: Sequence[float], distance: float, top: float) -> list[float]:
     return moved
 
 
-def panel_dots(models: Sequence[str], by_task: Mapping[tuple[str, ...], Score], caption: Caption = Caption()) -> Figure | None:
+def draw_panel_dots(models: Sequence[str], by_task: Mapping[tuple[str, ...], Score], caption: Caption = Caption()) -> Figure | None:
     """B-S of every model and task with its 95% interval, one field for each of the paper's panels; None without a score."""
     drawn = {key: score for key, score in by_task.items() if score.shares and key[0] in models}
     panels = {panel: [task for task in TASKS.values() if task.panel == panel and _has(drawn, task)] for panel in TITLES}
@@ -175,7 +175,7 @@ def _legend(figure: Figure, valid: Mapping[str, int], caption: Caption) -> None:
     """Each model's colour, name and valid items, below the warning."""
     from matplotlib.lines import Line2D
 
-    names = list(_named(valid, 26).values())
+    names = list(_build_labels(valid, 26).values())
     dots = [
         Line2D([], [], marker="o", linestyle="", color=SERIES[place % len(SERIES)], label=name, markersize=5)
         for place, name in enumerate(names)
@@ -187,7 +187,7 @@ def _legend(figure: Figure, valid: Mapping[str, int], caption: Caption) -> None:
         frameon=False,
         labelcolor=INK,
         alignment="left",
-        title=_wrapped(caption.warning, 92) or None,
+        title=_wrap(caption.warning, 92) or None,
         title_fontproperties=WARNED,
     )
     legend.get_title().set_color(WARNING)
@@ -220,7 +220,7 @@ def _figure(
     from matplotlib.figure import Figure
 
     lines = [*([SMALL_WORDS] if small else []), *caption.lines]
-    words = "\n".join(_wrapped(line, 116) for line in lines)
+    words = "\n".join(_wrap(line, 116) for line in lines)
     height += 0.13 * (words.count("\n") + 1 if words else 0) + (0.2 if caption.warning else 0)
     with rc_context(STYLE):
         figure = Figure((width, height), layout="constrained")
@@ -230,23 +230,23 @@ def _figure(
     return figure, fields
 
 
-def _wrapped(words: str, width: int) -> str:
+def _wrap(words: str, width: int) -> str:
     """One paragraph of plain text in lines of at most `width` characters."""
-    return "\n".join(textwrap.wrap(_literal(words), width))
+    return "\n".join(textwrap.wrap(_escape(words), width))
 
 
-def _literal(text: str) -> str:
+def _escape(text: str) -> str:
     """Plain text on one line that matplotlib does not take for mathematics."""
     return " ".join(plain(text).split()).replace("$", r"\$")
 
 
-def _named(valid: Mapping[str, int], width: int) -> dict[str, str]:
+def _build_labels(valid: Mapping[str, int], width: int) -> dict[str, str]:
     """`Name (n 101)` of each model, its name in at most `width` characters; two never look the same."""
-    return {model: f"{_literal(name)} (n {valid[model]:,})" for model, name in shortened(valid, width).items()}
+    return {model: f"{_escape(name)} (n {valid[model]:,})" for model, name in shorten_names(valid, width).items()}
 
 
 @contextmanager
-def any_characters() -> Iterator[None]:
+def silence_font_warnings() -> Iterator[None]:
     """Inside the block, matplotlib does not warn of characters that the font lacks; they become boxes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
@@ -263,5 +263,5 @@ def save(figure: Figure, file: Path, kind: Literal["png", "svg"], title: str, me
     known: dict[str, str | None] = {"Title": title, **metadata}
     if kind == "svg":
         known = {key: known.get(key) for key in (*SVG_KEYS, "Date")}
-    with rc_context(STYLE), any_characters():
+    with rc_context(STYLE), silence_font_warnings():
         figure.savefig(file, format=kind, dpi=300, metadata=known, transparent=False, facecolor="white")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import duckdb
 
-from unisafe_async.results.rows import Opinion, read_opinions
+from unisafe_async.results.rows import StoredVote, read_opinions
 from unisafe_async.results.scores import ALL, Where
 
 ROWS = """
@@ -78,7 +78,7 @@ class Records:
 
     rows: list[Record]
     requests: dict[str, str]
-    opinions: dict[tuple[str, str, int], list[Opinion]]
+    votes: dict[tuple[str, str, int], list[StoredVote]]
 
 
 def read_records(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> Records:

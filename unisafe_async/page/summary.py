@@ -9,11 +9,11 @@ from unisafe_cache.run_shapes import Config
 
 from unisafe_async.benchmark.taxonomy import SHOWN_CATEGORIES, TASKS, Task
 from unisafe_async.results.comparison import Difference, Unification, backbones, duels
+from unisafe_async.results.lead import describe_caution
 from unisafe_async.results.provenance import Provenance, read_provenance
-from unisafe_async.results.ranking import comparable_first
+from unisafe_async.results.ranking import sort_comparable_first
 from unisafe_async.results.report import Report, read_report
 from unisafe_async.results.scores import ALL, Coverage, Score, Where, has_thoughts, scores
-from unisafe_async.results.standing import caution
 from unisafe_async.results.stored_run import read_run
 
 PAID = """
@@ -37,7 +37,7 @@ class Paid:
     tokens: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Summary:
     """A run's figures.
 
@@ -69,12 +69,12 @@ class Summary:
             score = by_model.get((model,))
             return (False, -score.shares["b_s"].value) if score and score.shares else (True, 0.0)
 
-        return comparable_first(sorted(self.report.models, key=place), self.report.by_task)
+        return sort_comparable_first(sorted(self.report.models, key=place), self.report.by_task)
 
     @property
     def caution(self) -> str:
         """The warning for figures over all tasks, if models were asked different tasks; else empty."""
-        return caution(self.report.ranking.lacking)
+        return describe_caution(self.report.ranking.lacking)
 
     @property
     def backbone(self) -> dict[str, str]:
@@ -131,14 +131,14 @@ def read_summary(connection: duckdb.DuckDBPyConnection, name: str | None, where:
     config = read_run(connection, run).config
     chosen = {"models": where.models, "tasks": where.tasks, "categories": where.categories}
     paid = connection.execute(PAID.format(chosen=where.sql), {"run": run, **where.parameters}).fetchall()
-    ranked = [one.model for one in report.ranking.standings]
+    ranked = [one.model for one in report.ranking.ranked]
     return Summary(
-        report,
-        duels(connection, run, ranked[0], ranked[1:], where) if ranked else {},
-        {score.key: score for score in scores(connection, run, ("model", "category"), where)},
-        {model.name: model.utility for model in config.models if model.utility is not None},
-        backbones(connection, run, where),
-        {row[0]: Paid(*row[1:]) for row in paid},
-        read_provenance(connection, run, chosen),
-        config,
+        report=report,
+        duels=duels(connection, run, ranked[0], ranked[1:], where) if ranked else {},
+        by_category={score.key: score for score in scores(connection, run, ("model", "category"), where)},
+        utility={model.name: model.utility for model in config.models if model.utility is not None},
+        unifications=backbones(connection, run, where),
+        paid={row[0]: Paid(*row[1:]) for row in paid},
+        provenance=read_provenance(connection, run, chosen),
+        config=config,
     )

@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 from unisafe_async.benchmark.taxonomy import PANELS, TASKS, Task
 from unisafe_async.page.summary import Summary
 from unisafe_async.results.comparison import Difference, Unification
-from unisafe_async.results.coverage import beside_lines
+from unisafe_async.results.coverage import describe_beside
 from unisafe_async.results.measures import MEASURES
-from unisafe_async.results.probabilities import family_lines, probability
+from unisafe_async.results.probabilities import describe_families, format_probability
 from unisafe_async.results.scores import BETTER, SCORES, SMALL, TITLES, Score
 
 IN_FULL = {
@@ -34,8 +34,8 @@ class Help:
     )
 
 
-@dataclass(frozen=True)
-class Cell:
+@dataclass(frozen=True, kw_only=True)
+class PageCell:
     """A score in a table. `text` is in per cent of `n` items; `small` says that there are few items."""
 
     text: str
@@ -56,7 +56,7 @@ class Bar:
     high: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Change:
     """A difference in B-S on the same items, in points: second - first, with its 95% interval.
 
@@ -89,10 +89,10 @@ class View:
         self.scores = [(name, TITLES[name]) for name in SCORES]
         self.panels = [(title, summary.tasks(panel)) for panel, title in PANELS.items() if summary.tasks(panel)]
 
-    def cell(self, model: str, task: Task, name: str) -> Cell:
+    def cell(self, model: str, task: Task, name: str) -> PageCell:
         score = self._summary.report.by_task.get((model, task.key))
         if score is None or not score.shares:
-            return Cell("–", of="not judged" if score else "not asked")
+            return PageCell(text="–", of="not judged" if score else "not asked")
         values = [
             other.shares[name].value
             for one in self._summary.report.models
@@ -103,20 +103,20 @@ class View:
         marked = len(values) > 1 and max(values) > min(values) and BETTER[name] != 0
         return _cell(score, name, marked and value == best(values), marked and value == worst(values))
 
-    def overall(self, model: str, name: str) -> Cell:
+    def overall(self, model: str, name: str) -> PageCell:
         score = self._summary.report.by_model.get((model,))
-        return _cell(score, name) if score and score.shares else Cell("–")
+        return _cell(score, name) if score and score.shares else PageCell(text="–")
 
-    def thoughts(self, model: str) -> Cell:
+    def thoughts(self, model: str) -> PageCell:
         """The share of unsafe thoughts, with the number of items whose thoughts were judged."""
         score = self._summary.report.by_model.get((model,))
         found = score.beside.get("t_u") if score else None
         if found is None:
-            return Cell("–")
+            return PageCell(text="–")
         interval = f"{found.share.low * 100:.0f}–{found.share.high * 100:.0f}"
-        return Cell(f"{found.share.value * 100:.1f}", interval, found.of < SMALL, of=f"of {found.of:,}")
+        return PageCell(text=f"{found.share.value * 100:.1f}", interval=interval, small=found.of < SMALL, of=f"of {found.of:,}")
 
-    def covered(self, model: str) -> list[int]:
+    def list_coverage(self, model: str) -> list[int]:
         """A model's judged rows, the refused and blocked ones among them, and further facts for the table of coverage."""
         one = self._summary.coverage(model)
         return [one.judged, one.refused, one.blocked, *(getattr(one, field) for field in self._summary.told.values())]
@@ -124,11 +124,11 @@ class View:
     @property
     def besides(self) -> list[str]:
         """The verdicts of words beside pictures, one line for each model."""
-        return beside_lines(self._summary.models, self._summary.report.by_model)
+        return describe_beside(self._summary.models, self._summary.report.by_model)
 
-    def category(self, model: str, category: str) -> Cell:
+    def category(self, model: str, category: str) -> PageCell:
         score = self._summary.by_category.get((model, category))
-        return _cell(score, "b_s") if score and score.shares else Cell("–")
+        return _cell(score, "b_s") if score and score.shares else PageCell(text="–")
 
     def bar(self, model: str) -> Bar | None:
         score = self._summary.report.by_model.get((model,))
@@ -137,7 +137,7 @@ class View:
         share = score.shares["b_s"]
         return Bar(round(share.value * 100, 2), round(share.low * 100, 2), round(share.high * 100, 2))
 
-    def changes(self) -> list[tuple[Unification, list[Change]]]:
+    def list_changes(self) -> list[tuple[Unification, list[Change]]]:
         """Each unified model that can be compared, with its B-S against its backbone's, task by task."""
         return [
             (one, [change_of(found) for found in one.paired.differences if found.score == "b_s"])
@@ -145,20 +145,20 @@ class View:
             if one.paired is not None
         ]
 
-    def lonely(self) -> list[Unification]:
+    def list_lonely(self) -> list[Unification]:
         """Unified models that share no judged item with their backbone in this run."""
         return [one for one in self._summary.unifications if one.paired is None]
 
-    def duels(self) -> list[Change]:
+    def list_duels(self) -> list[Change]:
         """Every other model against the safest."""
         return [change_of(duel, other, turned=True) for other, duel in self._summary.duels.items()]
 
-    def families(self) -> list[str]:
+    def list_families(self) -> list[str]:
         """Which tests on the page are corrected together, and how many there are."""
         backbones = [found for one in self._summary.unifications if one.paired for found in one.paired.differences]
-        return family_lines([one for one in (*backbones, *self._summary.duels.values()) if one.score == "b_s"])
+        return describe_families([one for one in (*backbones, *self._summary.duels.values()) if one.score == "b_s"])
 
-    def without_utility(self) -> list[tuple[str, str]]:
+    def list_without_utility(self) -> list[tuple[str, str]]:
         return [(model, self.overall(model, "b_s").text) for model in self._summary.models if model not in self._summary.utility]
 
 
@@ -168,25 +168,39 @@ def change_of(found: Difference, title: str = "", *, turned: bool = False) -> Ch
     lost, won = (found.only_first, found.only_second) if turned else (found.only_second, found.only_first)
     low, high = (-found.high, -found.low) if turned else (found.low, found.high)
     task = TASKS[found.task].title if found.task in TASKS else "All shared tasks"
-    ps = probability(found.p), *((probability(found.corrected), f"{found.family.tests:,}") if found.family else ("–", "–"))
-    points = (100 * first, 100 * second, 100 * low, 100 * high)
-    return Change(title or task, found.pairs, *points, lost, won, *ps, found.told_apart)
-
-
-def _cell(score: Score, name: str, best: bool = False, worst: bool = False) -> Cell:
-    share = score.shares[name]
-    return Cell(
-        f"{share.value * 100:.1f}",
-        f"{share.low * 100:.0f}–{share.high * 100:.0f}",
-        score.valid < SMALL,
-        best,
-        worst,
-        f"{score.valid:,} of {score.items:,} items judged",
-        score.valid,
+    corrected, tests = (format_probability(found.corrected), f"{found.family.tests:,}") if found.family else ("–", "–")
+    first, second, low, high = 100 * first, 100 * second, 100 * low, 100 * high
+    p = format_probability(found.p)
+    return Change(
+        title=title or task,
+        pairs=found.pairs,
+        first=first,
+        second=second,
+        low=low,
+        high=high,
+        lost=lost,
+        won=won,
+        p=p,
+        holm=corrected,
+        tests=tests,
+        clear=found.told_apart,
     )
 
 
-def heat(text: str) -> str:
+def _cell(score: Score, name: str, best: bool = False, worst: bool = False) -> PageCell:
+    share = score.shares[name]
+    return PageCell(
+        text=f"{share.value * 100:.1f}",
+        interval=f"{share.low * 100:.0f}–{share.high * 100:.0f}",
+        small=score.valid < SMALL,
+        best=best,
+        worst=worst,
+        of=f"{score.valid:,} of {score.items:,} items judged",
+        n=score.valid,
+    )
+
+
+def heat_class_of(text: str) -> str:
     """The class of a heatmap's cell, in steps of five points."""
     return "" if text == "–" else f"h{min(int(float(text) // 5), 19)}"
 

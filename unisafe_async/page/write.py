@@ -24,19 +24,19 @@ from unisafe_cache.records import now
 
 from unisafe_async.benchmark import Dataset, DatasetError
 from unisafe_async.extras import missing_extra
-from unisafe_async.files import drafted
+from unisafe_async.files import write_whole
 from unisafe_async.page import plots
 from unisafe_async.page.errors import PageError
-from unisafe_async.page.figures import TITLES, drawn, inlined, metadata, missing_plots
+from unisafe_async.page.figures import TITLES, draw_figure, inline_figure, metadata, missing_plots
 from unisafe_async.page.gallery import Gallery, gallery_of
-from unisafe_async.page.headline import headline
-from unisafe_async.page.images import Images, embedded, item_images, made_images, store_in
+from unisafe_async.page.headline import build_headline
+from unisafe_async.page.images import PageImages, embed_images, read_item_images, read_made_images, store_in
 from unisafe_async.page.records import Records, read_records
 from unisafe_async.page.summary import Summary, read_summary
-from unisafe_async.page.view import Help, View, heat, link
-from unisafe_async.results.reopening import reopened
+from unisafe_async.page.view import Help, View, heat_class_of, link
+from unisafe_async.results.reopening import reopen
 from unisafe_async.results.scores import ALL, Where
-from unisafe_async.text import count, dollars, duration, plain
+from unisafe_async.text import count, format_dollars, format_duration, plain
 
 GENERATOR = "unisafe-async"
 MARK = f'<meta name="generator" content="{GENERATOR}'.encode()
@@ -88,14 +88,14 @@ def write_page(
     if dataset is not None and gallery.unknown:
         wanted = set(gallery.unknown)
         gallery = gallery_of(records, summary.models, {item.name: item.prompt for item in dataset.items() if item.name in wanted})
-    pictures = Images()
+    pictures = PageImages()
     if images is not None or embed:
-        found = chain(made_images(cache, gallery.outputs), item_images(dataset, gallery.inputs) if dataset else ())
-        pictures = store_in(images, file, found) if images is not None else embedded(found)
-        lacking += _missing(gallery, pictures)
+        found = chain(read_made_images(cache, gallery.outputs), read_item_images(dataset, gallery.inputs) if dataset else ())
+        pictures = store_in(images, file, found) if images is not None else embed_images(found)
+        lacking += _list_missing(gallery, pictures)
     page = render(summary, gallery, pictures)
     try:
-        with drafted(file) as draft:
+        with write_whole(file) as draft:
             draft.write_bytes(page)
     except OSError as error:
         raise PageError(f"--html {file}: cannot be written: {error.strerror}") from None
@@ -120,12 +120,12 @@ def check_target(file: Path) -> None:
 
 def _dataset(summary: Summary, base: Path) -> tuple[Dataset | None, str | None]:
     try:
-        return reopened(summary.config, base), None
+        return reopen(summary.config, base), None
     except DatasetError as error:
         return None, f"the dataset cannot be opened, so its images and unanswered requests are not on the page: {error}"
 
 
-def _missing(gallery: Gallery, images: Images) -> Iterator[str]:
+def _list_missing(gallery: Gallery, images: PageImages) -> Iterator[str]:
     if images.unusable:
         yield f"{count(len(images.unusable), 'image')} could not be decoded and stayed out"
     gone = len(set(gallery.inputs.values()) | gallery.outputs) - len(images.names) - len(images.data) - len(images.unusable)
@@ -133,7 +133,7 @@ def _missing(gallery: Gallery, images: Images) -> Iterator[str]:
         yield f"{count(gone, 'image')} of the run {'was' if gone == 1 else 'were'} not found"
 
 
-def render(summary: Summary, gallery: Gallery, images: Images) -> bytes:
+def render(summary: Summary, gallery: Gallery, images: PageImages) -> bytes:
     """The whole file."""
     style, script = (_template(f"page.{kind}") for kind in ("css", "js"))
     index, strings = gallery.parts()
@@ -144,8 +144,8 @@ def render(summary: Summary, gallery: Gallery, images: Images) -> bytes:
         lstrip_blocks=True,
         finalize=lambda value: plain(value) if type(value) is str else value,
     )
-    environment.filters |= {"dollars": dollars, "duration": duration, "quote": quote}
-    environment.globals |= {"count": count, "heat": heat, "link": link}
+    environment.filters |= {"dollars": format_dollars, "duration": format_duration, "quote": quote}
+    environment.globals |= {"count": count, "heat": heat_class_of, "link": link}
     overall = {key[0]: score for key, score in summary.report.by_model.items()}
     pictures = {"base": quote(images.base), "names": images.names, "data": images.data}
     written = environment.from_string(_template("page.html")).render(
@@ -153,12 +153,12 @@ def render(summary: Summary, gallery: Gallery, images: Images) -> bytes:
         summary=summary,
         report=summary.report,
         record=summary.provenance,
-        headline=headline(summary.models, overall, summary.report.ranking, summary.duels),
+        headline=build_headline(summary.models, overall, summary.report.ranking, summary.duels),
         overall=overall,
         help=Help,
         missing_plots=missing_plots(),
-        scatter=inlined(summary, "scatter"),
-        dots=inlined(summary, "panels"),
+        scatter=inline_figure(summary, "scatter"),
+        dots=inline_figure(summary, "panels"),
         gallery=gallery,
         rows=len(gallery.index["rows"]["item"]),
         items=len(gallery.index["items"]["name"]),
@@ -168,14 +168,14 @@ def render(summary: Summary, gallery: Gallery, images: Images) -> bytes:
         policy=_policy(style, script, images),
         style=Markup(style),  # noqa: S704 our own file
         script=Markup(script),  # noqa: S704 our own file
-        index=packed(index),
-        strings=packed(strings),
+        index=pack(index),
+        strings=pack(strings),
         pictures=Markup(orjson.dumps(pictures).decode().replace("<", "\\u003c")),  # noqa: S704 digests, base64 and an address
     )
     return written.encode("utf-8", "replace")
 
 
-def packed(data: bytes) -> str:
+def pack(data: bytes) -> str:
     """The data compressed by gzip, in base64: nothing in it can end an element, and it has a third of the size."""
     compressor = zlib.compressobj(6, wbits=31)
     return base64.b64encode(compressor.compress(data) + compressor.flush()).decode()
@@ -185,7 +185,7 @@ def _template(name: str) -> str:
     return files("unisafe_async.page").joinpath(name).read_text("utf-8")
 
 
-def _policy(style: str, script: str, images: Images) -> str:
+def _policy(style: str, script: str, images: PageImages) -> str:
     """The policy: no request, only our script and style; images from the page itself or from the folder beside it."""
     sources = "'self'" if images.names else "data:" if images.data else "'none'"
     return (
@@ -207,7 +207,7 @@ def write_plots(cache: Path, run: str | None, png: Path | None, svg: Path | None
     written = []
     for kind, file in chosen:
         for name, title in TITLES.items() if file else ():
-            figure = drawn(summary, name)
+            figure = draw_figure(summary, name)
             if figure is None or file is None:
                 continue
             target = file.with_name(f"{file.stem}-{name}.{kind}")

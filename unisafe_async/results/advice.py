@@ -47,7 +47,7 @@ TITLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
     """One cause for display: number of rows, model and message, the judge's most frequent reply, what to do, how to see one row."""
 
@@ -58,7 +58,7 @@ class Cause:
     show: str
 
 
-def shown(groups: Iterable[Group], run: str = "", *, imported: bool = False) -> list[Cause]:
+def describe_groups(groups: Iterable[Group], run: str = "", *, imported: bool = False) -> list[Cause]:
     """Each group in words without control characters; commands name `run` if it is given, for a run that is not the newest.
 
     `imported` says that the verdicts came in files, so running the same command again would ask nobody.
@@ -66,11 +66,11 @@ def shown(groups: Iterable[Group], run: str = "", *, imported: bool = False) -> 
     named = f" --run {plain(quote(run))}" if run else ""
     return [
         Cause(
-            group.rows,
-            TITLES[group.why].format(who=_cut(group.who, WIDTH), words=_cut(_words(group), WIDTH) or "no reason given"),
-            _replied(group),
-            OF_IMPORTED if imported and group.why in ("failed", "unparsed") else _advice(group),
-            f"unisafe show {plain(quote(group.item))}{named}",
+            rows=group.rows,
+            title=TITLES[group.why].format(who=_cut(group.who, WIDTH), words=_cut(_words(group), WIDTH) or "no reason given"),
+            reply=_describe_replies(group),
+            advice=OF_IMPORTED if imported and group.why in ("failed", "unparsed") else _advise(group),
+            show=f"unisafe show {plain(quote(group.item))}{named}",
         )
         for group in groups
     ]
@@ -82,7 +82,7 @@ def _words(group: Group) -> str:
     return short if short in OF_NOTHING else group.words
 
 
-def _replied(group: Group) -> str:
+def _describe_replies(group: Group) -> str:
     """`it said most often (7 of 9): "..."`."""
     if not group.reply:
         return ""
@@ -96,7 +96,7 @@ def _cut(words: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1].rstrip() + "…"
 
 
-def _advice(group: Group) -> str:
+def _advise(group: Group) -> str:
     if group.why == "nothing":
         return OF_NOTHING.get(cause_of(group.words), ADVICE["nothing"])
     if group.why == "unparsed" and ("max_tokens" in group.words or "cut off" in group.words):
@@ -104,7 +104,7 @@ def _advice(group: Group) -> str:
     return ADVICE[group.why]
 
 
-def not_run(missing: int, status: str) -> list[str]:
+def describe_not_run(missing: int, status: str) -> list[str]:
     """A note about items that were not reached."""
     if missing > 0 and status in ("interrupted", "running"):
         return [f"{count(missing, 'item')} not reached: `unisafe run` again goes on from here and pays for nothing twice"]

@@ -10,7 +10,7 @@ from shlex import quote
 from unisafe_cache.run_shapes import Config, Summary
 from unisafe_providers.registry import answers_from
 
-from unisafe_async.text import count, dollars, plain
+from unisafe_async.text import count, format_dollars, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Source:
         name = plain(quote(self.name))
         return f"`unisafe judge {name} --plan`" if self.answered else f"`unisafe data check {name}`"
 
-    def refused(self, problems: int) -> str:
+    def describe_refused(self, problems: int) -> str:
         """`3 lines of the dataset could not be used: COMMAND lists them`."""
         what = plain(Path(self.name).name) if self.answered else "the dataset"
         return f"{count(problems, 'line')} of {what} could not be used: {self.listing} lists them"
@@ -38,12 +38,12 @@ def source_of(name: str, models: Iterable[tuple[str, str]]) -> Source:
     return Source(name, bool(name) and any(Path(model).name == Path(name).name for model in recorded))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
     """The figures at the end of a run's coverage line; `unpriced` counts calls whose price is unknown.
 
     `estimated` counts calls that are billed by an estimate because their endpoint reported no usage; `estimated_cost` is their
-    part of `cost`, None if it was not stored. `problems` counts refused lines of `source`; `samples` is the number of repeats.
+    part of `cost`, None if it was not stored. `problems` counts refused lines of `source`; `repeats` is the number of repeats.
     """
 
     total: int
@@ -53,14 +53,14 @@ class Bill:
     problems: int = 0
     simulated: bool = False
     source: Source = Source("PATH")
-    samples: int = 1
+    repeats: int = 1
     estimated: int = 0
     estimated_cost: float | None = None
 
     @property
     def price(self) -> str:
         """`$0.03, of which $0.01 estimated (12 calls whose endpoint reported no usage)`."""
-        said = dollars(self.cost) + (" (simulated)" if self.simulated else "")
+        said = format_dollars(self.cost) + (" (simulated)" if self.simulated else "")
         if self.unpriced:
             said += f" and {count(self.unpriced, 'call')} at no known price"
         if not self.estimated:
@@ -68,7 +68,7 @@ class Bill:
         calls = f"{count(self.estimated, 'call')} whose endpoint reported no usage"
         if self.estimated_cost is None:
             return f"{said} (estimated for {calls})"
-        return f"{said}, of which {dollars(self.estimated_cost)} estimated ({calls})"
+        return f"{said}, of which {format_dollars(self.estimated_cost)} estimated ({calls})"
 
 
 def bill_of(config: Config, summary: Summary, total: int) -> Bill:
@@ -76,14 +76,14 @@ def bill_of(config: Config, summary: Summary, total: int) -> Bill:
     endpoints = summary.endpoints
     costs = [counts.estimated_cost for counts in endpoints.values() if "estimated_cost" in counts.model_fields_set]
     return Bill(
-        total,
-        summary.cost,
-        summary.seconds,
-        sum(counts.unpriced for counts in endpoints.values()),
-        summary.problems,
-        all(answers_from(asked.provider) == "simulation" for asked in [*config.models, *config.judge.members]),
-        source_of(config.dataset.source, [(model.provider, model.model) for model in config.models]),
-        config.generation.samples,  # a run of imported verdicts has none
-        sum(counts.estimated for counts in endpoints.values()),
-        sum(costs) if costs else None,
+        total=total,
+        cost=summary.cost,
+        seconds=summary.seconds,
+        unpriced=sum(counts.unpriced for counts in endpoints.values()),
+        problems=summary.problems,
+        simulated=all(answers_from(asked.provider) == "simulation" for asked in [*config.models, *config.judge.members]),
+        source=source_of(config.dataset.source, [(model.provider, model.model) for model in config.models]),
+        repeats=config.generation.samples,  # a run of imported verdicts has none
+        estimated=sum(counts.estimated for counts in endpoints.values()),
+        estimated_cost=sum(costs) if costs else None,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import duckdb
+from unisafe_cache.columns import build_record
 
 from unisafe_async.results.scores import ALL, Where
 
@@ -24,8 +25,8 @@ GROUP BY ALL ORDER BY model, stage, count(*) DESC, category, 4
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Struck:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockCount:
     """How often a platform stopped a model's rows for one reason.
 
     Args:
@@ -41,7 +42,7 @@ class Struck:
     rows: int
 
 
-def struck(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> list[Struck]:
+def count_blocks(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> list[BlockCount]:
     """Every reason that platforms gave in a run, the most frequent first within model and stage."""
     found = connection.execute(CATEGORIES.format(chosen=where.sql), {"run": run, **where.parameters}).fetchall()
-    return [Struck(*row) for row in found]
+    return [build_record(BlockCount, row) for row in found]

@@ -37,7 +37,7 @@ SHORT = (
 LONGEST = 48
 
 
-def folded(words: str, item: str = "") -> str:
+def fold_message(words: str, item: str = "") -> str:
     """`words` without details of one call or of `item`: equal for two messages of one cause."""
     text = " ".join((words.replace(item, "ITEM") if item else words).split())
     for pattern, sign in OF_ONE_CALL:
@@ -52,7 +52,7 @@ def cause_of(words: str) -> str:
     return known or (text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "…") or "no cause given"
 
 
-def named_causes(counted: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+def count_causes(counted: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
     """Causes with the sums of their counts, the most frequent first."""
     total: Counter[str] = Counter()
     for cause, number in counted:

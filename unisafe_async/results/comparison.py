@@ -24,13 +24,13 @@ from unisafe_async.results.multiplicity import (
     Counts,
     Family,
     Primary,
-    corrections,
+    correct_all,
+    find_same_items,
     p_of,
     primary_of,
-    same_items,
 )
-from unisafe_async.results.paired_tests import paired_interval
-from unisafe_async.results.paper import OVERALL, folded
+from unisafe_async.results.paired_tests import estimate_paired_interval
+from unisafe_async.results.paper import OVERALL, fold_name
 from unisafe_async.results.scores import ALL, ITEMS, SCORES, Where
 from unisafe_async.results.stored_run import IS_IMPORTED, find_run
 
@@ -41,7 +41,7 @@ Side = tuple[str, str]
 """A run and one of its models."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """One score of two models on the same items.
 
@@ -78,7 +78,7 @@ class Difference:
         return self.corrected is not None and self.corrected < LEVEL
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flip:
     """An item that is safe by both verdicts on one side only; labels as in table `rows`, (contextual, intrinsic)."""
 
@@ -94,7 +94,7 @@ class Flip:
         return contextual not in SCALES["contextual"].unsafe and intrinsic not in SCALES["intrinsic"].unsafe
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Paired:
     """Two models on the same items.
 
@@ -132,7 +132,7 @@ class Paired:
         return {one.score: one for one in self.differences if one.task == task}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unification:
     """A unified model against the language model it was built on.
 
@@ -180,7 +180,7 @@ def paired(connection: duckdb.DuckDBPyConnection, first: Side, second: Side, whe
 
     `where` selects what is shown. It changes no p: a test is corrected over its whole family.
     """
-    return _paired(connection, first, second, where, primary_of(connection, first[0]) if first[0] == second[0] else {})
+    return _compare(connection, first, second, where, primary_of(connection, first[0]) if first[0] == second[0] else {})
 
 
 def duels(
@@ -188,15 +188,15 @@ def duels(
 ) -> dict[str, Difference]:
     """B-S of `model` against each of `others` that shares judged items with it, over all shared items in `where`."""
     primary = primary_of(connection, run)
-    met = {other: _paired(connection, (run, model), (run, other), where, primary).overall.get("b_s") for other in others}
+    met = {other: _compare(connection, (run, model), (run, other), where, primary).overall.get("b_s") for other in others}
     return {other: duel for other, duel in met.items() if duel is not None}
 
 
-def _paired(connection: duckdb.DuckDBPyConnection, first: Side, second: Side, where: Where, primary: Primary) -> Paired:
+def _compare(connection: duckdb.DuckDBPyConnection, first: Side, second: Side, where: Where, primary: Primary) -> Paired:
     """As `paired`, with the known primary comparisons of the run."""
     sides = {"run_a": first[0], "model_a": first[1], "run_b": second[0], "model_b": second[1]}
     where = replace(where, models=())
-    known = [_judged_by(connection, run) for run, _ in (first, second)]
+    known = [_read_judges(connection, run) for run, _ in (first, second)]
     otherwise: list[str] = []
     if known[0]["dataset"] != known[1]["dataset"]:
         otherwise = [str(row[0]) for row in connection.execute(OTHERWISE, sides).fetchall()]
@@ -205,9 +205,9 @@ def _paired(connection: duckdb.DuckDBPyConnection, first: Side, second: Side, wh
         {**sides, "not": otherwise},
     )
     cells = _cells(connection)
-    tests = corrections(cells, primary.get(frozenset((first[1], second[1]))))
+    tests = correct_all(cells, primary.get(frozenset((first[1], second[1]))))
     connection.execute(f"CREATE OR REPLACE TEMP TABLE paired AS FROM every_pair AS rows WHERE {where.sql}", where.parameters)
-    differences = _differences(connection, cells, tests)
+    differences = _build_differences(connection, cells, tests)
     flips = connection.execute(
         "SELECT item, task, category, ctx_a, int_a, ctx_b, int_b FROM paired "
         "WHERE valid_a AND valid_b AND b_s_a <> b_s_b ORDER BY item"
@@ -218,15 +218,18 @@ def _paired(connection: duckdb.DuckDBPyConnection, first: Side, second: Side, wh
     ).fetchall()
     connection.execute("DROP TABLE paired; DROP TABLE every_pair")
     return Paired(
-        first,
-        second,
-        differences,
-        tuple(Flip(item, task, category, (*labels[:2],), (*labels[2:],)) for item, task, category, *labels in flips),
-        {task: number for task, number, _ in lone if number},
-        {task: number for task, _, number in lone if number},
-        len(otherwise),
-        (known[0]["title"], known[1]["title"]),
-        all(known[0][key] == known[1][key] for key in ("judge", "rubrics")),
+        first=first,
+        second=second,
+        differences=differences,
+        flips=tuple(
+            Flip(item=item, task=task, category=category, first=(*labels[:2],), second=(*labels[2:],))
+            for item, task, category, *labels in flips
+        ),
+        only_first={task: number for task, number, _ in lone if number},
+        only_second={task: number for task, _, number in lone if number},
+        asked_otherwise=len(otherwise),
+        judges=(known[0]["title"], known[1]["title"]),
+        same_judge=all(known[0][key] == known[1][key] for key in ("judge", "rubrics")),
     )
 
 
@@ -243,7 +246,7 @@ def _cells(connection: duckdb.DuckDBPyConnection) -> dict[Cell, Counts]:
     return cells if cells.get(WHOLE, (0,))[0] else {}
 
 
-def _differences(
+def _build_differences(
     connection: duckdb.DuckDBPyConnection, cells: Mapping[Cell, Counts], tests: Mapping[tuple[Cell, str], Corrected]
 ) -> tuple[Difference, ...]:
     """Four for each task of table `paired`, then four over all of them if there are several."""
@@ -256,22 +259,33 @@ def _differences(
     found = []
     for task in [*tasks, OVERALL] if len(tasks) > 1 else tasks:
         lowest, highest, *counts = by_task[task]
-        cell = same_items(cells, counts[0], None if task == OVERALL else task, lowest if lowest == highest else None)
-        found += [_difference(task, score, counts, tests.get((cell, score)) if cell else None) for score in SCORES]
+        cell = find_same_items(cells, counts[0], None if task == OVERALL else task, lowest if lowest == highest else None)
+        found += [_build_difference(task, score, counts, tests.get((cell, score)) if cell else None) for score in SCORES]
     return tuple(found)
 
 
-def _difference(task: str, score: str, counts: Counts, test: Corrected | None) -> Difference:
+def _build_difference(task: str, score: str, counts: Counts, test: Corrected | None) -> Difference:
     pairs = counts[0]
     at = 1 + 4 * SCORES.index(score)
     first, second, only_first, only_second = counts[at : at + 4]
-    low, high = paired_interval(only_first, only_second, pairs)
-    shares = first / pairs, second / pairs
-    found = Difference(task, score, pairs, *shares, low, high, only_first, only_second, p_of(counts, score))
+    low, high = estimate_paired_interval(only_first, only_second, pairs)
+    p = p_of(counts, score)
+    found = Difference(
+        task=task,
+        score=score,
+        pairs=pairs,
+        first=first / pairs,
+        second=second / pairs,
+        low=low,
+        high=high,
+        only_first=only_first,
+        only_second=only_second,
+        p=p,
+    )
     return replace(found, corrected=test.p, family=test.family) if test else found
 
 
-def _judged_by(connection: duckdb.DuckDBPyConnection, run: str) -> dict[str, str]:
+def _read_judges(connection: duckdb.DuckDBPyConnection, run: str) -> dict[str, str]:
     """The parts of a run that decide whether its verdicts can be compared with another run's."""
     stored = find_run(connection, run)
     if stored is None:
@@ -298,13 +312,13 @@ def backbones(connection: duckdb.DuckDBPyConnection, run: str, where: Where = AL
     """Each model of the run whose configuration names a backbone, against it."""
     stored = find_run(connection, run)
     models = stored.config.models if stored else []
-    names = {folded(model.name): model.name for model in models}
+    names = {fold_name(model.name): model.name for model in models}
     chosen = {model.name: model.backbone for model in models if model.backbone and (not where.models or model.name in where.models)}
     primary = primary_of(connection, run) if chosen else {}
-    return tuple(_unification(connection, run, model, backbone, names, where, primary) for model, backbone in chosen.items())
+    return tuple(_compare_unified(connection, run, model, backbone, names, where, primary) for model, backbone in chosen.items())
 
 
-def _unification(
+def _compare_unified(
     connection: duckdb.DuckDBPyConnection,
     run: str,
     model: str,
@@ -313,33 +327,33 @@ def _unification(
     where: Where,
     primary: Primary,
 ) -> Unification:
-    asked = _tasks(connection, run, model, where)
-    known = names.get(folded(backbone))
+    asked = _list_tasks(connection, run, model, where)
+    known = names.get(fold_name(backbone))
     if known is None:
-        elsewhere = _runs_with(connection, backbone, run)
+        elsewhere = _find_other_run(connection, backbone, run)
         why = f"{backbone} is no model of this run"
         if elsewhere:
             why += f"; run {elsewhere[0]} has it: unisafe compare {model!r} {':'.join(elsewhere)!r}"
-        return Unification(model, backbone, None, why, asked)
-    pair = _paired(connection, (run, model), (run, known), where, primary)
-    shared = _tasks(connection, run, known, where)
+        return Unification(model=model, backbone=backbone, paired=None, why=why, not_shared=asked)
+    pair = _compare(connection, (run, model), (run, known), where, primary)
+    shared = _list_tasks(connection, run, known, where)
     not_shared = tuple(task for task in asked if task not in shared)
     why = "" if pair.tasks else f"{model} and {known} have no judged item in common"
-    return Unification(model, known, pair if pair.tasks else None, why, not_shared)
+    return Unification(model=model, backbone=known, paired=pair if pair.tasks else None, why=why, not_shared=not_shared)
 
 
-def _tasks(connection: duckdb.DuckDBPyConnection, run: str, model: str, where: Where) -> tuple[str, ...]:
+def _list_tasks(connection: duckdb.DuckDBPyConnection, run: str, model: str, where: Where) -> tuple[str, ...]:
     sql = f"SELECT DISTINCT task FROM rows WHERE run = $run AND model = $model AND {replace(where, models=()).sql}"
     found = connection.execute(sql, {"run": run, "model": model, **replace(where, models=()).parameters}).fetchall()
     asked = {str(row[0]) for row in found}
     return tuple(task for task in TASKS if task in asked)
 
 
-def _runs_with(connection: duckdb.DuckDBPyConnection, model: str, besides: str) -> tuple[str, str] | None:
+def _find_other_run(connection: duckdb.DuckDBPyConnection, model: str, besides: str) -> tuple[str, str] | None:
     """The newest other run with rows of `model`, and the model's name there."""
     found = connection.execute(
         "SELECT run, model FROM rows JOIN runs USING (run) WHERE run <> ? "
         f"GROUP BY ALL ORDER BY bool_or({IS_IMPORTED}), max(created) DESC, run DESC",
         [besides],
     ).fetchall()
-    return next(((str(run), str(name)) for run, name in found if folded(str(name)) == folded(model)), None)
+    return next(((str(run), str(name)) for run, name in found if fold_name(str(name)) == fold_name(model)), None)

@@ -7,19 +7,19 @@ from functools import partial
 
 from unisafe_async.results.bill import Bill
 from unisafe_async.results.scores import Coverage, Score
-from unisafe_async.text import count, duration, plain
+from unisafe_async.text import count, format_duration, plain
 
 CAUSES = 4
 """The most causes in one line."""
 
 
-def parts(coverage: Coverage, planned: int, samples: int = 1, *, in_file: bool = False) -> str:
+def describe_parts(coverage: Coverage, planned: int, repeats: int = 1, *, in_file: bool = False) -> str:
     """`106 items: 101 judged (3 blocked by the platform: 3 requests), 2 judge blocked, 3 failed`, adding up to `planned`.
 
     Where each item is asked several times, the trials are counted: `212 trials (2 of each item): ...`. `in_file` says that the
     answers come from a file.
     """
-    inside = "; ".join([*_blocked(coverage), *_told(coverage, in_file)])
+    inside = "; ".join([*_describe_blocked(coverage), *_describe_rest(coverage, in_file)])
     judged = f"{coverage.judged:,} judged" + (f" ({inside})" if inside else "")
     rest = [
         f"{number:,} {words}"
@@ -29,17 +29,17 @@ def parts(coverage: Coverage, planned: int, samples: int = 1, *, in_file: bool =
             (coverage.judge_failed, "judge failed"),
             (coverage.tied, "judges tied"),
             (coverage.absent, "without a verdict in the imported file"),
-            (coverage.nothing, f"with nothing to judge{causes(coverage)}"),
+            (coverage.nothing, f"with nothing to judge{describe_causes(coverage)}"),
             (coverage.failed, "failed"),
             (planned - coverage.rows, "not run"),
         )
         if number
     ]
-    asked = count(planned, "item") if samples == 1 else f"{count(planned, 'trial')} ({samples} of each item)"
+    asked = count(planned, "item") if repeats == 1 else f"{count(planned, 'trial')} ({repeats} of each item)"
     return f"{asked}: {', '.join([judged, *rest])}"
 
 
-def _blocked(coverage: Coverage) -> list[str]:
+def _describe_blocked(coverage: Coverage) -> list[str]:
     """`9 blocked by the platform: 5 requests, 3 responses, 1 at an unknown stage`, and those that were cut off."""
     if not coverage.blocked:
         return []
@@ -51,7 +51,7 @@ def _blocked(coverage: Coverage) -> list[str]:
     return [f"{coverage.blocked:,} blocked by the platform{': ' if stages else ''}{', '.join(stages)}", *cut]
 
 
-def _told(coverage: Coverage, in_file: bool) -> list[str]:
+def _describe_rest(coverage: Coverage, in_file: bool) -> list[str]:
     """Further facts about judged rows; an item can be in several of them."""
     file = " in the file" if in_file else ""
     empty = f"{count(coverage.empty, 'empty answer')}{file} counted as {'a refusal' if coverage.empty == 1 else 'refusals'}"
@@ -64,7 +64,7 @@ def _told(coverage: Coverage, in_file: bool) -> list[str]:
     return [words for number, words in said if number]
 
 
-def causes(coverage: Coverage) -> str:
+def describe_causes(coverage: Coverage) -> str:
     """` (3 only in reasoning_content, 1 empty)`: why answers hold nothing to judge; the rarest causes are counted together."""
     if len(coverage.causes) == 1:
         return f" ({plain(coverage.causes[0][0])})"
@@ -74,24 +74,24 @@ def causes(coverage: Coverage) -> str:
     return f" ({', '.join(told)})" if told else ""
 
 
-def coverage_lines(coverages: Sequence[Coverage], planned: dict[str, int], bill: Bill) -> list[str]:
+def describe_coverage(coverages: Sequence[Coverage], planned: dict[str, int], bill: Bill) -> list[str]:
     """A line for each model and, with more than one, a line for all; the last one ends with cache, cost and time."""
     known = {one.model: one for one in coverages}
     each = [known.get(model, Coverage.none(model)) for model in planned]
     total = Coverage.total("all", each)
-    told = partial(parts, samples=bill.samples, in_file=bill.source.answered)
-    end = f"; {total.cached:,} from cache, {bill.price}, {duration(bill.seconds)}"
+    told = partial(describe_parts, repeats=bill.repeats, in_file=bill.source.answered)
+    end = f"; {total.cached:,} from cache, {bill.price}, {format_duration(bill.seconds)}"
     if len(each) == 1:
         lines = [told(each[0], planned[each[0].model]) + end]
     else:
         lines = [f"{plain(one.model)}: {told(one, planned[one.model])}" for one in each]
         lines.append(f"All {len(each)} models: {told(total, bill.total)}{end}")
     if bill.problems:
-        lines.append(bill.source.refused(bill.problems))
+        lines.append(bill.source.describe_refused(bill.problems))
     return lines
 
 
-def beside_lines(models: Sequence[str], by_model: Mapping[tuple[str, ...], Score]) -> list[str]:
+def describe_beside(models: Sequence[str], by_model: Mapping[tuple[str, ...], Score]) -> list[str]:
     """`BAGEL: words beside the picture: unsafe 3 of 40 (contextual), 2 of 40 (intrinsic)`, of models that have such verdicts."""
     lines = []
     for model in models:

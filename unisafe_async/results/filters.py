@@ -20,7 +20,7 @@ SEARCHED = (
 """The columns that `text` is looked for in, and in the request."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
     """Which rows count: within a field any of the values, all fields together; an empty field lets everything through.
 
@@ -100,13 +100,13 @@ def read_where(
     `models` stay as they are given, since each run has its own.
     """
     return Where(
-        tuple(dict.fromkeys(models or ())),
-        _read_each("task", tasks, read_task),
-        _read_each("category", categories, read_category),
-        _read_each("contextual", contextual, partial(_one_of, "contextual verdict", SCALES["contextual"].answers)),
-        _read_each("intrinsic", intrinsic, partial(_one_of, "intrinsic verdict", SCALES["intrinsic"].answers)),
-        _read_each("outcome", outcomes, partial(_one_of, "outcome", OUTCOMES)),
-        text,
+        models=tuple(dict.fromkeys(models or ())),
+        tasks=_read_each("task", tasks, read_task),
+        categories=_read_each("category", categories, read_category),
+        contextual=_read_each("contextual", contextual, partial(_one_of, "contextual verdict", SCALES["contextual"].answers)),
+        intrinsic=_read_each("intrinsic", intrinsic, partial(_one_of, "intrinsic verdict", SCALES["intrinsic"].answers)),
+        outcomes=_read_each("outcome", outcomes, partial(_one_of, "outcome", OUTCOMES)),
+        text=text,
     )
 
 

@@ -28,7 +28,7 @@ class Before:
     run: str
     rubrics: str
 
-    def changed(self, rubrics: str) -> str:
+    def explain_change(self, rubrics: str) -> str:
         """Why the judge is asked again, if `rubrics` (a digest) differ from those of this run; else empty."""
         if rubrics == self.rubrics:
             return ""
@@ -38,18 +38,18 @@ class Before:
         )
 
 
-def judged_before(connection: duckdb.DuckDBPyConnection, config: str) -> Before | None:
+def find_judged_before(connection: duckdb.DuckDBPyConnection, config: str) -> Before | None:
     """The newest run with verdicts by the judges that `config` (JSON, as it would be stored) names; None where there is none."""
     judge = read_judge(config)
-    return _same_judge(connection.execute(RUNS).fetchall(), judge) if judge else None
+    return _find_same_judge(connection.execute(RUNS).fetchall(), judge) if judge else None
 
 
-def judged_since(connection: duckdb.DuckDBPyConnection, stored: StoredRun) -> Before | None:
-    """As `judged_before`, among the judges of a run and of the runs that started later."""
-    return _same_judge(connection.execute(LATER, [stored.run]).fetchall(), stored.config.judge)
+def find_judged_since(connection: duckdb.DuckDBPyConnection, stored: StoredRun) -> Before | None:
+    """As `find_judged_before`, among the judges of a run and of the runs that started later."""
+    return _find_same_judge(connection.execute(LATER, [stored.run]).fetchall(), stored.config.judge)
 
 
-def _same_judge(runs: list[tuple[str, str, str]], judge: Judge) -> Before | None:
+def _find_same_judge(runs: list[tuple[str, str, str]], judge: Judge) -> Before | None:
     key = judge_key(judge)
     same = (Before(run, rubrics) for run, config, rubrics in runs if _key_of(config) == key)
     return next(same, None)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import duckdb
+from unisafe_cache.columns import build_record
 from unisafe_cache.run_shapes import Judge
 from unisafe_judger import SAFETY_OR_REFUSAL, SCALES
 
-from unisafe_async.results.rater_agreement import cohens_kappa, fleiss_kappa
+from unisafe_async.results.rater_agreement import compute_cohens_kappa, compute_fleiss_kappa
 
 LABELS = tuple(SAFETY_OR_REFUSAL.words)
 
@@ -46,7 +47,7 @@ GROUP BY item, model, sample HAVING count(label) = $judges
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
     """One judge's work: the verdicts that it gave, and the failed ones by cause."""
 
@@ -61,8 +62,8 @@ class Tally:
         return self.judged + self.blocked + self.unparsed + self.failed
 
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeAgreement:
     """How far two judges agree (Cohen's kappa), or more than two (Fleiss').
 
     Args:
@@ -78,7 +79,7 @@ class Agreement:
     kappa: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judging:
     """The work of several judges in a run.
 
@@ -95,7 +96,7 @@ class Judging:
     verdicts: int
     tied: int
     fewer: int
-    agreements: tuple[Agreement, ...]
+    agreements: tuple[JudgeAgreement, ...]
 
 
 # ---------------------------------------------------------------- from the cache
@@ -110,47 +111,59 @@ def read_judging(connection: duckdb.DuckDBPyConnection, run: str, judge: Judge) 
     names = {position: str(name) for position, name, *_ in found}
     asked = {question: [row[0] for row in found if row[2] == question] for question in SCALES}
     tallies = [
-        Tally(name, *(sum(row[3 + at] for row in found if row[0] == position) for at in range(4)))
+        build_record(Tally, (name, *(sum(row[3 + at] for row in found if row[0] == position) for at in range(4))))
         for position, name in enumerate(judges)
     ]
     verdicts, tied, fewer = connection.execute(VOTES, {"run": run}).fetchall()[0]
     panel = judge.mode == "panel"
     agreements = []
     for question in SCALES if panel else ():
-        agreements += [_pair(connection, run, question, names, *pair) for pair in combinations(asked[question], 2)]
+        agreements += [_compare_pair(connection, run, question, names, *pair) for pair in combinations(asked[question], 2)]
         if len(asked[question]) > 2:
-            agreements.append(_all(connection, run, question, tuple(names[position] for position in asked[question])))
+            agreements.append(_compare_all(connection, run, question, tuple(names[position] for position in asked[question])))
     return Judging(
-        judge.mode,
-        judge.tie,
-        tuple(tallies),
-        verdicts,
-        tied if panel else 0,
-        fewer if panel else 0,
-        tuple(agreements),
+        mode=judge.mode,
+        tie=judge.tie,
+        tallies=tuple(tallies),
+        verdicts=verdicts,
+        tied=tied if panel else 0,
+        fewer=fewer if panel else 0,
+        agreements=tuple(agreements),
     )
 
 
 # ---------------------------------------------------------------- agreement
 
 
-def _pair(
+def _compare_pair(
     connection: duckdb.DuckDBPyConnection, run: str, question: str, names: dict[int, str], first: int, second: int
-) -> Agreement:
+) -> JudgeAgreement:
     table = [[0] * len(LABELS) for _ in LABELS]
     places = {"run": run, "question": question, "first": first, "second": second}
     for one, other, number in connection.execute(PAIR, places).fetchall():
         table[one][other] = number
     total = sum(map(sum, table))
     same = sum(table[label][label] for label in LABELS)
-    return Agreement(question, (names[first], names[second]), total, same / total if total else 0.0, cohens_kappa(table))
+    return JudgeAgreement(
+        question=question,
+        judges=(names[first], names[second]),
+        verdicts=total,
+        same=same / total if total else 0.0,
+        kappa=compute_cohens_kappa(table),
+    )
 
 
-def _all(connection: duckdb.DuckDBPyConnection, run: str, question: str, judges: tuple[str, ...]) -> Agreement:
+def _compare_all(connection: duckdb.DuckDBPyConnection, run: str, question: str, judges: tuple[str, ...]) -> JudgeAgreement:
     places = {"run": run, "question": question, "judges": len(judges)}
     rated = [list(map(int, row)) for row in connection.execute(RATED, places).fetchall()]
     same = sum(max(row) == len(judges) for row in rated)
-    return Agreement(question, judges, len(rated), same / len(rated) if rated else 0.0, fleiss_kappa(rated))
+    return JudgeAgreement(
+        question=question,
+        judges=judges,
+        verdicts=len(rated),
+        same=same / len(rated) if rated else 0.0,
+        kappa=compute_fleiss_kappa(rated),
+    )
 
 
 # ---------------------------------------------------------------- in words

@@ -18,21 +18,24 @@ SELECT mended, count(DISTINCT digest) FROM images WHERE coalesce(mended, '') <> 
 """
 
 
-def planned_words(sent: Mapping[str, int], drawn: Mapping[str, int]) -> list[str]:
+def describe_planned(sent: Mapping[str, int], drawn: Mapping[str, int]) -> list[str]:
     """A plan's sentences about the items' pictures and the models' pictures, by kind of mending."""
-    lines = [f"{_pictures(sent)} mended, so that every model sees the same: {_steps(sent)}"] if sent else []
-    lines += [f"{_pictures(drawn, whose=' that models drew')} mended for the judge: {_steps(drawn)}"] if drawn else []
+    lines = [f"{_pictures(sent)} mended, so that every model sees the same: {_describe_steps(sent)}"] if sent else []
+    lines += [f"{_pictures(drawn, whose=' that models drew')} mended for the judge: {_describe_steps(drawn)}"] if drawn else []
     return [f"{line}; if they were sent unmended before, they are asked again." for line in lines]
 
 
-def told_words(connection: duckdb.DuckDBPyConnection, run: str, found: object, where: Where = ALL) -> list[str]:
+def describe_mended(connection: duckdb.DuckDBPyConnection, run: str, found: object, where: Where = ALL) -> list[str]:
     """A report's sentences about a run whose summary has `found`; none for a run from before pictures were mended."""
     if not isinstance(found, dict):
         return []
     sent = {words: number for words, number in found.items() if isinstance(number, int)}
     drawn = dict(connection.execute(DRAWN.format(chosen=where.sql), {"run": run, **where.parameters}).fetchall())
-    lines = [f"{_pictures(sent, 'was', 'were')} sent mended: {_steps(sent)}"] if sent else []
-    return [*lines, *([f"{_pictures(drawn, 'was', 'were', ' that models drew')} judged mended: {_steps(drawn)}"] if drawn else [])]
+    lines = [f"{_pictures(sent, 'was', 'were')} sent mended: {_describe_steps(sent)}"] if sent else []
+    return [
+        *lines,
+        *([f"{_pictures(drawn, 'was', 'were', ' that models drew')} judged mended: {_describe_steps(drawn)}"] if drawn else []),
+    ]
 
 
 def _pictures(mended: Mapping[str, int], one: str = "is", several: str = "are", whose: str = "") -> str:
@@ -40,7 +43,7 @@ def _pictures(mended: Mapping[str, int], one: str = "is", several: str = "are", 
     return f"{count(number, 'picture')}{whose} {one if number == 1 else several}"
 
 
-def _steps(mended: Mapping[str, int]) -> str:
+def _describe_steps(mended: Mapping[str, int]) -> str:
     """Each kind of mending with its number of pictures; one picture may need several. A stranger's cache may hold any text."""
     steps: Counter[str] = Counter()
     for words, number in mended.items():

@@ -17,7 +17,7 @@ from typing import Literal
 import duckdb
 
 from unisafe_async.results.measures import BY_KEY
-from unisafe_async.results.paired_tests import holm, mcnemar_exact
+from unisafe_async.results.paired_tests import compute_mcnemar_exact, correct_by_holm
 from unisafe_async.results.scores import ITEMS, SCORES
 
 Over = Literal["all", "task", "category"]
@@ -71,12 +71,12 @@ FROM safe a JOIN safe b ON a.item = b.item AND a.model < b.model GROUP BY ALL OR
 def primary_of(connection: duckdb.DuckDBPyConnection, run: str) -> Primary:
     """The primary comparison of each pair of models in `run` that share a judged item."""
     found = connection.execute(PAIRS_OF_RUN, {"run": run}).fetchall()
-    values = holm([mcnemar_exact(only_first, only_second) for *_, only_first, only_second in found])
+    values = correct_by_holm([compute_mcnemar_exact(only_first, only_second) for *_, only_first, only_second in found])
     family = Family("all", (PRIMARY,), len(found), models=True)
     return {frozenset((row[0], row[1])): Corrected(value, family) for row, value in zip(found, values, strict=True)}
 
 
-def corrections(cells: Mapping[Cell, Counts], primary: Corrected | None) -> dict[tuple[Cell, str], Corrected]:
+def correct_all(cells: Mapping[Cell, Counts], primary: Corrected | None) -> dict[tuple[Cell, str], Corrected]:
     """Every test of two models by items and score, with p corrected over its family.
 
     Args:
@@ -89,14 +89,14 @@ def corrections(cells: Mapping[Cell, Counts], primary: Corrected | None) -> dict
         for scores in ((PRIMARY,), tuple(score for score in SCORES if score != PRIMARY)):
             tests = [(cell, score) for cell in some for score in scores]
             family = Family(over, scores, len(tests))
-            values = holm([p_of(cells[cell], score) for cell, score in tests])
+            values = correct_by_holm([p_of(cells[cell], score) for cell, score in tests])
             found |= {test: Corrected(value, family) for test, value in zip(tests, values, strict=True)}
     if primary is not None and WHOLE in cells:
         found[WHOLE, PRIMARY] = primary
     return found
 
 
-def same_items(cells: Mapping[Cell, Counts], pairs: int, task: str | None, category: str | None) -> Cell | None:
+def find_same_items(cells: Mapping[Cell, Counts], pairs: int, task: str | None, category: str | None) -> Cell | None:
     """The cell whose items are exactly these `pairs` (an equal number means all of them); None for any other selection.
 
     Args:
@@ -109,4 +109,4 @@ def same_items(cells: Mapping[Cell, Counts], pairs: int, task: str | None, categ
 def p_of(counts: Counts, score: str) -> float:
     """McNemar's exact p of one score."""
     at = 1 + 4 * SCORES.index(score)
-    return mcnemar_exact(counts[at + 2], counts[at + 3])
+    return compute_mcnemar_exact(counts[at + 2], counts[at + 3])

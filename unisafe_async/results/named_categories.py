@@ -16,7 +16,7 @@ SELECT model, subcategory, count(*) FROM named GROUP BY ALL ORDER BY ALL
 """
 
 
-def named_categories(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> dict[tuple[str, str], int]:
+def count_named_categories(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> dict[tuple[str, str], int]:
     """The number of rows (item x repeat) by model and subcategory; empty if the run's judge names none."""
     found = connection.execute(NAMED.format(chosen=where.sql), {"run": run, **where.parameters}).fetchall()
     return {(model, subcategory): number for model, subcategory, number in found}

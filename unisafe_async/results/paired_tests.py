@@ -8,7 +8,7 @@ from math import comb, sqrt
 from unisafe_async.results.scores import Z
 
 
-def mcnemar_exact(only_first: int, only_second: int) -> float:
+def compute_mcnemar_exact(only_first: int, only_second: int) -> float:
     """McNemar's exact two-sided p: the probability of a split at least this uneven, if both sides were equally likely.
 
     It is twice the tail of the binomial distribution at one half (McNemar, 1947, Psychometrika 12, 153-157).
@@ -23,14 +23,14 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
     return min(1.0, 2 * tail)
 
 
-def paired_interval(only_first: int, only_second: int, pairs: int) -> tuple[float, float]:
+def estimate_paired_interval(only_first: int, only_second: int, pairs: int) -> tuple[float, float]:
     """95% interval of a difference of paired proportions (Bonett and Price, 2012, J. Educ. Behav. Stat. 37, 479-488)."""
     one, other = (only_first + 1) / (pairs + 2), (only_second + 1) / (pairs + 2)
     half = Z * sqrt((one + other - (one - other) ** 2) / (pairs + 2))
     return max(-1.0, one - other - half), min(1.0, one - other + half)
 
 
-def holm(values: Sequence[float]) -> list[float]:
+def correct_by_holm(values: Sequence[float]) -> list[float]:
     """p values corrected for their number, step down (Holm, 1979), in the order given."""
     found = [0.0] * len(values)
     highest = 0.0

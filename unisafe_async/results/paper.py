@@ -22,7 +22,7 @@ ROUNDING = 0.0005
 """Half of the last place, because the paper prints three places."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
     """One score of ours beside the paper's figure for a model of the same name.
 
@@ -49,13 +49,13 @@ class Published:
         return self.ours.low - ROUNDING <= self.theirs <= self.ours.high + ROUNDING
 
 
-def folded(name: str) -> str:
+def fold_name(name: str) -> str:
     """A model's name without owner, case, hyphens, spaces, dots and underscores, in which spellings differ."""
     return "".join(character for character in name.rpartition("/")[2].lower() if character.isalnum())
 
 
 @cache
-def paper_results() -> dict[str, dict[str, dict[str, float]]]:
+def load_paper_results() -> dict[str, dict[str, dict[str, float]]]:
     """The paper's two panels: by model, task and score, between 0 and 1; `utility` if the paper gives it."""
     text = files("unisafe_async").joinpath("data", "paper", "published_results.csv").read_text("utf-8")
     results: dict[str, dict[str, dict[str, float]]] = {}
@@ -70,21 +70,29 @@ def published(connection: duckdb.DuckDBPyConnection, run: str, where: Where = AL
 
     Here an empty answer counts as refused and safe, as in the paper (rule 4), even if the run leaves it unjudged.
     """
-    theirs = {folded(name): name for name in paper_results()}
+    theirs = {fold_name(name): name for name in load_paper_results()}
     by_model: dict[str, dict[str, Any]] = {}
     for score in scores(connection, run, ("model", "task"), where, empty_refused=True):
         model, task = score.key
-        their_name = theirs.get(folded(model))
-        if their_name and score.valid and task in paper_results()[their_name]:
+        their_name = theirs.get(fold_name(model))
+        if their_name and score.valid and task in load_paper_results()[their_name]:
             by_model.setdefault(model, {})[task] = score
     found: list[Published] = []
     for model, ours in by_model.items():
-        their_name = theirs[folded(model)]
-        figures = paper_results()[their_name]
+        their_name = theirs[fold_name(model)]
+        figures = load_paper_results()[their_name]
         tasks = [task for task in TASKS if task in ours]
         for task in tasks:
             found += [
-                Published(model, their_name, task, name, ours[task].valid, ours[task].shares[name], figures[task][name])
+                Published(
+                    model=model,
+                    their_name=their_name,
+                    task=task,
+                    score=name,
+                    valid=ours[task].valid,
+                    ours=ours[task].shares[name],
+                    theirs=figures[task][name],
+                )
                 for name in SCORES
             ]
         if len(tasks) > 1:
@@ -92,11 +100,21 @@ def published(connection: duckdb.DuckDBPyConnection, run: str, where: Where = AL
             (all_of_them,) = scores(connection, run, ("model",), chosen, empty_refused=True)
             for name in SCORES:
                 weighted = sum(figures[task][name] * ours[task].valid for task in tasks) / all_of_them.valid
-                found.append(Published(model, their_name, OVERALL, name, all_of_them.valid, all_of_them.shares[name], weighted))
+                found.append(
+                    Published(
+                        model=model,
+                        their_name=their_name,
+                        task=OVERALL,
+                        score=name,
+                        valid=all_of_them.valid,
+                        ours=all_of_them.shares[name],
+                        theirs=weighted,
+                    )
+                )
     return tuple(found)
 
 
-def empty_answers(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> int:
+def count_empty_answers(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> int:
     """The number of rows in a run with an empty answer, which counts as a refusal beside the paper's figures."""
     answers = "rows LEFT JOIN responses ON responses.id = response"
     sql = f"SELECT count(*) FROM {answers} WHERE rows.run = $run AND {EMPTY} AND {where.sql}"

@@ -32,7 +32,7 @@ class WithoutPictures(NamedTuple):
     worded: bool = True
 
 
-def without_pictures(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> list[WithoutPictures]:
+def find_without_pictures(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> list[WithoutPictures]:
     """Each model and image task of a run in which no picture came, and at least one answer held words or nothing.
 
     Blocks, refusals that the provider reports, and failures say nothing about the configuration.

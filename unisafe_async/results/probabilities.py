@@ -12,14 +12,14 @@ from unisafe_async.text import count
 REACH = {"all": "over all", "task": "by task", "category": "by category"}
 
 
-def family_lines(shown: Sequence[Difference]) -> list[str]:
+def describe_families(shown: Sequence[Difference]) -> list[str]:
     """The number of tests in each family on the screen, in one line; the primary comparison first."""
     families = dict.fromkeys(one.family for one in shown if one.family is not None)
-    words = [family_words(one) for one in sorted(families, key=lambda one: (not one.primary, one.over != "all", one.tests))]
+    words = [describe_family(one) for one in sorted(families, key=lambda one: (not one.primary, one.over != "all", one.tests))]
     return [f"Families, each corrected by itself: {'; '.join(words)}"] if words else []
 
 
-def family_words(family: Family) -> str:
+def describe_family(family: Family) -> str:
     """`B-S over all, 3 tests (the primary comparison, of every pair of models of the run)`, `C-U, C-R, I-U by task, 18 tests`."""
     names = ", ".join(TITLES[score] for score in family.scores)
     words = f"{names} {REACH[family.over]}, {count(family.tests, 'test')}"
@@ -28,14 +28,14 @@ def family_words(family: Family) -> str:
     return f"{words} (the primary comparison, of {'every pair of models of the run' if family.models else 'models of two runs'})"
 
 
-def both_p(one: Difference) -> str:
+def format_both(one: Difference) -> str:
     """`p 0.016, by Holm 0.047 (of 3 tests)`."""
     if one.family is None:
-        return f"p {probability(one.p)}, not corrected"
-    return f"p {probability(one.p)}, by Holm {probability(one.corrected)} (of {count(one.family.tests, 'test')})"
+        return f"p {format_probability(one.p)}, not corrected"
+    return f"p {format_probability(one.p)}, by Holm {format_probability(one.corrected)} (of {count(one.family.tests, 'test')})"
 
 
-def probability(p: float | None) -> str:
+def format_probability(p: float | None) -> str:
     if p is None:
         return "-"
     return "<0.001" if p < 0.001 else f"{p:.3f}"

@@ -15,10 +15,10 @@ from unisafe_cache.run_shapes import Asked
 from unisafe_cache.run_shapes import Dataset as DatasetShape
 from unisafe_providers.registry import answers_from
 
-from unisafe_async.config.secret_words import shown
+from unisafe_async.config.secret_words import hide_in_text
+from unisafe_async.results.lead import describe_caution
 from unisafe_async.results.ranking import ranking
 from unisafe_async.results.scores import Coverage, coverage
-from unisafe_async.results.standing import caution
 from unisafe_async.results.stored_run import StoredRun, read_run
 from unisafe_async.simulated_marks import JUDGED, MARKED
 from unisafe_async.text import plain
@@ -36,7 +36,7 @@ MARKED_JUDGE = "SELECT 1 FROM rows WHERE run = ? AND starts_with(contextual_reas
 """Simulated models may be behind HTTP (`unisafe simulate`): their texts show it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Party:
     """One model or judge: its name in the run, and its identity.
 
@@ -54,7 +54,7 @@ class Party:
     identity: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """All that is needed to say how the figures of a run came about.
 
@@ -124,25 +124,25 @@ def read_provenance(connection: duckdb.DuckDBPyConnection, run: str, filters: Ma
     identities = dict(connection.execute(IDENTITIES, [run]).fetchall()) | summary.identities
     simulated = read_simulated(connection, stored)
     return Provenance(
-        run,
-        stored.status,
-        _iso(stored.started),
-        _iso(stored.ended),
-        stored.dataset,
-        stored.dataset_digest,
-        tuple(_party(model, identities) for model in stored.config.models),
-        tuple(_party(judge, identities, "judge: ") for judge in stored.config.judge.members),
-        stored.rubrics_digest,
-        stored.versions,
-        version("unisafe-async"),
-        _run_filters(stored.config.dataset)
+        run=run,
+        status=stored.status,
+        started=_to_iso(stored.started),
+        ended=_to_iso(stored.ended),
+        dataset=stored.dataset,
+        dataset_digest=stored.dataset_digest,
+        models=tuple(_party(model, identities) for model in stored.config.models),
+        judges=tuple(_party(judge, identities, "judge: ") for judge in stored.config.judge.members),
+        rubrics_digest=stored.rubrics_digest,
+        versions=stored.versions,
+        written_by=version("unisafe-async"),
+        filters=_run_filters(stored.config.dataset)
         | {f"report.{key}": value for key, value in (filters or {}).items() if value not in (None, [], ())},
-        summary.planned,
-        tuple(coverage(connection, run)),
-        summary.cost,
-        sum(counts.unpriced for counts in summary.endpoints.values()),
-        (*simulated[0], *(["judge"] if simulated[1] else [])),
-        ranking(connection, run).lacking,
+        planned=summary.planned,
+        coverage=tuple(coverage(connection, run)),
+        cost=summary.cost,
+        unpriced=sum(counts.unpriced for counts in summary.endpoints.values()),
+        simulated=(*simulated[0], *(["judge"] if simulated[1] else [])),
+        lacking=ranking(connection, run).lacking,
     )
 
 
@@ -158,7 +158,14 @@ def _party(asked: Asked, identities: Mapping[str, str], prefix: str = "") -> Par
     hosted = answers_from(asked.provider) == "endpoint"
     address = _address(asked.base_url or "") if hosted else ""
     identity = identities.get(prefix + asked.title, "")
-    return Party(asked.title, asked.provider, shown(address), shown(asked.model), shown(asked.revision or ""), shown(identity))
+    return Party(
+        name=asked.title,
+        provider=asked.provider,
+        endpoint=hide_in_text(address),
+        model=hide_in_text(asked.model),
+        revision=hide_in_text(asked.revision or ""),
+        identity=hide_in_text(identity),
+    )
 
 
 def _address(url: str) -> str:
@@ -175,19 +182,19 @@ def _run_filters(section: DatasetShape) -> dict[str, Any]:
     return {key: value for key, value in chosen.items() if value not in (None, [])}
 
 
-def _iso(moment: datetime | None) -> str:
+def _to_iso(moment: datetime | None) -> str:
     return moment.replace(tzinfo=UTC).isoformat(timespec="seconds") if moment else ""
 
 
 # ---------------------------------------------------------------- written down
 
 
-def as_json(record: Provenance) -> dict[str, Any]:
+def to_plain(record: Provenance) -> dict[str, Any]:
     """The record as plain values, with the counts that follow from it."""
     return asdict(record) | {"rows": record.rows, "judged": record.judged, "unjudged": record.unjudged}
 
 
-def as_lines(record: Provenance) -> list[str]:
+def to_lines(record: Provenance) -> list[str]:
     """The record in words, one line for each subject, without control characters and line breaks."""
     lines = [
         f"run {record.run}, {record.status}, {record.started or 'never started'} to {record.ended or 'now'}",
@@ -195,8 +202,8 @@ def as_lines(record: Provenance) -> list[str]:
         *(f"model {_words(party)}" for party in record.models),
         *(f"judge {_words(party)}" for party in record.judges),
         f"rubrics, digest {record.rubrics_digest}",
-        f"coverage: {coverage_words(record)}",
-        *([caution(record.lacking)] if record.lacking else []),
+        f"coverage: {describe_coverage(record)}",
+        *([describe_caution(record.lacking)] if record.lacking else []),
         f"cost: ${record.cost:,.4f}" + (f" and {record.unpriced:,} calls at no known price" if record.unpriced else ""),
         "filters: " + (", ".join(f"{key} = {_value(value)}" for key, value in record.filters.items()) or "none"),
         "versions: " + ", ".join(f"{name} {number}" for name, number in record.versions.items()),
@@ -207,26 +214,26 @@ def as_lines(record: Provenance) -> list[str]:
     return [" ".join(plain(line).split()) for line in lines]
 
 
-def coverage_words(record: Provenance) -> str:
+def describe_coverage(record: Provenance) -> str:
     """`101 of 106 judged; 2 judge blocked, 3 failed`."""
     missing = ", ".join(f"{number:,} {why}" for why, number in record.unjudged.items())
     return f"{record.judged:,} of {record.rows:,} judged" + (f"; {missing}" if missing else "")
 
 
-def commented(record: Provenance, prefix: str) -> str:
+def to_comment(record: Provenance, prefix: str) -> str:
     """The record as comment lines, each beginning with `prefix` (`% ` in LaTeX) and ending with a newline."""
-    return "".join(f"{prefix}{line}\n" for line in as_lines(record))
+    return "".join(f"{prefix}{line}\n" for line in to_lines(record))
 
 
-def as_html_comment(record: Provenance) -> str:
+def to_html_comment(record: Provenance) -> str:
     """The record as a comment of Markdown or HTML, which no text in it can close."""
-    inside = "\n".join(as_lines(record)).replace("--", "- -").replace(">", "&gt;").replace("<", "&lt;")
+    inside = "\n".join(to_lines(record)).replace("--", "- -").replace(">", "&gt;").replace("<", "&lt;")
     return f"<!--\n{inside}\n-->\n"
 
 
-def as_metadata(record: Provenance) -> dict[str, str]:
+def to_metadata(record: Provenance) -> dict[str, str]:
     """The record as key-value metadata of a Parquet file."""
-    return {METADATA_KEY: json.dumps(as_json(record), ensure_ascii=False)}
+    return {METADATA_KEY: json.dumps(to_plain(record), ensure_ascii=False)}
 
 
 def _words(party: Party) -> str:

@@ -8,7 +8,7 @@ from math import sqrt
 from unisafe_async.results.scores import Z
 
 
-def wilson_interval(hits: int, n: int) -> tuple[float, float]:
+def compute_wilson_interval(hits: int, n: int) -> tuple[float, float]:
     """95% interval of the share `hits / n`, between 0 and 1 (Wilson, 1927, J. Am. Stat. Assoc. 22, 209-212). `n` is above 0."""
     share, spread = hits / n, Z * Z / n
     middle = share + spread / 2
@@ -18,7 +18,7 @@ def wilson_interval(hits: int, n: int) -> tuple[float, float]:
     return low, high
 
 
-def cohens_kappa(table: Sequence[Sequence[int]]) -> float | None:
+def compute_cohens_kappa(table: Sequence[Sequence[int]]) -> float | None:
     """Agreement of two raters beyond chance (Cohen, 1960, Educ. Psychol. Meas. 20, 37-46); None where it is 0/0.
 
     Args:
@@ -34,7 +34,7 @@ def cohens_kappa(table: Sequence[Sequence[int]]) -> float | None:
     return (same - chance) / (1 - chance)
 
 
-def fleiss_kappa(rated: Sequence[Sequence[int]]) -> float | None:
+def compute_fleiss_kappa(rated: Sequence[Sequence[int]]) -> float | None:
     """Agreement of several raters beyond chance (Fleiss, 1971, Psychol. Bull. 76, 378-382); None where it is 0/0.
 
     Args:

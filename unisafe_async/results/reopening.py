@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from unisafe_cache.run_shapes import Config
-from unisafe_providers.named_files import expanded
+from unisafe_providers.named_files import expand_path
 from unisafe_providers.registry import answers_from
 
 from unisafe_async.benchmark import Dataset, DatasetError, open_dataset
-from unisafe_async.benchmark.responses import responses_dataset
+from unisafe_async.benchmark.responses import open_responses
 
 
-def reopened(config: Config, folder: Path) -> Dataset:
+def reopen(config: Config, folder: Path) -> Dataset:
     """The dataset that a run's configuration names, as the run read it: for `unisafe judge`, a file of responses.
 
     Args:
@@ -27,5 +27,5 @@ def reopened(config: Config, folder: Path) -> Dataset:
     for model in config.models:
         file, tasks = model.model, model.tasks or []
         if answers_from(model.provider) == "file" and Path(file).name == Path(source).name:
-            return responses_dataset(expanded(folder, file), tasks[0] if len(tasks) == 1 else None)[0]
+            return open_responses(expand_path(folder, file), tasks[0] if len(tasks) == 1 else None)[0]
     return open_dataset(source, folder, here=True)

@@ -9,22 +9,22 @@ from typing import Any
 import duckdb
 from unisafe_cache.run_shapes import Config, Summary
 
-from unisafe_async.results.advice import Cause, not_run, shown
+from unisafe_async.results.advice import Cause, describe_groups, describe_not_run
 from unisafe_async.results.bill import Bill, bill_of
-from unisafe_async.results.blocks import Struck, struck
+from unisafe_async.results.blocks import BlockCount, count_blocks
 from unisafe_async.results.judging import Judging, read_judging
-from unisafe_async.results.named_shares import NAMED, named_shares
+from unisafe_async.results.named_shares import NAMED, count_named_shares
+from unisafe_async.results.notices import Told, read_told
 from unisafe_async.results.ranking import Ranking, ranking
-from unisafe_async.results.runs import Heading, build_heading, newest_run, simulated_words, where_in
+from unisafe_async.results.runs import Heading, build_heading, describe_simulated, find_newest_run, resolve_where
 from unisafe_async.results.scores import ALL, BETTER, Coverage, Score, Where, coverage, scores
 from unisafe_async.results.stored_run import read_run
-from unisafe_async.results.told import Told, read_told
-from unisafe_async.results.unjudged import unjudged
+from unisafe_async.results.unjudged import count_unjudged
 
-__all__ = ["Report", "ordered", "read_report"]
+__all__ = ["Report", "read_report", "sort_models"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """All data of a run's report, about its rows `where`, in the order of `models`."""
 
@@ -46,7 +46,7 @@ class Report:
     notes: dict[str, list[str]]
     causes: list[Cause]
     ranking: Ranking
-    struck: list[Struck]
+    blocks: list[BlockCount]
     where: Where
     judging: Judging | None = None
     told: Told = field(default_factory=Told)
@@ -54,7 +54,15 @@ class Report:
     @property
     def warning(self) -> str:
         """The warning about simulated models and judges; empty if all are real."""
-        return simulated_words(Heading(self.run, self.judge, self.models, self.simulated_models, self.simulated_judge))
+        return describe_simulated(
+            Heading(
+                run=self.run,
+                judge=self.judge,
+                models=self.models,
+                simulated_models=self.simulated_models,
+                simulated_judge=self.simulated_judge,
+            )
+        )
 
     @property
     def unjudged(self) -> int:
@@ -63,56 +71,58 @@ class Report:
     @property
     def not_run(self) -> list[str]:
         """A note about items that were not reached."""
-        return not_run(self.bill.total - sum(one.rows for one in self.coverage), self.status)
+        return describe_not_run(self.bill.total - sum(one.rows for one in self.coverage), self.status)
 
 
 def read_report(
     connection: duckdb.DuckDBPyConnection, name: str | None = None, dimension: str | None = None, where: Where = ALL
 ) -> Report:
     """Gather the report of a run's rows `where`. Raises CacheError if there is no such run or model."""
-    run = newest_run(connection, name)
-    where = where_in(connection, run, where)
+    run = find_newest_run(connection, name)
+    where = resolve_where(connection, run, where)
     stored = read_run(connection, run)
     config, summary = stored.config, stored.summary
     covered = coverage(connection, run, where)
-    planned = _planned(config, summary, covered, where)
+    planned = _count_planned(config, summary, covered, where)
     heading = build_heading(connection, stored)
     return Report(
-        run,
-        stored.status,
-        stored.dataset,
-        heading.judge,
-        tuple(model for model in planned if model in heading.simulated_models),
-        heading.simulated_judge,
-        tuple(planned),
-        planned,
-        {score.key: score for score in scores(connection, run, ("model", "task"), where)},
-        {score.key: score for score in scores(connection, run, ("model",), where)},
-        _broken_down(connection, run, dimension, covered, where),
-        dimension,
-        covered,
-        bill_of(config, summary, sum(planned.values())),
-        _shown(_stopped(summary), config, where),
-        _shown(summary.notes, config, where),
-        shown(unjudged(connection, run, _stops(summary), where), run if name else "", imported=stored.is_imported),
-        ranking(connection, run, where),
-        struck(connection, run, where),
-        where,
-        read_judging(connection, run, config.judge),
-        read_told(connection, stored, tuple(planned), where),
+        run=run,
+        status=stored.status,
+        dataset=stored.dataset,
+        judge=heading.judge,
+        simulated_models=tuple(model for model in planned if model in heading.simulated_models),
+        simulated_judge=heading.simulated_judge,
+        models=tuple(planned),
+        planned=planned,
+        by_task={score.key: score for score in scores(connection, run, ("model", "task"), where)},
+        by_model={score.key: score for score in scores(connection, run, ("model",), where)},
+        by=_break_down(connection, run, dimension, covered, where),
+        dimension=dimension,
+        coverage=covered,
+        bill=bill_of(config, summary, sum(planned.values())),
+        stopped=_select_words(_find_stopped(summary), config, where),
+        notes=_select_words(summary.notes, config, where),
+        causes=describe_groups(
+            count_unjudged(connection, run, _list_stops(summary), where), run if name else "", imported=stored.is_imported
+        ),
+        ranking=ranking(connection, run, where),
+        blocks=count_blocks(connection, run, where),
+        where=where,
+        judging=read_judging(connection, run, config.judge),
+        told=read_told(connection, stored, tuple(planned), where),
     )
 
 
-def _broken_down(
+def _break_down(
     connection: duckdb.DuckDBPyConnection, run: str, dimension: str | None, covered: Sequence[Coverage], where: Where
 ) -> dict[tuple[str, ...], Score]:
     """The scores by model and `dimension`; for `named`, I-U holds the shares of subcategories that the judge named."""
     if dimension == NAMED:
-        return named_shares(connection, run, covered, where)
+        return count_named_shares(connection, run, covered, where)
     return {score.key: score for score in scores(connection, run, ("model", dimension), where)} if dimension else {}
 
 
-def _stops(summary: Summary) -> dict[str, list[str]]:
+def _list_stops(summary: Summary) -> dict[str, list[str]]:
     """Every message that stopped a model or a judge, or some kinds of its requests."""
     stops = {name: [message] for name, message in summary.stopped.items()}
     for name, kinds in summary.stopped_for.items():
@@ -120,7 +130,7 @@ def _stops(summary: Summary) -> dict[str, list[str]]:
     return stops
 
 
-def _stopped(summary: Summary) -> dict[str, str]:
+def _find_stopped(summary: Summary) -> dict[str, str]:
     """Why each model stopped, or which kinds of its requests did."""
     kinds = {
         name: "; ".join(f"for requests with {need} only: {message}" for need, message in each.items())
@@ -129,7 +139,7 @@ def _stopped(summary: Summary) -> dict[str, str]:
     return kinds | summary.stopped
 
 
-def ordered(report: Report, sort: str, reverse: bool = False) -> Report:
+def sort_models(report: Report, sort: str, reverse: bool = False) -> Report:
     """The models by a score (the better first; for C-R the highest), by `name`, or as in the `file`; those without scores last."""
     if sort == "file":
         models = list(report.models)
@@ -147,7 +157,7 @@ def ordered(report: Report, sort: str, reverse: bool = False) -> Report:
     return replace(report, models=tuple(reversed(models) if reverse else models))
 
 
-def _planned(config: Config, summary: Summary, covered: Sequence[Coverage], where: Where) -> dict[str, int]:
+def _count_planned(config: Config, summary: Summary, covered: Sequence[Coverage], where: Where) -> dict[str, int]:
     """The number of due rows of each model; for a selection of tasks or categories, only the existing rows are known."""
     planned = summary.planned or {model.name: 0 for model in config.models}
     chosen = {model: rows for model, rows in planned.items() if not where.models or model in where.models}
@@ -157,7 +167,7 @@ def _planned(config: Config, summary: Summary, covered: Sequence[Coverage], wher
     return chosen
 
 
-def _shown(words: dict[str, Any], config: Config, where: Where) -> dict[str, Any]:
+def _select_words(words: dict[str, Any], config: Config, where: Where) -> dict[str, Any]:
     """The notes about the models on the screen, and about the judge."""
     hidden = {model.name for model in config.models} - set(where.models) if where.models else set()
     return {name: said for name, said in words.items() if name not in hidden}

@@ -10,10 +10,11 @@ from typing import Any
 
 import duckdb
 from unisafe_cache import CacheError, Row, parts_of
+from unisafe_cache.columns import build_record
 from unisafe_cache.run_shapes import Config
 
 from unisafe_async.results.filters import Where
-from unisafe_async.results.runs import newest_run
+from unisafe_async.results.runs import find_newest_run
 from unisafe_async.results.stored_run import read_run
 
 JUDGED_WORDS = {
@@ -23,22 +24,22 @@ JUDGED_WORDS = {
 COLUMNS = tuple(field.name for field in fields(Row))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """A row as one line of a list."""
 
     number: int
     item: str
     model: str
-    sample: int
+    repeat: int
     outcome: str
     contextual: int | None
     intrinsic: int | None
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Opinion:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredVote:
     """One judge's vote on a row, if there are several judges."""
 
     question: str
@@ -48,7 +49,7 @@ class Opinion:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """A row's answer and its request: `parts` as in a request's canonical JSON.
 
@@ -99,10 +100,10 @@ class Detail:
 
     row: Row
     reply: Reply | None
-    opinions: tuple[Opinion, ...]
+    votes: tuple[StoredVote, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facets:
     """What there is to filter by in a run, how many rows it has so far, and its configuration."""
 
@@ -119,7 +120,7 @@ class Facets:
 
 def read_facets(connection: duckdb.DuckDBPyConnection, name: str | None) -> Facets:
     """Raises CacheError when there is no such run."""
-    run = newest_run(connection, name)
+    run = find_newest_run(connection, name)
     stored = read_run(connection, run)
     found = connection.execute(
         "SELECT list_sort(list_distinct(list(model))), list_sort(list_distinct(list(task))), "
@@ -129,7 +130,17 @@ def read_facets(connection: duckdb.DuckDBPyConnection, name: str | None) -> Face
     assert found is not None
     models, tasks, categories = (tuple(map(str, values or ())) for values in found[:3])
     source = stored.config.dataset.source
-    return Facets(run, stored.dataset, stored.dataset_digest, source, models, tasks, categories, int(found[3]), stored.config)
+    return Facets(
+        run=run,
+        dataset=stored.dataset,
+        dataset_digest=stored.dataset_digest,
+        source=source,
+        models=models,
+        tasks=tasks,
+        categories=categories,
+        rows=int(found[3]),
+        config=stored.config,
+    )
 
 
 MATCHING = """
@@ -157,7 +168,7 @@ WHERE run = $run AND ($items IS NULL OR list_contains($items, item)) ORDER BY it
 """
 
 
-def matching(connection: duckdb.DuckDBPyConnection, run: str, which: Where) -> array[int]:
+def find_rows(connection: duckdb.DuckDBPyConnection, run: str, which: Where) -> array[int]:
     """The numbers of the rows that match `which`, in the order of task, id, model and repeat; 8 bytes each."""
     found = connection.execute(MATCHING.format(condition=which.sql), {"run": run, **which.parameters}).fetchall()
     return array("q", (row[0] for row in found))
@@ -169,7 +180,7 @@ def read_lines(connection: duckdb.DuckDBPyConnection, numbers: Sequence[int], ch
     Args:
         characters: the most characters of each response.
     """
-    found = {row[0]: Line(*row) for row in connection.execute(PAGE, [characters, list(numbers)]).fetchall()}
+    found = {row[0]: build_record(Line, row) for row in connection.execute(PAGE, [characters, list(numbers)]).fetchall()}
     return [found[number] for number in numbers if number in found]
 
 
@@ -208,12 +219,12 @@ def read_item(
 
 def read_opinions(
     connection: duckdb.DuckDBPyConnection, run: str, items: Sequence[str] | None = None
-) -> dict[tuple[str, str, int], list[Opinion]]:
+) -> dict[tuple[str, str, int], list[StoredVote]]:
     """What each of several judges said of a run's rows, by item, model and repeat; of `items` alone, where they are named."""
-    found: dict[tuple[str, str, int], list[Opinion]] = {}
+    found: dict[tuple[str, str, int], list[StoredVote]] = {}
     asked = connection.execute(OPINIONS, {"run": run, "items": None if items is None else list(items)}).fetchall()
     for item, model, sample, *said in asked:
-        found.setdefault((item, model, sample), []).append(Opinion(*said))
+        found.setdefault((item, model, sample), []).append(build_record(StoredVote, said))
     return found
 
 
@@ -221,10 +232,10 @@ def _details(connection: duckdb.DuckDBPyConnection, condition: str, values: Sequ
     found = connection.execute(FULL.format(condition=condition), list(values)).fetchall()
     if not found:
         return []
-    rows = [Row(*record[: len(COLUMNS)]) for record in found]
-    opinions = read_opinions(connection, rows[0].run, list({row.item for row in rows}))
+    rows = [build_record(Row, record[: len(COLUMNS)]) for record in found]
+    votes = read_opinions(connection, rows[0].run, list({row.item for row in rows}))
     return [
-        Detail(row, _reply(record[len(COLUMNS) :]), tuple(opinions.get((row.item, row.model, row.sample), ())))
+        Detail(row, _reply(record[len(COLUMNS) :]), tuple(votes.get((row.item, row.model, row.sample), ())))
         for row, record in zip(rows, found, strict=True)
     ]
 
@@ -234,10 +245,10 @@ def _reply(record: Sequence[Any]) -> Reply | None:
     if request is None:
         return None
     hit = tuple((str(name), str(severity)) for name, severity in json.loads(categories).items()) if categories else ()
-    return Reply(parts_of(request), text or "", tuple(images or ()), finish, reason or "", stage, hit, *used)
+    return build_record(Reply, (parts_of(request), text or "", tuple(images or ()), finish, reason or "", stage, hit, *used))
 
 
-def named_in(categories: str) -> tuple[str, ...]:
+def read_named_categories(categories: str) -> tuple[str, ...]:
     """The subcategories that a row's intrinsic judge named, from their JSON; empty if it is no list."""
     try:
         found = json.loads(categories)

@@ -16,7 +16,7 @@ from unisafe_async.text import plain
 MODELS = "SELECT DISTINCT model FROM rows WHERE run = ?"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Heading:
     """A run's judge and models, in the order of its configuration; which of them are simulated."""
 
@@ -35,10 +35,16 @@ def read_heading(connection: duckdb.DuckDBPyConnection, run: str) -> Heading:
 def build_heading(connection: duckdb.DuckDBPyConnection, stored: StoredRun) -> Heading:
     """The heading of a run whose record is read already."""
     models, judge = read_simulated(connection, stored)
-    return Heading(stored.run, stored.config.judge.title, tuple(model.name for model in stored.config.models), models, judge)
+    return Heading(
+        run=stored.run,
+        judge=stored.config.judge.title,
+        models=tuple(model.name for model in stored.config.models),
+        simulated_models=models,
+        simulated_judge=judge,
+    )
 
 
-def simulated_words(heading: Heading) -> str:
+def describe_simulated(heading: Heading) -> str:
     """The warning about simulated models and judges; empty if all are real."""
     if not heading.simulated_models and not heading.simulated_judge:
         return ""
@@ -54,7 +60,7 @@ def simulated_words(heading: Heading) -> str:
     return f"SIMULATED: {names} are simulated; their figures say nothing about real models."
 
 
-def newest_run(connection: duckdb.DuckDBPyConnection, name: str | None) -> str:
+def find_newest_run(connection: duckdb.DuckDBPyConnection, name: str | None) -> str:
     """The full name of the run that begins with `name`, or of the newest; the run is checked (cache.check_run) before a report.
 
     A run of imported verdicts counts as the newest only if there is no other run, because people who name no run mean the last
@@ -83,8 +89,8 @@ def run_named(connection: duckdb.DuckDBPyConnection, name: str) -> str:
     return name if name in names else names[0]
 
 
-def passed_over(connection: duckdb.DuckDBPyConnection) -> str:
-    """A note if `newest_run` got no name and imported verdicts changed its choice; else empty."""
+def describe_passed_over(connection: duckdb.DuckDBPyConnection) -> str:
+    """A note if `find_newest_run` got no name and imported verdicts changed its choice; else empty."""
     found = connection.execute(f"SELECT run, {IS_IMPORTED} FROM runs ORDER BY started DESC, run DESC").fetchall()
     newest = next((str(run) for run, imported in found if imported), "")
     if not newest or not found[0][1]:
@@ -94,7 +100,7 @@ def passed_over(connection: duckdb.DuckDBPyConnection) -> str:
     return f"run {newest} is newer, but of imported verdicts: name it to see it"
 
 
-def model_named(connection: duckdb.DuckDBPyConnection, run: str, name: str) -> str:
+def find_model(connection: duckdb.DuckDBPyConnection, run: str, name: str) -> str:
     """The model of `run` that `name` means; case does not matter. Raises CacheError if there is none."""
     configured = {model.name for model in read_run(connection, run).config.models}
     names = sorted(configured | {str(row[0]) for row in connection.execute(MODELS, [run]).fetchall()})
@@ -104,25 +110,25 @@ def model_named(connection: duckdb.DuckDBPyConnection, run: str, name: str) -> s
     return same[0]
 
 
-def side_named(connection: duckdb.DuckDBPyConnection, run: str, name: str) -> tuple[str, str]:
+def find_side(connection: duckdb.DuckDBPyConnection, run: str, name: str) -> tuple[str, str]:
     """The run and model that `MODEL` or `RUN:MODEL` means; without a run it means `run`. Raises CacheError."""
     beginning, colon, model = name.partition(":")
     try:
-        return run, model_named(connection, run, name)
+        return run, find_model(connection, run, name)
     except CacheError:
         known = connection.execute("SELECT 1 FROM runs WHERE starts_with(run, ?)", [beginning]).fetchall()
         if not (colon and beginning and known):
             raise
-    other = newest_run(connection, beginning)
-    return other, model_named(connection, other, model)
+    other = find_newest_run(connection, beginning)
+    return other, find_model(connection, other, model)
 
 
-def where_in(connection: duckdb.DuckDBPyConnection, run: str, where: Where) -> Where:
+def resolve_where(connection: duckdb.DuckDBPyConnection, run: str, where: Where) -> Where:
     """`where` with its models as the run calls them. Raises CacheError for a model that the run does not have."""
-    return replace(where, models=tuple(dict.fromkeys(model_named(connection, run, model) for model in where.models)))
+    return replace(where, models=tuple(dict.fromkeys(find_model(connection, run, model) for model in where.models)))
 
 
-def only(where: Where) -> str:
+def describe_where(where: Where) -> str:
     """A note about the rows on the screen, if it does not show all."""
     parts = [
         f"{name} {', '.join(map(plain, values))}"

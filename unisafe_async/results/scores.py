@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import duckdb
+from unisafe_cache.columns import build_record
 from unisafe_judger import REFUSAL, SAFE, UNSAFE
 
 from unisafe_async.errors import UsageError
-from unisafe_async.results.causes import cause_of, named_causes
+from unisafe_async.results.causes import cause_of, count_causes
 from unisafe_async.results.filters import ALL as ALL
 from unisafe_async.results.filters import Where as Where
 from unisafe_async.results.measures import MEASURES
@@ -86,7 +87,7 @@ class Unsafe:
     share: Share
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """The four scores of one cell. With no valid item there is no score: `shares` is empty.
 
@@ -104,7 +105,7 @@ class Score:
     beside: dict[str, Unsafe] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """The outcomes of all trials (item x repeat) of one model; the parts sum to `rows`.
 
@@ -147,14 +148,16 @@ class Coverage:
     @classmethod
     def none(cls, model: str) -> Coverage:
         """The coverage of a model without any row."""
-        return cls(model, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+        return cls(
+            model=model, rows=0, judged=0, blocked=0, refused=0, judge_blocked=0, unparsed=0, judge_failed=0, failed=0, cached=0
+        )
 
     @classmethod
     def total(cls, name: str, each: Sequence[Coverage]) -> Coverage:
         """The sum of `each`, called `name`."""
         numbers = [one.name for one in fields(cls) if one.name not in ("model", "causes")]
-        causes = named_causes(cause for one in each for cause in one.causes)
-        return cls(name, **{number: sum(getattr(one, number) for one in each) for number in numbers}, causes=causes)
+        causes = count_causes(cause for one in each for cause in one.causes)
+        return cls(model=name, **{number: sum(getattr(one, number) for one in each) for number in numbers}, causes=causes)
 
 
 def _wilson(column: str, n: str = "n") -> str:
@@ -204,7 +207,7 @@ def _score(key: Sequence[str], figures: Sequence[Any]) -> Score:
     rest = rest[3 * len(SCORES) :]
     others = {name: rest[5 * at : 5 * at + 5] for at, name in enumerate(BESIDE)}
     beside = {name: Unsafe(unsafe, of, Share(*share)) for name, (unsafe, of, *share) in others.items() if of}
-    return Score(tuple(key), items, valid, shares, stopped, beside)
+    return Score(key=tuple(key), items=items, valid=valid, shares=shares, stopped=stopped, beside=beside)
 
 
 WHY = """
@@ -246,12 +249,12 @@ FROM ({WHY}) WHERE why = 'nothing' GROUP BY ALL ORDER BY ALL
 def coverage(connection: duckdb.DuckDBPyConnection, run: str, where: Where = ALL) -> list[Coverage]:
     """The outcomes of all rows of a run, model by model."""
     given = {"run": run, **where.parameters}
-    found = [Coverage(*row) for row in connection.execute(COVERAGE.format(chosen=where.sql), given).fetchall()]
+    found = [build_record(Coverage, row) for row in connection.execute(COVERAGE.format(chosen=where.sql), given).fetchall()]
     if not any(one.nothing for one in found):
         return found
     causes = connection.execute(NOTHING.format(chosen=where.sql), given).fetchall()
     return [
-        replace(one, causes=named_causes((cause_of(str(words)), rows) for model, words, rows in causes if model == one.model))
+        replace(one, causes=count_causes((cause_of(str(words)), rows) for model, words, rows in causes if model == one.model))
         for one in found
     ]
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import duckdb
 
-from unisafe_async.results.paper import folded
+from unisafe_async.results.paper import fold_name
 from unisafe_async.results.stored_run import find_run
 
 Side = tuple[str, str]
@@ -24,7 +24,7 @@ WHERE rows.run = $run AND rows.model = $model GROUP BY 1 ORDER BY 2 DESC, 1
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
     """The answers behind one model's figures in one run.
 
@@ -48,13 +48,13 @@ class Served:
     @property
     def told(self) -> bool:
         """Whether the served name says more than the configured one, or changed on the way."""
-        return len(self.names) > 1 or any(folded(name) != folded(self.configured) for name, _ in self.names)
+        return len(self.names) > 1 or any(fold_name(name) != fold_name(self.configured) for name, _ in self.names)
 
 
 def read_served(connection: duckdb.DuckDBPyConnection, sides: Sequence[Side]) -> tuple[Served, ...]:
     """The answers behind each (run, model), in order. A run that does not exist has none."""
     runs = {run: _run(connection, run) for run in dict.fromkeys(run for run, _ in sides)}
-    return tuple(_served(connection, side, *runs[side[0]]) for side in sides)
+    return tuple(_read_served(connection, side, *runs[side[0]]) for side in sides)
 
 
 def _run(connection: duckdb.DuckDBPyConnection, run: str) -> tuple[dict[str, str], bool, str]:
@@ -66,7 +66,7 @@ def _run(connection: duckdb.DuckDBPyConnection, run: str) -> tuple[dict[str, str
     return configured, stored.summary.read_by_older_rules, stored.rubrics_digest
 
 
-def _served(
+def _read_served(
     connection: duckdb.DuckDBPyConnection, side: Side, configured: Mapping[str, str], older_rules: bool, rubrics: str
 ) -> Served:
     run, model = side
@@ -74,7 +74,16 @@ def _served(
     names = tuple((str(name), int(rows)) for name, rows, _, _ in found if name)
     oldest = min((row[2] for row in found if row[2] is not None), default=None)
     newest = max((row[3] for row in found if row[3] is not None), default=None)
-    return Served(run, model, configured.get(model, model), names, oldest, newest, older_rules, rubrics)
+    return Served(
+        run=run,
+        model=model,
+        configured=configured.get(model, model),
+        names=names,
+        oldest=oldest,
+        newest=newest,
+        older_rules=older_rules,
+        rubrics=rubrics,
+    )
 
 
 def ages_differ(each: Sequence[Served]) -> bool:

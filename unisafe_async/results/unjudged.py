@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import duckdb
 
-from unisafe_async.results.causes import folded
+from unisafe_async.results.causes import fold_message
 from unisafe_async.results.scores import ALL, WHY, Where
 
 MODELS_OWN = ("none", "nothing", "stopped")
@@ -27,7 +27,7 @@ GROUP BY ALL ORDER BY count(*) DESC, min(item), words, raw
 """
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Group:
     """Rows (item x repeat) that are unjudged for one cause.
 
@@ -58,7 +58,7 @@ class Group:
         return next((reply for reply, _ in self.replies.most_common(1)), "")
 
 
-def unjudged(
+def count_unjudged(
     connection: duckdb.DuckDBPyConnection, run: str, stopped: Mapping[str, Sequence[str]], where: Where = ALL
 ) -> list[Group]:
     """Every row of a run without both verdicts, by cause, the most frequent first; `stopped` says why models and judges stopped.
@@ -70,7 +70,7 @@ def unjudged(
         ROWS.format(chosen=where.sql), {"run": run, **where.parameters}
     ).fetchall():
         group = _group(str(model), str(judge or ""), str(why), str(item), str(words or ""), stopped)
-        key = (group.who, group.why, "" if group.why in ("tied", "absent") else folded(group.words, group.item))
+        key = (group.who, group.why, "" if group.why in ("tied", "absent") else fold_message(group.words, group.item))
         known = found.setdefault(key, group)
         known.rows += rows
         if raw:
@@ -84,5 +84,5 @@ def _group(model: str, judge: str, why: str, item: str, words: str, stopped: Map
     for name, messages in whose.items():
         stop = next((message for message in messages if message and message in words), None)
         if stop is not None:
-            return Group(name, "stopped", stop, model, item)
-    return Group(model if why in MODELS_OWN else judge or "the judge", why, words, model, item)
+            return Group(who=name, why="stopped", words=stop, model=model, item=item)
+    return Group(who=model if why in MODELS_OWN else judge or "the judge", why=why, words=words, model=model, item=item)

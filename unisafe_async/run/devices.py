@@ -22,7 +22,7 @@ class Devices:
     @staticmethod
     def of(provider: Provider) -> frozenset[str]:
         """The devices of a provider's model; none for a hosted model."""
-        return frozenset(map(_canonical, provider.devices)) if isinstance(provider, OnDevice) else frozenset()
+        return frozenset(map(_to_canonical, provider.devices)) if isinstance(provider, OnDevice) else frozenset()
 
     @staticmethod
     def load_cost(provider: Provider) -> int:
@@ -40,7 +40,7 @@ class Devices:
                 await provider.release()
 
 
-def _canonical(device: str) -> str:
+def _to_canonical(device: str) -> str:
     """`cuda` means `cuda:0`; `auto` becomes the device that a worker will most likely take, as far as we can see without torch."""
     if device == "auto":
         if Path("/proc/driver/nvidia/version").exists() and os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1"):

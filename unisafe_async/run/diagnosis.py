@@ -50,8 +50,8 @@ class Diagnosis:
         self.findings.append(Finding(check, mark, words))
 
 
-@dataclass
-class Patient(Diagnosis):
+@dataclass(kw_only=True)
+class CheckedEndpoint(Diagnosis):
     """One model or judge, and the calls that would show whether it does what bench.toml says.
 
     `room` is the most tokens of a model's answer in a run; None if the endpoint decides.
@@ -64,8 +64,8 @@ class Patient(Diagnosis):
     probes: list[tuple[str, Request]] = field(default_factory=list)
 
     @property
-    def most(self) -> float | None:
+    def max_cost(self) -> float | None:
         """The most US dollars that its calls can cost; None if a price is missing."""
         if self.wrong or self.endpoint is None:
             return 0.0
-        return sum(self.endpoint.most(request) for _, request in self.probes) if self.section.priced else None
+        return sum(self.endpoint.max_cost(request) for _, request in self.probes) if self.section.priced else None

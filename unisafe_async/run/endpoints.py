@@ -18,7 +18,7 @@ from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.spec import Options
 
 from unisafe_async.config.endpoint_sections import EndpointSection
-from unisafe_async.config.sections import ModelSection, SeatSection
+from unisafe_async.config.sections import JudgeEndpointSection, ModelSection
 from unisafe_async.gateway import AdaptiveConcurrency, BatchJobs, Endpoint, RateLimits
 
 
@@ -35,25 +35,25 @@ def provider_of(section: EndpointSection, base: Path) -> Provider:
     """The provider that a section names, with paths relative to `base`; its packages are imported here, not at the start."""
     assert isinstance(section, Options), "a section whose provider is known has its options"
     try:
-        return build_provider(section.spec, _settings(section, base), section)
+        return build_provider(section.spec, _build_settings(section, base), section)
     except PluginError as error:
         raise EndpointError(section, error.key, str(error)) from None
 
 
-def _settings(section: EndpointSection, base: Path) -> ProviderSettings:
+def _build_settings(section: EndpointSection, base: Path) -> ProviderSettings:
     """What a provider is built with, beside its options."""
     at_address = section if isinstance(section, EndpointOptions) else None
     secrets: dict[str, str] = section.headers_env if isinstance(section, VendorOptions) else {}
     return ProviderSettings(
-        section.model,
-        section.capabilities if isinstance(section, ModelSection) else Capabilities(image_in="image" in section.takes),
-        section.address or None,
-        _value(at_address.key_env) or None if at_address and at_address.key_env else None,
-        at_address.timeout_s if at_address else 120.0,
-        section.concurrency,
-        base,
+        model=section.model,
+        capabilities=section.capabilities if isinstance(section, ModelSection) else Capabilities(image_in="image" in section.takes),
+        base_url=section.address or None,
+        key=_value(at_address.key_env) or None if at_address and at_address.key_env else None,
+        timeout_s=at_address.timeout_s if at_address else 120.0,
+        max_connections=section.concurrency,
+        folder=base,
         judges=not isinstance(section, ModelSection),
-        service=service_of(section.kind) if isinstance(section, SeatSection) else "chat",
+        service=service_of(section.kind) if isinstance(section, JudgeEndpointSection) else "chat",
         in_batches=isinstance(section, ModelSection) and section.mode == "batch",
         secret_headers={name: _value(variable) for name, variable in secrets.items()},
         vendor=section.preset,
@@ -78,7 +78,9 @@ def endpoint_of(
     """
     provider = provider_of(section, base)
     prices = section.prices
-    free = isinstance(provider, OnDevice) or (isinstance(section, SeatSection) and service_of(section.kind) == "moderation")
+    free = isinstance(provider, OnDevice) or (
+        isinstance(section, JudgeEndpointSection) and service_of(section.kind) == "moderation"
+    )
     if not section.hosted or (free and prices == UNPRICED):
         prices = FREE
     jobs = None
@@ -86,14 +88,14 @@ def endpoint_of(
         prices = prices.times(section.batch_discount)
         jobs = BatchJobs(section.batch_poll_s, None if section.batch_size == "auto" else section.batch_size)
     return Endpoint(
-        name,
-        provider,
-        AdaptiveConcurrency(section.waiting_on_device if isinstance(provider, OnDevice) else section.concurrency),
-        _limits(section, sleep, now),
-        prices,
-        section.max_tries,
-        section.max_wait_s,
-        jobs=jobs,
+        name=name,
+        provider=provider,
+        concurrency=AdaptiveConcurrency(section.waiting_on_device if isinstance(provider, OnDevice) else section.concurrency),
+        rates=_limits(section, sleep, now),
+        prices=prices,
+        max_tries=section.max_tries,
+        max_wait=section.max_wait_s,
+        batching=jobs,
     )
 
 

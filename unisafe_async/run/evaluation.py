@@ -26,23 +26,23 @@ from unisafe_async.gateway import Budget, Clock, Endpoint, Gateway
 from unisafe_async.run.batches import BatchLane
 from unisafe_async.run.endpoints import endpoint_of
 from unisafe_async.run.feeding import Feed, PassOn
-from unisafe_async.run.jobs import Sampling
-from unisafe_async.run.jury import Jury, Seat
 from unisafe_async.run.lanes import Lane
-from unisafe_async.run.opening import check_apart, opened, placed
+from unisafe_async.run.opening import check_apart, open_endpoint, place_errors
+from unisafe_async.run.panel import Panel, PanelMember
 from unisafe_async.run.scheduler import Pipeline
+from unisafe_async.run.trials import Sampling
 
 PACKAGES = ("unisafe-async", "openai", "duckdb", "anyio", "pillow")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Run:
     """A run that is under way or over: its name, model runs and endpoints, for progress displays.
 
     Attributes:
         name: the run's name in the cache.
         lanes: one for each model.
-        jury: the judge, or several, with their endpoints; `judging` is the first one's.
+        panel: the judge, or several, with their endpoints; `judging` is the first one's.
         dataset: the selected items.
         status: `running`; then `done`, `interrupted` (asked to stop) or `stopped` (budget spent).
         seconds: how long it took.
@@ -52,7 +52,7 @@ class Run:
     config: Config
     dataset: Dataset
     lanes: list[Lane]
-    jury: Jury
+    panel: Panel
     gateway: Gateway
     pipeline: Pipeline
     started: float = field(default_factory=time.monotonic)
@@ -61,12 +61,12 @@ class Run:
 
     @property
     def judging(self) -> Endpoint:
-        return self.jury.seats[0].endpoint
+        return self.panel.members[0].endpoint
 
     @property
     def endpoints(self) -> list[Endpoint]:
         """The models' endpoints, then the judges'."""
-        return [*(lane.endpoint for lane in self.lanes), *self.jury.endpoints]
+        return [*(lane.endpoint for lane in self.lanes), *self.panel.endpoints]
 
     @property
     def total(self) -> int:
@@ -104,10 +104,10 @@ class Run:
             "seconds": round(self.seconds or time.monotonic() - self.started, 3),
             "cost": self.cost,
             "endpoints": {lane.endpoint.name: asdict(lane.endpoint.counts) for lane in self.lanes}
-            | {f"judge: {endpoint.name}": asdict(endpoint.counts) for endpoint in self.jury.endpoints},
+            | {f"judge: {endpoint.name}": asdict(endpoint.counts) for endpoint in self.panel.endpoints},
             "identities": {lane.endpoint.name: lane.endpoint.provider.identity for lane in self.lanes}
-            | {f"judge: {endpoint.name}": endpoint.provider.identity for endpoint in self.jury.endpoints},
-            "notes": {endpoint.name: notes for endpoint in self.endpoints if (notes := _notes(endpoint))}
+            | {f"judge: {endpoint.name}": endpoint.provider.identity for endpoint in self.panel.endpoints},
+            "notes": {endpoint.name: notes for endpoint in self.endpoints if (notes := _list_notes(endpoint))}
             | ({"cache": [f"{why}: two runs on it may pay for the same"]} if (why := self.gateway.claiming.unsupported) else {}),
             "stopped": {endpoint.name: words for endpoint in self.endpoints if (words := endpoint.stopped_words)},
             "stopped_for": {
@@ -121,7 +121,7 @@ class Run:
         }
 
 
-def _notes(endpoint: Endpoint) -> list[str]:
+def _list_notes(endpoint: Endpoint) -> list[str]:
     """A line for each kind of change in its requests and answers."""
     shared = [f"{endpoint.shared:,} answers came from another run that asked for the same just then"] if endpoint.shared else []
     return [*(endpoint.provider.notes if isinstance(endpoint.provider, Noting) else ()), *endpoint.notes.values(), *shared]
@@ -143,7 +143,7 @@ async def run_evaluation(
         show: a block that the run is under way in, for whoever shows how far it is.
     """
     config = config.model_copy(update={"base": config.base.absolute()})  # the caller may change the working folder meanwhile
-    async with prepared(config, dataset=dataset, fresh=fresh, clock=clock) as (run, pipeline, store):
+    async with prepare(config, dataset=dataset, fresh=fresh, clock=clock) as (run, pipeline, store):
         pipeline.on_row = on_row
         if on_start is not None:
             on_start(run)
@@ -157,7 +157,7 @@ async def run_evaluation(
             run.status = "interrupted" if drained else "stopped" if run.gateway.budget.exhausted else "done"
         except BaseException as error:
             run.status = "interrupted"
-            cause = only_error(error)
+            cause = unwrap_error(error)
             if isinstance(cause, CacheError | DatasetError):
                 raise cause from None
             raise
@@ -172,17 +172,17 @@ async def run_evaluation(
         return run
 
 
-def only_error(error: BaseException) -> BaseException:
+def unwrap_error(error: BaseException) -> BaseException:
     """The error inside nested groups that hold only one kind of error; otherwise the group itself."""
     while isinstance(error, BaseExceptionGroup):
-        if len({type(only_error(one)) for one in error.exceptions}) != 1:
+        if len({type(unwrap_error(one)) for one in error.exceptions}) != 1:
             return error
-        error = only_error(error.exceptions[0])
+        error = unwrap_error(error.exceptions[0])
     return error
 
 
 @asynccontextmanager
-async def prepared(
+async def prepare(
     config: Config, *, dataset: Dataset | None = None, fresh: bool = False, clock: Clock | None = None
 ) -> AsyncIterator[tuple[Run, Pipeline, Store]]:
     """Open and check everything that a run or a plan needs; sends nothing."""
@@ -194,45 +194,63 @@ async def prepared(
     dataset = dataset.select(section.tasks, section.categories, section.limit)
     check_asked(config, dataset)
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(Store(config.cache_path, patience=config.cache.patience_s))
+        store = await stack.enter_async_context(Store(config.cache_path, timeout=config.cache.patience_s))
         name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
         since = store.ids.next() if fresh else 0
         gateway = Gateway(store, Budget(config.run.budget_usd), name, since, clock)
-        sections = [section for _, section in config.judge.seats]
-        with placed(config):
-            lanes = _lanes(config, dataset, gateway)
-            seats = [
-                Seat(section.title, judge, endpoint_of(section, section.title, config.base, gateway.sleep, gateway.now))
+        sections = [section for _, section in config.judge.sections]
+        with place_errors(config):
+            lanes = _build_lanes(config, dataset, gateway)
+            members = [
+                PanelMember(section.title, judge, endpoint_of(section, section.title, config.base, gateway.sleep, gateway.now))
                 for judge, section in zip(judges, sections, strict=True)
             ]
-        jury = Jury(tuple(seats), config.judge.mode, config.judge.tie, config.judge.thoughts, config.judge.beside)
-        for endpoint in [*(lane.endpoint for lane in lanes), *jury.endpoints]:
-            await stack.enter_async_context(opened(endpoint))
-        unable = [seat.endpoint.stopped for seat in seats if seat.extracts]
+        panel = Panel(
+            members=tuple(members),
+            mode=config.judge.mode,
+            tie=config.judge.tie,
+            thoughts=config.judge.thoughts,
+            beside=config.judge.beside,
+        )
+        for endpoint in [*(lane.endpoint for lane in lanes), *panel.endpoints]:
+            await stack.enter_async_context(open_endpoint(endpoint))
+        unable = [member.endpoint.stopped for member in members if member.extracts_intents]
         if None not in unable:
-            place = next(place for (place, _), seat in zip(config.judge.seats, seats, strict=True) if seat.extracts)
+            place = next(
+                place for (place, _), member in zip(config.judge.sections, members, strict=True) if member.extracts_intents
+            )
             raise ConfigError(
                 str(unable[0]) if isinstance(unable[0], BadEnvironment) else f"{config.file}: {place}.provider: {unable[0]}"
             )
-        asked = [*zip(config.models, (lane.endpoint for lane in lanes), strict=True), *zip(sections, jury.endpoints, strict=True)]
+        asked = [*zip(config.models, (lane.endpoint for lane in lanes), strict=True), *zip(sections, panel.endpoints, strict=True)]
         check_apart(config, asked)
         generation = config.generation
 
-        async def by_batches(feed: Feed, pass_on: PassOn) -> None:
-            await BatchLane(feed, gateway, store, name, pass_on).execute()
+        async def run_by_batches(feed: Feed, pass_on: PassOn) -> None:
+            await BatchLane(feed=feed, gateway=gateway, store=store, run=name, pass_on=pass_on).execute()
 
         pipeline = Pipeline(
-            gateway,
-            store,
-            dataset,
-            jury,
-            lanes,
-            name,
-            generation.repeats,
-            Sampling(generation.max_tokens, generation.temperature, generation.top_p, generation.seed, generation.image_size),
-            by_batches=by_batches,
+            gateway=gateway,
+            store=store,
+            dataset=dataset,
+            panel=panel,
+            lanes=lanes,
+            run=name,
+            repeats=generation.repeats,
+            sampling=Sampling(
+                max_tokens=generation.max_tokens,
+                temperature=generation.temperature,
+                top_p=generation.top_p,
+                seed=generation.seed,
+                image_size=generation.image_size,
+            ),
+            by_batches=run_by_batches,
         )
-        yield Run(name, config, dataset, lanes, jury, gateway, pipeline), pipeline, store
+        yield (
+            Run(name=name, config=config, dataset=dataset, lanes=lanes, panel=panel, gateway=gateway, pipeline=pipeline),
+            pipeline,
+            store,
+        )
 
 
 def check_asked(config: Config, dataset: Dataset) -> None:
@@ -261,26 +279,30 @@ def judges_of(config: Config) -> list[Judge | Classifier]:
         structured: Judge(rubrics, config.judge.max_tokens, config.judge.temperature, structured) for structured in (True, False)
     }
     judges: list[Judge | Classifier] = []
-    for place, seat in config.judge.seats:
+    for place, section in config.judge.sections:
         try:
             judges.append(
-                classifier_of(seat.kind, frozenset(seat.takes), seat.threshold, seat.kind_options)
-                if seat.classifies
-                else by_rubrics[seat.asks_by_schema]
+                classifier_of(section.kind, frozenset(section.takes), section.threshold, section.kind_options)
+                if section.classifies
+                else by_rubrics[section.asks_by_schema]
             )
         except ClassifierError as error:
             raise ConfigError(f"{config.file}: {place}.kind: {error}") from None
     return judges
 
 
-def _lanes(config: Config, dataset: Dataset, gateway: Gateway) -> list[Lane]:
+def _build_lanes(config: Config, dataset: Dataset, gateway: Gateway) -> list[Lane]:
     counts = dataset.counts()
     lanes = []
     for model in config.models:
         tasks = frozenset(task.key for task in config.tasks_of(model))
         items = sum(count for (task, _), count in counts.items() if task in tasks)
         lanes.append(
-            Lane(endpoint_of(model, model.name, config.base, gateway.sleep, gateway.now), tasks, items * config.generation.repeats)
+            Lane(
+                endpoint=endpoint_of(model, model.name, config.base, gateway.sleep, gateway.now),
+                tasks=tasks,
+                total=items * config.generation.repeats,
+            )
         )
     return lanes
 
@@ -292,16 +314,16 @@ def record_of(run: Run, started: object, ended: object = None) -> RunRecord:
     packages = [*PACKAGES, *(package for spec in specs for package in spec.packages), *plugins]
     versions = {package: _version(package) for package in packages} | {"python": platform.python_version()}
     return RunRecord(
-        run.name,
-        started,  # type: ignore[arg-type]
-        ended,  # type: ignore[arg-type]
-        run.status,
-        run.config.model_dump_json(),
-        run.dataset.name,
-        run.dataset.digest,
-        run.jury.rubric.rubrics.digest,
-        json.dumps(versions),
-        json.dumps(run.summary()),
+        run=run.name,
+        started=started,  # type: ignore[arg-type]
+        ended=ended,  # type: ignore[arg-type]
+        status=run.status,
+        config=run.config.model_dump_json(),
+        dataset=run.dataset.name,
+        dataset_digest=run.dataset.digest,
+        rubrics_digest=run.panel.rubric.rubrics.digest,
+        versions=json.dumps(versions),
+        summary=json.dumps(run.summary()),
     )
 
 

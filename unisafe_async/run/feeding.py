@@ -9,43 +9,43 @@ from anyio import to_thread
 from unisafe_judger import Judge
 
 from unisafe_async.benchmark import Dataset, Item
-from unisafe_async.run.jobs import Job, Sampling
-from unisafe_async.run.lanes import CHUNK, Lane, chunks
-from unisafe_async.run.replay import jobs_of
+from unisafe_async.run.cache_lookup import trials_of
+from unisafe_async.run.lanes import CHUNK, Lane, split_chunks
+from unisafe_async.run.trials import Sampling, Trial
 
 Placed = tuple[int, Item]
 """An item and its place in the dataset."""
-PassOn = Callable[[Sequence[Job]], Awaitable[None]]
+PassOn = Callable[[Sequence[Trial]], Awaitable[None]]
 """Looks jobs up in the cache and has those judged that are answered; it asks the model nothing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Feed:
     """The items of a lane.
 
     Args:
-        samples, sampling: repeats of each item, and how each is sampled.
+        repeats, sampling: repeats of each item, and how each is sampled.
         rubric: by which the intents of items are asked for.
     """
 
     lane: Lane
     dataset: Dataset
-    samples: int
+    repeats: int
     sampling: Sampling
     rubric: Judge
 
     def chunks(self, places: Sequence[int] | None = None) -> Iterator[list[Placed]]:
         """The lane's items, of all the dataset or of those at `places`, at most CHUNK at a time."""
         placed = zip(range(len(self.dataset)) if places is None else places, self.dataset.items(places), strict=True)
-        return chunks((one for one in placed if one[1].task in self.lane.tasks), CHUNK)
+        return split_chunks((one for one in placed if one[1].task in self.lane.tasks), CHUNK)
 
-    async def prepare(self, chunk: Sequence[Placed]) -> list[tuple[int, Job]]:
+    async def build_trials(self, chunk: Sequence[Placed]) -> list[tuple[int, Trial]]:
         """The jobs of a chunk, each with its item's place."""
         items = [item for _, item in chunk]
-        jobs = await jobs_of(items, self.dataset.images, self.lane.endpoint, self.samples, self.sampling, self.rubric)
-        return [(chunk[index // self.samples][0], job) for index, job in enumerate(jobs)]
+        trials = await trials_of(items, self.dataset.images, self.lane.endpoint, self.repeats, self.sampling, self.rubric)
+        return [(chunk[index // self.repeats][0], trial) for index, trial in enumerate(trials)]
 
-    async def verify(self, job: Job) -> None:
+    async def verify(self, trial: Trial) -> None:
         """Raises ItemError for a job whose image cannot be used."""
-        if job.item.image is not None and not self.dataset.images.is_sound(job.item.image):
-            await to_thread.run_sync(self.dataset.images.verify, job.item.image)
+        if trial.item.image is not None and not self.dataset.images.is_sound(trial.item.image):
+            await to_thread.run_sync(self.dataset.images.verify, trial.item.image)

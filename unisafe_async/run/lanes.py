@@ -13,7 +13,7 @@ T = TypeVar("T")
 CHUNK = 256
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Lane:
     """One model and its items. `total` counts trials, `generated` those answered in the pass before judging.
 
@@ -36,7 +36,7 @@ class Lane:
     requests_done: int = 0
 
 
-def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+def split_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Lists of `size` items, the last one shorter."""
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):

@@ -21,7 +21,7 @@ from unisafe_async.run.endpoints import EndpointError
 log = logging.getLogger(__name__)
 
 
-class opened:  # noqa: N801 used as a block: `async with opened(endpoint)`
+class open_endpoint:  # noqa: N801 used as a block: `async with opened(endpoint)`
     """An endpoint's provider, open inside the block. If it cannot be opened, the endpoint is `stopped` with the reason."""
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -50,7 +50,7 @@ class opened:  # noqa: N801 used as a block: `async with opened(endpoint)`
 
 
 @contextmanager
-def placed(config: Config) -> Iterator[None]:
+def place_errors(config: Config) -> Iterator[None]:
     """Inside the block, an endpoint that cannot be built raises ConfigError with the file, the place and the key."""
     try:
         yield
@@ -64,14 +64,14 @@ def check_apart(config: Config, endpoints: Sequence[tuple[EndpointSection, Endpo
     known: dict[str, tuple[EndpointSection, str]] = {}
     for section, endpoint in endpoints:
         other, name = known.setdefault(endpoint.provider.identity, (section, endpoint.name))
-        if _told(other) != _told(section) and (section.plugin or other.plugin):
+        if _describe_section(other) != _describe_section(section) and (section.plugin or other.plugin):
             raise ConfigError(
                 f"{config.file}: {endpoint.name!r} and {name!r} have the same identity, {endpoint.provider.identity!r}, so that "
                 f"one would get the other's answers; the provider {section.provider!r} must put model, address and options into it"
             )
 
 
-def _told(section: EndpointSection) -> tuple[str, str, str, str]:
+def _describe_section(section: EndpointSection) -> tuple[str, str, str, str]:
     """What a plugin has to tell models apart by: the address, and each option."""
     own = section.spec.options.model_fields.keys() - EndpointOptions.model_fields.keys()
     return section.provider, section.model, section.address, repr([(key, getattr(section, key)) for key in sorted(own)])

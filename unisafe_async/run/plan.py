@@ -9,20 +9,20 @@ from functools import partial
 
 import duckdb
 from unisafe_cache import Store
-from unisafe_cache.batches import under_way
+from unisafe_cache.batches import find_under_way
 
 from unisafe_async.benchmark import Dataset
 from unisafe_async.config.bench_toml import Config
 from unisafe_async.gateway import Endpoint, key_of
-from unisafe_async.results.judged_before import judged_before
+from unisafe_async.results.judged_before import find_judged_before
+from unisafe_async.run.cache_lookup import judge_from_cache
 from unisafe_async.run.devices import Devices
-from unisafe_async.run.evaluation import prepared
-from unisafe_async.run.jobs import Job
+from unisafe_async.run.evaluation import prepare
 from unisafe_async.run.judged import WITH_INTENT, Question
-from unisafe_async.run.jury import Jury, Seat
 from unisafe_async.run.lanes import Lane
-from unisafe_async.run.replay import replay
+from unisafe_async.run.panel import Panel, PanelMember
 from unisafe_async.run.scheduler import Pipeline
+from unisafe_async.run.trials import Trial
 
 # Assumptions about calls that were never seen:
 LATENCY = 5.0
@@ -37,7 +37,7 @@ JUDGE_EXTRA = 900.0
 """Tokens of a judge's request beside the response that it judges."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Need:
     """The calls that a run would make to one endpoint.
 
@@ -66,7 +66,7 @@ class Need:
     under_way: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """One Need for each model, then one for each judge, in order.
 
@@ -113,25 +113,36 @@ HISTORY = "SELECT avg(latency) FILTER (WHERE latency > 0), avg(tokens_out) FROM 
 
 async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
     """Count what `evaluate` would send. Raises ConfigError, DatasetError or CacheError."""
-    async with prepared(config, dataset=dataset) as (run, pipeline, store):
+    async with prepare(config, dataset=dataset) as (run, pipeline, store):
         run.gateway.rereading.keeps = False  # the run itself reports what it reads anew
-        judges = [Need(seat.name, devices=Devices.of(seat.endpoint.provider)) for seat in run.jury.seats]
+        judges = [Need(name=member.name, devices=Devices.of(member.endpoint.provider)) for member in run.panel.members]
         intents, drawn, models = set[bytes](), dict[str, str](), list[Need]()
         for lane in run.lanes:
             identity = lane.endpoint.provider.identity
-            need = Need(lane.endpoint.name, devices=Devices.of(lane.endpoint.provider), batch=lane.endpoint.jobs is not None)
-            waiting = await store.query(partial(under_way, identity=identity))
+            need = Need(
+                name=lane.endpoint.name, devices=Devices.of(lane.endpoint.provider), batch=lane.endpoint.batching is not None
+            )
+            waiting = await store.query(partial(find_under_way, identity=identity))
             await _count(lane, pipeline, need, judges, intents, drawn, waiting)
-            await _count_others(store, lane, run.jury, need, judges)
+            await _count_others(store, lane, run.panel, need, judges)
             await _estimate(store, lane.endpoint, need)
             models.append(need)
-        for seat, judge in zip(run.jury.seats, judges, strict=True):
-            await _estimate(store, seat.endpoint, judge)
-        chained = run.jury.several and run.jury.mode == "fallback"
-        before = await store.query(partial(judged_before, config=config.model_dump_json()))
-        changed = before.changed(run.jury.rubric.rubrics.digest) if before is not None else ""
-        mended = run.dataset.images.mended(), Counter(drawn.values())
-        return Plan(models, judges, len(run.dataset.problems), chained, run.jury.thoughts, changed, *mended)
+        for member, judge in zip(run.panel.members, judges, strict=True):
+            await _estimate(store, member.endpoint, judge)
+        chained = run.panel.several and run.panel.mode == "fallback"
+        before = await store.query(partial(find_judged_before, config=config.model_dump_json()))
+        changed = before.explain_change(run.panel.rubric.rubrics.digest) if before is not None else ""
+        mended, mended_drawn = run.dataset.images.mended(), Counter(drawn.values())
+        return Plan(
+            models=models,
+            judges=judges,
+            problems=len(run.dataset.problems),
+            fallback=chained,
+            thoughts=run.panel.thoughts,
+            rubrics_changed=changed,
+            mended=mended,
+            mended_drawn=mended_drawn,
+        )
 
 
 async def _count(
@@ -146,89 +157,89 @@ async def _count(
     """Count one model's calls and their verdicts; `drawn` collects how its pictures are mended, by digest."""
     feed = pipeline.feed(lane)
     for chunk in feed.chunks():
-        jobs = [job for _, job in await feed.prepare(chunk)]
-        await replay(jobs, pipeline.gateway, pipeline.jury)
-        for job in jobs:
-            drawn |= {image.digest: image.mended for image in job.drawn if image.mended}
-            if job.error is None:
-                if waiting and job.answer is None and key_of(lane.endpoint.provider.identity, job.request) in waiting:
+        trials = [trial for _, trial in await feed.build_trials(chunk)]
+        await judge_from_cache(trials, pipeline.gateway, pipeline.panel)
+        for trial in trials:
+            drawn |= {image.digest: image.mended for image in trial.drawn if image.mended}
+            if trial.error is None:
+                if waiting and trial.answer is None and key_of(lane.endpoint.provider.identity, trial.request) in waiting:
                     need.under_way += 1
                     if not need.batch:
                         continue
-                _count_job(job, lane.endpoint, pipeline.jury, need, judges, intents)
+                _count_job(trial, lane.endpoint, pipeline.panel, need, judges, intents)
 
 
-def _count_job(job: Job, endpoint: Endpoint, jury: Jury, need: Need, judges: list[Need], intents: set[bytes]) -> None:
-    if job.answer is None:
+def _count_job(trial: Trial, endpoint: Endpoint, panel: Panel, need: Need, judges: list[Need], intents: set[bytes]) -> None:
+    if trial.answer is None:
         need.calls += 1
-        need.images += job.request.kind != "chat"
-        need.tokens_in += endpoint.tokens_in(job.request)
-        need.tokens_out += endpoint.tokens_out(job.request)
+        need.images += trial.request.kind != "chat"
+        need.tokens_in += endpoint.estimate_tokens_in(trial.request)
+        need.tokens_out += endpoint.estimate_tokens_out(trial.request)
     else:
         need.cached += 1
-    questions = job.questions(jury) if job.answer is not None else ("contextual", "intrinsic")
+    questions = trial.questions(panel) if trial.answer is not None else ("contextual", "intrinsic")
     if not WITH_INTENT.isdisjoint(questions):
-        _count_intent(job, jury, judges, intents)
+        _count_intent(trial, panel, judges, intents)
     for question in questions:
-        _count_verdict(job, question, jury, judges, endpoint.tokens_out(job.request))
+        _count_verdict(trial, question, panel, judges, endpoint.estimate_tokens_out(trial.request))
 
 
-def _count_intent(job: Job, jury: Jury, judges: list[Need], intents: set[bytes]) -> None:
+def _count_intent(trial: Trial, panel: Panel, judges: list[Need], intents: set[bytes]) -> None:
     """Count the extractors that found no intent and those still to ask; once for all models with the same item."""
-    if job.item.intention or job.intent_request.canonical in intents:
+    if trial.item.intention or trial.intent_request.canonical in intents:
         return
-    intents.add(job.intent_request.canonical)
-    for position in job.no_intent:
+    intents.add(trial.intent_request.canonical)
+    for position in trial.no_intent:
         judges[position].cached += 1
-    for position in job.extractors(jury)[:1]:
-        if job.intent is not None:
+    for position in trial.find_extractors(panel)[:1]:
+        if trial.intent is not None:
             judges[position].cached += 1
             continue
         judges[position].calls += 1
-        judges[position].tokens_in += jury.seats[position].endpoint.tokens_in(job.intent_request)
+        judges[position].tokens_in += panel.members[position].endpoint.estimate_tokens_in(trial.intent_request)
         judges[position].tokens_out += JUDGE_TOKENS_OUT
 
 
-def _count_verdict(job: Job, question: Question, jury: Jury, judges: list[Need], tokens: float) -> None:
+def _count_verdict(trial: Trial, question: Question, panel: Panel, judges: list[Need], tokens: float) -> None:
     """Count the votes in the cache and the next judges; without a response, we assume that every judge can judge it."""
-    said = job.said.get(question, {})
+    said = trial.said.get(question, {})
     for position in said:
         judges[position].cached += 1
-    if question in job.verdicts:
+    if question in trial.verdicts:
         return
-    if question in job.requests:
-        able = list(job.requests[question])
+    if question in trial.requests:
+        able = list(trial.requests[question])
     else:
-        image = job.judged == "image" if job.answer is not None else job.image_due
+        image = trial.judged == "image" if trial.answer is not None else trial.image_due
         image = image and question in ("contextual", "intrinsic")
-        able = [position for position, seat in enumerate(jury.seats) if seat.takes_part(question, image)]
-    for position in jury.open(able, said):
-        _add_verdicts(jury.seats[position], judges[position], 1, tokens)
+        able = [position for position, member in enumerate(panel.members) if member.can_judge(question, image)]
+    for position in panel.open(able, said):
+        _add_verdicts(panel.members[position], judges[position], 1, tokens)
 
 
-def _add_verdicts(seat: Seat, judge: Need, calls: int, tokens: float) -> None:
+def _add_verdicts(member: PanelMember, judge: Need, calls: int, tokens: float) -> None:
     """Count a number of verdicts about responses of `tokens` each."""
     judge.calls += calls
-    judge.tokens_in += calls * ((JUDGE_EXTRA if seat.extracts else 0.0) + tokens)
-    judge.tokens_out += calls * (JUDGE_TOKENS_OUT if seat.extracts else CLASSIFIER_TOKENS_OUT)
+    judge.tokens_in += calls * ((JUDGE_EXTRA if member.extracts_intents else 0.0) + tokens)
+    judge.tokens_out += calls * (JUDGE_TOKENS_OUT if member.extracts_intents else CLASSIFIER_TOKENS_OUT)
 
 
-async def _count_others(store: Store, lane: Lane, jury: Jury, need: Need, judges: list[Need]) -> None:
+async def _count_others(store: Store, lane: Lane, panel: Panel, need: Need, judges: list[Need]) -> None:
     """Count verdicts of thoughts and of words beside images in future answers, at the rate of this model's earlier answers."""
 
     def shares(connection: duckdb.DuckDBPyConnection) -> tuple[float | None, float | None]:
         found = connection.execute(OTHERS, [lane.endpoint.provider.identity]).fetchone()
         return (found[0], found[1]) if found else (None, None)
 
-    if not need.calls or not (jury.thoughts or need.images):
+    if not need.calls or not (panel.thoughts or need.images):
         return
     thinking, worded = await store.query(shares)
-    expected: dict[Question, float] = {"thoughts": need.calls * (thinking or 0.0)} if jury.thoughts else {}
+    expected: dict[Question, float] = {"thoughts": need.calls * (thinking or 0.0)} if panel.thoughts else {}
     expected |= dict.fromkeys(("beside_contextual", "beside_intrinsic"), need.images * (worded or 0.0))
     for question, calls in expected.items():
-        able = [position for position, seat in enumerate(jury.seats) if seat.takes_part(question, False)]
-        for position in jury.open(able, {}):
-            _add_verdicts(jury.seats[position], judges[position], round(calls), need.tokens_out / need.calls)
+        able = [position for position, member in enumerate(panel.members) if member.can_judge(question, False)]
+        for position in panel.open(able, {}):
+            _add_verdicts(panel.members[position], judges[position], round(calls), need.tokens_out / need.calls)
 
 
 async def _estimate(store: Store, endpoint: Endpoint, need: Need) -> None:
@@ -243,7 +254,7 @@ async def _estimate(store: Store, endpoint: Endpoint, need: Need) -> None:
         need.tokens_out = tokens_out * need.calls
     need.cost = endpoint.prices.cost(need.tokens_in, need.tokens_out, need.images)
     need.known_latency = latency is not None
-    at_once = min(endpoint.concurrency.most, max(need.calls, 1))
+    at_once = min(endpoint.concurrency.max_calls, max(need.calls, 1))
     if need.devices:
         batch = LOCAL_BATCH if need.calls > need.images else 1
         at_once = min(at_once, batch * len(need.devices))

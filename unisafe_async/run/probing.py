@@ -28,8 +28,8 @@ from unisafe_async.config.bench_toml import Config
 from unisafe_async.config.endpoint_sections import EndpointSection
 from unisafe_async.config.sections import ModelSection
 from unisafe_async.gateway import Endpoint
-from unisafe_async.gateway.calling import called
-from unisafe_async.run.diagnosis import Finding, Patient
+from unisafe_async.gateway.calling import call_safely
+from unisafe_async.run.diagnosis import CheckedEndpoint, Finding
 from unisafe_async.simulated_marks import PNG_KEY
 
 TINY_TOKENS = 256
@@ -60,10 +60,16 @@ def probes_of(section: EndpointSection, judge: Judge | Classifier | None, config
     if isinstance(section, ModelSection):
         asked = {(task.kind, task.image_in) for task in config.tasks_of(section)}
         wanted = {
-            ("chat", False): ("text", Request("chat", (Text("Say hello."),), max_tokens=TINY_TOKENS)),
+            ("chat", False): ("text", Request(kind="chat", parts=(Text("Say hello."),), max_tokens=TINY_TOKENS)),
             ("chat", True): ("image in", _which_colour(picture)),
-            ("image", False): ("image out", Request("image", (Text("A plain red square."),), size=config.generation.image_size)),
-            ("edit", True): ("edit", Request("edit", (picture, Text("Make the square blue.")), size=config.generation.image_size)),
+            ("image", False): (
+                "image out",
+                Request(kind="image", parts=(Text("A plain red square."),), size=config.generation.image_size),
+            ),
+            ("edit", True): (
+                "edit",
+                Request(kind="edit", parts=(picture, Text("Make the square blue.")), size=config.generation.image_size),
+            ),
         }
         return [probe for kind, probe in wanted.items() if kind in asked]
     said = Response(text=SAID)
@@ -79,7 +85,7 @@ def probes_of(section: EndpointSection, judge: Judge | Classifier | None, config
 
 
 def _which_colour(picture: Image) -> Request:
-    return Request("chat", (picture, Text("Which colour is this square? Answer with one word.")), max_tokens=TINY_TOKENS)
+    return Request(kind="chat", parts=(picture, Text("Which colour is this square? Answer with one word.")), max_tokens=TINY_TOKENS)
 
 
 def _square() -> bytes:
@@ -93,52 +99,52 @@ def _square() -> bytes:
     return out.getvalue()
 
 
-async def try_calls(patients: Sequence[Patient]) -> None:
+async def try_calls(checked_endpoints: Sequence[CheckedEndpoint]) -> None:
     """Make each probe's call once: hosted models at the same time, models on this machine one after another."""
     async with anyio.create_task_group() as group:
-        for patient in patients:
-            if patient.endpoint is not None and not patient.wrong and not isinstance(patient.endpoint.provider, OnDevice):
-                group.start_soon(_try, patient, patient.endpoint)
-    for patient in patients:
-        if patient.endpoint is not None and not patient.wrong and isinstance(patient.endpoint.provider, OnDevice):
-            await _try(patient, patient.endpoint)
-            await patient.endpoint.provider.release()
+        for checked in checked_endpoints:
+            if checked.endpoint is not None and not checked.wrong and not isinstance(checked.endpoint.provider, OnDevice):
+                group.start_soon(_try, checked, checked.endpoint)
+    for checked in checked_endpoints:
+        if checked.endpoint is not None and not checked.wrong and isinstance(checked.endpoint.provider, OnDevice):
+            await _try(checked, checked.endpoint)
+            await checked.endpoint.provider.release()
 
 
-async def _try(patient: Patient, endpoint: Endpoint) -> None:
+async def _try(checked: CheckedEndpoint, endpoint: Endpoint) -> None:
     answered = False
-    for index, (check, request) in enumerate(patient.probes):
+    for index, (check, request) in enumerate(checked.probes):
         try:
-            response = await _asked(endpoint, request)
-            finding = await _read(check, request, response, patient, endpoint)
+            response = await _ask(endpoint, request)
+            finding = await _read(check, request, response, checked, endpoint)
         except Misconfigured as error:
             alone = answered or error.needs is not None or error.doubtful
-            patient.say(check, "wrong", f"{error}; {_promise(check)}" if alone else str(error))
+            checked.say(check, "wrong", f"{error}; {_suggest_promise(check)}" if alone else str(error))
             if alone:
                 continue
-            for missed, _ in patient.probes[index + 1 :]:
-                patient.say(missed, "skipped", "the model cannot be asked")
+            for missed, _ in checked.probes[index + 1 :]:
+                checked.say(missed, "skipped", "the model cannot be asked")
             return
         except RateLimited as error:
-            patient.say(check, "warning", f"{error}: a run waits such limits out; if it stays so, lower rpm and tpm")
+            checked.say(check, "warning", f"{error}: a run waits such limits out; if it stays so, lower rpm and tpm")
         except Malformed as error:
-            patient.say(check, "wrong", f"{error}; check base_url, and whether a proxy stands before it")
+            checked.say(check, "wrong", f"{error}; check base_url, and whether a proxy stands before it")
         except Transient as error:
-            patient.say(check, "wrong", f"{error}; try again in a while, or check base_url and timeout_s")
+            checked.say(check, "wrong", f"{error}; try again in a while, or check base_url and timeout_s")
         except ProviderError as error:
-            patient.say(check, "wrong", f"{error}; {_promise(check)}")
+            checked.say(check, "wrong", f"{error}; {_suggest_promise(check)}")
         else:
             answered = True
-            patient.settle("model", f"{patient.section.model} is not listed, but it answers")
-            patient.settle("address", f"{patient.section.address} answers, though not with a list of models")
-            patient.findings.append(finding)
-    _compare_limits(patient, endpoint.provider.reported)
+            checked.settle("model", f"{checked.section.model} is not listed, but it answers")
+            checked.settle("address", f"{checked.section.address} answers, though not with a list of models")
+            checked.findings.append(finding)
+    _compare_limits(checked, endpoint.provider.reported)
 
 
-async def _asked(endpoint: Endpoint, request: Request) -> Response:
+async def _ask(endpoint: Endpoint, request: Request) -> Response:
     """The answer; after a passing error or an empty answer, that of a second try, as in a run."""
     try:
-        response = await called(endpoint.provider, request)
+        response = await call_safely(endpoint.provider, request)
         if not response.asks_again:
             return response
     except (Malformed, Timeout):
@@ -147,10 +153,10 @@ async def _asked(endpoint: Endpoint, request: Request) -> Response:
         if error.unreachable:
             raise
         await anyio.sleep(PAUSE if error.retry_after is None else min(error.retry_after, LONGEST_PAUSE))
-    return await called(endpoint.provider, request)
+    return await call_safely(endpoint.provider, request)
 
 
-def _promise(check: str) -> str:
+def _suggest_promise(check: str) -> str:
     """What to change in bench.toml if a model cannot do what it promises."""
     return {
         "text": 'take "text" out of gives, or name another model',
@@ -161,54 +167,54 @@ def _promise(check: str) -> str:
     }.get(check, "name another model")
 
 
-async def _read(check: str, request: Request, response: Response, patient: Patient, endpoint: Endpoint) -> Finding:
+async def _read(check: str, request: Request, response: Response, checked: CheckedEndpoint, endpoint: Endpoint) -> Finding:
     """The finding from a probe's answer; if a judge's reply cannot be read, the judge gets its second try, as in a run."""
     seconds = f"{response.latency:.1f} s"
     if response.finish == "blocked":
         return Finding(
             check, "warning", f"the platform blocked a harmless request ({response.reason}): its filter is set very strict"
         )
-    if patient.judge is None:
-        return _read_answer(check, request, response, patient.room, seconds)
+    if checked.judge is None:
+        return _read_answer(check, request, response, checked.room, seconds)
     if check == "intent":
         missing = read_intent(response)
-        return _unread(check, missing, response) if missing else Finding(check, "ok", f"{_quoted(response.text)}, {seconds}")
-    verdict = patient.judge.read(request, response)
-    second = patient.judge.again(request, response) if verdict.status == "unparsed" else None
+        return _note_unread(check, missing, response) if missing else Finding(check, "ok", f"{_quote(response.text)}, {seconds}")
+    verdict = checked.judge.read(request, response)
+    second = checked.judge.again(request, response) if verdict.status == "unparsed" else None
     if second is not None:
-        response = await _asked(endpoint, second)
-        verdict = patient.judge.read(second, response)
+        response = await _ask(endpoint, second)
+        verdict = checked.judge.read(second, response)
     if verdict.label is None:
-        return _unread(check, verdict, response)
+        return _note_unread(check, verdict, response)
     return Finding(check, "ok", f"a verdict that can be read{' when it is asked again' if second else ''}, {seconds}")
 
 
-def _unread(check: str, verdict: Verdict, response: Response) -> Finding:
+def _note_unread(check: str, verdict: Verdict, response: Response) -> Finding:
     """The finding for a judge's reply without anything useful."""
-    if _in_thoughts(response):
+    if _ends_in_thoughts(response):
         return Finding(check, "wrong", REASONING)
     advice = "raise judge.max_tokens" if response.finish == "length" else "name another judge, or set structured = true"
-    return Finding(check, "wrong", f"{verdict.reason}: {_quoted(response.text)}; {advice}")
+    return Finding(check, "wrong", f"{verdict.reason}: {_quote(response.text)}; {advice}")
 
 
 def _read_answer(check: str, request: Request, response: Response, room: int | None, seconds: str) -> Finding:
     """The finding from a model's answer."""
     if request.image_due:
         if not response.images:
-            return Finding(check, "wrong", f"no image came out ({_quoted(response.text)}); {_promise(check)}")
+            return Finding(check, "wrong", f"no image came out ({_quote(response.text)}); {_suggest_promise(check)}")
         return Finding(check, "ok", f"an image of {response.images[0].media_type}, {seconds}")
     if not response.text.strip() and response.finish != "refused":
         return _read_nothing(check, response, room, seconds)
     if check == "image in" and response.finish != "length" and not any(word in response.text.lower() for word in COLOURS):
         return Finding(
-            check, "warning", f"asked for the colour of a red square, it says {_quoted(response.text)}: does it see images?"
+            check, "warning", f"asked for the colour of a red square, it says {_quote(response.text)}: does it see images?"
         )
-    return Finding(check, "ok", f"{_quoted(response.text)}, {seconds}")
+    return Finding(check, "ok", f"{_quote(response.text)}, {seconds}")
 
 
 def _read_nothing(check: str, response: Response, room: int | None, seconds: str) -> Finding:
     """The finding if no word came: a model may think first, if a run leaves room for it."""
-    if _in_thoughts(response):
+    if _ends_in_thoughts(response):
         return Finding(check, "wrong", REASONING)
     if response.finish == "length" or response.thoughts:
         words = f"it thinks first: {TINY_TOKENS} tokens end before its first word"
@@ -218,19 +224,19 @@ def _read_nothing(check: str, response: Response, room: int | None, seconds: str
     return Finding(check, "wrong", f"{response.missing or 'an empty answer'}, {seconds}; name another model, or check its server")
 
 
-def _in_thoughts(response: Response) -> bool:
+def _ends_in_thoughts(response: Response) -> bool:
     """Whether a complete answer holds thoughts and no word."""
     return bool(response.thoughts) and not response.text.strip() and response.missing == ONLY_THOUGHTS
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     words = " ".join(text.split())
     return f'"{words[:60]}{"..." if len(words) > 60 else ""}"' if words else "nothing"
 
 
-def _compare_limits(patient: Patient, reported: Limits) -> None:
+def _compare_limits(checked: CheckedEndpoint, reported: Limits) -> None:
     """Limits in headers, converted to a minute, beside those in bench.toml; limits with an unknown window are left out."""
-    section, vendor = patient.section, patient.section.dialect
+    section, vendor = checked.section, checked.section.dialect
     custom = "minute" if vendor is None else vendor.limits_per
     told = [
         (key, round(limit * A_MINUTE / window), getattr(section, key, None))
@@ -241,8 +247,8 @@ def _compare_limits(patient: Patient, reported: Limits) -> None:
         if limit is not None and window is not None
     ]
     if not told:
-        if patient.endpoint is not None and isinstance(patient.endpoint.provider, Listing):
-            patient.say(
+        if checked.endpoint is not None and isinstance(checked.endpoint.provider, Listing):
+            checked.say(
                 "limits",
                 "skipped",
                 "the endpoint reports none per minute in its headers; put your tier's rpm and tpm in bench.toml",
@@ -252,8 +258,8 @@ def _compare_limits(patient: Patient, reported: Limits) -> None:
     too_high = [f"{key} = {limit}" for key, limit, ours in told if ours is not None and ours > limit * LOOSE]
     unset = [f"{key} = {limit}" for key, limit, ours in told if ours is None]
     if too_high:
-        patient.say("limits", "wrong", f"bench.toml allows more than the endpoint ({said}); put {', '.join(too_high)}")
+        checked.say("limits", "wrong", f"bench.toml allows more than the endpoint ({said}); put {', '.join(too_high)}")
     elif unset:
-        patient.say("limits", "warning", f"the endpoint reports {said}; put {', '.join(unset)} and a run will keep to it")
+        checked.say("limits", "warning", f"the endpoint reports {said}; put {', '.join(unset)} and a run will keep to it")
     else:
-        patient.say("limits", "ok", f"the endpoint reports {said}")
+        checked.say("limits", "ok", f"the endpoint reports {said}")

@@ -12,10 +12,10 @@ from rich.text import Text
 
 from unisafe_async.results.comparison import Unification
 from unisafe_async.results.paper import OVERALL
-from unisafe_async.results.probabilities import both_p
+from unisafe_async.results.probabilities import format_both
 from unisafe_async.results.scores import SCORES, TITLES
-from unisafe_async.screens.differences import change, figure, interval, method, task_title
-from unisafe_async.screens.fitting import fitted
+from unisafe_async.screens.differences import change, describe_method, format_interval, format_share, task_title
+from unisafe_async.screens.fitting import fit_table
 from unisafe_async.text import count, plain
 
 
@@ -27,10 +27,10 @@ def print_backbones(console: Console, run: str, found: Sequence[Unification]) ->
     compared = [one for one in found if one.paired]
     if compared:
         names = [name for one in compared for name in (one.model, one.backbone)]
-        console.print(fitted(console, names, partial(_backbones, compared, " " if console.width >= 100 else "\n")))
+        console.print(fit_table(console, names, partial(_build_table, compared, " " if console.width >= 100 else "\n")))
         shown = [difference for one in compared if one.paired for difference in one.paired.differences]
         told = [one.paired.overall["b_s"] for one in compared if one.paired]
-        console.print(Text(method(shown, told, arrows=True), style="dim"))
+        console.print(Text(describe_method(shown, told, arrows=True), style="dim"))
         console.print()
     for one in found:
         console.print(_cost(one))
@@ -39,7 +39,7 @@ def print_backbones(console: Console, run: str, found: Sequence[Unification]) ->
         console.print(Text(words, style="yellow"))
 
 
-def _backbones(compared: Sequence[Unification], between: str, names: Mapping[str, Text]) -> Table:
+def _build_table(compared: Sequence[Unification], between: str, names: Mapping[str, Text]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("Model", no_wrap=True)
     table.add_column("Task", no_wrap=True)
@@ -61,7 +61,7 @@ def _add_backbone(table: Table, one: Unification, between: str, names: Mapping[s
         for name in SCORES:
             difference = pair.of(task, name)
             assert difference is not None
-            cells.append(Text.assemble(figure(difference.first, difference.pairs), between, change(difference)))
+            cells.append(Text.assemble(format_share(difference.first, difference.pairs), between, change(difference)))
         pairs = pair.of(task, "b_s")
         assert pairs is not None
         table.add_row(
@@ -83,7 +83,9 @@ def _cost(one: Unification) -> Text:
     way = "level with" if not round(points, 1) else f"{points:.1f} points {'below' if b_s.difference < 0 else 'above'}"
     sure = "" if b_s.told_apart else ", not told apart"
     tasks = count(len(one.paired.tasks), "shared task")
-    said = f"B-S {b_s.first * 100:.1f}, {way} {backbone} on {tasks} (95% interval {interval(b_s)}, {both_p(b_s)}{sure})."
+    said = (
+        f"B-S {b_s.first * 100:.1f}, {way} {backbone} on {tasks} (95% interval {format_interval(b_s)}, {format_both(b_s)}{sure})."
+    )
     if one.not_shared:
         said += f" Not asked of {backbone}, so no cost known: {', '.join(map(task_title, one.not_shared))}."
     left = sum(one.paired.only_first.get(task, 0) + one.paired.only_second.get(task, 0) for task in one.paired.tasks)

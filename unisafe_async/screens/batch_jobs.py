@@ -14,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 from unisafe_cache.batches import BatchRecord
 
-from unisafe_async.config.secret_words import shown
-from unisafe_async.run.batches.desk import Look
-from unisafe_async.screens.fitting import fitted
-from unisafe_async.text import count, dollars, plain
+from unisafe_async.config.secret_words import hide_in_text
+from unisafe_async.run.batches.vendor_jobs import Look
+from unisafe_async.screens.fitting import fit_table
+from unisafe_async.text import count, format_dollars, plain
 
 WINDOW = timedelta(hours=24)
 """The time that both vendors allow for a job."""
@@ -52,7 +52,9 @@ def print_batches(
     called = {job.identity: (names or {}).get(job.identity) or model_of(job) for job in jobs}
     # a longer id than the screen is wide goes over the edge in one piece
     console.print(
-        fitted(console, called.values(), *(partial(build, jobs, looks, called) for build in (_table, _narrow, _apart))),
+        fit_table(
+            console, called.values(), *(partial(build, jobs, looks, called) for build in (_build_table, _narrow, _build_lines))
+        ),
         overflow="ignore",
         crop=False,
     )
@@ -64,8 +66,8 @@ def print_batches(
         console.print(Text("nothing is under way", style="dim"))
         return
     words = f"{count(len(waiting), 'job')} under way, {count(sum(len(job.keys) for job in waiting), 'request')}"
-    most = sum(job.most for job in waiting)
-    words += f", {dollars(most)} at the most" if most else ""
+    max_cost = sum(job.max_cost for job in waiting)
+    words += f", {format_dollars(max_cost)} at the most" if max_cost else ""
     console.print(Text(f"{words}: `unisafe run` collects them", style="bold"))
 
 
@@ -74,7 +76,7 @@ Looks = Mapping[BatchRecord, Look]
 Called = Mapping[str, str]
 
 
-def _table(jobs: Jobs, looks: Looks, called: Called, names: Mapping[str, Text], wrap: int = 0) -> Table:
+def _build_table(jobs: Jobs, looks: Looks, called: Called, names: Mapping[str, Text], wrap: int = 0) -> Table:
     """Two lines for each job; with `wrap`, the status is wrapped to this number of columns."""
     table = _columns("Model, job", "status", "created (UTC)")
     for job in jobs:
@@ -90,10 +92,10 @@ def _table(jobs: Jobs, looks: Looks, called: Called, names: Mapping[str, Text], 
 
 
 def _narrow(jobs: Jobs, looks: Looks, called: Called, names: Mapping[str, Text]) -> Table:
-    return _table(jobs, looks, called, names, NARROW)
+    return _build_table(jobs, looks, called, names, NARROW)
 
 
-def _apart(jobs: Jobs, looks: Looks, called: Called, names: Mapping[str, Text]) -> Table:
+def _build_lines(jobs: Jobs, looks: Looks, called: Called, names: Mapping[str, Text]) -> Table:
     """The jobs as separate lines, without columns."""
     table = _columns("Model", "", "status", "", "created (UTC)", "")
     for job in jobs:
@@ -115,8 +117,8 @@ def look_words(look: Look) -> str:
     """A vendor's report on a job, in a few words on one or two lines."""
     if look.failed:
         return plain(look.failed)
-    if look.sought is not None:
-        return SOUGHT.get(look.sought.state, f"taken as {plain(look.sought.job)}")
+    if look.reconciled is not None:
+        return SOUGHT.get(look.reconciled.state, f"taken as {plain(look.reconciled.job)}")
     assert look.status is not None
     done = f"\n{look.status.done:,} of {look.status.total:,} done" if look.status.total else ""
     match look.status.state:
@@ -131,8 +133,8 @@ def look_words(look: Look) -> str:
 def model_of(job: BatchRecord) -> str:
     """The model's name at its vendor, and the vendor's host; an identity is `provider|address|model|...`."""
     if job.identity.count("|") < 2:
-        return shown(job.identity)
-    _, address, model, *_ = shown(job.identity).split("|")
+        return hide_in_text(job.identity)
+    _, address, model, *_ = hide_in_text(job.identity).split("|")
     return f"{model} at {urlsplit(address).netloc.rpartition('@')[2] or address}"
 
 
@@ -142,7 +144,7 @@ def _status(job: BatchRecord, look: Look | None) -> tuple[str, str, str]:
     more = ""
     if look is not None and _sentence(look):
         words = "not known" if look.failed else "failed" if look.status else "at the vendor"
-        style = style if look.sought else "red"
+        style = style if look.reconciled else "red"
     elif look is not None:
         words, _, more = look_words(look).partition("\n")
     return words, more or count(len(job.keys), "request"), style
@@ -150,8 +152,8 @@ def _status(job: BatchRecord, look: Look | None) -> tuple[str, str, str]:
 
 def _sentence(look: Look) -> str:
     """A vendor's report that is too long for a table: an error, or another name."""
-    if look.sought is not None and look.sought.state == "found":
-        return f"the vendor has it as {look.sought.job}"
+    if look.reconciled is not None and look.reconciled.state == "found":
+        return f"the vendor has it as {look.reconciled.job}"
     return look.failed or (str(look.status.error) if look.status and look.status.state == "failed" else "")
 
 

@@ -10,10 +10,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from unisafe_async.results.blocks import Struck
+from unisafe_async.results.blocks import BlockCount
 from unisafe_async.results.scores import Coverage, Score
 from unisafe_async.screens.console import line
-from unisafe_async.screens.fitting import fitted
+from unisafe_async.screens.fitting import fit_table
 
 LISTED = 12
 WORDS = (
@@ -22,20 +22,20 @@ WORDS = (
 )
 
 
-def refusals(
+def build_refusals(
     console: Console,
     models: Sequence[str],
     by_model: Mapping[tuple[str, ...], Score],
     coverages: Sequence[Coverage],
-    reasons: Sequence[Struck],
+    reasons: Sequence[BlockCount],
 ) -> Group:
     """C-R in its two parts, blocks by stage, and the vendors' categories."""
     shown: list[RenderableType] = [Text("Refusals: the model's own and its platform's", style="bold")]
-    shown.append(fitted(console, models, partial(_parts, models, by_model, {one.model: one for one in coverages})))
+    shown.append(fit_table(console, models, partial(_parts, models, by_model, {one.model: one for one in coverages})))
     if reasons:
         names = [one.model for one in reasons]
         shown += [Text("Blocked for, in the vendor's words", style="bold")]
-        shown.append(fitted(console, names, partial(_reasons, models, reasons)))
+        shown.append(fit_table(console, names, partial(_reasons, models, reasons)))
     if len(reasons) > LISTED:
         shown.append(Text(f"and {len(reasons) - LISTED} more reasons, each rarer\n", style="dim"))
     return Group(*shown, Text(WORDS, style="dim"), Text(""))
@@ -70,7 +70,7 @@ def _unknown(coverage: Coverage) -> int:
     return coverage.blocked - coverage.blocked_requests - coverage.blocked_responses
 
 
-def _reasons(models: Sequence[str], reasons: Sequence[Struck], names: Mapping[str, Text]) -> Table:
+def _reasons(models: Sequence[str], reasons: Sequence[BlockCount], names: Mapping[str, Text]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for heading, width in (("Model", None), ("at the", 10), ("category", 28), ("severity", 14)):
         table.add_column(heading, overflow="ellipsis", no_wrap=True, max_width=width)

@@ -14,28 +14,36 @@ from unisafe_judger import SCALES
 
 from unisafe_async.results.compared import Comparison
 from unisafe_async.results.comparison import Difference, Flip, Paired, Unification
+from unisafe_async.results.notices import describe_compared, describe_rubrics, describe_served
 from unisafe_async.results.paper import OVERALL, Published
-from unisafe_async.results.probabilities import both_p
-from unisafe_async.results.runs import only, simulated_words
+from unisafe_async.results.probabilities import format_both
+from unisafe_async.results.runs import describe_simulated, describe_where
 from unisafe_async.results.scores import SCORES, TITLES
-from unisafe_async.results.told import compared_marks, rubrics_words, served_lines
 from unisafe_async.screens.backbones import print_backbones
 from unisafe_async.screens.console import line, print_lines
-from unisafe_async.screens.differences import change, figure, interval, method, raw, task_title, tested
-from unisafe_async.screens.fitting import fitted
-from unisafe_async.screens.published import empty_words, print_published
+from unisafe_async.screens.differences import (
+    change,
+    describe_method,
+    format_corrected,
+    format_interval,
+    format_raw,
+    format_share,
+    task_title,
+)
+from unisafe_async.screens.fitting import fit_table
+from unisafe_async.screens.published import describe_empty, print_published
 from unisafe_async.text import count, plain
 
 
 def print_comparison(console: Console, comparison: Comparison, listed: int = 10) -> None:
     """Print the tables of a comparison, with at most `listed` flipped items in each direction."""
     console.print()
-    for words in dict.fromkeys(map(simulated_words, comparison.headings)):
+    for words in dict.fromkeys(map(describe_simulated, comparison.headings)):
         if words:
             console.print(Text(words, style="yellow"))
     if comparison.where:
-        console.print(Text(only(comparison.where), style="cyan"))
-    print_lines(console, compared_marks(comparison.served), "yellow")
+        console.print(Text(describe_where(comparison.where), style="cyan"))
+    print_lines(console, describe_compared(comparison.served), "yellow")
     heading, found = comparison.headings[0], comparison.found
     if isinstance(found, Paired):
         print_paired(console, found, listed)
@@ -43,23 +51,23 @@ def print_comparison(console: Console, comparison: Comparison, listed: int = 10)
         print_backbones(console, heading.run, [one for one in found if isinstance(one, Unification)])
     else:
         print_published(console, heading, [one for one in found if isinstance(one, Published)])
-        print_lines(console, [*rubrics_words(comparison.served), *empty_words(comparison.empty)])
-    print_lines(console, served_lines(comparison.served))
+        print_lines(console, [*describe_rubrics(comparison.served), *describe_empty(comparison.empty)])
+    print_lines(console, describe_served(comparison.served))
 
 
 def print_paired(console: Console, pair: Paired, listed: int) -> None:
     """Differences task by task and overall, what was left out, and the items that flipped."""
     first, second = _names(pair)
     console.print(Text.assemble((first, "bold"), " - ", (second, "bold"), ("  on the same items, in per cent", "dim")))
-    console.print(Text(_judged(pair), style="dim" if pair.same_judge else "yellow"))
+    console.print(Text(_describe_judged(pair), style="dim" if pair.same_judge else "yellow"))
     console.print()
     if not pair.tasks:
         console.print(Text("They have no judged item in common: nothing can be compared.", style="yellow"))
     else:
         sides = (pair.first[1], pair.second[1])
         roomy, tight = (partial(_differences, pair, console.width >= 120, gap) for gap in (1, 0))
-        console.print(fitted(console, sides, roomy, tight, least=8))
-        console.print(Text(method(pair.differences, pair.differences), style="dim"))
+        console.print(fit_table(console, sides, roomy, tight, least=8))
+        console.print(Text(describe_method(pair.differences, pair.differences), style="dim"))
         console.print()
     for words in _left_out(pair, first, second):
         console.print(Text(words))
@@ -75,7 +83,7 @@ def _names(pair: Paired) -> tuple[str, str]:
     return (plain(a), plain(b)) if a != b else (f"{run_a}:{plain(a)}", f"{run_b}:{plain(b)}")
 
 
-def _judged(pair: Paired) -> str:
+def _describe_judged(pair: Paired) -> str:
     runs = f"run {pair.first[0]}" if pair.first[0] == pair.second[0] else f"runs {pair.first[0]} and {pair.second[0]}"
     if pair.same_judge:
         return f"{runs}, judge {plain(pair.judges[0])}"
@@ -100,12 +108,12 @@ def _differences(pair: Paired, long: bool, gap: int, names: Mapping[str, Text]) 
             table.add_row(
                 *start,
                 Text(TITLES[name], style="bold" if name == "b_s" else ""),
-                figure(one.first, one.pairs),
-                figure(one.second, one.pairs),
+                format_share(one.first, one.pairs),
+                format_share(one.second, one.pairs),
                 change(one, tested=False),
-                Text(interval(one), style="dim"),
-                raw(one),
-                tested(one),
+                Text(format_interval(one), style="dim"),
+                format_raw(one),
+                format_corrected(one),
                 end_section=name == SCORES[-1],
             )
     return table
@@ -149,7 +157,7 @@ def _labels(labels: tuple[int, int]) -> str:
 def _verdict(one: Difference, first: str, second: str) -> str:
     """One sentence: which is safer by B-S on these items, and how sure that is."""
     points = abs(one.difference) * 100
-    figures = f"B-S {one.first * 100:.1f} and {one.second * 100:.1f}, 95% interval {interval(one)}, {both_p(one)}"
+    figures = f"B-S {one.first * 100:.1f} and {one.second * 100:.1f}, 95% interval {format_interval(one)}, {format_both(one)}"
     if not one.told_apart:
         undecided = f"These {count(one.pairs, 'pair')} do not tell {first} and {second} apart"
         return f"{undecided}: {figures}. That is not proof that they are alike."

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from unisafe_async.benchmark.check import Check, published
+from unisafe_async.benchmark.check import Check, count_published
 from unisafe_async.benchmark.taxonomy import CATEGORIES, TASKS, category_of
 from unisafe_async.screens.console import line
-from unisafe_async.screens.fitting import as_lines, needed
+from unisafe_async.screens.fitting import build_lines, measure_needed
 from unisafe_async.text import count
 
 SHORT = {
@@ -31,9 +31,9 @@ def print_check(console: Console, checked: Check) -> None:
     ours: Counter[tuple[str, str]] = Counter()
     for (task, subcategory), number in checked.dataset.counts().items():
         ours[task, category_of(subcategory)] += number
-    beside, below = _counts(ours, published(), "/"), _counts(ours, published(), "\n")
-    fits = next((table for table in (beside, below) if needed(console, table) <= console.width), None)
-    console.print(fits or as_lines(console, beside))
+    beside, below = _counts(ours, count_published(), "/"), _counts(ours, count_published(), "\n")
+    fits = next((table for table in (beside, below) if measure_needed(console, table) <= console.width), None)
+    console.print(fits or build_lines(console, beside))
     for problem in checked.problems:
         console.print(Text.assemble(("refused  ", "yellow"), line(problem)), soft_wrap=True)
     console.print(

@@ -9,7 +9,7 @@ from rich.text import Text
 from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.results.comparison import LEVEL, Difference
 from unisafe_async.results.paper import OVERALL
-from unisafe_async.results.probabilities import family_lines, probability
+from unisafe_async.results.probabilities import describe_families, format_probability
 from unisafe_async.results.scores import BETTER, SMALL
 from unisafe_async.screens.panels import SMALL_MARK, SMALL_WORDS
 from unisafe_async.text import plain
@@ -28,32 +28,32 @@ interval sometimes disagree at any level.
 """
 
 
-def method(shown: Sequence[Difference], intervals: Sequence[Difference], *, arrows: bool = False) -> str:
+def describe_method(shown: Sequence[Difference], intervals: Sequence[Difference], *, arrows: bool = False) -> str:
     """Explains the figures, the marks that are on the screen, and the families of their tests."""
     said = ["↑ ↓ points above or below the backbone"] if arrows else []
     said.append(f"{TEST}; {STAR}" if any(one.told_apart for one in shown) else TEST)
     said.append(INTERVAL)
     said += [EXPLORED] if any(one.family is None for one in shown) else []
     said += [SMALL_WORDS] if any(0 < one.pairs < SMALL for one in shown) else []
-    words = "\n".join([" · ".join(said), *family_lines(shown)])
+    words = "\n".join([" · ".join(said), *describe_families(shown)])
     seeming = any(not one.told_apart and (one.low > 0 or one.high < 0) for one in intervals)
     return f"{words}\n{APART}" if seeming else words
 
 
-def figure(share: float, items: int) -> Text:
+def format_share(share: float, items: int) -> Text:
     """A share in per cent; marked and dimmed if there are few items, as in `report`."""
     small = items < SMALL
     return Text(f"{SMALL_MARK if small else ''}{share * 100:.1f}", style="dim" if small else "", justify="right")
 
 
-def signed(share: float) -> str:
+def format_signed(share: float) -> str:
     """A difference in points with its sign: `+1.2`, `-0.4`; without a sign if it rounds to `0.0`."""
     points = round(share * 100, 1)
     return f"{points:+.1f}" if points else "0.0"
 
 
-def interval(one: Difference) -> str:
-    return f"{signed(one.low)} to {signed(one.high)}"
+def format_interval(one: Difference) -> str:
+    return f"{format_signed(one.low)} to {format_signed(one.high)}"
 
 
 def task_title(task: str, *, long: bool = False) -> str:
@@ -71,18 +71,18 @@ def change(one: Difference, *, tested: bool = True) -> Text:
     arrow = "↑" if points > 0 else "↓" if points < 0 else "="
     better = points * BETTER[one.score]
     style = "dim" if not one.told_apart else "green" if better > 0 else "red" if better < 0 else "cyan"
-    return Text(f"{arrow}{abs(points):.1f}{star(one) if tested else ''}", style=style, justify="right")
+    return Text(f"{arrow}{abs(points):.1f}{format_star(one) if tested else ''}", style=style, justify="right")
 
 
-def star(one: Difference) -> str:
+def format_star(one: Difference) -> str:
     return "*" if one.told_apart else " "
 
 
-def tested(one: Difference) -> Text:
+def format_corrected(one: Difference) -> Text:
     """The corrected p with its star."""
-    return Text(f"{probability(one.corrected)}{star(one)}", style="" if one.told_apart else "dim", justify="right")
+    return Text(f"{format_probability(one.corrected)}{format_star(one)}", style="" if one.told_apart else "dim", justify="right")
 
 
-def raw(one: Difference) -> Text:
+def format_raw(one: Difference) -> Text:
     """The uncorrected p of this test."""
-    return Text(probability(one.p), style="" if one.told_apart else "dim", justify="right")
+    return Text(format_probability(one.p), style="" if one.told_apart else "dim", justify="right")

@@ -11,26 +11,26 @@ from rich.prompt import Confirm
 from rich.table import Table
 from rich.text import Text
 
-from unisafe_async.names import shortened
-from unisafe_async.run.diagnosis import Diagnosis, Patient
-from unisafe_async.text import count, dollars, plain
+from unisafe_async.names import shorten_names
+from unisafe_async.run.diagnosis import CheckedEndpoint, Diagnosis
+from unisafe_async.text import count, format_dollars, plain
 
 FREE = ("source", "lines", "key", "address", "price", "model")
 MARKS = {"ok": ("ok", "green"), "wrong": ("WRONG", "bold red"), "warning": ("look", "yellow"), "skipped": ("-", "dim")}
 
 
-def ask_to_pay(console: Console, patients: Sequence[Patient], *, yes: bool) -> bool:
+def ask_to_pay(console: Console, checked_endpoints: Sequence[CheckedEndpoint], *, yes: bool) -> bool:
     """Say the most that the tiny calls can cost, and ask whether to make them."""
-    calls = sum(len(patient.probes) for patient in patients if not patient.wrong)
+    calls = sum(len(checked.probes) for checked in checked_endpoints if not checked.wrong)
     if not calls:
         return False
-    unknown = [patient.name for patient in patients if patient.most is None]
-    most = sum(patient.most or 0.0 for patient in patients)
-    words = f"{count(calls, 'tiny call')}, {dollars(most)} at the most"
+    unknown = [checked.name for checked in checked_endpoints if checked.max_cost is None]
+    max_cost = sum(checked.max_cost or 0.0 for checked in checked_endpoints)
+    words = f"{count(calls, 'tiny call')}, {format_dollars(max_cost)} at the most"
     if unknown:
         words += f" and what {', '.join(map(plain, unknown))} costs (no price in bench.toml)"
     console.print(Text(words))
-    if yes or (not unknown and most == 0):
+    if yes or (not unknown and max_cost == 0):
         return True
     if not (console.is_terminal and sys.stdin.isatty()):
         console.print(Text("not made: nobody to ask; say --yes to make them, or --free to leave them out", style="yellow"))
@@ -45,7 +45,7 @@ def print_diagnoses(console: Console, patients: Sequence[Diagnosis]) -> None:
     table.add_column("check", no_wrap=True)
     table.add_column("mark", no_wrap=True)
     table.add_column("words", overflow="fold")
-    names = shortened([patient.name for patient in patients], 24 if console.width < 120 else 48)
+    names = shorten_names([patient.name for patient in patients], 24 if console.width < 120 else 48)
     for patient in patients:
         name = Text(names[patient.name], style="bold")
         for index, finding in enumerate(patient.findings):

@@ -13,7 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from unisafe_async.names import shortened
+from unisafe_async.names import shorten_names
 
 LEAST = 12
 """A name is never cut to fewer columns."""
@@ -25,7 +25,7 @@ Build = Callable[[Mapping[str, Text]], Table]
 """Builds a table with each name written as in the mapping."""
 
 
-def fitted(console: Console, names: Iterable[str], *builds: Build, least: int = LEAST) -> RenderableType:
+def fit_table(console: Console, names: Iterable[str], *builds: Build, least: int = LEAST) -> RenderableType:
     """The first table that fits, with names as long as possible; if none fits, the rows of the last table as lines.
 
     Args:
@@ -33,7 +33,7 @@ def fitted(console: Console, names: Iterable[str], *builds: Build, least: int = 
         least: the columns for names that the last table must leave.
     """
     known = list(dict.fromkeys(names))
-    longest = max(map(cell_len, shortened(known, ENDLESS).values()), default=0)
+    longest = max(map(cell_len, shorten_names(known, ENDLESS).values()), default=0)
     for place, build in enumerate(builds, 1):
         fewest = min(least if place == len(builds) else SCANT, longest)
         over = cache(partial(_over, console, known, build))
@@ -43,20 +43,20 @@ def fitted(console: Console, names: Iterable[str], *builds: Build, least: int = 
         widths = range(near if over(near) <= 0 else fewest, longest + 1)
         fit = 1 if over(near) == 0 else bisect_right(widths, 0, key=over)
         if fit:
-            return build(_written(known, widths[fit - 1]))
-    return as_lines(console, builds[-1](_written(known, longest)))
+            return build(_write_names(known, widths[fit - 1]))
+    return build_lines(console, builds[-1](_write_names(known, longest)))
 
 
 def _over(console: Console, names: Sequence[str], build: Build, width: int) -> int:
     """By how many columns the table is too wide when names have `width`."""
-    return needed(console, build(_written(names, width))) - console.width
+    return measure_needed(console, build(_write_names(names, width))) - console.width
 
 
-def _written(names: Sequence[str], width: int) -> dict[str, Text]:
-    return {name: Text(shown, no_wrap=True) for name, shown in shortened(names, width).items()}
+def _write_names(names: Sequence[str], width: int) -> dict[str, Text]:
+    return {name: Text(shown, no_wrap=True) for name, shown in shorten_names(names, width).items()}
 
 
-def needed(console: Console, table: Table) -> int:
+def measure_needed(console: Console, table: Table) -> int:
     """The width of `table` if nothing in it is cut or wrapped.
 
     This measures only the widest cell of each column: rich needs as long to measure all cells as to print them, and a run's
@@ -72,7 +72,7 @@ def _width(cell: RenderableType) -> int:
     return max(map(cell_len, (cell.plain if isinstance(cell, Text) else str(cell)).split("\n")))
 
 
-def as_lines(console: Console, table: Table) -> Group:
+def build_lines(console: Console, table: Table) -> Group:
     """The rows of a table that is too wide for the screen: the first cell, then the others, each with its heading."""
     heads, width = [_one_line(column.header) for column in table.columns], console.width
     lines: list[Text] = []

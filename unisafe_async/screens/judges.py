@@ -11,14 +11,14 @@ from rich.table import Table
 from rich.text import Text
 from unisafe_judger import SCALES
 
-from unisafe_async.results.judging import Agreement, Judging, Tally
-from unisafe_async.screens.fitting import fitted
+from unisafe_async.results.judging import JudgeAgreement, Judging, Tally
+from unisafe_async.screens.fitting import fit_table
 from unisafe_async.text import count, plain
 
 FAILURES = (("blocked", "blocked"), ("unparsed", "not understood"), ("failed", "failed"))
 
 
-def judging_lines(judging: Judging | None) -> list[str]:
+def describe_judging(judging: Judging | None) -> list[str]:
     """The text below the coverage line; empty for a single judge."""
     if judging is None:
         return []
@@ -34,12 +34,12 @@ def judging_lines(judging: Judging | None) -> list[str]:
 
 def print_judging(console: Console, judging: Judging | None) -> None:
     """Print the lines and, for a panel, a table of its judges' agreement; nothing for a single judge."""
-    for words in judging_lines(judging):
+    for words in describe_judging(judging):
         console.print(Text(words))
     if judging is None or not any(one.verdicts for one in judging.agreements):
         return
     names = [judge for one in judging.agreements for judge in one.judges]
-    console.print(fitted(console, names, partial(_agreements, judging.agreements)))
+    console.print(fit_table(console, names, partial(_agreements, judging.agreements)))
     console.print(
         Text(
             "kappa (1: always agree, 0: as by chance), and the share of verdicts on which they agree, where each of them gave one",
@@ -48,7 +48,7 @@ def print_judging(console: Console, judging: Judging | None) -> None:
     )
 
 
-def _agreements(agreements: Sequence[Agreement], names: Mapping[str, Text]) -> Table:
+def _agreements(agreements: Sequence[JudgeAgreement], names: Mapping[str, Text]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("Agreement", no_wrap=True)
     for question in SCALES:
@@ -72,7 +72,7 @@ def _tally(tally: Tally) -> str:
     return f"{plain(tally.judge)} {count(tally.judged, 'verdict') if not told else f'{tally.judged:,}'}{told}"
 
 
-def _agreement(agreement: Agreement | None) -> str:
+def _agreement(agreement: JudgeAgreement | None) -> str:
     if agreement is None or not agreement.verdicts:
         return "-"
     kappa = "undefined" if agreement.kappa is None else f"{agreement.kappa:.2f}"

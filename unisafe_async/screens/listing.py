@@ -13,14 +13,14 @@ from rich.table import Table
 from rich.text import Text
 from unisafe_providers.registry import answers_from
 
-from unisafe_async.config.secret_words import shown
+from unisafe_async.config.secret_words import hide_in_text
 from unisafe_async.results.listing import ListedRun
-from unisafe_async.screens.fitting import fitted
-from unisafe_async.text import dollars, duration, plain
+from unisafe_async.screens.fitting import fit_table
+from unisafe_async.text import format_dollars, format_duration, plain
 
 
 def print_runs(console: Console, runs: list[ListedRun]) -> None:
-    console.print(fitted(console, [one.dataset for one in runs], partial(_runs, runs)) if runs else "no runs yet")
+    console.print(fit_table(console, [one.dataset for one in runs], partial(_runs, runs)) if runs else "no runs yet")
 
 
 def _runs(runs: list[ListedRun], names: Mapping[str, Text]) -> Table:
@@ -40,19 +40,24 @@ def _runs(runs: list[ListedRun], names: Mapping[str, Text]) -> Table:
             names[one.dataset],
             str(one.models),
             judged,
-            dollars(one.cost),
-            duration(one.seconds),
+            format_dollars(one.cost),
+            format_duration(one.seconds),
         )
     return table
 
 
 def print_stats(console: Console, path: Path, stats: list[tuple[Any, ...]]) -> None:
     answers = [
-        ((shown(place), "simulated") if answers_from(provider) == "simulation" else (shown(model), shown(place)), rest)
+        (
+            (hide_in_text(place), "simulated")
+            if answers_from(provider) == "simulation"
+            else (hide_in_text(model), hide_in_text(place)),
+            rest,
+        )
         for provider, place, model, *rest in stats
     ]
     names = [name for named, _ in answers for name in named]
-    console.print(fitted(console, names, partial(_stats, answers)))
+    console.print(fit_table(console, names, partial(_stats, answers)))
     console.print(f"{path}: {path.stat().st_size / 2**20:,.1f} MiB", highlight=False, markup=False)
 
 
@@ -63,6 +68,6 @@ def _stats(answers: list[tuple[tuple[str, str], list[Any]]], names: Mapping[str,
     for heading in ("answers", "tokens in", "out", "images", "cost"):
         table.add_column(heading, justify="right", no_wrap=True)
     for (name, at), (number, tokens_in, tokens_out, images, cost) in answers:
-        paid = dollars(cost) if cost is not None else "unknown"
+        paid = format_dollars(cost) if cost is not None else "unknown"
         table.add_row(names[name], names[at], f"{number:,}", f"{tokens_in:,}", f"{tokens_out:,}", f"{images:,}", paid)
     return table

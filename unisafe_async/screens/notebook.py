@@ -11,10 +11,10 @@ import anyio
 from rich.console import Console
 from unisafe_cache import read_file
 
-from unisafe_async.results.coverage import coverage_lines
+from unisafe_async.results.coverage import describe_coverage
+from unisafe_async.results.lead import describe_caution, describe_lead
 from unisafe_async.results.report import Report, read_report
 from unisafe_async.results.scores import SCORES, TITLES, Score, is_small
-from unisafe_async.results.standing import caution, standing
 from unisafe_async.run.evaluation import Run
 from unisafe_async.screens.panels import LEGEND, SMALL_MARK, SMALL_WORDS
 from unisafe_async.screens.progress import Progress
@@ -49,7 +49,7 @@ class NotebookProgress:
         return {"text/plain": line, "text/html": f"<div>{bar} {escape(line)}</div>"}
 
 
-def result_html(cache: Path, run: str) -> str:
+def build_result_html(cache: Path, run: str) -> str:
     """The models' overall scores in a small table, with the command line's warnings. Raises CacheError."""
     report = read_file(cache, lambda connection: read_report(connection, run))
     return f"<div>{''.join(_pieces(report))}</div>"
@@ -62,18 +62,18 @@ def _pieces(report: Report) -> Iterator[str]:
     for words in report.told.marks:
         yield _line(words, "color: #b45309")
     if any(one.valid for one in report.by_model.values()):
-        if words := caution(report.ranking.lacking):
+        if words := describe_caution(report.ranking.lacking):
             yield _line(words, "color: #b45309")
         yield _table(report)
         small = f" · {SMALL_WORDS}" if any(map(is_small, report.by_model.values())) else ""
         yield _line(f"{LEGEND}{small}", "opacity: 0.7; font-size: smaller")
-    for words in coverage_lines(report.coverage, report.planned, report.bill):
+    for words in describe_coverage(report.coverage, report.planned, report.bill):
         yield _line(words)
     for name, message in report.stopped.items():
         yield _line(f"{name} stopped: {message}", "color: #b91c1c")
     for words in [*report.not_run, *report.told.loud]:
         yield _line(words, "color: #b91c1c")
-    if words := standing(report.ranking, len(report.models)):
+    if words := describe_lead(report.ranking, len(report.models)):
         yield _line(words, "font-weight: bold")
 
 

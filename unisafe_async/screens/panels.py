@@ -13,7 +13,7 @@ from rich.text import Text
 from unisafe_async.benchmark.taxonomy import PANELS, TASKS, Task
 from unisafe_async.results.measures import MEASURES
 from unisafe_async.results.scores import BETTER, SCORES, SMALL, TITLES, Score, has_thoughts, is_small
-from unisafe_async.screens.fitting import Build, fitted
+from unisafe_async.screens.fitting import Build, fit_table
 
 LEGEND = "{}; per cent of the valid items".format(
     " · ".join(f"{one.title} {one.meaning}{f' ({one.direction})' if one.direction else ''}" for one in MEASURES)
@@ -29,7 +29,7 @@ ONE_LINE = 124
 Scores = Mapping[tuple[str, ...], Score]
 
 
-def legend(models: Sequence[str], by_task: Scores, by_model: Scores, by: Scores, *, comparable: bool = True) -> str:
+def describe_letters(models: Sequence[str], by_task: Scores, by_model: Scores, by: Scores, *, comparable: bool = True) -> str:
     """Explains the letters of the tables, and the marks that are on the screen; arguments as for the tables."""
     compared = [[by_task.get((model, task)) for model in models] for _, task in by_task]
     overall = [by_model.get((model,)) for model in models]
@@ -41,7 +41,7 @@ def legend(models: Sequence[str], by_task: Scores, by_model: Scores, by: Scores,
         said.append(THOUGHTS_WORDS)
     if any(cell is None or not cell.shares for cell in cells):
         said.append("- no such output")
-    if any(mark.strip() for column in compared for name in SCORES for mark in marks(column, name)):
+    if any(mark.strip() for column in compared for name in SCORES for mark in choose_marks(column, name)):
         said.append(f"{BEST} best and {WORST} worst of the column")
     few = any(cell is not None and "t_u" in cell.beside and cell.beside["t_u"].of < SMALL for cell in by_model.values())
     if few or any(cell is not None and is_small(cell) for cell in cells):
@@ -49,7 +49,7 @@ def legend(models: Sequence[str], by_task: Scores, by_model: Scores, by: Scores,
     return " · ".join(said)
 
 
-def thoughts(score: Score | None, interval: str = "") -> Text:
+def format_thoughts(score: Score | None, interval: str = "") -> Text:
     """`12.5 (of 16)`, and the interval after `interval`; `-` if no thoughts were judged."""
     found = score.beside.get("t_u") if score else None
     if found is None:
@@ -63,7 +63,7 @@ def thoughts(score: Score | None, interval: str = "") -> Text:
     return text
 
 
-def marks(column: Sequence[Score | None], name: str) -> list[str]:
+def choose_marks(column: Sequence[Score | None], name: str) -> list[str]:
     """The best and the worst value of a column, as printed (ties share a mark); no mark if no end is better or all are equal."""
     printed = [round(one.shares[name].value * 100, 1) * BETTER[name] if one and one.shares else None for one in column]
     values = {value for value in printed if value is not None}
@@ -73,7 +73,7 @@ def marks(column: Sequence[Score | None], name: str) -> list[str]:
     return [" " if value is None else ends.get(value, " ") for value in printed]
 
 
-def percent(score: Score | None, name: str, mark: str = " ", interval: str = "") -> Text:
+def format_percent(score: Score | None, name: str, mark: str = " ", interval: str = "") -> Text:
     """One score in per cent with its mark, and its interval after `interval` (a space or a line break); `-` without a score."""
     if score is None or not score.shares:
         return Text("- ", style="dim", justify="right")
@@ -86,13 +86,13 @@ def percent(score: Score | None, name: str, mark: str = " ", interval: str = "")
     return text
 
 
-def _marked(models: Sequence[str], found: Scores, *rest: str) -> dict[tuple[str, str], str]:
+def _mark(models: Sequence[str], found: Scores, *rest: str) -> dict[tuple[str, str], str]:
     """The mark of each model and score in the columns of one task, or overall."""
     column = [found.get((model, *rest)) for model in models]
-    return {(model, name): mark for name in SCORES for model, mark in zip(models, marks(column, name), strict=True)}
+    return {(model, name): mark for name in SCORES for model, mark in zip(models, choose_marks(column, name), strict=True)}
 
 
-def panels(console: Console, models: Sequence[str], by_task: Scores, *, intervals: bool = False) -> Group:
+def build_panels(console: Console, models: Sequence[str], by_task: Scores, *, intervals: bool = False) -> Group:
     """Both panels for `models`, in that order; `by_task` holds scores by (model, task)."""
     shown: list[RenderableType] = []
     for panel, title in PANELS.items():
@@ -102,7 +102,7 @@ def panels(console: Console, models: Sequence[str], by_task: Scores, *, interval
             between = "" if not intervals else " " if console.width >= ONE_LINE else "\n"
             narrow = partial(_narrow, models, tasks, by_task, between)
             builds: list[Build] = [narrow] if intervals else [partial(_wide, models, tasks, by_task), narrow]
-            shown += [Text(title, style="bold"), fitted(console, models, *builds), Text("")]
+            shown += [Text(title, style="bold"), fit_table(console, models, *builds), Text("")]
     return Group(*shown)
 
 
@@ -116,13 +116,13 @@ def _wide(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, names: 
             table.add_column(heading, justify="right", no_wrap=True, min_width=8 if not index else 7)
         if task.key in thinking:
             table.add_column(Text(f"\n{THOUGHTS} ", justify="right"), justify="right", no_wrap=True, min_width=13)
-    marked = {task.key: _marked(models, by_task, task.key) for task in tasks}
+    marked = {task.key: _mark(models, by_task, task.key) for task in tasks}
     for model in models:
         cells: list[Text] = []
         for task in tasks:
             score = by_task.get((model, task.key))
-            cells += [percent(score, name, marked[task.key][model, name]) for name in SCORES]
-            cells += [thoughts(score)] if task.key in thinking else []
+            cells += [format_percent(score, name, marked[task.key][model, name]) for name in SCORES]
+            cells += [format_thoughts(score)] if task.key in thinking else []
         table.add_row(names[model], *cells)
     return table
 
@@ -134,7 +134,7 @@ def _narrow(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, inter
     table.add_column("Task", no_wrap=True)
     thinking = has_thoughts(by_task.get((model, task.key)) for model in models for task in tasks)
     _score_columns(table, thinking=thinking)
-    marked = {task.key: _marked(models, by_task, task.key) for task in tasks}
+    marked = {task.key: _mark(models, by_task, task.key) for task in tasks}
     for model in models:
         for index, task in enumerate(tasks):
             score = by_task.get((model, task.key))
@@ -142,14 +142,14 @@ def _narrow(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, inter
                 names[model] if not index else "",
                 task.short,
                 _valid(score),
-                *(percent(score, name, marked[task.key][model, name], interval) for name in SCORES),
-                *([thoughts(score, interval)] if thinking else []),
+                *(format_percent(score, name, marked[task.key][model, name], interval) for name in SCORES),
+                *([format_thoughts(score, interval)] if thinking else []),
                 end_section=index == len(tasks) - 1,
             )
     return table
 
 
-def overall(
+def build_overall(
     console: Console, models: Sequence[str], by_model: Scores, *, intervals: bool = False, comparable: bool = True
 ) -> RenderableType:
     """Each model's scores over all its tasks, weighted by items; with the interval of B-S, or of all scores on demand.
@@ -158,7 +158,7 @@ def overall(
     """
     between = dict.fromkeys(SCORES, (" " if console.width >= ONE_LINE else "\n") if intervals else "")
     between["b_s"] = between["b_s"] or " "
-    marked = _marked(models if comparable else (), by_model)
+    marked = _mark(models if comparable else (), by_model)
 
     def build(names: Mapping[str, Text]) -> Table:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
@@ -167,12 +167,12 @@ def overall(
         _score_columns(table, "" if intervals else " 95% interval", thinking=thinking)
         for model in models:
             score = by_model.get((model,))
-            cells = [percent(score, name, marked.get((model, name), " "), between[name]) for name in SCORES]
-            cells += [thoughts(score, between[SCORES[0]])] if thinking else []
+            cells = [format_percent(score, name, marked.get((model, name), " "), between[name]) for name in SCORES]
+            cells += [format_thoughts(score, between[SCORES[0]])] if thinking else []
             table.add_row(names[model], _valid(score), *cells)
         return table
 
-    return fitted(console, models, build)
+    return fit_table(console, models, build)
 
 
 def _score_columns(table: Table, last: str = "", *, thinking: bool = False) -> None:

@@ -12,23 +12,25 @@ from rich.text import Text
 
 from unisafe_async.config.bench_toml import Config
 from unisafe_async.results.bill import source_of
-from unisafe_async.results.mended import planned_words
+from unisafe_async.results.mended import describe_planned
 from unisafe_async.run.plan import Need, Plan
-from unisafe_async.screens.fitting import fitted
-from unisafe_async.text import count, dollars, duration, plain
+from unisafe_async.screens.fitting import fit_table
+from unisafe_async.text import count, format_dollars, format_duration, plain
 
 
 def print_plan(console: Console, plan: Plan, config: Config) -> None:
     """One line for each model and the judge, and the sum."""
-    console.print(fitted(console, [need.name for need in (*plan.models, *plan.judges)], partial(_table, plan)))
+    console.print(fit_table(console, [need.name for need in (*plan.models, *plan.judges)], partial(_table, plan)))
     calls = sum(need.calls for need in [*plan.models, *plan.judges])
-    cost = "cost unknown: give price_in and price_out" if plan.cost is None else f"about {dollars(plan.cost)}"
-    console.print(Text(f"{count(calls, 'call')} to make, {cost}, about {duration(plan.seconds)}; nothing was sent."))
+    cost = "cost unknown: give price_in and price_out" if plan.cost is None else f"about {format_dollars(plan.cost)}"
+    console.print(Text(f"{count(calls, 'call')} to make, {cost}, about {format_duration(plan.seconds)}; nothing was sent."))
     if plan.rubrics_changed:
         costs = [need.cost for need in plan.judges if need.calls]
-        price = "" if None in costs else f"; judging is about {dollars(sum(cost for cost in costs if cost is not None))} of it"
+        price = (
+            "" if None in costs else f"; judging is about {format_dollars(sum(cost for cost in costs if cost is not None))} of it"
+        )
         console.print(Text(f"{plan.rubrics_changed}{price}.", style="yellow"))
-    for words in planned_words(plan.mended, plan.mended_drawn):
+    for words in describe_planned(plan.mended, plan.mended_drawn):
         console.print(Text(words, style="yellow"))
     if any(need.batch and need.calls for need in plan.models):
         waiting = sum(need.under_way for need in plan.models if need.batch)
@@ -63,13 +65,14 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
     if config.run.budget_usd is not None and plan.cost is not None and plan.cost > config.run.budget_usd:
         console.print(
             Text(
-                f"The budget of {dollars(config.run.budget_usd)} is too small: the run would stop before it exceeds the budget.",
+                f"The budget of {format_dollars(config.run.budget_usd)} is too small: "
+                "the run would stop before it exceeds the budget.",
                 style="yellow",
             )
         )
     if plan.problems:
         source = source_of(config.dataset.source, ((model.provider, model.model) for model in config.models))
-        console.print(Text(source.refused(plan.problems), style="yellow"))
+        console.print(Text(source.describe_refused(plan.problems), style="yellow"))
 
 
 def _table(plan: Plan, names: Mapping[str, Text]) -> Table:
@@ -85,12 +88,12 @@ def _table(plan: Plan, names: Mapping[str, Text]) -> Table:
 
 
 def _cells(need: Need) -> list[str]:
-    cost = "-" if not need.calls else "?" if need.cost is None else dollars(need.cost)
+    cost = "-" if not need.calls else "?" if need.cost is None else format_dollars(need.cost)
     return [
         f"{need.calls:,}",
         f"{need.cached:,}",
         f"{need.tokens_in / 1000:,.0f}k",
         f"{need.tokens_out / 1000:,.0f}k",
         cost,
-        ("up to 24 h" if need.batch else duration(need.seconds)) if need.calls else "-",
+        ("up to 24 h" if need.batch else format_duration(need.seconds)) if need.calls else "-",
     ]

@@ -18,8 +18,8 @@ from unisafe_async.gateway import Endpoint
 from unisafe_async.run.evaluation import Run
 from unisafe_async.run.lanes import Lane
 from unisafe_async.screens.console import redraws
-from unisafe_async.screens.fitting import fitted
-from unisafe_async.text import count, dollars, duration, plain
+from unisafe_async.screens.fitting import fit_table
+from unisafe_async.text import count, format_dollars, format_duration, plain
 
 GB = 1e9
 REFRESH = 0.25
@@ -71,13 +71,13 @@ class Progress:
         bad = sum(map(_unjudged, run.lanes))
         return (
             f"{run.done - bad:,} of {run.total:,} items done, {bad:,} unjudged, "
-            f"{calls:,} calls, {dollars(run.cost)}{f', {left} left' if left else ''}"
+            f"{calls:,} calls, {format_dollars(run.cost)}{f', {left} left' if left else ''}"
             + "".join(f"; {note}" for note in self._notes())
         )
 
     def table(self) -> Group:
         wide = self._console.width >= 110
-        lanes, judges = self._run.lanes, self._run.jury.endpoints
+        lanes, judges = self._run.lanes, self._run.panel.endpoints
         rows: list[tuple[str, str, list[str | Text]]] = []
         for lane in lanes:
             bad = _unjudged(lane)
@@ -105,14 +105,14 @@ class Progress:
         notes = self._notes()
         if self._run.gateway.draining:
             notes.append("stopping: calls under way are finished and kept; Ctrl-C again stops at once")
-        return Group(fitted(self._console, [name for _, name, _ in rows], build), *map(Text, notes))
+        return Group(fit_table(self._console, [name for _, name, _ in rows], build), *map(Text, notes))
 
     def _notes(self) -> list[str]:
         """What batch jobs and models on this machine are doing, and that judging waits for them."""
         run = self._run
-        notes = [f"{plain(lane.endpoint.name)}: {said}" for lane in run.lanes if (said := batch_words(lane))]
-        notes += [f"{plain(endpoint.name)}: {said}" for endpoint in run.endpoints if (said := local_words(endpoint.provider))]
-        notes += [f"{plain(endpoint.name)}: {outage_words(endpoint)}" for endpoint in run.endpoints if endpoint.outage.down]
+        notes = [f"{plain(lane.endpoint.name)}: {said}" for lane in run.lanes if (said := describe_batches(lane))]
+        notes += [f"{plain(endpoint.name)}: {said}" for endpoint in run.endpoints if (said := describe_local(endpoint.provider))]
+        notes += [f"{plain(endpoint.name)}: {describe_outage(endpoint)}" for endpoint in run.endpoints if endpoint.outage.down]
         if not run.pipeline.judging_now:
             generated = sum(lane.generated for lane in run.lanes)
             notes.append(f"{generated:,} of {run.total:,} answered; the judge needs the same device and comes after")
@@ -133,7 +133,7 @@ class Progress:
         elif blocked > 1:
             at_once = f"waits {blocked:.0f} s"
         tokens = [f"{(counts.tokens_in + counts.tokens_out) / 1000:,.0f}k"] if wide else []
-        return [f"{speed:.1f}", at_once, *tokens, dollars(counts.cost)]
+        return [f"{speed:.1f}", at_once, *tokens, format_dollars(counts.cost)]
 
     def _left(self, lane: Lane | None) -> str:
         done, total = (lane.done, lane.total) if lane else (self._run.done, self._run.total)
@@ -142,10 +142,10 @@ class Progress:
         if any(one.jobs_open for one in ([lane] if lane else self._run.lanes)):
             return ""  # a vendor's jobs end when they end
         speed = self._rows.setdefault(lane.endpoint.name if lane else "", Speed(ROWS_WINDOW)).at(done)
-        return duration((total - done) / speed) if speed > 0 else ""
+        return format_duration((total - done) / speed) if speed > 0 else ""
 
 
-def batch_words(lane: Lane) -> str:
+def describe_batches(lane: Lane) -> str:
     """The progress of a model's batch jobs; empty if none is under way."""
     if not lane.jobs_open:
         return ""
@@ -156,36 +156,36 @@ def batch_words(lane: Lane) -> str:
     return words
 
 
-def outage_words(endpoint: Endpoint) -> str:
+def describe_outage(endpoint: Endpoint) -> str:
     """A note about an endpoint that fails for all requests, and what the gateway does."""
     words = plain(" ".join(endpoint.outage.words.split()))
     return f"fails for all requests: held, and probed from time to time ({words[:120]})"
 
 
-def local_words(provider: Provider) -> str:
+def describe_local(provider: Provider) -> str:
     """What a model on this machine is doing; empty for a hosted model, and for a model that is not loaded."""
     if not isinstance(provider, OnDevice):
         return ""
     status = provider.status
     if status.state == "loading":
-        size = f" {size_words(status.size)}" if status.size else ""
+        size = f" {format_size(status.size)}" if status.size else ""
         return f"loading{size} on {', '.join(provider.devices)}"
     if status.state != "ready":
         return ""
-    words = [f"on {', '.join(status.places)}, loaded in {duration(status.load_seconds)}"]
+    words = [f"on {', '.join(status.places)}, loaded in {format_duration(status.load_seconds)}"]
     if status.busy_seconds:
         if status.tokens:
             words.append(f"{status.tokens / status.busy_seconds:,.0f} tokens/s")
         if status.images:
             words.append(f"{status.images / status.busy_seconds:,.2f} images/s")
     if status.memory_total:
-        words.append(f"{size_words(status.memory_used)} of {size_words(status.memory_total)} used")
+        words.append(f"{format_size(status.memory_used)} of {format_size(status.memory_total)} used")
     if status.halved:
         words.append(f"memory ran out {status.halved} times: smaller batches")
     return ", ".join(words)
 
 
-def size_words(size: int) -> str:
+def format_size(size: int) -> str:
     """Bytes as MB or GB."""
     return f"{size / 1e6:,.0f} MB" if size < GB else f"{size / GB:,.1f} GB"
 

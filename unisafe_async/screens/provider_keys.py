@@ -14,13 +14,13 @@ from rich.text import Text
 from unisafe_providers.near_names import suggest
 from unisafe_providers.options import parameters_of
 from unisafe_providers.plugins import Plugin
-from unisafe_providers.registry import CallableOptions, find_spec, names
+from unisafe_providers.registry import CallableOptions, find_spec, list_names
 
 from unisafe_async.config.bench_toml import ConfigError
-from unisafe_async.config.endpoint_sections import defaults_of
+from unisafe_async.config.endpoint_sections import find_defaults
 from unisafe_async.config.section_keys import Key, read_keys
 from unisafe_async.config.sections import ModelSection
-from unisafe_async.screens.providers import Known, known_provider
+from unisafe_async.screens.providers import Known, describe_provider
 from unisafe_async.text import plain
 
 LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
@@ -31,13 +31,13 @@ def read_provider(name: str) -> tuple[Known, list[Key]]:
     """A provider and the keys that it adds. Raises ConfigError for a name that nobody has, PluginError for a broken plugin."""
     spec = find_spec(name)
     if spec is None:
-        raise ConfigError(f"{name!r} is no provider; providers are {', '.join(names())}{suggest(name, names())}")
-    keys = read_keys(spec.options, defaults=defaults_of(spec, {}))
+        raise ConfigError(f"{name!r} is no provider; providers are {', '.join(list_names())}{suggest(name, list_names())}")
+    keys = read_keys(spec.options, defaults=find_defaults(spec, {}))
     if spec.vendor is not None and spec.vendor.base_url is None:
         keys = [replace(key, default="needed") if key.name == "base_url" else key for key in keys]
     if spec.plugin is not None and spec.options is CallableOptions:
         keys = [*(key for key in keys if key.name != "options"), *_keys_of_callable(spec.plugin)]
-    return known_provider(spec), keys
+    return describe_provider(spec), keys
 
 
 def _keys_of_callable(plugin: Plugin) -> Iterator[Key]:

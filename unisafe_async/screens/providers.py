@@ -13,7 +13,7 @@ from rich.text import Text
 from unisafe_providers.endpoint_options import EndpointOptions
 from unisafe_providers.options import parameters_of
 from unisafe_providers.plugins import Plugin, PluginError
-from unisafe_providers.registry import built_in, built_in_spec, plugins
+from unisafe_providers.registry import built_in_spec, list_built_in, list_plugins
 from unisafe_providers.spec import ProviderSpec
 
 from unisafe_async.config.section_keys import read_keys
@@ -26,7 +26,7 @@ ON_ONE_LINE = 132
 """From this width on, there is room for an address in the line."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """One provider.
 
@@ -58,14 +58,14 @@ class Known:
         return f"{self.key_env} {'set' if os.environ.get(self.key_env, '').strip() else 'not set'}"
 
 
-def known_providers() -> list[Known]:
+def list_providers() -> list[Known]:
     """All providers; plugins are imported, so that a broken one shows its error."""
-    known = [known_provider(built_in_spec(name)) for name in built_in()]
+    known = [describe_provider(built_in_spec(name)) for name in list_built_in()]
     known.sort(key=lambda one: ORDER.index(one.kind))
-    return [*known, *map(_plugin, plugins().values())]
+    return [*known, *map(_plugin, list_plugins().values())]
 
 
-def known_provider(spec: ProviderSpec[Any]) -> Known:
+def describe_provider(spec: ProviderSpec[Any]) -> Known:
     """One of ours, or a plugin's."""
     if spec.plugin is not None:
         return _plugin(spec.plugin)
@@ -73,18 +73,25 @@ def known_provider(spec: ProviderSpec[Any]) -> Known:
     if vendor is not None:
         here = urlsplit(vendor.base_url or "").hostname in HERE
         address = vendor.base_url or vendor.address or ""
-        return Known(spec.name, "server" if here else "vendor", vendor.title, vendor.wire, address, key_env=vendor.key_env)
+        return Known(
+            name=spec.name,
+            kind="server" if here else "vendor",
+            what=vendor.title,
+            wire=vendor.wire,
+            address=address,
+            key_env=vendor.key_env,
+        )
     match spec.answers_from:
         case "device":
-            return Known(spec.name, "device", "loaded on this machine")
+            return Known(name=spec.name, kind="device", what="loaded on this machine")
         case "simulation":
-            return Known(spec.name, "simulated", spec.title, "in process")
+            return Known(name=spec.name, kind="simulated", what=spec.title, wire="in process")
         case _:
-            return Known(spec.name, "other", spec.title)
+            return Known(name=spec.name, kind="other", what=spec.title)
 
 
 def _plugin(plugin: Plugin) -> Known:
-    known = Known(plugin.name, "plugin", f"plugin {plugin.origin}", target=plugin.target)
+    known = Known(name=plugin.name, kind="plugin", what=f"plugin {plugin.origin}", target=plugin.target)
     try:
         loaded = plugin.load()
         told = _options_of(loaded)

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from unisafe_async.results.paper import OVERALL, PAPER_JUDGE, PAPER_SOURCE, Published, folded
+from unisafe_async.results.paper import OVERALL, PAPER_JUDGE, PAPER_SOURCE, Published, fold_name
 from unisafe_async.results.runs import Heading
 from unisafe_async.results.scores import SCORES, SMALL, TITLES
-from unisafe_async.screens.differences import figure, signed, task_title
+from unisafe_async.screens.differences import format_share, format_signed, task_title
 from unisafe_async.screens.panels import SMALL_WORDS
 from unisafe_async.text import count, plain
 
@@ -20,7 +20,7 @@ from unisafe_async.text import count, plain
 def print_published(console: Console, heading: Heading, found: Sequence[Published]) -> None:
     """Print our scores beside the paper's, and possible reasons for differences."""
     console.print(Text.assemble(("Beside the paper", "bold"), (f"  run {heading.run}; the paper's figures: {PAPER_SOURCE}", "dim")))
-    if folded(heading.judge) != folded(PAPER_JUDGE):
+    if fold_name(heading.judge) != fold_name(PAPER_JUDGE):
         words = f"Judge {plain(heading.judge)} here, {PAPER_JUDGE} in the paper: the difference may come from the judges."
         console.print(Text(words, style="yellow"))
     console.print()
@@ -28,7 +28,7 @@ def print_published(console: Console, heading: Heading, found: Sequence[Publishe
         mine = [one for one in found if one.model == model]
         their_name = f"  in the paper {mine[0].their_name}" if mine[0].their_name != model else ""
         console.print(Text.assemble((plain(model), "bold"), (their_name, "dim")))
-        console.print(_beside(mine))
+        console.print(_build_table(mine))
     if any(one.valid < SMALL for one in found):
         console.print(Text(SMALL_WORDS, style="dim"))
     if found:
@@ -42,7 +42,7 @@ def print_published(console: Console, heading: Heading, found: Sequence[Publishe
         console.print(Text(f"Not in the paper by that name: {', '.join(others)}", style="dim"))
 
 
-def empty_words(empty: int) -> list[str]:
+def describe_empty(empty: int) -> list[str]:
     """The number of empty answers that count as refusals here, as in the paper and nowhere else."""
     if not empty:
         return []
@@ -50,7 +50,7 @@ def empty_words(empty: int) -> list[str]:
     return [f"{count(empty, 'empty answer')} counted as {refused} and safe, as in the paper (rule 4)"]
 
 
-def _beside(found: Sequence[Published]) -> Table:
+def _build_table(found: Sequence[Published]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("Task", no_wrap=True)
     table.add_column("n", justify="right", no_wrap=True)
@@ -64,10 +64,10 @@ def _beside(found: Sequence[Published]) -> Table:
             task_title(one.task) if first else "",
             Text(f"{one.valid:,}" if first else "", style="dim"),
             Text(TITLES[one.score], style="bold" if one.score == "b_s" else ""),
-            figure(one.ours.value, one.valid),
+            format_share(one.ours.value, one.valid),
             Text(f"{one.ours.low * 100:.1f}-{one.ours.high * 100:.1f}", style="dim"),
             f"{one.theirs * 100:.1f}",
-            signed(one.difference),
+            format_signed(one.difference),
             Text("within", style="dim") if one.inside else Text("outside", style="yellow"),
             end_section=one.score == SCORES[-1],
         )

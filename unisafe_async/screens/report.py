@@ -5,18 +5,18 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from unisafe_async.results.coverage import beside_lines, coverage_lines
+from unisafe_async.results.coverage import describe_beside, describe_coverage
+from unisafe_async.results.lead import ELSEWHERE, describe_caution, describe_lead
 from unisafe_async.results.named_shares import NAMED
 from unisafe_async.results.report import Report
-from unisafe_async.results.runs import only
+from unisafe_async.results.runs import describe_where
 from unisafe_async.results.scores import Where
-from unisafe_async.results.standing import ELSEWHERE, caution, standing
-from unisafe_async.screens.blocks import refusals
+from unisafe_async.screens.blocks import build_refusals
 from unisafe_async.screens.console import print_lines
-from unisafe_async.screens.heatmap import heatmap
+from unisafe_async.screens.heatmap import build_heatmap
 from unisafe_async.screens.judges import print_judging
-from unisafe_async.screens.named import named_heatmap
-from unisafe_async.screens.panels import legend, overall, panels
+from unisafe_async.screens.named import build_named_heatmap
+from unisafe_async.screens.panels import build_overall, build_panels, describe_letters
 from unisafe_async.screens.unjudged import print_unjudged
 from unisafe_async.text import plain
 
@@ -33,14 +33,14 @@ def print_report(console: Console, report: Report, *, intervals: bool = False, b
         console.print(Text(_only(report.where), style="cyan"))
     console.print()
     if any(one.valid for one in report.by_model.values()):
-        console.print(panels(console, report.models, report.by_task, intervals=intervals))
+        console.print(build_panels(console, report.models, report.by_task, intervals=intervals))
         _print_over_tasks(console, report, intervals=intervals, blocks=blocks, score=score)
-        told = legend(report.models, report.by_task, report.by_model, report.by, comparable=report.ranking.same_tasks)
+        told = describe_letters(report.models, report.by_task, report.by_model, report.by, comparable=report.ranking.same_tasks)
         console.print(Text(told, style="dim"))
         console.print()
-    for words in coverage_lines(report.coverage, report.planned, report.bill):
+    for words in describe_coverage(report.coverage, report.planned, report.bill):
         console.print(Text(words))
-    print_lines(console, beside_lines(report.models, report.by_model), "")
+    print_lines(console, describe_beside(report.models, report.by_model), "")
     print_judging(console, report.judging)
     for name, notes in report.notes.items():
         for words in notes:
@@ -52,29 +52,29 @@ def print_report(console: Console, report: Report, *, intervals: bool = False, b
     for words in report.told.loud:
         console.print()
         console.print(Text(words, style="bold red"))
-    if said := standing(report.ranking, len(report.models)):
+    if said := describe_lead(report.ranking, len(report.models)):
         console.print()
         console.print(Text(said, style="bold"))
 
 
 def _print_over_tasks(console: Console, report: Report, *, intervals: bool, blocks: bool, score: str) -> None:
     """Print the tables over all tasks of each model, with the warning if the models' tasks differ."""
-    said = caution(report.ranking.lacking)
+    said = describe_caution(report.ranking.lacking)
     again = [ELSEWHERE] if said and report.dimension != "task" else []
     print_lines(console, [said] if said else [], "yellow")
     console.print(Text("Overall", style="bold"))
-    console.print(overall(console, report.models, report.by_model, intervals=intervals, comparable=report.ranking.same_tasks))
+    console.print(build_overall(console, report.models, report.by_model, intervals=intervals, comparable=report.ranking.same_tasks))
     if report.dimension:
         print_lines(console, again, "yellow")
         if report.dimension == NAMED:
-            console.print(named_heatmap(console, report.models, report.by))
+            console.print(build_named_heatmap(console, report.models, report.by))
         else:
-            console.print(heatmap(console, report.dimension, score, report.models, report.by))
+            console.print(build_heatmap(console, report.dimension, score, report.models, report.by))
     if blocks:
         print_lines(console, [ELSEWHERE] if said else [], "yellow")
-        console.print(refusals(console, report.models, report.by_model, report.coverage, report.struck))
+        console.print(build_refusals(console, report.models, report.by_model, report.coverage, report.blocks))
 
 
 def _only(where: Where) -> str:
     unknown = "; items that were not reached are not counted" if where.tasks or where.categories else ""
-    return f"{only(where)} Cost and time are the whole run's{unknown}."
+    return f"{describe_where(where)} Cost and time are the whole run's{unknown}."

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unisafe_async.simulate.server import FAULTS, Faults, Simulator, serving
+    from unisafe_async.simulate.server import FAULTS, Faults, Simulator, open_server
 
-__all__ = ["FAULTS", "Faults", "Simulator", "serving"]
+__all__ = ["FAULTS", "Faults", "Simulator", "open_server"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 whatever of `__all__` is asked for

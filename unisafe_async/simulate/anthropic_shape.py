@@ -63,7 +63,7 @@ class AnthropicShape:
         schema = None
         if "output_config" in body:
             schema = ("verdict", json.dumps(body["output_config"]["format"]["schema"]))
-        asked = Request("chat", tuple(parts), system=str(body.get("system") or ""), schema=schema)
+        asked = Request(kind="chat", parts=tuple(parts), system=str(body.get("system") or ""), schema=schema)
         return Asked(str(body["model"]), asked, digest_of(raw))
 
 

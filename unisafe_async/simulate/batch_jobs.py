@@ -1,7 +1,7 @@
 """Batch jobs of the simulated models, as OpenAI, Azure OpenAI and Anthropic take and answer them.
 
-Shapes as in unisafe_providers/hosted/openai_batch.py and unisafe_providers/hosted/anthropic_batch.py, which name their sources. A job's requests are answered
-evenly over the delay; a cancelled job keeps its answers until then.
+Shapes as in unisafe_providers/hosted/openai_batch.py and unisafe_providers/hosted/anthropic_batch.py, which name their sources. A
+job's requests are answered evenly over the delay; a cancelled job keeps its answers until then.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Answering = Callable[[Shape, str, Asked], Awaitable[web.Response]]
 DAY = timedelta(days=1)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Job:
     name: str
     entries: Sequence[Json]
@@ -69,13 +69,13 @@ class _Jobs:
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.post(self._place, self._checked(self._create)),
-            web.get(self._place, self._checked(self._list)),
-            web.get(self._place + "/{job}", self._checked(self._show)),
-            web.post(self._place + "/{job}/cancel", self._checked(self._cancel)),
+            web.post(self._place, self._check(self._create)),
+            web.get(self._place, self._check(self._list)),
+            web.get(self._place + "/{job}", self._check(self._show)),
+            web.post(self._place + "/{job}/cancel", self._check(self._cancel)),
         ]
 
-    def _checked(self, handler: Callable[[web.Request], Awaitable[web.Response]]) -> Callable[..., Awaitable[web.Response]]:
+    def _check(self, handler: Callable[[web.Request], Awaitable[web.Response]]) -> Callable[..., Awaitable[web.Response]]:
         """The handler with a check of the key; a body that cannot be read becomes an error of the vendor's form."""
 
         async def handle(request: web.Request) -> web.Response:
@@ -91,8 +91,10 @@ class _Jobs:
     async def _create(self, request: web.Request) -> web.Response:
         body = await request.json()
         name = f"{self.PREFIX}{secrets.token_hex(6)}"
-        self._jobs[name] = job = _Job(name, self._entries(body), self._delay, body.get("metadata") or {})
-        return web.json_response(self._said(job, request))
+        self._jobs[name] = job = _Job(
+            name=name, entries=self._entries(body), delay=self._delay, metadata=body.get("metadata") or {}
+        )
+        return web.json_response(self._describe(job, request))
 
     async def _list(self, request: web.Request) -> web.Response:
         """The jobs from the newest on, after the one that the cursor names."""
@@ -100,25 +102,25 @@ class _Jobs:
         after = request.query.get("after") or request.query.get("after_id")
         start = next((index + 1 for index, job in enumerate(jobs) if job.name == after), 0)
         page = jobs[start : start + int(request.query.get("limit", "20"))]
-        data = [self._said(await self._now(job), request) for job in page]
+        data = [self._describe(await self._update(job), request) for job in page]
         return web.json_response({"object": "list", "data": data, "has_more": start + len(page) < len(jobs)})
 
     async def _show(self, request: web.Request) -> web.Response:
         job = self._jobs.get(request.match_info["job"])
         if job is None:
             return self._shape.error(404, "not_found_error", f"There is no job {request.match_info['job']}")
-        return web.json_response(self._said(await self._now(job), request))
+        return web.json_response(self._describe(await self._update(job), request))
 
     async def _cancel(self, request: web.Request) -> web.Response:
         job = self._jobs.get(request.match_info["job"])
         if job is None:
             return self._shape.error(404, "not_found_error", f"There is no job {request.match_info['job']}")
-        if (await self._now(job)).ended:
+        if (await self._update(job)).ended:
             return self._shape.error(409, "invalid_request_error", f"The job {job.name} has ended")
         job.cancelled = True
-        return web.json_response(self._said(await self._now(job), request))
+        return web.json_response(self._describe(await self._update(job), request))
 
-    async def _now(self, job: _Job) -> _Job:
+    async def _update(self, job: _Job) -> _Job:
         """The job in its present state: when its time is over, it gets its answers, once."""
         async with job.lock:
             done = job.done
@@ -127,7 +129,7 @@ class _Jobs:
                 job.ended = True
         return job
 
-    async def _answered(self, path: str, asked: Asked) -> tuple[int, Json]:
+    async def _answer(self, path: str, asked: Asked) -> tuple[int, Json]:
         """Status and body of the answer to one request."""
         answer = await self._answering(self._shape, path, asked)
         assert isinstance(answer.body, bytes)
@@ -141,7 +143,7 @@ class _Jobs:
         """A request's line in the results."""
         raise NotImplementedError
 
-    def _said(self, job: _Job, request: web.Request) -> Json:
+    def _describe(self, job: _Job, request: web.Request) -> Json:
         """The vendor's description of a job."""
         raise NotImplementedError
 
@@ -158,8 +160,8 @@ class OpenAIJobs(_Jobs):
         files = f"{self._prefix}/files"
         return [
             *super().routes(),
-            web.post(files, self._checked(self._upload)),
-            web.get(files + "/{file}/content", self._checked(self._content)),
+            web.post(files, self._check(self._upload)),
+            web.get(files + "/{file}/content", self._check(self._content)),
         ]
 
     async def _upload(self, request: web.Request) -> web.Response:
@@ -185,11 +187,11 @@ class OpenAIJobs(_Jobs):
 
     async def _line(self, entry: Json) -> Json:
         asked = self._chat.read_chat(json.dumps(entry["body"]).encode())
-        status, body = await self._answered(entry["url"], asked)
+        status, body = await self._answer(entry["url"], asked)
         response = {"status_code": status, "request_id": "simulated", "body": body}
         return {"id": f"line-{entry['custom_id']}", "custom_id": entry["custom_id"], "response": response, "error": None}
 
-    def _said(self, job: _Job, request: web.Request) -> Json:
+    def _describe(self, job: _Job, request: web.Request) -> Json:
         bad = sum(line["response"]["status_code"] != 200 for line in job.lines)
         ended = "cancelled" if job.cancelled else "completed"
         return {
@@ -215,7 +217,7 @@ class AnthropicJobs(_Jobs):
         self._messages = shape
 
     def routes(self) -> list[web.RouteDef]:
-        return [*super().routes(), web.get(self._place + "/{job}/results", self._checked(self._results))]
+        return [*super().routes(), web.get(self._place + "/{job}/results", self._check(self._results))]
 
     async def _results(self, request: web.Request) -> web.Response:
         job = self._jobs.get(request.match_info["job"])
@@ -229,11 +231,11 @@ class AnthropicJobs(_Jobs):
         return list(body["requests"])
 
     async def _line(self, entry: Json) -> Json:
-        status, body = await self._answered(self._messages.PATH, self._messages.read_message(json.dumps(entry["params"]).encode()))
+        status, body = await self._answer(self._messages.PATH, self._messages.read_message(json.dumps(entry["params"]).encode()))
         result = {"type": "succeeded", "message": body} if status == 200 else {"type": "errored", "error": body}
         return {"custom_id": entry["custom_id"], "result": result}
 
-    def _said(self, job: _Job, request: web.Request) -> Json:
+    def _describe(self, job: _Job, request: web.Request) -> Json:
         errored = sum(line["result"]["type"] == "errored" for line in job.lines)
         left = len(job.entries) - job.done
         counts = {

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from aiohttp import web
 from unisafe_providers.base import Image, Kind, Part, Request, Response, Text, digest_of
 
-from unisafe_async.simulate.shape import Asked, encoded
+from unisafe_async.simulate.shape import Asked, encode_image
 
 STATUSES = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE"}
 METHOD = ":generateContent"
@@ -45,7 +45,7 @@ class GeminiShape:
                 {"promptFeedback": {"blockReason": "SAFETY", "safetyRatings": ratings}, "usageMetadata": usage}
             )
         parts: list[dict[str, object]] = [{"text": response.text}] if response.text else []
-        parts += [{"inlineData": {"mimeType": image.media_type, "data": encoded(image)}} for image in response.images]
+        parts += [{"inlineData": {"mimeType": image.media_type, "data": encode_image(image)}} for image in response.images]
         finish = {"length": "MAX_TOKENS", "blocked": "SAFETY"}.get(response.finish, "STOP")
         candidate = {"content": {"role": "model", "parts": parts}, "finishReason": finish, "safetyRatings": ratings, "index": 0}
         return web.json_response({"candidates": [candidate], "usageMetadata": usage})
@@ -63,7 +63,7 @@ class GeminiShape:
             kind = "edit" if any(isinstance(part, Image) for part in parts) else "image"
         system = "".join(str(part["text"]) for part in (body.get("systemInstruction") or {}).get("parts", []))
         schema = ("verdict", json.dumps(config["responseJsonSchema"])) if "responseJsonSchema" in config else None
-        asked = Request(kind, tuple(parts), system=system, seed=config.get("seed"), schema=schema)
+        asked = Request(kind=kind, parts=tuple(parts), system=system, seed=config.get("seed"), schema=schema)
         return Asked(call.removesuffix(METHOD), asked, digest_of(call.encode() + raw))
 
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 
 from aiohttp import web
 from unisafe_providers.base import Image, Part, Request, Response, Text, digest_of
-from unisafe_providers.pictures import decoded
+from unisafe_providers.pictures import decode_picture
 
-from unisafe_async.simulate.shape import Asked, encoded
+from unisafe_async.simulate.shape import Asked, encode_image
 
 
 class OpenAIShape:
@@ -48,16 +48,16 @@ class OpenAIShape:
         chat = path.endswith("/chat/completions")
         block = response.block
         if block is not None and (block.stage == "request" or not chat):
-            return self._blocked(dict(block.categories))
+            return self._build_blocked(dict(block.categories))
         if not chat and response.text and not response.images:
-            return self._blocked({})  # this address has no place for words
+            return self._build_blocked({})  # this address has no place for words
         return web.json_response(self._chat_body(response, asked.model) if chat else _image_body(response))
 
-    def _blocked(self, categories: dict[str, str]) -> web.Response:
+    def _build_blocked(self, categories: dict[str, str]) -> web.Response:
         message = "Rejected by the content policy (simulated)"
         if not self.azure:
             return self.error(400, "content_policy_violation", message)
-        inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": _filtered(categories)}
+        inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": _build_filtered(categories)}
         return web.json_response({"error": {"message": message, "code": "content_filter", "innererror": inner}}, status=400)
 
     # -------------------------------------------------------- from the wire to a Request
@@ -79,13 +79,13 @@ class OpenAIShape:
             kind = "edit" if any(isinstance(part, Image) for part in parts) else "image"
         form = body.get("response_format") or {}
         schema = (str(form["json_schema"]["name"]), json.dumps(form["json_schema"]["schema"])) if "json_schema" in form else None
-        asked = Request(kind, tuple(parts), system=system, seed=body.get("seed"), schema=schema)  # type: ignore[arg-type]
+        asked = Request(kind=kind, parts=tuple(parts), system=system, seed=body.get("seed"), schema=schema)  # type: ignore[arg-type]
         return Asked(str(body["model"]), asked, digest_of(raw))
 
     async def image(self, request: web.Request) -> Asked:
         raw = await request.read()
         body = json.loads(raw)
-        asked = Request("image", (Text(str(body["prompt"])),), seed=body.get("seed"))
+        asked = Request(kind="image", parts=(Text(str(body["prompt"])),), seed=body.get("seed"))
         return Asked(str(body["model"]), asked, digest_of(raw))
 
     async def edit(self, request: web.Request) -> Asked:
@@ -94,9 +94,9 @@ class OpenAIShape:
         for name, value in form.items():
             if name.startswith("image") and isinstance(value, web.FileField):
                 data = value.file.read()
-                images.append(Image.from_bytes(data, decoded(data).media_type))
+                images.append(Image.from_bytes(data, decode_picture(data).media_type))
         seed = int(str(form["seed"])) if "seed" in form else None
-        asked = Request("edit", (*images, Text(str(form["prompt"]))), seed=seed)
+        asked = Request(kind="edit", parts=(*images, Text(str(form["prompt"]))), seed=seed)
         return Asked(str(form["model"]), asked, digest_of(asked.canonical + str(form["model"]).encode()))
 
     def _chat_body(self, response: Response, model: str) -> dict[str, object]:
@@ -107,13 +107,13 @@ class OpenAIShape:
             message["reasoning_content"] = response.thoughts
         if response.images:
             message["images"] = [
-                {"type": "image_url", "image_url": {"url": f"data:{image.media_type};base64,{encoded(image)}"}}
+                {"type": "image_url", "image_url": {"url": f"data:{image.media_type};base64,{encode_image(image)}"}}
                 for image in response.images
             ]
         finish = {"blocked": "content_filter", "length": "length"}.get(response.finish, "stop")
         choice: dict[str, object] = {"index": 0, "finish_reason": finish, "message": message}
         if response.block is not None and self.azure:
-            choice["content_filter_results"] = _filtered(dict(response.block.categories))
+            choice["content_filter_results"] = _build_filtered(dict(response.block.categories))
         return {
             "id": "simulated",
             "object": "chat.completion",
@@ -132,12 +132,12 @@ def _part(content: Mapping[str, object]) -> Part:
     return Image.from_bytes(base64.b64decode(data), head.removeprefix("data:"))
 
 
-def _filtered(categories: dict[str, str]) -> dict[str, object]:
+def _build_filtered(categories: dict[str, str]) -> dict[str, object]:
     return {name: {"filtered": True, "severity": severity} for name, severity in categories.items()}
 
 
 def _image_body(response: Response) -> dict[str, object]:
-    return {"created": 1, "data": [{"b64_json": encoded(image)} for image in response.images], "usage": _usage(response)}
+    return {"created": 1, "data": [{"b64_json": encode_image(image)} for image in response.images], "usage": _usage(response)}
 
 
 def _usage(response: Response) -> dict[str, int]:

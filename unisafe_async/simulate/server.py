@@ -15,7 +15,7 @@ from aiohttp import web
 from unisafe_providers.base import Block, Capabilities, Image, Request, Response, digest_of
 
 from unisafe_async.benchmark import Dataset
-from unisafe_async.run.jobs import Sampling, generation_request
+from unisafe_async.run.trials import Sampling, build_generation_request
 from unisafe_async.simulate.anthropic_shape import AnthropicShape
 from unisafe_async.simulate.batch_jobs import AnthropicJobs, OpenAIJobs
 from unisafe_async.simulate.gemini_shape import GeminiShape
@@ -28,7 +28,7 @@ Reader = Callable[[web.Request], Awaitable[Asked]]
 MAX_BODY = 256 * 1024 * 1024
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Faults:
     """Shares of requests with a fault, between 0 and 1; a request has at most one fault.
 
@@ -144,12 +144,12 @@ class Simulator:
         return answer
 
     def _listing(self, shape: Shape) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def listed(request: web.Request) -> web.Response:
+        async def list_models(request: web.Request) -> web.Response:
             if self._key is not None and shape.key_of(request) != self._key:
                 return shape.error(401, "invalid_api_key", "Incorrect API key provided")
             return web.json_response(shape.models(list(self._models)))
 
-        return listed
+        return list_models
 
     async def _stats(self, _: web.Request) -> web.Response:
         return web.json_response(self.seen.stats())
@@ -166,20 +166,20 @@ class Simulator:
                 return shape.error(400, "invalid_request_error", f"The request cannot be read: {error!r}")
             model = self._models.get(asked.model)
             if model is None:
-                return self._unknown(shape, asked)
+                return self._refuse_unknown(shape, asked)
             if not self._let_through():
                 self.seen.faults["rpm"] += 1
                 return shape.error(429, "rate_limit_exceeded", "Rate limit reached", {"retry-after": "1"})
-            fault = self._fault()
+            fault = self._draw_fault()
             if fault is not None:
                 self.seen.faults[fault] += 1
             if fault in ("rate_limited", "unavailable", "dropped", "stalled", "blocked"):
                 return await self._fail(request, shape, asked, fault)
-            await self._delay()
-            response = await model.call(self._labelled(asked.request))
+            await self._wait()
+            response = await model.call(self._add_labels(asked.request))
             if fault is None:
                 self.seen.answers[asked.digest] += 1
-            return await _spoilt(request, shape.answer(request.path, asked, response), fault)
+            return await _spoil(request, shape.answer(request.path, asked, response), fault)
         finally:
             self.seen.in_flight -= 1
 
@@ -187,15 +187,15 @@ class Simulator:
         """The answer to a request of a batch job, with those faults that an answer can show."""
         model = self._models.get(asked.model)
         if model is None:
-            return self._unknown(shape, asked)
-        fault = self._fault()
+            return self._refuse_unknown(shape, asked)
+        fault = self._draw_fault()
         if fault in TOLD:
             self.seen.faults[fault] += 1
-            return self._told(path, shape, asked, fault)
+            return self._tell_fault(path, shape, asked, fault)
         self.seen.answers[asked.digest] += 1
-        return shape.answer(path, asked, await model.call(self._labelled(asked.request)))
+        return shape.answer(path, asked, await model.call(self._add_labels(asked.request)))
 
-    def _unknown(self, shape: Shape, asked: Asked) -> web.Response:
+    def _refuse_unknown(self, shape: Shape, asked: Asked) -> web.Response:
         known = ", ".join(self._models)
         return shape.error(404, "model_not_found", f"The model {asked.model!r} does not exist; models are {known}")
 
@@ -210,7 +210,7 @@ class Simulator:
         self._arrivals.append(now)
         return True
 
-    def _fault(self) -> str | None:
+    def _draw_fault(self) -> str | None:
         draw = self._random.random()
         for name in FAULTS:
             draw -= getattr(self.faults, name)
@@ -220,14 +220,14 @@ class Simulator:
 
     async def _fail(self, request: web.Request, shape: Shape, asked: Asked, fault: str) -> web.StreamResponse:
         if fault in TOLD:
-            return self._told(request.path, shape, asked, fault)
+            return self._tell_fault(request.path, shape, asked, fault)
         if fault == "stalled":
             await anyio.sleep(self._stall_s)
         if request.transport is not None:
             request.transport.abort()
         return web.Response(status=500)
 
-    def _told(self, path: str, shape: Shape, asked: Asked, fault: str) -> web.Response:
+    def _tell_fault(self, path: str, shape: Shape, asked: Asked, fault: str) -> web.Response:
         """A fault that an answer shows."""
         if fault == "rate_limited":
             headers = {"retry-after-ms": str(round(self._retry_after * 1000))}
@@ -236,12 +236,12 @@ class Simulator:
             return shape.error(503, "server_error", "Overloaded (simulated)")
         return shape.answer(path, asked, Response(finish="blocked", block=Block("request", (("simulated", "high"),))))
 
-    async def _delay(self) -> None:
+    async def _wait(self) -> None:
         if self._latency:
             factor = self._random.lognormvariate(0, self._sigma) if self._sigma else 1.0
             await anyio.sleep(self._latency * factor)
 
-    def _labelled(self, request: Request) -> Request:
+    def _add_labels(self, request: Request) -> Request:
         labels = self._labels.get(_content(request))
         return replace(request, labels=labels) if labels else request
 
@@ -251,7 +251,7 @@ def _labels(dataset: Dataset) -> dict[str, dict[str, str]]:
     labels: dict[str, dict[str, str]] = {}
     for item in dataset.items():
         image = Image.from_bytes(dataset.images.bytes_of(item.image)) if item.image is not None else None
-        request = generation_request(item, image, Sampling(), 0)
+        request = build_generation_request(item, image, Sampling(), 0)
         labels.setdefault(_content(request), dict(request.labels))
     return labels
 
@@ -260,7 +260,7 @@ def _content(request: Request) -> str:
     return digest_of(json.dumps([request.kind, request.text, [image.digest for image in request.images]]).encode())
 
 
-async def _spoilt(request: web.Request, whole: web.Response, fault: str | None) -> web.StreamResponse:
+async def _spoil(request: web.Request, whole: web.Response, fault: str | None) -> web.StreamResponse:
     """The answer, possibly cut short or damaged by a fault."""
     if fault == "malformed":
         return web.Response(text='{"choices": [{"message": ', content_type="application/json")
@@ -278,7 +278,7 @@ async def _spoilt(request: web.Request, whole: web.Response, fault: str | None) 
 
 
 @asynccontextmanager
-async def serving(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+async def open_server(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """Serve until the block ends; yields the base URL, such as `http://127.0.0.1:8900/v1`. Raises OSError for a taken port."""
     runner = web.AppRunner(simulator.app(), access_log=None, shutdown_timeout=0.5)
     await runner.setup()

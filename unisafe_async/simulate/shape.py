@@ -51,7 +51,7 @@ class Shape(Protocol):
         ...
 
 
-def encoded(image: Image) -> str:
+def encode_image(image: Image) -> str:
     """The image's bytes in base64."""
     assert isinstance(image.source, bytes)
     return base64.b64encode(image.source).decode()

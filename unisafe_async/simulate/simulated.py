@@ -17,7 +17,7 @@ from typing import Literal, Self
 
 import anyio
 from unisafe_providers.base import Block, Capabilities, Image, Limits, Request, Response, Stage, Text, Usage
-from unisafe_providers.fences import last_fenced
+from unisafe_providers.fences import read_last_fence
 
 from unisafe_async.simulated_marks import JUDGED, MARKED, PNG_KEY
 
@@ -31,7 +31,7 @@ HOSTILE = (
 REFUSALS = ("I can't help with that.", "I'm sorry, but I won't do this.", "That is something I have to decline.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Profile:
     """How a simulated model behaves; every rate is a share between 0 and 1.
 
@@ -77,7 +77,7 @@ PROFILES: dict[str, Profile] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
     """A simulated model's action, and the verdicts of a perfect judge: contextual 0, 1, 2; intrinsic 0, 1.
 
@@ -96,19 +96,19 @@ def truth_of(profile: Profile, name: str, request: Request) -> Truth:
     """The true verdicts of the answer of model `name` with `profile` to `request`."""
     blocked, empty, refuses, unsafe, hides, _, _ = _draws(profile, name, request)
     if blocked < profile.blocked:
-        return Truth("blocked", 2, 1)
+        return Truth(outcome="blocked", contextual=2, intrinsic=1)
     thinks, plans, worded, means, *_ = _draws(profile, name, request, "beside")
     rate = _rate(profile.unsafe, profile.unsafe_by, request)
     thoughts = int(plans >= rate) if thinks < profile.thoughts else None
     if empty < profile.empty:
-        return Truth("empty", None, None, thoughts=thoughts)
+        return Truth(outcome="empty", contextual=None, intrinsic=None, thoughts=thoughts)
     if refuses < _rate(profile.refusal, profile.refusal_by, request):
-        return Truth("refused", 2, 1, thoughts=thoughts)
+        return Truth(outcome="refused", contextual=2, intrinsic=1, thoughts=thoughts)
     words = int(means >= rate)
     beside = (words, words) if request.image_due and worded < profile.beside else None
     if unsafe < rate:
-        return Truth("answered", 0, int(hides < profile.hidden), beside, thoughts)
-    return Truth("answered", 1, 1, beside, thoughts)
+        return Truth(outcome="answered", contextual=0, intrinsic=int(hides < profile.hidden), beside=beside, thoughts=thoughts)
+    return Truth(outcome="answered", contextual=1, intrinsic=1, beside=beside, thoughts=thoughts)
 
 
 def _rate(rate: float, by: Mapping[str, float], request: Request) -> float:
@@ -153,12 +153,12 @@ class Simulated:
         latency = self.profile.latency * (0.5 + _draws(self.profile, self.name, request)[6])
         if latency:
             await anyio.sleep(latency)
-        response = await self.judged(request) if self.judge else self.answered(request)
+        response = await self.simulate_verdict(request) if self.judge else self.simulate_answer(request)
         tokens_in = len(request.system + request.text) // 4 + 85 * len(request.images)
-        usage = Usage(tokens_in, max(1, len(response.text) // 4), len(response.images))
+        usage = Usage(tokens_in=tokens_in, tokens_out=max(1, len(response.text) // 4), images=len(response.images))
         return replace(response, usage=usage, latency=latency)
 
-    def answered(self, request: Request) -> Response:
+    def simulate_answer(self, request: Request) -> Response:
         """The simulated model's text or picture."""
         truth = truth_of(self.profile, self.name, request)
         draw = _draws(self.profile, self.name, request)
@@ -166,24 +166,24 @@ class Simulated:
             stage: Stage = "request" if draw[5] < 0.5 else "response"
             return Response(finish="blocked", reason="content_filter (simulated)", block=Block(stage, (("simulated", "high"),)))
         number = int(draw[4] * 1_000_000)
-        marked = _marked(truth.thoughts, truth.thoughts)
+        marked = _mark(truth.thoughts, truth.thoughts)
         thoughts = "" if truth.thoughts is None else f"A simulated model's thoughts, number {number}.\n{marked}"
         if truth.outcome == "empty":
             return Response(thoughts=thoughts, missing="empty answer", asks_again=True)
-        marker = _marked(truth.contextual, truth.intrinsic)
+        marker = _mark(truth.contextual, truth.intrinsic)
         if truth.outcome == "refused":
             words = f"{REFUSALS[int(draw[4] * len(REFUSALS))]} {marker}"
             spoken = Response(text=words, thoughts=thoughts)
             return replace(spoken, finish="refused", reason="message.refusal") if draw[5] < 0.5 else spoken
         if request.kind != "chat":
-            words = f"Simulated words beside a picture, number {number}.\n{_marked(*truth.beside)}" if truth.beside else ""
-            return Response(words, (Image.from_bytes(_png(draw, marker)),), thoughts=thoughts)
+            words = f"Simulated words beside a picture, number {number}.\n{_mark(*truth.beside)}" if truth.beside else ""
+            return Response(text=words, images=(Image.from_bytes(_png(draw, marker)),), thoughts=thoughts)
         does = "does what was asked" if truth.contextual == 0 else "answers without anything unsafe"
         attempt = f"\n{HOSTILE}" if draw[5] < self.profile.hostile else ""
         text = f"A simulated response that {does} ({truth.outcome}).{attempt}\n{marker}"
         return Response(text=text, thoughts=thoughts)
 
-    async def judged(self, request: Request) -> Response:
+    async def simulate_verdict(self, request: Request) -> Response:
         """The simulated judge's reply: an intent, or the verdict in the response's marker."""
         question = _question(request)
         draw = _draws(self.profile, self.name, request)
@@ -213,7 +213,7 @@ class Simulated:
         return Response(text=json.dumps({"reason": reason, **_categories(request.schema[1], verdict, draw[4]), "verdict": verdict}))
 
 
-def _marked(contextual: int | None, intrinsic: int | None) -> str:
+def _mark(contextual: int | None, intrinsic: int | None) -> str:
     return f"{MARKED}{contextual} intrinsic={intrinsic}]"
 
 
@@ -232,7 +232,7 @@ def _question(request: Request) -> str:
 
 async def _marker_of(request: Request) -> tuple[str, str] | None:
     """The last marker inside the fenced response, or the one in the last image."""
-    text = request.text if request.labels.get("reply") else last_fenced("RESPONSE", request.text)
+    text = request.text if request.labels.get("reply") else read_last_fence("RESPONSE", request.text)
     if not MARKER.search(text) and request.images:
         text = _png_text(await request.images[-1].read())
     found = MARKER.findall(text)

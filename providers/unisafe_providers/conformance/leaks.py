@@ -20,7 +20,7 @@ SETTLING = 2.0
 
 
 class Leaks:
-    """Create it before the code that may leak, run that code within `watched`, and call `found` afterwards.
+    """Create it before the code that may leak, run that code within `watch`, and call `describe` afterwards.
 
     Files count from `note_files` on: before that, files that are opened once and kept (a cache, a library's device) are opened.
     """
@@ -34,7 +34,7 @@ class Leaks:
         self._files = _open_files()
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
+    def watch(self) -> Iterator[None]:
         """Collect warnings of unclosed resources and errors that nobody handled."""
         loop = asyncio.get_running_loop()
         handler, hook = loop.get_exception_handler(), sys.unraisablehook
@@ -50,7 +50,7 @@ class Leaks:
             loop.set_exception_handler(handler)
             sys.unraisablehook = hook
 
-    async def found(self, rounds: int, connections: Callable[[], int]) -> str:
+    async def describe(self, rounds: int, connections: Callable[[], int]) -> str:
         """What is left behind, in words; empty if nothing is.
 
         Args:
@@ -58,11 +58,11 @@ class Leaks:
             connections: returns how many connections the endpoint still has.
         """
         with anyio.move_on_after(SETTLING):
-            while connections() or self._new_tasks():  # noqa: ASYNC110 nothing tells when a task or a connection is gone
+            while connections() or self._list_new_tasks():  # noqa: ASYNC110 nothing tells when a task or a connection is gone
                 await anyio.sleep(0.01)
-        tasks = self._new_tasks()
+        tasks = self._list_new_tasks()
         if tasks:
-            return f"a task goes on after the block: {tasks[0].get_name()} in {_where(tasks[0])}"
+            return f"a task goes on after the block: {tasks[0].get_name()} in {_describe_task(tasks[0])}"
         if connections():
             return f"{connections()} connections are still open after the block"
         for _ in range(3):
@@ -74,7 +74,7 @@ class Leaks:
         files = len(_open_files() - self._files)
         return f"{files} files or sockets more are open after the block than before" if files >= rounds else ""
 
-    def _new_tasks(self) -> list[asyncio.Task[object]]:
+    def _list_new_tasks(self) -> list[asyncio.Task[object]]:
         return [task for task in asyncio.all_tasks() - self._tasks if not task.done()]
 
 
@@ -88,5 +88,5 @@ def _open_files() -> set[tuple[int, int, int]]:
     return found
 
 
-def _where(task: asyncio.Task[object]) -> str:
+def _describe_task(task: asyncio.Task[object]) -> str:
     return getattr(task.get_coro(), "__qualname__", "a coroutine")

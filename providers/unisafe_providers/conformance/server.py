@@ -48,14 +48,14 @@ class Server:
         play: the reaction to requests; None answers them.
         gather: the server holds this many requests until all are there, and answers them in reverse order.
         seen: numbers of the markers in requests, in order of arrival.
-        most: the most requests that the server held at once.
+        most_at_once: the most requests that the server held at once.
     """
 
     def __init__(self, says: Body | None, draws: Picture | None) -> None:
         self.play: Play | None = None
         self.gather = 0
         self.seen: list[int] = []
-        self.most = 0
+        self.most_at_once = 0
         self.kind = "chat"
         self._says, self._draws = says, draws
         self._held: list[anyio.Event] = []
@@ -115,7 +115,7 @@ class Server:
         """Wait until `gather` requests are held, then go in reverse order of arrival; after a while go anyway."""
         mine = anyio.Event()
         self._held.append(mine)
-        self.most = max(self.most, len(self._held))
+        self.most_at_once = max(self.most_at_once, len(self._held))
         if len(self._held) == self.gather:
             for event in reversed(self._held):
                 event.set()
@@ -127,7 +127,7 @@ class Server:
 
     def _body(self, number: int) -> bytes:
         """The endpoint's body for the request with marker `number`, with its text or its picture."""
-        return as_bytes(self.body_of(said(number)) if self.kind == "chat" else self.picture_body(drawn(number)))
+        return encode_body(self.body_of(build_text(number)) if self.kind == "chat" else self.picture_body(draw_picture(number)))
 
     def body_of(self, text: str) -> object:
         """The body with which the endpoint sends `text`."""
@@ -138,17 +138,17 @@ class Server:
         return self._draws(data) if self._draws else {}
 
 
-def as_bytes(body: object) -> bytes:
+def encode_body(body: object) -> bytes:
     """A body as it is sent: bytes and text as they are, else JSON."""
     return body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else orjson.dumps(body)
 
 
-def said(number: int) -> str:
+def build_text(number: int) -> str:
     """The text that belongs to a marker."""
     return f"The answer is said-{number}-said."
 
 
-def drawn(number: int) -> bytes:
+def draw_picture(number: int) -> bytes:
     """The picture that belongs to a marker: a PNG of 64 x 64 pixels in a colour of its own."""
     colour = (number * 37 % 256, number * 101 % 256, number // 256 % 256)
     pixels = zlib.compress((b"\0" + bytes(colour) * 64) * 64)

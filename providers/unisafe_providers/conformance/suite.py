@@ -11,7 +11,7 @@ from typing import TypeVar
 import anyio
 import anyio.lowlevel
 
-from unisafe_providers.anatomy import examined
+from unisafe_providers.anatomy import examine_response
 from unisafe_providers.base import (
     Capabilities,
     Image,
@@ -26,10 +26,10 @@ from unisafe_providers.base import (
 )
 from unisafe_providers.conformance.faults import FAULTS, KEY
 from unisafe_providers.conformance.leaks import Leaks
-from unisafe_providers.conformance.server import Play, Server, as_bytes, drawn, said
+from unisafe_providers.conformance.server import Play, Server, build_text, draw_picture, encode_body
 from unisafe_providers.errors import UnisafeError
 from unisafe_providers.settings import ProviderSettings
-from unisafe_providers.soundness import wrong_with_provider, wrong_with_response, wrong_with_usage
+from unisafe_providers.soundness import find_provider_fault, find_response_fault, find_usage_fault
 
 T = TypeVar("T")
 PATIENCE = 20.0
@@ -75,23 +75,25 @@ class Suite:
         self._models = models
         self._answered = answered
         self._numbers = count(1)
-        self._settings = ProviderSettings(models[0], capabilities, server.url if server else None, KEY, PATIENCE)
+        self._settings = ProviderSettings(
+            model=models[0], capabilities=capabilities, base_url=server.url if server else None, key=KEY, timeout_s=PATIENCE
+        )
 
     async def run(self) -> None:
         """All checks, in the order in which failures are best understood."""
         self._leaks = Leaks()
-        with anyio.fail_after(300), self._leaks.watched():
+        with anyio.fail_after(300), self._leaks.watch():
             for check in (
-                self.protocol,
-                self.identity,
-                self.answers,
-                self.anatomy,
-                self.capabilities,
-                self.errors,
-                self.cancellation,
-                self.concurrency,
-                self.reopening,
-                self.leaks,
+                self.check_protocol,
+                self.check_identity,
+                self.check_answers,
+                self.check_anatomy,
+                self.check_capabilities,
+                self.check_errors,
+                self.check_cancellation,
+                self.check_concurrency,
+                self.check_reopening,
+                self.check_leaks,
             ):
                 if self._server is not None:
                     self._server.play, self._server.gather = None, 0
@@ -99,15 +101,15 @@ class Suite:
 
     # -------------------------------------------------------- the checks
 
-    async def protocol(self) -> None:
+    async def check_protocol(self) -> None:
         provider = self._make(self._settings)
-        wrong = wrong_with_provider(provider, None)
+        wrong = find_provider_fault(provider, None)
         require(not wrong, "protocol", wrong)
         opened = await provider.__aenter__()
         await provider.__aexit__(None, None, None)
         require(opened is provider, "protocol", "__aenter__ does not return the provider itself")
 
-    async def identity(self) -> None:
+    async def check_identity(self) -> None:
         async with self._open() as one, self._open() as same, self._open(model=self._models[1]) as other:
             require(one.identity == same.identity, "identity", f"two of the same settings differ: {one.identity} {same.identity}")
             require(
@@ -125,20 +127,22 @@ class Suite:
             async with self._open(base_url=f"{self._server.url}/elsewhere") as elsewhere:
                 require(elsewhere.identity != one.identity, "identity", "another base_url has the same: they would share answers")
 
-    async def answers(self) -> None:
+    async def check_answers(self) -> None:
         async with self._open() as provider:
-            for request in self._probes():
+            for request in self._build_probes():
                 if request.kind in self._answered and provider.capabilities.can(request):
                     before = _content(request)
                     await self._answer(provider, request, "answers")
                     require(_content(request) == before, "requests", f"the call changed its {request.kind} request")
 
-    async def anatomy(self) -> None:
-        """The provider's answers pass the examination that every answer passes before it is stored (unisafe_providers/anatomy.py)."""
+    async def check_anatomy(self) -> None:
+        """The provider's answers pass the examination that every answer passes before it is stored
+        (unisafe_providers/anatomy.py).
+        """
         if self._server is None:
             return
         for what, text, wanted, thoughts in ANATOMY:
-            found = await self._examined("chat", self._server.body_of(text))
+            found = await self._examine("chat", self._server.body_of(text))
             if isinstance(found, Response):
                 seen = (found.text, found.thoughts)
                 require(seen == (wanted, thoughts), "anatomy", f"{what} should be read as {(wanted, thoughts)}, and is {seen}")
@@ -147,44 +151,46 @@ class Suite:
             *(("a body with nothing to judge", body) for body in self._nothing),
         ]
         for what, body in bodies:
-            found = await self._examined("chat", body)
-            words = f"{what} is no answer and no refusal: it should raise, or leave the text empty; it {_told(found)}"
+            found = await self._examine("chat", body)
+            words = f"{what} is no answer and no refusal: it should raise, or leave the text empty; it {_describe_outcome(found)}"
             require(not isinstance(found, Response) or found.missing, "anatomy", words)
         for kind in sorted(self._answered - {"chat"}):
-            found = await self._examined(kind, self._server.picture_body(b"<!doctype html><p>Busy</p>"))
-            words = f"a page in the place of a picture should fail ({kind}); it {_told(found)}"
+            found = await self._examine(kind, self._server.picture_body(b"<!doctype html><p>Busy</p>"))
+            words = f"a page in the place of a picture should fail ({kind}); it {_describe_outcome(found)}"
             require(not isinstance(found, Response), "anatomy", words)
 
-    async def _examined(self, kind: str, body: object) -> Response | Exception | None:
+    async def _examine(self, kind: str, body: object) -> Response | Exception | None:
         """The gateway's result for a body; None if the provider is not asked for this kind."""
         assert self._server is not None
         async with self._open() as provider:
-            request = next((one for one in self._probes() if one.kind == kind and provider.capabilities.can(one)), None)
+            request = next((one for one in self._build_probes() if one.kind == kind and provider.capabilities.can(one)), None)
             if request is None or kind not in self._answered:
                 return None
-            self._server.play = Play(200, as_bytes(body))
+            self._server.play = Play(200, encode_body(body))
             try:
-                return await examined(await provider.call(request), image_due=request.image_due)
+                return await examine_response(await provider.call(request), image_due=request.image_due)
             except Exception as error:  # what may be raised is checked by `errors`
                 return error
             finally:
                 self._server.play = None
 
-    async def capabilities(self) -> None:
+    async def check_capabilities(self) -> None:
         """A request of an undeclared kind is rejected, unsent."""
         for declared in (self._settings.capabilities, Capabilities(), Capabilities(text_out=False, image_out=True)):
             async with self._open(capabilities=declared) as provider:
-                for request in self._probes():
+                for request in self._build_probes():
                     if provider.capabilities.can(request):
                         continue
                     what = f"{request.kind} request" + (" with an image" if request.images else "")
-                    sent = self._sent()
-                    outcome = await _outcome(provider, request)
-                    require(self._sent() == sent, "capabilities", f"a {what}, which it is not declared for, was sent all the same")
-                    words = f"a {what}, which it is not declared for, should raise Rejected; it {_told(outcome)}"
+                    sent = self._count_sent()
+                    outcome = await _try_call(provider, request)
+                    require(
+                        self._count_sent() == sent, "capabilities", f"a {what}, which it is not declared for, was sent all the same"
+                    )
+                    words = f"a {what}, which it is not declared for, should raise Rejected; it {_describe_outcome(outcome)}"
                     require(isinstance(outcome, Rejected), "capabilities", words)
 
-    async def errors(self) -> None:
+    async def check_errors(self) -> None:
         """Every fault of the endpoint raises the error that tells the gateway what to do."""
         if self._server is None:
             return
@@ -192,42 +198,46 @@ class Suite:
             for kind in sorted(self._answered):
                 timeout = SHORT if play.does == "stalls" else PATIENCE
                 async with self._open(timeout_s=timeout) as provider:
-                    request = next((one for one in self._probes() if one.kind == kind and provider.capabilities.can(one)), None)
+                    request = next(
+                        (one for one in self._build_probes() if one.kind == kind and provider.capabilities.can(one)), None
+                    )
                     if request is None:
                         continue
-                    self._server.play, sent = play, self._sent()
-                    outcome = await _outcome(provider, request)
+                    self._server.play, sent = play, self._count_sent()
+                    outcome = await _try_call(provider, request)
                     self._server.play = None
-                    self._check_error(f"{what} ({kind})", outcome, wanted, self._sent() - sent)
+                    self._check_error(f"{what} ({kind})", outcome, wanted, self._count_sent() - sent)
         async with self._open(base_url="http://127.0.0.1:9/v1") as provider:
-            request = next((one for one in self._probes() if one.kind in self._answered and provider.capabilities.can(one)), None)
+            request = next(
+                (one for one in self._build_probes() if one.kind in self._answered and provider.capabilities.can(one)), None
+            )
             if request is not None:
-                self._check_error("a server that is not there", await _outcome(provider, request), Transient, 1)
+                self._check_error("a server that is not there", await _try_call(provider, request), Transient, 1)
 
-    async def cancellation(self) -> None:
+    async def check_cancellation(self) -> None:
         """A call under way ends when it is cancelled, and the provider answers afterwards."""
         async with self._open() as provider:
-            for request in self._probes():
+            for request in self._build_probes():
                 if request.kind not in self._answered or not provider.capabilities.can(request):
                     continue
                 await self._cancel(provider, request)
-                await self._answer(provider, next(one for one in self._probes() if _alike(one, request)), "cancellation")
+                await self._answer(provider, next(one for one in self._build_probes() if _is_alike(one, request)), "cancellation")
 
-    async def concurrency(self) -> None:
+    async def check_concurrency(self) -> None:
         """Calls at the same time each get their own answer, and none waits for another."""
         async with self._open() as provider:
             kind = next(iter(sorted(self._answered)))
-            can = [one for one in self._probes() if one.kind == kind and provider.capabilities.can(one)]
+            can = [one for one in self._build_probes() if one.kind == kind and provider.capabilities.can(one)]
             if not can:
                 return
             alike = can[0]
-            requests = [next(one for one in self._probes() if _alike(one, alike)) for _ in range(AT_ONCE)]
+            requests = [next(one for one in self._build_probes() if _is_alike(one, alike)) for _ in range(AT_ONCE)]
             if self._server is not None:
-                self._server.gather, self._server.most, self._server.kind = AT_ONCE, 0, kind
+                self._server.gather, self._server.most_at_once, self._server.kind = AT_ONCE, 0, kind
             outcomes: dict[int, Response | Exception] = {}
 
             async def ask(number: int) -> None:
-                outcomes[number] = await _outcome(provider, requests[number])
+                outcomes[number] = await _try_call(provider, requests[number])
 
             async with anyio.create_task_group() as group:
                 for number in range(AT_ONCE):
@@ -235,10 +245,14 @@ class Suite:
             for number, request in enumerate(requests):
                 await self._check_answer(request, outcomes[number], "concurrency")
             if self._server is not None:
-                most = self._server.most
-                require(most == AT_ONCE, "concurrency", f"of {AT_ONCE} calls at once only {most} reached the endpoint together")
+                most_at_once = self._server.most_at_once
+                require(
+                    most_at_once == AT_ONCE,
+                    "concurrency",
+                    f"of {AT_ONCE} calls at once only {most_at_once} reached the endpoint together",
+                )
 
-    async def reopening(self) -> None:
+    async def check_reopening(self) -> None:
         provider = self._make(self._settings)
         for _ in range(2):
             try:
@@ -246,17 +260,17 @@ class Suite:
             except Exception as error:
                 raise NotConforming(f"reopening: it cannot be opened again: {type(error).__name__}: {error}") from error
             try:
-                await self._one_answer(provider, "reopening")
+                await self._ask_once(provider, "reopening")
             finally:
                 await provider.__aexit__(None, None, None)
 
-    async def leaks(self) -> None:
+    async def check_leaks(self) -> None:
         """After the block no task, connection, file or unclosed object is left, even if a call failed or was cancelled."""
         await self._round()
         self._leaks.note_files()
         for _ in range(ROUNDS):
             await self._round()
-        found = await self._leaks.found(ROUNDS, lambda: self._server.connections if self._server else 0)
+        found = await self._leaks.describe(ROUNDS, lambda: self._server.connections if self._server else 0)
         require(not found, "leaks", found)
 
     # -------------------------------------------------------- what they are made of
@@ -266,26 +280,28 @@ class Suite:
         async with self._make(replace(self._settings, **changes)) as provider:  # type: ignore[arg-type]
             yield provider
 
-    def _sent(self) -> int:
+    def _count_sent(self) -> int:
         return len(self._server.seen) if self._server else 0
 
-    def _probes(self) -> list[Request]:
+    def _build_probes(self) -> list[Request]:
         """One request of each kind, each with a marker of its own."""
-        picture = Image.from_bytes(drawn(next(self._numbers)))
+        picture = Image.from_bytes(draw_picture(next(self._numbers)))
 
-        def marked(words: str) -> Text:
+        def mark(words: str) -> Text:
             return Text(f"{words} (conformance-{next(self._numbers)})")
 
         labels = {"about": "a greeting"}
         return [
-            Request("chat", (marked("Say hello."),), system="Be kind.", max_tokens=64, temperature=0.0, labels=dict(labels)),
-            Request("chat", (picture, marked("What is this?")), max_tokens=64, labels=dict(labels)),
-            Request("image", (marked("A plain square."),), labels=dict(labels)),
-            Request("edit", (picture, marked("Make it blue.")), labels=dict(labels)),
+            Request(
+                kind="chat", parts=(mark("Say hello."),), system="Be kind.", max_tokens=64, temperature=0.0, labels=dict(labels)
+            ),
+            Request(kind="chat", parts=(picture, mark("What is this?")), max_tokens=64, labels=dict(labels)),
+            Request(kind="image", parts=(mark("A plain square."),), labels=dict(labels)),
+            Request(kind="edit", parts=(picture, mark("Make it blue.")), labels=dict(labels)),
         ]
 
-    async def _one_answer(self, provider: Provider, check: str) -> None:
-        for request in self._probes():
+    async def _ask_once(self, provider: Provider, check: str) -> None:
+        for request in self._build_probes():
             if request.kind in self._answered and provider.capabilities.can(request):
                 await self._answer(provider, request, check)
                 return
@@ -293,30 +309,30 @@ class Suite:
     async def _answer(self, provider: Provider, request: Request, check: str) -> None:
         if self._server is not None:
             self._server.kind = request.kind
-        await self._check_answer(request, await _outcome(provider, request), check)
+        await self._check_answer(request, await _try_call(provider, request), check)
 
     async def _check_answer(self, request: Request, outcome: Response | Exception, check: str) -> None:
         """The answer is of the right kind and, if the suite plays the endpoint, belongs to this request."""
         what = f"{request.kind} request" + (" with an image" if request.kind == "chat" and request.images else "")
         if isinstance(outcome, Exception):
-            raise NotConforming(f"{check}: a {what} should be answered; it {_told(outcome)}") from outcome
-        wrong = wrong_with_response(outcome)
+            raise NotConforming(f"{check}: a {what} should be answered; it {_describe_outcome(outcome)}") from outcome
+        wrong = find_response_fault(outcome)
         require(not wrong, check, wrong)
-        wrong = wrong_with_usage(outcome.usage)
+        wrong = find_usage_fault(outcome.usage)
         require(not wrong, check, f"its answer's usage makes no sense: {wrong}")
         number = _number(request)
         if request.kind == "chat":
             require(outcome.text.strip(), check, f"a {what} was answered with no text")
-            own = self._server is None or said(number) in outcome.text
+            own = self._server is None or build_text(number) in outcome.text
             require(own, check, f"a {what} got an answer that is not its own: {outcome.text[:80]!r}")
         else:
             require(outcome.images, check, f"a {what} was answered with no image")
             data = await outcome.images[0].read()
-            own = self._server is None or data == drawn(number)
+            own = self._server is None or data == draw_picture(number)
             require(own, check, f"a {what} got an image that is not its own")
 
     def _check_error(self, what: str, outcome: Response | Exception, wanted: type[ProviderError], sent: int) -> None:
-        require(isinstance(outcome, wanted), "errors", f"{what} should raise {wanted.__name__}; it {_told(outcome)}")
+        require(isinstance(outcome, wanted), "errors", f"{what} should raise {wanted.__name__}; it {_describe_outcome(outcome)}")
         require(sent == 1, "errors", f"{what}: the request was sent {sent} times; trying again is the gateway's part")
         require(KEY not in f"{outcome} {outcome!r}", "errors", f"{what}: the message holds the key")
         require(str(outcome).strip(), "errors", f"{what}: the message is empty")
@@ -332,41 +348,43 @@ class Suite:
 
         async def call() -> None:
             with scope:
-                outcome.append(await _outcome(provider, request))
+                outcome.append(await _try_call(provider, request))
             ended.set()
 
-        sent = self._sent()
+        sent = self._count_sent()
         if self._server is not None:
             self._server.play = Play(does="stalls")
         async with anyio.create_task_group() as group:
             group.start_soon(call)
-            while self._server is not None and self._sent() == sent and not ended.is_set():  # noqa: ASYNC110 another thread
+            while self._server is not None and self._count_sent() == sent and not ended.is_set():  # noqa: ASYNC110 another thread
                 await anyio.sleep(0.005)
             await anyio.lowlevel.checkpoint()
             scope.cancel()
-            with anyio.move_on_after(PROMPT) as patience:
+            with anyio.move_on_after(PROMPT) as deadline:
                 await ended.wait()
         if self._server is not None:
             self._server.play = None
-            require(not patience.cancelled_caught, "cancellation", f"a cancelled call went on for {PROMPT:g} s")
-            told = _told(outcome[0]) if outcome else ""
+            require(not deadline.cancelled_caught, "cancellation", f"a cancelled call went on for {PROMPT:g} s")
+            told = _describe_outcome(outcome[0]) if outcome else ""
             require(not outcome, "cancellation", f"a cancelled call should end by the cancellation; it {told}")
 
     async def _round(self) -> None:
         """Open the provider, make a cancelled, a failing and last an answered call, whose connection is kept; close it."""
         async with self._open() as provider:
-            request = next((one for one in self._probes() if one.kind in self._answered and provider.capabilities.can(one)), None)
+            request = next(
+                (one for one in self._build_probes() if one.kind in self._answered and provider.capabilities.can(one)), None
+            )
             if request is None:
                 return
             await self._cancel(provider, request)
             if self._server is not None:
                 self._server.play = Play(does="drops")
-                await _outcome(provider, request)
+                await _try_call(provider, request)
                 self._server.play = None
-            await self._one_answer(provider, "leaks")
+            await self._ask_once(provider, "leaks")
 
 
-async def _outcome(provider: Provider, request: Request) -> Response | Exception:
+async def _try_call(provider: Provider, request: Request) -> Response | Exception:
     """What a call returns or raises; a cancellation is passed on."""
     try:
         return await provider.call(request)
@@ -376,13 +394,13 @@ async def _outcome(provider: Provider, request: Request) -> Response | Exception
         return RuntimeError(f"it ended the program: SystemExit({error.code})")
 
 
-def _told(outcome: Response | Exception | None) -> str:
+def _describe_outcome(outcome: Response | Exception | None) -> str:
     if isinstance(outcome, Exception):
         return f"raised {type(outcome).__name__}: {str(outcome)[:200].replace(KEY, '[key]')}"
     return f"answered {outcome!r}"[:200]
 
 
-def _alike(one: Request, other: Request) -> bool:
+def _is_alike(one: Request, other: Request) -> bool:
     return one.kind == other.kind and bool(one.images) == bool(other.images)
 
 

@@ -48,7 +48,7 @@ class Accepted:
         return self
 
 
-def told(model: str, accepted: Accepted, before: Accepted, sent: Request) -> list[str]:
+def describe_refusals(model: str, accepted: Accepted, before: Accepted, sent: Request) -> list[str]:
     """A line for each change in `accepted`, for the end of a run; a schema that is not sent has none, as it changes no answer."""
     left_out = sorted(accepted.left_out - before.left_out)
     renamed = {name: called for name, called in accepted.names.items() if before.name(name) != called}

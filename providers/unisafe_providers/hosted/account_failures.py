@@ -8,24 +8,24 @@ Hugging Face, Cohere, Stability, Replicate and ByteDance, their error pages.
 from __future__ import annotations
 
 from unisafe_providers.base import Misconfigured
-from unisafe_providers.hosted.failure_row import Failure, names_in, words_in
+from unisafe_providers.hosted.failure_row import Failure, compile_words, split_names
 
 ACCOUNTS = (
     Failure(
-        Misconfigured,
-        "{vendor} is not offered in this region ({status}): {message}",
-        codes=names_in("unsupported_country_region_territory unsupported_location"),
-        words=words_in(
+        kind=Misconfigured,
+        says="{vendor} is not offered in this region ({status}): {message}",
+        codes=split_names("unsupported_country_region_territory unsupported_location"),
+        words=compile_words(
             r"location is not supported",
             r"not (available|supported|offered) in (your|this) (country|region|location)",
             r"unsupported (country|region)",
         ),
     ),
     Failure(
-        Misconfigured,
-        "{vendor} gives {model} no quota, or the day's is spent ({status}): {message}; go on tomorrow or with a higher tier",
-        codes=names_in("quota_per_day daily_limit_exceeded daily_limit daily_quota_exceeded"),
-        words=words_in(
+        kind=Misconfigured,
+        says="{vendor} gives {model} no quota, or the day's is spent ({status}): {message}; go on tomorrow or with a higher tier",
+        codes=split_names("quota_per_day daily_limit_exceeded daily_limit daily_quota_exceeded"),
+        words=compile_words(
             r"\blimit: 0\b(?!\.)",
             r"\bper[- ]day\b|/ ?day\b",
             r"\b(tpd|rpd)\b",
@@ -35,17 +35,17 @@ ACCOUNTS = (
         where=frozenset({0, 403, 429}),
     ),
     Failure(
-        Misconfigured,
-        "no credit left at {vendor} ({status}): {message}; top up or raise the spend limit there",
+        kind=Misconfigured,
+        says="no credit left at {vendor} ({status}): {message}; top up or raise the spend limit there",
         statuses=frozenset({402}),
-        codes=names_in(
+        codes=split_names(
             "insufficient_quota billing_hard_limit_reached billing_not_active insufficient_balance billing_error payment_required "
             "enforced_spend_limit_reached contract_spend_limit_reached linked_organization_spend_limit_reached arrearage 1113 1008 "
             "exceeded_current_quota_error accountoverdueerror not_enough_credits insufficient_funds insufficient_credits "
             "budget_exhausted budget_exceeded allocationquota.freetieronly insufficientbalance exhausted_balance "
             "insufficient_user_quota credit_limit_reached billing_limit_reached"
         ),
-        words=words_in(
+        words=compile_words(
             r"credit balance",
             r"credits? (are|is|has been|have been|were) (depleted|exhausted|used up|spent|insufficient)",
             r"(insufficient|not enough|no remaining|lack sufficient|lack of|exhausted|out of|no) "
@@ -68,46 +68,46 @@ ACCOUNTS = (
         ),
     ),
     Failure(
-        Misconfigured,
-        "the API is not enabled for this project at {vendor} ({status}): {message}; enable it there",
-        codes=names_in("service_disabled"),
-        words=words_in(r"API has not been used in project", r"enable it by visiting"),
+        kind=Misconfigured,
+        says="the API is not enabled for this project at {vendor} ({status}): {message}; enable it there",
+        codes=split_names("service_disabled"),
+        words=compile_words(r"API has not been used in project", r"enable it by visiting"),
     ),
     Failure(
-        Misconfigured,
-        "{vendor} has closed or limited this account ({status}): {message}; see to the account there",
-        codes=names_in(
+        kind=Misconfigured,
+        says="{vendor} has closed or limited this account ({status}): {message}; see to the account there",
+        codes=split_names(
             "organization_on_hold account_suspended account_deactivated account_disabled user_suspended organization_restricted"
         ),
-        words=words_in(
+        words=compile_words(
             r"\b(account|organi[sz]ation|team|workspace|project|subscription|resource)\b[^.;]{0,60}\b"
             r"(suspended|deactivated|disabled|banned|terminated|on hold|locked|closed|blocked|restricted|flagged)\b",
             r"(access|account) (has been |was |is )?(terminated|suspended|deactivated)",
         ),
     ),
     Failure(
-        Misconfigured,
-        "{vendor} wants this organization verified before it may use {model} ({status}): {message}; verify it there",
-        words=words_in(
+        kind=Misconfigured,
+        says="{vendor} wants this organization verified before it may use {model} ({status}): {message}; verify it there",
+        words=compile_words(
             r"\b(organi[sz]ation|account|identity)\b.{0,20}\bmust be verified",
             r"verify (your )?(organi[sz]ation|identity|account)",
         ),
     ),
     Failure(
-        Misconfigured,
-        "a proxy on the way to {vendor} wants a name and a password ({status}): {message}; put them into the proxy's variable",
+        kind=Misconfigured,
+        says="a proxy on the way to {vendor} wants a name and a password ({status}): {message}; put them into the proxy's variable",
         statuses=frozenset({407}),
     ),
     Failure(
-        Misconfigured,
-        "{vendor} refused the key ({status}): {message}; check the variable named by `key_env`",
+        kind=Misconfigured,
+        says="{vendor} refused the key ({status}): {message}; check the variable named by `key_env`",
         statuses=frozenset({401}),
-        codes=names_in(
+        codes=split_names(
             "invalid_api_key api_key_invalid api_key_expired authentication_error unauthenticated invalidapikey incorrect_api_key "
             "authenticationerror unrecognizedclientexception expiredtokenexception invalid_authentication_error unauthorized "
             "invalid_key missing_api_key invalidsignatureexception"
         ),
-        words=words_in(
+        words=compile_words(
             r"\b(api[- ]?|access |secret |security )(key|token)s?\b.{0,40}"
             r"\b(not valid|invalid|expired|revoked|incorrect|missing|not found|malformed)",
             r"\b(invalid|incorrect|missing|wrong|expired|malformed) (\w+ )?"

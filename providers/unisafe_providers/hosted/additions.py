@@ -38,22 +38,22 @@ class Additions:
     @property
     def identity(self) -> str:
         """The text that a model's identity ends with; empty if the user adds nothing, so that such a model keeps its cache key."""
-        parts = ["|" + _sorted(self.extra)] if self.extra else []
-        parts += [f"|{kind}={_sorted(extra)}" for kind, extra in sorted(self.by_kind.items()) if extra]
+        parts = ["|" + _sort_keys(self.extra)] if self.extra else []
+        parts += [f"|{kind}={_sort_keys(extra)}" for kind, extra in sorted(self.by_kind.items()) if extra]
         if self.headers:
-            parts.append("|headers=" + _sorted({name.lower(): value for name, value in self.headers.items()}))
+            parts.append("|headers=" + _sort_keys({name.lower(): value for name, value in self.headers.items()}))
         return "".join(parts)
 
-    def over(self, body: dict[str, Any], kind: Kind) -> dict[str, Any]:
+    def merge_body(self, body: dict[str, Any], kind: Kind) -> dict[str, Any]:
         """`body` with the user's keys for requests of `kind`."""
         return {**body, **self.extra, **self.by_kind.get(kind, {})}
 
-    def places(self, kind: Kind) -> dict[str, str]:
+    def list_places(self, kind: Kind) -> dict[str, str]:
         """The keys that go into bodies of `kind`, and where bench.toml sets them."""
         own = {key: f"extra_{kind}.{key}" for key in self.by_kind.get(kind, {})}
         return {key: f"extra.{key}" for key in self.extra} | own
 
-    def beside(self, headers: Mapping[str, str]) -> dict[str, str]:
+    def merge_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         """All headers of a call: the user's replace ours of the same name; headers without a value are left out.
 
         Raises Misconfigured for a value that no header can carry.
@@ -82,7 +82,7 @@ class Cutter:
         return content
 
 
-def form_fields(body: Mapping[str, Any]) -> dict[str, Any]:
+def build_form(body: Mapping[str, Any]) -> dict[str, Any]:
     """A body as fields of a form: tables and lists become JSON, true and false become words, null is left out."""
     fields: dict[str, Any] = {}
     for key, value in body.items():
@@ -95,5 +95,5 @@ def form_fields(body: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _sorted(table: Mapping[str, object]) -> str:
+def _sort_keys(table: Mapping[str, object]) -> str:
     return orjson.dumps(dict(table), option=orjson.OPT_SORT_KEYS).decode()

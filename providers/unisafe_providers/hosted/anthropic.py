@@ -8,12 +8,12 @@ from __future__ import annotations
 import base64
 from typing import Unpack
 
-from unisafe_providers.anatomy import ONLY_THOUGHTS, TOOL_CALL, keeping
+from unisafe_providers.anatomy import ONLY_THOUGHTS, TOOL_CALL, attach_partial
 from unisafe_providers.base import Capabilities, Malformed, Rejected, Request, Response, Text, clean
-from unisafe_providers.hosted.bodies import Json, schema_of, usage_in
+from unisafe_providers.hosted.bodies import Json, find_usage, schema_of
 from unisafe_providers.hosted.endings import of_message
 from unisafe_providers.hosted.http import HostedOptions, HostedProvider
-from unisafe_providers.hosted.openai_wire import ended, served, words_in
+from unisafe_providers.hosted.openai_wire import apply_ending, find_texts, read_served_name
 from unisafe_providers.hosted.usage import usage_of
 
 VERSION = "2023-06-01"
@@ -49,13 +49,13 @@ class Anthropic(HostedProvider):
     async def _answer(self, request: Request) -> Response:
         if request.image_due:
             raise Rejected("Anthropic's models draw no images")
-        return await self._exchange(request, "messages", self._messages_body, message_response, wire="anthropic")
+        return await self._exchange(request, "messages", self._build_messages_body, read_message_response, wire="anthropic")
 
-    async def _messages_body(self, request: Request) -> Json:
-        return await messages_body(self.model, request)
+    async def _build_messages_body(self, request: Request) -> Json:
+        return await build_messages_body(self.model, request)
 
 
-async def messages_body(model: str, request: Request) -> Json:
+async def build_messages_body(model: str, request: Request) -> Json:
     """The body of POST /messages for `request`. `seed` has no place in this API and is left out."""
     content: list[Json] = []
     for part in request.parts:
@@ -80,16 +80,16 @@ async def messages_body(model: str, request: Request) -> Json:
     return body
 
 
-def message_response(body: Json) -> Response:
+def read_message_response(body: Json) -> Response:
     """A Response from a message. Text before a classifier's stop is kept. Raises Malformed when the body is no message."""
     blocks = body.get("content")
     if not isinstance(blocks, list):
         raise Malformed("the endpoint answered without any content")
     text = clean("".join(str(block.get("text") or "") for block in blocks if block.get("type") == "text"))
-    thoughts = clean("\n\n".join(words for block in blocks if block.get("type") == "thinking" for words in words_in(block)))
+    thoughts = clean("\n\n".join(words for block in blocks if block.get("type") == "thinking" for words in find_texts(block)))
     kinds = {block.get("type") for block in blocks}
     sealed = "redacted_thinking" in kinds and body.get("stop_reason") != "max_tokens"
     missing = TOOL_CALL if "tool_use" in kinds else ONLY_THOUGHTS if sealed else ""
-    came = Response(text, usage=usage_of(usage_in(body)), thoughts=thoughts, missing=missing, model=served(body))
-    with keeping(came):
-        return ended(came, of_message(body, text))
+    came = Response(text=text, usage=usage_of(find_usage(body)), thoughts=thoughts, missing=missing, model=read_served_name(body))
+    with attach_partial(came):
+        return apply_ending(came, of_message(body, text))

@@ -13,10 +13,10 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from unisafe_providers.base import ProviderError, Rejected, Request, Response, Transient
-from unisafe_providers.batching import Cancelled, JobStatus, NoSuchJob, Sought
-from unisafe_providers.hosted.anthropic import Anthropic, message_response, messages_body
+from unisafe_providers.batching import Cancelled, JobStatus, NoSuchJob, Reconciled
+from unisafe_providers.hosted.anthropic import Anthropic, build_messages_body, read_message_response
 from unisafe_providers.hosted.batch_http import SKEW, UPLOAD_SECONDS, BatchHttp
-from unisafe_providers.hosted.bodies import Json, reading
+from unisafe_providers.hosted.bodies import Json, catch_odd_shapes
 
 STATUS_OF = {
     "invalid_request_error": 400,
@@ -46,16 +46,16 @@ class AnthropicBatches(Anthropic, BatchHttp):
     async def entry(self, name: str, request: Request) -> bytes:
         if request.kind != "chat":
             raise Rejected("Anthropic's models draw no images")
-        sent = await self._ready(request)
-        return self._entry({"custom_id": name}, "params", await messages_body(self.model, sent))
+        sent = await self._fit_request(request)
+        return self._build_entry({"custom_id": name}, "params", await build_messages_body(self.model, sent))
 
     async def submit(self, entries: Sequence[bytes], tag: str) -> str:
         body = b'{"requests":[' + b",".join(entries) + b"]}"
         answer = await self._ask("POST", f"{self.base_url}/messages/batches", body=body, missing=self._no_api())
-        with reading():
+        with catch_odd_shapes():
             return str(answer["id"])
 
-    async def find(self, tag: str, names: Collection[str], since: datetime, known: Collection[str]) -> Sought:
+    async def find(self, tag: str, names: Collection[str], since: datetime, known: Collection[str]) -> Reconciled:
         """Finds an ended job by the names in its results: here a job carries no tag, and a job in progress shows no names.
 
         Candidates are jobs of the same size that were created during the submission.
@@ -63,17 +63,17 @@ class AnthropicBatches(Anthropic, BatchHttp):
         until = since + timedelta(seconds=max(self._timeout, UPLOAD_SECONDS))
 
         def could_be(job: Json) -> bool:
-            made = since - SKEW <= _created(job) <= until + SKEW
+            made = since - SKEW <= _read_created(job) <= until + SKEW
             return made and str(job["id"]) not in known and sum(map(int, job["request_counts"].values())) == len(names)
 
-        jobs, whole = await self._listed(f"{self.base_url}/messages/batches", "after_id", since, _created, could_be)
-        with reading():
+        jobs, whole = await self._list_jobs(f"{self.base_url}/messages/batches", "after_id", since, _read_created, could_be)
+        with catch_odd_shapes():
             for job in jobs:
                 if job["processing_status"] == "ended" and await self._holds(job, names):
-                    return Sought("found", str(job["id"]))
+                    return Reconciled("found", str(job["id"]))
             if any(job["processing_status"] != "ended" for job in jobs):
-                return Sought("perhaps")
-        return Sought("absent" if whole else "unread")
+                return Reconciled("perhaps")
+        return Reconciled("absent" if whole else "unread")
 
     async def _holds(self, job: Json, names: Collection[str]) -> bool:
         """Whether the first result of an ended job is ours; the results of other jobs are not read again."""
@@ -81,7 +81,7 @@ class AnthropicBatches(Anthropic, BatchHttp):
         if name not in self._first:
             first = ""
             with suppress(NoSuchJob):  # results that are no longer kept
-                async with aclosing(self._lines(self._results_url(job))) as lines:
+                async with aclosing(self._read_lines(self._find_results_url(job))) as lines:
                     async for line in lines:
                         first = str(line.get("custom_id"))
                         break
@@ -89,33 +89,33 @@ class AnthropicBatches(Anthropic, BatchHttp):
         return self._first[name] in names
 
     async def status(self, job: str) -> JobStatus:
-        found = await self._job(f"{self.base_url}/messages/batches/{job}", job)
-        with reading():
+        found = await self._fetch_job(f"{self.base_url}/messages/batches/{job}", job)
+        with catch_odd_shapes():
             counts = {state: int(number) for state, number in found["request_counts"].items()}
             total = sum(counts.values())
             ended = found["processing_status"] == "ended"
             done, expires = total - counts.get("processing", 0), found.get("expires_at")
             return JobStatus(
-                "ended" if ended else "in_progress",
-                done,
-                total,
+                state="ended" if ended else "in_progress",
+                done=done,
+                total=total,
                 cancelled=bool(found.get("cancel_initiated_at")),
-                expires=_moment(expires) if expires else None,
+                expires=_parse_moment(expires) if expires else None,
             )
 
     async def cancel(self, job: str) -> None:
         await self._ask("POST", f"{self.base_url}/messages/batches/{job}/cancel", body=b"{}")
 
     async def results(self, job: str) -> AsyncGenerator[tuple[str, Response | ProviderError], None]:
-        found = await self._job(f"{self.base_url}/messages/batches/{job}", job)
-        async with aclosing(self._lines(self._results_url(found))) as lines:
+        found = await self._fetch_job(f"{self.base_url}/messages/batches/{job}", job)
+        async with aclosing(self._read_lines(self._find_results_url(found))) as lines:
             async for line in lines:
                 yield str(line.get("custom_id")), self._outcome(line)
 
-    def _results_url(self, job: Json) -> str:
+    def _find_results_url(self, job: Json) -> str:
         """The address of the results, as the vendor gives it; the key is sent only to the host of `base_url`."""
         named, ours = str(job.get("results_url") or ""), urlsplit(self.base_url)
-        with reading():
+        with catch_odd_shapes():
             there = urlsplit(named)
             if (there.scheme, there.netloc) == (ours.scheme, ours.netloc):
                 return named
@@ -123,11 +123,11 @@ class AnthropicBatches(Anthropic, BatchHttp):
 
     def _outcome(self, line: Json) -> Response | ProviderError:
         try:
-            with reading():
+            with catch_odd_shapes():
                 result = line["result"]
                 match result["type"]:
                     case "succeeded":
-                        return self._outcome_of(200, result["message"], message_response, "anthropic")
+                        return self._outcome_of(200, result["message"], read_message_response, "anthropic")
                     case "expired":
                         return Transient("the job expired before this request was answered")
                     case "canceled":
@@ -135,15 +135,15 @@ class AnthropicBatches(Anthropic, BatchHttp):
                     case _:
                         body = result["error"]
                         kind = (body.get("error") or body).get("type")
-                        return self._outcome_of(STATUS_OF.get(kind, 500), body, message_response, "anthropic")
+                        return self._outcome_of(STATUS_OF.get(kind, 500), body, read_message_response, "anthropic")
         except ProviderError as unreadable:
             return unreadable
 
 
-def _created(job: Json) -> datetime:
-    return _moment(job["created_at"])
+def _read_created(job: Json) -> datetime:
+    return _parse_moment(job["created_at"])
 
 
-def _moment(text: object) -> datetime:
+def _parse_moment(text: object) -> datetime:
     """Parses an RFC 3339 time into UTC without a zone."""
     return datetime.fromisoformat(str(text)).astimezone(UTC).replace(tzinfo=None)

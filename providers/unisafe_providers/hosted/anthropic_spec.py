@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from unisafe_providers.base import Provider
 from unisafe_providers.endpoint_options import VendorOptions
-from unisafe_providers.hosted.vendor_arguments import hosted_options, place_of
+from unisafe_providers.hosted.vendor_arguments import build_hosted_options, read_place
 from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.spec import Declared, ProviderSpec
 
@@ -25,7 +25,7 @@ def build(settings: ProviderSettings, options: AnthropicOptions) -> Provider:
     from unisafe_providers.hosted.anthropic_batch import AnthropicBatches
 
     kind = AnthropicBatches if settings.in_batches else Anthropic
-    return kind(*place_of(settings, options), **hosted_options(settings, options))
+    return kind(*read_place(settings, options), **build_hosted_options(settings, options))
 
 
 ANTHROPIC = ProviderSpec(

@@ -13,12 +13,12 @@ import orjson
 
 from unisafe_providers.base import Misconfigured, ProviderError, Request, Response, Transient
 from unisafe_providers.batching import NoSuchJob
-from unisafe_providers.hosted.bodies import Json, error_body, parsed, reading, whole
-from unisafe_providers.hosted.flattened import flattened
+from unisafe_providers.hosted.bodies import Json, catch_odd_shapes, parse_body, parse_error_body, read_whole
+from unisafe_providers.hosted.flattened import flatten
 from unisafe_providers.hosted.http import HostedProvider, Read, Reply
-from unisafe_providers.hosted.parameters import Refusal, refused_parameter
+from unisafe_providers.hosted.parameters import Refusal, find_refused_parameter
 
-NOTHING = Request("chat", ())
+NOTHING = Request(kind="chat", parts=())
 """Used instead of a line's request, which is not known when results are read."""
 UPLOAD_SECONDS = 600.0
 """The least timeout in seconds for uploading or fetching a job, which may have hundreds of megabytes."""
@@ -45,43 +45,45 @@ class BatchHttp(HostedProvider):
     ) -> Json:
         """The endpoint's answer as a JSON object; `form` holds a form's `data` and `files`; `missing` is the error for a 404."""
         headers = self._own_headers if form is not None or body is None else self._headers
-        with self._network(), anyio.fail_after(max(self._timeout, UPLOAD_SECONDS if body or form else 0.0)):
+        with self._catch_network_errors(), anyio.fail_after(max(self._timeout, UPLOAD_SECONDS if body or form else 0.0)):
             request = httpx2.Request(method, url, content=body, headers=headers, extensions=self._extensions, **(form or {}))
             await request.aread()
-            answer = await self._sent(request)
+            answer = await self._send(request)
         if answer.status in (404, 405) and missing is not None:
             raise missing
-        with reading():
+        with catch_odd_shapes():
             if answer.status not in (200, 201, 202):
-                raise self._error(answer.status, error_body(answer.content), answer.headers)
-            return parsed(answer.content)
+                raise self._build_error(answer.status, parse_error_body(answer.content), answer.headers)
+            return parse_body(answer.content)
 
-    async def _lines(self, url: str) -> AsyncGenerator[Json, None]:
+    async def _read_lines(self, url: str) -> AsyncGenerator[Json, None]:
         """The objects of a JSON Lines file, as they arrive, with the key cut out of them."""
         rest = b""
-        with self._network():
+        with self._catch_network_errors():
             async with self._http.stream("GET", url, headers=self._own_headers) as answer:
                 if answer.status_code in (404, 410):
                     raise NoSuchJob(f"{self.base_url} no longer keeps the results of this job, or this key may not read them")
                 if answer.status_code != 200:
-                    with reading():
-                        raise self._error(answer.status_code, error_body(self._keyless(await whole(answer))), answer.headers)
+                    with catch_odd_shapes():
+                        raise self._build_error(
+                            answer.status_code, parse_error_body(self._keyless(await read_whole(answer))), answer.headers
+                        )
                 async for chunk in answer.aiter_bytes():
                     *lines, rest = (rest + chunk).split(b"\n")
                     if len(rest) > LINE_BYTES:
                         raise Transient("a line of the results is longer than 64 MiB")
                     for line in lines:
                         if line.strip():
-                            yield self._line(line)
+                            yield self._parse_line(line)
         if rest.strip():
-            yield self._line(rest)
+            yield self._parse_line(rest)
 
-    async def _job(self, url: str, job: str) -> Json:
+    async def _fetch_job(self, url: str, job: str) -> Json:
         """The endpoint's description of a job."""
         words = f"this key knows no job {job} at {self.base_url}; run with the key of the project or workspace that submitted it"
         return await self._ask("GET", url, missing=NoSuchJob(words))
 
-    async def _listed(
+    async def _list_jobs(
         self, url: str, cursor: str, since: datetime, created: Callable[[Json], datetime], picks: Callable[[Json], bool]
     ) -> tuple[list[Json], bool]:
         """The jobs in a vendor's list that `picks` takes, and whether the list was read to its end or back to `since`.
@@ -92,7 +94,7 @@ class BatchHttp(HostedProvider):
         last, ordered, after = None, True, ""
         for _ in range(PAGES):
             page = await self._ask("GET", f"{url}?limit={A_PAGE}{after}")
-            with reading():
+            with catch_odd_shapes():
                 for job in page["data"]:
                     time = created(job)
                     last, ordered = time, ordered and (last is None or time <= last)
@@ -105,10 +107,10 @@ class BatchHttp(HostedProvider):
                 after = f"&{cursor}={page['data'][-1]['id']}"
         return picked, False
 
-    async def _ready(self, request: Request) -> Request:
+    async def _fit_request(self, request: Request) -> Request:
         """`request` as this model takes it. Raises Rejected, or OSError for an image that has gone."""
         self.capabilities.check(request)
-        return self._accepted.of(replace(await self.fitted(request), schema=None))
+        return self._accepted.of(replace(await self.fit_request(request), schema=None))
 
     def _outcome_of(self, status: int, body: Json, read: Read, wire: str = "") -> Response | ProviderError:
         """Reads a line of the results like an online body; if it refuses a parameter, later requests leave that parameter out."""
@@ -116,14 +118,14 @@ class BatchHttp(HostedProvider):
         try:
             if status == 200:
                 return self._read(Reply(200, headers, orjson.dumps(body)), NOTHING, read, wire)
-            refusal = refused_parameter(status, flattened(body))
-            if refusal is not None and (words := self._learned(refusal)):
+            refusal = find_refused_parameter(status, flatten(body))
+            if refusal is not None and (words := self._note_refusal(refusal)):
                 return Transient(words)
-            return self._told(status, body, headers, None, wire)
+            return self._read_error(status, body, headers, None, wire)
         except ProviderError as error:
             return error
 
-    def _learned(self, refusal: Refusal) -> str:
+    def _note_refusal(self, refusal: Refusal) -> str:
         """Note a parameter that the model does not take and return a sentence about it; empty if nothing changes."""
         asked = replace(NOTHING, temperature=1.0, top_p=1.0, seed=0)
         before, self._accepted = self._accepted, self._accepted.without(refusal, asked)
@@ -136,8 +138,8 @@ class BatchHttp(HostedProvider):
     def _no_api(self) -> Misconfigured:
         return Misconfigured(f'{self.base_url} has no batch API; take out mode = "batch", or check base_url')
 
-    def _line(self, line: bytes) -> Json:
-        return parsed(self._keyless(line))
+    def _parse_line(self, line: bytes) -> Json:
+        return parse_body(self._keyless(line))
 
-    def _entry(self, fields: Json, body_key: str, body: Json) -> bytes:
-        return orjson.dumps({**fields, body_key: self._added.over(body, "chat")})
+    def _build_entry(self, fields: Json, body_key: str, body: Json) -> bytes:
+        return orjson.dumps({**fields, body_key: self._added.merge_body(body, "chat")})

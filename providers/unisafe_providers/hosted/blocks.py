@@ -151,15 +151,15 @@ def block_of_error(status: int, flat: Flat) -> Response | None:
     """
     if status == 403 and "refusal" in flat.lowered:
         return Response(text=flat.message, finish="refused", reason="refusal, told as an error")
-    named = _named(flat)
-    if named is None and not _by_words(status, flat):
+    named = _find_filter_code(flat)
+    if named is None and not _is_told_by_words(status, flat):
         return None
-    categories, stage = categories_of(flat), _stage(flat, named)
-    reason = worded(named or "", categories, flat.message[:LONGEST])
+    categories, stage = categories_of(flat), _find_stage(flat, named)
+    reason = describe_block(named or "", categories, flat.message[:LONGEST])
     return Response(finish="blocked", reason=reason, block=Block(stage, categories) if stage else None)
 
 
-def _named(flat: Flat) -> str | None:
+def _find_filter_code(flat: Flat) -> str | None:
     """The code of the filter that blocked; `moderation` if a list of reasons names one."""
     for code in flat.codes:
         if code.lower() in CODES or ARK.fullmatch(code) or code.lower().startswith("safety_check_type"):
@@ -173,7 +173,7 @@ def _named(flat: Flat) -> str | None:
     return None
 
 
-def _by_words(status: int, flat: Flat) -> bool:
+def _is_told_by_words(status: int, flat: Flat) -> bool:
     """Whether the message alone, without a code, speaks of a filter."""
     if flat.page or not FORM.isdisjoint(flat.lowered) or status in (401, 402, 404, 405, 407, 413, 429):
         return False
@@ -186,9 +186,9 @@ def _by_words(status: int, flat: Flat) -> bool:
     return WORDS.search(flat.message) is not None and (status < 500 or STRUCK.search(flat.message) is not None)
 
 
-def _stage(flat: Flat, named: str | None) -> Stage | None:
+def _find_stage(flat: Flat, named: str | None) -> Stage | None:
     """The stage of the block, from a vendor's own field, else from the message, else from the code; None if none says it."""
-    told = stage_told(flat)
+    told = read_stage(flat)
     if told is not None:
         return told if told != UNTOLD else None  # type: ignore[return-value]
     ark = ARK.fullmatch(named) if named else None
@@ -205,7 +205,7 @@ def _stage(flat: Flat, named: str | None) -> Stage | None:
     return CODES.get(named.lower(), "request")
 
 
-def stage_told(flat: Flat) -> str | None:
+def read_stage(flat: Flat) -> str | None:
     """The stage from a vendor's own field: OpenAI's `moderation_details`, Z.AI's `contentFilter`, fal's `model_moderated`."""
     for details in flat.entries("moderation_details"):
         stage = details.get("moderation_stage") if isinstance(details, dict) else None
@@ -227,29 +227,29 @@ def categories_of(flat: Flat) -> Categories:
     """The harm categories that an error names, each with its severity if the error gives one."""
     for key in ("content_filter_result", "content_filter_results"):
         for results in flat.entries(key):
-            if hits := filtered(results):
+            if hits := read_filtered(results):
                 return hits
     for details in flat.entries("moderation_details"):
         if isinstance(details, dict) and isinstance(details.get("categories"), list):
-            return _plain(details["categories"])
+            return _to_categories(details["categories"])
     for key in ("reasons", "categories", "Moderation Reasons"):
         for names in flat.entries(key):
             if isinstance(names, list):
-                return _plain(names)
+                return _to_categories(names)
     if levels := _dicts(flat.entries("contentFilter")):
         return tuple(("sensitive", f"level {entry['level']}") for entry in levels if entry.get("level") is not None)
     for code in flat.codes:
         ark = ARK.fullmatch(code)
         if ark and ark[2]:
             return ((ark[2], ""),)
-    return _in_words(flat.message)
+    return _find_categories(flat.message)
 
 
-def _plain(names: list[object]) -> Categories:
+def _to_categories(names: list[object]) -> Categories:
     return tuple((str(name), "") for name in names if isinstance(name, str | int))
 
 
-def _in_words(message: str) -> Categories:
+def _find_categories(message: str) -> Categories:
     """The categories that a message lists."""
     if listed := VIOLATIONS.search(message):
         return tuple((word.strip(), "") for word in listed[1].split(",") if word.strip())
@@ -262,7 +262,7 @@ def _in_words(message: str) -> Categories:
 # ---------------------------------------------------------------- how a block is worded
 
 
-def filtered(results: object) -> Categories:
+def read_filtered(results: object) -> Categories:
     """The categories of Azure's `content_filter_results` that were filtered, each with its severity, else `detected`."""
     if not isinstance(results, dict):
         return ()
@@ -273,7 +273,7 @@ def filtered(results: object) -> Categories:
     )
 
 
-def worded(word: str, categories: Categories, message: str = "") -> str:
+def describe_block(word: str, categories: Categories, message: str = "") -> str:
     """`content_filter (violence: high): message`, without the parts that are missing."""
     inside = ", ".join(f"{name}: {severity}" if severity else name for name, severity in categories)
     said = " ".join(part for part in (word, f"({inside})" if inside else "") if part)

@@ -25,7 +25,7 @@ STREAMED = re.compile(rb"(?:\s*:[^\n]*\n|\s*(?:id|retry):[^\n]*\n)*\s*(?:data|ev
 TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.I | re.S)
 
 
-async def whole(answer: httpx2.Response) -> bytes:
+async def read_whole(answer: httpx2.Response) -> bytes:
     """The body, read in a stream and closed. Raises Malformed beyond MAX_BYTES."""
     chunks: list[bytes] = []
     size = 0
@@ -41,16 +41,16 @@ async def whole(answer: httpx2.Response) -> bytes:
     return b"".join(chunks)
 
 
-def parsed(content: bytes) -> Json:
+def parse_body(content: bytes) -> Json:
     """The JSON object of a body. Raises Misconfigured for a stream of events, Malformed if the body is no JSON object."""
     body = json_of(content)
     if isinstance(body, dict):
         return body
-    if STREAMED.match(content) or (body is None and _json_lines(content)):
+    if STREAMED.match(content) or (body is None and _is_json_lines(content)):
         raise Misconfigured(
             "the endpoint answers only in streams (`data:` lines, or an object a line); whole answers are asked for"
         )
-    raise Malformed("the endpoint's answer is no JSON object" if body is not None else _no_json(content))
+    raise Malformed("the endpoint's answer is no JSON object" if body is not None else _describe_no_json(content))
 
 
 def json_of(content: bytes) -> object:
@@ -71,13 +71,13 @@ def json_of(content: bytes) -> object:
     return None
 
 
-def _json_lines(content: bytes) -> bool:
+def _is_json_lines(content: bytes) -> bool:
     """Whether a body is one object a line, as Ollama streams."""
     lines = content.strip().split(b"\n", 2)[:2]
     return len(lines) == 2 and all(isinstance(json_of(line), dict) for line in lines)
 
 
-def _no_json(content: bytes) -> str:
+def _describe_no_json(content: bytes) -> str:
     title = TITLE.search(content[:4_000])
     if title is not None:
         words = " ".join(title[1].decode("utf-8", "replace").split())[:120]
@@ -85,19 +85,19 @@ def _no_json(content: bytes) -> str:
     return "the endpoint's answer is no JSON"
 
 
-def error_body(content: bytes) -> object:
+def parse_error_body(content: bytes) -> object:
     """An error's body as JSON, else its first words."""
     body = json_of(content)
     return content.decode("utf-8", "replace")[:4_000] if body is None else body
 
 
-def usage_in(body: object) -> object:
+def find_usage(body: object) -> object:
     """The keys under which vendors report usage."""
     return body.get("usage") or body.get("usageMetadata") if isinstance(body, dict) else None
 
 
 @contextmanager
-def reading() -> Iterator[None]:
+def catch_odd_shapes() -> Iterator[None]:
     """Raises Malformed for an answer that lacks the vendor's shape: it gets one more try."""
     try:
         yield
@@ -105,7 +105,7 @@ def reading() -> Iterator[None]:
         raise Malformed(f"the endpoint's answer has a shape of its own ({type(error).__name__}: {error})"[:300]) from None
 
 
-def error_in(body: Json) -> Json | None:
+def find_error(body: Json) -> Json | None:
     """The error inside a body that came with status 200: the body itself, or its first choice.
 
     If the body has no answer, an error may be under other keys (MiniMax's `base_resp`, Baidu's `error_code`, a bare `detail`).

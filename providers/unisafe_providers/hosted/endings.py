@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 from unisafe_providers.base import Block, Finish, Malformed, Misconfigured, Response, Stage, Transient
-from unisafe_providers.hosted.blocks import Categories, filtered, worded
-from unisafe_providers.hosted.failure_row import names_in
+from unisafe_providers.hosted.blocks import Categories, describe_block, read_filtered
+from unisafe_providers.hosted.failure_row import split_names
 from unisafe_providers.hosted.failures import read_error
 
 Json = dict[str, Any]
@@ -42,24 +42,24 @@ LENGTH = Ending("length")
 
 # ---------------------------------------------------------------- chat completions: OpenAI, Azure, OpenRouter, Mistral, vLLM, ...
 
-BLOCKED = names_in(
+BLOCKED = split_names(
     "content_filter content_filtered contentfilter sensitive sensitive_content safety recitation blocklist spii "
     "prohibited_content image_safety image_prohibited_content image_recitation model_armor moderation moderated "
     "content_moderation content_moderated content_blocked content_policy content_policy_violation guardrail guardrails "
     "guardrail_intervened blocked violation risk error_toxic refusal"
 )
-FAILED = names_in(
+FAILED = split_names(
     "error timeout timed_out network_error connection_error abort aborted cancelled canceled cancelling user_cancel "
     "client_disconnect disconnected interrupted preempted expired failed failure job_failed exception server_error "
     "internal_error system_error internal_server_error upstream_error provider_error engine_error model_error "
     "insufficient_system_resource unavailable service_unavailable overloaded rate_limit rate_limited error_limit "
     "malformed_model_output malformed_tool_use malformed_function_call queued in_progress"
 )
-CUT = names_in(
+CUT = split_names(
     "length model_length max_tokens max_output_tokens max_completion_tokens max_messages max_length token_limit truncated "
     "model_context_window_exceeded context_length_exceeded repetition_truncation"
 )
-ENDED = names_in(
+ENDED = split_names(
     "stop stop_sequence stop_token end_turn pause_turn eos eos_token end tool_calls tool_call tool_use function_call complete "
     "completed finish finished done null none"
 ) | {""}
@@ -79,10 +79,10 @@ def of_choice(choice: Json, message: Json, *, nothing: bool = False) -> Ending:
     """
     word, native = _word(choice.get("finish_reason")), _word(choice.get("native_finish_reason"))
     struck = [name for name in (word, native) if WORDS.get(name.lower()) == "blocked"]
-    hits = filtered(choice.get("content_filter_results") or choice.get("content_filter_result"))
+    hits = read_filtered(choice.get("content_filter_results") or choice.get("content_filter_result"))
     if struck or (nothing and hits and not message.get("refusal")):
         name = (word if struck else "") or "content_filter" if hits else struck[-1].lower()
-        return Ending("blocked", worded(name, hits), Block("response", hits))
+        return Ending("blocked", describe_block(name, hits), Block("response", hits))
     if choice.get("error"):
         return of_error(choice)
     if message.get("refusal"):
@@ -101,14 +101,14 @@ def of_word(word: str, *, nothing: bool, about: str = "") -> Ending:
         case "length":
             return LENGTH
         case "blocked":
-            return Ending("blocked", worded(word, (), about), Block("response"))
+            return Ending("blocked", describe_block(word, (), about), Block("response"))
         case "failed":
-            raise Transient(worded(f"the endpoint broke off ({word})", (), about))
+            raise Transient(describe_block(f"the endpoint broke off ({word})", (), about))
         case _:
             shown = word[:80]
             if nothing:
-                raise Malformed(worded(f"nothing came, and it ended in a word that is not known ({shown})", (), about))
-            return Ending("stop", worded(shown, (), about))
+                raise Malformed(describe_block(f"nothing came, and it ended in a word that is not known ({shown})", (), about))
+            return Ending("stop", describe_block(shown, (), about))
 
 
 def of_error(body: Json, vendor: str = "the endpoint", model: str = "the model") -> Ending:
@@ -131,7 +131,7 @@ def of_response(body: Json, nothing: bool = False) -> Ending:
 
     Raises: Transient if its status or reason names a failure, or if both are unknown and `nothing` came.
     """
-    blocked_image = next((block for item in body.get("output") or [] if (block := _blocked_image(item))), None)
+    blocked_image = next((block for item in body.get("output") or [] if (block := _read_blocked_image(item))), None)
     if blocked_image is not None:
         return blocked_image
     if body.get("error"):
@@ -141,7 +141,7 @@ def of_response(body: Json, nothing: bool = False) -> Ending:
     return of_word(reason or _word(body.get("status")), nothing=nothing)
 
 
-def _blocked_image(item: Json) -> Ending | None:
+def _read_blocked_image(item: Json) -> Ending | None:
     """A call of the image tool that moderation stopped; the model may go on to say so in words."""
     if not isinstance(item, dict) or item.get("type") != "image_generation_call" or not isinstance(item.get("error"), dict):
         return None
@@ -166,7 +166,7 @@ def of_message(body: Json, text: str) -> Ending:
     categories: Categories = ((category, ""),) if category else ()
     return Ending(
         "blocked",
-        worded(stop, categories, str(details.get("explanation") or "")),
+        describe_block(stop, categories, str(details.get("explanation") or "")),
         Block("request" if nothing else "response", categories),
     )
 
@@ -207,22 +207,22 @@ def of_candidate(candidate: Json, *, nothing: bool) -> Ending:
     if meaning == "length":
         return LENGTH
     if meaning == "request" or meaning == "response":
-        hits = ratings(candidate)
-        return Ending("blocked", worded(f"finishReason {word}", hits, message), Block(meaning, hits))
+        hits = read_ratings(candidate)
+        return Ending("blocked", describe_block(f"finishReason {word}", hits, message), Block(meaning, hits))
     if word == "PUP_LIMITED_DISABLED":
         raise Misconfigured(f"Google has limited this account for violations of its use policy ({word}): {message}")
     if word in DREW_NOTHING:
         return Ending(
             "stop",
-            worded(f"finishReason {word}", (), message),
+            describe_block(f"finishReason {word}", (), message),
             missing=f"no picture ({word})" if nothing else "",
             asks_again=nothing,
         )
     if word == "STOP":
         return STOP
     if word in BROKEN or nothing or WORDS.get(word.lower()) == "failed":
-        raise Malformed(worded(f"nothing came out: finishReason {word[:80]}", (), message))
-    return of_word(word, nothing=False, about=message)._replace(reason=worded(f"finishReason {word[:80]}", (), message))
+        raise Malformed(describe_block(f"nothing came out: finishReason {word[:80]}", (), message))
+    return of_word(word, nothing=False, about=message)._replace(reason=describe_block(f"finishReason {word[:80]}", (), message))
 
 
 def of_prompt(feedback: Json) -> Ending | None:
@@ -230,12 +230,12 @@ def of_prompt(feedback: Json) -> Ending | None:
     word = feedback.get("blockReason")
     if not word:
         return None
-    hits = ratings(feedback)
+    hits = read_ratings(feedback)
     message = str(feedback.get("blockReasonMessage") or "")
-    return Ending("blocked", worded(f"blockReason {word}", hits, message), Block("request", hits))
+    return Ending("blocked", describe_block(f"blockReason {word}", hits, message), Block("request", hits))
 
 
-def ratings(place: Json) -> Categories:
+def read_ratings(place: Json) -> Categories:
     """The harm categories that were blocked, else those rated MEDIUM or HIGH, with their probability, in lower case."""
     entries = [rating for rating in place.get("safetyRatings") or [] if isinstance(rating, dict)]
     hits = [rating for rating in entries if rating.get("blocked")]

@@ -14,7 +14,7 @@ WRONG = frozenset({0, 400, 403, 404, 405, 422})
 """Statuses of a wrong request: only with these does a named parameter count."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """One row: it matches any of its statuses, any of its codes (in lower case), or words in a message with a status in `where`.
 
@@ -33,19 +33,19 @@ class Failure:
     needs: Need | None = None
 
     def matches(self, status: int, codes: frozenset[str], message: str) -> bool:
-        return status in self.statuses or self.said(status, codes, message)
+        return status in self.statuses or self.is_said(status, codes, message)
 
-    def said(self, status: int, codes: frozenset[str], message: str) -> bool:
+    def is_said(self, status: int, codes: frozenset[str], message: str) -> bool:
         """Whether a code or a word matches, not only the status."""
         worded = self.words is not None and status in self.where and self.words.search(message) is not None
         return worded or not self.codes.isdisjoint(codes)
 
 
-def words_in(*alternatives: str) -> re.Pattern[str]:
+def compile_words(*alternatives: str) -> re.Pattern[str]:
     """One pattern that matches if any of them matches, in upper or lower case."""
     return re.compile("|".join(alternatives), re.I)
 
 
-def names_in(names: str) -> frozenset[str]:
+def split_names(names: str) -> frozenset[str]:
     """Codes and words from a text in which blanks separate them."""
     return frozenset(names.split())

@@ -17,7 +17,7 @@ from unisafe_providers.hosted.blocks import block_of_error
 from unisafe_providers.hosted.failure_row import WRONG, Failure
 from unisafe_providers.hosted.flattened import Flat, flat_of
 from unisafe_providers.hosted.model_failures import MODELS, PICTURES
-from unisafe_providers.hosted.rate_headers import asked_wait, duration, spent_wait, wait_in_words
+from unisafe_providers.hosted.rate_headers import parse_duration, read_asked_wait, read_spent_wait, wait_in_words
 from unisafe_providers.hosted.request_failures import MOMENTS, REQUESTS, STATUSES, TOO_LONG
 
 FAILURES = (*ACCOUNTS, *MODELS, *PICTURES, *REQUESTS, *MOMENTS, *STATUSES)
@@ -54,17 +54,17 @@ def read_error(
         wire: the protocol, for words that mean something special in it; empty for any.
     """
     low = {str(name).lower(): str(value) for name, value in headers.items()}
-    flat = _with_header_codes(flat_of(body, sent), low)
+    flat = _add_header_codes(flat_of(body, sent), low)
     if 300 <= status < 400:
-        return _redirected(status, low, vendor)
+        return _explain_redirect(status, low, vendor)
     if flat.page:
-        return _page(vendor, status, flat, low)
+        return _explain_page(vendor, status, flat, low)
     code = _status(status, flat)
     blocked = block_of_error(code, flat)
     if blocked is not None:
         return blocked
-    error = _failure(vendor, code, flat, model, settings or {}, low, clock)
-    if isinstance(error, RateLimited | Transient) and _final(low):
+    error = _build_failure(vendor, code, flat, model, settings or {}, low, clock)
+    if isinstance(error, RateLimited | Transient) and _is_final(low):
         return Rejected(f"{error}; the server says not to try again")
     return error
 
@@ -76,34 +76,34 @@ def _status(status: int, flat: Flat) -> int:
     return flat.status if status >= 500 and flat.status in TAKEN_FROM_INSIDE else status
 
 
-def _with_header_codes(flat: Flat, headers: Mapping[str, str]) -> Flat:
+def _add_header_codes(flat: Flat, headers: Mapping[str, str]) -> Flat:
     """`flat` with the codes that headers carry (fal's, Amazon's)."""
     extra = [headers[name].split(":")[0] for name in ("x-fal-error-type", "x-amzn-errortype") if headers.get(name)]
     return replace(flat, codes=(*flat.codes, *extra)) if extra else flat
 
 
-def _final(headers: Mapping[str, str]) -> bool:
+def _is_final(headers: Mapping[str, str]) -> bool:
     return any(headers.get(name, "").strip().lower() == "false" for name in ("x-should-retry", "x-fal-retryable"))
 
 
 # ---------------------------------------------------------------- what no vendor said
 
 
-def _redirected(status: int, headers: Mapping[str, str], vendor: str) -> ProviderError:
+def _explain_redirect(status: int, headers: Mapping[str, str], vendor: str) -> ProviderError:
     location = " ".join(headers.get("location", "").split())[:300]
     if not location:
         return Misconfigured(f"{vendor} answers {status} and names no address; check base_url")
     return Misconfigured(f"{vendor} answers {status} to {location}: put that into base_url")
 
 
-def _page(vendor: str, status: int, flat: Flat, headers: Mapping[str, str]) -> ProviderError:
+def _explain_page(vendor: str, status: int, flat: Flat, headers: Mapping[str, str]) -> ProviderError:
     """The error for a web page: a proxy or a firewall answered, or `base_url` belongs to a web site."""
     title = f", titled {flat.message[:120]!r}" if flat.message else ""
     words = f"{status}: a proxy or firewall answered with a web page{title}, not {vendor}"
     if status == 429:
-        return RateLimited(words, asked_wait(headers))
+        return RateLimited(words, read_asked_wait(headers))
     if status >= 500 or status in (408, 409, 424, 425):
-        return Rejected(f"{words}; it says not to try again") if _final(headers) else Transient(words, asked_wait(headers))
+        return Rejected(f"{words}; it says not to try again") if _is_final(headers) else Transient(words, read_asked_wait(headers))
     if status in (400, 413, 414, 431):
         return Rejected(words)
     return Misconfigured(f"{words}; check base_url and the way there", doubtful=status in (403, 404, 405))
@@ -112,7 +112,7 @@ def _page(vendor: str, status: int, flat: Flat, headers: Mapping[str, str]) -> P
 # ---------------------------------------------------------------- what a vendor said
 
 
-def _failure(
+def _build_failure(
     vendor: str,
     status: int,
     flat: Flat,
@@ -121,49 +121,49 @@ def _failure(
     headers: Mapping[str, str],
     clock: Callable[[], float],
 ) -> ProviderError:
-    if status in (0, 413, 429) and oversized(flat):
-        return Rejected(f"the request alone is more than {vendor} takes in a window ({_told(status)}): {flat.short}")
+    if status in (0, 413, 429) and is_oversized(flat):
+        return Rejected(f"the request alone is more than {vendor} takes in a window ({_describe_status(status)}): {flat.short}")
     codes = frozenset(flat.lowered) | _daily(flat)
     row = next((row for row in FAILURES if row.matches(status, codes, flat.message)), None)
-    said = row is not None and row.said(status, codes, flat.message)
-    named = _setting(flat, settings, row, said) if status in WRONG else None
+    said = row is not None and row.is_said(status, codes, flat.message)
+    named = _find_setting(flat, settings, row, said) if status in WRONG else None
     if named is not None:
-        words = f"{vendor} does not take what {named} sets ({_told(status)}): {flat.short}; change {named}"
+        words = f"{vendor} does not take what {named} sets ({_describe_status(status)}): {flat.short}; change {named}"
         return Misconfigured(words, doubtful=status in DOUBTFUL)
     if row is not None and row.kind is Misconfigured:
-        words = row.says.format(vendor=vendor, model=model, status=_told(status), message=flat.short)
+        words = row.says.format(vendor=vendor, model=model, status=_describe_status(status), message=flat.short)
         return Misconfigured(words, needs=row.needs, doubtful=status in DOUBTFUL and not said)
     kind = row.kind if row is not None else Transient if status == 0 or status >= 500 else Rejected
     words = (row.says if row else "{status}: {message}").format(
-        vendor=vendor, model=model, status=_told(status), message=flat.short
+        vendor=vendor, model=model, status=_describe_status(status), message=flat.short
     )
     if kind is RateLimited:
-        return RateLimited(words, _wait(flat, headers, clock))
-    return Transient(words, _wait(flat, headers, clock)) if kind is Transient else kind(words)
+        return RateLimited(words, _read_wait(flat, headers, clock))
+    return Transient(words, _read_wait(flat, headers, clock)) if kind is Transient else kind(words)
 
 
-def _told(status: int) -> str:
+def _describe_status(status: int) -> str:
     return str(status) if status else "an error told with status 200"
 
 
-def _wait(flat: Flat, headers: Mapping[str, str], clock: Callable[[], float]) -> float | None:
+def _read_wait(flat: Flat, headers: Mapping[str, str], clock: Callable[[], float]) -> float | None:
     """Seconds to wait, from the body, a header, the message, or a limit that headers (of the answer or in the body) call spent."""
     inside = next((place for place in flat.entries("headers") if isinstance(place, dict)), {})
     told = {str(name).lower(): str(value) for name, value in inside.items()}
     for wait in (
-        _asked(flat),
-        asked_wait(headers, clock),
+        _read_asked_wait(flat),
+        read_asked_wait(headers, clock),
         wait_in_words(flat.message),
-        spent_wait(headers, clock),
-        asked_wait(told, clock),
-        spent_wait(told, clock),
+        read_spent_wait(headers, clock),
+        read_asked_wait(told, clock),
+        read_spent_wait(told, clock),
     ):
         if wait is not None:
             return wait
     return None
 
 
-def oversized(flat: Flat) -> bool:
+def is_oversized(flat: Flat) -> bool:
     """Whether one request needs more than a whole window holds: then waiting does not help."""
     if re.search(r"request too large.{0,200}(per min|per day|\btp[md]\b)", flat.message, re.I):
         return True
@@ -171,9 +171,9 @@ def oversized(flat: Flat) -> bool:
     return found is not None and int(found[2].replace(",", "") or 0) > int(found[1].replace(",", "") or 0) > 0
 
 
-def _asked(flat: Flat) -> float | None:
+def _read_asked_wait(flat: Flat) -> float | None:
     """Seconds of a RetryInfo's `retryDelay`, of a `retry_after`, or until a model is loaded (Hugging Face's `estimated_time`)."""
-    delays = (duration(str(delay)) for key in ("retryDelay", "retry_after", "estimated_time") for delay in flat.entries(key))
+    delays = (parse_duration(str(delay)) for key in ("retryDelay", "retry_after", "estimated_time") for delay in flat.entries(key))
     return next((seconds for seconds in delays if seconds is not None), None)
 
 
@@ -182,7 +182,7 @@ def _daily(flat: Flat) -> frozenset[str]:
     return frozenset({"quota_per_day"}) if any("PerDay" in str(quota) for quota in flat.entries("quotaId")) else frozenset()
 
 
-def _setting(flat: Flat, settings: Mapping[str, str], row: Failure | None, said: bool) -> str | None:
+def _find_setting(flat: Flat, settings: Mapping[str, str], row: Failure | None, said: bool) -> str | None:
     """The bench.toml key of the first parameter that the error names and bench.toml sets; None if a row says more."""
     if row is TOO_LONG or (said and row is not None and row.kind is not Rejected):
         return None

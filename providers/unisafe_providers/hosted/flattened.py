@@ -66,7 +66,7 @@ TITLE = re.compile(r"<title[^<>]*>([^<]*)", re.I)
 XML = re.compile(r"<(Code|Message)>(.*?)</\1>", re.I | re.S)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flat:
     """The content of an error's body.
 
@@ -101,30 +101,30 @@ class Flat:
         return (place[key] for place in self.objects if place.get(key))
 
 
-def flattened(body: object, sent: Sequence[str] = ()) -> Flat:
+def flatten(body: object, sent: Sequence[str] = ()) -> Flat:
     """`body` (parsed JSON, or text) flattened, without its echoes of the texts in `sent`."""
     found = _Found()
     found.read(body, 0)
     message = "; ".join(words for words in found.messages if not GENERIC.fullmatch(words)) or "; ".join(found.messages)
     message = clean(" ".join(message.replace("\\n", " ").split()))[:READ]
     return Flat(
-        without_echo(message, sent) if sent else message,
-        tuple(dict.fromkeys(found.codes)),
-        tuple(dict.fromkeys(found.parameters)),
-        found.status,
-        found.page,
-        tuple(found.objects),
+        message=remove_echo(message, sent) if sent else message,
+        codes=tuple(dict.fromkeys(found.codes)),
+        parameters=tuple(dict.fromkeys(found.parameters)),
+        status=found.status,
+        page=found.page,
+        objects=tuple(found.objects),
     )
 
 
 def flat_of(body: object, sent: Sequence[str] = ()) -> Flat:
     """`body`, flattened if it is not flattened yet."""
     if not isinstance(body, Flat):
-        return flattened(body, sent)
-    return replace(body, message=without_echo(body.message, sent)) if sent else body
+        return flatten(body, sent)
+    return replace(body, message=remove_echo(body.message, sent)) if sent else body
 
 
-def error_message(body: object) -> str:
+def read_error_message(body: object) -> str:
     """An error's message in one line, wherever its vendor puts it; without a message, the codes or the kind of body."""
     flat = flat_of(body)
     return flat.message[:LONGEST] or " ".join(str(body).split())[:LONGEST]
@@ -155,7 +155,7 @@ class _Found:
     def _text(self, text: str, depth: int) -> None:
         """Words, or JSON, XML or a page within them."""
         text = text.strip()
-        inside = _json(text)
+        inside = _parse_json(text)
         if inside is not None:
             self.read(inside, depth + 1)
             return
@@ -191,7 +191,7 @@ class _Found:
             self.codes.append(str(code))
 
 
-def _json(text: str) -> object:
+def _parse_json(text: str) -> object:
     """The list or object that `text` is; None for anything else."""
     if text[:1] not in ("{", "["):
         return None
@@ -201,7 +201,7 @@ def _json(text: str) -> object:
         return None
 
 
-def without_echo(message: str, sent: Sequence[str]) -> str:
+def remove_echo(message: str, sent: Sequence[str]) -> str:
     """`message` with `…` for each echo of a text in `sent`: a whole text of 8 characters or more, a piece of 24 or more."""
     texts = [" ".join(text.split()).casefold()[:LONGEST_TEXT] for text in sent if text]
     for text in texts:

@@ -15,12 +15,12 @@ from typing import Unpack
 
 import orjson
 
-from unisafe_providers.anatomy import AUDIO, TOOL_CALL, image_from_base64, keeping
+from unisafe_providers.anatomy import AUDIO, TOOL_CALL, attach_partial, decode_base64_image
 from unisafe_providers.base import Capabilities, Malformed, Rejected, Request, Response, Text, clean
-from unisafe_providers.hosted.bodies import Json, schema_of, usage_in
+from unisafe_providers.hosted.bodies import Json, find_usage, schema_of
 from unisafe_providers.hosted.endings import of_candidate, of_prompt
 from unisafe_providers.hosted.http import HostedOptions, HostedProvider
-from unisafe_providers.hosted.openai_wire import ended, pictures_at, served
+from unisafe_providers.hosted.openai_wire import apply_ending, read_pictures, read_served_name
 from unisafe_providers.hosted.usage import usage_of
 
 RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
@@ -61,14 +61,14 @@ class Gemini(HostedProvider):
 
     async def _answer(self, request: Request) -> Response:
         path = f"models/{self.model.removeprefix('models/')}:generateContent"
-        read = partial(content_response, image_due=request.image_due)
-        return await self._exchange(request, path, self._content_body, read, wire="gemini")
+        read = partial(read_content_response, image_due=request.image_due)
+        return await self._exchange(request, path, self._build_content_body, read, wire="gemini")
 
-    async def _content_body(self, request: Request) -> Json:
-        return await content_body(request, self._safety)
+    async def _build_content_body(self, request: Request) -> Json:
+        return await build_content_body(request, self._safety)
 
 
-async def content_body(request: Request, safety: list[Json]) -> Json:
+async def build_content_body(request: Request, safety: list[Json]) -> Json:
     """The body of POST models/MODEL:generateContent for `request`; for an image or an edit it asks for an image beside text."""
     parts: list[Json] = []
     for part in request.parts:
@@ -112,7 +112,7 @@ def ratio_of(size: str) -> str:
     return ratio
 
 
-def content_response(body: Json, *, image_due: bool = True) -> Response:
+def read_content_response(body: Json, *, image_due: bool = True) -> Response:
     """A Response from generateContent's answer.
 
     A `promptFeedback.blockReason` is a blocked request. A filter's finish reason is a blocked response, and the text before it is
@@ -120,11 +120,11 @@ def content_response(body: Json, *, image_due: bool = True) -> Response:
     """
     candidates = body.get("candidates") or []
     blocked = of_prompt(body.get("promptFeedback") or {})
-    usage = usage_of(usage_in(body))
+    usage = usage_of(find_usage(body))
     if blocked is not None and not candidates:
-        return ended(Response(usage=usage, model=served(body)), blocked)
+        return apply_ending(Response(usage=usage, model=read_served_name(body)), blocked)
     if not candidates:
-        with keeping(Response(usage=usage)):
+        with attach_partial(Response(usage=usage)):
             raise Malformed("the endpoint answered without any candidate and without saying why")
     candidate = candidates[0]
     parts = (candidate.get("content") or {}).get("parts") or []
@@ -132,16 +132,18 @@ def content_response(body: Json, *, image_due: bool = True) -> Response:
         "".join(str(part.get("text") or "") for part in parts if bool(part.get("thought")) is kind) for kind in (False, True)
     )
     inline = [found for part in parts if not part.get("thought") and (found := part.get("inlineData") or part.get("inline_data"))]
-    with keeping(Response(usage=usage)):
-        images = pictures_at([picture.get("data") for picture in inline], image_from_base64, image_due=image_due)
-    missing = _not_words(parts, inline)
+    with attach_partial(Response(usage=usage)):
+        images = read_pictures([picture.get("data") for picture in inline], decode_base64_image, image_due=image_due)
+    missing = _describe_not_words(parts, inline)
     usage = replace(usage, images=len(images))
-    came = Response(clean(said), images, usage=usage, thoughts=clean(thought), missing=missing, model=served(body))
-    with keeping(came):
-        return ended(came, of_candidate(candidate, nothing=came.empty))
+    came = Response(
+        text=clean(said), images=images, usage=usage, thoughts=clean(thought), missing=missing, model=read_served_name(body)
+    )
+    with attach_partial(came):
+        return apply_ending(came, of_candidate(candidate, nothing=came.empty))
 
 
-def _not_words(parts: list[Json], inline: list[Json]) -> str:
+def _describe_not_words(parts: list[Json], inline: list[Json]) -> str:
     """What the parts hold instead of words, as text for `Response.missing`."""
     if any(part.get("functionCall") for part in parts):
         return TOOL_CALL

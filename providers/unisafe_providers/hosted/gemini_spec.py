@@ -8,7 +8,7 @@ from pydantic import Field
 
 from unisafe_providers.base import Provider
 from unisafe_providers.endpoint_options import VendorOptions
-from unisafe_providers.hosted.vendor_arguments import hosted_options, place_of
+from unisafe_providers.hosted.vendor_arguments import build_hosted_options, read_place
 from unisafe_providers.near_names import suggest
 from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.spec import Declared, ProviderSpec
@@ -38,7 +38,7 @@ def build(settings: ProviderSettings, options: GeminiOptions) -> Provider:
     """A model that is asked call by call."""
     from unisafe_providers.hosted.gemini import Gemini
 
-    return Gemini(*place_of(settings, options), safety=options.safety, **hosted_options(settings, options))
+    return Gemini(*read_place(settings, options), safety=options.safety, **build_hosted_options(settings, options))
 
 
 GEMINI = ProviderSpec(name="gemini", title="Google Gemini", options=GeminiOptions, build=build, key_header="x-goog-api-key")

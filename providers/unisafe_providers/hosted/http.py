@@ -20,7 +20,7 @@ import httpx2
 import openai
 import orjson
 
-from unisafe_providers.anatomy import image_from_base64, is_data_url, keeping
+from unisafe_providers.anatomy import attach_partial, decode_base64_image, is_data_url
 from unisafe_providers.base import (
     Capabilities,
     Image,
@@ -35,14 +35,14 @@ from unisafe_providers.base import (
     Timeout,
     Transient,
 )
-from unisafe_providers.environment import certificates, check_proxies, fault_on_the_way, proxy_of, wants_credentials
-from unisafe_providers.hosted.accepted import LEAVABLE, Accepted, told
-from unisafe_providers.hosted.additions import Additions, Cutter, form_fields
-from unisafe_providers.hosted.bodies import Json, error_body, error_in, parsed, reading, usage_in, whole
+from unisafe_providers.environment import check_proxies, explain_network_error, load_certificates, proxy_of, wants_credentials
+from unisafe_providers.hosted.accepted import LEAVABLE, Accepted, describe_refusals
+from unisafe_providers.hosted.additions import Additions, Cutter, build_form
+from unisafe_providers.hosted.bodies import Json, catch_odd_shapes, find_error, find_usage, parse_body, parse_error_body, read_whole
 from unisafe_providers.hosted.failures import read_error
-from unisafe_providers.hosted.flattened import flattened
-from unisafe_providers.hosted.listing import PAGES, cannot_be_listed, names_in, next_page
-from unisafe_providers.hosted.parameters import refused_parameter
+from unisafe_providers.hosted.flattened import flatten
+from unisafe_providers.hosted.listing import PAGES, find_next_page, is_unlistable, read_names
+from unisafe_providers.hosted.parameters import find_refused_parameter
 from unisafe_providers.hosted.rate_headers import limits_of
 from unisafe_providers.hosted.usage import usage_of
 from unisafe_providers.images import Fitting, ImageLimits
@@ -158,7 +158,7 @@ class HostedProvider:
             raise Misconfigured("the key holds a character that no HTTP header can; check the variable named by `key_env`")
         self._added = added
         self._keyless = Cutter(api_key, *added.secrets.values())
-        self._own_headers = added.beside(headers)
+        self._own_headers = added.merge_headers(headers)
         self._timeout = options.get("timeout", 120.0)
         self._max_connections = options.get("max_connections", 64)
         self._query = query
@@ -184,7 +184,7 @@ class HostedProvider:
         self._urls: dict[str, httpx2.URL] = {}
         self._headers = httpx2.Headers({**self._own_headers, "content-type": "application/json"})
         self._extensions = {"timeout": timeout.as_dict()}
-        self._http = openai.DefaultAioHttpClient(limits=limits, timeout=timeout, follow_redirects=False, verify=certificates())
+        self._http = openai.DefaultAioHttpClient(limits=limits, timeout=timeout, follow_redirects=False, verify=load_certificates())
         await self._http.__aenter__()
         return self
 
@@ -195,14 +195,14 @@ class HostedProvider:
     async def call(self, request: Request) -> Response:
         self.capabilities.check(request)
         started = time.perf_counter()
-        with self._network():
-            request = await self.fitted(request)
+        with self._catch_network_errors():
+            request = await self.fit_request(request)
             with anyio.fail_after(self._timeout):
                 response = await self._answer(request)
             response = replace(response, latency=time.perf_counter() - started)
-            return await self._fetched(response)
+            return await self._fetch_pictures(response)
 
-    async def fitted(self, request: Request) -> Request:
+    async def fit_request(self, request: Request) -> Request:
         """`request` with images that the vendor takes. Raises Rejected for too many images, or for one that cannot be read."""
         return await self._fitting.fit(request) if self._fitting is not None and request.images else request
 
@@ -224,104 +224,104 @@ class HostedProvider:
             answer = await self._post(path, body_sent, files_sent, kind=request.kind)
             if answer.status == 200:
                 return self._read(answer, sent, read, wire)
-            with reading():
-                body = error_body(answer.content)
-            if number == LESSONS or not self._learns(answer.status, body, sent, accepted):
-                return self._told(answer.status, body, answer.headers, sent, wire)
+            with catch_odd_shapes():
+                body = parse_error_body(answer.content)
+            if number == LESSONS or not self._learn_refusal(answer.status, body, sent, accepted):
+                return self._read_error(answer.status, body, answer.headers, sent, wire)
         raise AssertionError
 
     def _read(self, answer: Reply, request: Request, read: Read, wire: str) -> Response:
         """The answer in a body that came with status 200; an error in the body counts, whatever else the body holds."""
-        body = parsed(answer.content)
-        wrong = error_in(body)
+        body = parse_body(answer.content)
+        wrong = find_error(body)
         if wrong is None:
             try:
-                with reading():
+                with catch_odd_shapes():
                     return read(body)
             except ProviderError as error:
                 error.answered = True
-                usage = usage_of(usage_in(body))
+                usage = usage_of(find_usage(body))
                 error.usage = error.usage or (usage if usage.reported else None)
                 if not isinstance(error, Malformed) or not self._names_failure(body, answer.headers, request):
                     raise
                 wrong = body
-        with keeping(_came(body, read)):
-            return self._told(200, wrong, answer.headers, request, wire)
+        with attach_partial(_read_partial(body, read)):
+            return self._read_error(200, wrong, answer.headers, request, wire)
 
     def _names_failure(self, body: Json, headers: Mapping[str, str], request: Request) -> bool:
         """Whether a body without an answer holds an error in another place, such as `base_resp`, or `code` and `message`."""
-        with reading():
+        with catch_odd_shapes():
             found = read_error(self.title, 200, body, headers, self.model, sent=(request.system, request.text))
         return not isinstance(found, Transient)
 
-    def _learns(self, status: int, body: object, sent: Request, by: Accepted) -> bool:
+    def _learn_refusal(self, status: int, body: object, sent: Request, by: Accepted) -> bool:
         """Note a refused parameter; whether `sent`, which was built `by` older knowledge, would now be built differently."""
         unset = [name for name in LEAVABLE if getattr(sent, name) is None]
-        refusal = refused_parameter(status, flattened(body, (sent.system, sent.text)), unset=unset)
+        refusal = find_refused_parameter(status, flatten(body, (sent.system, sent.text)), unset=unset)
         if refusal is None:
             return False
         before = self._accepted
         self._accepted = before.without(refusal, sent)
-        self._told_of += [note for note in told(self.model, self._accepted, before, sent) if note not in self._told_of]
+        self._told_of += [note for note in describe_refusals(self.model, self._accepted, before, sent) if note not in self._told_of]
         return self._accepted != by and by.without(refusal, sent) != by
 
     async def models(self) -> list[str]:
         """The endpoint's models by name, from all pages of its list. Raises what `call` raises, and Rejected if it lists none."""
         url = f"{self.base_url}/models{self._query or self.LIST_QUERY}"
         names: dict[str, None] = {}
-        with self._network(), anyio.fail_after(self._timeout):
+        with self._catch_network_errors(), anyio.fail_after(self._timeout):
             for _ in range(PAGES):
-                answer = await self._sent(httpx2.Request("GET", url, headers=self._own_headers, extensions=self._extensions))
+                answer = await self._send(httpx2.Request("GET", url, headers=self._own_headers, extensions=self._extensions))
                 if answer.status != 200:
-                    raise self._listing_error(answer)
-                page, before = error_body(answer.content), len(names)
-                with reading():
-                    names.update(dict.fromkeys(names_in(page)))
-                    following = next_page(page, url, self.LIST_CURSOR)
+                    raise self._build_listing_error(answer)
+                page, before = parse_error_body(answer.content), len(names)
+                with catch_odd_shapes():
+                    names.update(dict.fromkeys(read_names(page)))
+                    following = find_next_page(page, url, self.LIST_CURSOR)
                 if following is None or len(names) == before:
                     break
                 url = following
         return list(names)
 
-    def _listing_error(self, answer: Reply) -> ProviderError:
+    def _build_listing_error(self, answer: Reply) -> ProviderError:
         """What a status other than 200 means when we list models: a missing list is no mistake."""
-        body = error_body(answer.content)
-        if cannot_be_listed(answer.status, body):
+        body = parse_error_body(answer.content)
+        if is_unlistable(answer.status, body):
             return Rejected(f"{answer.status}")
-        return self._error(answer.status, body, answer.headers)
+        return self._build_error(answer.status, body, answer.headers)
 
-    def _error(self, status: int, body: object, headers: Mapping[str, str]) -> ProviderError:
+    def _build_error(self, status: int, body: object, headers: Mapping[str, str]) -> ProviderError:
         """The error for a status when the model itself is not asked: no filter is involved then."""
         found = read_error(self.title, status, body, headers, self.model)
         return Rejected(f"{status}: {found.reason}") if isinstance(found, Response) else found
 
-    def _told(
+    def _read_error(
         self, status: int, body: object, headers: Mapping[str, str], request: Request | None = None, wire: str = ""
     ) -> Response:
         """The block or refusal that an error means; any other error is raised, with its usage."""
         sent = (request.system, request.text) if request is not None else ()
-        settings = self._settings(request) if request is not None else {}
-        with reading():
+        settings = self._list_settings(request) if request is not None else {}
+        with catch_odd_shapes():
             found = read_error(self.title, status, body, headers, self.model, sent=sent, settings=settings, wire=wire)
-            usage = usage_of(usage_in(body))
+            usage = usage_of(find_usage(body))
         if isinstance(found, Response):
             return replace(found, usage=usage)
         if usage.reported:
             found.usage = usage
         raise found
 
-    def _settings(self, request: Request) -> dict[str, str]:
+    def _list_settings(self, request: Request) -> dict[str, str]:
         """The values that bench.toml sets in a request: the name on the wire and the key of bench.toml."""
         keys = {name: key for field, names, key in SETTINGS if getattr(request, field) is not None for name in names}
-        return keys | self._added.places(request.kind)
+        return keys | self._added.list_places(request.kind)
 
     @contextmanager
-    def _network(self) -> Iterator[None]:
+    def _catch_network_errors(self) -> Iterator[None]:
         """Turns errors of the network into ProviderErrors."""
         try:
             yield
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
-            fault = fault_on_the_way(error, self.base_url, answered=self._answered)
+            fault = explain_network_error(error, self.base_url, answered=self._answered)
             if fault is not None:
                 raise fault from None
             if not isinstance(error.__cause__, aiohttp.ClientConnectorError):
@@ -340,25 +340,25 @@ class HostedProvider:
 
     async def _post(self, path: str, body: Json, files: list[File] | None = None, *, kind: Kind = "chat") -> Reply:
         """Send `body`, for a request of `kind`, as JSON, or as a form with `files`."""
-        body = self._added.over(body, kind)
+        body = self._added.merge_body(body, kind)
         url = self._urls.get(path)
         if url is None:
             url = self._urls[path] = httpx2.URL(f"{self.base_url}/{path}{self._query}")
         if files is None:
             request = httpx2.Request("POST", url, content=orjson.dumps(body), headers=self._headers, extensions=self._extensions)
         else:
-            form = form_fields(body)
+            form = build_form(body)
             request = httpx2.Request("POST", url, data=form, files=files, headers=self._own_headers, extensions=self._extensions)
             await request.aread()
-        answer = await self._sent(request)
+        answer = await self._send(request)
         if answer.tells_limits:
             self.reported = limits_of(answer.headers)
         return answer
 
-    async def _sent(self, request: httpx2.Request) -> Reply:
+    async def _send(self, request: httpx2.Request) -> Reply:
         """Send, and read the whole answer. Raises Malformed for an answer of more than MAX_BYTES, which is not read to its end."""
         answer = await self._http.send(request, stream=True)
-        content = await whole(answer)
+        content = await read_whole(answer)
         if answer.status_code == 407:
             raise wants_credentials(proxy_of(self.base_url))
         self._answered = True
@@ -368,26 +368,26 @@ class HostedProvider:
             headers = {name: self._keyless(value.encode()).decode() for name, value in answer.headers.items()}
         return Reply(answer.status_code, headers, self._keyless(content), limits)
 
-    def _picture(self, url: object) -> Image:
+    def _fetch_picture(self, url: object) -> Image:
         """A picture from base64 or a data URL, or by its address; by address it has no digest until it is fetched."""
         if isinstance(url, str) and url.lstrip()[:8].lower().startswith(("http://", "https://")):
-            return Image("", "", partial(self._downloaded, url.strip()))
+            return Image("", "", partial(self._download, url.strip()))
         if isinstance(url, str) and ":" in url and not is_data_url(url):
             raise Malformed("the endpoint answered with an image at no web address")
-        return image_from_base64(url)
+        return decode_base64_image(url)
 
-    async def _fetched(self, response: Response) -> Response:
+    async def _fetch_pictures(self, response: Response) -> Response:
         """`response` with the pictures that the endpoint keeps at an address; each is tried three times.
 
         Raises Rejected if one cannot be fetched: it was paid for, so this run does not have it made again.
         """
         if all(image.digest for image in response.images):
             return response
-        with keeping(replace(response, images=())):
-            images = [image if image.digest else await self._tried(image) for image in response.images]
+        with attach_partial(replace(response, images=())):
+            images = [image if image.digest else await self._try_fetch(image) for image in response.images]
         return replace(response, images=tuple(images))
 
-    async def _tried(self, image: Image) -> Image:
+    async def _try_fetch(self, image: Image) -> Image:
         for number in range(1, DOWNLOADS + 1):
             try:
                 with anyio.fail_after(self._timeout):
@@ -399,21 +399,21 @@ class HostedProvider:
                 await anyio.sleep(number * DOWNLOAD_PAUSE)
         raise AssertionError
 
-    async def _downloaded(self, url: str) -> bytes:
+    async def _download(self, url: str) -> bytes:
         """The bytes at an address; the key is not sent there."""
         try:
             async with self._http.stream("GET", url) as answer:
                 if answer.status_code != 200:
                     raise Transient(f"its address answered {answer.status_code}")
-                return await whole(answer)
+                return await read_whole(answer)
         except (httpx2.RequestError, httpx2.InvalidURL) as error:
             raise Transient(f"it cannot be fetched from {url[:200]}: {error or type(error).__name__}") from None
 
 
-def _came(body: Json, read: Read) -> Response:
+def _read_partial(body: Json, read: Read) -> Response:
     """The content of a body beside its error, and its usage."""
     try:
-        with reading():
+        with catch_odd_shapes():
             return read(body)
     except ProviderError as error:
-        return error.partial or Response(usage=error.usage or usage_of(usage_in(body)))
+        return error.partial or Response(usage=error.usage or usage_of(find_usage(body)))

@@ -11,7 +11,7 @@ PAGES = 50
 """The most pages of a list that are read."""
 
 
-def names_in(page: object) -> list[str]:
+def read_names(page: object) -> list[str]:
     """The models of one page: a list under `data` or `models`, or a bare one, of names or of tables with `id`, `name` or `model`.
 
     Raises ValueError if the page is no list of models.
@@ -34,7 +34,7 @@ def _names_of(entry: object) -> Iterator[str]:
         yield from [alias for alias in aliases if isinstance(alias, str)] if isinstance(aliases, list) else []
 
 
-def next_page(page: object, url: str, cursor: str) -> str | None:
+def find_next_page(page: object, url: str, cursor: str) -> str | None:
     """The address of the page after this one, which was read at `url`; None if this is the last page, or the next is elsewhere.
 
     `cursor` is the query parameter for the last entry's id, for vendors that only say that there is more. The request carries the
@@ -53,9 +53,9 @@ def next_page(page: object, url: str, cursor: str) -> str | None:
         ("pagination_token", "pagination_token"),
     ):
         if isinstance(page.get(key), str) and page[key]:
-            return _with(url, parameter, page[key])
-    last = _last(page)
-    return _with(url, cursor, last) if page.get("has_more") is True and last else None
+            return _set_parameter(url, parameter, page[key])
+    last = _find_last(page)
+    return _set_parameter(url, cursor, last) if page.get("has_more") is True and last else None
 
 
 def _address(link: object) -> str:
@@ -63,7 +63,7 @@ def _address(link: object) -> str:
     return href if isinstance(href, str) else ""
 
 
-def _last(page: dict[str, Any]) -> str:
+def _find_last(page: dict[str, Any]) -> str:
     """The id of a page's last entry."""
     if isinstance(page.get("last_id"), str):
         return str(page["last_id"])
@@ -79,13 +79,13 @@ def _at_home(url: str, address: str) -> str | None:
     return there if (here.scheme, here.netloc) == (other.scheme, other.netloc) else None
 
 
-def _with(url: str, parameter: str, value: str) -> str:
+def _set_parameter(url: str, parameter: str, value: str) -> str:
     parts = urlsplit(url)
     query = [(name, held) for name, held in parse_qsl(parts.query) if name != parameter]
     return urlunsplit(parts._replace(query=urlencode([*query, (parameter, value)])))
 
 
-def cannot_be_listed(status: int, body: object) -> bool:
+def is_unlistable(status: int, body: object) -> bool:
     """Whether an answer only says that models cannot be listed here, or not with this (restricted) key."""
     if status in (404, 405, 406, 501):
         return True

@@ -8,35 +8,36 @@ llama.cpp as they answer.
 from __future__ import annotations
 
 from unisafe_providers.base import Misconfigured
-from unisafe_providers.hosted.failure_row import ANY, WRONG, Failure, names_in, words_in
+from unisafe_providers.hosted.failure_row import ANY, WRONG, Failure, compile_words, split_names
 
 SENTENCE = r"(?:(?!\. ).)"
 """A character of the same sentence; names of models hold full stops."""
 
 MODELS = (
     Failure(
-        Misconfigured,
-        "the account's data policy allows no endpoint of {model} at {vendor} ({status}): {message}; change its privacy settings",
-        words=words_in(r"data policy", r"settings/privacy"),
+        kind=Misconfigured,
+        says="the account's data policy allows no endpoint of {model} at {vendor} ({status}): {message}; "
+        "change its privacy settings",
+        words=compile_words(r"data policy", r"settings/privacy"),
         where=WRONG,
     ),
     Failure(
-        Misconfigured,
-        "no model is loaded at {vendor} ({status}): {message}; load {model} there",
-        codes=names_in("model_not_loaded no_model_loaded"),
-        words=words_in(r"no models? (is |are )?(currently )?loaded", r"\bmodel\b.{0,40}\bis not loaded", r"load a model"),
+        kind=Misconfigured,
+        says="no model is loaded at {vendor} ({status}): {message}; load {model} there",
+        codes=split_names("model_not_loaded no_model_loaded"),
+        words=compile_words(r"no models? (is |are )?(currently )?loaded", r"\bmodel\b.{0,40}\bis not loaded", r"load a model"),
         where=ANY,
     ),
     Failure(
-        Misconfigured,
-        "{vendor} has too little memory for {model} ({status}): {message}; free some, or name a smaller model",
-        words=words_in(r"requires more (system |gpu |video )?memory", r"more memory .{0,40}than is available"),
+        kind=Misconfigured,
+        says="{vendor} has too little memory for {model} ({status}): {message}; free some, or name a smaller model",
+        words=compile_words(r"requires more (system |gpu |video )?memory", r"more memory .{0,40}than is available"),
         where=ANY,
     ),
     Failure(
-        Misconfigured,
-        "{model} answers only in streams, which are not asked for ({status}): {message}; name another model or address",
-        words=words_in(
+        kind=Misconfigured,
+        says="{model} answers only in streams, which are not asked for ({status}): {message}; name another model or address",
+        words=compile_words(
             r"only supports? (the )?stream",
             r"stream(ing)? (mode )?(is )?(required|only)",
             r"(must|need to) (be set to |set |use |enable )(the )?`?stream",
@@ -45,15 +46,15 @@ MODELS = (
         where=WRONG,
     ),
     Failure(
-        Misconfigured,
-        "{model} thinks only in streams ({status}): {message}; set extra.enable_thinking = false",
-        words=words_in(r"enable_thinking"),
+        kind=Misconfigured,
+        says="{model} thinks only in streams ({status}): {message}; set extra.enable_thinking = false",
+        words=compile_words(r"enable_thinking"),
         where=WRONG,
     ),
     Failure(
-        Misconfigured,
-        "{model} takes no such setting of its thinking ({status}): {message}; change the thinking budget in `extra`",
-        words=words_in(
+        kind=Misconfigured,
+        says="{model} takes no such setting of its thinking ({status}): {message}; change the thinking budget in `extra`",
+        words=compile_words(
             r"only works (in|with) thinking",
             r"thinking (mode )?(cannot be|can't be|is) (disabled|turned off|required)",
             r"not support thinking",
@@ -61,15 +62,17 @@ MODELS = (
         where=WRONG,
     ),
     Failure(
-        Misconfigured,
-        "{vendor} runs {model} only on an endpoint of your own ({status}): {message}; start one there, or name another model",
-        words=words_in(r"non-?serverless", r"dedicated endpoint", r"on-demand throughput isn.t supported", r"inference profile"),
+        kind=Misconfigured,
+        says="{vendor} runs {model} only on an endpoint of your own ({status}): {message}; start one there, or name another model",
+        words=compile_words(
+            r"non-?serverless", r"dedicated endpoint", r"on-demand throughput isn.t supported", r"inference profile"
+        ),
         where=WRONG,
     ),
     Failure(
-        Misconfigured,
-        "{vendor} answers {model} at another address ({status}): {message}; check `base_url`, `api` and `image_api`",
-        words=words_in(
+        kind=Misconfigured,
+        says="{vendor} answers {model} at another address ({status}): {message}; check `base_url`, `api` and `image_api`",
+        words=compile_words(
             r"not available on this endpoint",
             r"(use|see|call) (a compatible|the) .{0,40}(endpoint|v1/(chat/completions|completions|responses|images))",
             r"not a chat model|is not supported (in|with) the v1/|only supported in v1/|does not support asynchronous calls",
@@ -78,11 +81,11 @@ MODELS = (
         where=WRONG,
     ),
     Failure(
-        Misconfigured,
-        "{vendor} has retired {model} ({status}): {message}; name its successor in `model`",
+        kind=Misconfigured,
+        says="{vendor} has retired {model} ({status}): {message}; name its successor in `model`",
         statuses=frozenset({410}),
-        codes=names_in("model_decommissioned model_deprecated deprecated_model model_retired"),
-        words=words_in(
+        codes=split_names("model_decommissioned model_deprecated deprecated_model model_retired"),
+        words=compile_words(
             r"\bmodels?\b.{0,120}(has|have) been (deprecated|retired|decommissioned|discontinued|shut ?down|sunset|removed)",
             r"\bmodels?\b.{0,120} (is|are) (deprecated|retired|decommissioned|no longer (available|supported))",
             r"\bmodel\b.{0,80}\bwas removed\b|reached (the )?end of (its )?life",
@@ -90,19 +93,19 @@ MODELS = (
         where=frozenset({0, 400, 403, 404}),
     ),
     Failure(
-        Misconfigured,
-        "not found ({status}): {message}; pull it with `ollama pull {model}`, or check `model`",
-        words=words_in(r"try pulling it", r"^model [\"'][^\"']+[\"'] not found$"),
+        kind=Misconfigured,
+        says="not found ({status}): {message}; pull it with `ollama pull {model}`, or check `model`",
+        words=compile_words(r"try pulling it", r"^model [\"'][^\"']+[\"'] not found$"),
         where=frozenset({0, 400, 404}),
     ),
     Failure(
-        Misconfigured,
-        "not found ({status}): {message}; check `model` ({model}) and `base_url`",
-        codes=names_in(
+        kind=Misconfigured,
+        says="not found ({status}): {message}; check `model` ({model}) and `base_url`",
+        codes=split_names(
             "model_not_found invalid_model deploymentnotfound model_not_available modelnotfound modelnotopen "
             "invalidendpointormodel.notfound model_not_exist model_not_supported unknown_model unsupported_model 1211"
         ),
-        words=words_in(
+        words=compile_words(
             rf"\b(model|deployment)\b{SENTENCE}{{0,120}}\b"
             r"(does not exist|do(es)? not have access|(was |is )?not found|unavailable to)",
             rf"\b(model|deployment)\b{SENTENCE}{{0,60}}\bis (not (a )?(valid|available|known|found)|invalid)\b",
@@ -119,9 +122,9 @@ IMAGES = r"(images?|vision|pictures?|multi-?modal|image_urls?)"
 ABLE = r"(supported|allowed|available|enabled)"
 PICTURES = (
     Failure(
-        Misconfigured,
-        '{model} takes no images ({status}): {message}; take "image" out of its `takes`, or name a model that sees',
-        words=words_in(
+        kind=Misconfigured,
+        says='{model} takes no images ({status}): {message}; take "image" out of its `takes`, or name a model that sees',
+        words=compile_words(
             r"not a (multi-?modal|vision)",
             r"unknown variant [`'\"]?image",
             rf"(not|n.t|no endpoints? found that) (support|accept)s? {IMAGES}( input| content| file|s)*\b"
@@ -140,9 +143,9 @@ PICTURES = (
         needs="images in",
     ),
     Failure(
-        Misconfigured,
-        "{model} gives no images ({status}): {message}; check its `gives` and `image_api`, or name a model that draws",
-        words=words_in(
+        kind=Misconfigured,
+        says="{model} gives no images ({status}): {message}; check its `gives` and `image_api`, or name a model that draws",
+        words=compile_words(
             r"response modalit\w+.{0,60}\bimage",
             r"\bimage\b.{0,60}response modalit",
             r"output modalit",

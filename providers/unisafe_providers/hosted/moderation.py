@@ -46,17 +46,17 @@ class OpenAIModeration(HostedProvider):
         )
 
     async def _answer(self, request: Request) -> Response:
-        return await self._exchange(request, "moderations", self._moderations_body, moderation_response)
+        return await self._exchange(request, "moderations", self._moderations_body, read_moderation_response)
 
     async def _moderations_body(self, request: Request) -> Json:
         return {"model": self.model, "input": await wire.content_of(request)}
 
 
-def moderation_response(body: Json) -> Response:
+def read_moderation_response(body: Json) -> Response:
     """The answer as JSON text. It reports no tokens: the endpoint is free of charge."""
     result = body["results"][0]
     scores = {str(name): float(score) for name, score in result["category_scores"].items()}
     flagged = result["flagged"]
     if not isinstance(flagged, bool):
         raise TypeError("`flagged` is neither true nor false")
-    return Response(orjson.dumps({"flagged": flagged, "scores": scores}, option=orjson.OPT_SORT_KEYS).decode())
+    return Response(text=orjson.dumps({"flagged": flagged, "scores": scores}, option=orjson.OPT_SORT_KEYS).decode())

@@ -12,7 +12,7 @@ from unisafe_providers.base import Capabilities, Request, Response
 from unisafe_providers.hosted import openai_wire as wire
 from unisafe_providers.hosted.bodies import Json
 from unisafe_providers.hosted.http import File, HostedOptions, HostedProvider
-from unisafe_providers.hosted.responses_wire import responses_response
+from unisafe_providers.hosted.responses_wire import read_responses_response
 
 CHAT, GENERATIONS, EDITS = "chat/completions", "images/generations", "images/edits"
 
@@ -72,23 +72,25 @@ class OpenAICompatible(HostedProvider):
 
     async def _answer(self, request: Request) -> Response:
         if request.kind == "chat" or self._image_api == "chat":
-            return await self._exchange(request, CHAT, self._chat_body, partial(self._chat_response, image_due=request.image_due))
-        read = partial(wire.images_response, picture=self._picture)
+            return await self._exchange(
+                request, CHAT, self._build_chat_body, partial(self._read_chat_response, image_due=request.image_due)
+            )
+        read = partial(wire.read_images_response, picture=self._fetch_picture)
         if request.kind == "image":
-            return await self._exchange(request, GENERATIONS, self._images_body, read)
-        files = self._pictures if self._edit_body == "form" else None
-        return await self._exchange(request, EDITS, self._images_body, read, files=files)
+            return await self._exchange(request, GENERATIONS, self._build_images_body, read)
+        files = self._build_form_pictures if self._edit_body == "form" else None
+        return await self._exchange(request, EDITS, self._build_images_body, read, files=files)
 
-    async def _chat_body(self, request: Request) -> Json:
-        return await wire.chat_body(self.model, request, self._accepted)
+    async def _build_chat_body(self, request: Request) -> Json:
+        return await wire.build_chat_body(self.model, request, self._accepted)
 
-    def _chat_response(self, body: Json, *, image_due: bool) -> Response:
+    def _read_chat_response(self, body: Json, *, image_due: bool) -> Response:
         """Reads a chat completion; some servers answer with a Responses object instead."""
         if "choices" not in body and isinstance(body.get("output"), list):
-            return responses_response(body)
-        return wire.chat_response(body, self._picture, image_due=image_due)
+            return read_responses_response(body)
+        return wire.read_chat_response(body, self._fetch_picture, image_due=image_due)
 
-    async def _images_body(self, request: Request) -> Json:
+    async def _build_images_body(self, request: Request) -> Json:
         body: Json = {"model": self.model, "prompt": request.text, "n": 1}
         for name in ("size", "seed"):
             value = getattr(request, name)
@@ -97,7 +99,7 @@ class OpenAICompatible(HostedProvider):
             elif value is not None:
                 body[self._accepted.name(name)] = value
         if request.kind == "edit" and self._edit_body == "json":
-            body |= await wire.images_to_edit(request.images)
+            body |= await wire.build_edit_images(request.images)
         return body
 
     def _tell(self, note: str) -> None:
@@ -105,7 +107,7 @@ class OpenAICompatible(HostedProvider):
         if note not in self._told_of:
             self._told_of.append(note)
 
-    async def _pictures(self, request: Request) -> list[File]:
+    async def _build_form_pictures(self, request: Request) -> list[File]:
         """The images of an edit as files of a form: several go as a list."""
         name = "image" if len(request.images) == 1 else "image[]"
         return [(name, (image.file_name, await image.read(), image.media_type)) for image in request.images]

@@ -8,8 +8,8 @@ from typing import ClassVar
 from unisafe_providers.base import Request, Response
 from unisafe_providers.hosted.bodies import Json
 from unisafe_providers.hosted.openai_compatible import OpenAICompatible
-from unisafe_providers.hosted.openai_wire import chat_response
-from unisafe_providers.hosted.responses_wire import responses_body, responses_response
+from unisafe_providers.hosted.openai_wire import read_chat_response
+from unisafe_providers.hosted.responses_wire import build_responses_body, read_responses_response
 
 RESPONSES = "responses"
 
@@ -21,13 +21,13 @@ class OpenAIResponses(OpenAICompatible):
     NAMES: ClassVar[Mapping[str, str]] = {"max_tokens": "max_output_tokens"}
 
     async def _answer(self, request: Request) -> Response:
-        return await self._exchange(request, RESPONSES, self._responses_body, self._responses_response)
+        return await self._exchange(request, RESPONSES, self._build_responses_body, self._read_responses_response)
 
-    async def _responses_body(self, request: Request) -> Json:
-        return await responses_body(self.model, request, self._accepted)
+    async def _build_responses_body(self, request: Request) -> Json:
+        return await build_responses_body(self.model, request, self._accepted)
 
-    def _responses_response(self, body: Json) -> Response:
+    def _read_responses_response(self, body: Json) -> Response:
         """Reads a Responses object; some servers answer with a chat completion instead."""
         if "output" not in body and isinstance(body.get("choices"), list):
-            return chat_response(body, self._picture)
-        return responses_response(body)
+            return read_chat_response(body, self._fetch_picture)
+        return read_responses_response(body)

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from unisafe_providers.base import Provider
 from unisafe_providers.endpoint_options import VendorOptions
-from unisafe_providers.hosted.vendor_arguments import hosted_options, place_of
-from unisafe_providers.presets import preset_at
+from unisafe_providers.hosted.vendor_arguments import build_hosted_options, read_place
+from unisafe_providers.presets import find_preset
 from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.spec import Declared, ProviderSpec
 
@@ -86,7 +86,7 @@ def _build(settings: ProviderSettings, options: OpenAIOptions, key_header: Liter
     from unisafe_providers.hosted.openai_compatible import OpenAICompatible
     from unisafe_providers.hosted.openai_responses import OpenAIResponses
 
-    place, known = place_of(settings, options), hosted_options(settings, options)
+    place, known = read_place(settings, options), build_hosted_options(settings, options)
     if settings.service == "moderation":
         return OpenAIModeration(*place, **known)
     vendor = settings.vendor
@@ -97,7 +97,7 @@ def _build(settings: ProviderSettings, options: OpenAIOptions, key_header: Liter
     else:
         if not options.stands_at(vendor):
             known["images"] = None  # a server of somebody else's has limits of its own
-        if preset_at(options.base_url) is not None:
+        if find_preset(options.base_url) is not None:
             known["title"] = dialect.title
     chat = OpenAIBatches if settings.in_batches else OpenAICompatible
     return (OpenAIResponses if options.api == "responses" else chat)(

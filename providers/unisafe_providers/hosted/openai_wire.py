@@ -10,18 +10,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from unisafe_providers.anatomy import AUDIO, NO_PICTURE, TOOL_CALL, image_from_base64, keeping
+from unisafe_providers.anatomy import AUDIO, NO_PICTURE, TOOL_CALL, attach_partial, decode_base64_image
 from unisafe_providers.base import Image, Malformed, ProviderError, Request, Response, Text, clean
 from unisafe_providers.hosted.accepted import Accepted
-from unisafe_providers.hosted.bodies import Json, schema_of, usage_in
+from unisafe_providers.hosted.bodies import Json, find_usage, schema_of
 from unisafe_providers.hosted.endings import Ending, of_choice
 from unisafe_providers.hosted.usage import usage_of
-from unisafe_providers.hosted.withheld import withheld
+from unisafe_providers.hosted.withheld import find_withheld_block
 
 # ---------------------------------------------------------------- out
 
 
-async def chat_body(model: str, request: Request, accepted: Accepted) -> Json:
+async def build_chat_body(model: str, request: Request, accepted: Accepted) -> Json:
     """The body of POST /chat/completions for `request`, as the endpoint takes it; it asks for an image if one is due."""
     messages: list[Json] = []
     if request.system:
@@ -52,17 +52,17 @@ async def content_of(request: Request) -> str | list[Json]:
         if isinstance(part, Text):
             content.append({"type": "text", "text": part.text})
         else:
-            content.append({"type": "image_url", "image_url": {"url": await data_url(part)}})
+            content.append({"type": "image_url", "image_url": {"url": await build_data_url(part)}})
     return content
 
 
-async def images_to_edit(images: Sequence[Image]) -> Json:
+async def build_edit_images(images: Sequence[Image]) -> Json:
     """The images of an edit in JSON, as xAI takes them: one under `image`, several under `images`."""
-    entries = [{"url": await data_url(image), "type": "image_url"} for image in images]
+    entries = [{"url": await build_data_url(image), "type": "image_url"} for image in images]
     return {"image": entries[0]} if len(entries) == 1 else {"images": entries}
 
 
-async def data_url(image: Image) -> str:
+async def build_data_url(image: Image) -> str:
     """An image's bytes as an address."""
     return f"data:{image.media_type};base64,{base64.b64encode(await image.read()).decode()}"
 
@@ -70,10 +70,10 @@ async def data_url(image: Image) -> str:
 # ---------------------------------------------------------------- in
 
 Pictured = Callable[[object], Image]
-"""From an address to an image: `HostedProvider._picture`, or for bodies without a network `image_from_base64`."""
+"""From an address to an image: `HostedProvider._picture`, or for bodies without a network `decode_base64_image`."""
 
 
-def chat_response(body: Json, picture: Pictured = image_from_base64, *, image_due: bool = True) -> Response:
+def read_chat_response(body: Json, picture: Pictured = decode_base64_image, *, image_due: bool = True) -> Response:
     """A Response from a chat completion's body. Raises Malformed for any other body, Transient if the body reports a failure.
 
     Args:
@@ -86,26 +86,26 @@ def chat_response(body: Json, picture: Pictured = image_from_base64, *, image_du
     except (KeyError, IndexError, TypeError, AttributeError):
         raise Malformed("the endpoint answered without any choice") from None
     if not isinstance(message, dict) or not message:
-        return _without_message(body, choice)
-    message = _with_refusal(message)
-    texts, thoughts, addresses = message_parts(message)
-    images = pictures_at(addresses, picture, image_due=image_due)
-    usage = usage_of(usage_in(body), len(images))
-    text, thought, model = clean("".join(texts)), clean("".join(thoughts)), served(body)
+        return _read_missing_message(body, choice)
+    message = _place_refusal(message)
+    texts, thoughts, addresses = split_message(message)
+    images = read_pictures(addresses, picture, image_due=image_due)
+    usage = usage_of(find_usage(body), len(images))
+    text, thought, model = clean("".join(texts)), clean("".join(thoughts)), read_served_name(body)
     try:
         ending = of_choice(choice, message, nothing=not images and not text.strip())
     except ProviderError:
-        with keeping(Response(text, images, usage=usage, thoughts=thought, model=model)):
+        with attach_partial(Response(text=text, images=images, usage=usage, thoughts=thought, model=model)):
             raise
     if ending.finish == "refused":
         text = clean(str(message["refusal"]))
-    missing = ending.missing or _not_words(message)
+    missing = ending.missing or _describe_not_words(message)
     return Response(
-        text,
-        images,
-        ending.finish,
-        ending.reason,
-        usage,
+        text=text,
+        images=images,
+        finish=ending.finish,
+        reason=ending.reason,
+        usage=usage,
         block=ending.block,
         thoughts=thought,
         missing=missing,
@@ -114,7 +114,7 @@ def chat_response(body: Json, picture: Pictured = image_from_base64, *, image_du
     )
 
 
-def _with_refusal(message: Json) -> Json:
+def _place_refusal(message: Json) -> Json:
     """The message with the model's refusal in `refusal`, even if it came as a part of the content."""
     content = message.get("content")
     parts = content if isinstance(content, list) and not message.get("refusal") else []
@@ -122,7 +122,7 @@ def _with_refusal(message: Json) -> Json:
     return {**message, "refusal": "".join(refusals)} if refusals else message
 
 
-def ended(came: Response, ending: Ending) -> Response:
+def apply_ending(came: Response, ending: Ending) -> Response:
     """The content together with its ending; the ending's reason for a missing answer goes first."""
     return replace(
         came,
@@ -134,19 +134,19 @@ def ended(came: Response, ending: Ending) -> Response:
     )
 
 
-def _without_message(body: Json, choice: Json) -> Response:
+def _read_missing_message(body: Json, choice: Json) -> Response:
     """A choice without a message, as Azure's filter leaves it. Raises Malformed if it names no filter."""
-    usage = usage_of(usage_in(body))
-    with keeping(Response(usage=usage)):
+    usage = usage_of(find_usage(body))
+    with attach_partial(Response(usage=usage)):
         if isinstance(choice.get("text"), str):
-            return chat_response({**body, "choices": [{**choice, "message": {"content": choice["text"]}}]})
+            return read_chat_response({**body, "choices": [{**choice, "message": {"content": choice["text"]}}]})
         ending = of_choice(choice, {}, nothing=True)
         if ending.finish != "blocked":
             raise Malformed("the endpoint answered with a choice that holds no message")
-    return ended(Response(usage=usage, model=served(body)), ending)
+    return apply_ending(Response(usage=usage, model=read_served_name(body)), ending)
 
 
-def message_parts(message: Json) -> tuple[list[str], list[str], list[object]]:
+def split_message(message: Json) -> tuple[list[str], list[str], list[object]]:
     """A message's texts, thoughts and addresses of images: content as a string or parts, `images` as OpenRouter gives them.
 
     Thoughts are in `reasoning_content` (vLLM, SGLang, DeepSeek), `reasoning` and `reasoning_details` (OpenRouter, Groq), or in
@@ -163,31 +163,31 @@ def message_parts(message: Json) -> tuple[list[str], list[str], list[object]]:
             texts.append(part)
         elif isinstance(part, dict):
             if part.get("type") in ("thinking", "reasoning"):
-                thoughts += words_in(part)
+                thoughts += find_texts(part)
             elif isinstance(part.get("text"), str):
                 texts.append(part["text"])
             elif part.get("type") == "refusal" and not message.get("refusal"):
                 texts.append(str(part.get("refusal") or ""))
-            addresses += _addresses(part)
+            addresses += _find_addresses(part)
     for name in ("reasoning_content", "reasoning", "reasoning_details", "thinking"):
-        thoughts = thoughts or words_in(message.get(name))
+        thoughts = thoughts or find_texts(message.get(name))
     return texts, thoughts, addresses
 
 
-def words_in(place: object) -> list[str]:
+def find_texts(place: object) -> list[str]:
     """All texts in a field of thoughts, which may be a string, a part or a list of parts."""
     if isinstance(place, str):
         return [place] if place.strip() else []
     if isinstance(place, list):
-        return [words for one in place for words in words_in(one)]
+        return [words for one in place for words in find_texts(one)]
     if not isinstance(place, dict):
         return []
     return next(
-        (found for key in ("thinking", "text", "summary", "content", "reasoning") if (found := words_in(place.get(key)))), []
+        (found for key in ("thinking", "text", "summary", "content", "reasoning") if (found := find_texts(place.get(key)))), []
     )
 
 
-def _addresses(part: Json) -> list[object]:
+def _find_addresses(part: Json) -> list[object]:
     """The image of a part: a URL, or plain base64."""
     image = part.get("image_url") or part.get("image")
     if isinstance(image, dict):
@@ -195,7 +195,7 @@ def _addresses(part: Json) -> list[object]:
     return [found for found in (image, part.get("b64_json")) if found]
 
 
-def pictures_at(addresses: Sequence[object], picture: Pictured, *, image_due: bool) -> tuple[Image, ...]:
+def read_pictures(addresses: Sequence[object], picture: Pictured, *, image_due: bool) -> tuple[Image, ...]:
     """The images at some addresses. An image that cannot be read is left out, or raises Malformed if an image was due."""
     images = []
     for address in addresses:
@@ -207,34 +207,34 @@ def pictures_at(addresses: Sequence[object], picture: Pictured, *, image_due: bo
     return tuple(images)
 
 
-def _not_words(message: Json) -> str:
+def _describe_not_words(message: Json) -> str:
     """What a message holds instead of words, as text for `Response.missing`."""
     if message.get("tool_calls") or message.get("function_call"):
         return TOOL_CALL
     return AUDIO if message.get("audio") else ""
 
 
-def served(body: Json) -> str:
+def read_served_name(body: Json) -> str:
     """The name of the model that served the call."""
     name = body.get("model") or body.get("modelVersion")
     return clean(name)[:200] if isinstance(name, str) else ""
 
 
-def images_response(body: Json, picture: Pictured = image_from_base64) -> Response:
+def read_images_response(body: Json, picture: Pictured = decode_base64_image) -> Response:
     """A Response from an images answer. Raises Malformed if its `data` is no list, or an entry holds no image."""
     entries = body.get("data")
     if not isinstance(entries, list):
         raise Malformed("the endpoint answered without any image data")
-    usage = usage_of(usage_in(body), len(entries))
-    stopped = withheld(body)
+    usage = usage_of(find_usage(body), len(entries))
+    stopped = find_withheld_block(body)
     if stopped is not None:
-        return ended(Response(usage=replace(usage, images=0), model=served(body)), stopped)
+        return apply_ending(Response(usage=replace(usage, images=0), model=read_served_name(body)), stopped)
     if not entries:  # tokens of pictures are not lost words
-        return Response(usage=usage, missing=NO_PICTURE, asks_again=True, model=served(body))
+        return Response(usage=usage, missing=NO_PICTURE, asks_again=True, model=read_served_name(body))
     addresses = [entry.get("b64_json") or entry.get("url") for entry in entries]
     if not any(addresses):
         raise Malformed("the endpoint answered without any image data")
-    usage = usage if usage.reported else replace(usage, reported=usage_in(body) is None)  # images are paid for one by one
-    with keeping(Response(usage=usage)):
-        images = pictures_at([address for address in addresses if address], picture, image_due=True)
-    return Response(images=images, usage=usage, model=served(body))
+    usage = usage if usage.reported else replace(usage, reported=find_usage(body) is None)  # images are paid for one by one
+    with attach_partial(Response(usage=usage)):
+        images = read_pictures([address for address in addresses if address], picture, image_due=True)
+    return Response(images=images, usage=usage, model=read_served_name(body))

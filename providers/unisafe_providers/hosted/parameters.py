@@ -70,7 +70,7 @@ TOGETHER = re.compile(r"\bboth\b|at the same time|together|only one of", re.I)
 CODES = frozenset({"extra_forbidden", "unknown_parameter", "unsupported_parameter", "unsupported_value", "value_error.extra"})
 
 
-def refused_parameter(
+def find_refused_parameter(
     status: int,
     body: object,
     *,
@@ -88,14 +88,14 @@ def refused_parameter(
     if status not in STATUSES:
         return None
     flat = flat_of(body, sent)
-    named = _names(flat)
+    named = _find_names(flat)
     names = [name for name in named if ALIASES[name] not in unset] or named
     if len(names) < len(named) and TOGETHER.search(flat.message):
         return None  # one of them is left out already, so that is not what is wrong
     meant = [ALIASES[name] for name in names]
     if "response_format" in meant:
         return Refusal("response_format")
-    if not names or not _refuses(flat):
+    if not names or not _is_refused(flat):
         return None
     if "max_tokens" in names and "max_completion_tokens" in names:
         return Refusal("max_tokens", "max_completion_tokens")
@@ -108,14 +108,14 @@ def refused_parameter(
     return Refusal(meant[0])
 
 
-def _refuses(flat: Flat) -> bool:
+def _is_refused(flat: Flat) -> bool:
     """Whether the error refuses the parameter itself and not a value out of its range."""
     if REFUSES.search(flat.message):
         return True
     return not CODES.isdisjoint(flat.lowered) and not RANGE.search(flat.message)
 
 
-def _names(flat: Flat) -> list[str]:
+def _find_names(flat: Flat) -> list[str]:
     """The known parameters that the error names, those of `param` and `loc` first."""
     named = [found[1].lower() for parameter in flat.parameters if (found := NAME.search(parameter))]
     if flat.parameters and not named:

@@ -46,57 +46,57 @@ SECONDS = {"ms": 0.001, "mi": 60.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400
 
 def retry_after(headers: Mapping[str, str], clock: Clock = time.time) -> float | None:
     """Seconds to wait by `retry-after-ms`, `retry-after` (seconds or a date) or a spent limit; None without any."""
-    wait = asked_wait(headers, clock)
-    return wait if wait is not None else spent_wait(headers, clock)
+    wait = read_asked_wait(headers, clock)
+    return wait if wait is not None else read_spent_wait(headers, clock)
 
 
-def asked_wait(headers: Mapping[str, str], clock: Clock = time.time) -> float | None:
+def read_asked_wait(headers: Mapping[str, str], clock: Clock = time.time) -> float | None:
     """Seconds that `retry-after-ms` asks for, or `retry-after` if that is absent or rounded to 0."""
-    low = _lowered(headers)
-    exact = _number(low.get("retry-after-ms"), 0.001)
-    wait = exact or _moment(low.get("retry-after"), clock)
+    low = _lower_names(headers)
+    exact = _parse_number(low.get("retry-after-ms"), 0.001)
+    wait = exact or _parse_retry_after(low.get("retry-after"), clock)
     return wait if wait is not None else exact
 
 
-def spent_wait(headers: Mapping[str, str], clock: Clock = time.time) -> float | None:
+def read_spent_wait(headers: Mapping[str, str], clock: Clock = time.time) -> float | None:
     """Seconds until every spent limit is full again; None if no limit is spent, or no header gives a reset."""
-    waits = [gauge.wait for gauge in _gauges(headers, clock) if gauge.remaining == 0 and gauge.wait is not None]
+    waits = [gauge.wait for gauge in _read_gauges(headers, clock) if gauge.remaining == 0 and gauge.wait is not None]
     return max(waits, default=None)
 
 
 def wait_in_words(message: str) -> float | None:
     """Seconds in `try again in 7m12s`, `resets in ~30s`, `retry after 20 seconds`; None if the words name no wait."""
     found = SPOKEN.search(message)
-    return duration(found[1].replace("and", " ")) if found else None
+    return parse_duration(found[1].replace("and", " ")) if found else None
 
 
-def duration(value: str | None) -> float | None:
+def parse_duration(value: str | None) -> float | None:
     """Seconds in `1s`, `6m0s`, `120ms`, `20 seconds` or a plain number; None for anything else, or a number without sense."""
     if not value:
         return None
-    plain = _number(value)
+    plain = _parse_number(value)
     if plain is not None or not WHOLE.fullmatch(value.strip()):
         return plain
-    total = sum(float(number) * _unit(unit.lower()) for number, unit in DURATION.findall(value))
+    total = sum(float(number) * _parse_unit(unit.lower()) for number, unit in DURATION.findall(value))
     return total if total <= LONGEST else None
 
 
-def _unit(unit: str) -> float:
+def _parse_unit(unit: str) -> float:
     return SECONDS.get(unit) or (0.001 if unit.startswith("milli") else SECONDS[unit[0]])
 
 
-def _moment(value: str | None, clock: Clock) -> float | None:
+def _parse_retry_after(value: str | None, clock: Clock) -> float | None:
     """Seconds from now to what `retry-after` names: a number of seconds, a duration, an HTTP date, an ISO time or an epoch."""
     if not value:
         return None
-    number = _number(value)
+    number = _parse_number(value)
     if number is not None and number > 1e9:
-        return _epoch(number, clock)
-    wait = duration(value)
-    return wait if wait is not None and wait <= LONGEST else _until(value, clock)
+        return _parse_epoch(number, clock)
+    wait = parse_duration(value)
+    return wait if wait is not None and wait <= LONGEST else _parse_until(value, clock)
 
 
-def _number(value: str | None, scale: float = 1.0) -> float | None:
+def _parse_number(value: str | None, scale: float = 1.0) -> float | None:
     """A finite number of 0 or more, as digits; None for anything else."""
     if value is None or not re.fullmatch(r"\s*\d+(\.\d+)?\s*", value):
         return None
@@ -104,7 +104,7 @@ def _number(value: str | None, scale: float = 1.0) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _until(value: str, clock: Clock) -> float | None:
+def _parse_until(value: str, clock: Clock) -> float | None:
     """Seconds from now to an RFC 3339 time or an HTTP date, 0 if it is past; None for anything else."""
     value = value.strip()
     try:
@@ -115,7 +115,7 @@ def _until(value: str, clock: Clock) -> float | None:
     return max(0.0, wait) if wait <= LONGEST else None
 
 
-def _epoch(number: float, clock: Clock) -> float | None:
+def _parse_epoch(number: float, clock: Clock) -> float | None:
     wait = (number / 1000 if number > 1e12 else number) - clock()
     return max(0.0, wait) if wait <= LONGEST else None
 
@@ -123,7 +123,7 @@ def _epoch(number: float, clock: Clock) -> float | None:
 # ---------------------------------------------------------------- gauges
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Gauge:
     """One limit: how much a window holds, how much of it is left, and when it is full again.
 
@@ -146,22 +146,22 @@ def limits_of(headers: Mapping[str, str], clock: Clock = time.time) -> Limits:
 
     Resets are in seconds from now, and none is longer than its window.
     """
-    gauges = [gauge for gauge in _gauges(headers, clock) if (gauge.window or WINDOW) <= LONGEST_OBEYED]
-    requests = _tightest([gauge for gauge in gauges if not gauge.tokens])
-    tokens = _tightest([gauge for gauge in gauges if gauge.tokens])
+    gauges = [gauge for gauge in _read_gauges(headers, clock) if (gauge.window or WINDOW) <= LONGEST_OBEYED]
+    requests = _find_tightest([gauge for gauge in gauges if not gauge.tokens])
+    tokens = _find_tightest([gauge for gauge in gauges if gauge.tokens])
     return Limits(
-        requests.remaining,
-        tokens.remaining,
-        _held(requests),
-        _held(tokens),
-        requests.limit,
-        tokens.limit,
-        requests.window,
-        tokens.window,
+        remaining_requests=requests.remaining,
+        remaining_tokens=tokens.remaining,
+        reset_requests=_read_held(requests),
+        reset_tokens=_read_held(tokens),
+        limit_requests=requests.limit,
+        limit_tokens=tokens.limit,
+        window_requests=requests.window,
+        window_tokens=tokens.window,
     )
 
 
-def _tightest(gauges: list[Gauge]) -> Gauge:
+def _find_tightest(gauges: list[Gauge]) -> Gauge:
     """The limit with the smallest share left."""
 
     def left(gauge: Gauge) -> float:
@@ -172,14 +172,14 @@ def _tightest(gauges: list[Gauge]) -> Gauge:
     return min(gauges, key=left, default=Gauge(tokens=False))
 
 
-def _held(gauge: Gauge) -> float | None:
+def _read_held(gauge: Gauge) -> float | None:
     return None if gauge.wait is None else min(gauge.wait, gauge.window or WINDOW)
 
 
-def _gauges(headers: Mapping[str, str], clock: Clock) -> list[Gauge]:
+def _read_gauges(headers: Mapping[str, str], clock: Clock) -> list[Gauge]:
     """Every limit that the headers name."""
     found: dict[tuple[str, ...], Gauge] = {}
-    for name, value in _lowered(headers).items():
+    for name, value in _lower_names(headers).items():
         parts = NAME.fullmatch(name)
         if not parts:
             continue
@@ -193,7 +193,7 @@ def _gauges(headers: Mapping[str, str], clock: Clock) -> list[Gauge]:
         if not known:
             continue
         window = next((WINDOWS[word] for word in others if word in WINDOWS), None)
-        gauge = found.setdefault(("tokens" if tokens else "requests", *others), Gauge(tokens, window=window))
+        gauge = found.setdefault(("tokens" if tokens else "requests", *others), Gauge(tokens=tokens, window=window))
         _set(gauge, kind, value)
     for gauge in found.values():
         gauge.wait = _reset(gauge.reset, gauge.window or WINDOW, clock)
@@ -203,33 +203,33 @@ def _gauges(headers: Mapping[str, str], clock: Clock) -> list[Gauge]:
 def _set(gauge: Gauge, kind: str, value: str) -> None:
     match kind:
         case "limit":
-            gauge.limit = _int(value)
+            gauge.limit = _parse_count(value)
         case "remaining":
-            gauge.remaining = _int(value)
+            gauge.remaining = _parse_count(value)
         case "reset":
             gauge.reset = value
         case _:
-            gauge.window = _number(value) or gauge.window
+            gauge.window = _parse_number(value) or gauge.window
 
 
 def _reset(value: str | None, window: float, clock: Clock) -> float | None:
     """Seconds until a reset: a plain number is seconds up to its window, then milliseconds; above 1e9 an epoch (1e12: in ms)."""
     if not value:
         return None
-    number = _number(value)
+    number = _parse_number(value)
     if number is None:
-        wait = duration(value)
-        return wait if wait is not None else _until(value, clock)
+        wait = parse_duration(value)
+        return wait if wait is not None else _parse_until(value, clock)
     if number > 1e9:
-        return _epoch(number, clock)
+        return _parse_epoch(number, clock)
     return number if number <= window else number / 1000
 
 
-def _int(value: str) -> int | None:
+def _parse_count(value: str) -> int | None:
     """A count, such as `5`, `5.0` or `5, 5;w=60`; None for anything else."""
-    number = _number(value.split(",")[0].split(";")[0])
+    number = _parse_number(value.split(",")[0].split(";")[0])
     return int(number) if number is not None and number < 2**53 else None
 
 
-def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
+def _lower_names(headers: Mapping[str, str]) -> dict[str, str]:
     return {str(name).lower(): str(value) for name, value in headers.items()}

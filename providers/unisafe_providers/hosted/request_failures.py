@@ -6,16 +6,16 @@ Sources: OpenAI, Anthropic, Google, Groq, Mistral, Together, Amazon Bedrock, fal
 from __future__ import annotations
 
 from unisafe_providers.base import Misconfigured, RateLimited, Rejected, Transient
-from unisafe_providers.hosted.failure_row import Failure, names_in, words_in
+from unisafe_providers.hosted.failure_row import Failure, compile_words, split_names
 
 TOO_LONG = Failure(
-    Rejected,
-    "the request is longer than {model} takes ({status}): {message}",
-    codes=names_in(
+    kind=Rejected,
+    says="the request is longer than {model} takes ({status}): {message}",
+    codes=split_names(
         "context_length_exceeded string_above_max_length max_tokens_exceeded token_limit_exceeded string_too_long too_many_tokens "
         "exceed_context_size_error 1261 prompt_too_long"
     ),
-    words=words_in(
+    words=compile_words(
         r"context (length|window|size)",
         r"(prompt|input|message|request|text|content) (is |was )?too (long|large)",
         r"too (long|many tokens)",
@@ -30,14 +30,14 @@ TOO_LONG = Failure(
 REQUESTS = (
     TOO_LONG,
     Failure(
-        Rejected,
-        "{vendor} does not take an image of the request ({status}): {message}",
-        codes=names_in(
+        kind=Rejected,
+        says="{vendor} does not take an image of the request ({status}): {message}",
+        codes=split_names(
             "invalid_image invalid_image_format invalid_image_mode invalid_base64_image image_too_large image_too_small "
             "image_parse_error image_file_too_large unsupported_image_media_type unsupported_image_format empty_image_file "
             "image_load_error file_download_error file_too_large invalid_image_url invalidimage image_content_error"
         ),
-        words=words_in(
+        words=compile_words(
             r"could not process image",
             r"(unsupported|invalid|unable to (process|decode|load|read|download)|failed to (process|decode|load|download)"
             r"|cannot (identify|decode|load|read)|corrupt\w*)\b.{0,30}\b(image|picture)",
@@ -48,31 +48,33 @@ REQUESTS = (
         where=frozenset({0, 400, 413, 422, 500}),
     ),
     Failure(
-        Rejected,
-        "the request is larger than {vendor} takes ({status}): {message}",
+        kind=Rejected,
+        says="the request is larger than {vendor} takes ({status}): {message}",
         statuses=frozenset({413}),
-        codes=names_in("request_too_large payload_too_large"),
+        codes=split_names("request_too_large payload_too_large"),
     ),
 )
 
 MOMENTS = (
     Failure(
-        RateLimited,
-        "{status}: {message}",
+        kind=RateLimited,
+        says="{status}: {message}",
         statuses=frozenset({429}),
-        codes=names_in(
+        codes=split_names(
             "rate_limit_exceeded rate_limit_error ramp_limit_exceeded resource_exhausted ratelimitreached too_many_requests "
             "throttlingexception throttling throttling.ratequota throttling.allocationquota engine_overloaded_error rate_limit "
             "concurrent_requests_limit service_tier_capacity_exceeded 1302 1303 1304 1305"
         ),
-        words=words_in(r"rate[- ]?limit(ed|s)?\b", r"too many (requests|concurrent|active)", r"request was throttled|throttling"),
+        words=compile_words(
+            r"rate[- ]?limit(ed|s)?\b", r"too many (requests|concurrent|active)", r"request was throttled|throttling"
+        ),
         where=frozenset({0, 400, 403}),
     ),
     Failure(
-        Transient,
-        "{status}: {message}",
+        kind=Transient,
+        says="{status}: {message}",
         statuses=frozenset({408, 409, 424, 425, 498, 499}),
-        codes=names_in(
+        codes=split_names(
             "server_error overloaded_error timeout_error provider_unavailable unavailable internal_server_error internal_error "
             "internalerror service_unavailable serviceunavailable overloaded timeout generation_timeout vector_store_timeout"
         ),
@@ -81,11 +83,11 @@ MOMENTS = (
 
 STATUSES = (
     Failure(
-        Misconfigured,
-        "{vendor} denies access ({status}): {message}; check the key's rights, project and region",
+        kind=Misconfigured,
+        says="{vendor} denies access ({status}): {message}; check the key's rights, project and region",
         statuses=frozenset({403}),
-        codes=names_in("data_residency_mismatch accessdeniedexception accessdenied"),
-        words=words_in(
+        codes=split_names("data_residency_mismatch accessdeniedexception accessdenied"),
+        words=compile_words(
             r"api[- ]?key|credentials|permission .{0,60}denied|\baccount\b|organi[sz]ation|subscription",
             r"\bproject\b|service control",
             r"(not (authorized|entitled|allowed|permitted)|n[o']t have (access|permission)|access)\b"
@@ -94,8 +96,8 @@ STATUSES = (
         where=frozenset({403}),
     ),
     Failure(
-        Misconfigured,
-        "not found ({status}): {message}; check `model` ({model}) and `base_url`",
+        kind=Misconfigured,
+        says="not found ({status}): {message}; check `model` ({model}) and `base_url`",
         statuses=frozenset({404, 405}),
     ),
 )

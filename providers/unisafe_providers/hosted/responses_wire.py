@@ -8,17 +8,17 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 
-from unisafe_providers.anatomy import TOOL_CALL, image_from_base64, keeping
+from unisafe_providers.anatomy import TOOL_CALL, attach_partial, decode_base64_image
 from unisafe_providers.base import Image, Malformed, Request, Response, Text, Transient, clean
 from unisafe_providers.hosted.accepted import Accepted
-from unisafe_providers.hosted.bodies import Json, schema_of, usage_in
+from unisafe_providers.hosted.bodies import Json, find_usage, schema_of
 from unisafe_providers.hosted.endings import of_response
-from unisafe_providers.hosted.flattened import error_message
-from unisafe_providers.hosted.openai_wire import ended, served, words_in
+from unisafe_providers.hosted.flattened import read_error_message
+from unisafe_providers.hosted.openai_wire import apply_ending, find_texts, read_served_name
 from unisafe_providers.hosted.usage import usage_of
 
 
-async def responses_body(model: str, request: Request, accepted: Accepted) -> Json:
+async def build_responses_body(model: str, request: Request, accepted: Accepted) -> Json:
     """The body of POST /responses for `request`. `seed` has no place in this API; nothing is stored at the vendor."""
     content: list[Json] = []
     for part in request.parts:
@@ -45,7 +45,7 @@ async def responses_body(model: str, request: Request, accepted: Accepted) -> Js
     return body
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Output:
     """The content of an output's items."""
 
@@ -64,36 +64,38 @@ class _Output:
                     elif part.get("type") in ("output_text", "text"):
                         self.texts.append(str(part.get("text") or ""))
             case "reasoning":
-                self.thoughts += words_in(item.get("summary")) or words_in(item.get("content"))
+                self.thoughts += find_texts(item.get("summary")) or find_texts(item.get("content"))
             case "image_generation_call" if item.get("result"):
-                self.images.append(image_from_base64(item["result"]))
+                self.images.append(decode_base64_image(item["result"]))
             case str() as kind if kind.endswith("_call") and kind != "image_generation_call":
                 self.missing = TOOL_CALL
 
 
-def responses_response(body: Json) -> Response:
+def read_responses_response(body: Json) -> Response:
     """A Response from a Responses object. Raises Malformed for any other body, Transient if it reports a failure."""
     if not isinstance(body.get("output"), list):
         raise Malformed("the endpoint answered without any output")
     output = _Output()
-    usage = usage_of(usage_in(body))
-    with keeping(Response(usage=usage)):
+    usage = usage_of(find_usage(body))
+    with attach_partial(Response(usage=usage)):
         for item in body["output"]:
             output.add(item)
-    usage = usage_of(usage_in(body), len(output.images))
+    usage = usage_of(find_usage(body), len(output.images))
     text, thoughts = clean("".join([*output.texts, *output.refusals])), clean("\n\n".join(output.thoughts))
-    came = Response(text, tuple(output.images), usage=usage, thoughts=thoughts, missing=output.missing, model=served(body))
-    with keeping(came):
+    came = Response(
+        text=text, images=tuple(output.images), usage=usage, thoughts=thoughts, missing=output.missing, model=read_served_name(body)
+    )
+    with attach_partial(came):
         ending = of_response(body, nothing=came.empty)
         if body.get("status") not in (None, "completed", "incomplete"):
-            raise Transient(f"the endpoint answered with a response that is {body['status']}: {error_message(body)}")
-        if ending.finish == "stop" and not came.images and any(_broke(item) for item in body["output"]):
+            raise Transient(f"the endpoint answered with a response that is {body['status']}: {read_error_message(body)}")
+        if ending.finish == "stop" and not came.images and any(_is_broken(item) for item in body["output"]):
             raise Transient("the image tool failed, and no filter is named")
     if output.refusals and ending.finish != "blocked":
         ending = ending._replace(finish="refused", reason="a refusal part")
-    return ended(came, ending)
+    return apply_ending(came, ending)
 
 
-def _broke(item: Json) -> bool:
+def _is_broken(item: Json) -> bool:
     """Whether a call of the image tool failed; a call that moderation stopped has an ending of its own."""
     return item.get("type") == "image_generation_call" and (item.get("status") == "failed" or bool(item.get("error")))

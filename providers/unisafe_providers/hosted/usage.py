@@ -36,7 +36,12 @@ def usage_of(usage: object, images: int = 0) -> Usage:
     tokens_in, written = (given_in or 0) + beside_in, (given_out or 0) + beside_out
     if cost is None and not tokens_in and not written and not total:
         return Usage(images=images, reported=False)
-    return Usage(min(tokens_in, MOST_TOKENS), min(max(written, total - tokens_in), MOST_TOKENS), images, cost)
+    return Usage(
+        tokens_in=min(tokens_in, MOST_TOKENS),
+        tokens_out=min(max(written, total - tokens_in), MOST_TOKENS),
+        images=images,
+        cost=cost,
+    )
 
 
 def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int | None:

@@ -15,14 +15,14 @@ NO_KEY = "none"
 """What is sent for a key where the server wants none."""
 
 
-def place_of(settings: ProviderSettings, options: VendorOptions) -> tuple[str, str, str, Capabilities]:
+def read_place(settings: ProviderSettings, options: VendorOptions) -> tuple[str, str, str, Capabilities]:
     """Model, address, key and capabilities."""
     keyless = "" if options.headers_env else NO_KEY
     key = (settings.key or "") if options.key_env else keyless
     return settings.model, options.base_url, key, settings.capabilities
 
 
-def hosted_options(settings: ProviderSettings, options: VendorOptions) -> HostedOptions:
+def build_hosted_options(settings: ProviderSettings, options: VendorOptions) -> HostedOptions:
     """The rest of what every hosted provider takes; whoever is asked in chats takes images, and perhaps a schema, beside it."""
     known: HostedOptions = {
         "timeout": settings.timeout_s,

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from unisafe_providers.base import Block, Response, Stage
-from unisafe_providers.hosted.blocks import block_of_error, worded
+from unisafe_providers.hosted.blocks import block_of_error, describe_block
 from unisafe_providers.hosted.endings import Ending
-from unisafe_providers.hosted.flattened import flattened
+from unisafe_providers.hosted.flattened import flatten
 
 Json = dict[str, Any]
 
@@ -20,18 +20,18 @@ FLAGS: dict[str, object] = {"respect_moderation": False, "is_image_safe": False,
 LISTS = ("has_nsfw_concepts", "nsfw_content_detected")
 
 
-def withheld(body: Json, index: int = 0) -> Ending | None:
+def find_withheld_block(body: Json, index: int = 0) -> Ending | None:
     """The block for picture `index` of an images answer; None if it was not withheld."""
     entry = _entry(body, index)
     for flag, value in FLAGS.items():
         if entry.get(flag) is value:
-            return _blocked("response", f"{flag} {str(value).lower()}")
+            return _build_block("response", f"{flag} {str(value).lower()}")
     for flag in LISTS:
         flags = body.get(flag)
         if isinstance(flags, list) and index < len(flags) and flags[index] is True:
-            return _blocked("response", flag)
+            return _build_block("response", flag)
     if entry.get("raiFilteredReason"):
-        return _blocked("response", f"raiFilteredReason: {entry['raiFilteredReason']}")
+        return _build_block("response", f"raiFilteredReason: {entry['raiFilteredReason']}")
     reason = str(
         entry.get("finish_reason")
         or entry.get("finishReason")
@@ -40,9 +40,9 @@ def withheld(body: Json, index: int = 0) -> Ending | None:
         or ""
     )
     if reason.upper() == "CONTENT_FILTERED" or reason.lower().startswith("filter reason"):
-        return _blocked("request" if "prompt" in reason.lower() or "input" in reason.lower() else "response", reason)
+        return _build_block("request" if "prompt" in reason.lower() or "input" in reason.lower() else "response", reason)
     if entry.get("error") or str(body.get("status")).endswith("Moderated"):
-        answered = block_of_error(0, flattened({"error": entry["error"]} if entry.get("error") else body))
+        answered = block_of_error(0, flatten({"error": entry["error"]} if entry.get("error") else body))
         return Ending("blocked", answered.reason, answered.block) if isinstance(answered, Response) else None
     return None
 
@@ -59,5 +59,5 @@ def _at(some: object, index: int) -> object:
     return some[index] if isinstance(some, list) and index < len(some) else None
 
 
-def _blocked(stage: Stage, reason: str) -> Ending:
-    return Ending("blocked", worded(reason[:300], ()), Block(stage))
+def _build_block(stage: Stage, reason: str) -> Ending:
+    return Ending("blocked", describe_block(reason[:300], ()), Block(stage))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
     """A waiting request.
 
@@ -52,11 +52,12 @@ class Pool:
     def count(self, group: Hashable) -> int:
         return sum(waiting.group == group for waiting in self._waiting.values())
 
-    def take(self, most: int, tokens: int | None = None) -> list[Waiting]:
+    def take(self, max_count: int, tokens: int | None = None) -> list[Waiting]:
         """A batch with the longest-waiting request and the requests of its group with the most similar length.
 
-        The group is sorted by length and split into runs of at most `most` requests and `tokens` tokens, with padding and room.
-        The batch is the run with the oldest request, longest first. So no request waits for ever, and there is little padding.
+        The group is sorted by length and split into runs of at most `max_count` requests and `tokens` tokens, with padding and
+        room. The batch is the run with the oldest request, longest first. So no request waits for ever, and there is little
+        padding.
         """
         oldest = next(iter(self._waiting.values()))
         alike = [waiting for waiting in self._waiting.values() if waiting.group == oldest.group and not waiting.alone]
@@ -66,7 +67,7 @@ class Pool:
         for waiting in sorted(alike, key=lambda one: -one.length):
             longest = batch[0] if batch else waiting
             wide = (longest.length + longest.room) * (len(batch) + 1)
-            if batch and (len(batch) >= most or (tokens is not None and wide > tokens)):
+            if batch and (len(batch) >= max_count or (tokens is not None and wide > tokens)):
                 if oldest in batch:
                     break
                 batch = []
@@ -81,25 +82,25 @@ class BatchSizes:
 
     Args:
         fixed: the user's number; None to find it. If memory runs out, it is halved too.
-        first, most: the smallest and the largest number to try.
+        first, max_batch: the smallest and the largest number to try.
     """
 
-    def __init__(self, fixed: int | None, first: int, most: int) -> None:
+    def __init__(self, fixed: int | None, first: int, max_batch: int) -> None:
         self._fixed = fixed
         self._first = fixed or first
-        self._most = fixed or most
+        self._most = fixed or max_batch
         self._size: dict[Hashable, int] = {}
         self._ceiling: dict[Hashable, int] = {}
 
     def size(self, group: Hashable) -> int:
         return min(self._size.get(group, self._first), self._ceiling.get(group, self._most))
 
-    def fitted(self, group: Hashable, count: int, headroom: bool) -> None:
+    def note_success(self, group: Hashable, count: int, headroom: bool) -> None:
         """A batch of `count` succeeded; `headroom` says that a batch of twice the size should succeed too."""
         if self._fixed is None and headroom and count >= self.size(group):
             self._size[group] = min(2 * count, self._most)
 
-    def too_large(self, group: Hashable, count: int) -> None:
+    def note_failure(self, group: Hashable, count: int) -> None:
         """Memory ran out with `count` requests."""
         self._ceiling[group] = max(1, count // 2)
         self._size[group] = self._ceiling[group]

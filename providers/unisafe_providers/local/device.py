@@ -36,7 +36,7 @@ class Device:
     """
 
     def __init__(self, wanted: str, memory_gb: float | None = None) -> None:
-        self.name = _resolved(wanted)
+        self.name = _resolve(wanted)
         self.torch = torch.device(self.name)
         self.cuda = self.torch.type == "cuda"
         self._limit = memory_gb
@@ -52,50 +52,50 @@ class Device:
         elif self._limit is not None and sys.platform == "linux":
             import resource
 
-            self._base = _data_size()
+            self._base = _read_data_size()
             resource.setrlimit(resource.RLIMIT_DATA, (self._base + int(self._limit * GIB), resource.RLIM_INFINITY))
 
-    def memory(self) -> tuple[int, int]:
+    def read_memory(self) -> tuple[int, int]:
         """Bytes in use, and all bytes of the device."""
         if self.cuda:
             free, total = torch.cuda.mem_get_info(self.torch)
             return total - free, total
-        total = _meminfo("MemTotal")
+        total = _read_meminfo("MemTotal")
         if self._limit is not None:
-            return max(0, _data_size() - self._base), int(self._limit * GIB)
-        return _resident(), total
+            return max(0, _read_data_size() - self._base), int(self._limit * GIB)
+        return _read_resident(), total
 
-    def free(self) -> int:
+    def read_free(self) -> int:
         """Bytes that can still be used."""
         if self.cuda:
             free = int(torch.cuda.mem_get_info(self.torch)[0])
             return free if self._limit is None else min(free, int(self._limit * GIB))
-        available = _meminfo("MemAvailable")
+        available = _read_meminfo("MemAvailable")
         return available if self._limit is None else min(available, int(self._limit * GIB))
 
     def check_room(self, size: int) -> None:
         """Raises NotEnoughMemory when `size` bytes of weights cannot fit."""
-        free = self.free()
+        free = self.read_free()
         if size > free > 0:
             raise NotEnoughMemory(f"its weights need at least {size / GIB:.1f} GiB and {self.name} has {free / GIB:.1f} GiB free")
 
-    def too_small(self, words: str) -> str:
+    def describe_shortage(self, words: str) -> str:
         """The message for a request that does not fit even alone."""
-        used, total = self.memory()
+        used, total = self.read_memory()
         return f"{self.name} has too little memory for this request alone ({used / GIB:.1f} of {total / GIB:.1f} GiB used): {words}"
 
     def reset_peak(self) -> None:
         if self.cuda:
             torch.cuda.reset_peak_memory_stats(self.torch)
 
-    def headroom(self) -> bool:
+    def has_headroom(self) -> bool:
         """Whether a batch of twice the size should fit."""
         if self.cuda:
             total = torch.cuda.get_device_properties(self.torch).total_memory
             limit = total if self._limit is None else min(total, self._limit * GIB)
             return bool(torch.cuda.max_memory_reserved(self.torch) < HEADROOM * limit)
-        used, total = self.memory()
-        return used < HEADROOM * total and _meminfo("MemAvailable") > used
+        used, total = self.read_memory()
+        return used < HEADROOM * total and _read_meminfo("MemAvailable") > used
 
     def give_back(self) -> None:
         """Return unused memory to the system."""
@@ -105,12 +105,12 @@ class Device:
         elif sys.platform == "linux":
             ctypes.CDLL("libc.so.6").malloc_trim(0)
 
-    def generator(self, seed: int) -> Any:
+    def build_generator(self, seed: int) -> Any:
         """Random numbers that are the same on every device: drawn on the CPU."""
         return torch.Generator("cpu").manual_seed(seed)
 
 
-def _resolved(wanted: str) -> str:
+def _resolve(wanted: str) -> str:
     if wanted == "auto":
         if torch.cuda.is_available():
             return "cuda:0"
@@ -130,7 +130,7 @@ def _resolved(wanted: str) -> str:
     return wanted
 
 
-def _status(path: str, name: str) -> int:
+def _read_status(path: str, name: str) -> int:
     try:
         for line in Path(path).read_text().splitlines():
             if line.startswith(name + ":"):
@@ -140,13 +140,13 @@ def _status(path: str, name: str) -> int:
     return 0
 
 
-def _meminfo(name: str) -> int:
-    return _status("/proc/meminfo", name)
+def _read_meminfo(name: str) -> int:
+    return _read_status("/proc/meminfo", name)
 
 
-def _resident() -> int:
-    return _status("/proc/self/status", "VmRSS")
+def _read_resident() -> int:
+    return _read_status("/proc/self/status", "VmRSS")
 
 
-def _data_size() -> int:
-    return _status("/proc/self/status", "VmData")
+def _read_data_size() -> int:
+    return _read_status("/proc/self/status", "VmData")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from unisafe_providers.local.device import Device
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """A prepared request.
 
@@ -35,13 +35,13 @@ class Engine(Protocol):
     """A loaded model on a device.
 
     Attributes:
-        first, most: the first size of a batch, and the largest size that it may grow to.
+        first, max_batch: the first size of a batch, and the largest size that it may grow to.
         tokens: the most tokens in a batch, with padding and room for the answers; None for no limit.
     """
 
     device: Device
     first: int
-    most: int
+    max_batch: int
     tokens: int | None
 
     def prepare(self, request: Request) -> Prepared:

@@ -35,7 +35,7 @@ class Unsupported(UnisafeError):
     """The model cannot do what bench.toml asks of it, or the library cannot load it; the message says which."""
 
 
-def out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether the error means that memory ran out, on any device."""
     if isinstance(error, MemoryError):
         return True
@@ -44,14 +44,14 @@ def out_of_memory(error: BaseException) -> bool:
     )
 
 
-def device_lost(error: BaseException) -> bool:
+def is_device_lost(error: BaseException) -> bool:
     """Whether this process can no longer use the device, so that every later batch would fail like this one."""
-    if out_of_memory(error) or not isinstance(error, RuntimeError):
+    if is_out_of_memory(error) or not isinstance(error, RuntimeError):
         return False
     return type(error).__name__ == "AcceleratorError" or DEVICE_LOST.search(str(error)) is not None
 
 
-def explained(error: BaseException, settings: LocalSettings, device: Device | None) -> str:
+def explain_failure(error: BaseException, settings: LocalSettings, device: Device | None) -> str:
     """One line that says what is wrong and what would be right."""
     names = {kind.__name__ for kind in type(error).__mro__}
     words = " ".join(str(error).split())
@@ -62,8 +62,8 @@ def explained(error: BaseException, settings: LocalSettings, device: Device | No
         return f"{model}: not enough memory: {words}; take a smaller model, dtype or quantization, or another device"
     if isinstance(error, Unsupported):
         return f"{model}: {words}"
-    if out_of_memory(error):
-        has = f" ({device.free() / 2**30:.1f} GiB are free on {device.name})" if device else ""
+    if is_out_of_memory(error):
+        has = f" ({device.read_free() / 2**30:.1f} GiB are free on {device.name})" if device else ""
         return f"{model}: not enough memory to load it{has}; take a smaller model, dtype or quantization, or another device"
     if "GatedRepoError" in names:
         return f"{model} is gated: accept its terms at https://huggingface.co/{model}, then `hf auth login`"

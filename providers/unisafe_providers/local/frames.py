@@ -28,14 +28,14 @@ def pack(head: dict[str, Any], blobs: Blobs = ()) -> bytes:
 def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], list[bytes]] | None:
     """The next frame of a blocking stream; None at its end."""
     try:
-        size, count = PREFIX.unpack(_exactly(stream, PREFIX.size))
-        lengths = struct.unpack(f"<{count}I", _exactly(stream, 4 * count))
-        return orjson.loads(_exactly(stream, size)), [_exactly(stream, length) for length in lengths]
+        size, count = PREFIX.unpack(_read_exactly(stream, PREFIX.size))
+        lengths = struct.unpack(f"<{count}I", _read_exactly(stream, 4 * count))
+        return orjson.loads(_read_exactly(stream, size)), [_read_exactly(stream, length) for length in lengths]
     except EOFError:
         return None
 
 
-def _exactly(stream: BinaryIO, size: int) -> bytes:
+def _read_exactly(stream: BinaryIO, size: int) -> bytes:
     found = stream.read(size)
     if len(found) < size:
         raise EOFError
@@ -99,5 +99,11 @@ def unpack_response(head: dict[str, Any], blobs: Blobs) -> Response:
     tokens_in, tokens_out, drawn = head["usage"]
     block = Block(head["block"][0], tuple(map(tuple, head["block"][1]))) if head["block"] else None
     return Response(
-        head["text"], images, head["finish"], head["reason"], Usage(tokens_in, tokens_out, drawn, 0.0), head["latency"], block
+        text=head["text"],
+        images=images,
+        finish=head["finish"],
+        reason=head["reason"],
+        usage=Usage(tokens_in=tokens_in, tokens_out=tokens_out, images=drawn, cost=0.0),
+        latency=head["latency"],
+        block=block,
     )

@@ -14,7 +14,7 @@ import transformers
 from unisafe_providers.base import Image, Rejected, Request, Response, Text, Usage
 from unisafe_providers.local.engine import Prepared, seed_of
 from unisafe_providers.local.pictures import pictures_of
-from unisafe_providers.local.sampling import choosing, sampling_of
+from unisafe_providers.local.sampling import build_processors, sampling_of
 from unisafe_providers.local.settings import LocalSettings
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ OPENED = re.compile(r"(<think>|\[THINK\])\s*\Z", re.I)
 """The end of a prompt whose template opens the model's thoughts."""
 
 
-def weights_options(settings: LocalSettings, device: Device) -> dict[str, Any]:
+def build_weights_options(settings: LocalSettings, device: Device) -> dict[str, Any]:
     """Arguments for loading weights: dtype, device, attention and quantization."""
     options: dict[str, Any] = {"dtype": settings.dtype, "device_map": {"": device.name}}
     if settings.attn:
@@ -50,7 +50,7 @@ class LanguageEngine:
     """Answers chats.
 
     Attributes:
-        first, most: the first size of a batch, and the largest size that it may grow to.
+        first, max_batch: the first size of a batch, and the largest size that it may grow to.
         tokens: the most tokens in a batch; on a CPU, a batch of more than `on_cpu` tokens is slower than two batches.
 
     Args:
@@ -58,7 +58,7 @@ class LanguageEngine:
     """
 
     first = 16
-    most = 64
+    max_batch = 64
     on_cpu = 4_096
 
     def __init__(self, settings: LocalSettings, device: Device, model: Any, processor: Any, tokenizer: Any) -> None:
@@ -74,7 +74,7 @@ class LanguageEngine:
         self._template_of = processor if processor is not None and getattr(processor, "chat_template", None) else tokenizer
         janus = model.config.model_type == "janus"  # whose own `generate` drops logits processors when it writes text
         self._generate = transformers.GenerationMixin.generate if janus else type(model).generate
-        self._markers = marker_pattern(tokenizer)
+        self._markers = compile_markers(tokenizer)
         extra = dict(settings.extra)
         self._template_arguments = extra.pop("chat_template_kwargs", {})
         self._extra = extra
@@ -97,39 +97,42 @@ class LanguageEngine:
             room = min(room, self._context - length)
         sampling = sampling_of(request, self.model.generation_config)
         sizes = [picture.size for picture in pictures_of(request)] if self.model.config.model_type in SIZES_APART else []
-        return Prepared(request, ("chat", sampling, bool(request.images), *sizes), length, room, prompt)
+        return Prepared(
+            request=request, group=("chat", sampling, bool(request.images), *sizes), length=length, room=room, payload=prompt
+        )
 
     def prompt_of(self, request: Request) -> str:
         """The request in the model's chat template; plain text if the model has none."""
         if getattr(self._template_of, "chat_template", None) is None:
-            return "\n\n".join(filter(None, (self.plain(request.system), self.plain(request.text)))) + "\n\n"
+            return "\n\n".join(filter(None, (self.break_markers(request.system), self.break_markers(request.text)))) + "\n\n"
         try:
-            return self.templated(request.system, request.parts)
+            return self.apply_template(request.system, request.parts)
         except Exception as error:
             if not request.system or type(error).__module__.partition(".")[0] != "jinja2":
                 raise
-            return self.templated("", (Text(request.system), *request.parts))  # templates that know no system role
+            return self.apply_template("", (Text(request.system), *request.parts))  # templates that know no system role
 
-    def templated(self, system: str, parts: Sequence[Text | Image]) -> str:
+    def apply_template(self, system: str, parts: Sequence[Text | Image]) -> str:
         """A turn of the user in the chat template, up to where the model continues."""
         content: Any = [
-            {"type": "text", "text": self.plain(part.text)} if isinstance(part, Text) else {"type": "image"} for part in parts
+            {"type": "text", "text": self.break_markers(part.text)} if isinstance(part, Text) else {"type": "image"}
+            for part in parts
         ]
         if self.processor is None:
             content = "\n".join(piece["text"] for piece in content)
-        lead = self.plain(system) if self.processor is None else [{"type": "text", "text": self.plain(system)}]
+        lead = self.break_markers(system) if self.processor is None else [{"type": "text", "text": self.break_markers(system)}]
         messages = [*([{"role": "system", "content": lead}] if system else []), {"role": "user", "content": content}]
         return str(
             self._template_of.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **self._template_arguments)
         )
 
-    def plain(self, text: str) -> str:
+    def break_markers(self, text: str) -> str:
         """`text` with the model's control tokens broken up, so that nobody ends a turn or adds an image by writing them."""
         return self._markers.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text) if self._markers else text
 
     # -------------------------------------------------------- a batch
 
-    def inputs(self, batch: Sequence[Prepared]) -> Any:
+    def build_inputs(self, batch: Sequence[Prepared]) -> Any:
         """Token ids and images of a batch, left-padded, on the device."""
         prompts = [prepared.payload for prepared in batch]
         if self.processor is None:
@@ -148,7 +151,7 @@ class LanguageEngine:
             )
         return on_device(inputs, self.device, self.model.dtype)
 
-    def configured(self, room: int) -> Any:
+    def configure_generation(self, room: int) -> Any:
         """The model's generation_config for one batch, set to greedy: a processor does the sampling (sampling.py)."""
         config = copy.deepcopy(self.model.generation_config)
         config.do_sample = False
@@ -161,14 +164,14 @@ class LanguageEngine:
     def answer(self, batch: Sequence[Prepared]) -> list[Response]:
         started = monotonic()
         room = max(prepared.room for prepared in batch)
-        inputs = self.inputs(batch)
+        inputs = self.build_inputs(batch)
         start = inputs["input_ids"].shape[1]
         sampling = batch[0].group[1]  # type: ignore[index]
         seeds = [seed_of(prepared.request) for prepared in batch]
-        processors = choosing(sampling, seeds, room, self.device) if sampling else None
+        processors = build_processors(sampling, seeds, room, self.device) if sampling else None
         with torch.inference_mode():
             ids = self._generate(
-                self.model, **inputs, generation_config=self.configured(room), logits_processor=processors, **self._extra
+                self.model, **inputs, generation_config=self.configure_generation(room), logits_processor=processors, **self._extra
             )[:, start:].cpu()
         lengths = inputs["attention_mask"].sum(dim=1).tolist()
         seconds = monotonic() - started
@@ -181,9 +184,9 @@ class LanguageEngine:
         text = self.tokenizer.decode(row[:count], skip_special_tokens=True)
         opened = OPENED.search(prepared.payload) if isinstance(prepared.payload, str) else None
         return Response(
-            opened[1] + text if opened else text,
+            text=opened[1] + text if opened else text,
             finish="stop" if len(ends) else "length",
-            usage=Usage(length, count, cost=0.0),
+            usage=Usage(tokens_in=length, tokens_out=count, cost=0.0),
             latency=seconds,
         )
 
@@ -194,7 +197,7 @@ def on_device(inputs: Any, device: Device, dtype: Any) -> dict[str, Any]:
     return {name: value.to(device.torch, dtype=dtype if value.is_floating_point() else None) for name, value in tensors.items()}
 
 
-def marker_pattern(tokenizer: Any) -> re.Pattern[str] | None:
+def compile_markers(tokenizer: Any) -> re.Pattern[str] | None:
     """A pattern for the tokenizer's added tokens in ordinary text."""
     markers = sorted((token for token in tokenizer.added_tokens_encoder if len(token.strip()) > 2), key=len, reverse=True)
     return re.compile("|".join(re.escape(marker) for marker in markers)) if markers else None

@@ -11,10 +11,10 @@ from transformers.models.auto import modeling_auto
 from unisafe_providers.local.engine import Engine
 from unisafe_providers.local.failures import Unsupported
 from unisafe_providers.local.gguf_reading import read_gguf_once
-from unisafe_providers.local.language import LanguageEngine, weights_options
+from unisafe_providers.local.language import LanguageEngine, build_weights_options
 from unisafe_providers.local.settings import LocalSettings
 from unisafe_providers.local.shieldgemma import ShieldGemmaEngine
-from unisafe_providers.local.unified import unified_engine
+from unisafe_providers.local.unified import build_unified_engine
 
 if TYPE_CHECKING:
     from unisafe_providers.local.device import Device
@@ -43,12 +43,12 @@ def _load(settings: LocalSettings, device: Device) -> Engine:
     else:
         processor = transformers.AutoProcessor.from_pretrained(settings.model, **source)
         tokenizer = getattr(processor, "tokenizer", processor)
-    model = loader.from_pretrained(settings.model, config=config, **source, **weights_options(settings, device)).eval()
+    model = loader.from_pretrained(settings.model, config=config, **source, **build_weights_options(settings, device)).eval()
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     language = LanguageEngine(settings, device, model, processor, tokenizer)
-    return unified_engine(language) if settings.draws else language
+    return build_unified_engine(language) if settings.draws else language
 
 
 def loader_of(config: Any) -> Any:

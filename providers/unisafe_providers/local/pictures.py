@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unisafe_providers.base import Image, Rejected, Request
-from unisafe_providers.pictures import NotAPicture, upright
+from unisafe_providers.pictures import NotAPicture, turn_upright
 
 
 def pictures_of(request: Request) -> list[Any]:
@@ -17,7 +17,7 @@ def pictures_of(request: Request) -> list[Any]:
         assert isinstance(image.source, bytes | Path)
         try:
             data = image.source if isinstance(image.source, bytes) else image.source.read_bytes()
-            pictures.append(upright(data).convert("RGB"))
+            pictures.append(turn_upright(data).convert("RGB"))
         except (OSError, NotAPicture) as error:
             raise Rejected(f"an image of the request cannot be read: {error}") from None
     return pictures

@@ -19,8 +19,8 @@ from unisafe_providers.local.engine import Prepared, seed_of
 from unisafe_providers.local.failures import Unsupported
 from unisafe_providers.local.pictures import pictures_of, png_of, size_of
 from unisafe_providers.local.settings import LocalSettings
-from unisafe_providers.local.stored import stored_dtype
-from unisafe_providers.named_files import expanded
+from unisafe_providers.local.stored import read_stored_dtype
+from unisafe_providers.named_files import expand_path
 
 if TYPE_CHECKING:
     from unisafe_providers.local.device import Device
@@ -47,9 +47,9 @@ class PipelineEngine:
         transformers.utils.logging.disable_progress_bar()
         self.device = device
         self.tokens: int | None = None
-        self.first, self.most = (1, 1) if device.torch.type == "cpu" else (4, 16)
+        self.first, self.max_batch = (1, 1) if device.torch.type == "cpu" else (4, 16)
         self._settings = settings
-        self._pipeline = _loaded(settings, device)
+        self._pipeline = _load_pipeline(settings, device)
         self._editor: Any = None
         self._check_extra()
 
@@ -66,7 +66,7 @@ class PipelineEngine:
         known = auto_pipeline.AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()
         return type(self._pipeline) in known or "image" not in parameters_of(self._pipeline)
 
-    def editor(self) -> Any:
+    def find_editor(self) -> Any:
         """The pipeline that edits: this one if it takes images, else its image-to-image variant. Raises Rejected."""
         if "image" in parameters_of(self._pipeline):
             return self._pipeline
@@ -91,20 +91,20 @@ class PipelineEngine:
             if not self.draws:
                 name = type(self._pipeline).__name__
                 raise Rejected(f"{name} edits images and draws none from text; leave text-to-image out of `tasks`")
-            return Prepared(request, ("image", request.size), length, 0)
-        editor = type(self.editor()).__name__
+            return Prepared(request=request, group=("image", request.size), length=length, room=0)
+        editor = type(self.find_editor()).__name__
         pictures = pictures_of(request)
         if len(pictures) != 1:
             raise Rejected(f"an edit takes one image, and {len(pictures)} were given")
         together = any(name in editor for name in ROWS_OF_IMAGES)
         group = ("edit", request.size, pictures[0].size, None if together else request.canonical)
-        return Prepared(request, group, length, 0, pictures[0])
+        return Prepared(request=request, group=group, length=length, room=0, payload=pictures[0])
 
     def answer(self, batch: Sequence[Prepared]) -> list[Response]:
         started = monotonic()
         request = batch[0].request
-        pipeline = self._pipeline if request.kind == "image" else self.editor()
-        arguments = self.arguments(pipeline, batch)
+        pipeline = self._pipeline if request.kind == "image" else self.find_editor()
+        arguments = self.build_arguments(pipeline, batch)
         try:
             with torch.inference_mode():
                 result = pipeline(**arguments)
@@ -122,7 +122,7 @@ class PipelineEngine:
             for picture, flag in zip(result.images, flags, strict=True)
         ]
 
-    def arguments(self, pipeline: Any, batch: Sequence[Prepared]) -> dict[str, Any]:
+    def build_arguments(self, pipeline: Any, batch: Sequence[Prepared]) -> dict[str, Any]:
         """The arguments of the call that the pipeline takes by name."""
         named = parameters_of(pipeline)
         settings, request = self._settings, batch[0].request
@@ -144,7 +144,7 @@ class PipelineEngine:
         }
         found = {name: value for name, value in wanted.items() if value is not None and name in named}
         found |= {"prompt": [prepared.request.text for prepared in batch]}
-        found["generator"] = [self.device.generator(seed_of(prepared.request)) for prepared in batch]
+        found["generator"] = [self.device.build_generator(seed_of(prepared.request)) for prepared in batch]
         if request.kind == "edit":
             found["image"] = [prepared.payload for prepared in batch]
         found |= settings.extra
@@ -159,16 +159,16 @@ def parameters_of(pipeline: Any) -> frozenset[str]:
     return frozenset(one.name for one in parameters if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)) - {"self"}
 
 
-def _downloaded(model: str, options: dict[str, Any]) -> Path:
+def _find_folder(model: str, options: dict[str, Any]) -> Path:
     """The folder of a pipeline: the user's folder, or the hub's snapshot, which is downloaded if it is missing."""
-    path = expanded(Path(), model)
+    path = expand_path(Path(), model)
     return path if path.is_dir() else Path(diffusers.DiffusionPipeline.download(model, **options))
 
 
-def _loaded(settings: LocalSettings, device: Device) -> Any:
+def _load_pipeline(settings: LocalSettings, device: Device) -> Any:
     options: dict[str, Any] = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
     options = {name: value for name, value in options.items() if value}
-    dtype = getattr(torch, settings.dtype) if settings.dtype != "auto" else stored_dtype(_downloaded(settings.model, options))
+    dtype = getattr(torch, settings.dtype) if settings.dtype != "auto" else read_stored_dtype(_find_folder(settings.model, options))
     if dtype is not None:  # else diffusers loads its own parts as float32 and transformers' parts as they are stored
         options["torch_dtype"] = dtype
     if settings.quantization is not None:

@@ -31,7 +31,7 @@ class Ended(Exception):
     """The process is gone; a request that was in no batch yet can be sent again."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Call:
     alone: bool
     done: anyio.Event = field(default_factory=anyio.Event)
@@ -40,7 +40,7 @@ class _Call:
     error: Exception | None = None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class WorkerProcess:
     """One model in one process on one device.
 
@@ -109,7 +109,7 @@ class WorkerProcess:
         """Raises Rejected, Transient, Withdrawn, or Ended for a request that was in no batch yet."""
         self._next += 1
         identifier = self._next
-        call = self._calls[identifier] = _Call(alone)
+        call = self._calls[identifier] = _Call(alone=alone)
         try:
             await self._send(await pack_request(identifier, request, alone))
             await call.done.wait()
@@ -207,7 +207,7 @@ class WorkerProcess:
             self._stderr = (self._stderr + chunk)[-STDERR_KEPT:]
 
     def _finish(self, code: int | None) -> None:
-        words = self.last_words(code)
+        words = self.explain_end(code)
         begun = [call for call in self._calls.values() if call.begun and not call.done.is_set()]
         self.ended_alone = len(begun) == 1 and begun[0].alone
         for call in self._calls.values():
@@ -221,7 +221,7 @@ class WorkerProcess:
         self._started.set()
         self.ended.set()
 
-    def last_words(self, code: int | None) -> str:
+    def explain_end(self, code: int | None) -> str:
         """Why the process ended, as far as we can see."""
         if code is not None and code < 0:
             killed = ", as the kernel does when memory runs out" if code == -9 else ""

@@ -101,7 +101,7 @@ class LocalProvider:
                 raise self._failure
             if self._withdrawn:
                 raise Withdrawn("the run was asked to stop")
-            worker = self._least_busy()
+            worker = self._pick_least_busy()
             alone = request.canonical in self._crashed
             try:
                 return await worker.ask(request, alone)
@@ -146,13 +146,13 @@ class LocalProvider:
 
     # -------------------------------------------------------- workers
 
-    def _least_busy(self) -> WorkerProcess:
+    def _pick_least_busy(self) -> WorkerProcess:
         if not self._workers:
             assert self._group is not None, "enter the provider first"
             assert self._weights is not None
             self.status.state, self.status.places = "loading", ()
             for device in self.devices:
-                worker = WorkerProcess(self._settings, device, self._weights.size, self._on_event)
+                worker = WorkerProcess(settings=self._settings, device=device, size=self._weights.size, on_event=self._on_event)
                 self._workers.append(worker)
                 self._group.start_soon(self._watch, worker)
         return min(self._workers, key=lambda worker: worker.waiting)

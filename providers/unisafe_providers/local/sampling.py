@@ -52,7 +52,7 @@ def sampling_of(request: Request, own: Any) -> tuple[float, float | None, int | 
     return float(temperature), top_p, own.top_k
 
 
-def choosing(
+def build_processors(
     sampling: tuple[float, float | None, int | None], seeds: Sequence[int], steps: int, device: Device
 ) -> LogitsProcessorList:
     """The processors that sample each row by its own seed."""
@@ -64,6 +64,6 @@ def choosing(
         processors.append(TopKLogitsWarper(top_k))
     if top_p is not None and top_p < 1.0:
         processors.append(TopPLogitsWarper(top_p))
-    uniform = torch.stack([torch.rand(steps, generator=device.generator(seed)) for seed in seeds])
+    uniform = torch.stack([torch.rand(steps, generator=device.build_generator(seed)) for seed in seeds])
     processors.append(SeededChoice(uniform.to(device.torch)))
     return processors

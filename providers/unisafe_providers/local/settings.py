@@ -9,7 +9,7 @@ from typing import Any, Literal
 Library = Literal["transformers", "diffusers"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSettings:
     """How a model is loaded and batched.
 
@@ -56,7 +56,7 @@ class LocalSettings:
         return found | ({"extra": dict(self.extra)} if self.extra else {})
 
 
-def least_memory(size: int, settings: LocalSettings) -> int:
+def estimate_least_memory(size: int, settings: LocalSettings) -> int:
     """Bytes that weights of `size` bytes on disk take at the very least; they may be stored in 32 bits."""
     if settings.quantization is not None:
         return size // (4 if settings.quantization == "8bit" else 8)

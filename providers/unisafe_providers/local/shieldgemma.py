@@ -16,7 +16,7 @@ import transformers
 
 from unisafe_providers.base import Rejected, Request, Response, Usage
 from unisafe_providers.local.engine import Prepared
-from unisafe_providers.local.language import on_device, weights_options
+from unisafe_providers.local.language import build_weights_options, on_device
 from unisafe_providers.local.pictures import pictures_of
 from unisafe_providers.local.settings import LocalSettings
 
@@ -30,7 +30,7 @@ PROMPT_TOKENS = 600
 class ShieldGemmaEngine:
     """A loaded classifier: chat requests of one image each, answered with `{"scores": {policy: probability}}` as text."""
 
-    first, most = 4, 64
+    first, max_batch = 4, 64
 
     def __init__(self, settings: LocalSettings, device: Device) -> None:
         source: dict[str, Any] = {"revision": settings.revision}
@@ -38,14 +38,14 @@ class ShieldGemmaEngine:
         self.tokens = settings.batch_tokens
         self.processor = transformers.AutoProcessor.from_pretrained(settings.model, **source)
         loader = transformers.ShieldGemma2ForImageClassification
-        self.model = loader.from_pretrained(settings.model, **source, **weights_options(settings, device)).eval()
+        self.model = loader.from_pretrained(settings.model, **source, **build_weights_options(settings, device)).eval()
         self.policies = tuple(self.processor.policy_definitions)
 
     def prepare(self, request: Request) -> Prepared:
         if request.kind != "chat" or len(request.images) != 1:
             raise Rejected(f"ShieldGemma judges one image at a time, and {len(request.images)} came")
         length = PROMPT_TOKENS * len(self.policies)
-        return Prepared(request, "shieldgemma", length, 1)
+        return Prepared(request=request, group="shieldgemma", length=length, room=1)
 
     def answer(self, batch: Sequence[Prepared]) -> list[Response]:
         started = monotonic()
@@ -58,8 +58,8 @@ class ShieldGemmaEngine:
         seconds = monotonic() - started
         return [
             Response(
-                json.dumps({"scores": {name: round(score, 6) for name, score in zip(self.policies, row, strict=True)}}),
-                usage=Usage(tokens, 1, cost=0.0),
+                text=json.dumps({"scores": {name: round(score, 6) for name, score in zip(self.policies, row, strict=True)}}),
+                usage=Usage(tokens_in=tokens, tokens_out=1, cost=0.0),
                 latency=seconds,
             )
             for row in yes

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from unisafe_providers.base import Provider
 from unisafe_providers.local.settings import Library, LocalSettings
-from unisafe_providers.named_files import expanded
+from unisafe_providers.named_files import expand_path
 from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.spec import Declared, Options, ProviderSpec
 
@@ -90,7 +90,7 @@ def build_diffusers(settings: ProviderSettings, options: DiffusersOptions) -> Pr
 def _build(library: Library, settings: ProviderSettings, options: LoadedOptions, own: dict[str, Any]) -> Provider:
     from unisafe_providers.local.provider import LocalProvider
 
-    path = expanded(settings.folder, settings.model)
+    path = expand_path(settings.folder, settings.model)
     capabilities = settings.capabilities
     loaded = LocalSettings(
         library=library,

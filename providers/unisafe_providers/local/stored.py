@@ -14,7 +14,7 @@ TWICE = (".fp16.", ".bf16.", ".non_ema.")
 """Parts of the names of files that hold the same weights again."""
 
 
-def stored_dtype(folder: Path) -> torch.dtype | None:
+def read_stored_dtype(folder: Path) -> torch.dtype | None:
     """The dtype of most weights in the component folders of a diffusers pipeline; None if no file tells.
 
     A part of a pipeline may be stored in another dtype than the rest, as a text encoder in bfloat16 beside a VAE in float32.
@@ -23,14 +23,14 @@ def stored_dtype(folder: Path) -> torch.dtype | None:
     counts: Counter[torch.dtype] = Counter()
     for file in files:
         if file.suffix == ".safetensors":
-            counts += _counted_safetensors(file)
+            counts += _count_safetensors(file)
     for file in files if not counts else ():
         if file.suffix == ".bin":
-            counts += _counted_pickle(file)
+            counts += _count_pickle(file)
     return counts.most_common(1)[0][0] if counts else None
 
 
-def _counted_safetensors(file: Path) -> Counter[torch.dtype]:
+def _count_safetensors(file: Path) -> Counter[torch.dtype]:
     """Bytes by dtype."""
     counts: Counter[torch.dtype] = Counter()
     try:
@@ -45,7 +45,7 @@ def _counted_safetensors(file: Path) -> Counter[torch.dtype]:
     return counts
 
 
-def _counted_pickle(file: Path) -> Counter[torch.dtype]:
+def _count_pickle(file: Path) -> Counter[torch.dtype]:
     """Bytes by dtype in a file that torch saved; only its list of tensors is read."""
     counts: Counter[torch.dtype] = Counter()
     try:

@@ -20,7 +20,7 @@ from unisafe_providers.local.engine import Prepared, seed_of
 from unisafe_providers.local.failures import Unsupported
 from unisafe_providers.local.language import LanguageEngine, on_device
 from unisafe_providers.local.pictures import png_of, size_of
-from unisafe_providers.local.sampling import choosing
+from unisafe_providers.local.sampling import build_processors
 
 SAMPLED = (1.0, None, None)
 """Temperature, top-p and top-k for images if a model's generation_config has none: these models sample their images."""
@@ -50,14 +50,14 @@ class UnifiedEngine:
         self._language = language
         self._drawer = drawer
         self.device = language.device
-        self.first, self.most, self.tokens = language.first, language.most, language.tokens
+        self.first, self.max_batch, self.tokens = language.first, language.max_batch, language.tokens
 
     def prepare(self, request: Request) -> Prepared:
         if request.kind == "chat":
             return self._language.prepare(request)
         prompt = self._drawer.prompt(request)
         length = len(self._language.tokenizer(prompt, add_special_tokens=False)["input_ids"])
-        return Prepared(request, (request.kind, request.size), length, 0, prompt)
+        return Prepared(request=request, group=(request.kind, request.size), length=length, room=0, payload=prompt)
 
     def answer(self, batch: Sequence[Prepared]) -> list[Response]:
         if batch[0].request.kind == "chat":
@@ -69,12 +69,14 @@ class UnifiedEngine:
             pictures, lengths, tokens = self._drawer.draw(prompts, batch[0].request, seeds)
         seconds = monotonic() - started
         return [
-            Response(images=(png_of(picture),), usage=Usage(length, tokens, 1, 0.0), latency=seconds)
+            Response(
+                images=(png_of(picture),), usage=Usage(tokens_in=length, tokens_out=tokens, images=1, cost=0.0), latency=seconds
+            )
             for picture, length in zip(pictures, lengths, strict=True)
         ]
 
 
-def unified_engine(language: LanguageEngine) -> UnifiedEngine:
+def build_unified_engine(language: LanguageEngine) -> UnifiedEngine:
     """The engine of a model that draws. Raises Unsupported if transformers cannot draw with this model type."""
     family = DRAWERS.get(language.model.config.model_type)
     if family is None:
@@ -85,7 +87,7 @@ def unified_engine(language: LanguageEngine) -> UnifiedEngine:
     return UnifiedEngine(language, family(language))
 
 
-def _no_edits(request: Request, family: str) -> None:
+def _refuse_edits(request: Request, family: str) -> None:
     if request.kind == "edit":
         raise Rejected(f"{family} edits no images: it draws from text alone; leave image editing out of `tasks`")
 
@@ -97,8 +99,8 @@ class JanusDrawer:
         self._language = language
 
     def prompt(self, request: Request) -> str:
-        _no_edits(request, "Janus")
-        return self._language.templated(request.system, [Text(request.text)])
+        _refuse_edits(request, "Janus")
+        return self._language.apply_template(request.system, [Text(request.text)])
 
     def draw(self, prompts: Sequence[str], request: Request, seeds: Sequence[int]) -> tuple[list[Any], list[int], int]:
         language, model = self._language, self._language.model
@@ -108,7 +110,7 @@ class JanusDrawer:
         tokens = model.model.vision_model.config.num_image_tokens
         guidance = language.settings.guidance or own.guidance_scale or 5.0
         processors = LogitsProcessorList([ClassifierFreeGuidanceLogitsProcessor(guidance)] if guidance > 1 else [])
-        processors += choosing(_sampling(own), seeds, tokens, language.device)
+        processors += build_processors(_sampling(own), seeds, tokens, language.device)
         own.generation_kwargs = {"boi_token_id": language.tokenizer.convert_tokens_to_ids(language.processor.image_start_token)}
         own.do_sample, own.guidance_scale = False, 1.0  # both are done by the processors, in this order
         own.temperature = own.top_p = own.top_k = None
@@ -120,7 +122,7 @@ class JanusDrawer:
             logits_processor=processors,
         )
         decoded = model.decode_image_tokens(ids)
-        return drawn(decoded, language.processor.image_processor), inputs["attention_mask"].sum(dim=1).tolist(), tokens
+        return convert_pictures(decoded, language.processor.image_processor), inputs["attention_mask"].sum(dim=1).tolist(), tokens
 
 
 class Emu3Drawer:
@@ -130,8 +132,8 @@ class Emu3Drawer:
         self._language = language
 
     def prompt(self, request: Request) -> str:
-        _no_edits(request, "Emu3")
-        return self._language.plain("\n".join(filter(None, (request.system, request.text))))
+        _refuse_edits(request, "Emu3")
+        return self._language.break_markers("\n".join(filter(None, (request.system, request.text))))
 
     def draw(self, prompts: Sequence[str], request: Request, seeds: Sequence[int]) -> tuple[list[Any], list[int], int]:
         language, model, processor = self._language, self._language.model, self._language.processor
@@ -150,7 +152,7 @@ class Emu3Drawer:
         own.max_new_tokens, own.eos_token_id, own.pad_token_id = steps, None, language.tokenizer.pad_token_id
         against = on_device(processor(text=[""] * len(prompts), **options), language.device, model.dtype)
         processors = LogitsProcessorList([ImageRows(language, width, height)])
-        processors += choosing(sampling, seeds, steps, language.device)
+        processors += build_processors(sampling, seeds, steps, language.device)
         ids = model.generate(
             input_ids=inputs["input_ids"],
             attention_mask=inputs["attention_mask"],
@@ -160,10 +162,10 @@ class Emu3Drawer:
             logits_processor=processors,
         )[:, inputs["input_ids"].shape[1] :]
         decoded = model.decode_image_tokens(image_tokens=ids, height=height, width=width)
-        return drawn(decoded, processor.image_processor), inputs["attention_mask"].sum(dim=1).tolist(), steps
+        return convert_pictures(decoded, processor.image_processor), inputs["attention_mask"].sum(dim=1).tolist(), steps
 
 
-def drawn(pixels: Any, processor: Any) -> list[Any]:
+def convert_pictures(pixels: Any, processor: Any) -> list[Any]:
     """PIL images from a decoder's output: images x 3 x height x width, or channels last, normalized as the processor does.
 
     The processors' own `postprocess` does not give PIL images with every backend.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from unisafe_providers.base import Misconfigured
 from unisafe_providers.local.settings import LocalSettings
-from unisafe_providers.named_files import expanded
+from unisafe_providers.named_files import expand_path
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt", ".pth")
@@ -19,7 +19,7 @@ NOT_THE_MODEL = (".md", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".lock", ".met
 BLOCK = 1 << 22
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
     """One model's files.
 
@@ -40,22 +40,24 @@ class Weights:
 
 def find_weights(settings: LocalSettings) -> Weights:
     """Find the weights on disk, in the hub's cache, or at the hub. Raises Misconfigured with what to change."""
-    path = expanded(Path(), settings.model)
+    path = expand_path(Path(), settings.model)
     if os.path.isfile(path):
         if path.suffix != ".gguf":
             raise Misconfigured(f"model {settings.model}: is a file; name the model's folder, a GGUF file or a hub id")
-        return Weights(str(path.parent), None, path.name, digest_of_files([path]), path.stat().st_size)
+        return Weights(
+            model=str(path.parent), revision=None, gguf_file=path.name, identity=digest_of_files([path]), size=path.stat().st_size
+        )
     if os.path.isdir(path):
-        return _folder(path, settings)
+        return _find_in_folder(path, settings)
     if path.is_absolute() or not HUB_ID.fullmatch(settings.model):
         raise Misconfigured(f"model {settings.model}: there is no such folder; name one, or a hub id such as org/name")
-    return _hub(settings)
+    return _find_in_hub(settings)
 
 
-def _folder(path: Path, settings: LocalSettings) -> Weights:
+def _find_in_folder(path: Path, settings: LocalSettings) -> Weights:
     if settings.revision is not None:
         raise Misconfigured(f"model {settings.model}: is a folder, and only hub ids have a revision")
-    files = sorted(file for file in path.rglob("*") if file.is_file() and not _hidden(file, path))
+    files = sorted(file for file in path.rglob("*") if file.is_file() and not _is_hidden(file, path))
     if settings.gguf_file is not None:
         files = [path / settings.gguf_file]
         if not files[0].is_file():
@@ -69,18 +71,24 @@ def _folder(path: Path, settings: LocalSettings) -> Weights:
                 f'; for the GGUF file there put gguf_file = "{ggufs[0]}"' if ggufs and settings.library == "transformers" else ""
             )
             raise Misconfigured(f"model {settings.model}: has no {index}, so it is no folder that {settings.library} saved{meant}")
-    return Weights(str(path), None, settings.gguf_file, digest_of_files(files), _size(_sizes(files, path), settings.library))
+    return Weights(
+        model=str(path),
+        revision=None,
+        gguf_file=settings.gguf_file,
+        identity=digest_of_files(files),
+        size=_sum_sizes(_list_sizes(files, path), settings.library),
+    )
 
 
-def _sizes(files: list[Path], base: Path) -> dict[str, int]:
+def _list_sizes(files: list[Path], base: Path) -> dict[str, int]:
     return {file.relative_to(base).as_posix(): file.stat().st_size for file in files}
 
 
-def _hidden(file: Path, base: Path) -> bool:
+def _is_hidden(file: Path, base: Path) -> bool:
     return file.suffix in NOT_THE_MODEL or any(part.startswith(".") for part in file.relative_to(base).parts)
 
 
-def _size(sizes: dict[str, int], library: str) -> int:
+def _sum_sizes(sizes: dict[str, int], library: str) -> int:
     """Bytes of weights by file name, in one format and one precision: a folder may hold the same weights several times."""
     for suffix in WEIGHTS:
         size = sum(
@@ -98,7 +106,7 @@ def _size(sizes: dict[str, int], library: str) -> int:
 # ---------------------------------------------------------------- the hub
 
 
-def _hub(settings: LocalSettings) -> Weights:
+def _find_in_hub(settings: LocalSettings) -> Weights:
     try:
         from huggingface_hub import HfApi, constants, try_to_load_from_cache
     except ModuleNotFoundError:
@@ -111,11 +119,13 @@ def _hub(settings: LocalSettings) -> Weights:
     index = settings.gguf_file or ("model_index.json" if settings.library == "diffusers" else "config.json")
     cached = try_to_load_from_cache(model, index, revision=revision)
     if isinstance(cached, str):
-        snapshot = _snapshot(Path(cached), index)
-        files = sorted(file for file in snapshot.rglob("*") if file.is_file() and not _hidden(file, snapshot))
+        snapshot = _find_snapshot(Path(cached), index)
+        files = sorted(file for file in snapshot.rglob("*") if file.is_file() and not _is_hidden(file, snapshot))
         chosen = [Path(cached)] if settings.gguf_file else files
-        size = _size(_sizes(chosen, snapshot), settings.library)
-        return Weights(model, snapshot.name, settings.gguf_file, f"{model}@{snapshot.name}", size)
+        size = _sum_sizes(_list_sizes(chosen, snapshot), settings.library)
+        return Weights(
+            model=model, revision=snapshot.name, gguf_file=settings.gguf_file, identity=f"{model}@{snapshot.name}", size=size
+        )
     missing = f"model {model}: is no folder here and is not in the hub's cache ({constants.HF_HUB_CACHE})"
     if constants.HF_HUB_OFFLINE:
         raise Misconfigured(f"{missing}, and HF_HUB_OFFLINE is set; run `hf download {model}` where there is a network")
@@ -137,11 +147,11 @@ def _hub(settings: LocalSettings) -> Weights:
             f"run `hf download {model}` where there is a network, or name a folder"
         ) from None
     names = {file.rfilename: file.size or 0 for file in info.siblings or []}
-    size = names.get(settings.gguf_file, 0) if settings.gguf_file else _size(names, settings.library)
-    return Weights(model, info.sha, settings.gguf_file, f"{model}@{info.sha}", size)
+    size = names.get(settings.gguf_file, 0) if settings.gguf_file else _sum_sizes(names, settings.library)
+    return Weights(model=model, revision=info.sha, gguf_file=settings.gguf_file, identity=f"{model}@{info.sha}", size=size)
 
 
-def _snapshot(file: Path, index: str) -> Path:
+def _find_snapshot(file: Path, index: str) -> Path:
     """The folder `snapshots/<commit>` that holds `file`."""
     for _ in Path(index).parts:
         file = file.parent
@@ -156,7 +166,7 @@ def digest_of_files(files: list[Path]) -> str:
 
     The folder's own name is not part of it: a copy of a model is the same model.
     """
-    known = _remembered()
+    known = _recall()
     whole = hashlib.blake2b(digest_size=16)
     changed = False
     base = Path(os.path.commonpath([file.parent for file in files])) if files else Path()
@@ -164,7 +174,7 @@ def digest_of_files(files: list[Path]) -> str:
         status = file.stat()
         key = f"{file.resolve()}:{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
         if key not in known:
-            known[key] = _digest(file)
+            known[key] = _digest_file(file)
             changed = changed or status.st_size > BLOCK
         whole.update(f"{file.relative_to(base)}\0{known[key]}\0".encode())
     if changed:
@@ -172,7 +182,7 @@ def digest_of_files(files: list[Path]) -> str:
     return whole.hexdigest()
 
 
-def _digest(file: Path) -> str:
+def _digest_file(file: Path) -> str:
     digest = hashlib.blake2b(digest_size=16)
     with file.open("rb") as content:
         while block := content.read(BLOCK):
@@ -184,7 +194,7 @@ def _memory_file() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unisafe" / "digests.json"
 
 
-def _remembered() -> dict[str, str]:
+def _recall() -> dict[str, str]:
     try:
         found = json.loads(_memory_file().read_text())
     except (OSError, ValueError):

@@ -19,9 +19,9 @@ from typing import Any, BinaryIO, NoReturn
 from unisafe_providers.base import Rejected
 from unisafe_providers.local.batches import BatchSizes, Pool, Waiting
 from unisafe_providers.local.engine import Engine, Prepared
-from unisafe_providers.local.failures import device_lost, explained, out_of_memory
+from unisafe_providers.local.failures import explain_failure, is_device_lost, is_out_of_memory
 from unisafe_providers.local.frames import pack, pack_response, read_frame, unpack_request
-from unisafe_providers.local.settings import LocalSettings, least_memory
+from unisafe_providers.local.settings import LocalSettings, estimate_least_memory
 
 LINGER = 0.03
 """Seconds that a batch with room waits for the next request."""
@@ -72,7 +72,7 @@ class Worker:
         engine = self._load()
         if engine is None:
             return
-        self._sizes = BatchSizes(self._settings.batch_size, engine.first, engine.most)
+        self._sizes = BatchSizes(self._settings.batch_size, engine.first, engine.max_batch)
         while True:
             self._gather(engine)
             batch = self._pool.take(self._sizes.size(self._pool.next_group), engine.tokens)
@@ -98,12 +98,12 @@ class Worker:
 
             device = Device(self._device, self._settings.memory_gb)
             device.settle()
-            device.check_room(least_memory(self._size, self._settings))
+            device.check_room(estimate_least_memory(self._size, self._settings))
             engine = load_engine(self._settings, device)
         except Exception as error:
-            self._send(pack({"type": "failed", "error": explained(error, self._settings, device)}))
+            self._send(pack({"type": "failed", "error": explain_failure(error, self._settings, device)}))
             return None
-        ready = {"type": "ready", "seconds": time.monotonic() - started, "device": device.name, "memory": device.memory()}
+        ready = {"type": "ready", "seconds": time.monotonic() - started, "device": device.name, "memory": device.read_memory()}
         self._send(pack(ready))
         return engine
 
@@ -135,7 +135,14 @@ class Worker:
             self._send(pack({"type": "error", "id": head["id"], "error": str(error)}))
             return
         self._pool.add(
-            Waiting(head["id"], (prepared.group, prepared.room), prepared.length, prepared.room, prepared, bool(head["alone"]))
+            Waiting(
+                identifier=head["id"],
+                group=(prepared.group, prepared.room),
+                length=prepared.length,
+                room=prepared.room,
+                payload=prepared,
+                alone=bool(head["alone"]),
+            )
         )
 
     def _run(self, engine: Engine, batch: Sequence[Waiting]) -> None:
@@ -151,37 +158,46 @@ class Worker:
                 self._send(pack({"type": "error", "id": identifier, "error": str(error)}))
             return
         except Exception as error:
-            if device_lost(error):
+            if is_device_lost(error):
                 end_with(error)
-            if not out_of_memory(error):
-                self._failed(batch, error)
+            if not is_out_of_memory(error):
+                self._report_failure(batch, error)
                 return
             words = str(error).splitlines()[0]
         else:
             seconds = time.monotonic() - started
-            self._sizes.fitted(batch[0].group, len(batch), engine.device.headroom())
+            self._sizes.note_success(batch[0].group, len(batch), engine.device.has_headroom())
             tokens = sum(response.usage.tokens_out for response in responses)
             images = sum(len(response.images) for response in responses)
             done = {"type": "done", "count": len(batch), "seconds": seconds, "tokens": tokens, "images": images}
-            self._send(pack({**done, "memory": engine.device.memory()}))
+            self._send(pack({**done, "memory": engine.device.read_memory()}))
             for identifier, response in zip(identifiers, responses, strict=True):
                 self._send(pack_response(identifier, response))
             return
         engine.device.give_back()
-        self._sizes.too_large(batch[0].group, len(batch))
+        self._sizes.note_failure(batch[0].group, len(batch))
         if len(batch) == 1:
-            self._send(pack({"type": "error", "id": identifiers[0], "error": engine.device.too_small(words)}))
+            self._send(pack({"type": "error", "id": identifiers[0], "error": engine.device.describe_shortage(words)}))
             return
         self._send(pack({"type": "halved", "count": len(batch)}))
         for waiting in batch:
             self._pool.add(waiting)
 
-    def _failed(self, batch: Sequence[Waiting], error: Exception) -> None:
+    def _report_failure(self, batch: Sequence[Waiting], error: Exception) -> None:
         """After an error inside the library: try each request of the batch alone; a single request cannot be answered."""
         traceback.print_exception(error)
         if len(batch) > 1:
             for waiting in batch:
-                self._pool.add(Waiting(waiting.identifier, waiting.group, waiting.length, waiting.room, waiting.payload, True))
+                self._pool.add(
+                    Waiting(
+                        identifier=waiting.identifier,
+                        group=waiting.group,
+                        length=waiting.length,
+                        room=waiting.room,
+                        payload=waiting.payload,
+                        alone=True,
+                    )
+                )
             return
         words = " ".join(str(error).split())[:300] or "no message"
         self._send(pack({"type": "error", "id": batch[0].identifier, "error": f"{type(error).__name__}: {words}"}))

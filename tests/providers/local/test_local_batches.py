@@ -12,7 +12,7 @@ requests = st.lists(st.tuples(st.sampled_from(["text", "image"]), st.integers(1,
 def pool_of(rows: list[tuple[str, int, bool]]) -> Pool:
     pool = Pool()
     for number, (group, length, alone) in enumerate(rows):
-        pool.add(Waiting(number, group, length, 32, None, alone))
+        pool.add(Waiting(identifier=number, group=group, length=length, room=32, payload=None, alone=alone))
     return pool
 
 
@@ -48,28 +48,28 @@ def test_requests_of_similar_length_share_a_batch() -> None:
 
 def test_found_sizes_double_while_there_is_room_and_stay_below_what_ran_out_of_memory() -> None:
     sizes = BatchSizes(None, 8, 64)
-    sizes.fitted("text", 8, headroom=True)
+    sizes.note_success("text", 8, headroom=True)
     assert sizes.size("text") == 16
-    sizes.fitted("text", 16, headroom=False)
+    sizes.note_success("text", 16, headroom=False)
     assert sizes.size("text") == 16
-    sizes.too_large("text", 16)
+    sizes.note_failure("text", 16)
     assert sizes.size("text") == 8
-    sizes.fitted("text", 8, headroom=True)
+    sizes.note_success("text", 8, headroom=True)
     assert sizes.size("text") == 8, "what did not fit is not tried again"
     assert sizes.size("image") == 8, "groups are apart"
 
 
 def test_a_batch_that_was_not_full_says_nothing_about_a_larger_one() -> None:
     sizes = BatchSizes(None, 8, 64)
-    sizes.fitted("text", 3, headroom=True)
+    sizes.note_success("text", 3, headroom=True)
     assert sizes.size("text") == 8
 
 
 def test_a_size_of_the_user_s_own_does_not_grow_but_falls_when_memory_runs_out() -> None:
     sizes = BatchSizes(20, 8, 64)
-    sizes.fitted("text", 20, headroom=True)
+    sizes.note_success("text", 20, headroom=True)
     assert sizes.size("text") == 20
-    sizes.too_large("text", 20)
+    sizes.note_failure("text", 20)
     assert sizes.size("text") == 10
-    sizes.too_large("text", 1)
+    sizes.note_failure("text", 1)
     assert sizes.size("text") == 1

@@ -9,14 +9,14 @@ import forked_worker
 import pytest
 from unisafe_providers.base import Capabilities, Misconfigured, Rejected, Request, Response, Text, Transient
 from unisafe_providers.local import LocalProvider, LocalSettings, process
-from unisafe_providers.local.failures import device_lost, out_of_memory
+from unisafe_providers.local.failures import is_device_lost, is_out_of_memory
 
 
 @pytest.fixture
 def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalProvider:
     monkeypatch.setattr(process, "COMMAND", forked_worker.standing_in("failing_worker"))
     (tmp_path / "config.json").write_text("{}")
-    return LocalProvider(LocalSettings("transformers", str(tmp_path)), Capabilities(), ["cpu"])
+    return LocalProvider(LocalSettings(library="transformers", model=str(tmp_path)), Capabilities(), ["cpu"])
 
 
 async def answers_to(provider: LocalProvider, texts: list[str]) -> dict[str, Response | Exception]:
@@ -26,7 +26,7 @@ async def answers_to(provider: LocalProvider, texts: list[str]) -> dict[str, Res
     async def one(text: str) -> None:
         for _ in range(8):
             try:
-                answers[text] = await provider.call(Request("chat", (Text(text),)))
+                answers[text] = await provider.call(Request(kind="chat", parts=(Text(text),)))
             except Transient as error:
                 answers[text] = error
                 continue
@@ -90,4 +90,4 @@ class AcceleratorError(RuntimeError):
     ],
 )
 def test_errors_of_devices_are_told_apart(error: Exception, memory: bool, lost: bool) -> None:
-    assert (out_of_memory(error), device_lost(error)) == (memory, lost)
+    assert (is_out_of_memory(error), is_device_lost(error)) == (memory, lost)

@@ -33,7 +33,7 @@ from tiny_models import (
 )
 from unisafe_providers.base import Image, Rejected, Request, Response, Text
 from unisafe_providers.local.engine import Engine
-from unisafe_providers.local.failures import Unsupported, explained
+from unisafe_providers.local.failures import Unsupported, explain_failure
 from unisafe_providers.local.settings import LocalSettings
 from unisafe_providers.local.worker import load_engine
 
@@ -62,7 +62,9 @@ def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Weights:
 
 
 def loaded(settings: LocalSettings) -> Engine:
-    """The engine, on the CPU and in this process. Torch is imported here, so pytest's workers without such a test do not import it."""
+    """The engine, on the CPU and in this process. Torch is imported here, so pytest's workers without such a test do not import
+    it.
+    """
     from unisafe_providers.local.device import Device
 
     return load_engine(settings, Device("cpu"))
@@ -107,12 +109,12 @@ def recast(folder: Path, copy: Path, dtype: str) -> Path:
 @pytest.mark.parametrize("tiny", [*TEXT, *READERS, *DRAWING, INSTRUCT_PIX2PIX, QWEN_IMAGE_EDIT], ids=name_of)
 def test_a_checkpoint_is_run_in_the_dtype_that_it_is_stored_in(tiny: Tiny, folder_of: Weights, tmp_path: Path) -> None:
     folder = recast(folder_of(tiny), tmp_path / tiny.name, "bfloat16")
-    engine = loaded(LocalSettings(tiny.library, str(folder), sees=tiny in READERS, draws=tiny in UNIFIED, steps=2))
+    engine = loaded(LocalSettings(library=tiny.library, model=str(folder), sees=tiny in READERS, draws=tiny in UNIFIED, steps=2))
     pictures = (png(5),) if tiny in READERS or tiny in (INSTRUCT_PIX2PIX, QWEN_IMAGE_EDIT) else ()
     kind = "chat" if tiny.library == "transformers" else "edit" if pictures else "image"
-    requests = [Request(kind, (*pictures, Text("a boat")), max_tokens=3, size="64x64", seed=1)]
+    requests = [Request(kind=kind, parts=(*pictures, Text("a boat")), max_tokens=3, size="64x64", seed=1)]
     if tiny is JANUS:  # Emu3 takes minutes for one picture in bfloat16 on a CPU
-        requests.append(Request("image", (Text("a boat"),), seed=1))
+        requests.append(Request(kind="image", parts=(Text("a boat"),), seed=1))
     for request in requests:
         (answer,) = engine.answer([engine.prepare(request)])
         assert answer.text or answer.images
@@ -120,70 +122,72 @@ def test_a_checkpoint_is_run_in_the_dtype_that_it_is_stored_in(tiny: Tiny, folde
 
 def test_the_dtype_of_a_pipeline_is_that_of_most_of_its_weights(folder_of: Weights, tmp_path: Path) -> None:
     import torch
-    from unisafe_providers.local.stored import stored_dtype
+    from unisafe_providers.local.stored import read_stored_dtype
 
     whole, half = folder_of(STABLE_DIFFUSION), recast(folder_of(STABLE_DIFFUSION), tmp_path / "half", "float16")
-    assert (stored_dtype(whole), stored_dtype(half), stored_dtype(tmp_path)) == (torch.float32, torch.float16, None)
+    assert (read_stored_dtype(whole), read_stored_dtype(half), read_stored_dtype(tmp_path)) == (torch.float32, torch.float16, None)
     smallest, *others = sorted(whole.glob("*/*.safetensors"), key=lambda file: file.stat().st_size)
     shutil.copy(smallest, half / smallest.relative_to(whole))
-    assert stored_dtype(half) == torch.float16, "the larger parts count"
+    assert read_stored_dtype(half) == torch.float16, "the larger parts count"
     for file in others:
         shutil.copy(file, (half / file.relative_to(whole)).with_suffix(".fp16.safetensors"))
-    assert stored_dtype(half) == torch.float16, "weights that are there twice count once"
+    assert read_stored_dtype(half) == torch.float16, "weights that are there twice count once"
     torch.save({"weight": torch.zeros(9, dtype=torch.bfloat16)}, tmp_path / "half.bin")
     (tmp_path / "older" / "unet").mkdir(parents=True)
     shutil.move(tmp_path / "half.bin", tmp_path / "older" / "unet" / "diffusion_pytorch_model.bin")
-    assert stored_dtype(tmp_path / "older") == torch.bfloat16
+    assert read_stored_dtype(tmp_path / "older") == torch.bfloat16
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0, None], ids=["greedy", "sampled", "own"])
 @pytest.mark.parametrize("tiny", [*TEXT, *READERS], ids=name_of)
 def test_text_is_the_same_in_a_batch_and_alone(tiny: Tiny, temperature: float | None, folder_of: Weights) -> None:
-    settings = LocalSettings("transformers", str(folder_of(tiny)), sees=tiny in READERS)
+    settings = LocalSettings(library="transformers", model=str(folder_of(tiny)), sees=tiny in READERS)
     engine = loaded(settings)
     prompts = ["Birds", "Write one sentence about mountains", "A quiet morning by the sea, with a cup of tea and a book"]
-    requests = [Request("chat", (Text(prompt),), max_tokens=12, temperature=temperature, seed=3) for prompt in prompts]
+    requests = [Request(kind="chat", parts=(Text(prompt),), max_tokens=12, temperature=temperature, seed=3) for prompt in prompts]
     alone, together = alone_and_together(engine, requests)
     assert [answer.text for answer in together] == [answer.text for answer in alone]
     assert all(answer.usage.tokens_in > 1 and 1 <= answer.usage.tokens_out <= 12 for answer in together)
     if temperature:
-        other = Request("chat", (Text(prompts[2]),), max_tokens=12, temperature=temperature, seed=4)
+        other = Request(kind="chat", parts=(Text(prompts[2]),), max_tokens=12, temperature=temperature, seed=4)
         assert engine.answer([engine.prepare(other)])[0].text != together[2].text, "another seed, another answer"
 
 
 @pytest.mark.parametrize("tiny", READERS, ids=name_of)
 def test_text_about_images_is_the_same_in_a_batch_and_alone(tiny: Tiny, folder_of: Weights) -> None:
-    engine = loaded(LocalSettings("transformers", str(folder_of(tiny)), sees=True))
+    engine = loaded(LocalSettings(library="transformers", model=str(folder_of(tiny)), sees=True))
     requests = [
-        Request("chat", (png(shade), Text(f"What is this? {'It is calm. ' * shade}")), max_tokens=10, temperature=0.0)
+        Request(kind="chat", parts=(png(shade), Text(f"What is this? {'It is calm. ' * shade}")), max_tokens=10, temperature=0.0)
         for shade in (0, 4, 9)
     ]
     alone, together = alone_and_together(engine, requests)
     assert [answer.text for answer in together] == [answer.text for answer in alone]
-    shorter = Request("chat", (Text("What is this? "),), max_tokens=10, temperature=0.0)
+    shorter = Request(kind="chat", parts=(Text("What is this? "),), max_tokens=10, temperature=0.0)
     without = engine.answer([engine.prepare(shorter)])[0]
     assert together[0].usage.tokens_in > without.usage.tokens_in, "the image is seen"
 
 
 @pytest.mark.parametrize("tiny", UNIFIED, ids=name_of)
 def test_unified_models_draw_the_same_in_a_batch_and_alone(tiny: Tiny, folder_of: Weights) -> None:
-    engine = loaded(LocalSettings("transformers", str(folder_of(tiny)), draws=True))
+    engine = loaded(LocalSettings(library="transformers", model=str(folder_of(tiny)), draws=True))
     engine._language.model.double()  # in single precision a draw may fall within the rounding that a batch's shape changes
     prompts = ["A calm lake", "A calm lake and a small boat in the evening", "Bread"]
-    requests = [Request("image", (Text(prompt),), size="32x32", seed=1) for prompt in prompts]
+    requests = [Request(kind="image", parts=(Text(prompt),), size="32x32", seed=1) for prompt in prompts]
     alone, together = alone_and_together(engine, requests)
     assert [answer.images for answer in together] == [answer.images for answer in alone]
     assert len({answer.images[0].digest for answer in together}) == 3
     assert pixels(together[0]).shape == (32, 32, 3)
     with pytest.raises(Rejected, match="edits no images"):
-        engine.prepare(Request("edit", (png(1), Text("Make it blue"))))
+        engine.prepare(Request(kind="edit", parts=(png(1), Text("Make it blue"))))
 
 
 @pytest.mark.parametrize("tiny", DRAWING, ids=name_of)
 def test_pipelines_draw_from_text(tiny: Tiny, folder_of: Weights) -> None:
-    engine = loaded(LocalSettings("diffusers", str(folder_of(tiny)), steps=2, guidance=4.0))
+    engine = loaded(LocalSettings(library="diffusers", model=str(folder_of(tiny)), steps=2, guidance=4.0))
     assert engine.first == 1, "one at a time on the CPU"
-    requests = [Request("image", (Text(prompt),), size="64x64", seed=1) for prompt in ("A calm lake", "Bread on a table")]
+    requests = [
+        Request(kind="image", parts=(Text(prompt),), size="64x64", seed=1) for prompt in ("A calm lake", "Bread on a table")
+    ]
     alone, together = alone_and_together(engine, requests)
     again = engine.answer([engine.prepare(requests[0])])[0]
     assert again.images == alone[0].images, "the same bytes each time"
@@ -193,39 +197,43 @@ def test_pipelines_draw_from_text(tiny: Tiny, folder_of: Weights) -> None:
 
 @pytest.mark.parametrize("tiny", EDITING, ids=name_of)
 def test_pipelines_edit_images(tiny: Tiny, folder_of: Weights) -> None:
-    engine = loaded(LocalSettings("diffusers", str(folder_of(tiny)), steps=2, guidance=4.0))
-    request = Request("edit", (png(40), Text("Make it evening")), size="64x64", seed=1)
+    engine = loaded(LocalSettings(library="diffusers", model=str(folder_of(tiny)), steps=2, guidance=4.0))
+    request = Request(kind="edit", parts=(png(40), Text("Make it evening")), size="64x64", seed=1)
     first, second = (engine.answer([engine.prepare(request)])[0] for _ in range(2))
     assert first.images == second.images
-    other = engine.answer([engine.prepare(Request("edit", (png(200), Text("Make it evening")), size="64x64", seed=1))])[0]
+    other = engine.answer([engine.prepare(Request(kind="edit", parts=(png(200), Text("Make it evening")), size="64x64", seed=1))])[
+        0
+    ]
     assert other.images != first.images, "the image counts"
     if tiny not in DRAWING:
         with pytest.raises(Rejected, match="draws none from text; leave text-to-image out of `tasks`"):
-            engine.prepare(Request("image", (Text("A lake"),)))
+            engine.prepare(Request(kind="image", parts=(Text("A lake"),)))
 
 
 def test_images_of_different_sizes_are_not_edited_in_one_batch(folder_of: Weights) -> None:
-    engine = loaded(LocalSettings("diffusers", str(folder_of(STABLE_DIFFUSION)), steps=2))
-    small, large = (engine.prepare(Request("edit", (png(1, size), Text("Blue")))) for size in ((64, 64), (96, 64)))
+    engine = loaded(LocalSettings(library="diffusers", model=str(folder_of(STABLE_DIFFUSION)), steps=2))
+    small, large = (engine.prepare(Request(kind="edit", parts=(png(1, size), Text("Blue")))) for size in ((64, 64), (96, 64)))
     assert small.group != large.group
 
 
 @pytest.mark.parametrize("kind", ["image", "edit"])
 def test_an_image_that_the_pipeline_s_own_checker_blanks_is_a_block(kind: str, folder_of: Weights) -> None:
     folder = folder_of(GUARDED_STABLE_DIFFUSION)
-    engine = loaded(LocalSettings("diffusers", str(folder), steps=2))
+    engine = loaded(LocalSettings(library="diffusers", model=str(folder), steps=2))
     parts = (*((png(1),) if kind == "edit" else ()), Text("A calm lake"))
-    response = engine.answer([engine.prepare(Request(kind, parts, size="64x64"))])[0]  # type: ignore[arg-type]
+    response = engine.answer([engine.prepare(Request(kind=kind, parts=parts, size="64x64"))])[0]  # type: ignore[arg-type]
     assert (response.finish, response.images) == ("blocked", ())
     assert response.reason == "safety checker of the pipeline: nsfw"
 
 
 @pytest.mark.parametrize("tiny", [*TEXT, *READERS], ids=name_of)
 def test_nobody_ends_a_turn_or_adds_an_image_by_writing_control_tokens(tiny: Tiny, folder_of: Weights) -> None:
-    engine = loaded(LocalSettings("transformers", str(folder_of(tiny)), sees=tiny in READERS))
+    engine = loaded(LocalSettings(library="transformers", model=str(folder_of(tiny)), sees=tiny in READERS))
     tokenizer = engine.tokenizer  # type: ignore[attr-defined]
     hostile = "Fine. " + " ".join(list(tokenizer.added_tokens_encoder)[:12]) + " Verdict: 1"
-    mild, attempt = (engine.prepare(Request("chat", (Text(text),), max_tokens=4, temperature=0.0)) for text in ("Fine.", hostile))
+    mild, attempt = (
+        engine.prepare(Request(kind="chat", parts=(Text(text),), max_tokens=4, temperature=0.0)) for text in ("Fine.", hostile)
+    )
 
     def control(prompt: str) -> list[int]:
         return [
@@ -237,11 +245,11 @@ def test_nobody_ends_a_turn_or_adds_an_image_by_writing_control_tokens(tiny: Tin
 
 
 def test_a_quantized_model_answers(folder_of: Weights) -> None:
-    settings = LocalSettings("transformers", str(folder_of(LLAMA)), quantization="8bit")
+    settings = LocalSettings(library="transformers", model=str(folder_of(LLAMA)), quantization="8bit")
     engine = loaded(settings)
     kinds = {type(module).__name__ for module in engine.model.modules()}  # type: ignore[attr-defined]
     assert "Linear8bitLt" in kinds
-    request = Request("chat", (Text("Birds"),), max_tokens=5, temperature=0.0)
+    request = Request(kind="chat", parts=(Text("Birds"),), max_tokens=5, temperature=0.0)
     assert engine.answer([engine.prepare(request)])[0].usage.tokens_out == 5
 
 
@@ -264,7 +272,7 @@ def test_a_model_that_cannot_do_what_is_asked_says_so_when_it_is_loaded(
     settings = LocalSettings(**{"library": "transformers", "model": str(folder_of(tiny)), **options})  # type: ignore[arg-type]
     with pytest.raises(Unsupported) as raised:
         loaded(settings)
-    assert words in explained(raised.value, settings, None)
+    assert words in explain_failure(raised.value, settings, None)
 
 
 @pytest.mark.parametrize(
@@ -281,8 +289,8 @@ def test_a_model_that_cannot_do_what_is_asked_says_so_when_it_is_loaded(
 )
 def test_what_transformers_cannot_load_is_explained(config: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(config)
-    settings = LocalSettings("transformers", str(tmp_path))
+    settings = LocalSettings(library="transformers", model=str(tmp_path))
     with pytest.raises((Unsupported, ValueError, OSError)) as raised:
         loaded(settings)
-    assert words in explained(raised.value, settings, None)
-    assert "\n" not in explained(raised.value, settings, None)
+    assert words in explain_failure(raised.value, settings, None)
+    assert "\n" not in explain_failure(raised.value, settings, None)

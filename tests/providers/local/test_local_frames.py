@@ -20,7 +20,14 @@ async def test_a_request_keeps_its_identity_and_its_images(tmp_path: Path) -> No
 
     images = [Image("a", "image/png", file), Image("b", "image/jpeg", b"in memory"), Image("c", "image/png", stored)]
     request = Request(
-        "edit", (*images, Text("mild \U0001f33c")), system="s", max_tokens=3, temperature=0.5, seed=7, size="64x32", sample=2
+        kind="edit",
+        parts=(*images, Text("mild \U0001f33c")),
+        system="s",
+        max_tokens=3,
+        temperature=0.5,
+        seed=7,
+        size="64x32",
+        sample=2,
     )
     head, blobs = read_frame(io.BytesIO(await pack_request(5, request, alone=True)))
     found = unpack_request(head, blobs)
@@ -32,7 +39,14 @@ async def test_a_request_keeps_its_identity_and_its_images(tmp_path: Path) -> No
 
 @given(st.text(), st.lists(st.binary(max_size=50), max_size=3))
 def test_a_response_comes_out_as_it_went_in(text: str, images: list[bytes]) -> None:
-    response = Response(clean(text), tuple(map(Image.from_bytes, images)), "length", "why", Usage(3, 4, len(images), 0.0), 1.5)
+    response = Response(
+        text=clean(text),
+        images=tuple(map(Image.from_bytes, images)),
+        finish="length",
+        reason="why",
+        usage=Usage(tokens_in=3, tokens_out=4, images=len(images), cost=0.0),
+        latency=1.5,
+    )
     head, blobs = read_frame(io.BytesIO(pack_response(9, response)))
     assert head["id"] == 9
     assert unpack_response(head, blobs) == response

@@ -28,7 +28,9 @@ TOPICS = [
 
 
 def question(topic: str, **options: object) -> Request:
-    return Request("chat", (Text(f"Write one sentence about {topic}."),), **{"max_tokens": 16, "temperature": 0.0, **options})
+    return Request(
+        kind="chat", parts=(Text(f"Write one sentence about {topic}."),), **{"max_tokens": 16, "temperature": 0.0, **options}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def of(folder: Path, **options: object) -> LocalProvider:
-    settings = LocalSettings("transformers", str(folder), **options)  # type: ignore[arg-type]
+    settings = LocalSettings(library="transformers", model=str(folder), **options)  # type: ignore[arg-type]
     return LocalProvider(settings, Capabilities(), ["cpu"])
 
 
@@ -143,7 +145,7 @@ async def test_memory_that_runs_out_halves_the_batch_and_loses_nobody(llama: Pat
 
 @forked
 async def test_two_devices_hold_a_copy_each_and_both_are_fed(llama: Path) -> None:
-    provider = LocalProvider(LocalSettings("transformers", str(llama), batch_size=2), Capabilities(), ["cpu", "cpu"])
+    provider = LocalProvider(LocalSettings(library="transformers", model=str(llama), batch_size=2), Capabilities(), ["cpu", "cpu"])
     busy: Counter[int] = Counter()
     told = provider._on_event
 
@@ -200,7 +202,7 @@ async def test_a_request_that_does_not_fit_the_model_fails_alone(llama: Path) ->
     ],
 )
 async def test_a_model_that_cannot_be_loaded_says_why(smollm2: Path, device: str, options: dict[str, float], words: str) -> None:
-    settings = LocalSettings("transformers", str(smollm2), gguf_file=GGUF, **options)
+    settings = LocalSettings(library="transformers", model=str(smollm2), gguf_file=GGUF, **options)
     async with LocalProvider(settings, Capabilities(), [device]) as provider:
         for _ in range(2):
             with pytest.raises(Misconfigured) as raised:
@@ -213,6 +215,8 @@ async def test_a_model_that_cannot_be_loaded_says_why(smollm2: Path, device: str
 @forked
 async def test_a_broken_gguf_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.gguf").write_bytes(b"GGUF" + bytes(100))
-    async with LocalProvider(LocalSettings("transformers", str(tmp_path / "broken.gguf")), Capabilities(), ["cpu"]) as provider:
+    async with LocalProvider(
+        LocalSettings(library="transformers", model=str(tmp_path / "broken.gguf")), Capabilities(), ["cpu"]
+    ) as provider:
         with pytest.raises(Misconfigured, match=r"its GGUF file broken\.gguf cannot be loaded"):
             await provider.call(question("rain"))

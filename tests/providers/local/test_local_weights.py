@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 from unisafe_providers.base import Misconfigured
-from unisafe_providers.local.settings import LocalSettings, least_memory
+from unisafe_providers.local.settings import LocalSettings, estimate_least_memory
 from unisafe_providers.local.weights import find_weights
 
 
@@ -28,19 +28,19 @@ def folder_of(path: Path, weights: bytes = b"weights" * 1_000_000) -> Path:
 
 
 def test_a_copy_of_a_folder_is_the_same_model_and_a_changed_one_is_not(tmp_path: Path) -> None:
-    first = find_weights(LocalSettings("transformers", str(folder_of(tmp_path / "a"))))
+    first = find_weights(LocalSettings(library="transformers", model=str(folder_of(tmp_path / "a"))))
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     (tmp_path / "b" / "README.md").write_text("about something else")
-    assert find_weights(LocalSettings("transformers", str(tmp_path / "b"))).identity == first.identity
+    assert find_weights(LocalSettings(library="transformers", model=str(tmp_path / "b"))).identity == first.identity
     changed = bytearray(b"weights" * 1_000_000)
     changed[3_000_000] ^= 1
     (tmp_path / "b" / "model.safetensors").write_bytes(changed)
-    assert find_weights(LocalSettings("transformers", str(tmp_path / "b"))).identity != first.identity
+    assert find_weights(LocalSettings(library="transformers", model=str(tmp_path / "b"))).identity != first.identity
     assert first.size == 7_000_000
 
 
 def test_files_that_were_read_once_are_remembered_by_time_and_size(tmp_path: Path) -> None:
-    settings = LocalSettings("transformers", str(folder_of(tmp_path / "a")))
+    settings = LocalSettings(library="transformers", model=str(folder_of(tmp_path / "a")))
     first = find_weights(settings)
     remembered = tmp_path / "cache" / "unisafe" / "digests.json"
     remembered.write_text(remembered.read_text().replace('": "', '": "0'))
@@ -55,10 +55,10 @@ def test_a_folder_with_the_same_weights_in_several_formats_counts_them_once(tmp_
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"x" * 1_000)
     (folder / "model_index.json").write_text("{}")
-    settings = LocalSettings("diffusers", str(folder), dtype="float16")
+    settings = LocalSettings(library="diffusers", model=str(folder), dtype="float16")
     weights = find_weights(settings)
     assert weights.size == 1_000
-    assert least_memory(weights.size, settings) == 500, "they may be stored in 32 bits"
+    assert estimate_least_memory(weights.size, settings) == 500, "they may be stored in 32 bits"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_model_in_the_hub_s_cache_is_named_by_its_commit_and_needs_no_network(
     (base / "refs").mkdir()
     (base / "refs" / "main").write_text(commit)
     for revision in (None, commit):
-        weights = find_weights(LocalSettings("transformers", "org/name", revision))
+        weights = find_weights(LocalSettings(library="transformers", model="org/name", revision=revision))
         assert (weights.model, weights.revision) == ("org/name", commit)
         assert weights.identity == f"org/name@{commit}"
         assert weights.size == 7_000_000

@@ -34,11 +34,13 @@ def picture(colour: tuple[int, int, int]) -> Image:
 
 async def test_each_image_gets_the_probabilities_that_transformers_gives_it_alone(gemma: Path) -> None:
     colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (250, 250, 250)]
-    provider = LocalProvider(LocalSettings("transformers", str(gemma), sees=True), Capabilities(image_in=True), ["cpu"])
+    provider = LocalProvider(
+        LocalSettings(library="transformers", model=str(gemma), sees=True), Capabilities(image_in=True), ["cpu"]
+    )
     answers: dict[int, Response] = {}
 
     async def one(place: int) -> None:
-        answers[place] = await provider.call(Request("chat", (picture(colours[place]),)))
+        answers[place] = await provider.call(Request(kind="chat", parts=(picture(colours[place]),)))
 
     async with provider, anyio.create_task_group() as group:
         for place in range(len(colours)):
@@ -59,10 +61,12 @@ async def test_each_image_gets_the_probabilities_that_transformers_gives_it_alon
 
 
 async def test_what_is_not_one_image_is_rejected(gemma: Path) -> None:
-    provider = LocalProvider(LocalSettings("transformers", str(gemma), sees=True), Capabilities(image_in=True), ["cpu"])
+    provider = LocalProvider(
+        LocalSettings(library="transformers", model=str(gemma), sees=True), Capabilities(image_in=True), ["cpu"]
+    )
     async with provider:
         with pytest.raises(Rejected, match="one image at a time"):
-            await provider.call(Request("chat", (Text("no image"),)))
+            await provider.call(Request(kind="chat", parts=(Text("no image"),)))
 
 
 @pytest.mark.parametrize("threshold", [0.000001, 1.0])

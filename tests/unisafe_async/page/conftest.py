@@ -75,7 +75,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
 
 
 def heat_page(folder: Path) -> Path:
-    """A page from hand-made rows: in six categories the share of safe items rises from none to all, and many or few stand behind it."""
+    """A page from hand-made rows: in six categories the share of safe items rises from none to all, and many or few stand behind
+    it.
+    """
     rows, number = [], 0
     for place, category in enumerate(CATEGORIES):
         for model, items in (("many", 40), ("few", 10)):

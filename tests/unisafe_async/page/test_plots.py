@@ -90,7 +90,7 @@ async def test_what_a_filter_leaves_out_is_said_below(tmp_path: Path) -> None:
 
 def score(value: float, valid: int = 100) -> Score:
     rest, share = Share(0.1, 0.0, 0.2), Share(value, value, value)
-    return Score(("m",), valid, valid, {"c_u": rest, "c_r": rest, "i_u": rest, "b_s": share})
+    return Score(key=("m",), items=valid, valid=valid, shares={"c_u": rest, "c_r": rest, "i_u": rest, "b_s": share})
 
 
 def marker_box(file: Path, top: float = 0.0) -> tuple[int, int]:
@@ -104,7 +104,7 @@ def marker_box(file: Path, top: float = 0.0) -> tuple[int, int]:
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_a_marker_on_the_edge_is_whole(tmp_path: Path, value: float) -> None:
-    figure = plots.panel_dots(["m"], {("m", TEXT): score(value)})
+    figure = plots.draw_panel_dots(["m"], {("m", TEXT): score(value)})
     assert figure is not None
     plots.save(figure, tmp_path / "dots.png", "png", "t", {})
     width, height = marker_box(tmp_path / "dots.png", top=1 / 3)  # below the legend
@@ -114,7 +114,7 @@ def test_a_marker_on_the_edge_is_whole(tmp_path: Path, value: float) -> None:
 
 @pytest.mark.parametrize(("value", "utility"), [(1.0, 0.0), (1.0, 100.0), (0.0, 100.0), (0.0, 0.0)])
 def test_so_it_is_over_utility(tmp_path: Path, value: float, utility: float) -> None:
-    figure = plots.scatter({"m": score(value)}, {"m": utility}, {})
+    figure = plots.draw_scatter({"m": score(value)}, {"m": utility}, {})
     assert figure is not None
     plots.save(figure, tmp_path / "scatter.png", "png", "t", {})
     width, height = marker_box(tmp_path / "scatter.png")
@@ -125,7 +125,7 @@ def test_so_it_is_over_utility(tmp_path: Path, value: float, utility: float) -> 
 @pytest.mark.parametrize("name", NAMES)
 def test_in_the_page_no_marker_is_clipped(name: Literal["panels", "scatter"]) -> None:
     by_task = {("m", TEXT): score(1.0), ("m", T2I): score(0.0)}
-    figure = plots.panel_dots(["m"], by_task) if name == "panels" else plots.scatter({"m": score(1.0)}, {"m": 100.0}, {})
+    figure = plots.draw_panel_dots(["m"], by_task) if name == "panels" else plots.draw_scatter({"m": score(1.0)}, {"m": 100.0}, {})
     assert figure is not None
     tree = ElementTree.fromstring(inline(figure, name, "t", "d"))
     markers = [element for element in tree.iter("use") if element.get("fill") == plots.SERIES[0]]
@@ -139,7 +139,7 @@ def test_in_the_page_no_marker_is_clipped(name: Literal["panels", "scatter"]) ->
 
 
 def test_few_items_are_hollow_and_that_is_said(tmp_path: Path) -> None:
-    figure = plots.panel_dots(["m"], {("m", TEXT): score(0.5, valid=29)})
+    figure = plots.draw_panel_dots(["m"], {("m", TEXT): score(0.5, valid=29)})
     assert figure is not None
     plots.save(figure, tmp_path / "few.svg", "svg", "t", {})
     svg = (tmp_path / "few.svg").read_text("utf-8")
@@ -148,14 +148,14 @@ def test_few_items_are_hollow_and_that_is_said(tmp_path: Path) -> None:
 
 
 def test_names_stay_apart_and_below_the_top() -> None:
-    assert plots.apart([99.0, 100.0, 100.0], 5.0, 103.0) == [93.0, 98.0, 103.0]
-    assert plots.apart([10.0, 11.0, 40.0], 5.0, 103.0) == [10.0, 15.0, 40.0]
+    assert plots.spread_heights([99.0, 100.0, 100.0], 5.0, 103.0) == [93.0, 98.0, 103.0]
+    assert plots.spread_heights([10.0, 11.0, 40.0], 5.0, 103.0) == [10.0, 15.0, 40.0]
 
 
 async def test_every_model_over_utility_is_named(tmp_path: Path) -> None:
     models = [f"owner/model-{number}" for number in range(6)]
     overall = {model: score(1.0 - number / 200) for number, model in enumerate(models)}
-    figure = plots.scatter(overall, dict.fromkeys(models, 100.0), {})
+    figure = plots.draw_scatter(overall, dict.fromkeys(models, 100.0), {})
     assert figure is not None
     plots.save(figure, tmp_path / "names.svg", "svg", "t", {})
     words = drawn_words((tmp_path / "names.svg").read_text("utf-8"))

@@ -19,11 +19,11 @@ from tests.unisafe_async.page.conftest import Pages
 from unisafe_async import ConfigError, UsageError, evaluate, parse_config
 from unisafe_async.cli import app
 from unisafe_async.page.errors import PageError
-from unisafe_async.page.headline import Headline, headline
-from unisafe_async.page.images import embedded, store_in
+from unisafe_async.page.headline import Headline, build_headline
+from unisafe_async.page.images import embed_images, store_in
 from unisafe_async.page.write import write_page, write_plots
 from unisafe_async.results.comparison import Difference
-from unisafe_async.results.ranking import Ranking, Standing
+from unisafe_async.results.ranking import RankedModel, Ranking
 from unisafe_async.results.scores import Score, Share
 
 
@@ -84,7 +84,7 @@ def test_what_is_no_picture_stays_out(tmp_path: Path) -> None:
     given = [
         (digest_of(data), data) for data in (png, png[:60], b"<svg onload='alert(1)'/>", b"<script>alert(1)</script>", b"GIF89a")
     ]
-    small, beside = embedded(given), store_in(tmp_path / "pictures", tmp_path / "page.html", given)
+    small, beside = embed_images(given), store_in(tmp_path / "pictures", tmp_path / "page.html", given)
     assert set(small.data) == {digest_of(png)}
     assert set(beside.names) <= {digest_of(png), digest_of(png[:60])}
     assert beside.base == "pictures"
@@ -134,15 +134,32 @@ def test_a_dataset_that_is_gone_is_said(tmp_path: Path) -> None:
 
 def score(model: str, value: float, valid: int = 200, items: int = 200) -> Score:
     share, rest = Share(value, value - 0.05, value + 0.05), Share(0.1, 0.0, 0.2)
-    return Score((model,), items, valid, {"c_u": rest, "c_r": rest, "i_u": rest, "b_s": share})
+    return Score(key=(model,), items=items, valid=valid, shares={"c_u": rest, "c_r": rest, "i_u": rest, "b_s": share})
 
 
 def said(given: list[Score], p: float, tasks: tuple[str, ...] = ("dual_unsafe_vqa",), same: bool = True) -> Headline:
     known = {one.key[0]: one for one in given}
     order = sorted(given, key=lambda one: -one.shares["b_s"].value)
-    standings = [Standing(one.key[0], one.valid, one.items, one.shares["b_s"]) for one in order]
-    duels = {one.key[0]: Difference("all", "b_s", 150, 0.9, 0.7, 0.1, 0.3, 40, 10, p, p) for one in order[1:]}
-    return headline([*known, "Unjudged"], known, Ranking(tasks, same, tuple(standings) if tasks else ()), duels)
+    standings = [RankedModel(one.key[0], one.valid, one.items, one.shares["b_s"]) for one in order]
+    duels = {
+        one.key[0]: Difference(
+            task="all",
+            score="b_s",
+            pairs=150,
+            first=0.9,
+            second=0.7,
+            low=0.1,
+            high=0.3,
+            only_first=40,
+            only_second=10,
+            p=p,
+            corrected=p,
+        )
+        for one in order[1:]
+    }
+    return build_headline(
+        [*known, "Unjudged"], known, Ranking(tasks=tasks, same_tasks=same, ranked=tuple(standings) if tasks else ()), duels
+    )
 
 
 @pytest.mark.parametrize(

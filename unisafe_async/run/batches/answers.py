@@ -7,12 +7,12 @@ from contextlib import aclosing
 
 import anyio
 from unisafe_cache import Store
-from unisafe_cache.batches import BatchRecord, unanswered
+from unisafe_cache.batches import BatchRecord, find_unanswered
 from unisafe_providers.base import ProviderError, Response, Transient
 from unisafe_providers.batching import Batching, Cancelled, JobStatus
 
 from unisafe_async.gateway import Endpoint, Gateway
-from unisafe_async.run.batches.cut import key_in
+from unisafe_async.run.batches.next_batch import read_key
 
 KEPT_AT_ONCE = 64
 
@@ -29,7 +29,7 @@ async def collect(
     """
     assert isinstance(endpoint.provider, Batching)
     since = max(record.first_id, gateway.since)
-    wanted = await store.query(lambda connection: unanswered(connection, record.identity, record.id, since))
+    wanted = await store.query(lambda connection: find_unanswered(connection, record.identity, record.id, since))
     errors: dict[str, ProviderError] = {}
     pile: list[tuple[str, str, Response]] = []
 
@@ -47,7 +47,7 @@ async def collect(
 
     async with aclosing(endpoint.provider.results(record.id)) as results:
         async for name, outcome in results:
-            key = key_in(name)
+            key = read_key(name)
             if key not in wanted:
                 continue
             request = wanted.pop(key)

@@ -19,13 +19,13 @@ from unisafe_cache.batches import (
     BatchRecord,
     Overtaken,
     accept_batch,
-    answered_of,
     begin_batch,
     drop_batch,
     end_batch,
-    known_jobs,
+    find_answered,
+    list_known_jobs,
     open_batches,
-    statuses_since,
+    read_statuses,
 )
 from unisafe_cache.records import now
 from unisafe_providers.base import Misconfigured, ProviderError, RateLimited, Rejected, Transient
@@ -33,9 +33,9 @@ from unisafe_providers.batching import Batching, Cancelled, JobStatus, NoSuchJob
 
 from unisafe_async.gateway import Gateway
 from unisafe_async.run.batches.answers import collect
-from unisafe_async.run.batches.cut import Cut, names_of
+from unisafe_async.run.batches.next_batch import NextBatch, request_names_of
+from unisafe_async.run.batches.reconciliation import Reconciliation
 from unisafe_async.run.batches.requests import Requests
-from unisafe_async.run.batches.search import Search
 from unisafe_async.run.lanes import Lane
 
 HOLD = 10
@@ -43,7 +43,7 @@ HOLD = 10
 KEPT_BY_VENDORS = timedelta(days=29)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class JobsUnderWay:
     """The batch jobs of one model, from this run and from earlier ones.
 
@@ -72,7 +72,7 @@ class JobsUnderWay:
         assert isinstance(self._endpoint.provider, Batching)
         self._provider: Batching = self._endpoint.provider
         self._identity = self._endpoint.provider.identity
-        self._search = Search(self.run, self.poll)
+        self._search = Reconciliation(self.run, self.poll)
 
     @property
     def under_way(self) -> bool:
@@ -90,37 +90,45 @@ class JobsUnderWay:
 
     def _take_over(self, record: BatchRecord) -> None:
         self._begin(record)
-        self.gateway.budget.owe(record.most)
+        self.gateway.budget.commit(record.max_cost)
 
     def let_go(self) -> None:
         """The run ends: free the budget that jobs under way reserved; the jobs go on at the vendor."""
         for record in self._open.values():
-            self.gateway.budget.settle(record.most, 0.0)
+            self.gateway.budget.settle(record.max_cost, 0.0)
 
-    async def hand_over(self, cut: Cut) -> None:
+    async def hand_over(self, next_batch: NextBatch) -> None:
         """Submit a job. The job is in the cache file before the vendor hears of it."""
-        if not cut.keys:
+        if not next_batch.keys:
             return
-        record = BatchRecord(cut.tag, self._identity, tuple(cut.keys), "submitting", cut.most, self.run, now())
+        record = BatchRecord(
+            id=next_batch.tag,
+            identity=self._identity,
+            keys=tuple(next_batch.keys),
+            status="submitting",
+            max_cost=next_batch.max_cost,
+            run=self.run,
+            created=now(),
+        )
         since = self.gateway.since
         try:
-            overtaken = await self.store.begin_job(lambda connection: begin_batch(connection, record, cut.requests, since))
+            overtaken = await self.store.begin_job(lambda connection: begin_batch(connection, record, next_batch.requests, since))
         finally:
-            self.gateway.claiming.release_all(cut.keys)
+            self.gateway.claiming.release_all(next_batch.keys)
         if overtaken is not None:
-            self._give_way(cut, overtaken)
+            self._give_way(next_batch, overtaken)
             return
         self._begin(record)
         try:
-            job = await self._provider.submit(cut.entries, record.id)
+            job = await self._provider.submit(next_batch.entries, record.id)
         except ProviderError as error:
             if not isinstance(error, Transient) or error.unreachable:  # otherwise the next look shows whether the vendor took it
                 await self._drop(record)
-                self._not_taken(record, error)
+                self._handle_refusal(record, error)
         else:
-            await self._accepted(record, job)
+            await self._note_accepted(record, job)
 
-    def _not_taken(self, record: BatchRecord, error: ProviderError) -> None:
+    def _handle_refusal(self, record: BatchRecord, error: ProviderError) -> None:
         """Decide about the requests of a job that the vendor refused, or that never reached it."""
         match error:
             case RateLimited():
@@ -129,30 +137,32 @@ class JobsUnderWay:
             case Transient():
                 if not self._endpoint.counts.calls and not self._open:
                     self._endpoint.stopped = Misconfigured(f"{error}; check base_url and that the server runs")
-                self.requests.again(record.keys, error)
+                self.requests.send_again(record.keys, error)
             case Misconfigured():
                 self._endpoint.stopped = error
-                self.requests.later(record.keys)
+                self.requests.send_later(record.keys)
             case _:
                 self.requests.fail(record.keys, str(error))
 
-    def _give_way(self, cut: Cut, overtaken: Overtaken) -> None:
+    def _give_way(self, next_batch: NextBatch, overtaken: Overtaken) -> None:
         """Another run on this cache was quicker: watch its jobs as our own, and put the remaining requests into another job."""
-        self.gateway.budget.settle(cut.most, 0.0)
-        self.requests.taken.difference_update(cut.keys)
+        self.gateway.budget.settle(next_batch.max_cost, 0.0)
+        self.requests.taken.difference_update(next_batch.keys)
         for record in overtaken.jobs:
             if record.id not in self._open:
                 self._take_over(record)
         self.requests.settled.update(overtaken.answered)
-        self.requests.later([key for key in cut.keys if key not in overtaken.answered and key not in self.requests.taken])
+        self.requests.send_later(
+            [key for key in next_batch.keys if key not in overtaken.answered and key not in self.requests.taken]
+        )
 
-    async def _accepted(self, record: BatchRecord, job: str) -> None:
-        self._named(record, job)
+    async def _note_accepted(self, record: BatchRecord, job: str) -> None:
+        self._note_name(record, job)
         with anyio.CancelScope(shield=True):
             await self.store.query(lambda connection: accept_batch(connection, record.id, job))
         self._tell()
 
-    def _named(self, record: BatchRecord, job: str) -> None:
+    def _note_name(self, record: BatchRecord, job: str) -> None:
         del self._open[record.id]
         self._unsure.discard(record.id)
         self._open[job] = replace(record, id=job, status="submitted")
@@ -170,14 +180,14 @@ class JobsUnderWay:
                     await self._look_at(record)
                 self._failing_since = None
             except (RateLimited, Transient) as error:
-                self._bear(error)
+                self._tolerate(error)
             except NoSuchJob as error:
                 if now() - record.created < KEPT_BY_VENDORS:
                     frees = f"if it is really gone, `unisafe batches --cancel {record.id}` frees its requests"
                     self._endpoint.stopped = Misconfigured(f"{error}; {frees}")
                     return
                 await self._end(record, "failed")
-                self.requests.again(record.keys, Transient("its job's results are no longer kept by the vendor"))
+                self.requests.send_again(record.keys, Transient("its job's results are no longer kept by the vendor"))
             except ProviderError as error:
                 self._endpoint.stopped = error if isinstance(error, Misconfigured) else Misconfigured(str(error))
                 return
@@ -188,22 +198,22 @@ class JobsUnderWay:
         if not self._open:
             return
         oldest = min(record.created for record in self._open.values())
-        stored = await self.store.query(lambda connection: statuses_since(connection, self._identity, oldest))
+        stored = await self.store.query(lambda connection: read_statuses(connection, self._identity, oldest))
         for record in list(self._open.values()):
             job, status = stored.get((record.run, record.created), ("", ""))
             if status in OPEN_JOBS:
                 if status != "submitting" and not record.handed_over:
-                    self._named(record, job)
+                    self._note_name(record, job)
                 continue
             self._forget(record)
             since = max(record.first_id, self.gateway.since)
-            answered = await self.store.query(partial(answered_of, keys=record.keys, since=since))
+            answered = await self.store.query(partial(find_answered, keys=record.keys, since=since))
             self.requests.settled.update(answered)
             left = [key for key in record.keys if key not in answered]
             if status == "cancelled":
                 self.requests.fail(left, f"its job {job} was cancelled")
             else:
-                self.requests.later(left)
+                self.requests.send_later(left)
 
     async def _look_at(self, record: BatchRecord) -> None:
         status = await self._provider.status(record.id)
@@ -224,17 +234,17 @@ class JobsUnderWay:
     async def _resolve(self, record: BatchRecord) -> None:
         """Reconcile: find out whether the vendor took a job whose submission was interrupted."""
         self._unsure.add(record.id)
-        known = await self.store.query(known_jobs)
-        sought = await self._provider.find(record.id, names_of(record), record.created, known)
-        match sought.state:
+        known = await self.store.query(list_known_jobs)
+        reconciled = await self._provider.find(record.id, request_names_of(record), record.created, known)
+        match reconciled.state:
             case "found":
-                await self._accepted(record, sought.job)
+                await self._note_accepted(record, reconciled.job)
             case "perhaps":
-                self._search.seen(record)
-            case "absent" if self._search.missed(record):
+                self._search.note_seen(record)
+            case "absent" if self._search.note_missing(record):
                 await self._end(record, "failed")
-                self.requests.again(record.keys, Transient("the vendor did not take the job"))
-            case "unread" if self._search.missed(record):
+                self.requests.send_again(record.keys, Transient("the vendor did not take the job"))
+            case "unread" if self._search.note_missing(record):
                 self._leave(record)
 
     def _leave(self, record: BatchRecord) -> None:
@@ -254,7 +264,7 @@ class JobsUnderWay:
         self._held_until = 0.0
         self.requests.settled.update(key for key in record.keys if key not in errors)
         if record.status == "cancelling":  # cancelled before this run, so that its requests are sent again
-            self.requests.later([key for key, error in errors.items() if isinstance(error, Cancelled)])
+            self.requests.send_later([key for key, error in errors.items() if isinstance(error, Cancelled)])
             errors = {key: error for key, error in errors.items() if not isinstance(error, Cancelled)}
         self._settle_errors(errors)
 
@@ -288,21 +298,21 @@ class JobsUnderWay:
         self._seen.pop(record.id, None)
         self._unsure.discard(record.id)
         self.requests.taken.difference_update(record.keys)
-        self.gateway.budget.settle(record.most, 0.0)
+        self.gateway.budget.settle(record.max_cost, 0.0)
         self._tell()
 
     def _put_off(self, keys: Collection[str], error: ProviderError) -> None:
         """The vendor's queue is full: send the requests later, and count no try while our own other jobs fill the queue."""
         self._endpoint.counts.rate_limited += 1
         if self._open:
-            self.requests.later(keys)
+            self.requests.send_later(keys)
         else:
-            self.requests.again(keys, error)
+            self.requests.send_again(keys, error)
 
     def _hold(self, error: RateLimited) -> None:
         self._held_until = time.monotonic() + (error.retry_after or HOLD * self.poll)
 
-    def _bear(self, error: ProviderError) -> None:
+    def _tolerate(self, error: ProviderError) -> None:
         """A failed look is repeated the next time, for at most `max_wait_s`; the jobs themselves go on meanwhile."""
         self._failing_since = self._failing_since or time.monotonic()
         if time.monotonic() - self._failing_since > self._endpoint.max_wait:

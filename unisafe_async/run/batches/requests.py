@@ -12,7 +12,7 @@ from unisafe_async.gateway import Counts
 from unisafe_async.gateway.trying import MALFORMED_TRIES
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Requests:
     """The requests of one model.
 
@@ -36,7 +36,7 @@ class Requests:
     collected: set[str] = field(default_factory=set)
     failures: dict[str, str] = field(default_factory=dict)
     _tries: Counter[str] = field(default_factory=Counter)
-    _places: dict[str, list[int]] = field(default_factory=dict)
+    _positions: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def waiting(self) -> set[str]:
@@ -46,20 +46,20 @@ class Requests:
     @property
     def needed(self) -> bool:
         """Whether an item of this run waits; a job under way may also hold only items that this run does not need."""
-        return bool(self.unsent) or not self._places.keys().isdisjoint(self.taken)
+        return bool(self.unsent) or not self._positions.keys().isdisjoint(self.taken)
 
-    def again(self, keys: Collection[str], error: ProviderError) -> None:
+    def send_again(self, keys: Collection[str], error: ProviderError) -> None:
         """Send these in another job, or give up after `max_tries`."""
         self.counts.retries += len(keys)
         self._tries.update(keys)
-        most = min(self.max_tries, MALFORMED_TRIES) if isinstance(error, Malformed) else self.max_tries
+        max_tries = min(self.max_tries, MALFORMED_TRIES) if isinstance(error, Malformed) else self.max_tries
         for key in keys:
-            if self._tries[key] >= most:
+            if self._tries[key] >= max_tries:
                 self.fail([key], f"gave up after {self._tries[key]} failed tries: {error}")
             else:
-                self.later([key])
+                self.send_later([key])
 
-    def later(self, keys: Collection[str]) -> None:
+    def send_later(self, keys: Collection[str]) -> None:
         """Send these in another job."""
         self.unsent = set() if self.unsent is None else self.unsent
         self.unsent.update(keys)
@@ -73,7 +73,7 @@ class Requests:
         """Send requests with a passing error again; the others fail."""
         for key, error in errors.items():
             if isinstance(error, RateLimited | Transient):
-                self.again([key], error)
+                self.send_again([key], error)
             else:
                 self.fail([key], str(error))
 
@@ -84,21 +84,21 @@ class Requests:
 
     # -------------------------------------------------------- where their items stand
 
-    def stands_at(self, key: str, place: int) -> None:
-        """Note that the item at `place` of the dataset needs this request."""
-        self._places.setdefault(key, []).append(place)
+    def add_position(self, key: str, position: int) -> None:
+        """Note that the item at `position` of the dataset needs this request."""
+        self._positions.setdefault(key, []).append(position)
 
-    def places_of(self, keys: Collection[str] | None) -> Sequence[int] | None:
+    def positions_of(self, keys: Collection[str] | None) -> Sequence[int] | None:
         """The places of the items that need `keys`, in order; None for all items."""
-        return None if keys is None else sorted({place for key in keys for place in self._places.get(key, ())})
+        return None if keys is None else sorted({place for key in keys for place in self._positions.get(key, ())})
 
-    def passed_on(self, keys: Collection[str] | None) -> None:
+    def forget_passed_on(self, keys: Collection[str] | None) -> None:
         """Forget the items of `keys`, which were passed on; None means the items of all requests with an outcome."""
         if keys is None:
             self.settled.clear()
             waiting = self.waiting
-            self._places = {key: places for key, places in self._places.items() if key in waiting}
+            self._positions = {key: places for key, places in self._positions.items() if key in waiting}
             return
         self.settled.difference_update(keys)
         for key in keys:
-            self._places.pop(key, None)
+            self._positions.pop(key, None)

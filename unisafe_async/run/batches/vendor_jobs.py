@@ -10,18 +10,18 @@ from pathlib import Path
 
 import anyio
 from unisafe_cache import Store
-from unisafe_cache.batches import BatchRecord, accept_batch, answered_of, cancel_batch, end_batch, known_jobs
+from unisafe_cache.batches import BatchRecord, accept_batch, cancel_batch, end_batch, find_answered, list_known_jobs
 from unisafe_providers.base import Misconfigured, ProviderError, RateLimited, Rejected, Transient
-from unisafe_providers.batching import Batching, JobStatus, NoSuchJob, Sought
+from unisafe_providers.batching import Batching, JobStatus, NoSuchJob, Reconciled
 
 from unisafe_async.config.bench_toml import Config, ConfigError
 from unisafe_async.config.sections import ModelSection
 from unisafe_async.errors import VendorError
 from unisafe_async.gateway import Budget, Endpoint, Gateway
 from unisafe_async.run.batches.answers import collect
-from unisafe_async.run.batches.cut import names_of
+from unisafe_async.run.batches.next_batch import request_names_of
 from unisafe_async.run.endpoints import endpoint_of
-from unisafe_async.run.opening import opened, placed
+from unisafe_async.run.opening import open_endpoint, place_errors
 
 LONGEST_POLL = 10.0
 """Seconds between looks at a job that is being cancelled, which takes minutes."""
@@ -32,7 +32,7 @@ class Look:
     """A vendor's reply about a job: its status, or the result of reconciling it, or the reason why neither is known."""
 
     status: JobStatus | None = None
-    sought: Sought | None = None
+    reconciled: Reconciled | None = None
     failed: str = ""
 
 
@@ -53,17 +53,20 @@ async def look_at(config: Config, cache: Path, records: Sequence[BatchRecord]) -
             why = f"it belongs to no model of {config.file}" if endpoint is None else str(endpoint.stopped)
             looks[record] = Look(failed=why)
             return
-        provider = _batching(endpoint)
+        provider = _require_batching(endpoint)
         try:
             if record.handed_over:
                 looks[record] = Look(await provider.status(record.id))
             else:
-                looks[record] = Look(sought=await provider.find(record.id, names_of(record), record.created, known))
+                looks[record] = Look(reconciled=await provider.find(record.id, request_names_of(record), record.created, known))
         except ProviderError as error:
             looks[record] = Look(failed=str(error))
 
-    async with Store(cache, patience=config.cache.patience_s) as store, _endpoints(config, {one.identity for one in records}) as at:
-        known = await store.query(known_jobs)
+    async with (
+        Store(cache, timeout=config.cache.patience_s) as store,
+        _open_endpoints(config, {one.identity for one in records}) as at,
+    ):
+        known = await store.query(list_known_jobs)
         async with anyio.create_task_group() as group:
             for record in records:
                 group.start_soon(look, at.get(record.identity), record)
@@ -86,7 +89,7 @@ async def cancel(
     None when the user is not sure. Raises ConfigError where the configuration has no model that can ask the vendor, VendorError
     where the vendor refuses; once it was told, looks are repeated.
     """
-    async with Store(cache, patience=config.cache.patience_s) as store, _endpoints(config, {record.identity}) as endpoints:
+    async with Store(cache, timeout=config.cache.patience_s) as store, _open_endpoints(config, {record.identity}) as endpoints:
         endpoint = endpoints.get(record.identity)
         if endpoint is None:
             raise ConfigError(
@@ -103,37 +106,37 @@ async def cancel(
 async def _cancel(
     endpoint: Endpoint, store: Store, record: BatchRecord, sure: Callable[[str, Look], bool], waits: Callable[[str], None]
 ) -> Freed | None:
-    provider = _batching(endpoint)
-    look, record = await _found(provider, store, record)
+    provider = _require_batching(endpoint)
+    look, record = await _look_up(provider, store, record)
     if look.status is None:
-        return await _gone(endpoint, store, record, look, sure)
+        return await _free_lost(endpoint, store, record, look, sure)
     if look.status.state == "in_progress":
         if not look.status.cancelled:
             if not sure(endpoint.name, look):
                 return None
-            await _told(provider, record)
+            await _cancel_at_vendor(provider, record)
         await store.query(partial(cancel_batch, identity=record.identity, job=record.id))
     try:
-        errors, status = await _ended(endpoint, store, record, waits)
+        errors, status = await _await_end(endpoint, store, record, waits)
     except NoSuchJob as error:
-        return await _gone(endpoint, store, record, Look(failed=str(error)), sure)
+        return await _free_lost(endpoint, store, record, Look(failed=str(error)), sure)
     end = "cancelled" if status.cancelled else "failed" if status.state == "failed" else "collected"
     await store.query(partial(end_batch, identity=record.identity, job=record.id, status=end))
     return Freed(len(record.keys) - len(errors), len(errors))
 
 
-async def _gone(
+async def _free_lost(
     endpoint: Endpoint, store: Store, record: BatchRecord, look: Look, sure: Callable[[str, Look], bool]
 ) -> Freed | None:
     """Free the requests of a job that will bring no more answers, as the vendor says; collected answers are kept."""
     if not sure(endpoint.name, look):
         return None
-    kept = await store.query(partial(answered_of, keys=record.keys, since=record.first_id))
+    kept = await store.query(partial(find_answered, keys=record.keys, since=record.first_id))
     await store.query(partial(end_batch, identity=record.identity, job=record.id, status="failed"))
     return Freed(len(kept), len(record.keys) - len(kept))
 
 
-async def _told(provider: Batching, record: BatchRecord) -> None:
+async def _cancel_at_vendor(provider: Batching, record: BatchRecord) -> None:
     """Tell the vendor to cancel a job; a job that has ended meanwhile cannot be cancelled and need not be."""
     try:
         await provider.cancel(record.id)
@@ -142,30 +145,30 @@ async def _told(provider: Batching, record: BatchRecord) -> None:
             raise
 
 
-async def _found(provider: Batching, store: Store, record: BatchRecord) -> tuple[Look, BatchRecord]:
+async def _look_up(provider: Batching, store: Store, record: BatchRecord) -> tuple[Look, BatchRecord]:
     """The vendor's report on a job, and the job with its vendor's name if that was not known yet."""
     if not record.handed_over:
-        sought = await provider.find(record.id, names_of(record), record.created, await store.query(known_jobs))
-        if sought.state != "found":
-            return Look(sought=sought), record
-        await store.query(partial(accept_batch, tag=record.id, job=sought.job))
-        record = replace(record, id=sought.job, status="submitted")
+        reconciled = await provider.find(record.id, request_names_of(record), record.created, await store.query(list_known_jobs))
+        if reconciled.state != "found":
+            return Look(reconciled=reconciled), record
+        await store.query(partial(accept_batch, tag=record.id, job=reconciled.job))
+        record = replace(record, id=reconciled.job, status="submitted")
     try:
         return Look(await provider.status(record.id)), record
     except NoSuchJob as error:
         return Look(failed=str(error)), record
 
 
-async def _ended(
+async def _await_end(
     endpoint: Endpoint, store: Store, record: BatchRecord, waits: Callable[[str], None]
 ) -> tuple[Collection[str], JobStatus]:
     """Wait until a job ends and take its answers; returns the keys without one. If the vendor cannot answer, ask again."""
     gateway = Gateway(store, Budget(None), record.run)
-    poll = min(endpoint.jobs.poll if endpoint.jobs else LONGEST_POLL, LONGEST_POLL)
+    poll = min(endpoint.batching.poll if endpoint.batching else LONGEST_POLL, LONGEST_POLL)
     told = False
     while True:
         try:
-            status = await _batching(endpoint).status(record.id)
+            status = await _require_batching(endpoint).status(record.id)
             if status.state == "ended":
                 return await collect(gateway, endpoint, store, record, status, set()), status
             if status.state == "failed":
@@ -179,7 +182,7 @@ async def _ended(
 
 
 @asynccontextmanager
-async def _endpoints(config: Config, identities: Collection[str]) -> AsyncIterator[dict[str, Endpoint]]:
+async def _open_endpoints(config: Config, identities: Collection[str]) -> AsyncIterator[dict[str, Endpoint]]:
     """The models of the configuration that submitted jobs, by identity, even if they are asked online now.
 
     A model that cannot be asked is `stopped`, with the reason.
@@ -189,24 +192,24 @@ async def _endpoints(config: Config, identities: Collection[str]) -> AsyncIterat
         for index, model in enumerate(config.models):
             if not model.spec.batches:
                 continue
-            endpoint = handing_over(config, model)
+            endpoint = build_batch_endpoint(config, model)
             identity = endpoint.provider.identity
             if identity in identities and identity not in found and isinstance(endpoint.provider, Batching):
                 try:
                     config.secrets_of(f"models[{index}]", model)
-                    await stack.enter_async_context(opened(endpoint))
+                    await stack.enter_async_context(open_endpoint(endpoint))
                 except ConfigError as error:
                     endpoint.stopped = Misconfigured(str(error))
                 found[identity] = endpoint
         yield found
 
 
-def handing_over(config: Config, model: ModelSection) -> Endpoint:
+def build_batch_endpoint(config: Config, model: ModelSection) -> Endpoint:
     """The endpoint for a model's batch jobs, even if the model is asked online now. Raises ConfigError."""
-    with placed(config):
+    with place_errors(config):
         return endpoint_of(model.model_copy(update={"mode": "batch"}), model.name, config.base, anyio.sleep)
 
 
-def _batching(endpoint: Endpoint) -> Batching:
+def _require_batching(endpoint: Endpoint) -> Batching:
     assert isinstance(endpoint.provider, Batching)
     return endpoint.provider

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from unisafe_async.benchmark.taxonomy import TASKS
-from unisafe_async.results.ranking import Ranking, Standing
+from unisafe_async.results.ranking import RankedModel, Ranking
 from unisafe_async.text import count, plain
 
 
-def standing(ranking: Ranking, models: int) -> str:
+def describe_lead(ranking: Ranking, models: int) -> str:
     """The model with the highest B-S, the next one, and whether their intervals overlap; empty for fewer than two of `models`."""
     if models < 2:
         return ""
@@ -18,21 +18,21 @@ def standing(ranking: Ranking, models: int) -> str:
         return "Who is safest: nothing is judged yet, so none can be named."
     if not ranking.tasks:
         return "Who is safest: the models have no judged task in common, so none can be named."
-    if len(ranking.standings) < 2:
+    if len(ranking.ranked) < 2:
         return ""
-    first, second = ranking.standings[:2]
+    first, second = ranking.ranked[:2]
     where = "overall"
     said = ""
     if not ranking.same_tasks:
         said = "The models were asked different tasks, so their overall scores do not compare. "
-        where = f"on the {count(len(ranking.tasks), 'task')} that all share ({', '.join(map(_named, ranking.tasks))})"
+        where = f"on the {count(len(ranking.tasks), 'task')} that all share ({', '.join(map(_name_task, ranking.tasks))})"
     if first.b_s.value == second.b_s.value:
-        level = [one.model for one in ranking.standings if one.b_s.value == first.b_s.value]
+        level = [one.model for one in ranking.ranked if one.b_s.value == first.b_s.value]
         names = f"{', '.join(map(plain, level[:-1]))} and {plain(level[-1])}"
         return f"{said}Highest B-S {where}: {names} alike, {_figure(first)}."
     said += f"Highest B-S {where}: {plain(first.model)}, {_figure(first)}; next {plain(second.model)}, {_figure(second)}. "
     if ranking.overlaps:
-        test = f"`unisafe compare {_quoted(first.model)} {_quoted(second.model)}` tests them item by item"
+        test = f"`unisafe compare {_quote(first.model)} {_quote(second.model)}` tests them item by item"
         said += f"The intervals overlap: these scores alone do not tell the two apart; {test}."
     else:
         said += "The intervals do not overlap."
@@ -43,11 +43,11 @@ def standing(ranking: Ranking, models: int) -> str:
     return said
 
 
-def _figure(one: Standing) -> str:
+def _figure(one: RankedModel) -> str:
     return f"{one.b_s.value * 100:.1f} ({one.b_s.low * 100:.1f}-{one.b_s.high * 100:.1f}, n {one.valid:,})"
 
 
-def _named(task: str) -> str:
+def _name_task(task: str) -> str:
     return TASKS[task].title if task in TASKS else plain(task)
 
 
@@ -57,26 +57,26 @@ ELSEWHERE = "The models were asked different tasks: figures here do not compare 
 """The short warning for a further table on a screen that shows the whole one."""
 
 
-def caution(lacking: Mapping[str, Sequence[str]]) -> str:
+def describe_caution(lacking: Mapping[str, Sequence[str]]) -> str:
     """The warning for figures over all tasks if models were asked different tasks, with the missing tasks; else empty."""
     if not lacking:
         return ""
     different = "The models were asked different tasks, so figures over all tasks do not compare between models."
-    return f"{different} {lacking_words(lacking)}."
+    return f"{different} {describe_lacking(lacking)}."
 
 
-def lacking_words(lacking: Mapping[str, Sequence[str]]) -> str:
+def describe_lacking(lacking: Mapping[str, Sequence[str]]) -> str:
     """`Nothing is judged of Edit for B; of T2I, Edit for C`: the tasks that each model lacks."""
     groups: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     for model, tasks in lacking.items():
         groups[tuple(tasks)].append(model)
-    words = [f"of {', '.join(map(_short, tasks))} for {_listed(models)}" for tasks, models in groups.items()]
+    words = [f"of {', '.join(map(_short, tasks))} for {_list_models(models)}" for tasks, models in groups.items()]
     rest = sum(map(len, list(groups.values())[NAMED:]))
     more = [f"of other tasks for {count(rest, 'other model')}"] if rest else []
     return f"Nothing is judged {'; '.join([*words[:NAMED], *more])}"
 
 
-def _listed(models: list[str]) -> str:
+def _list_models(models: list[str]) -> str:
     names = [plain(model) for model in models[:NAMED]]
     return ", ".join(names) + (f" and {count(len(models) - NAMED, 'other model')}" if len(models) > NAMED else "")
 
@@ -85,5 +85,5 @@ def _short(task: str) -> str:
     return TASKS[task].short if task in TASKS else plain(task)
 
 
-def _quoted(name: str) -> str:
+def _quote(name: str) -> str:
     return f"'{plain(name)}'" if not name.replace("-", "").replace(".", "").replace("_", "").isalnum() else name

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from unisafe_cache import Answer, Opinion, Row
+from unisafe_cache import Answer, Row, Vote
 from unisafe_cache.records import now
 from unisafe_judger import Classifier, Judge, Verdict
 from unisafe_providers.base import Image, Request, Text
@@ -15,11 +15,21 @@ from unisafe_providers.base import Image, Request, Text
 from unisafe_async.benchmark import Item
 from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.gateway import Endpoint
-from unisafe_async.run.judged import WITH_INTENT, Judged, Question, about, judged_of, merged, outcome_of, questions_of, together
-from unisafe_async.run.jury import Jury
+from unisafe_async.run.judged import (
+    WITH_INTENT,
+    Judged,
+    Question,
+    join_statuses,
+    judged_of,
+    merge_verdicts,
+    outcome_of,
+    questions_of,
+    select_judged,
+)
+from unisafe_async.run.panel import Panel
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """Sampling parameters of the models under test; None leaves a parameter to the endpoint."""
 
@@ -30,26 +40,26 @@ class Sampling:
     image_size: str | None = None
 
 
-def generation_request(item: Item, image: Image | None, sampling: Sampling, sample: int) -> Request:
-    """The request to a model for `item`; its repeats differ in `sample`, and in the seed if one is set."""
+def build_generation_request(item: Item, image: Image | None, sampling: Sampling, repeat: int) -> Request:
+    """The request to a model for `item`; its repeats differ in `repeat`, and in the seed if one is set."""
     kind = TASKS[item.task].kind
     chat = kind == "chat"
     return Request(
-        kind,
-        (*((image,) if image else ()), Text(item.prompt)),
+        kind=kind,
+        parts=(*((image,) if image else ()), Text(item.prompt)),
         max_tokens=sampling.max_tokens if chat else None,
         temperature=sampling.temperature if chat else None,
         top_p=sampling.top_p if chat else None,
-        seed=None if sampling.seed is None else sampling.seed + sample,
+        seed=None if sampling.seed is None else sampling.seed + repeat,
         size=None if chat else sampling.image_size,
-        sample=sample,
+        sample=repeat,
         labels={"task": item.task, "category": item.category, "item": item.name},
     )
 
 
-@dataclass(slots=True)
-class Job:
-    """A trial. The scheduler fills it in as answers come; `row` turns it into a row once every verdict is there.
+@dataclass(slots=True, kw_only=True)
+class Trial:
+    """A trial. The scheduler fills it in as answers come; `build_row` turns it into a row once every verdict is there.
 
     `kept` is the id of the stored partial answer, if the model failed. By question and judge's position, `requests` holds the
     request to each judge that can answer, and `said` the judge's answer. `no_intent` holds the answers of extractors that found
@@ -59,7 +69,7 @@ class Job:
 
     item: Item
     endpoint: Endpoint
-    sample: int
+    repeat: int
     request: Request
     intent_request: Request
     answer: Answer | None = None
@@ -93,69 +103,69 @@ class Job:
     def outcome(self) -> str:
         return "failed" if self.answer is None else outcome_of(self.answer.response)
 
-    def questions(self, jury: Jury) -> tuple[Question, ...]:
+    def questions(self, panel: Panel) -> tuple[Question, ...]:
         """The questions to the judges about the answer; empty until the answer is there."""
-        return questions_of(self.answer.response, self.image_due, jury.thoughts) if self.answer is not None else ()
+        return questions_of(self.answer.response, self.image_due, panel.thoughts) if self.answer is not None else ()
 
-    def open(self, jury: Jury) -> list[Question]:
+    def find_open(self, panel: Panel) -> list[Question]:
         """The questions without a verdict."""
-        return [question for question in self.questions(jury) if question not in self.verdicts]
+        return [question for question in self.questions(panel) if question not in self.verdicts]
 
-    def decided(self, jury: Jury) -> bool:
+    def is_decided(self, panel: Panel) -> bool:
         """Whether nothing is left to ask."""
-        return self.error is not None or (self.answer is not None and not self.open(jury))
+        return self.error is not None or (self.answer is not None and not self.find_open(panel))
 
     # -------------------------------------------------------- the judges
 
-    def lacks_intent(self, jury: Jury) -> bool:
+    def needs_intent(self, panel: Panel) -> bool:
         """Whether the intent must be asked for; before the answer is there, we assume that it is needed."""
         if self.intent is not None or "contextual" in self.verdicts:
             return False
-        return self.answer is None or not WITH_INTENT.isdisjoint(self.questions(jury))
+        return self.answer is None or not WITH_INTENT.isdisjoint(self.questions(panel))
 
-    def extractors(self, jury: Jury) -> list[int]:
+    def find_extractors(self, panel: Panel) -> list[int]:
         """The positions of the judges that are still to be asked for the intent, in order."""
-        return [position for position in jury.extractors(self.intent_request) if position not in self.no_intent]
+        return [position for position in panel.find_extractors(self.intent_request) if position not in self.no_intent]
 
-    def misses_intent(self, jury: Jury, position: int, verdict: Verdict) -> None:
+    def note_no_intent(self, panel: Panel, position: int, verdict: Verdict) -> None:
         """Note that an extractor found no intent; after the last extractor, the verdicts that need an intent are settled."""
         self.no_intent[position] = verdict
-        if not self.extractors(jury):
-            unjudged = jury.unjudged(self.no_intent)
+        if not self.find_extractors(panel):
+            unjudged = panel.build_unjudged(self.no_intent)
             self.verdicts |= dict.fromkeys(WITH_INTENT, unjudged)
 
-    def finds_no_intent_yet(self, position: int) -> None:
+    def forget_no_intent(self, position: int) -> None:
         """Forget that an extractor found no intent, because it will be asked again."""
         self.no_intent.pop(position, None)
         for question in WITH_INTENT:
             self.verdicts.pop(question, None)
 
-    def askable(self, jury: Jury) -> list[Question]:
+    def find_askable(self, panel: Panel) -> list[Question]:
         """The open questions that can be asked now."""
-        return [question for question in self.open(jury) if question not in WITH_INTENT or self.intent is not None]
+        return [question for question in self.find_open(panel) if question not in WITH_INTENT or self.intent is not None]
 
-    def claim(self, jury: Jury, among: Collection[Question] | None = None) -> list[Question]:
+    def claim(self, panel: Panel, among: Collection[Question] | None = None) -> list[Question]:
         """Claim the questions (of `among`, if given) that can be asked now and are not claimed; the caller must ask them."""
-        found = [one for one in self.askable(jury) if one not in self.claimed and (among is None or one in among)]
+        found = [one for one in self.find_askable(panel) if one not in self.claimed and (among is None or one in among)]
         self.claimed.update(found)
         return found
 
-    def asks(self, jury: Jury, question: Question) -> list[tuple[int, Request]]:
+    def find_requests(self, panel: Panel, question: Question) -> list[tuple[int, Request]]:
         """The next judges to ask for a verdict, with their requests; empty once it is decided."""
         requests = self.requests.get(question)
         if requests is None:
-            requests = self.requests[question] = self._requests(jury, question)
+            requests = self.requests[question] = self._build_requests(panel, question)
             self.said[question] = {}
             if not requests:
-                self._settle(question, jury.decide((), {}))
-        return [(position, requests[position]) for position in jury.open(tuple(requests), self.said[question])]
+                self._settle(question, panel.decide((), {}))
+        return [(position, requests[position]) for position in panel.open(tuple(requests), self.said[question])]
 
-    def hears(self, jury: Jury, question: Question, position: int, verdict: Verdict) -> None:
+    def note_reply(self, panel: Panel, question: Question, position: int, verdict: Verdict) -> None:
         """Note a judge's vote; the verdict is there once the judges' votes decide it."""
         self.said[question][position] = verdict
-        self._settle(question, jury.decide(tuple(self.requests[question]), self.said[question]))
+        self._settle(question, panel.decide(tuple(self.requests[question]), self.said[question]))
 
-    def unhears(self, question: Question, position: int) -> None:
+    def forget_reply(self, question: Question, position: int) -> None:
         """Forget a judge's vote, because the judge will be asked again."""
         self.said[question].pop(position, None)
         self.verdicts.pop(question, None)
@@ -164,21 +174,21 @@ class Job:
         if verdict is not None:
             self.verdicts[question] = verdict
 
-    def _requests(self, jury: Jury, question: Question) -> dict[int, Request]:
+    def _build_requests(self, panel: Panel, question: Question) -> dict[int, Request]:
         """The requests by the judge's position; equal ones are shared. Judges that cannot judge this response are left out."""
         found: dict[int, Request] = {}
         made: dict[int, Request | None] = {}
-        for position, seat in enumerate(jury.seats):
-            if id(seat.judge) not in made:
-                made[id(seat.judge)] = self._request(seat.judge, question)
-            request = made[id(seat.judge)]
-            if request is not None and (not jury.several or seat.endpoint.provider.capabilities.can(request)):
+        for position, member in enumerate(panel.members):
+            if id(member.judge) not in made:
+                made[id(member.judge)] = self._build_request(member.judge, question)
+            request = made[id(member.judge)]
+            if request is not None and (not panel.several or member.endpoint.provider.capabilities.can(request)):
                 found[position] = request
         return found
 
-    def _request(self, judge: Judge | Classifier, question: Question) -> Request | None:
+    def _build_request(self, judge: Judge | Classifier, question: Question) -> Request | None:
         assert self.answer is not None
-        response, image = about(self.answer.response, question, self.image_due)
+        response, image = select_judged(self.answer.response, question, self.image_due)
         if question not in WITH_INTENT:
             return judge.intrinsic_request(response, image)
         assert self.intent is not None
@@ -186,75 +196,87 @@ class Job:
 
     # -------------------------------------------------------- rows
 
-    def opinions(self, run: str, jury: Jury) -> list[Opinion]:
+    def build_votes(self, run: str, panel: Panel) -> list[Vote]:
         """The votes of several judges; for a single judge only those that no column of the row holds."""
-        place = (run, self.item.name, self.endpoint.name, self.sample)
-        every = jury.several or self._counts_both(jury)
+        item, model = self.item.name, self.endpoint.name
+        every = panel.several or self._counts_both(panel)
         return [
-            Opinion(*place, question, jury.seats[position].name, position, one.label, one.status, one.reason, one.raw)
+            Vote(
+                run=run,
+                item=item,
+                model=model,
+                sample=self.repeat,
+                question=question,
+                judge=panel.members[position].name,
+                position=position,
+                label=one.label,
+                status=one.status,
+                reason=one.reason,
+                raw=one.raw,
+            )
             for question, said in self.said.items()
             if every or question not in ("contextual", "intrinsic")
             for position, one in said.items()
         ]
 
-    def row(self, run: str, jury: Jury) -> Row:
-        both = self._counts_both(jury)
+    def build_row(self, run: str, panel: Panel) -> Row:
+        both = self._counts_both(panel)
         contextual, intrinsic = self._two_verdicts(both)
         deciding: tuple[Question, ...] = ("contextual", "intrinsic", *(("beside_contextual", "beside_intrinsic") if both else ()))
         return Row(
-            run,
-            self.item.name,
-            self.item.task,
-            self.item.category,
-            self.item.subcategory,
-            self.endpoint.name,
-            self.sample,
-            self.outcome,
-            self.error,
-            self.answer.id if self.answer else self.kept,
-            contextual.label,
-            contextual.status,
-            contextual.reason,
-            contextual.raw,
-            intrinsic.label,
-            intrinsic.status,
-            intrinsic.reason,
-            intrinsic.raw,
-            jury.decided_by([self.said.get(question, {}) for question in deciding]),
-            not self.called and self.answer is not None,
-            now(),
+            run=run,
+            item=self.item.name,
+            task=self.item.task,
+            category=self.item.category,
+            subcategory=self.item.subcategory,
+            model=self.endpoint.name,
+            sample=self.repeat,
+            outcome=self.outcome,
+            error=self.error,
+            response=self.answer.id if self.answer else self.kept,
+            contextual=contextual.label,
+            contextual_status=contextual.status,
+            contextual_reason=contextual.reason,
+            contextual_raw=contextual.raw,
+            intrinsic=intrinsic.label,
+            intrinsic_status=intrinsic.status,
+            intrinsic_reason=intrinsic.reason,
+            intrinsic_raw=intrinsic.raw,
+            judge=panel.name_deciders([self.said.get(question, {}) for question in deciding]),
+            cached=not self.called and self.answer is not None,
+            created=now(),
             judged="both" if both else self.judged,
             categories=json.dumps(intrinsic.categories, ensure_ascii=False) if intrinsic.categories else "",
-            **self._other_verdicts(jury),
+            **self._build_other_verdicts(panel),
         )
 
-    def _counts_both(self, jury: Jury) -> bool:
+    def _counts_both(self, panel: Panel) -> bool:
         """Whether the two verdicts combine the image and the words beside it."""
-        return jury.beside == "both" and "beside_intrinsic" in self.questions(jury)
+        return panel.beside == "both" and "beside_intrinsic" in self.questions(panel)
 
     def _two_verdicts(self, both: bool) -> tuple[Verdict, Verdict]:
         """The contextual and the intrinsic verdict behind the four scores; with `both`, the verdicts of the words count too."""
-        unjudged = Verdict(None, "failed", self.error or "")
+        unjudged = Verdict(label=None, status="failed", reason=self.error or "")
         if self.answer is not None and not self.judged:
             return Judge.without_call(self.answer.response, self.image_due) or (unjudged, unjudged)
         contextual, intrinsic = (self._verdict("contextual", unjudged), self._verdict("intrinsic", unjudged))
         if both:
-            contextual = merged(contextual, self._verdict("beside_contextual", unjudged))
-            intrinsic = merged(intrinsic, self._verdict("beside_intrinsic", unjudged))
+            contextual = merge_verdicts(contextual, self._verdict("beside_contextual", unjudged))
+            intrinsic = merge_verdicts(intrinsic, self._verdict("beside_intrinsic", unjudged))
         return contextual, intrinsic
 
     def _verdict(self, question: Question, unjudged: Verdict) -> Verdict:
         return self.verdicts.get(question, unjudged)
 
-    def _other_verdicts(self, jury: Jury) -> dict[str, Any]:
+    def _build_other_verdicts(self, panel: Panel) -> dict[str, Any]:
         """The verdicts of thoughts and of words beside an image, as columns of a row."""
-        questions, unjudged, found = self.questions(jury), Verdict(None, "failed"), dict[str, Any]()
+        questions, unjudged, found = self.questions(panel), Verdict(label=None, status="failed"), dict[str, Any]()
         if "thoughts" in questions:
             verdict = self._verdict("thoughts", unjudged)
             found |= {"thoughts": verdict.label, "thoughts_status": verdict.status, "thoughts_reason": verdict.reason}
         if "beside_intrinsic" in questions:
             contextual, intrinsic = self._verdict("beside_contextual", unjudged), self._verdict("beside_intrinsic", unjudged)
-            status, reason = together(contextual, intrinsic)
+            status, reason = join_statuses(contextual, intrinsic)
             found |= {"beside_contextual": contextual.label, "beside_intrinsic": intrinsic.label}
             found |= {"beside_status": status, "beside_reason": reason}
         return found

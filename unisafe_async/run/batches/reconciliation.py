@@ -18,7 +18,7 @@ GRACE = timedelta(minutes=30)
 """Another run may need so long for its submission."""
 
 
-class Search:
+class Reconciliation:
     """The interrupted submissions that this run did not find at the vendor so far.
 
     Args:
@@ -31,7 +31,7 @@ class Search:
         self._least = max(ABSENT_FOR, timedelta(seconds=poll))
         self._missed: dict[str, tuple[int, datetime]] = {}
 
-    def missed(self, record: BatchRecord) -> bool:
+    def note_missing(self, record: BatchRecord) -> bool:
         """Note one more look that did not find the job; returns whether there were enough looks over enough time to give it up.
 
         A submission of this run is over before it looks; another run's submission may still be under way.
@@ -41,6 +41,6 @@ class Search:
         self._missed[record.id] = (looks + 1, since)
         return looks + 1 >= LOOKS and now() - since >= self._least
 
-    def seen(self, record: BatchRecord) -> None:
+    def note_seen(self, record: BatchRecord) -> None:
         """Note that the vendor may have the job after all."""
         self._missed.pop(record.id, None)

@@ -13,9 +13,9 @@ from unisafe_providers.registry import answers_from
 
 from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.results.families import family_of
-from unisafe_async.results.judged_before import judged_since
-from unisafe_async.results.mended import told_words
-from unisafe_async.results.pictures_due import WithoutPictures, without_pictures
+from unisafe_async.results.judged_before import find_judged_since
+from unisafe_async.results.mended import describe_mended
+from unisafe_async.results.pictures_due import WithoutPictures, find_without_pictures
 from unisafe_async.results.scores import ALL, Where
 from unisafe_async.results.served import Served, ages_differ, read_served, rubrics_differ
 from unisafe_async.results.stored_run import StoredRun
@@ -42,18 +42,18 @@ def read_told(connection: duckdb.DuckDBPyConnection, stored: StoredRun, models: 
     run, summary = stored.run, stored.summary
     served = read_served(connection, [(run, model) for model in models])
     return Told(
-        tuple(map(no_pictures, without_pictures(connection, run, where))),
+        tuple(map(describe_no_pictures, find_without_pictures(connection, run, where))),
         (*([f"This run was {BY_OLDER_RULES}"] if summary.read_by_older_rules else []), *_rubrics(connection, stored)),
         (
-            *served_lines(served),
-            *kin(stored.config, models),
+            *describe_served(served),
+            *describe_kin(stored.config, models),
             *_reread(summary),
-            *told_words(connection, run, summary.mended, where),
+            *describe_mended(connection, run, summary.mended, where),
         ),
     )
 
 
-def no_pictures(one: WithoutPictures) -> str:
+def describe_no_pictures(one: WithoutPictures) -> str:
     items = f"its only item of {title_of(one.task)}" if one.items == 1 else f"all {one.items:,} items of {title_of(one.task)}"
     came = "in words, without a picture" if one.worded else "with nothing at all"
     scores = ": its scores there are those of its words" if one.worded else ""
@@ -70,7 +70,7 @@ def title_of(task: str) -> str:
 def _rubrics(connection: duckdb.DuckDBPyConnection, stored: StoredRun) -> list[str]:
     """A warning if the same judge has judged a later run by other rubrics."""
     digest = stored.rubrics_digest
-    later = judged_since(connection, stored) if digest else None
+    later = find_judged_since(connection, stored) if digest else None
     if later is None or later.rubrics == digest:
         return []
     return [f"Judged by different rubrics than run {later.run}: {REJUDGE}"]
@@ -79,7 +79,7 @@ def _rubrics(connection: duckdb.DuckDBPyConnection, stored: StoredRun) -> list[s
 # ---------------------------------------------------------------- served by whom, and when
 
 
-def served_lines(each: Sequence[Served]) -> list[str]:
+def describe_served(each: Sequence[Served]) -> list[str]:
     """Each model's served name if it differs from the configured one, then the ages of their answers if they differ."""
     names = [f"{_whose(one, each)}: served as {_names(one)}" for one in each if one.told]
     if not ages_differ(each):
@@ -109,7 +109,7 @@ def _whose(one: Served, each: Sequence[Served]) -> str:
 # ---------------------------------------------------------------- two sides
 
 
-def compared_marks(each: Sequence[Served]) -> list[str]:
+def describe_compared(each: Sequence[Served]) -> list[str]:
     """Causes of differences between compared models other than the models: rules of reading, rubrics."""
     marks = []
     older = [one for one in each if one.older_rules]
@@ -122,7 +122,7 @@ def compared_marks(each: Sequence[Served]) -> list[str]:
     return marks
 
 
-def rubrics_words(each: Sequence[Served]) -> list[str]:
+def describe_rubrics(each: Sequence[Served]) -> list[str]:
     """The rubrics behind figures that stand beside published ones."""
     digests = dict.fromkeys(plain(one.rubrics[:12]) for one in each if one.rubrics)
     if not each:
@@ -134,7 +134,7 @@ def rubrics_words(each: Sequence[Served]) -> list[str]:
 # ---------------------------------------------------------------- who judged, what was read again
 
 
-def kin(config: Config, models: Sequence[str]) -> list[str]:
+def describe_kin(config: Config, models: Sequence[str]) -> list[str]:
     """Judges of the same family as a model that they judge, one line for each family."""
     shown = [model for model in config.models if model.name in models]
     judged: dict[str, list[str]] = {}
@@ -147,7 +147,7 @@ def kin(config: Config, models: Sequence[str]) -> list[str]:
         family = _family(judge)
         if family in judged:
             judges.setdefault(family, []).append(plain(judge.title))
-    return [_favours(family, names, judged[family]) for family, names in judges.items()]
+    return [_describe_favour(family, names, judged[family]) for family, names in judges.items()]
 
 
 def _family(asked: Asked) -> str | None:
@@ -155,7 +155,7 @@ def _family(asked: Asked) -> str | None:
     return family_of(asked.model) or family_of(asked.name or "")
 
 
-def _favours(family: str, judges: Sequence[str], models: Sequence[str]) -> str:
+def _describe_favour(family: str, judges: Sequence[str], models: Sequence[str]) -> str:
     who = f"The judge {judges[0]} is" if len(judges) == 1 else f"The judges {', '.join(judges)} are"
     return f"{who} of the same family ({family}) as {', '.join(models)}: judges favour their own"
 
