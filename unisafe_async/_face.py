@@ -23,7 +23,9 @@ from unisafe_async.results.comparison import duels as duels
 from unisafe_async.results.comparison import paired as paired
 from unisafe_async.results.filters import Where as Where
 from unisafe_async.results.paper import published as published
+from unisafe_async.results.ranking import ranking as read_ranking  # noqa: F401 offered under another name
 from unisafe_async.results.scores import Coverage as Coverage
 from unisafe_async.results.scores import Score as Score
 from unisafe_async.results.scores import Share as Share
+from unisafe_async.results.scores import scores as read_scores  # noqa: F401 offered under another name
 from unisafe_async.run.evaluation import Run as Run

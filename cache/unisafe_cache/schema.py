@@ -44,7 +44,7 @@ IN_RESPONSES_3 = {
     "missing VARCHAR": "why there is nothing to judge although nobody refused; a later run asks again",
     "model VARCHAR": "the name under which the endpoint served the call",
     "estimated BOOLEAN": "the endpoint reported no usage, so tokens and cost are estimates",
-    "reading TINYINT": "the rules by which the body was read (providers/unisafe_providers/anatomy.py); NULL before they had a number",
+    "reading TINYINT": "the rules by which the body was read (unisafe_providers/anatomy.py); NULL before they had a number",
 }
 IN_ROWS_3 = {
     "judged VARCHAR": "what the verdicts judge: text, image, words (instead of an image), both (image and words); else empty",
@@ -58,7 +58,7 @@ IN_ROWS_3 = {
     "categories VARCHAR": "JSON list of the subcategories that the intrinsic judge named",
 }
 IN_IMAGES_4 = {
-    "mended VARCHAR": "how it is mended before it is judged (providers/unisafe_providers/mending.py); empty: not at all; NULL: not examined yet",
+    "mended VARCHAR": "how it is mended before judging (unisafe_providers/mending.py); empty: not at all; NULL: not examined yet",
 }
 ADDED: dict[int, dict[str, dict[str, str]]] = {
     2: {"responses": IN_RESPONSES_2},

@@ -18,7 +18,7 @@ LONGEST = 64 * 1024 * 1024
 """The most bytes of a line that is read; of a longer line only the place is known."""
 
 
-class BadLabelLine(UnisafeError, ValueError):
+class BadLine(UnisafeError, ValueError):
     """A line that cannot be used, and what would be right; the caller adds the file's name and the line's number."""
 
 
@@ -63,7 +63,7 @@ def read_line_at(path: Path, offset: int) -> bytes:
         return file.readline(LONGEST + 1)
 
 
-def read_line(line: bytes, read: Callable[[Record], T], refusal: type[BadLabelLine] = BadLabelLine) -> T:
+def read_line(line: bytes, read: Callable[[Record], T], refusal: type[BadLine] = BadLine) -> T:
     """The result of `read` for the JSON object in `line`.
 
     Raises `refusal` for every mistake: other people write these lines, and none of them may end the program.
@@ -72,7 +72,7 @@ def read_line(line: bytes, read: Callable[[Record], T], refusal: type[BadLabelLi
         return read(_record(line))
     except refusal:
         raise
-    except BadLabelLine as error:
+    except BadLine as error:
         raise refusal(str(error)) from None
     except RecursionError:
         raise refusal("is nested too deeply") from None
@@ -102,17 +102,17 @@ def _object(pairs: list[tuple[str, Any]]) -> Record:
 
 def _record(line: bytes) -> Record:
     if len(line) > LONGEST:
-        raise BadLabelLine(f"is longer than {LONGEST // 2**20} MiB")
+        raise BadLine(f"is longer than {LONGEST // 2**20} MiB")
     try:
         found = json.loads(line.decode("utf-8-sig"), object_pairs_hook=_object)
     except UnicodeDecodeError as error:
-        raise BadLabelLine(f"is not UTF-8 (byte {error.start})") from None
+        raise BadLine(f"is not UTF-8 (byte {error.start})") from None
     except json.JSONDecodeError as error:
-        raise BadLabelLine(f"is not JSON: {error}") from None
+        raise BadLine(f"is not JSON: {error}") from None
     except ValueError:
-        raise BadLabelLine("holds a number of too many digits") from None
+        raise BadLine("holds a number of too many digits") from None
     if not isinstance(found, dict):
-        raise BadLabelLine("should be a JSON object")
+        raise BadLine("should be a JSON object")
     if isinstance(found, _Doubled):
-        raise BadLabelLine(f"gives {show_value(found.twice)} twice")
+        raise BadLine(f"gives {show_value(found.twice)} twice")
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unisafe_providers.base import clean
-from unisafe_providers.lines import BadLabelLine, Record, read_line
+from unisafe_providers.lines import BadLine, Record, read_line
 from unisafe_providers.named_files import Folder, NoSuchFile, show_value
 
 from unisafe_async.benchmark.taxonomy import (
@@ -25,7 +25,7 @@ LONGEST_ID = 1_000
 """The most characters of an id, because it names rows and stands on every screen."""
 
 
-class ItemError(BadLabelLine):
+class ItemError(BadLine):
     """An item cannot be used; the message says why."""
 
 

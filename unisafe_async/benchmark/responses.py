@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from unisafe_providers.lines import BadLabelLine, Record, lines_of, read_line
+from unisafe_providers.lines import BadLine, Record, lines_of, read_line
 
 from unisafe_async.benchmark.dataset import Dataset, DatasetError, Source, read_dataset
 from unisafe_async.benchmark.taxonomy import MOST_REPEATS, TASKS, match_task
@@ -69,7 +69,7 @@ def _count_repeats(file: Path, task: str | None) -> int:
     for line in lines_of(file):
         try:
             named, id_ = read_line(line.content, _task_and_id)
-        except BadLabelLine:
+        except BadLine:
             continue
         if task is None and named is None:
             raise DatasetError(

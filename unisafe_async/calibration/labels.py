@@ -11,11 +11,11 @@ from pathlib import Path
 
 from unisafe_judger import SCALES
 from unisafe_providers.base import clean, digest_of
-from unisafe_providers.lines import BadItemLine, BadLabelLine, Record, lines_of, read_line
+from unisafe_providers.lines import BadItemLine, BadLine, Record, lines_of, read_line
 from unisafe_providers.named_files import show_value
 
 
-class LabelError(BadLabelLine):
+class LabelError(BadLine):
     """A line that is no label, or a file of labels that cannot be used; the message names file, line and what would be right."""
 
 

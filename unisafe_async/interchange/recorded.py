@@ -17,7 +17,7 @@ from typing import Self, get_args
 
 from anyio import to_thread
 from unisafe_providers.base import Capabilities, Finish, Image, Limits, Misconfigured, Rejected, Request, Response, clean, digest_of
-from unisafe_providers.lines import BadLabelLine, Record, lines_of, read_line, read_line_at
+from unisafe_providers.lines import BadLine, Record, lines_of, read_line, read_line_at
 from unisafe_providers.named_files import Folder, NoSuchFile, Outside
 from unisafe_providers.named_files import show_value as _shown
 from unisafe_providers.pictures import MAX_BYTES, NotAPicture, TooManyPixels, decode_picture
@@ -109,11 +109,9 @@ class Recorded:
         try:
             response = await to_thread.run_sync(self._read, place)
             if response.images and response.text.strip() and not request.image_due:
-                raise BadLabelLine(
-                    "output_image: stands beside words in a task of text; judged as two lines they get a verdict each"
-                )
+                raise BadLine("output_image: stands beside words in a task of text; judged as two lines they get a verdict each")
             return response
-        except (BadLabelLine, OSError) as error:
+        except (BadLine, OSError) as error:
             raise Rejected(f"{self._file.name}:{place.line}: {error}") from None
 
     @property
@@ -134,11 +132,11 @@ class Recorded:
         for number, start, line in lines_of(self._file):
             try:
                 item = read_line(line, self._item)
-            except BadLabelLine:
+            except BadLine:
                 continue  # it names no item: whoever made the dataset from this file lists it
             try:
                 place = Place(number, start, _digest(read_line(line, self._response)))
-            except BadLabelLine as error:
+            except BadLine as error:
                 place = Place(number, start, "", str(error))
             sample = samples.get(item, 0)
             samples[item] = sample + 1
@@ -148,14 +146,14 @@ class Recorded:
         named = record.get("task")
         task = self._task_of(named) if isinstance(named, str) else self._task
         if not task or record.get("id") in (None, ""):
-            raise BadLabelLine("id and task: should name the item")
+            raise BadLine("id and task: should name the item")
         return clean(f"{task}/{record['id']}")
 
     def _read(self, place: Place) -> Response:
         line = read_line_at(self._file, place.offset)
         response, named = read_line(line, lambda record: (self._response(record), record.get("output_image")))
         if _digest(response) != place.digest:
-            raise BadLabelLine("the line changed while it was being judged; run again")
+            raise BadLine("the line changed while it was being judged; run again")
         return replace(response, images=tuple(_decode_image(image, str(named)) for image in response.images))
 
     def _response(self, record: Record) -> Response:
@@ -164,21 +162,21 @@ class Recorded:
         rejected = _is_rejected(record.get("reject_image"))
         finish = _text(record, "finish") or "stop"
         if finish not in get_args(Finish):
-            raise BadLabelLine(f"finish: should be one of {', '.join(get_args(Finish))}, found {_shown(finish)}")
+            raise BadLine(f"finish: should be one of {', '.join(get_args(Finish))}, found {_shown(finish)}")
         reason = _text(record, "reason")
         if rejected:
             if named:
-                raise BadLabelLine("reject_image: is true, but output_image names a file; keep one of the two")
+                raise BadLine("reject_image: is true, but output_image names a file; keep one of the two")
             return Response(finish="refused", reason=text or reason)
         if not ({"generated_text", "response", "output_image"} & record.keys()):
-            raise BadLabelLine(f"holds no answer; a line needs {FIELDS} (empty where nothing came out)")
+            raise BadLine(f"holds no answer; a line needs {FIELDS} (empty where nothing came out)")
         images = (self._image(named),) if named else ()
         return Response(text=text, images=images, finish=finish, reason=reason)  # type: ignore[arg-type]
 
     def _image(self, named: str) -> Image:
         path = self._find_file(named)
         if path.stat().st_size > MAX_BYTES:
-            raise BadLabelLine(f"output_image: {_shown(named)} is larger than {MAX_BYTES // 2**20} MiB")
+            raise BadLine(f"output_image: {_shown(named)} is larger than {MAX_BYTES // 2**20} MiB")
         data = path.read_bytes()
         return Image.from_bytes(data)
 
@@ -195,7 +193,7 @@ class Recorded:
                 return path
         others = "".join(f", nor in {folder.title}" for folder in self._images[1:]) if not isinstance(wrong, Outside) else ""
         hint = "; name the folder that holds it with --images" if others or isinstance(wrong, Outside) else ""
-        raise BadLabelLine(f"output_image: {wrong}{others}{hint}")
+        raise BadLine(f"output_image: {wrong}{others}{hint}")
 
 
 def _is_rejected(value: object) -> bool:
@@ -205,7 +203,7 @@ def _is_rejected(value: object) -> bool:
         return False
     if words in (True, "true", "1"):
         return True
-    raise BadLabelLine(f"reject_image: should be true or false, found {_shown(value)}")
+    raise BadLine(f"reject_image: should be true or false, found {_shown(value)}")
 
 
 def _text(record: Record, field: str) -> str:
@@ -213,7 +211,7 @@ def _text(record: Record, field: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise BadLabelLine(f"{field}: should be a text, found {_shown(value)}")
+        raise BadLine(f"{field}: should be a text, found {_shown(value)}")
     return clean(value)
 
 
@@ -223,9 +221,9 @@ def _decode_image(image: Image, named: str) -> Image:
     try:
         picture = decode_picture(image.source)
     except TooManyPixels as error:
-        raise BadLabelLine(f"output_image: {_shown(named)} unpacks to {error.size}") from None
+        raise BadLine(f"output_image: {_shown(named)} unpacks to {error.size}") from None
     except NotAPicture as error:
-        raise BadLabelLine(f"output_image: {_shown(named)} is no image that can be read: {error}") from None
+        raise BadLine(f"output_image: {_shown(named)} is no image that can be read: {error}") from None
     return replace(Image.from_bytes(picture.data, picture.media_type), mended=picture.mended)
 
 

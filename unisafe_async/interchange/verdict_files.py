@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from unisafe_providers.base import clean
-from unisafe_providers.lines import BadLabelLine, lines_of, record_of
+from unisafe_providers.lines import BadLine, lines_of, record_of
 
 from unisafe_async.benchmark.responses import model_of_path, path_in_task, task_of_path
 from unisafe_async.benchmark.taxonomy import TASKS
@@ -139,7 +139,7 @@ def _explain_no_verdicts(path: Path, named: bool) -> str:
             try:
                 if {CONTEXTUAL, INTRINSIC} <= record_of(line.content).keys():
                     return ""
-            except BadLabelLine:
+            except BadLine:
                 continue
     except OSError as error:
         return f"cannot be read: {error.strerror}"

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from unisafe_judger import SAFETY_OR_REFUSAL, SCALES
 from unisafe_judger.parse import parse_verdict
-from unisafe_providers.lines import BadItemLine, BadLabelLine, Record, lines_of, record_of
+from unisafe_providers.lines import BadItemLine, BadLine, Record, lines_of, record_of
 from unisafe_providers.named_files import show_value
 
 from unisafe_async.benchmark import DatasetError
@@ -98,9 +98,9 @@ def read_verdicts(file: VerdictFile, items: Container[str]) -> ReadFile:
             item = f"{file.task}/{id_of(record[ID], zero)}"
             if item not in items:
                 unknown = f"{ID}: the dataset has no item {show_value(item)[1:-1]}"
-                raise BadLabelLine(f"{unknown}; name the dataset that was judged under [dataset], or --data")
+                raise BadLine(f"{unknown}; name the dataset that was judged under [dataset], or --data")
             readings = [_reading(record, question, replies) for question in FIELDS]
-        except BadLabelLine as error:
+        except BadLine as error:
             found.refused.append(BadItemLine(file.place, number, str(error)))
             continue
         found.zeros += record[ID] == ""
@@ -121,8 +121,8 @@ def _records(file: VerdictFile, found: ReadFile) -> list[tuple[int, Record]]:
             try:
                 record = record_of(line)
                 if not {ID, CONTEXTUAL, INTRINSIC} <= record.keys():
-                    raise BadLabelLine(f"should be an object with {ID}, {CONTEXTUAL} and {INTRINSIC}")
-            except BadLabelLine as error:
+                    raise BadLine(f"should be an object with {ID}, {CONTEXTUAL} and {INTRINSIC}")
+            except BadLine as error:
                 cut = "" if line.endswith((b"\n", b"}")) else "; the file ends here in the middle of a line, as after a kill"
                 found.refused.append(BadItemLine(file.place, number, f"{error}{cut}"))
             else:
@@ -156,11 +156,11 @@ def id_of(value: object, zero: str) -> str:
     if value == "" and not zero:
         return ZERO
     if value == "":
-        raise BadLabelLine(f'{ID}: is "", which the toolkit writes for id 0 and for no id; not taken for 0, since {zero}')
+        raise BadLine(f'{ID}: is "", which the toolkit writes for id 0 and for no id; not taken for 0, since {zero}')
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise BadLabelLine(f"{ID}: should be a number or a string, found {show_value(value)}")
+        raise BadLine(f"{ID}: should be a number or a string, found {show_value(value)}")
     return str(value)
 
 
@@ -183,7 +183,7 @@ def _reading(record: Record, question: Question, replies: bool) -> Reading:
     if replies and isinstance(value, str):
         return _read(value, question)
     right = "a judge's reply" if replies else ", ".join(f'"{number}"' for number in NUMBERS)
-    raise BadLabelLine(f'{FIELDS[question]}: should be {right} or "{NOT_AVAILABLE}", found {show_value(value)}')
+    raise BadLine(f'{FIELDS[question]}: should be {right} or "{NOT_AVAILABLE}", found {show_value(value)}')
 
 
 def _read(reply: str, question: Question) -> Reading:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from unisafe_judger import SAFETY_OR_REFUSAL
-from unisafe_providers.lines import BadLabelLine, lines_of, record_of
+from unisafe_providers.lines import BadLine, lines_of, record_of
 
 from unisafe_async.interchange.official import CONTEXTUAL, ID, INTRINSIC, NOT_AVAILABLE
 from unisafe_async.interchange.verdict_lines import NUMBERS, ReadFile, Reading, VerdictLine, id_of
@@ -98,7 +98,7 @@ def _numbers(read: ReadFile) -> dict[int, tuple[str, str, str]] | None:
             record = record_of(line)
             contextual, intrinsic = (str(record[field]).strip() for field in (CONTEXTUAL, INTRINSIC))
             found[number] = (f"{read.file.task}/{id_of(record[ID], '')}", contextual, intrinsic)
-        except (BadLabelLine, KeyError):
+        except (BadLine, KeyError):
             continue
     return found
 
