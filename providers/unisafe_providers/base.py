@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -70,7 +70,7 @@ class Image:
 Part = Text | Image
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Request:
     """One call, immutable; two requests are the same call exactly when their `canonical` bytes are equal.
 
@@ -89,6 +89,7 @@ class Request:
 
     kind: Kind
     parts: tuple[Part, ...]
+    _: KW_ONLY
     system: str = ""
     max_tokens: int | None = None
     temperature: float | None = None
@@ -149,7 +150,7 @@ def digest_of(data: bytes) -> str:
 # ---------------------------------------------------------------- what comes back
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What one call used: tokens in and out, images made, and its cost in US dollars if the provider reports it.
 
@@ -158,6 +159,7 @@ class Usage:
 
     tokens_in: int = 0
     tokens_out: int = 0
+    _: KW_ONLY
     images: int = 0
     cost: float | None = None
     reported: bool = True
@@ -181,7 +183,7 @@ INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\x00 \t\r\n"
 """Characters that show nothing but are no white space for Python: joiners, a byte order mark, NUL."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Response:
     """An answer. A block is an answer too (`finish="blocked"`); the model's own refusal is another one (`"refused"`).
 
@@ -200,6 +202,7 @@ class Response:
     """
 
     text: str = ""
+    _: KW_ONLY
     images: tuple[Image, ...] = ()
     finish: Finish = "stop"
     reason: str = ""

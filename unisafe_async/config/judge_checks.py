@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unisafe_judger.kinds import BUILT_IN, SCORED, service_of
+from unisafe_judger.kinds import KINDS
 from unisafe_providers.registry import built_in_spec, list_built_in
 
 from unisafe_async.config.secret_words import find_secrets
@@ -50,21 +50,29 @@ def _mistakes_of_several(judge: JudgesSection) -> Iterator[str]:
 
 
 def _mistakes_of_judge(section: JudgeEndpointSection) -> Iterator[str]:
-    if section.threshold is not None and section.kind in BUILT_IN and section.kind not in SCORED:
-        yield f"threshold: goes with kind = {' or '.join(f'{kind!r}' for kind in sorted(SCORED))} only".replace("'", '"')
-    if section.kind_options and section.kind in BUILT_IN:
+    kind = KINDS.get(section.kind)  # None for one that a package brings
+    if section.threshold is not None and kind is not None and not kind.scores:
+        yield f"threshold: goes with kind = {' or '.join(_quote(name) for name in sorted(SCORING))} only"
+    if section.kind_options and kind is not None:
         yield "kind_options: goes with a kind that a package of yours brings only"
     for place in find_secrets(section.kind_options, "kind_options"):
         yield f"{place}: looks like a secret, and it is stored with each run; keys go into a variable that your package reads"
     if not section.takes:
         yield 'takes: needs "text", "image" or both'
-    if section.kind == "shieldgemma" and section.takes != ["image"]:
-        yield 'takes: shieldgemma judges images only: leave it out, or put ["image"]'
-    service = service_of(section.kind)
-    if service != "chat" and service not in section.spec.services:
-        able = next(spec.name for spec in map(built_in_spec, list_built_in()) if service in spec.services and not spec.simulates)
-        yield f'provider: {NEEDS[section.kind]}: put provider = "{able}", found "{section.provider}"'
+    if kind is None:
+        return
+    if kind.narrow and tuple(section.takes) != kind.takes:
+        only = ", ".join(map(_quote, kind.takes))
+        yield f"takes: {section.kind} judges {' and '.join(kind.takes)}s only: leave it out, or put [{only}]"
+    if kind.service != "chat" and kind.service not in section.spec.services:
+        specs = (spec for spec in map(built_in_spec, list_built_in()) if not spec.simulates)
+        able = next(spec.name for spec in specs if kind.service in spec.services)
+        yield f'provider: {kind.needs}: put provider = "{able}", found "{section.provider}"'
 
 
-NEEDS = {"shieldgemma": "shieldgemma runs on this machine only", "moderation": "the moderation endpoint is OpenAI's"}
-"""Why a kind goes with the providers alone that have its service."""
+SCORING = [name for name, kind in KINDS.items() if kind.scores]
+"""The kinds with a threshold."""
+
+
+def _quote(name: str) -> str:
+    return f'"{name}"'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, SerializeAsAny, model_validator
-from unisafe_judger.kinds import BUILT_IN, RUBRIC, discover_kinds
+from unisafe_judger.kinds import KINDS, RUBRIC, discover_kinds
 from unisafe_providers.base import Capabilities
 from unisafe_providers.near_names import suggest
 from unisafe_providers.spec import Declared
@@ -16,8 +16,8 @@ from unisafe_async.config.endpoint_sections import EndpointSection, Medium, Sect
 
 
 def _check_kind(name: str) -> str:
-    if name not in BUILT_IN and name not in discover_kinds():
-        kinds = [*BUILT_IN, *discover_kinds()]
+    if name not in KINDS and name not in discover_kinds():
+        kinds = [*KINDS, *discover_kinds()]
         raise ValueError(f"{name!r} is no kind of judge; kinds are {', '.join(kinds)}{suggest(name, kinds)}")
     return name
 
@@ -144,13 +144,16 @@ class ModelSection(EndpointSection):
                 return self.capabilities.edit
 
 
+KIND_NAMES = ", ".join(map('`"{}"`'.format, KINDS))
+
+
 class JudgeEndpointSection(EndpointSection):
     """One of `[[judge.judges]]`: a judge that uses the rubrics, or a classifier (unisafe_judger/classifiers.py)."""
 
     name: str = Field("", max_length=80, description="what the tables call it, else its model; must differ")
     kind: KindName = Field(
         RUBRIC,
-        description='`"rubric"`, or a classifier: `"llama_guard"`, `"shieldgemma"`, `"moderation"` or one that a package brings',
+        description=f"{KIND_NAMES} or one that a package brings; all but `rubric` are classifiers",
     )
     takes: list[Medium] = Field(
         ["text", "image"], description='what it accepts: `"text"`, `"image"`; of a classifier, what its kind takes'
@@ -167,8 +170,8 @@ class JudgeEndpointSection(EndpointSection):
     @model_validator(mode="before")
     @classmethod
     def _fill_takes(cls, given: Any) -> Any:  # noqa: ANN401 whatever stands in the file
-        known = BUILT_IN.get(str(given.get("kind"))) if isinstance(given, dict) else None
-        return {"takes": list(known), **given} if known is not None else given
+        known = KINDS.get(str(given.get("kind"))) if isinstance(given, dict) else None
+        return {"takes": list(known.takes), **given} if known is not None else given
 
     @property
     def title(self) -> str:
@@ -182,7 +185,12 @@ class JudgeEndpointSection(EndpointSection):
 
     @property
     def priced(self) -> bool:
-        return self.kind == "moderation" or super().priced
+        return self.free or super().priced
+
+    @property
+    def free(self) -> bool:
+        """Whether its calls cost nothing, by its kind."""
+        return self.kind in KINDS and KINDS[self.kind].free
 
 
 Rubrics = Annotated[

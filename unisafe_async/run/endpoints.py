@@ -78,9 +78,7 @@ def endpoint_of(
     """
     provider = provider_of(section, base)
     prices = section.prices
-    free = isinstance(provider, OnDevice) or (
-        isinstance(section, JudgeEndpointSection) and service_of(section.kind) == "moderation"
-    )
+    free = isinstance(provider, OnDevice) or (isinstance(section, JudgeEndpointSection) and section.free)
     if not section.hosted or (free and prices == UNPRICED):
         prices = FREE
     jobs = None
