@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +14,7 @@ Service = Literal["chat", "moderation", "classification"]
 """What a model is asked for: answers, a vendor's own moderation, or the probabilities of a classifier of images."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ProviderSettings:
     """One model of bench.toml, for the callable that an entry point of `unisafe.providers` names.
 
@@ -38,13 +38,14 @@ class ProviderSettings:
 
     model: str
     capabilities: Capabilities = field(default_factory=Capabilities)
+    _: KW_ONLY
     base_url: str | None = None
     key: str | None = field(default=None, repr=False)
     timeout_s: float = 120.0
     max_connections: int = 32
     folder: Path = Path()
-    judges: bool = field(default=False, kw_only=True)
-    service: Service = field(default="chat", kw_only=True)
-    in_batches: bool = field(default=False, kw_only=True)
-    secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False, kw_only=True)
-    vendor: Preset | None = field(default=None, repr=False, kw_only=True)
+    judges: bool = False
+    service: Service = "chat"
+    in_batches: bool = False
+    secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    vendor: Preset | None = field(default=None, repr=False)
