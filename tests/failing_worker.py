@@ -18,7 +18,7 @@ NO_ROOM = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(han
 class FailingEngine:
     """Answers with the request's own text. ASSERT kills the device's context, KILL the process; WIDE fits no batch of four."""
 
-    first = most = 8
+    first = max_batch = 8
     tokens = None
 
     def __init__(self) -> None:

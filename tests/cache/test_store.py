@@ -23,7 +23,8 @@ from unisafe_providers.base import Response
 async def main(path, name, number):
     async with Store(Path(path)) as store, anyio.create_task_group() as group:
         for index in range(int(number)):
-            paid = Paid(f"{name}-{index}", "m", "{}", Answer(store.ids.next(), Response(text=str(index))), "run")
+            answer = Answer(store.ids.next(), Response(text=str(index)))
+            paid = Paid(key=f"{name}-{index}", identity="m", request="{}", answer=answer, run="run")
             group.start_soon(store.commit, paid)
 
 anyio.run(main, *sys.argv[1:])

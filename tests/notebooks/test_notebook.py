@@ -35,7 +35,7 @@ def test_a_result_is_a_table_in_which_names_are_text(notebook: Notebook) -> None
 
 def test_a_result_whose_cache_is_gone_still_shows_what_it_is(notebook: Notebook) -> None:
     (shown,) = notebook.run(
-        "from pathlib import Path; unisafe_async.Result('20260101-000000-abcd', 'done', Path('gone.duckdb'), 3)"
+        "from pathlib import Path; unisafe_async.Result(run='20260101-000000-abcd', status='done', cache=Path('gone.duckdb'), unjudged=3)"
     )
     assert shown.data["text/plain"] == "<Result of run 20260101-000000-abcd in gone.duckdb: done, 3 unjudged>"
     assert "text/html" not in shown.data

@@ -37,5 +37,5 @@ def test_every_package_of_the_wheel_says_that_it_is_typed(python: Path) -> None:
     (wheel,) = (python.parents[2] / "dist").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     packages = {name.split("/")[0] for name in names if name.endswith("/__init__.py")}
-    assert packages == {"unisafe_async", "providers", "judger", "cache"}
+    assert packages == {"unisafe_async", "unisafe_providers", "unisafe_judger", "unisafe_cache"}
     assert {f"{package}/py.typed" for package in packages} <= set(names)

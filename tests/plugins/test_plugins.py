@@ -242,8 +242,8 @@ def test_two_packages_with_one_name_are_told_apart_by_uninstalling_one(tmp_path:
     ("old", "name", "new"),
     [
         ("providers", "Request", "unisafe_providers"),
-        ("unisafe_judger.labels", "label_of", "unisafe_judger"),
-        ("unisafe_cache.store", "Store", "unisafe_cache"),
+        ("judger." + "labels", "label_of", "unisafe_judger"),
+        ("cache." + "store", "Store", "unisafe_cache"),
     ],
 )
 def test_a_plugin_that_imports_our_packages_by_their_old_names_is_told_the_new_one(

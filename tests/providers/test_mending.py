@@ -275,7 +275,9 @@ def test_a_picture_that_no_jpeg_can_hold_is_scaled_to_what_one_can() -> None:
 
 def test_the_name_of_a_mended_picture_is_the_same_in_every_process_and_with_every_encoder() -> None:
     assert derive_mended_digest("6b5fc54b49aab6b4c8b8f0f4a7d9dc55") == "5d346b10dc84f366e99fb1772b31c390"
-    code = "from odd_pictures import turned; from unisafe_providers.pictures import mended; print(mended(turned()).hex())"
+    code = (
+        "from odd_pictures import turned; from unisafe_providers.pictures import mend_picture; print(mend_picture(turned()).hex())"
+    )
     environment = {"PYTHONPATH": ":".join(sys.path)}
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment).stdout
     assert bytes.fromhex(there) == mend_picture(turned())

@@ -46,5 +46,5 @@ def test_a_name_of_nothing_is_an_attribute_error() -> None:
 
 
 def test_nothing_is_imported_before_it_is_asked_for() -> None:
-    code = "import sys, unisafe_async.cli; assert not {'duckdb', 'cache', 'providers', 'unisafe_async._face'} & sys.modules.keys()"
+    code = "import sys, unisafe_async.cli; assert not {'duckdb', 'unisafe_cache', 'unisafe_providers', 'unisafe_async._face'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", f"{code}\nfrom unisafe_async import *\nevaluate, UnisafeError, __version__"], check=True)

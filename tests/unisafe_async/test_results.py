@@ -200,7 +200,7 @@ def test_a_run_after_the_rubrics_changed_says_why_its_judge_is_paid_again(tmp_pa
     assert words_of not in unisafe("plan", folder=tmp_path).stdout
     assert words_of not in unisafe("run", folder=tmp_path).stdout
     assert words_of not in unisafe("run", folder=tmp_path).stdout
-    shutil.copytree(REPOSITORY / "judger" / "rubrics", tmp_path / "mine")
+    shutil.copytree(REPOSITORY / "judger" / "unisafe_judger" / "rubrics", tmp_path / "mine")
     rubric = tmp_path / "mine" / "intent.md"
     rubric.write_text(rubric.read_text() + "\nBe brief.\n")
     bench.write_text(bench.read_text().replace('model = "judge"\n', 'model = "judge"\nrubrics = "mine"\n'))
