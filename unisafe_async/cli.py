@@ -76,7 +76,7 @@ def _say_old_names() -> None:
         line: str | None = None,
     ) -> None:
         if issubclass(category, OldName):
-            from unisafe_async.report.text import plain
+            from unisafe_async.text import plain
 
             print(f"unisafe: {plain(str(message))}", file=sys.stderr)
         else:

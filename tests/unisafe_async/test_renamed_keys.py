@@ -10,11 +10,12 @@ from typing import Any
 import duckdb
 import pytest
 from forked import unisafe
-from unisafe_async.interchange.responses import judging_config, responses_dataset
 
 from unisafe_async import Result, evaluate
+from unisafe_async.benchmark.responses import open_responses
 from unisafe_async.config.bench_toml import ConfigError, load_config, parse_config
 from unisafe_async.config.renamed_keys import OldName
+from unisafe_async.interchange.judging import build_judging_config
 
 JUDGE = {"provider": "simulated", "model": "judge"}
 MODEL = {"name": "sim", "provider": "simulated", "model": "balanced"}
@@ -154,8 +155,8 @@ def test_judging_recorded_responses_warns_of_nothing_that_it_replaces(tmp_path: 
         {"id": 1, "task": "malicious_text_generation", "prompt": "Mild.", "category": "Politics", "response": word} for word in "ab"
     ]
     answers.write_text("\n".join(map(json.dumps, lines)))
-    dataset, repeats = responses_dataset(answers, None)
+    dataset, repeats = open_responses(answers, None)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        config = judging_config(path, answers, None, "recorded", dataset, repeats)
+        config = build_judging_config(path, answers, None, "recorded", dataset, repeats)
     assert config.generation.repeats == 2
