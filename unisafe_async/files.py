@@ -29,7 +29,7 @@ def write_whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def write_file(path: Path) -> Iterator[Path]:
-    """As `drafted`, for a file that a user named. Raises CacheError."""
+    """As `write_whole`, for a file that a user named. Raises CacheError."""
     if os.path.isdir(path):  # Path.is_dir raises where a name is too long
         raise CacheError(f"{path} is a folder; name a file")
     try:

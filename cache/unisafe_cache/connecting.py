@@ -41,7 +41,7 @@ def connect(*, files: Sequence[Path] = (), settings: Mapping[str, Setting] | Non
 def engine_of(
     path: Path, *, files: Sequence[Path] = (), settings: Mapping[str, Setting] | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """As `connected`; in addition it attaches and detaches the database file at `path`, in a tenth of a connection's time."""
+    """As `connect`; in addition it attaches and detaches the database file at `path`, in a tenth of a connection's time."""
     where = _resolve(path)
     paths = [*(str(file.absolute()) for file in files), *(f"{where}{ending}" for ending in BESIDE)]
     return _connect(paths, {**SHUT, **(settings or {}), "temp_directory": f"{where}.tmp"})

@@ -97,8 +97,10 @@ def classifier_of(
     except Exception as error:
         raise ClassifierError(f"the plugin {kind!r} of {plugin.origin} cannot be made: {type(error).__name__}: {error}") from error
     if not isinstance(made, Classifier):
-        raise ClassifierError(f"the plugin {kind!r} of {plugin.origin} should give a judger.Classifier, not {type(made).__name__}")
+        given = type(made).__name__
+        raise ClassifierError(f"the plugin {kind!r} of {plugin.origin} should give a unisafe_judger.Classifier, not {given}")
     if not made.scale.labels <= SAFETY.labels:
         words = ", ".join(made.scale.words.values())
-        raise ClassifierError(f"the plugin {kind!r} of {plugin.origin} answers {words}; rows hold judger.SAFETY: unsafe or safe")
+        due = "unisafe_judger.SAFETY: unsafe or safe"
+        raise ClassifierError(f"the plugin {kind!r} of {plugin.origin} answers {words}; rows hold {due}")
     return made

@@ -61,7 +61,7 @@ def clean_reply(text: str) -> str:
 
 
 def find_statements(text: str, allowed: frozenset[int], question: Question) -> list[Stated]:
-    """Every verdict in `text` (from `cleaned`, without its JSON objects), at most one more than MOST."""
+    """Every verdict in `text` (from `clean_reply`, without its JSON objects), at most one more than MOST."""
     echoed = find_echoes(text)
     marked = list(islice(_find_marked(text, allowed), MOST + 1))
     for one in marked:

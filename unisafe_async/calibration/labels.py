@@ -26,7 +26,7 @@ class Label:
     Args:
         item: task/id.
         response: digest of the response's content (`digest_response`): it names the same response in every run and cache.
-        contextual, intrinsic: labels of judger.SCALES; None where it was not labelled.
+        contextual, intrinsic: labels of unisafe_judger.SCALES; None where it was not labelled.
         time: when the label was given, in ISO 8601, UTC.
     """
 

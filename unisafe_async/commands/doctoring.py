@@ -16,13 +16,13 @@ def doctor(
     free: Annotated[bool, typer.Option("--free", help="Only free checks: keys, addresses, lists of models.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Make the tiny calls without asking.")] = False,
 ) -> None:
-    """Check keys, addresses, models, images and limits with one tiny call each; says what to change."""
+    """Check keys, addresses, models, images and limits by a few tiny calls each; says what to change."""
     from unisafe_async.commands.session import doctor_session
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.screens.doctor import ask_to_pay, print_diagnoses
 
     console = stdout_console()
     loaded = load(config, model, None, None, None, None)
-    patients = doctor_session(loaded, lambda found: not free and ask_to_pay(console, found, yes=yes))
-    print_diagnoses(console, patients)
-    raise typer.Exit(UNJUDGED if any(patient.wrong for patient in patients) else DONE)
+    diagnoses = doctor_session(loaded, lambda found: not free and ask_to_pay(console, found, yes=yes))
+    print_diagnoses(console, diagnoses)
+    raise typer.Exit(UNJUDGED if any(one.wrong for one in diagnoses) else DONE)

@@ -20,7 +20,10 @@ BATCH = 2_048
 
 @contextmanager
 def write_csv(path: Path, provenance: Provenance) -> Iterator[Path]:
-    """As `written`, with the provenance in a file beside it: so every line of the CSV is data, and any reader takes it as it is."""
+    """As `write_file`, with the provenance in a file beside it.
+
+    So every line of the CSV is data, and any reader takes it as it is.
+    """
     with write_file(path) as draft, write_file(beside(path)) as record:
         record.write_text(json.dumps(to_plain(provenance), ensure_ascii=False, indent=1) + "\n", "utf-8")
         yield draft

@@ -216,7 +216,7 @@ def _text(record: Record, field: str) -> str:
 
 
 def _decode_image(image: Image, named: str) -> Image:
-    """The image as `examined` takes it, decoded once. Raises BadLine."""
+    """The image as `examine_response` takes it, decoded once. Raises BadLine."""
     assert isinstance(image.source, bytes)
     try:
         picture = decode_picture(image.source)

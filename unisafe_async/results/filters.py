@@ -27,7 +27,7 @@ class Where:
     Args:
         categories: categories or subcategories.
         contextual, intrinsic: verdicts in words, or `unjudged`.
-        outcomes: of cache.OUTCOMES; `blocked` means every block.
+        outcomes: of unisafe_cache.OUTCOMES; `blocked` means every block.
         text: a text in the request, the response, its thoughts, a reason or the item's name; case does not matter.
     """
 

@@ -61,7 +61,7 @@ def describe_simulated(heading: Heading) -> str:
 
 
 def find_newest_run(connection: duckdb.DuckDBPyConnection, name: str | None) -> str:
-    """The full name of the run that begins with `name`, or of the newest; the run is checked (cache.check_run) before a report.
+    """The full name of the run that begins with `name`, or of the newest; `check_run` checks it before a report.
 
     A run of imported verdicts counts as the newest only if there is no other run, because people who name no run mean the last
     run that they made. Raises CacheError if there is none, if there are several, or if the run holds something that no run

@@ -1,7 +1,7 @@
 """Several judges: a chain, in which the next judge is asked if the one before could not judge, or a panel that votes; pure.
 
 One judge is a chain of one. Only this module decides which judge is asked next and what the votes mean, for runs (scheduler.py),
-for cache lookups (replay.py) and for plans.
+for cache lookups (cache_lookup.py) and for plans.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class PanelMember:
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """The judges of a run, in order; `members` holds at least one that `extracts`.
+    """The judges of a run, in order; `members` holds at least one that `extracts_intents`.
 
     Args:
         mode: `fallback` asks the first judge that can judge, then the next one if that one could not; `panel` asks all.

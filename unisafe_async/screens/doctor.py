@@ -38,31 +38,31 @@ def ask_to_pay(console: Console, checked_endpoints: Sequence[CheckedEndpoint], *
     return Confirm.ask("Make them?", console=console, default=True)
 
 
-def print_diagnoses(console: Console, patients: Sequence[Diagnosis]) -> None:
+def print_diagnoses(console: Console, diagnoses: Sequence[Diagnosis]) -> None:
     """Print every finding, then the number of wrong things."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_header=False)
     table.add_column("model", no_wrap=True)
     table.add_column("check", no_wrap=True)
     table.add_column("mark", no_wrap=True)
     table.add_column("words", overflow="fold")
-    names = shorten_names([patient.name for patient in patients], 24 if console.width < 120 else 48)
-    for patient in patients:
-        name = Text(names[patient.name], style="bold")
-        for index, finding in enumerate(patient.findings):
+    names = shorten_names([diagnosis.name for diagnosis in diagnoses], 24 if console.width < 120 else 48)
+    for diagnosis in diagnoses:
+        name = Text(names[diagnosis.name], style="bold")
+        for index, finding in enumerate(diagnosis.findings):
             title, style = MARKS[finding.mark]
             table.add_row(
                 name if not index else "",
                 finding.check,
                 Text(title, style=style),
                 Text(plain(finding.words), style="" if finding.mark in ("wrong", "warning") else "dim"),
-                end_section=index == len(patient.findings) - 1,
+                end_section=index == len(diagnosis.findings) - 1,
             )
-        if not patient.findings:
+        if not diagnosis.findings:
             table.add_row(name, "", Text("-", style="dim"), Text("nothing to look at", style="dim"), end_section=True)
     console.print(table)
-    wrong = sum(patient.wrong for patient in patients)
-    look = sum(finding.mark == "warning" for patient in patients for finding in patient.findings)
-    asked = any(finding.check not in FREE for patient in patients for finding in patient.findings)
+    wrong = sum(diagnosis.wrong for diagnosis in diagnoses)
+    look = sum(finding.mark == "warning" for diagnosis in diagnoses for finding in diagnosis.findings)
+    asked = any(finding.check not in FREE for diagnosis in diagnoses for finding in diagnosis.findings)
     words = f"{count(wrong, 'thing is', 'things are')} wrong" if wrong else "nothing is wrong"
     words += f", {count(look, 'deserves a look', 'deserve a look')}" if look else ""
     words += "" if asked else "; no model was asked anything"

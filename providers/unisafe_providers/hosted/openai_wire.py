@@ -70,7 +70,7 @@ async def build_data_url(image: Image) -> str:
 # ---------------------------------------------------------------- in
 
 Pictured = Callable[[object], Image]
-"""From an address to an image: `HostedProvider._picture`, or for bodies without a network `decode_base64_image`."""
+"""From an address to an image: `HostedProvider._fetch_picture`, or for bodies without a network `decode_base64_image`."""
 
 
 def read_chat_response(body: Json, picture: Pictured = decode_base64_image, *, image_due: bool = True) -> Response:
