@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 from unisafe_providers.anatomy import EMPTY, ONLY_THOUGHTS, TOOL_CALL, examine_response
 from unisafe_providers.base import Block, Misconfigured, RateLimited, Transient
-from unisafe_providers.hosted.endings import Ending, of_candidate, of_choice, of_message, of_response
+from unisafe_providers.hosted.endings import Ending, ending_of_candidate, ending_of_choice, ending_of_message, ending_of_response
 from unisafe_providers.hosted.gemini import read_content_response
 
 Wire = Callable[[str, bool], Ending]
 WIRES: dict[str, Wire] = {
-    "chat": lambda word, nothing: of_choice({"finish_reason": word}, {}, nothing=nothing),
-    "responses": lambda word, nothing: of_response({"status": "incomplete", "incomplete_details": {"reason": word}}, nothing),
-    "messages": lambda word, nothing: of_message({"stop_reason": word, "content": []}, "" if nothing else "Half"),
-    "generateContent": lambda word, nothing: of_candidate({"finishReason": word}, nothing=nothing),
+    "chat": lambda word, nothing: ending_of_choice({"finish_reason": word}, {}, nothing=nothing),
+    "responses": lambda word, nothing: ending_of_response(
+        {"status": "incomplete", "incomplete_details": {"reason": word}}, nothing
+    ),
+    "messages": lambda word, nothing: ending_of_message({"stop_reason": word, "content": []}, "" if nothing else "Half"),
+    "generateContent": lambda word, nothing: ending_of_candidate({"finishReason": word}, nothing=nothing),
 }
 
 
@@ -56,12 +58,12 @@ def test_a_filter_s_word_is_a_blocked_response(word: str, nothing: bool) -> None
 
 @pytest.mark.parametrize("word", ["stop", "tool_calls", "function_call", "end_turn", "eos", "stop_sequence", None, ""])
 def test_an_ordinary_ending_says_nothing(word: str | None) -> None:
-    assert of_choice({"finish_reason": word}, {}, nothing=True) == Ending("stop")
+    assert ending_of_choice({"finish_reason": word}, {}, nothing=True) == Ending("stop")
 
 
 def test_a_filtered_choice_without_a_message_is_blocked_with_its_categories() -> None:
     results = {"hate": {"filtered": True, "severity": "high"}, "violence": {"filtered": False, "severity": "safe"}}
-    ending = of_choice({"finish_reason": "content_filter", "content_filter_results": results}, {}, nothing=True)
+    ending = ending_of_choice({"finish_reason": "content_filter", "content_filter_results": results}, {}, nothing=True)
     assert ending.block == Block("response", (("hate", "high"),))
 
 
@@ -75,35 +77,35 @@ def test_a_filtered_choice_without_a_message_is_blocked_with_its_categories() ->
 )
 def test_an_error_beside_an_answer_is_a_failure_by_its_code(error: dict[str, Any], kind: type[Exception]) -> None:
     with pytest.raises(kind, match=error["message"]):
-        of_choice({"finish_reason": "stop", "error": error}, {"content": "Half"}, nothing=False)
+        ending_of_choice({"finish_reason": "stop", "error": error}, {"content": "Half"}, nothing=False)
 
 
 def test_an_error_beside_an_answer_that_names_a_filter_is_a_block() -> None:
     choice = {"finish_reason": "error", "error": {"message": "Output blocked by content filtering policy", "code": 400}}
-    assert of_choice(choice, {}, nothing=True).block == Block("response")
+    assert ending_of_choice(choice, {}, nothing=True).block == Block("response")
 
 
 @pytest.mark.parametrize(("number", "finish"), [(1, "stop"), (2, "length"), (3, "blocked")])
 def test_google_s_endings_by_number(number: int, finish: str) -> None:
-    assert of_candidate({"finishReason": number}, nothing=False).finish == finish
+    assert ending_of_candidate({"finishReason": number}, nothing=False).finish == finish
 
 
 def test_a_picture_that_google_did_not_draw_may_be_asked_for_again() -> None:
-    drew = of_candidate({"finishReason": "NO_IMAGE"}, nothing=True)
+    drew = ending_of_candidate({"finishReason": "NO_IMAGE"}, nothing=True)
     assert (drew.finish, drew.missing, drew.asks_again) == ("stop", "no picture (NO_IMAGE)", True)
-    assert of_candidate({"finishReason": "STOP"}, nothing=True) == Ending("stop")
-    assert of_candidate({"finishReason": "NO_IMAGE"}, nothing=False)[3:] == ("", False)
+    assert ending_of_candidate({"finishReason": "STOP"}, nothing=True) == Ending("stop")
+    assert ending_of_candidate({"finishReason": "NO_IMAGE"}, nothing=False)[3:] == ("", False)
     with pytest.raises(Transient, match="IMAGE_OTHER"):
-        of_candidate({"finishReason": "IMAGE_OTHER"}, nothing=True)
+        ending_of_candidate({"finishReason": "IMAGE_OTHER"}, nothing=True)
 
 
 def test_a_responses_object_that_is_not_done_is_no_answer() -> None:
     for body in ({"status": "in_progress"}, {"status": "failed"}, {"status": "cancelled"}):
         with pytest.raises(Transient, match=body["status"]):
-            of_response(body, False)
+            ending_of_response(body, False)
     with pytest.raises(Transient, match="broke"):
-        of_response({"status": "failed", "error": {"code": "server_error", "message": "it broke"}}, True)
-    assert of_response({"status": "completed"}, True) == Ending("stop")
+        ending_of_response({"status": "failed", "error": {"code": "server_error", "message": "it broke"}}, True)
+    assert ending_of_response({"status": "completed"}, True) == Ending("stop")
 
 
 @pytest.mark.parametrize(
@@ -119,5 +121,5 @@ async def test_nothing_of_gemini_s_is_named_by_what_stands_beside_it(parts: list
 def test_what_azure_s_filter_took_is_a_block_whatever_the_ending_is_called() -> None:
     taken = {"violence": {"filtered": True, "severity": "high"}, "hate": {"filtered": False, "severity": "safe"}}
     choice = {"finish_reason": "stop", "content_filter_results": taken}
-    assert of_choice(choice, {"content": ""}, nothing=True).reason == "content_filter (violence: high)"
-    assert of_choice(choice, {"content": "Hi."}, nothing=False).finish == "stop"
+    assert ending_of_choice(choice, {"content": ""}, nothing=True).reason == "content_filter (violence: high)"
+    assert ending_of_choice(choice, {"content": "Hi."}, nothing=False).finish == "stop"

@@ -14,7 +14,14 @@ from typing import Any
 import pytest
 from unisafe_providers.anatomy import examine_response
 from unisafe_providers.base import Misconfigured, ProviderError, RateLimited, Response
-from unisafe_providers.hosted.endings import Ending, of_candidate, of_choice, of_message, of_prompt, of_response
+from unisafe_providers.hosted.endings import (
+    Ending,
+    ending_of_candidate,
+    ending_of_choice,
+    ending_of_message,
+    ending_of_prompt,
+    ending_of_response,
+)
 from unisafe_providers.hosted.failures import read_error
 from unisafe_providers.hosted.gemini import read_content_response
 from unisafe_providers.hosted.parameters import find_refused_parameter
@@ -116,10 +123,10 @@ def ending_of(body: dict[str, Any]) -> Ending:
     if "choices" in body:
         choice = body["choices"][0]
         message = choice.get("message") or {}
-        return of_choice(choice, message, nothing=not message.get("content"))
+        return ending_of_choice(choice, message, nothing=not message.get("content"))
     if "output" in body:
-        return of_response(body, not any(item["type"] == "message" for item in body["output"]))
+        return ending_of_response(body, not any(item["type"] == "message" for item in body["output"]))
     if "content" in body:
-        return of_message(body, "".join(part.get("text", "") for part in body["content"]))
-    blocked = of_prompt(body.get("promptFeedback") or {})
-    return blocked or of_candidate(body["candidates"][0], nothing=True)
+        return ending_of_message(body, "".join(part.get("text", "") for part in body["content"]))
+    blocked = ending_of_prompt(body.get("promptFeedback") or {})
+    return blocked or ending_of_candidate(body["candidates"][0], nothing=True)

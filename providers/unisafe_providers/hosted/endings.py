@@ -68,7 +68,7 @@ WORDS = {word: meaning for words, meaning in MEANINGS for word in words}
 """The meaning of `finish_reason`, `stop_reason` and `incomplete_details.reason` (in lower case) on every wire format."""
 
 
-def of_choice(choice: Json, message: Json, *, nothing: bool = False) -> Ending:
+def ending_of_choice(choice: Json, message: Json, *, nothing: bool = False) -> Ending:
     """The ending of a chat completion's choice.
 
     Args:
@@ -84,13 +84,13 @@ def of_choice(choice: Json, message: Json, *, nothing: bool = False) -> Ending:
         name = (word if struck else "") or "content_filter" if hits else struck[-1].lower()
         return Ending("blocked", describe_block(name, hits), Block("response", hits))
     if choice.get("error"):
-        return of_error(choice)
+        return ending_of_error(choice)
     if message.get("refusal"):
         return Ending("refused", "message.refusal")
-    return of_word(word, nothing=nothing)
+    return ending_of_word(word, nothing=nothing)
 
 
-def of_word(word: str, *, nothing: bool, about: str = "") -> Ending:
+def ending_of_word(word: str, *, nothing: bool, about: str = "") -> Ending:
     """The ending that a word alone means.
 
     Raises Transient if the word names a failure, Malformed if it is unknown and `nothing` came.
@@ -111,7 +111,7 @@ def of_word(word: str, *, nothing: bool, about: str = "") -> Ending:
             return Ending("stop", describe_block(shown, (), about))
 
 
-def of_error(body: Json, vendor: str = "the endpoint", model: str = "the model") -> Ending:
+def ending_of_error(body: Json, vendor: str = "the endpoint", model: str = "the model") -> Ending:
     """The ending that an `error` within a 200 (in a body or a choice) means. Raises the error if it is no block."""
     answered = read_error(vendor, 200, {"error": body["error"]}, {}, model)
     if not isinstance(answered, Response):
@@ -126,7 +126,7 @@ def _word(value: object) -> str:
 # ---------------------------------------------------------------- OpenAI's Responses
 
 
-def of_response(body: Json, nothing: bool = False) -> Ending:
+def ending_of_response(body: Json, nothing: bool = False) -> Ending:
     """The ending of a Responses object, without the model's refusals, which are parts of its messages.
 
     Raises: Transient if its status or reason names a failure, or if both are unknown and `nothing` came.
@@ -135,10 +135,10 @@ def of_response(body: Json, nothing: bool = False) -> Ending:
     if blocked_image is not None:
         return blocked_image
     if body.get("error"):
-        return of_error(body)
+        return ending_of_error(body)
     details = body.get("incomplete_details")
     reason = _word(details.get("reason")) if isinstance(details, dict) else _word(details)
-    return of_word(reason or _word(body.get("status")), nothing=nothing)
+    return ending_of_word(reason or _word(body.get("status")), nothing=nothing)
 
 
 def _read_blocked_image(item: Json) -> Ending | None:
@@ -152,14 +152,14 @@ def _read_blocked_image(item: Json) -> Ending | None:
 # ---------------------------------------------------------------- Anthropic's Messages
 
 
-def of_message(body: Json, text: str) -> Ending:
+def ending_of_message(body: Json, text: str) -> Ending:
     """The ending of a message. A refusal before any text blocked the request; a refusal after some text cut the response.
 
     Its `refusal` is the platform's classifier (stop_details names its policy category), not the model's own words.
     """
     stop, nothing = _word(body.get("stop_reason")), not text.strip()
     if WORDS.get(stop.lower()) != "blocked":
-        return of_word(stop, nothing=nothing and not body.get("content"))
+        return ending_of_word(stop, nothing=nothing and not body.get("content"))
     details = body.get("stop_details")
     details = details if isinstance(details, dict) else {}
     category = str(details.get("category") or "")
@@ -198,7 +198,7 @@ BROKEN = frozenset(
 )
 
 
-def of_candidate(candidate: Json, *, nothing: bool) -> Ending:
+def ending_of_candidate(candidate: Json, *, nothing: bool) -> Ending:
     """The ending of a candidate; `nothing` says that no text and no image came. Raises Transient or Misconfigured for a failure."""
     word = _word(candidate.get("finishReason")) or "STOP"
     word = NUMBERS.get(word, word)
@@ -222,10 +222,12 @@ def of_candidate(candidate: Json, *, nothing: bool) -> Ending:
         return STOP
     if word in BROKEN or nothing or WORDS.get(word.lower()) == "failed":
         raise Malformed(describe_block(f"nothing came out: finishReason {word[:80]}", (), message))
-    return of_word(word, nothing=False, about=message)._replace(reason=describe_block(f"finishReason {word[:80]}", (), message))
+    return ending_of_word(word, nothing=False, about=message)._replace(
+        reason=describe_block(f"finishReason {word[:80]}", (), message)
+    )
 
 
-def of_prompt(feedback: Json) -> Ending | None:
+def ending_of_prompt(feedback: Json) -> Ending | None:
     """The block in `promptFeedback`: every `blockReason`, even `OTHER`, is a blocked request."""
     word = feedback.get("blockReason")
     if not word:

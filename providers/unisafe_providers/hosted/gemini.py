@@ -18,7 +18,7 @@ import orjson
 from unisafe_providers.anatomy import AUDIO, TOOL_CALL, attach_partial, decode_base64_image
 from unisafe_providers.base import Capabilities, Malformed, Rejected, Request, Response, Text, clean
 from unisafe_providers.hosted.bodies import Json, find_usage, schema_of
-from unisafe_providers.hosted.endings import of_candidate, of_prompt
+from unisafe_providers.hosted.endings import ending_of_candidate, ending_of_prompt
 from unisafe_providers.hosted.http import HostedOptions, HostedProvider
 from unisafe_providers.hosted.openai_wire import apply_ending, read_pictures, read_served_name
 from unisafe_providers.hosted.usage import usage_of
@@ -119,7 +119,7 @@ def read_content_response(body: Json, *, image_due: bool = True) -> Response:
     kept. Raises Malformed when there is neither a candidate nor a block.
     """
     candidates = body.get("candidates") or []
-    blocked = of_prompt(body.get("promptFeedback") or {})
+    blocked = ending_of_prompt(body.get("promptFeedback") or {})
     usage = usage_of(find_usage(body))
     if blocked is not None and not candidates:
         return apply_ending(Response(usage=usage, model=read_served_name(body)), blocked)
@@ -140,7 +140,7 @@ def read_content_response(body: Json, *, image_due: bool = True) -> Response:
         text=clean(said), images=images, usage=usage, thoughts=clean(thought), missing=missing, model=read_served_name(body)
     )
     with attach_partial(came):
-        return apply_ending(came, of_candidate(candidate, nothing=came.empty))
+        return apply_ending(came, ending_of_candidate(candidate, nothing=came.empty))
 
 
 def _describe_not_words(parts: list[Json], inline: list[Json]) -> str:

@@ -14,7 +14,7 @@ from unisafe_providers.anatomy import AUDIO, NO_PICTURE, TOOL_CALL, attach_parti
 from unisafe_providers.base import Image, Malformed, ProviderError, Request, Response, Text, clean
 from unisafe_providers.hosted.accepted import Accepted
 from unisafe_providers.hosted.bodies import Json, find_usage, schema_of
-from unisafe_providers.hosted.endings import Ending, of_choice
+from unisafe_providers.hosted.endings import Ending, ending_of_choice
 from unisafe_providers.hosted.usage import usage_of
 from unisafe_providers.hosted.withheld import find_withheld_block
 
@@ -93,7 +93,7 @@ def read_chat_response(body: Json, picture: Pictured = decode_base64_image, *, i
     usage = usage_of(find_usage(body), len(images))
     text, thought, model = clean("".join(texts)), clean("".join(thoughts)), read_served_name(body)
     try:
-        ending = of_choice(choice, message, nothing=not images and not text.strip())
+        ending = ending_of_choice(choice, message, nothing=not images and not text.strip())
     except ProviderError:
         with attach_partial(Response(text=text, images=images, usage=usage, thoughts=thought, model=model)):
             raise
@@ -140,7 +140,7 @@ def _read_missing_message(body: Json, choice: Json) -> Response:
     with attach_partial(Response(usage=usage)):
         if isinstance(choice.get("text"), str):
             return read_chat_response({**body, "choices": [{**choice, "message": {"content": choice["text"]}}]})
-        ending = of_choice(choice, {}, nothing=True)
+        ending = ending_of_choice(choice, {}, nothing=True)
         if ending.finish != "blocked":
             raise Malformed("the endpoint answered with a choice that holds no message")
     return apply_ending(Response(usage=usage, model=read_served_name(body)), ending)

@@ -12,7 +12,7 @@ from unisafe_providers.anatomy import TOOL_CALL, attach_partial, decode_base64_i
 from unisafe_providers.base import Image, Malformed, Request, Response, Text, Transient, clean
 from unisafe_providers.hosted.accepted import Accepted
 from unisafe_providers.hosted.bodies import Json, find_usage, schema_of
-from unisafe_providers.hosted.endings import of_response
+from unisafe_providers.hosted.endings import ending_of_response
 from unisafe_providers.hosted.flattened import read_error_message
 from unisafe_providers.hosted.openai_wire import apply_ending, find_texts, read_served_name
 from unisafe_providers.hosted.usage import usage_of
@@ -86,7 +86,7 @@ def read_responses_response(body: Json) -> Response:
         text=text, images=tuple(output.images), usage=usage, thoughts=thoughts, missing=output.missing, model=read_served_name(body)
     )
     with attach_partial(came):
-        ending = of_response(body, nothing=came.empty)
+        ending = ending_of_response(body, nothing=came.empty)
         if body.get("status") not in (None, "completed", "incomplete"):
             raise Transient(f"the endpoint answered with a response that is {body['status']}: {read_error_message(body)}")
         if ending.finish == "stop" and not came.images and any(_is_broken(item) for item in body["output"]):
