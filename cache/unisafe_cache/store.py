@@ -93,7 +93,7 @@ class Store:
         self._lookups: list[tuple[Sequence[str], tuple[int, str], _Wait[dict[str, Answer]]]] = []
         self._paid: list[_PaidWait] = []
         self._rows: list[_RowsWait] = []
-        self._jobs: list[tuple[Callable[[duckdb.DuckDBPyConnection], object], _Wait[object]]] = []
+        self._queries: list[tuple[Callable[[duckdb.DuckDBPyConnection], object], _Wait[object]]] = []
         self._recent: OrderedDict[str, bytes] = OrderedDict()
         self._recent_bytes = 0
         self._failure: CacheError | None = None
@@ -165,7 +165,7 @@ class Store:
             self._own = self._own[0] + commits, self._own[1] + jobs
 
     async def begin_job(self, begin: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
-        """As `query`, for a `job` that puts requests into a batch job; others then look up before they ask the same."""
+        """As `query`, for a `begin` that puts requests into a batch job; others then look up before they ask the same."""
 
         def note(connection: duckdb.DuckDBPyConnection) -> T:
             self._announce(jobs=1)
@@ -205,7 +205,7 @@ class Store:
     async def query(self, action: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Run `action` on the open file, off the event loop, and return what it returns. Raises CacheError."""
         wait: _Wait[T] = _Wait()
-        self._jobs.append((action, wait))  # type: ignore[arg-type]
+        self._queries.append((action, wait))  # type: ignore[arg-type]
         self._wake.set()
         return await wait.result()
 
@@ -240,7 +240,7 @@ class Store:
     # -------------------------------------------------------- done together
 
     def _pending(self) -> int:
-        return len(self._lookups) + len(self._paid) + len(self._rows) + len(self._jobs)
+        return len(self._lookups) + len(self._paid) + len(self._rows) + len(self._queries)
 
     async def _serve(self) -> None:
         """Work in batches until the store is closed: a cancelled run still commits what it paid for."""
@@ -265,7 +265,7 @@ class Store:
         lookups, self._lookups = self._lookups, []
         paid, self._paid = self._paid, []
         rows, self._rows = self._rows, []
-        jobs, self._jobs = self._jobs, []
+        queries, self._queries = self._queries, []
 
         def read(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Answer]]:
             found: dict[tuple[int, str], dict[str, Answer]] = {}
@@ -275,13 +275,13 @@ class Store:
                 found[who] = look_up(connection, keys, since, self, run)
             return [{key: found[who][key] for key in keys if key in found[who]} for keys, who, _ in lookups]
 
-        await self._write(paid, rows, self._then(bool(lookups or jobs)))
+        await self._write(paid, rows, self._then(bool(lookups or queries)))
         if lookups:
-            answers, error = await self._try(read, self._then(bool(jobs)))
+            answers, error = await self._try(read, self._then(bool(queries)))
             for index, (_, _, looked_up) in enumerate(lookups):
                 looked_up.settle(answers[index] if answers is not None else None, error)
-        for number, (job, done) in enumerate(jobs, 1):
-            value, error = await self._try(job, self._then(number < len(jobs)))
+        for number, (action, done) in enumerate(queries, 1):
+            value, error = await self._try(action, self._then(number < len(queries)))
             done.settle(value, error)
 
     def _then(self, more: bool) -> Then:
@@ -317,9 +317,9 @@ class Store:
         for *_, wait in [*paid, *rows]:
             wait.settle(None, error)
 
-    async def _try(self, job: Callable[[duckdb.DuckDBPyConnection], T], then: Then) -> tuple[T | None, CacheError | None]:
+    async def _try(self, action: Callable[[duckdb.DuckDBPyConnection], T], then: Then) -> tuple[T | None, CacheError | None]:
         try:
-            return await to_thread.run_sync(self._file.work, job, then, limiter=self._limiter), None
+            return await to_thread.run_sync(self._file.work, action, then, limiter=self._limiter), None
         except Unstorable as error:
             return None, error
         except CacheError as error:

@@ -1,4 +1,4 @@
-"""Responses that were generated elsewhere: reads their file as a dataset, and builds a configuration that judges them."""
+"""Responses that were generated elsewhere: reads their file as a dataset."""
 
 from __future__ import annotations
 

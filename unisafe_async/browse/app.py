@@ -106,10 +106,10 @@ class Browser(App[None]):
                 for number in stop_signals():
                     asyncio.get_running_loop().add_signal_handler(number, self.exit, None, INTERRUPTED)
 
-    def _read(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T | None:
-        """Run `job` on the file from a worker thread; the screen shows an error, and nothing is lost."""
+    def _read(self, action: Callable[[duckdb.DuckDBPyConnection], T]) -> T | None:
+        """Run `action` on the file from a worker thread; the screen shows an error, and nothing is lost."""
         try:
-            return read_file(self.cache, job)
+            return read_file(self.cache, action)
         except CacheError as error:
             self.call_from_thread(self.notify, plain(str(error)), severity="error", markup=False)
             return None

@@ -1,4 +1,4 @@
-"""One model's items on their way to it: read from the dataset a chunk at a time, each as the jobs that it asks for."""
+"""One model's items on their way to it: read from the dataset a chunk at a time, each as the trials that it asks for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unisafe_async.run.trials import Sampling, Trial
 Placed = tuple[int, Item]
 """An item and its place in the dataset."""
 PassOn = Callable[[Sequence[Trial]], Awaitable[None]]
-"""Looks jobs up in the cache and has those judged that are answered; it asks the model nothing."""
+"""Looks trials up in the cache and has those judged that are answered; it asks the model nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +40,12 @@ class Feed:
         return split_chunks((one for one in placed if one[1].task in self.lane.tasks), CHUNK)
 
     async def build_trials(self, chunk: Sequence[Placed]) -> list[tuple[int, Trial]]:
-        """The jobs of a chunk, each with its item's place."""
+        """The trials of a chunk, each with its item's place."""
         items = [item for _, item in chunk]
         trials = await trials_of(items, self.dataset.images, self.lane.endpoint, self.repeats, self.sampling, self.rubric)
         return [(chunk[index // self.repeats][0], trial) for index, trial in enumerate(trials)]
 
     async def verify(self, trial: Trial) -> None:
-        """Raises ItemError for a job whose image cannot be used."""
+        """Raises ItemError for a trial whose image cannot be used."""
         if trial.item.image is not None and not self.dataset.images.is_sound(trial.item.image):
             await to_thread.run_sync(self.dataset.images.verify, trial.item.image)
