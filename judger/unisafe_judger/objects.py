@@ -67,22 +67,22 @@ def find_objects(text: str, allowed: frozenset[int]) -> Iterator[Found]:
             yield found
             at = found.end
             continue
-        label, holder = read(value, allowed)
+        label, holder = read_object(value, allowed)
         yield Found(start, end, label, holder)
         at = end
 
 
-def read(value: object, allowed: frozenset[int], depth: int = 0) -> tuple[Written, Pairs | None]:
+def read_object(value: object, allowed: frozenset[int], depth: int = 0) -> tuple[Written, Pairs | None]:
     """The verdict of an object that is alone, in a list of one or under one key; and the object itself."""
     if type(value) is list and depth < DEEPEST:
         if len(value) == 1:
-            return read(value[0], allowed, depth + 1)
+            return read_object(value[0], allowed, depth + 1)
         return (WRONG if any(_find_labels(one, allowed) for one in value) else None), None
     if not isinstance(value, Pairs):
         return None, None
     given = [(key.strip().lower(), one) for key, one in value if key.strip().lower() in KEYS]
     if len(value) == 1 and isinstance(value[0][1], list) and depth < DEEPEST:
-        inner = read(value[0][1], allowed, depth + 1)
+        inner = read_object(value[0][1], allowed, depth + 1)
         if inner[0] is not None or not given:
             return inner
     if not given:
@@ -158,5 +158,5 @@ def _repair(text: str, allowed: frozenset[int]) -> tuple[Written, Pairs | None]:
         value = DECODER.decode(json.dumps(mended))
     except (ValueError, RecursionError, TypeError, IndexError, KeyError):
         return WRONG, None
-    found, holder = read(value, allowed)
+    found, holder = read_object(value, allowed)
     return (label, holder) if label is not None and found == label and holder is not None else (WRONG, None)

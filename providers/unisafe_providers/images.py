@@ -155,6 +155,7 @@ def _scale(picture: Picture, edge: int) -> Picture:
 
 
 def _encode(picture: Picture, media_type: str, limits: ImageLimits) -> tuple[bytes, str]:
+    """The file and its type: PNG if the source is lossless and the PNG is small enough, or if JPEG is not taken; else JPEG."""
     png, jpeg = (not limits.types or kind in limits.types for kind in ("image/png", "image/jpeg"))
     if png and (media_type in LOSSLESS or not jpeg):
         file = BytesIO()

@@ -267,7 +267,7 @@ def compare(labels: Sequence[Label], bad: Sequence[BadItemLine], judged: Verdict
         unlabelled=dict(unlabelled),
         tied=dict(tied),
         comparisons=tuple(comparisons),
-        between={question: _between(by_response.values(), labellers, question) for question in SCALES},
+        between={question: _compare_labellers(by_response.values(), labellers, question) for question in SCALES},
         single={
             question: {who: cell_of(pairs, tuple(SCALES[question].words)) for who, pairs in each.items()}
             if len(labellers) > 1
@@ -281,7 +281,10 @@ def _value(label: Label, question: str) -> int | None:
     return label.contextual if question == "contextual" else label.intrinsic
 
 
-def _between(by_response: Iterable[Sequence[Label]], labellers: Sequence[str], question: str) -> dict[tuple[str, str], Cell]:
+def _compare_labellers(
+    by_response: Iterable[Sequence[Label]], labellers: Sequence[str], question: str
+) -> dict[tuple[str, str], Cell]:
+    """How far each two labellers agree on `question`, over the responses that both labelled."""
     pairs: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for said in by_response:
         given = {label.labeller: value for label in said if (value := _value(label, question)) is not None}

@@ -72,13 +72,13 @@ def find_secrets(value: object, place: str) -> Iterator[str]:
                 yield from find_secrets(inner, f"{place}.{key}")
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
-            pair = _pair(inner) if TABLE.search(place) else None
+            pair = _read_pair(inner) if TABLE.search(place) else None
             yield from find_secrets({pair[0]: pair[1]} if pair else inner, place if pair else f"{place}[{index}]")
     elif isinstance(value, str) and (looks_secret(value) or next(find_secrets(_parse_inside(value), place), None)):
         yield place
 
 
-def _pair(header: object) -> tuple[str, object] | None:
+def _read_pair(header: object) -> tuple[str, object] | None:
     """Name and value of a header that is written as a pair or with two keys; None for anything else."""
     if isinstance(header, list | tuple) and len(header) == 2 and isinstance(header[0], str):
         return header[0], header[1]

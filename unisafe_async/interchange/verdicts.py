@@ -58,7 +58,7 @@ def import_verdicts(
         refused = [str(problem) for one in read for problem in one.refused]
         more = f"\nand {count(len(refused) - 5, 'more line')}" if len(refused) > 5 else ""
         raise DatasetError("\n".join(["no line can be imported:", *refused[:5]]) + more)
-    run = f"imported-{_digest(read, judge)}"
+    run = f"imported-{_digest_verdicts(read, judge)}"
     moment = datetime.now(UTC).replace(tzinfo=None)
     record = _record(run, read, dataset, judge, moment)
     store = CacheFile(cache, timeout=timeout)
@@ -82,7 +82,7 @@ def import_verdicts(
     return ImportedVerdicts(run=run, rows=rows, known=not added, read=read, items=items)
 
 
-def _digest(read: Sequence[ReadFile], judge: str) -> str:
+def _digest_verdicts(read: Sequence[ReadFile], judge: str) -> str:
     """A digest of the run's content: judges, models and every verdict with its words, but not the place and order of the files."""
     digest = hashlib.blake2b(digest_size=6)
     for one in sorted(read, key=lambda one: (one.file.model, one.file.task)):

@@ -70,8 +70,8 @@ def _caption(summary: Summary, more: list[str]) -> plots.Caption:
     return plots.Caption(report.warning, (*more, *report.told.loud, *(f"{mark}." for mark in report.told.marks), *chosen, whose))
 
 
-def metadata(summary: Summary) -> dict[str, str]:
-    """The file's own provenance: in words, and the whole record as in other files."""
+def build_metadata(summary: Summary) -> dict[str, str]:
+    """The texts that a figure's file carries: its provenance in words, and the whole record as in other files."""
     record, warning = summary.provenance, summary.report.warning
     return {
         "Source": f"unisafe-async run {record.run}",

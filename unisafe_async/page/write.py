@@ -27,7 +27,7 @@ from unisafe_async.extras import missing_extra
 from unisafe_async.files import write_whole
 from unisafe_async.page import plots
 from unisafe_async.page.errors import PageError
-from unisafe_async.page.figures import TITLES, draw_figure, inline_figure, metadata, missing_plots
+from unisafe_async.page.figures import TITLES, build_metadata, draw_figure, inline_figure, missing_plots
 from unisafe_async.page.gallery import Gallery, gallery_of
 from unisafe_async.page.headline import build_headline
 from unisafe_async.page.images import PageImages, embed_images, read_item_images, read_made_images, store_in
@@ -212,7 +212,7 @@ def write_plots(cache: Path, run: str | None, png: Path | None, svg: Path | None
                 continue
             target = file.with_name(f"{file.stem}-{name}.{kind}")
             try:
-                plots.save(figure, target, kind, title, metadata(summary))
+                plots.save(figure, target, kind, title, build_metadata(summary))
             except OSError as error:
                 raise PageError(f"--{kind} {target}: cannot be written: {error.strerror}") from None
             written.append(target)

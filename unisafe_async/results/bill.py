@@ -59,7 +59,7 @@ class Bill:
 
     @property
     def price(self) -> str:
-        """`$0.03, of which $0.01 estimated (12 calls whose endpoint reported no usage)`."""
+        """The cost in words: `$0.03, of which $0.01 estimated (12 calls whose endpoint reported no usage)`."""
         said = format_dollars(self.cost) + (" (simulated)" if self.simulated else "")
         if self.unpriced:
             said += f" and {count(self.unpriced, 'call')} at no known price"

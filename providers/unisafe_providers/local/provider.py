@@ -147,6 +147,7 @@ class LocalProvider:
     # -------------------------------------------------------- workers
 
     def _pick_least_busy(self) -> WorkerProcess:
+        """The worker with the fewest waiting requests; the first call starts the workers."""
         if not self._workers:
             assert self._group is not None, "enter the provider first"
             assert self._weights is not None
