@@ -42,7 +42,7 @@ def with_keys(path: Path) -> None:
 def csv_row_by_row(path: Path, run: str, target: Path) -> None:
     """The export as a short script does it: a query, a loop, one line at a time."""
     with duckdb.connect(str(path), read_only=True) as connection, target.open("w", newline="") as file:
-        cursor = connection.execute(SQL.format(run=repr(run)))
+        cursor = connection.execute(SQL.format(run=repr(run), simulated="false"))
         names = [column[0] for column in cursor.description]
         writer = csv.DictWriter(file, names)
         writer.writeheader()
