@@ -51,7 +51,7 @@ def tables() -> dict[str, str]:
         "judge": table(prefixed("judge", judging)),
         "endpoint": table(read_keys(EndpointSection)),
         "model": table(read_keys(ModelSection, own=True)),
-        "seat": table(read_keys(JudgeEndpointSection, own=True)),
+        "member": table(read_keys(JudgeEndpointSection, own=True)),
         "options": "\n".join(option_tables()),
     }
 
