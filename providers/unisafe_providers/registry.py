@@ -1,4 +1,4 @@
-"""Every provider that bench.toml can name, by one door: ours, vendors on the wires of ours, and those of installed packages.
+"""Every provider that bench.toml can name: ours, vendors on the wires of ours, and those of installed packages.
 
 All are entry points of the group `unisafe.providers`. An entry point names a ProviderSpec (spec.py), or a plain callable,
 `(settings: ProviderSettings, **options) -> Provider`, most often a provider's class. A vendor of presets.toml needs none: it is the

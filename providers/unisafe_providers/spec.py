@@ -1,6 +1,6 @@
-"""The one door for providers: what a provider says of itself, and the model of the keys that it adds to bench.toml.
+"""What a provider says of itself: its name, the keys that it adds to bench.toml, and how it is built.
 
-A provider is one room. Its module ends in a `ProviderSpec`, and an entry point of the group `unisafe.providers` names that:
+Every provider comes in this way, ours too. Its module ends in a `ProviderSpec`, and an entry point of the group `unisafe.providers` names that:
 
     class AcmeOptions(EndpointOptions):
         style: Literal["plain", "loud"] = Field("plain", description="how it answers")

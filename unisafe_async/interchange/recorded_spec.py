@@ -1,4 +1,4 @@
-"""Recorded answers at the door: a file in the official format as a model under test (recorded.py)."""
+"""The spec of recorded answers: a file in the official format as a model under test (recorded.py)."""
 
 from __future__ import annotations
 

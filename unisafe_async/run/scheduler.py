@@ -48,7 +48,7 @@ class Pipeline:
     """Runs all lanes to the end.
 
     Args:
-        gateway, store, dataset: the door to the models, the cache for rows, the source of items.
+        gateway, store, dataset: the only way to the models, the cache for rows, the source of items.
         panel: the judge, or several.
         run: the run's name, in every row.
         repeats: repeats of each item.

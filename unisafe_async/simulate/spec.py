@@ -1,4 +1,4 @@
-"""Simulated models at the door: a provider like any other, whose options say what differs from a profile."""
+"""The spec of simulated models: a provider like any other, whose options say what differs from a profile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Anthropic's Messages API at the door."""
+"""The spec of Anthropic's Messages API: its keys in bench.toml, and how its provider is built."""
 
 from __future__ import annotations
 

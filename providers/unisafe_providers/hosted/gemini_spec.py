@@ -1,4 +1,4 @@
-"""Google's generateContent at the door."""
+"""The spec of Google's generateContent: its keys in bench.toml, and how its provider is built."""
 
 from __future__ import annotations
 

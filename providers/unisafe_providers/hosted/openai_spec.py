@@ -1,4 +1,4 @@
-"""OpenAI's protocol at the door (chats, images, Responses, moderation, batch jobs), and Azure's deployments of the same."""
+"""The specs of OpenAI's protocol (chats, images, Responses, moderation, batch jobs) and of Azure's deployments of the same."""
 
 from __future__ import annotations
 

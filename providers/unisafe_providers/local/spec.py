@@ -1,4 +1,4 @@
-"""Models on this machine at the door: what transformers and diffusers load."""
+"""The specs of models on this machine: those that transformers loads, and those that diffusers loads."""
 
 from __future__ import annotations
 
