@@ -1,6 +1,7 @@
 """What a provider says of itself: its name, the keys that it adds to bench.toml, and how it is built.
 
-Every provider comes in this way, ours too. Its module ends in a `ProviderSpec`, and an entry point of the group `unisafe.providers` names that:
+Every provider comes in this way, ours too. Its module ends in a `ProviderSpec`, and an entry point of the group
+`unisafe.providers` names that:
 
     class AcmeOptions(EndpointOptions):
         style: Literal["plain", "loud"] = Field("plain", description="how it answers")

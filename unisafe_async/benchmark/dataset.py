@@ -173,6 +173,7 @@ class Dataset:
         return f"{named} (there are: {', '.join(there) or 'none'})"
 
     def _pick_stratified(self, keep: Sequence[int], limit: int) -> list[int]:
+        """At most `limit` of the places in `keep`, in proportion over tasks, and within each task over categories."""
         by_task: dict[int, dict[str, list[int]]] = {}
         for index in keep:
             category = category_of(SHOWN_SUBCATEGORIES[self._subcategories[index]])

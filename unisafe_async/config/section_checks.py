@@ -28,7 +28,7 @@ def _mistakes_of_batching(endpoint: ModelSection) -> Iterator[str]:
     """Keys that do not go with batch jobs, and keys for batch jobs without batch mode."""
     if endpoint.mode == "online":
         for key in sorted(endpoint.model_fields_set & {"batch_poll_s", "batch_discount", "batch_size"} - {*endpoint.spec.keys}):
-            yield f'{key}: goes with mode = "batch" only' + (f", or with {goes_with(key)}" if key == "batch_size" else "")
+            yield f'{key}: goes with mode = "batch" only' + (f", or with {describe_takers(key)}" if key == "batch_size" else "")
         return
     if not endpoint.spec.batches:
         able = [name for name in list_built_in() if built_in_spec(name).batches]
@@ -43,12 +43,12 @@ OPTIONS = "goes with a provider of another package only, and with none that has 
 
 def _words_of_foreign(key: str) -> str:
     """With whom a key goes that this provider has not."""
-    takers = goes_with(key)
+    takers = describe_takers(key)
     return f"goes with {takers} only" if takers else OPTIONS
 
 
-def goes_with(key: str) -> str:
-    """`provider = "azure"`: those of ours whose option `key` is; empty where it is nobody's."""
+def describe_takers(key: str) -> str:
+    """The providers of ours that take the option `key`, in words such as `provider = "azure"`; empty if none takes it."""
     takers = find_takers(key)
     if not takers:
         return ""

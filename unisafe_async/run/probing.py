@@ -56,7 +56,7 @@ A_MINUTE = 60.0
 
 def probes_of(section: EndpointSection, judge: Judge | Classifier | None, config: Config) -> list[tuple[str, Request]]:
     """One tiny call for each kind of request of the section's model in a run; for a judge, one for each question."""
-    picture = Image.from_bytes(_square())
+    picture = Image.from_bytes(_draw_square())
     if isinstance(section, ModelSection):
         asked = {(task.kind, task.image_in) for task in config.tasks_of(section)}
         wanted = {
@@ -88,7 +88,7 @@ def _which_colour(picture: Image) -> Request:
     return Request(kind="chat", parts=(picture, Text("Which colour is this square? Answer with one word.")), max_tokens=TINY_TOKENS)
 
 
-def _square() -> bytes:
+def _draw_square() -> bytes:
     """A red square of 256 x 256 pixels: small, and above every vendor's minimum."""
     from PIL import Image as Picture
     from PIL.PngImagePlugin import PngInfo
