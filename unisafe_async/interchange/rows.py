@@ -39,7 +39,7 @@ IDENTITIES = "SELECT DISTINCT identity FROM responses WHERE id IN (SELECT respon
 
 
 def build_rows_sql(connection: duckdb.DuckDBPyConnection, provenance: Provenance) -> str:
-    """The query for a run's rows. Its column `simulated` says whether model or judge were, so a file passed on alone says it too."""
+    """The query for a run's rows. Its column `simulated` says whether model or judge were, so a file passed on alone says it."""
     names = ", ".join(map(quote_sql, provenance.simulated))
     simulated = "true" if "judge" in provenance.simulated else f"rows.model IN ({names})" if names else "false"
     told = {str(row[0]): hide_in_text(str(row[0])) for row in connection.execute(IDENTITIES, [provenance.run]).fetchall()}
