@@ -33,7 +33,7 @@ class Pruned:
 
 
 def export(path: Path, folder: Path) -> list[Path]:
-    """Write one Parquet file for each table into a new `folder`. Raises CacheError if the folder exists."""
+    """Write one Parquet file for each table but `batches` into a new `folder`. Raises CacheError if the folder exists."""
     if os.path.exists(folder):
         raise CacheError(f"{folder} exists already; name a new folder")
     try:

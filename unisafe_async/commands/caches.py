@@ -33,7 +33,7 @@ def export_tables(
     config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
 ) -> None:
-    """Write every table as Parquet."""
+    """Write the tables as Parquet, all but that of batch jobs."""
     from unisafe_cache.maintenance import export
 
     for file in export(find_cache_file(config, cache), folder):
