@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self, runtime_checkable
+from typing import Literal, Protocol, Self, TypeGuard, runtime_checkable
 
 import orjson
 
@@ -449,3 +449,14 @@ class AnsweredBefore(Protocol):
     def addressed(self, request: Request) -> Request:
         """`request` with what tells its answer from those to other items in the same words."""
         ...
+
+
+@lru_cache(maxsize=256)
+def _has_answers(kind: type) -> bool:
+    return callable(getattr(kind, "addressed", None))
+
+
+def is_answered_before(provider: object) -> TypeGuard[AnsweredBefore]:
+    """Whether `provider` is an AnsweredBefore. It is asked for every call, so the class is looked at once: a check of a Protocol
+    by `isinstance` costs some 10 microseconds."""
+    return _has_answers(type(provider))

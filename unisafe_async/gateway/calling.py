@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 from unisafe_providers.anatomy import examine_response
-from unisafe_providers.base import AnsweredBefore, Image, Provider, ProviderError, Rejected, Request, Response, Text
+from unisafe_providers.base import Image, Provider, ProviderError, Rejected, Request, Response, Text, is_answered_before
 from unisafe_providers.soundness import find_response_fault, mend_error, mend_response
 
 
@@ -25,7 +25,7 @@ async def call_safely(provider: Provider, request: Request, notes: dict[str, str
         if was_cancelled(error):
             raise
         raise Rejected(f"the provider broke: {type(error).__name__}: {error}") from error
-    return await check_response(response, request, notes, recorded=isinstance(provider, AnsweredBefore))
+    return await check_response(response, request, notes, recorded=is_answered_before(provider))
 
 
 def was_cancelled(error: BaseException) -> bool:

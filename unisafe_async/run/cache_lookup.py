@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from anyio import to_thread
 from unisafe_cache import Answer
 from unisafe_judger import Judge, Verdict, has_intent, intent_in, read_intent
-from unisafe_providers.base import AnsweredBefore, Image, Request
+from unisafe_providers.base import Image, Request, is_answered_before
 
 from unisafe_async.benchmark import Item, ItemError, ItemImages
 from unisafe_async.gateway import Endpoint, Gateway, key_of
@@ -30,7 +30,7 @@ async def trials_of(
         intent_request = judge.intent_request(item.prompt, (usable,) if usable else (), item.subcategory)
         for repeat in range(repeats):
             request = build_generation_request(item, usable, sampling, repeat)
-            if isinstance(endpoint.provider, AnsweredBefore):
+            if is_answered_before(endpoint.provider):
                 request = endpoint.provider.addressed(request)
             trial = Trial(item=item, endpoint=endpoint, repeat=repeat, request=request, intent_request=intent_request)
             trial.intent = item.intention or None
