@@ -13,6 +13,7 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+from struct import Struct
 from threading import Lock
 from typing import ClassVar
 
@@ -21,10 +22,9 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-COUNTER = 8
-"""Bytes of a count."""
-HEAD = 2 * COUNTER
-"""Bytes at the start of the file, for the counts of commits and of batch jobs."""
+COUNTERS = Struct("<QQ")
+"""The start of the file: the counts of commits and of batch jobs."""
+HEAD = COUNTERS.size
 PLACES = 2**31 - 16 if sys.platform == "win32" else 2**62
 """Places for claims after the counts; Windows' call takes 32 bits. If two questions share a place, one waits for the other."""
 TAKEN = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
@@ -126,8 +126,8 @@ class Claims:
     @property
     def counts(self) -> tuple[int, int]:
         """How many commits of answers and how many begun batch jobs there were, by all processes."""
-        data = self._read()
-        return int.from_bytes(data[:COUNTER], "little"), int.from_bytes(data[COUNTER:], "little")
+        commits, jobs = COUNTERS.unpack(self._read().ljust(HEAD, b"\0"))
+        return commits, jobs
 
     def add(self, commits: int = 0, jobs: int = 0) -> None:
         """Increase the counts before the commit, while the database is held: a reader of the new count waits for it."""
@@ -145,7 +145,7 @@ class Claims:
         def _write(self, *counts: int) -> None:
             with self._guard:
                 os.lseek(self._file, 0, os.SEEK_SET)
-                os.write(self._file, _head(counts))
+                os.write(self._file, COUNTERS.pack(*counts))
 
     else:
 
@@ -157,8 +157,4 @@ class Claims:
                 return bytes(HEAD)
 
         def _write(self, *counts: int) -> None:
-            os.pwrite(self._file, _head(counts), 0)
-
-
-def _head(counts: tuple[int, ...]) -> bytes:
-    return b"".join(count.to_bytes(COUNTER, "little") for count in counts)
+            os.pwrite(self._file, COUNTERS.pack(*counts), 0)

@@ -6,7 +6,7 @@ Read this page first. A provider is one model behind one async call; about twent
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -452,7 +452,7 @@ class AnsweredBefore(Protocol):
 
 
 @lru_cache(maxsize=256)
-def _has_answers(kind: type) -> bool:
+def _has_answers(kind: Hashable) -> bool:
     return callable(getattr(kind, "addressed", None))
 
 
