@@ -6,7 +6,7 @@ Read this page first. A provider is one model behind one async call; about twent
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -452,11 +452,11 @@ class AnsweredBefore(Protocol):
 
 
 @lru_cache(maxsize=256)
-def _has_answers(kind: Hashable) -> bool:
+def _has_answers(kind: type[Provider]) -> bool:
     return callable(getattr(kind, "addressed", None))
 
 
-def is_answered_before(provider: object) -> TypeGuard[AnsweredBefore]:
+def is_answered_before(provider: Provider) -> TypeGuard[AnsweredBefore]:
     """Whether `provider` is an AnsweredBefore. It is asked for every call, so the class is looked at once: a check of a Protocol
     by `isinstance` costs some 10 microseconds."""
     return _has_answers(type(provider))
