@@ -65,7 +65,7 @@ def stand_in(path: str, command: list[str]) -> None:
     os.close(0)
     os.close(1)
     for number in PASSED_ON:
-        signal.signal(number, lambda number, _: os.kill(pid, number))
+        signal.signal(number, lambda number, _: pass_on(pid, number))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
     code = int(read_line(connection))
     if code < 0:
@@ -73,6 +73,12 @@ def stand_in(path: str, command: list[str]) -> None:
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code)
+
+
+def pass_on(pid: int, number: int) -> None:
+    """Send a signal to the process, which may have ended meanwhile."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 # ---------------------------------------------------------------- the servers
