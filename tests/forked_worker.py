@@ -77,8 +77,10 @@ def stand_in(path: str, command: list[str]) -> None:
 
 def pass_on(pid: int, number: int) -> None:
     """Send a signal to the process, which may have ended meanwhile."""
-    with suppress(ProcessLookupError):
+    try:
         os.kill(pid, number)
+    except ProcessLookupError:
+        return
 
 
 # ---------------------------------------------------------------- the servers
