@@ -362,7 +362,7 @@ class HostedProvider:
         if answer.status_code == 407:
             raise wants_credentials(proxy_of(self.base_url))
         self._answered = True
-        limits = any(b"limit" in name.lower() for name, _ in answer.headers.raw)
+        limits = b"limit" in b" ".join([name for name, _ in answer.headers.raw]).lower()
         headers: Mapping[str, str] = answer.headers
         if answer.status_code != 200:
             headers = {name: self._keyless(value.encode()).decode() for name, value in answer.headers.items()}
