@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol, Self, TypeGuard, runtime_checkable
@@ -442,7 +442,6 @@ class OnDevice(Protocol):
         ...
 
 
-@runtime_checkable
 class AnsweredBefore(Protocol):
     """A provider whose answers were given before, elsewhere: it looks them up and asks nobody."""
 
@@ -451,12 +450,7 @@ class AnsweredBefore(Protocol):
         ...
 
 
-@lru_cache(maxsize=256)
-def _has_answers(kind: type[Provider]) -> bool:
-    return callable(getattr(kind, "addressed", None))
-
-
 def is_answered_before(provider: Provider) -> TypeGuard[AnsweredBefore]:
-    """Whether `provider` is an AnsweredBefore. It is asked for every call, so the class is looked at once: a check of a Protocol
-    by `isinstance` costs some 10 microseconds."""
-    return _has_answers(type(provider))
+    """Whether `provider` is an AnsweredBefore. It is asked for every call, and `isinstance` with a Protocol would cost some 10
+    microseconds of it."""
+    return callable(getattr(type(provider), "addressed", None))
