@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
+from unisafe_providers.local.weights import is_copy
+
 SAFETENSORS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 """The dtypes that a pipeline can compute in, by their names in a safetensors file."""
-TWICE = (".fp16.", ".bf16.", ".non_ema.")
-"""Parts of the names of files that hold the same weights again."""
 
 
 def read_stored_dtype(folder: Path) -> torch.dtype | None:
@@ -19,7 +19,7 @@ def read_stored_dtype(folder: Path) -> torch.dtype | None:
 
     A part of a pipeline may be stored in another dtype than the rest, as a text encoder in bfloat16 beside a VAE in float32.
     """
-    files = [file for file in folder.glob("*/*") if not any(twice in file.name for twice in TWICE)]
+    files = [file for file in folder.glob("*/*") if not is_copy(file.relative_to(folder).as_posix())]
     counts: Counter[torch.dtype] = Counter()
     for file in files:
         if file.suffix == ".safetensors":

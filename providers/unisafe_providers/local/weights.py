@@ -15,6 +15,8 @@ from unisafe_providers.named_files import expand_path
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt", ".pth")
+COPIES = (".fp16.", ".bf16.", ".non_ema.", "consolidated", "original/")
+"""Parts of the paths of files that hold the same weights again, in another precision or format."""
 NOT_THE_MODEL = (".md", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".lock", ".metadata")
 BLOCK = 1 << 22
 
@@ -88,15 +90,18 @@ def _is_hidden(file: Path, base: Path) -> bool:
     return file.suffix in NOT_THE_MODEL or any(part.startswith(".") for part in file.relative_to(base).parts)
 
 
+def is_copy(name: str) -> bool:
+    """Whether a file, by its path in the model's folder, holds weights that other files there hold already."""
+    return any(part in name for part in COPIES)
+
+
 def _sum_sizes(sizes: dict[str, int], library: str) -> int:
     """Bytes of weights by file name, in one format and one precision: a folder may hold the same weights several times."""
     for suffix in WEIGHTS:
         size = sum(
             size
             for name, size in sizes.items()
-            if name.endswith(suffix)
-            and not any(twice in name for twice in (".fp16.", ".bf16.", ".non_ema.", "consolidated", "original/"))
-            and ("/" in name or library != "diffusers")
+            if name.endswith(suffix) and not is_copy(name) and ("/" in name or library != "diffusers")
         )
         if size:
             return size
