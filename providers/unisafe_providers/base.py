@@ -402,6 +402,9 @@ class DeviceStatus:
         batch: requests in the current batch.
         tokens, images, busy_seconds: what the model made so far, and the seconds of work for it.
         halved: how often memory ran out and a batch was halved.
+        said: the last thing that it reported, such as a line of its log or how far a download is; it is foreign text.
+        heard: when it last gave a sign of life, by `time.monotonic()`; 0 for never.
+        log: the file that holds what its process printed; empty if there is none.
     """
 
     state: str = "unloaded"
@@ -415,6 +418,9 @@ class DeviceStatus:
     images: int = 0
     busy_seconds: float = 0.0
     halved: int = 0
+    said: str = ""
+    heard: float = 0.0
+    log: str = ""
 
 
 @runtime_checkable

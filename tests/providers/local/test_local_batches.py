@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from unisafe_providers.local.batches import BatchSizes, Pool, Waiting
+from unisafe_providers.workers.batches import BatchSizes, Pool, Waiting
 
 requests = st.lists(st.tuples(st.sampled_from(["text", "image"]), st.integers(1, 300), st.booleans()), min_size=1, max_size=60)
 
