@@ -200,6 +200,8 @@ class PooledProvider(ABC):
                 status.halved += 1
             case "said":
                 status.said = head["words"]
+            case "log":
+                status.log = head["path"]
             case "done":
                 status.batch = 0
                 status.tokens += head["tokens"]
