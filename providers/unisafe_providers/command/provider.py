@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio
 import orjson
 from anyio import to_thread
 
-from unisafe_providers.base import Capabilities, Misconfigured, digest_of
+from unisafe_providers.base import Capabilities, Misconfigured, Request, Response, digest_of
 from unisafe_providers.command.lines import Ready
 from unisafe_providers.command.worker import CommandSettings, CommandWorker
 from unisafe_providers.named_files import expand_path, open_regular
@@ -34,7 +35,7 @@ class CommandProvider(PooledProvider):
 
     Attributes:
         described: what the command said of itself when it was ready, as canonical JSON; empty before that.
-        expected: what it must say, because the answers in the cache came from that; empty where there are none.
+        expected, on_described: as of unisafe_providers.base.Described.
     """
 
     def __init__(
@@ -53,10 +54,21 @@ class CommandProvider(PooledProvider):
         self._files = tuple(files)
         self.described = ""
         self.expected = ""
+        self.on_described: Callable[[], Awaitable[None]] | None = None
+        self._told = anyio.Lock()
 
     async def prepare(self) -> None:
         digests = await to_thread.run_sync(digest_files, self._settings.folder, self._files)
         self.identity = _identify(self._known, digests)
+
+    async def call(self, request: Request) -> Response:
+        response = await super().call(request)
+        if self.on_described is not None:
+            async with self._told:
+                if self.on_described is not None:
+                    await self.on_described()
+                    self.on_described = None
+        return response
 
     def launch(self, device: str) -> Worker:
         return CommandWorker(self._settings, device, self.note_event, self._accept)

@@ -32,9 +32,7 @@ def answer(request, hello):
     if "ODD" in text:
         return {"text": ["a", "list"]}
     if request["kind"] == "chat":
-        seen = [
-            len(open(one["path"], "rb").read() if "path" in one else base64.b64decode(one["data"])) for one in request["images"]
-        ]
+        seen = [os.path.getsize(one["path"]) if "path" in one else len(base64.b64decode(one["data"])) for one in request["images"]]
         told = f"{text} {hello['options'].get('word', '')} {hello['device']} saw {seen}".strip()
         return {"text": told, "usage": {"tokens_in": 3, "tokens_out": 2}}
     picture = draw(len(text) % 256)
