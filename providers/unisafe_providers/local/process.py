@@ -70,6 +70,10 @@ class WorkerProcess(Worker):
             self.finish(describe_end(self.title, code, said[-1] if said else ""))
             self._started.set()
 
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
+
     async def hand_over(self, call: Call) -> None:
         await self._send(await pack_request(call.identifier, call.request, call.alone))
 

@@ -78,6 +78,11 @@ class PooledProvider(ABC):
         """Bytes of weights, known once the provider is open; the cost of loading."""
         return self.status.size
 
+    @property
+    def pids(self) -> list[int]:
+        """Its processes on this machine."""
+        return [worker.pid for worker in self._workers if worker.pid is not None]
+
     async def __aenter__(self) -> Self:
         self._group = await self._stack.enter_async_context(anyio.create_task_group())
         try:
