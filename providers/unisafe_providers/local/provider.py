@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 import orjson
@@ -13,16 +13,15 @@ from unisafe_providers.base import Capabilities
 from unisafe_providers.local.process import WorkerProcess
 from unisafe_providers.local.settings import LocalSettings
 from unisafe_providers.local.weights import find_weights
+from unisafe_providers.workers.frames import pack
 from unisafe_providers.workers.pool import PooledProvider
 from unisafe_providers.workers.worker import Worker
 
 
 class Launch(Protocol):
-    """How a worker of ours is started: as a process here, or somewhere else."""
+    """How a worker of ours is started: as a process here, or somewhere else. `load` is the frame that it gets first."""
 
-    def __call__(
-        self, *, settings: LocalSettings, device: str, size: int, on_event: Callable[[Worker, dict[str, Any]], None]
-    ) -> Worker: ...
+    def __call__(self, *, title: str, device: str, on_event: Callable[[Worker, dict[str, Any]], None], load: bytes) -> Worker: ...
 
 
 class LocalProvider(PooledProvider):
@@ -56,4 +55,7 @@ class LocalProvider(PooledProvider):
         self.status.size = weights.size
 
     def launch(self, device: str) -> Worker:
-        return self._launch(settings=self._settings, device=device, size=self.size, on_event=self.note_event)
+        settings = {**asdict(self._settings), "extra": dict(self._settings.extra)}
+        load = pack({"type": "load", "settings": settings, "device": device, "size": self.size})
+        title = f"the process that ran {self._settings.model}"
+        return self._launch(title=title, device=device, on_event=self.note_event, load=load)
