@@ -191,7 +191,7 @@ class HostedProvider:
             response = replace(response, latency=time.perf_counter() - started)
             return await self._fetch_pictures(response)
         except FAILURES as error:
-            raise self._explain_failure(error) from None
+            raise self._explain_network_failure(error) from None
 
     async def fit_request(self, request: Request) -> Request:
         """`request` with images that the vendor takes. Raises Rejected for too many images, or for one that cannot be read."""
@@ -312,10 +312,10 @@ class HostedProvider:
         try:
             yield
         except FAILURES as error:
-            raise self._explain_failure(error) from None
+            raise self._explain_network_failure(error) from None
 
-    def _explain_failure(self, error: Exception) -> ProviderError:
-        return explain_failure(error, self.base_url, self._timeout, answered=self._answered)
+    def _explain_network_failure(self, error: Exception) -> ProviderError:
+        return explain_failure(error, self.base_url, self._timeout, hide=self._keyless, answered=self._answered)
 
     def _tell(self, note: str) -> None:
         """Keep a note for the end of the run, once."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import aiohttp
 import httpx2
 
@@ -13,12 +15,13 @@ FAILURES = (aiohttp.ClientError, httpx2.RequestError, httpx2.InvalidURL, OSError
 LONGEST_WORDS = 300
 
 
-def explain_failure(error: Exception, url: str, timeout: float, *, answered: bool) -> ProviderError:
+def explain_failure(error: Exception, url: str, timeout: float, *, hide: Callable[[bytes], bytes], answered: bool) -> ProviderError:
     """The error of the contract for one of FAILURES.
 
     Args:
         url: the endpoint's address.
         timeout: seconds for one call.
+        hide: removes the key; a message may repeat bytes that are no HTTP.
         answered: whether the endpoint was reached before.
     """
     cause = (
@@ -27,7 +30,7 @@ def explain_failure(error: Exception, url: str, timeout: float, *, answered: boo
     fault = explain_network_error(cause, url, answered=answered)
     if fault is not None:
         return fault
-    words = " ".join(str(error).split())[:LONGEST_WORDS] or type(error).__name__
+    words = hide(" ".join(str(error).split()).encode("utf-8", "replace")).decode()[:LONGEST_WORDS] or type(error).__name__
     if isinstance(cause, aiohttp.ClientConnectorError):
         return Transient(f"cannot connect to {url}: {words}", unreachable=True)
     if _is_too_slow(cause):

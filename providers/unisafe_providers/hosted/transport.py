@@ -8,8 +8,8 @@ if a proxy or a certificate file of the environment is on the way: httpx2 knows 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -17,7 +17,6 @@ import httpx2
 import openai
 from aiohttp import hdrs
 from httpx_aiohttp.httpx2 import AiohttpTransport
-from multidict import CIMultiDict
 
 from unisafe_providers.environment import load_certificates, proxy_of
 from unisafe_providers.hosted.bodies import join_chunks, read_whole
@@ -31,8 +30,7 @@ CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """Variables that httpx2 takes certificates from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """An endpoint's answer: its status, headers and the whole unpacked body. What a provider passes on holds no key.
 
     `tells_limits` says that a header's name contains a limit; it uses the raw names, because parsed headers cost time.
@@ -73,7 +71,7 @@ class EndpointClient(openai.DefaultAioHttpClient):
         certificates = load_certificates()
         self.detour = find_detour(base_url)
         self.extensions = {"timeout": timeouts.as_dict()}
-        self._json_headers = CIMultiDict(headers)
+        self._json_headers = dict(headers)
         self._session: aiohttp.ClientSession | None = None
         mounts: dict[str, httpx2.AsyncBaseTransport] = {}
         if not self.detour:
@@ -111,25 +109,9 @@ async def _read_body(answer: aiohttp.ClientResponse) -> bytes:
 
 
 def _build_reply(status: int, headers: Mapping[str, str], raw: Sequence[tuple[bytes, bytes]], content: bytes) -> Reply:
-    """The answer; headers that will be looked at as a whole are read anew, because parsed ones repeat a name or hide bytes."""
+    """The answer. Headers that will be read go through httpx2, which joins repeated ones; in most answers none will be."""
     tells_limits = b"limit" in b" ".join([name for name, _ in raw]).lower()
-    return Reply(status, merge_headers(raw) if tells_limits or status != 200 else headers, content, tells_limits)
-
-
-def merge_headers(raw: Iterable[tuple[bytes, bytes]]) -> CIMultiDict[str]:
-    """Headers by name, in any case; the values of a name that comes twice are joined by commas."""
-    merged: CIMultiDict[str] = CIMultiDict()
-    for raw_name, raw_value in raw:
-        name, value = _decode(raw_name), _decode(raw_value)
-        merged[name] = f"{merged[name]}, {value}" if name in merged else value
-    return merged
-
-
-def _decode(raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
+    return Reply(status, httpx2.Headers(raw) if tells_limits or status != 200 else headers, content, tells_limits)
 
 
 def _origin_of(url: str) -> str:
