@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
 import duckdb
@@ -281,7 +282,7 @@ def parts_of(request: str | None) -> tuple[dict[str, str], ...]:
 
 
 def add_rows(connection: duckdb.DuckDBPyConnection, rows: Sequence[Row]) -> None:
-    _append(connection, "rows", [tuple(map(_convert, (getattr(row, name) for name in ROW_FIELDS))) for row in rows])
+    _append(connection, "rows", [tuple(map(_convert, ROW_VALUES(row))) for row in rows])
 
 
 def add_opinions(connection: duckdb.DuckDBPyConnection, votes: Sequence[Vote]) -> None:
@@ -289,6 +290,7 @@ def add_opinions(connection: duckdb.DuckDBPyConnection, votes: Sequence[Vote]) -
 
 
 ROW_FIELDS = tuple(field.name for field in fields(Row))
+ROW_VALUES = attrgetter(*ROW_FIELDS)
 
 
 def _append(connection: duckdb.DuckDBPyConnection, table: str, records: Sequence[tuple[object, ...]]) -> None:
