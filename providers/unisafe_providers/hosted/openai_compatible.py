@@ -102,11 +102,6 @@ class OpenAICompatible(HostedProvider):
             body |= await wire.build_edit_images(request.images)
         return body
 
-    def _tell(self, note: str) -> None:
-        """Keep a note for the end of the run, once."""
-        if note not in self._told_of:
-            self._told_of.append(note)
-
     async def _build_form_pictures(self, request: Request) -> list[File]:
         """The images of an edit as files of a form: several go as a list."""
         name = "image" if len(request.images) == 1 else "image[]"
