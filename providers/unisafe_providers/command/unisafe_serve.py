@@ -329,7 +329,8 @@ class _Server:
             print(f"a line on stdin is no JSON: {error}", file=sys.stderr, flush=True)
             return
         together = asked.get("batch") if isinstance(asked, dict) and "batch" in asked else [asked]
-        sound = [one for one in together if isinstance(one, dict) and "id" in one] if isinstance(together, list) else []
+        listed = together if isinstance(together, list) else []
+        sound: list[Mapping[str, Any]] = [one for one in listed if isinstance(one, dict) and "id" in one]
         if not sound:
             print(f"a line on stdin is no request: {line!r:.200}", file=sys.stderr, flush=True)
         if not self._batches:
