@@ -156,7 +156,9 @@ class RecipeCases:
         assert "RGB" in served.chat("", save(tmp_path, odd_pictures.encoded(odd_pictures.halves(), "PNG")))
 
     def test_two_pictures_are_read_in_order(self, served: Served, tmp_path: Path) -> None:
-        first, second = (save(tmp_path, odd_pictures.encoded(Image.new("RGB", (8, 8), colour), "PNG")) for colour in ("red", "blue"))
+        first, second = (
+            save(tmp_path, odd_pictures.encoded(Image.new("RGB", (8, 8), colour), "PNG")) for colour in ("red", "blue")
+        )
         words = served.chat("Which is warmer?", first, second)
         assert words.index("(255, 0, 0)") < words.index("(0, 0, 255)")
 

@@ -6,12 +6,14 @@ import sys
 
 
 def main() -> None:
-    """Run `SCRIPT FOLDER...` as `python SCRIPT` would with the folders on PYTHONPATH."""
+    """Run `SCRIPT FOLDER... -- ARGUMENT...` as `python SCRIPT ARGUMENT...` would with the folders on PYTHONPATH."""
     script, *folders = sys.argv[1:]
+    arguments = folders[folders.index("--") + 1 :] if "--" in folders else []
+    folders = folders[: folders.index("--")] if "--" in folders else folders
     stubbed = {name.partition(".")[0] for folder in folders for name in os.listdir(folder)}
     for name in [name for name in sys.modules if name.partition(".")[0] in stubbed]:
         del sys.modules[name]
-    sys.argv = [script]
+    sys.argv = [script, *arguments]
     sys.path[:0] = [os.path.dirname(script), *folders]
     runpy.run_path(script, run_name="__main__")
 

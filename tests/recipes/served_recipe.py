@@ -70,7 +70,12 @@ class Served:
 
 @contextmanager
 def serve(
-    script: Path, folders: Sequence[Path], options: dict[str, Any], folder: Path, hello: dict[str, Any] | None = None
+    script: Path,
+    folders: Sequence[Path],
+    options: dict[str, Any],
+    folder: Path,
+    hello: dict[str, Any] | None = None,
+    arguments: Sequence[str] = (),
 ) -> Iterator[Served]:
     """Start a script in an empty folder of its own, greet it, and in the end close its stdin: it has to end with 0.
 
@@ -79,12 +84,13 @@ def serve(
         options: the options of its entry in bench.toml.
         folder: where it works, where its pictures go and its errors are kept.
         hello: further keys of the greeting.
+        arguments: what stands behind the script in its command.
     """
     (folder / "elsewhere").mkdir(parents=True)
     pictures = folder / "pictures"
     pictures.mkdir()
     errors = folder / "stderr.txt"
-    process = _Process(script, folders, folder / "elsewhere", errors)
+    process = _Process(script, [*folders, "--", *arguments], folder / "elsewhere", errors)
     try:
         served = Served(process.stdin, process.stdout, errors, {})
         greeting = {"protocol": 1, "options": options, "device": "cpu", "images": "paths", "folder": str(pictures), **(hello or {})}
@@ -102,13 +108,18 @@ def serve(
 class _Process:
     """The script as a process: forked from the server of local models' processes where pytest has started it."""
 
-    def __init__(self, script: Path, folders: Sequence[Path], cwd: Path, errors: Path) -> None:
+    def __init__(self, script: Path, folders: Sequence[Path | str], cwd: Path, errors: Path) -> None:
         given, self.stdin = _pipe(write=True)
         self.stdout, taken = _pipe(write=False)
         command = [str(script), *map(str, folders)]
         with errors.open("wb") as log:
             if forked_worker.SOCKET in os.environ:
-                request = {"command": ["recipe_process", *command], "cwd": str(cwd), "env": dict(os.environ), "path": [str(STUBS.parent)]}
+                request = {
+                    "command": ["recipe_process", *command],
+                    "cwd": str(cwd),
+                    "env": dict(os.environ),
+                    "path": [str(STUBS.parent)],
+                }
                 connection, self._pid = forked_worker.ask(os.environ[forked_worker.SOCKET], request, [given, taken, log.fileno()])
                 self._connection, self._popen = connection, None
             else:

@@ -16,7 +16,9 @@ class LanguageModel:
     def get_input_embeddings(self):
         return Embedding(2048)
 
-    def generate(self, inputs_embeds, attention_mask, pad_token_id, bos_token_id, eos_token_id, max_new_tokens, use_cache, **sampling):
+    def generate(
+        self, inputs_embeds, attention_mask, pad_token_id, bos_token_id, eos_token_id, max_new_tokens, use_cache, **sampling
+    ):
         ids = read_again(inputs_embeds[0])
         return torch.tensor([self.tokenizer.answer(ids, max_new_tokens, sampled=sampling.pop("do_sample"))])
 
