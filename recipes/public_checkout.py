@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 UNKNOWN = "unknown"
 
@@ -29,6 +30,15 @@ def _read_path(text: str) -> str:
     if not os.path.exists(path):
         raise argparse.ArgumentTypeError(f"there is no {path}")
     return path
+
+
+def read_options(given: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """The options of an entry in bench.toml over a recipe's defaults. Ends with 2 for one that the recipe does not know."""
+    unknown = sorted(set(given) - set(defaults))
+    if unknown:
+        print(f"unknown options {', '.join(unknown)}; there are {', '.join(defaults)}", file=sys.stderr)
+        sys.exit(2)
+    return {**defaults, **given}
 
 
 def enter(checkout: str) -> None:

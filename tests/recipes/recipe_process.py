@@ -6,12 +6,13 @@ import sys
 
 
 def main() -> None:
-    """Run `SCRIPT FOLDER...` as `python SCRIPT` would with the folders on PYTHONPATH."""
-    script, *folders = sys.argv[1:]
+    """Run `FOLDERS SCRIPT ARGUMENTS` as `python SCRIPT ARGUMENTS` would with FOLDERS, split at os.pathsep, as PYTHONPATH."""
+    listed, script, *arguments = sys.argv[1:]
+    folders = listed.split(os.pathsep)
     stubbed = {name.partition(".")[0] for folder in folders for name in os.listdir(folder)}
     for name in [name for name in sys.modules if name.partition(".")[0] in stubbed]:
         del sys.modules[name]
-    sys.argv = [script]
+    sys.argv = [script, *arguments]
     sys.path[:0] = [os.path.dirname(script), *folders]
     runpy.run_path(script, run_name="__main__")
 

@@ -61,7 +61,9 @@ class Tokenizer:
         vocab = self.vocab
         pattern = "|".join(map(re.escape, sorted(vocab, key=len, reverse=True)))
         parts = re.split(f"({pattern})", text)
-        ids = [token for part in parts for token in ([vocab[part]] if part in vocab else [LETTERS + ord(letter) for letter in part])]
+        ids = [
+            token for part in parts for token in ([vocab[part]] if part in vocab else [LETTERS + ord(letter) for letter in part])
+        ]
         return torch.tensor([ids]) if return_tensors else ids
 
     def __call__(self, text, add_special_tokens=True, return_tensors=None, **_):

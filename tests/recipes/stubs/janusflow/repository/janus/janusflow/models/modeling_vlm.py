@@ -16,7 +16,9 @@ class LanguageModel:
     def get_input_embeddings(self):
         return Embedding(2048)
 
-    def generate(self, inputs_embeds, attention_mask, pad_token_id, bos_token_id, eos_token_id, max_new_tokens, use_cache, **sampling):
+    def generate(
+        self, inputs_embeds, attention_mask, pad_token_id, bos_token_id, eos_token_id, max_new_tokens, use_cache, **sampling
+    ):
         ids = read_again(inputs_embeds[0])
         return torch.tensor([self.tokenizer.answer(ids, max_new_tokens, sampled=sampling.pop("do_sample"))])
 
@@ -41,10 +43,10 @@ class MultiModalityCausalLM:
         self.vision_gen_dec_aligner = torch.nn.Linear(2048, 768)
 
     @classmethod
-    def from_pretrained(cls, name, revision=None, trust_remote_code=False):
+    def from_pretrained(cls, name):
         make_noise("the model is loaded")
         torch.manual_seed(0)  # weights are the same in every process
-        return cls(SimpleNamespace(_commit_hash=revision or "a" * 40))
+        return cls(SimpleNamespace())
 
     def to(self, *_):
         return self
