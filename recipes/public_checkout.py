@@ -18,11 +18,23 @@ UNKNOWN = "unknown"
 
 
 def read_places(*names: str) -> argparse.Namespace:
-    """The arguments `--checkout FOLDER` and `--NAME PATH` for each of `names`, as absolute paths that exist. Ends with 2 otherwise."""
+    """The argument `--checkout FOLDER`, and `--NAME PATH` for each of `names`, or None where it is not given.
+
+    Paths are made absolute. Ends the process with 2 and one line where a path is not there.
+    """
     parser = argparse.ArgumentParser()
-    for name in ("checkout", *names):
-        parser.add_argument("--" + name, required=True, type=_read_path)
+    parser.add_argument("--checkout", required=True, type=_read_path, help="a checkout of the model's public repository")
+    for name in names:
+        parser.add_argument("--" + name, type=_read_path)
     return parser.parse_args()
+
+
+def merge_options(given: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """The options of bench.toml over the defaults. Raises ValueError for one that the script does not know."""
+    unknown = sorted(set(given) - set(defaults))
+    if unknown:
+        raise ValueError("unknown options {}; there are {}".format(", ".join(unknown), ", ".join(defaults)))
+    return {**defaults, **given}
 
 
 def _read_path(text: str) -> str:
@@ -32,23 +44,14 @@ def _read_path(text: str) -> str:
     return path
 
 
-def read_options(given: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """The options of an entry in bench.toml over a recipe's defaults. Ends with 2 for one that the recipe does not know."""
-    unknown = sorted(set(given) - set(defaults))
-    if unknown:
-        print(f"unknown options {', '.join(unknown)}; there are {', '.join(defaults)}", file=sys.stderr)
-        sys.exit(2)
-    return {**defaults, **given}
-
-
 def enter(checkout: str) -> None:
-    """Import from the checkout first, and stand in it: its code names files by relative paths. Make every own path absolute before."""
+    """Import from the checkout first, and stand in it: its code names files by relative paths. Own paths are absolute before."""
     sys.path.insert(0, checkout)
     os.chdir(checkout)
 
 
 def read_commit(checkout: str) -> str:
-    """The commit of a checkout, with "-dirty" where files were changed; "unknown" where it is no git checkout or git is absent."""
+    """The commit of a checkout, with "-dirty" where files were changed; "unknown" where it is no checkout or git is absent."""
     if not os.path.exists(os.path.join(checkout, ".git")):
         return UNKNOWN
     asked = ["git", "-C", checkout, "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"]

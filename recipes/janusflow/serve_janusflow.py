@@ -16,6 +16,8 @@ unisafe_serve.take_stdout()  # janus prints when it is imported
 SIDE, PATCHES, LATENT = 384, 24, (4, 48, 48)
 """A picture's side in pixels, its side in patches, and the shape of its latents."""
 SENTENCE_MARKS = ["<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"]
+WEIGHTS, VAE = "deepseek-ai/JanusFlow-1.3B", "stabilityai/sdxl-vae"
+"""Hub ids, for places that are not given: they are taken from the hub's cache, or fetched."""
 DEFAULTS = {"dtype": "bfloat16", "guidance": 2.0, "steps": 30, "tag": "image_gen_tag", "max_tokens": 512}
 
 
@@ -25,19 +27,20 @@ class JanusFlow:
     model, version, kinds, sees = "JanusFlow-1.3B", "1", ["chat", "image"], True
 
     def __init__(self, places, options, device):
-        self.options = public_checkout.read_options(options, DEFAULTS)
+        weights, vae = places.weights or WEIGHTS, places.vae or VAE
+        self.options = public_checkout.merge_options(options, DEFAULTS)
         self.parameters = {
             **self.options,
             "code": "deepseek-ai/Janus@" + public_checkout.read_commit(places.checkout),
-            "revision": public_checkout.read_revision(places.weights),
-            "vae_revision": public_checkout.read_revision(places.vae),
+            "revision": public_checkout.read_revision(weights),
+            "vae_revision": public_checkout.read_revision(vae),
             "size": f"{SIDE}x{SIDE}",
             "sampling": "greedy, unless the request has a temperature",
         }
         public_checkout.enter(places.checkout)
-        self._load(places, device)
+        self._load(weights, vae, device)
 
-    def _load(self, places, device):
+    def _load(self, weights, vae, device):
         import torch
         from diffusers.models import AutoencoderKL
         from janus.janusflow.models import MultiModalityCausalLM, VLChatProcessor
@@ -45,11 +48,11 @@ class JanusFlow:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype = getattr(torch, self.options["dtype"])
         unisafe_serve.progress("loading the model")
-        self.processor = VLChatProcessor.from_pretrained(places.weights)
-        janus = MultiModalityCausalLM.from_pretrained(places.weights)
+        self.processor = VLChatProcessor.from_pretrained(weights)
+        janus = MultiModalityCausalLM.from_pretrained(weights)
         self.janus = janus.to(self.dtype).to(self.device).eval()
         unisafe_serve.progress("loading the VAE")
-        self.vae = AutoencoderKL.from_pretrained(places.vae).to(self.dtype).to(self.device).eval()
+        self.vae = AutoencoderKL.from_pretrained(vae).to(self.dtype).to(self.device).eval()
         tags = ("image_tag", "image_start_tag", "image_end_tag", "image_gen_tag")
         self.control = [getattr(self.processor, tag) for tag in tags] + SENTENCE_MARKS
 
