@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import os
+import functools
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[2] / "providers" / "unisafe_providers" / "command"))  # unless a copy is beside
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # recipes/, where both files stand
+
+import public_checkout
 import unisafe_serve
 
 unisafe_serve.take_stdout()  # janus prints when it is imported
 
-COMMIT = "1daa72fa409002d40931bd7b36a9280362469ead"
 SIDE, PATCHES, LATENT = 384, 24, (4, 48, 48)
 """A picture's side in pixels, its side in patches, and the shape of its latents."""
 SENTENCE_MARKS = ["<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"]
-DEFAULTS = {
-    "model": "deepseek-ai/JanusFlow-1.3B",
-    "revision": None,
-    "vae": "stabilityai/sdxl-vae",
-    "vae_revision": None,
-    "dtype": "bfloat16",
-    "guidance": 2.0,
-    "steps": 30,
-    "tag": "image_gen_tag",
-    "max_tokens": 512,
-}
+WEIGHTS, VAE = "deepseek-ai/JanusFlow-1.3B", "stabilityai/sdxl-vae"
+"""Hub ids, for places that are not given: they are taken from the hub's cache, or fetched."""
+DEFAULTS = {"dtype": "bfloat16", "guidance": 2.0, "steps": 30, "tag": "image_gen_tag", "max_tokens": 512}
 
 
 class JanusFlow:
@@ -33,38 +26,33 @@ class JanusFlow:
 
     model, version, kinds, sees = "JanusFlow-1.3B", "1", ["chat", "image"], True
 
-    def __init__(self, options, device):
-        known = [*DEFAULTS, "repository"]
-        unknown = set(options) - set(known)
-        if unknown:
-            raise SystemExit(f"unknown options {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-        if options.get("repository"):
-            sys.path.insert(0, os.path.abspath(options["repository"]))
-        self.options = {**DEFAULTS, **{key: value for key, value in options.items() if key in DEFAULTS}}
-        self._load(device)
+    def __init__(self, places, options, device):
+        weights, vae = places.weights or WEIGHTS, places.vae or VAE
+        self.options = public_checkout.merge_options(options, DEFAULTS)
         self.parameters = {
             **self.options,
-            "revision": getattr(self.janus.config, "_commit_hash", None) or self.options["revision"],
-            "code": f"deepseek-ai/Janus@{COMMIT}",
+            "code": "deepseek-ai/Janus@" + public_checkout.read_commit(places.checkout),
+            "revision": public_checkout.read_revision(weights),
+            "vae_revision": public_checkout.read_revision(vae),
             "size": f"{SIDE}x{SIDE}",
             "sampling": "greedy, unless the request has a temperature",
         }
+        public_checkout.enter(places.checkout)
+        self._load(weights, vae, device)
 
-    def _load(self, device):
+    def _load(self, weights, vae, device):
         import torch
         from diffusers.models import AutoencoderKL
         from janus.janusflow.models import MultiModalityCausalLM, VLChatProcessor
 
-        given = self.options
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.dtype = getattr(torch, given["dtype"])
-        unisafe_serve.progress("loading " + given["model"])
-        self.processor = VLChatProcessor.from_pretrained(given["model"], revision=given["revision"])
-        janus = MultiModalityCausalLM.from_pretrained(given["model"], revision=given["revision"], trust_remote_code=True)
+        self.dtype = getattr(torch, self.options["dtype"])
+        unisafe_serve.progress("loading the model")
+        self.processor = VLChatProcessor.from_pretrained(weights)
+        janus = MultiModalityCausalLM.from_pretrained(weights)
         self.janus = janus.to(self.dtype).to(self.device).eval()
-        unisafe_serve.progress("loading " + given["vae"])
-        vae = AutoencoderKL.from_pretrained(given["vae"], revision=given["vae_revision"])
-        self.vae = vae.to(self.dtype).to(self.device).eval()
+        unisafe_serve.progress("loading the VAE")
+        self.vae = AutoencoderKL.from_pretrained(vae).to(self.dtype).to(self.device).eval()
         tags = ("image_tag", "image_start_tag", "image_end_tag", "image_gen_tag")
         self.control = [getattr(self.processor, tag) for tag in tags] + SENTENCE_MARKS
 
@@ -172,4 +160,4 @@ def sampling(request):
 
 
 if __name__ == "__main__":
-    unisafe_serve.run(JanusFlow)
+    unisafe_serve.run(functools.partial(JanusFlow, public_checkout.read_places("weights", "vae")))

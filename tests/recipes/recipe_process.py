@@ -6,10 +6,9 @@ import sys
 
 
 def main() -> None:
-    """Run `SCRIPT FOLDER... -- ARGUMENT...` as `python SCRIPT ARGUMENT...` would with the folders on PYTHONPATH."""
-    script, *folders = sys.argv[1:]
-    arguments = folders[folders.index("--") + 1 :] if "--" in folders else []
-    folders = folders[: folders.index("--")] if "--" in folders else folders
+    """Run `FOLDERS SCRIPT ARGUMENTS` as `python SCRIPT ARGUMENTS` would with FOLDERS, split at os.pathsep, as PYTHONPATH."""
+    listed, script, *arguments = sys.argv[1:]
+    folders = listed.split(os.pathsep)
     stubbed = {name.partition(".")[0] for folder in folders for name in os.listdir(folder)}
     for name in [name for name in sys.modules if name.partition(".")[0] in stubbed]:
         del sys.modules[name]

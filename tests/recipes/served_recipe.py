@@ -70,27 +70,22 @@ class Served:
 
 @contextmanager
 def serve(
-    script: Path,
-    folders: Sequence[Path],
-    options: dict[str, Any],
-    folder: Path,
-    hello: dict[str, Any] | None = None,
-    arguments: Sequence[str] = (),
+    command: Sequence[str], imported: Sequence[Path], options: dict[str, Any], folder: Path, hello: dict[str, Any] | None = None
 ) -> Iterator[Served]:
     """Start a script in an empty folder of its own, greet it, and in the end close its stdin: it has to end with 0.
 
     Args:
-        folders: what stands first on its path of imports.
+        command: the script and its arguments.
+        imported: what stands first on its path of imports.
         options: the options of its entry in bench.toml.
         folder: where it works, where its pictures go and its errors are kept.
         hello: further keys of the greeting.
-        arguments: what stands behind the script in its command.
     """
     (folder / "elsewhere").mkdir(parents=True)
     pictures = folder / "pictures"
     pictures.mkdir()
     errors = folder / "stderr.txt"
-    process = _Process(script, [*folders, "--", *arguments], folder / "elsewhere", errors)
+    process = _Process(command, imported, folder / "elsewhere", errors)
     try:
         served = Served(process.stdin, process.stdout, errors, {})
         greeting = {"protocol": 1, "options": options, "device": "cpu", "images": "paths", "folder": str(pictures), **(hello or {})}
@@ -108,14 +103,14 @@ def serve(
 class _Process:
     """The script as a process: forked from the server of local models' processes where pytest has started it."""
 
-    def __init__(self, script: Path, folders: Sequence[Path | str], cwd: Path, errors: Path) -> None:
+    def __init__(self, command: Sequence[str], imported: Sequence[Path], cwd: Path, errors: Path) -> None:
         given, self.stdin = _pipe(write=True)
         self.stdout, taken = _pipe(write=False)
-        command = [str(script), *map(str, folders)]
+        arguments = [os.pathsep.join(map(str, imported)), *command]
         with errors.open("wb") as log:
             if forked_worker.SOCKET in os.environ:
                 request = {
-                    "command": ["recipe_process", *command],
+                    "command": ["recipe_process", *arguments],
                     "cwd": str(cwd),
                     "env": dict(os.environ),
                     "path": [str(STUBS.parent)],
@@ -123,7 +118,7 @@ class _Process:
                 connection, self._pid = forked_worker.ask(os.environ[forked_worker.SOCKET], request, [given, taken, log.fileno()])
                 self._connection, self._popen = connection, None
             else:
-                line = [sys.executable, str(STUBS.parent / "recipe_process.py"), *command]
+                line = [sys.executable, str(STUBS.parent / "recipe_process.py"), *arguments]
                 self._popen = subprocess.Popen(line, cwd=cwd, stdin=given, stdout=taken, stderr=log, start_new_session=True)
         os.close(given)
         os.close(taken)

@@ -8,6 +8,7 @@ from served_recipe import Served
 
 class TestJanusFlow(RecipeCases):
     recipe, script = "janusflow", "serve_janusflow.py"
+    places: ClassVar = ["weights", "vae"]
     options: ClassVar = {"dtype": "float32", "steps": 3}
     control: ClassVar = [
         "<image_placeholder>",
@@ -19,7 +20,7 @@ class TestJanusFlow(RecipeCases):
         "<｜▁pad▁｜>",
     ]
     size = (384, 384)
-    parameters: ClassVar = {"guidance", "steps", "tag", "vae", "vae_revision"}
+    parameters: ClassVar = {"guidance", "steps", "tag", "vae_revision"}
 
     def test_the_processors_own_system_prompt_is_used_where_none_is_given(self, served: Served) -> None:
         assert "system words of the processor" in served.chat("Hello")

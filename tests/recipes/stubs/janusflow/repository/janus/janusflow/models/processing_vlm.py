@@ -50,7 +50,7 @@ class VLChatProcessor:
         make_noise("tags are added")
 
     @classmethod
-    def from_pretrained(cls, name, revision=None):
+    def from_pretrained(cls, name):
         end, begin = "<｜end▁of▁sentence｜>", "<｜begin▁of▁sentence｜>"
         return cls(None, Tokenizer(end, bos=begin, pad=PAD))
 
