@@ -10,8 +10,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # recipes/, where uni
 import public_checkout
 import unisafe_serve
 
-CODE = "ByteDance-Seed/Bagel@056b5fd51a88c1eb4547318609e25d40080fcf87"
-"""The public repository and the commit that this script was written against."""
+WEIGHTS = "ByteDance-Seed/BAGEL-7B-MoT"
+"""At the Hugging Face hub, where `--weights` is not given."""
 CONTROL = ["<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|endoftext|>"]
 STRIDE, LONGEST = 16, 1024
 """A picture's sides are multiples of STRIDE pixels, LONGEST at most: it has 64 patches of latents a side."""
@@ -37,8 +37,6 @@ GUIDANCE = {
 }
 """The values of the authors' notebook."""
 DEFAULTS = {
-    "model": "ByteDance-Seed/BAGEL-7B-MoT",
-    "revision": None,
     "quantization": "none",
     "think": False,
     "think_tokens": 1000,
@@ -61,30 +59,22 @@ class Bagel:
         if self.options["quantization"] not in ("none", "nf4"):
             raise ValueError('quantization is "none" or "nf4", not {!r}'.format(self.options["quantization"]))
         self.guidance = {name: public_checkout.merge_options(self.options[name], GUIDANCE[name]) for name in GUIDANCE}
-        weights = places.weights or self._download()
+        weights = places.weights or download()
         public_checkout.enter(places.checkout)
         self.inferencer = self._load(weights, device or "cuda:0")
         self.control = sorted({*CONTROL, *self.inferencer.tokenizer.get_added_vocab()})
         self.written = 0
         self.parameters = {
-            **{key: self.options[key] for key in ("model", "quantization", "think", "think_tokens", "max_tokens", "vae_device")},
+            **{key: self.options[key] for key in ("quantization", "think", "think_tokens", "max_tokens", "vae_device")},
             **self.guidance,
             "dtype": "bfloat16",
             "template": "the text alone between <|im_start|> and <|im_end|>; a system prompt as a text of its own before it",
             "sampling": "greedy, unless the request has a temperature above 0",
             "revision": public_checkout.read_revision(weights),
-            "code": CODE,
-            "checkout": public_checkout.read_commit(places.checkout),
+            "code": "ByteDance-Seed/Bagel@" + public_checkout.read_commit(places.checkout),
         }
 
     # --- loading, in the order of the authors' app.py
-
-    def _download(self):
-        from huggingface_hub import snapshot_download
-
-        unisafe_serve.progress("downloading " + self.options["model"])
-        kinds = ["*.json", "*.safetensors", "*.txt"]
-        return snapshot_download(self.options["model"], revision=self.options["revision"], allow_patterns=kinds)
 
     def _load(self, weights, device):
         import torch
@@ -145,7 +135,7 @@ class Bagel:
         from accelerate.utils import BnbQuantizationConfig, load_and_quantize_model
 
         gpus = range(torch.cuda.device_count()) if self.options["spread"] else [torch.device(device).index or 0]
-        room = {gpu: self.options["memory_per_gpu"] for gpu in gpus}
+        room = dict.fromkeys(gpus, self.options["memory_per_gpu"])
         place = infer_auto_device_map(model, max_memory=room, no_split_module_classes=["Bagel", "Qwen2MoTDecoderLayer"])
         first = place.get("language_model.model.embed_tokens", gpus[0])
         others = ("time_embedder", "latent_pos_embed", "vae2llm", "llm2vae", "connector", "vit_pos_embed")
@@ -235,6 +225,14 @@ class Bagel:
             raise unisafe_serve.Rejected("it samples by temperature alone: leave top_p out")
         warm = bool(request.temperature)
         return {"do_sample": True, "text_temperature": request.temperature} if warm else {"do_sample": False}
+
+
+def download():
+    """The folder of the weights in the hub's cache; what is missing there is downloaded."""
+    from huggingface_hub import snapshot_download
+
+    unisafe_serve.progress("looking for the weights: 30 GB are downloaded where they are not in the cache")
+    return snapshot_download(WEIGHTS, allow_patterns=["*.json", "*.safetensors", "*.txt"])
 
 
 class MovedVae:

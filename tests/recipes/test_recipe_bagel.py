@@ -2,15 +2,13 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import odd_pictures
-import pytest
 from PIL import Image
 from recipe_cases import RecipeCases, save
-from served_recipe import STUBS, Served
+from served_recipe import RECIPES, STUBS, Served, serve
 
 FILES = {
     "llm_config.json": json.dumps({"hidden_size": 3584}),
@@ -24,28 +22,26 @@ REVISION = "b" * 40
 
 class TestBagel(RecipeCases):
     recipe, script = "bagel", "serve_bagel.py"
-    options: dict[str, Any] = {}
-    control = ["<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|endoftext|>", "<|object_ref_start|>"]
+    options: ClassVar = {}
+    control: ClassVar = [
+        "<|im_start|>",
+        "<|im_end|>",
+        "<|vision_start|>",
+        "<|vision_end|>",
+        "<|endoftext|>",
+        "<|object_ref_start|>",
+    ]
     size = (1024, 1024)
-    parameters = {"draw", "edit", "think", "quantization", "template", "vae_device", "checkout"}
-    kinds = ["chat", "image", "edit"]
+    parameters: ClassVar = {"draw", "edit", "think", "quantization", "template", "vae_device"}
+    kinds: ClassVar = ["chat", "image", "edit"]
 
-    @pytest.fixture(scope="class", autouse=True)
-    def weights(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-        folder = tmp_path_factory.mktemp("hub") / "models--ByteDance-Seed--BAGEL-7B-MoT" / "snapshots" / REVISION
-        folder.mkdir(parents=True)
+    @classmethod
+    def make_places(cls, folder: Path) -> dict[str, Path]:
+        snapshot = folder / "models--ByteDance-Seed--BAGEL-7B-MoT" / "snapshots" / REVISION
+        snapshot.mkdir(parents=True)
         for name, text in FILES.items():
-            (folder / name).write_text(text)
-        type(self).snapshot = folder
-        yield folder
-
-    snapshot: Path
-
-    def local_options(self) -> dict[str, Any]:
-        return {}
-
-    def local_arguments(self) -> list[str]:
-        return ["--checkout", str(STUBS / "bagel" / "repository"), "--weights", str(self.snapshot)]
+            (snapshot / name).write_text(text)
+        return {"weights": snapshot}
 
     def test_the_revision_of_the_weights_is_read_from_the_hubs_folder(self, served: Served) -> None:
         assert served.ready["parameters"]["revision"] == REVISION
@@ -71,3 +67,18 @@ class TestBagel(RecipeCases):
 
     def test_a_way_of_sampling_that_it_does_not_have_is_refused(self, served: Served) -> None:
         assert "top_p" in served.ask(kind="chat", text="hello", top_p=0.5)["error"]
+
+    def test_a_plan_stands_beside_the_picture_where_it_thinks_first(self, tmp_path: Path) -> None:
+        places = {"checkout": self.stub(), **self.make_places(tmp_path)}
+        command = [
+            str(RECIPES / "bagel" / self.script),
+            *(word for name, place in places.items() for word in (f"--{name}", str(place))),
+        ]
+        options = {"think": True, "quantization": "nf4", "draw": {"cfg_img_scale": 1.5}}
+        with serve(command, [STUBS / "common", STUBS / "bagel" / "packages"], options, tmp_path / "work") as served:
+            answer = served.ask(kind="image", text="a boat")
+            assert "think words for pictures" in answer["text"]
+            with Image.open(answer["images"][0]["path"]) as picture:
+                assert picture.getpixel((0, 0))[0] == 15
+            assert "think words for answers" in served.chat("What is a tide?")
+            assert served.ready["parameters"]["draw"]["cfg_img_scale"] == 1.5

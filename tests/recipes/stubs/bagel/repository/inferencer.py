@@ -59,7 +59,7 @@ class InterleaveInferencer:
             temperature=temperature,
             end_token_id=self.new_token_ids["eos_token_id"],
         )
-        return self.tokenizer.decode(tokens[1:, 0])
+        return self.tokenizer.decode(tokens[1:, 0], skip_special_tokens=True)
 
     def gen_image(self, ids, shape, cfg_img_scale):
         words = self.tokenizer.tell(ids)
