@@ -7,6 +7,7 @@ answers comes as `options`: so the cache finds an answer again where the same mo
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import re
 import subprocess
@@ -71,3 +72,23 @@ def read_revision(weights: str) -> str:
     noted = sorted((folder / ".cache" / "huggingface" / "download").rglob("*.metadata"))
     revisions = {path.read_text("utf-8").split("\n", 1)[0] for path in noted}
     return "+".join(sorted(revisions)) or UNKNOWN
+
+
+def read_string(checkout: str, path: str, name: str) -> str:
+    """The first text in what a file of the checkout assigns to `name`, read without running it: for prompts inside scripts.
+
+    Raises LookupError where the file assigns no text to the name.
+    """
+    for node in ast.walk(ast.parse(Path(checkout, path).read_text("utf-8"))):
+        aimed = node.targets if isinstance(node, ast.Assign) else []
+        if name in [getattr(target, "id", getattr(target, "attr", None)) for target in aimed]:
+            texts = [part for part in ast.walk(node.value) if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+            if texts:
+                return str(min(texts, key=lambda text: (text.lineno, text.col_offset)).value)
+    raise LookupError(f"{path} of the checkout assigns no text to {name}")
+
+
+def list_marks(tokenizer: Any, *more: str) -> list[str]:
+    """The control strings of a tokenizer of transformers that stand in brackets, and further ones: for `break_up`."""
+    added = [string for string in tokenizer.get_added_vocab() if len(string) > 2 and string[0] in "<["]
+    return list(dict.fromkeys([*more, *added]))

@@ -50,6 +50,9 @@ class Tokenizer:
     def get_vocab(self):
         return self.vocab
 
+    def get_added_vocab(self):
+        return self.vocab
+
     @property
     def vocab(self):
         return {string: number for number, string in enumerate(self.control)}
@@ -75,17 +78,24 @@ class Tokenizer:
 
     def decode(self, ids, skip_special_tokens=False, **_):
         ids = [ids] if isinstance(ids, int) else [int(token) for token in ids]
-        return "".join(self.show(token, "" if skip_special_tokens else self.control[token]) for token in ids)
+        return "".join(self.show(token, "{}" if not skip_special_tokens else "") for token in ids)
 
     def batch_decode(self, rows, skip_special_tokens=False, **_):
         return [self.decode(row, skip_special_tokens) for row in rows]
 
     def show(self, token, control):
-        return chr(token - LETTERS) if token >= LETTERS else control
+        """A letter, or a control string in the form that is given for it."""
+        return chr(token - LETTERS) if token >= LETTERS else control.format(self.control[token])
 
     def tell(self, ids):
         """What was read, with the control strings that were understood as such marked."""
-        return "".join(self.show(token, f"⟦{self.control[token]}⟧" if token < LETTERS else "") for token in map(int, ids))
+        return "".join(self.show(token, "⟦{}⟧") for token in map(int, ids))
+
+    def check_prompt(self, ids):
+        """Fail where a control string stands in a prompt that has none of its own; run out of memory where the prompt says so."""
+        read = self.tell(ids)
+        assert "⟦" not in read, f"control strings got through: {read}"
+        run_out(read)
 
     def answer(self, ids, limit, *, sampled=False):
         """The tokens of an answer to a prompt: what was read, with a random number where it is sampled, and the end."""

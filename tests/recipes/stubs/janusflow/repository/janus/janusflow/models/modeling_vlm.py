@@ -1,7 +1,7 @@
 from types import SimpleNamespace
 
 import torch
-from stub_language import Embedding, make_noise, read_again, run_out
+from stub_language import Embedding, make_noise, read_again
 
 from janus.janusflow.models.processing_vlm import VLChatProcessor
 from janus.janusflow.models.uvit import ShallowUViTDecoder, ShallowUViTEncoder
@@ -27,7 +27,7 @@ class LanguageModel:
             raise AttributeError("'tuple' object has no attribute 'get_seq_length'")
         assert attention_mask.shape == inputs_embeds.shape[:2]
         words = inputs_embeds[:, :-577]
-        run_out(self.tokenizer.tell(read_again(words[0])))
+        self.tokenizer.check_prompt(read_again(words[0]))
         read = (words[..., 0] * attention_mask[:, :-577]).sum(dim=1, keepdim=True).unsqueeze(-1)
         return SimpleNamespace(last_hidden_state=inputs_embeds + torch.sin(read * torch.arange(1, 2049)))
 
