@@ -2,9 +2,9 @@
 
     python recipes/smoke_check.py recipes/bagel [--python /envs/bagel/bin/python] [--option quantization=nf4]
 
-Run it with Python 3.11 or newer, in the folder from which the paths of the recipe's bench.toml start. It starts that command, asks for
-every kind that the script says it can do, draws twice with one seed and says whether the pictures are the same, and leaves them in
-the folder that it names. Ends with 0 where each kind was answered and the script ended by itself.
+Run it with Python 3.11 or newer, in the folder from which the paths of the recipe's bench.toml start. It starts that command, asks
+for every kind that the script says it can do, draws twice with one seed and says whether the pictures are the same, and leaves them
+in the folder that it names. Ends with 0 where each kind was answered and the script ended by itself.
 """
 
 from __future__ import annotations
