@@ -21,7 +21,7 @@ class InterleaveInferencer:
         text_temperature=0.3,
         cfg_text_scale=3.0,
         cfg_img_scale=1.5,
-        cfg_interval=[0.4, 1.0],  # noqa: B006
+        cfg_interval=[0.4, 1.0],
         timestep_shift=3.0,
         num_timesteps=50,
         cfg_renorm_min=0.0,

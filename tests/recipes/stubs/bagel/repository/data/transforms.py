@@ -5,8 +5,8 @@ class ImageTransform:
         min_image_size,
         image_stride,
         max_pixels=14 * 14 * 9 * 1024,
-        image_mean=[0.5, 0.5, 0.5],  # noqa: B006
-        image_std=[0.5, 0.5, 0.5],  # noqa: B006
+        image_mean=[0.5, 0.5, 0.5],
+        image_std=[0.5, 0.5, 0.5],
     ):
         self.largest, self.stride = max_image_size, image_stride
 
