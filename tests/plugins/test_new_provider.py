@@ -17,6 +17,11 @@ from tests.plugins.conftest import Command, installed
 from unisafe_async.benchmark import open_dataset
 from unisafe_async.simulate import Simulator, open_server
 
+JUDGE = """
+[judge]
+provider = "simulated"
+model = "judge"
+"""
 BENCH = """
 [cache]
 path = "run.duckdb"
@@ -96,8 +101,9 @@ def test_nothing_is_overwritten_and_names_are_checked(tmp_path: Path, unisafe: C
 def test_the_script_of_a_command_answers_at_once_without_any_package(tmp_path: Path, unisafe: Command) -> None:
     written = unisafe("new-provider", "--command", "my-model")
     assert written.returncode == 0, written.stderr
+    start = written.stdout.index("# for bench.toml")
     assert {path.name for path in (tmp_path / "my-model").iterdir()} == {"serve_my_model.py", "unisafe_serve.py"}
-    entry = tomllib.loads(written.stdout[written.stdout.index("[[models]]") : written.stdout.index("Now `")])["models"][0]
+    entry = tomllib.loads(written.stdout[start : written.stdout.index("Now `")])["models"][0]
     assert entry["files"] == ["my-model/serve_my_model.py"]
     asked = [{"hello": {"protocol": 1, "options": {"greeting": "Hey"}}}, {"id": 1, "kind": "chat", "text": "good morning"}]
     done = subprocess.run(
@@ -112,4 +118,11 @@ def test_the_script_of_a_command_answers_at_once_without_any_package(tmp_path: P
     ready, answer = map(json.loads, done.stdout.splitlines())
     assert (ready["model"], ready["kinds"], ready["parameters"]) == ("my-model", ["chat"], {"greeting": "Hey"})
     assert answer == {"id": 1, "text": "Hey: good morning", "images": [], "finish": "stop"}
-    assert f"unisafe check-command -- {sys.executable} my-model/serve_my_model.py" in written.stdout
+    (tmp_path / "bench.toml").write_text(JUDGE + written.stdout[start : written.stdout.index("Now `")])
+    line = f"unisafe check-command -- {sys.executable} my-model/serve_my_model.py"
+    assert line in written.stdout
+    for words in ("unisafe check-command my-model", line):
+        assert f"`{words}`" in written.stdout
+        checked = unisafe(*words.split()[1:])
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+        assert "it keeps the protocol" in checked.stdout

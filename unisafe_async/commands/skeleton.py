@@ -79,7 +79,7 @@ files = [{written}]
 takes = ["text"]
 gives = ["text"]
 
-Now `unisafe check-command -- {line}`; with the entry in place, `unisafe check-command bench.toml {name}`."""
+Now `unisafe check-command -- {line}`; with the entry in bench.toml, `unisafe check-command {name}`."""
 
 
 def _check_name(name: str) -> None:
