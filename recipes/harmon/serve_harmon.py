@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import sys
-import types
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # recipes/, where both files stand
@@ -75,10 +73,6 @@ class Harmon:
 
     def _build(self, vae):
         """The model with the language model's own weights, before those of Harmon are loaded."""
-        if importlib.util.find_spec("xtuner") is None:  # the config imports a name from it, and does not use it
-            sys.modules["xtuner"] = types.ModuleType("xtuner")
-            sys.modules["xtuner.utils"] = types.ModuleType("xtuner.utils")
-            sys.modules["xtuner.utils"].PROMPT_TEMPLATE = None
         from mmengine.config import Config
         from src.builder import BUILDER
 
