@@ -132,7 +132,7 @@ class ShowO2:
             said[: -len(ended)] if ended else said,
             finish="stop" if ended else "length",
             tokens_in=len(tokens),
-            tokens_out=len(self._encode(said)),
+            tokens_out=min(len(self._encode(said)), limit) if ended else limit,
         )
 
     def _look(self, begin, pictures, end, limit, sampled):

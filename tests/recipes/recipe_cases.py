@@ -68,16 +68,20 @@ class RecipeCases:
             place.mkdir()
         return places
 
+    @classmethod
+    def command(cls, places: dict[str, Path]) -> tuple[list[str], list[Path]]:
+        """The script with its arguments, and the folders that it imports from first."""
+        given = {"checkout": cls.stub(), **places}
+        arguments = [word for name, place in given.items() for word in (f"--{name}", str(place))]
+        packages = STUBS / cls.recipe / "packages"
+        imported = [STUBS / "common", *([packages] if packages.is_dir() else [])]
+        return [str(RECIPES / cls.recipe / cls.script), *arguments], imported
+
     @pytest.fixture(scope="class")
     @classmethod
     def served(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         folder = tmp_path_factory.mktemp(cls.recipe)
-        places = {"checkout": cls.stub(), **cls.make_places(folder)}
-        arguments = [word for name, place in places.items() for word in (f"--{name}", str(place))]
-        packages = STUBS / cls.recipe / "packages"
-        imported = [STUBS / "common", *([packages] if packages.is_dir() else [])]
-        command = [str(RECIPES / cls.recipe / cls.script), *arguments]
-        with serve(command, imported, cls.options, folder) as served:
+        with serve(*cls.command(cls.make_places(folder)), cls.options, folder) as served:
             yield served
 
     def test_the_stub_has_the_signatures_that_the_recipe_relies_on(self) -> None:
@@ -172,7 +176,7 @@ class RecipeCases:
         first, second = (
             save(tmp_path, odd_pictures.encoded(Image.new("RGB", (8, 8), colour), "PNG")) for colour in ("red", "blue")
         )
-        words = served.chat("Which is warmer?", first, second)
+        words = served.chat("Which is warmer?", first, second, max_tokens=9000)
         assert words.index("(255, 0, 0)") < words.index("(0, 0, 255)")
 
 
