@@ -78,6 +78,7 @@ class Bagel:
 
     def _load(self, weights, device):
         import torch
+        from accelerate import init_empty_weights
         from data.data_utils import add_special_tokens
         from data.transforms import ImageTransform
         from inferencer import InterleaveInferencer
@@ -90,7 +91,9 @@ class Bagel:
         vae, vae_config = load_ae(local_path=str(Path(weights, "ae.safetensors")))
         tokenizer, marks, _ = add_special_tokens(Qwen2Tokenizer.from_pretrained(weights))
         unisafe_serve.progress("loading 14 billion parameters")
-        model = self._fill(self._outline(Path(weights), vae_config), Path(weights, "ema.safetensors"), device)
+        with init_empty_weights():
+            model = outline(Path(weights), vae_config, meta=True)
+        model = self._fill(model, Path(weights, "ema.safetensors"), device)
         self._count_tokens(model)
         return InterleaveInferencer(
             model=model,
@@ -100,33 +103,6 @@ class Bagel:
             vit_transform=ImageTransform(980, 224, 14),
             new_token_ids=marks,
         )
-
-    def _outline(self, weights, vae_config):
-        """The model without its weights."""
-        from accelerate import init_empty_weights
-        from modeling.bagel import Bagel as Outline
-        from modeling.bagel import BagelConfig, Qwen2Config, Qwen2ForCausalLM, SiglipVisionConfig, SiglipVisionModel
-
-        language = Qwen2Config.from_json_file(str(weights / "llm_config.json"))
-        language.qk_norm, language.tie_word_embeddings, language.layer_module = True, False, "Qwen2MoTDecoderLayer"
-        vision = SiglipVisionConfig.from_json_file(str(weights / "vit_config.json"))
-        vision.rope = False
-        vision.num_hidden_layers -= 1
-        config = BagelConfig(
-            visual_gen=True,
-            visual_und=True,
-            llm_config=language,
-            vit_config=vision,
-            vae_config=vae_config,
-            vit_max_num_patch_per_side=70,
-            connector_act="gelu_pytorch_tanh",
-            latent_patch_size=2,
-            max_latent_size=LONGEST // STRIDE,
-        )
-        with init_empty_weights():
-            model = Outline(Qwen2ForCausalLM(language), SiglipVisionModel(vision), config)
-            model.vit_model.vision_model.embeddings.convert_conv2d_to_linear(vision, meta=True)
-        return model
 
     def _fill(self, model, weights, device):
         """The model with its weights, on one GPU, or over all that this process sees."""
@@ -226,6 +202,32 @@ class Bagel:
             raise unisafe_serve.Rejected("it samples by temperature alone: leave top_p out")
         warm = bool(request.temperature)
         return {"do_sample": True, "text_temperature": request.temperature} if warm else {"do_sample": False}
+
+
+def outline(weights, vae_config, meta=False):
+    """The model as the configurations in `weights` describe it; `meta` where its parameters have no values yet."""
+    from modeling.bagel import Bagel as Model
+    from modeling.bagel import BagelConfig, Qwen2Config, Qwen2ForCausalLM, SiglipVisionConfig, SiglipVisionModel
+
+    language = Qwen2Config.from_json_file(str(weights / "llm_config.json"))
+    language.qk_norm, language.tie_word_embeddings, language.layer_module = True, False, "Qwen2MoTDecoderLayer"
+    vision = SiglipVisionConfig.from_json_file(str(weights / "vit_config.json"))
+    vision.rope = False
+    vision.num_hidden_layers -= 1
+    config = BagelConfig(
+        visual_gen=True,
+        visual_und=True,
+        llm_config=language,
+        vit_config=vision,
+        vae_config=vae_config,
+        vit_max_num_patch_per_side=70,
+        connector_act="gelu_pytorch_tanh",
+        latent_patch_size=2,
+        max_latent_size=LONGEST // STRIDE,
+    )
+    model = Model(Qwen2ForCausalLM(language), SiglipVisionModel(vision), config)
+    model.vit_model.vision_model.embeddings.convert_conv2d_to_linear(vision, meta=meta)
+    return model
 
 
 def download():
