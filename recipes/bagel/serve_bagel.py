@@ -134,7 +134,8 @@ class Bagel:
         from accelerate import infer_auto_device_map, load_checkpoint_and_dispatch
         from accelerate.utils import BnbQuantizationConfig, load_and_quantize_model
 
-        gpus = range(torch.cuda.device_count()) if self.options["spread"] else [torch.device(device).index or 0]
+        one = torch.device(device)
+        gpus = range(torch.cuda.device_count()) if self.options["spread"] else [one.type if one.type == "cpu" else one.index or 0]
         room = dict.fromkeys(gpus, self.options["memory_per_gpu"])
         place = infer_auto_device_map(model, max_memory=room, no_split_module_classes=["Bagel", "Qwen2MoTDecoderLayer"])
         first = place.get("language_model.model.embed_tokens", gpus[0])

@@ -61,6 +61,10 @@ class Model:
             return "a child read {!r}".format(subprocess.run(["cat"], stdout=subprocess.PIPE, check=True).stdout)
         if text == "roll":
             return str(random.random())
+        if text == "roll numpy":
+            import numpy
+
+            return str(numpy.random.rand())
         if text == "parts":
             return repr((request.system, request.parts, request.max_tokens, request.temperature, request.size))
         if text == "look":

@@ -230,6 +230,8 @@ def test_a_seed_gives_the_same_answer_again_and_the_rest_of_a_request_is_read(tm
     sent = {"text": "parts", "system": "s", "max_tokens": 9, "temperature": 0.5, "size": "8x4", "unknown": 1}
     said = talk(tmp_path, *({"text": "roll", "seed": seed} for seed in (1, 1, 2)), sent, {**sent, "parts": [{"text": "parts"}]})
     assert said[0]["text"] == said[1]["text"] != said[2]["text"]
+    rolled = talk(tmp_path, {"text": "roll numpy"}, *({"text": "roll numpy", "seed": seed} for seed in (1, 1, 2)))
+    assert rolled[1]["text"] == rolled[2]["text"] != rolled[3]["text"]
     assert said[3]["text"] == said[4]["text"] == repr(("s", [{"text": "parts"}], 9, 0.5, "8x4"))
 
 

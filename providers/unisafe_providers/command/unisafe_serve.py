@@ -176,7 +176,7 @@ class _Lines:
 
     def __init__(self) -> None:
         self._write = threading.Lock()
-        self.asked: IO[str] = open(os.dup(0), encoding="utf-8", errors="replace")  # noqa: SIM115
+        self.asked: IO[str] = open(os.dup(0), encoding="utf-8", errors="replace", newline="\n")  # noqa: SIM115
         self._answers: IO[bytes] = open(os.dup(1), "wb", buffering=0)  # noqa: SIM115
         os.dup2(2, 1)
         silence = os.open(os.devnull, os.O_RDONLY)

@@ -5,11 +5,11 @@ init_empty_weights = nullcontext
 
 
 def infer_auto_device_map(model, max_memory=None, no_split_module_classes=None):
-    assert max_memory == {0: "80GiB"}
-    return {"language_model.model.embed_tokens": 0, "vae2llm": 0}
+    assert max_memory == {"cpu": "80GiB"}
+    return {"language_model.model.embed_tokens": "cpu", "vae2llm": "cpu"}
 
 
 def load_checkpoint_and_dispatch(model, checkpoint, device_map, offload_buffers, offload_folder, dtype, force_hooks):
     assert os.path.isfile(checkpoint), checkpoint
-    assert device_map["time_embedder"] == device_map["vit_pos_embed"] == 0
+    assert device_map["time_embedder"] == device_map["vit_pos_embed"] == "cpu"
     return model
