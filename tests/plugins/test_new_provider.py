@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import tomllib
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +17,11 @@ from tests.plugins.conftest import Command, installed
 from unisafe_async.benchmark import open_dataset
 from unisafe_async.simulate import Simulator, open_server
 
+JUDGE = """
+[judge]
+provider = "simulated"
+model = "judge"
+"""
 BENCH = """
 [cache]
 path = "run.duckdb"
@@ -80,6 +87,8 @@ def test_nothing_is_overwritten_and_names_are_checked(tmp_path: Path, unisafe: C
         (["Not A Name"], "lower-case letters and digits"),
         (["../up"], "lower-case letters and digits"),
         (["async"], "the module unisafe_async"),
+        (["one", "--command", "--folder", "mine"], "mine is there already"),
+        (["../up", "--command"], "lower-case letters and digits"),
     ):
         done = unisafe("new-provider", *arguments)
         assert done.returncode == 2
@@ -87,3 +96,33 @@ def test_nothing_is_overwritten_and_names_are_checked(tmp_path: Path, unisafe: C
         assert "Traceback" not in done.stderr
     assert (tmp_path / "mine" / "README.md").read_text() == "my own words"
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "log") == ["mine"]
+
+
+def test_the_script_of_a_command_answers_at_once_without_any_package(tmp_path: Path, unisafe: Command) -> None:
+    written = unisafe("new-provider", "--command", "my-model")
+    assert written.returncode == 0, written.stderr
+    start = written.stdout.index("# for bench.toml")
+    assert {path.name for path in (tmp_path / "my-model").iterdir()} == {"serve_my_model.py", "unisafe_serve.py"}
+    entry = tomllib.loads(written.stdout[start : written.stdout.index("Now `")])["models"][0]
+    assert entry["files"] == ["my-model/serve_my_model.py"]
+    asked = [{"hello": {"protocol": 1, "options": {"greeting": "Hey"}}}, {"id": 1, "kind": "chat", "text": "good morning"}]
+    done = subprocess.run(
+        [entry["command"][0], "-S", "-E", *entry["command"][1:]],  # no site-packages: the standard library alone
+        cwd=tmp_path,
+        input="\n".join(map(json.dumps, asked)),
+        text=True,
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    ready, answer = map(json.loads, done.stdout.splitlines())
+    assert (ready["model"], ready["kinds"], ready["parameters"]) == ("my-model", ["chat"], {"greeting": "Hey"})
+    assert answer == {"id": 1, "text": "Hey: good morning", "images": [], "finish": "stop"}
+    (tmp_path / "bench.toml").write_text(JUDGE + written.stdout[start : written.stdout.index("Now `")])
+    line = f"unisafe check-command -- {sys.executable} my-model/serve_my_model.py"
+    assert line in written.stdout
+    for words in ("unisafe check-command my-model", line):
+        assert f"`{words}`" in written.stdout
+        checked = unisafe(*words.split()[1:])
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+        assert "it keeps the protocol" in checked.stdout

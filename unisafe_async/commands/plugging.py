@@ -27,11 +27,20 @@ def providers(
 
 def new_provider(
     name: Annotated[str, typer.Argument(help="Its name in bench.toml, such as my-api.")],
-    folder: Annotated[Path | None, typer.Option("--folder", help="A new or empty folder; else unisafe-NAME here.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="A new or empty folder; else unisafe-NAME here (with --command, NAME).")
+    ] = None,
+    command: Annotated[
+        bool, typer.Option("--command", help="Write a script for a model in its own environment: no package is needed.")
+    ] = False,
 ) -> None:
-    """Write the package of a new provider: it works at once and has its test."""
-    from unisafe_async.commands.skeleton import write_skeleton
+    """Write the package of a new provider, or with --command the script of a model: it works at once."""
+    from unisafe_async.commands.skeleton import describe_script, write_script, write_skeleton
 
+    if command:
+        script, helper = write_script(name, folder)
+        print(f"{script}\n{helper}\n\n{describe_script(name, script)}")
+        return
     written = write_skeleton(name, folder)
     for path in written:
         print(path)

@@ -1,8 +1,12 @@
-"""Writes a new provider's package from templates: it works at once, and its test is the conformance suite."""
+"""Writes a new provider from templates, as a package with the conformance suite or as one script: it works at once."""
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
+import sys
+from collections.abc import Mapping
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +17,8 @@ from unisafe_providers.registry import list_names, plugin_of
 from unisafe_async.errors import UsageError
 
 NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
+HELPER = "unisafe_serve.py"
+"""The script's side of the protocol: one file without dependencies, copied beside each script."""
 
 
 def write_skeleton(name: str, folder: Path | None = None) -> list[Path]:
@@ -20,10 +26,7 @@ def write_skeleton(name: str, folder: Path | None = None) -> list[Path]:
 
     Raises UsageError if the name is wrong or taken, or if the folder is not empty.
     """
-    if not NAME.fullmatch(name) or len(name) > 40:
-        raise UsageError(
-            f"{name!r} cannot be a provider's name: lower-case letters and digits, words joined by - or _, such as my-api"
-        )
+    _check_name(name)
     if name in list_names():
         plugin = plugin_of(name)
         whose = f"the plugin of {plugin.origin}" if plugin else "a built-in provider"
@@ -33,8 +36,7 @@ def write_skeleton(name: str, folder: Path | None = None) -> list[Path]:
     if find_spec(module) is not None:
         raise UsageError(f"{name!r} would make the module {module}, and one of that name is installed; choose another name")
     folder = folder or Path(package)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is there already; name another --folder (nothing is overwritten)")
+    _check_free(folder)
     filled = {"name": name, "module": module, "package": package, "class_name": "".join(map(str.capitalize, words)) + "Provider"}
     places = {
         "pyproject.toml.template": folder / "pyproject.toml",
@@ -43,13 +45,59 @@ def write_skeleton(name: str, folder: Path | None = None) -> list[Path]:
         "README.md.template": folder / "README.md",
     }
     templates = files("unisafe_async").joinpath("data", "new_provider")
+    typed = folder / module / "py.typed"
+    texts = {path: Template(templates.joinpath(name).read_text("utf-8")).substitute(filled) for name, path in places.items()}
+    _write_files({**texts, typed: ""}, folder)
+    return [*places.values(), typed]
+
+
+def write_script(name: str, folder: Path | None = None) -> tuple[Path, Path]:
+    """Write the script of a model `name` for `provider = "command"`, and the file that it imports, into `folder` (default: `name`).
+
+    Raises UsageError if the name is wrong, or if the folder is not empty.
+    """
+    _check_name(name)
+    folder = folder or Path(name)
+    _check_free(folder)
+    script, helper = folder / f"serve_{name.replace('-', '_')}.py", folder / HELPER
+    template = files("unisafe_async").joinpath("data", "new_command", "serve.py.template").read_text("utf-8")
+    served = files("unisafe_providers").joinpath("command", HELPER).read_text("utf-8")
+    _write_files({script: Template(template).substitute(name=name), helper: served}, folder)
+    return script, helper
+
+
+def describe_script(name: str, script: Path) -> str:
+    """The entry of bench.toml that names the script, and what to do next."""
+    written, line = json.dumps(script.as_posix(), ensure_ascii=False), shlex.join([sys.executable, script.as_posix()])
+    return f"""\
+# for bench.toml; put the python of the model's own environment first
+[[models]]
+name = "{name}"
+provider = "command"
+command = [{json.dumps(sys.executable)}, {written}]
+files = [{written}]
+takes = ["text"]
+gives = ["text"]
+
+Now `unisafe check-command -- {line}`; with the entry in bench.toml, `unisafe check-command {name}`."""
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name) or len(name) > 40:
+        raise UsageError(
+            f"{name!r} cannot be a provider's name: lower-case letters and digits, words joined by - or _, such as my-api"
+        )
+
+
+def _check_free(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is there already; name another --folder (nothing is overwritten)")
+
+
+def _write_files(texts: Mapping[Path, str], folder: Path) -> None:
     try:
-        for template, path in places.items():
+        for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            text = Template(templates.joinpath(template).read_text("utf-8")).substitute(filled)
             path.write_text(text, "utf-8", newline="\n")
-        typed = folder / module / "py.typed"
-        typed.touch()
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written: {error.strerror or error}") from None
-    return [*places.values(), typed]

@@ -25,7 +25,7 @@ def find_command(words: Sequence[str], file: Path, gives: Sequence[str], takes: 
 
     Raises UsageError, and ConfigError for a file that cannot be used.
     """
-    if len(words) == 1 and not Path(words[0]).exists():
+    if len(words) == 1 and not Path(words[0]).is_file():  # a folder may have the model's name
         return _find_by_name(words[0], file)
     given = {"name": Path(words[0]).name, "provider": "command", "command": [*words], "gives": [*gives], "takes": [*takes]}
     try:

@@ -1,0 +1,1 @@
+../providers/unisafe_providers/command/unisafe_serve.py

@@ -1,0 +1,3 @@
+from stub_language import make_noise
+
+make_noise("janus is imported", child=True)
