@@ -32,7 +32,7 @@ OPENED = re.compile(r"(<think>|\[THINK\])\s*\Z", re.I)
 
 def build_weights_options(settings: LocalSettings, device: Device) -> dict[str, Any]:
     """Arguments for loading weights: dtype, device, attention and quantization."""
-    options: dict[str, Any] = {"dtype": settings.dtype, "device_map": {"": device.name}}
+    options: dict[str, Any] = {"dtype": settings.dtype, **device.place_weights()}
     if settings.attn:
         options["attn_implementation"] = settings.attn
     if settings.gguf_file:

@@ -20,6 +20,7 @@ from unisafe_providers.local.failures import Unsupported
 from unisafe_providers.local.pictures import pictures_of, png_of, size_of
 from unisafe_providers.local.settings import LocalSettings
 from unisafe_providers.local.stored import read_stored_dtype
+from unisafe_providers.local.telling import following_bars
 from unisafe_providers.named_files import expand_path
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class PipelineEngine:
         self.tokens: int | None = None
         self.first, self.max_batch = (1, 1) if device.torch.type == "cpu" else (4, 16)
         self._settings = settings
-        self._pipeline = _load_pipeline(settings, device)
+        with following_bars():
+            self._pipeline = _load_pipeline(settings, device)
         self._editor: Any = None
         self._check_extra()
 
@@ -178,7 +180,7 @@ def _load_pipeline(settings: LocalSettings, device: Device) -> Any:
         )
         if not device.cuda:
             raise Unsupported("diffusers quantizes on a CUDA GPU only; leave quantization out")
-        options["device_map"] = "cuda"
+    options |= _place(settings, device)
     load = diffusers.DiffusionPipeline.from_pretrained
     try:
         half = settings.dtype in ("float16", "bfloat16")
@@ -193,4 +195,16 @@ def _load_pipeline(settings: LocalSettings, device: Device) -> Any:
     vae: Any = getattr(pipeline, "vae", None)
     if hasattr(vae, "enable_slicing"):
         vae.enable_slicing()
-    return pipeline if settings.quantization else pipeline.to(device.torch)
+    if settings.offload:
+        pipeline.enable_model_cpu_offload(device=device.torch)
+        return pipeline
+    return pipeline if "device_map" in options else pipeline.to(device.torch)
+
+
+def _place(settings: LocalSettings, device: Device) -> dict[str, Any]:
+    """Arguments that say where a pipeline's parts go; none if they all go to one device once they are loaded."""
+    if settings.offload and not device.accelerated:
+        raise Unsupported(f"offload saves the memory of a GPU, and {device.name} is none; leave offload out")
+    if device.spread:
+        return {"device_map": "balanced", "max_memory": device.place_weights()["max_memory"]}
+    return {"device_map": "cuda"} if settings.quantization is not None else {}

@@ -13,12 +13,15 @@ from typing import Any
 
 import anyio
 import orjson
+from anyio import to_thread
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from unisafe_providers.base import Misconfigured, Rejected, Request, Response, Transient, Withdrawn
 from unisafe_providers.local.frames import PREFIX, pack, pack_request, unpack_response
 from unisafe_providers.local.settings import LocalSettings
+from unisafe_providers.workers.environment import pick_environment
+from unisafe_providers.workers.gpus import Machine
 
 ROOT = str(Path(__file__).resolve().parents[2])
 COMMAND = (sys.executable, "-P", "-m", "unisafe_providers.local.worker")
@@ -42,10 +45,10 @@ class _Call:
 
 @dataclass(kw_only=True)
 class WorkerProcess:
-    """One model in one process on one device.
+    """One model in one process on one device, or spread over several.
 
     Args:
-        settings, device, size: what to load, on which device, and its bytes as far as known.
+        settings, device, size: what to load, on which device (`cuda:0+cuda:1` are two), and its bytes as far as known.
         on_event: called with each frame that is no answer (`ready`, `batch`, `done`, `halved`).
 
     Attributes:
@@ -78,18 +81,19 @@ class WorkerProcess:
         code: int | None = None
         try:
             path = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH", "")]))
+            view = await to_thread.run_sync(Machine().show, self.device)
             process = self._process = await anyio.open_process(
                 COMMAND,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": path},
+                env=pick_environment(beside={**view.variables, "PYTHONPATH": path}),
                 start_new_session=True,
             )
             try:
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._keep_stderr)
-                    group.start_soon(self._load)
+                    group.start_soon(self._load, view.place)
                     await self._read()
                     with anyio.move_on_after(STOP_PATIENCE):
                         code = await process.wait()
@@ -143,10 +147,13 @@ class WorkerProcess:
 
     # -------------------------------------------------------- inside
 
-    async def _load(self) -> None:
+    async def _load(self, place: str) -> None:
+        """Tell the process what to load; `place` is its device by the name that it has there."""
         settings = {**asdict(self.settings), "extra": dict(self.settings.extra)}
         with suppress(Ended):
-            await self._write(pack({"type": "load", "settings": settings, "device": self.device, "size": self.size}))
+            await self._write(
+                pack({"type": "load", "settings": settings, "device": place, "shown": self.device, "size": self.size})
+            )
         self._started.set()
 
     async def _send(self, frame: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -25,9 +26,11 @@ from unisafe_providers.base import (
     Transient,
     Withdrawn,
 )
+from unisafe_providers.local.gguf_copies import name_copies
 from unisafe_providers.local.process import Ended, WorkerProcess
 from unisafe_providers.local.settings import LocalSettings
 from unisafe_providers.local.weights import Weights, find_weights
+from unisafe_providers.workers.gpus import split_place
 
 CRASHES = 3
 """The model is given up after the process ended this often in a row without an answer."""
@@ -46,14 +49,16 @@ class LocalProvider:
     Args:
         settings: what to load and how.
         capabilities: what the model takes and gives.
-        devices: `auto`, `cpu`, `cuda:0`...; if there are several, each gets a copy of the model, and all copies get requests.
+        places: `auto`, `cpu`, `cuda:0`..., or `cuda:0+cuda:1` for a model that is spread; if there are several, each gets a copy
+            of the model, and all copies get requests.
     """
 
-    def __init__(self, settings: LocalSettings, capabilities: Capabilities, devices: Sequence[str] = ("auto",)) -> None:
+    def __init__(self, settings: LocalSettings, capabilities: Capabilities, places: Sequence[str] = ("auto",)) -> None:
         self.capabilities = capabilities
         self.reported = Limits()
         self.status = DeviceStatus()
-        self.devices = tuple(devices)
+        self.devices = tuple(device for place in places for device in split_place(place))
+        self._places = tuple(places)
         self.identity = f"{settings.library}:{settings.model}"
         self._settings = settings
         self._weights: Weights | None = None
@@ -81,11 +86,20 @@ class LocalProvider:
             self.status.state = "failed"
         else:
             weights = self._weights
-            self._settings = replace(self._settings, model=weights.model, revision=weights.revision, gguf_file=weights.gguf_file)
+            self._settings = replace(
+                self._settings,
+                model=weights.model,
+                revision=weights.revision,
+                gguf_file=weights.gguf_file,
+                expanded=name_copies(weights.identity, weights.gguf_file),
+            )
             answering = {**self._settings.answering(), "draws": self._settings.draws or None}
             known = orjson.dumps({name: value for name, value in answering.items() if value}, option=orjson.OPT_SORT_KEYS)
             self.identity = f"{self._settings.library}:{weights.identity}:{known.decode()}"
             self.status.size = weights.size
+            if weights.obstacle:
+                self._failure = Misconfigured(weights.obstacle)
+                self.status.state = "failed"
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -152,8 +166,9 @@ class LocalProvider:
             assert self._group is not None, "enter the provider first"
             assert self._weights is not None
             self.status.state, self.status.places = "loading", ()
-            for device in self.devices:
-                worker = WorkerProcess(settings=self._settings, device=device, size=self._weights.size, on_event=self._on_event)
+            size = self._weights.measure_held(self._settings)
+            for place in self._places:
+                worker = WorkerProcess(settings=self._settings, device=place, size=size, on_event=self._on_event)
                 self._workers.append(worker)
                 self._group.start_soon(self._watch, worker)
         return min(self._workers, key=lambda worker: worker.waiting)
@@ -182,12 +197,15 @@ class LocalProvider:
 
     def _on_event(self, worker: WorkerProcess, head: dict[str, Any]) -> None:
         status = self.status
+        status.heard = time.monotonic()
         match head["type"]:
             case "ready":
                 status.state = "ready"
                 status.places = (*status.places, head["device"])
                 status.load_seconds = max(status.load_seconds, head["seconds"])
                 status.memory_used, status.memory_total = head["memory"]
+            case "said":
+                status.said = head["words"]
             case "batch":
                 status.batch = len(head["ids"])
             case "halved":

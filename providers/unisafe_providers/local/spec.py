@@ -13,10 +13,10 @@ from unisafe_providers.local.settings import Library, LocalSettings
 from unisafe_providers.named_files import expand_path
 from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.spec import Declared, Options, ProviderSpec
+from unisafe_providers.workers.gpus import Machine
+from unisafe_providers.workers.places import EXAMPLES, Place, Places, choose_places, find_mistakes_of_places, list_devices
 
 LIBRARIES = ("torch", "transformers", "diffusers")
-DEVICES = "auto, cpu, mps, cuda or cuda:0"
-DeviceName = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 
 
 class LoadedOptions(Options):
@@ -26,8 +26,16 @@ class LoadedOptions(Options):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description='`"float32"`, `"bfloat16"`, `"float16"`, or what the weights are in'
     )
-    device: DeviceName = Field("auto", examples=[DEVICES], description='`"cpu"`, `"cuda:0"`, `"mps"`')
-    devices: list[DeviceName] = Field([], examples=[DEVICES], description="a list of devices, with a copy of the model on each")
+    device: Place = Field(
+        "auto", examples=[EXAMPLES], description='`"cpu"`, `"cuda:0"`, `"mps"`..., or a list of GPUs that the model is spread over'
+    )
+    devices: Places = Field(
+        [],
+        examples=[EXAMPLES],
+        description='a list of devices, with a copy of the model on each; `"all"` is one on each GPU; an entry may be a list too, and '
+        "that copy is spread over it",
+    )
+    spread: bool = Field(False, description="spread the model over all GPUs, because it fits none of them alone")
     quantization: Literal["8bit", "4bit"] | None = Field(None, description='`"8bit"` or `"4bit"`, by bitsandbytes')
     trust_remote_code: bool = Field(False, description="run the code that comes with the model")
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
@@ -41,10 +49,7 @@ class LoadedOptions(Options):
         return self.trust_remote_code
 
     def find_mistakes(self, declared: Declared) -> Iterator[str]:
-        if {"device", "devices"} <= self.model_fields_set:
-            yield "devices: stands beside `device`; keep one of the two"
-        if len(set(self.devices)) < len(self.devices):
-            yield "devices: names a device twice"
+        yield from find_mistakes_of_places(self.device, self.devices, self.spread, self.model_fields_set)
 
 
 class TransformersOptions(LoadedOptions):
@@ -58,7 +63,7 @@ class TransformersOptions(LoadedOptions):
 
     def find_mistakes(self, declared: Declared) -> Iterator[str]:
         yield from super().find_mistakes(declared)
-        if self.gguf_file and self.quantization:
+        if (self.gguf_file or declared.model.endswith(".gguf")) and self.quantization:
             yield "quantization: a GGUF file is quantized already; keep one of the two"
 
 
@@ -68,9 +73,19 @@ class DiffusersOptions(LoadedOptions):
     steps: int | None = Field(None, ge=1, description="diffusion steps")
     guidance: float | None = Field(None, ge=0, description="guidance scale")
     strength: float | None = Field(None, gt=0, le=1, description="how far an edit may go from its image")
+    offload: bool = Field(
+        False, description="keep in the GPU's memory only the part of the pipeline that is at work; slower, and for large pipelines"
+    )
 
     def find_mistakes(self, declared: Declared) -> Iterator[str]:
         yield from super().find_mistakes(declared)
+        places = [self.device] if isinstance(self.devices, str) else self.devices or [self.device]
+        if self.offload and (self.spread or any(len(list_devices(place)) > 1 for place in places)):
+            yield "offload: keeps a pipeline in the memory of one GPU, and this one is spread over several; keep one of the two"
+        if self.offload and {"cpu", "mps"} & {name for place in places for name in list_devices(place)}:
+            yield "offload: saves the memory of a GPU, and there is none in `device`; leave offload out"
+        if self.offload and self.quantization:
+            yield "offload: stands beside `quantization`; keep one of the two"
         if "text" in declared.gives:
             yield 'gives: a diffusers pipeline gives images only; put gives = ["image"]'
 
@@ -83,7 +98,7 @@ def build_transformers(settings: ProviderSettings, options: TransformersOptions)
 
 def build_diffusers(settings: ProviderSettings, options: DiffusersOptions) -> Provider:
     """A pipeline that diffusers runs, loaded at its first call."""
-    own = {"steps": options.steps, "guidance": options.guidance, "strength": options.strength}
+    own = {"steps": options.steps, "guidance": options.guidance, "strength": options.strength, "offload": options.offload}
     return _build("diffusers", settings, options, own)
 
 
@@ -106,7 +121,8 @@ def _build(library: Library, settings: ProviderSettings, options: LoadedOptions,
         extra=options.extra,
         **own,
     )
-    return LocalProvider(loaded, capabilities, options.devices or [options.device])
+    places = choose_places(options.device, options.devices, options.spread, Machine())
+    return LocalProvider(loaded, capabilities, places)
 
 
 TRANSFORMERS = ProviderSpec(

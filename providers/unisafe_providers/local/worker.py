@@ -21,6 +21,7 @@ from unisafe_providers.local.engine import Engine, Prepared
 from unisafe_providers.local.failures import explain_failure, is_device_lost, is_out_of_memory
 from unisafe_providers.local.frames import pack, pack_response, read_frame, unpack_request
 from unisafe_providers.local.settings import LocalSettings, estimate_least_memory
+from unisafe_providers.local.telling import listening
 from unisafe_providers.workers.batches import BatchSizes, Pool, Waiting
 
 LINGER = 0.03
@@ -42,7 +43,7 @@ def main() -> None:
         return
     head, _ = first
     with suppress(BrokenPipeError, KeyboardInterrupt):
-        Worker(LocalSettings(**head["settings"]), head["device"], head["size"], frames, answers).serve()
+        Worker(LocalSettings(**head["settings"]), head["device"], head["shown"], head["size"], frames, answers).serve()
     sys.stderr.flush()
     os._exit(0)  # Libraries' threads and atexit hooks would only delay giving memory back.
 
@@ -52,13 +53,15 @@ class Worker:
 
     Args:
         settings, device: what to load, and on which device.
+        shown: what people call the device; this process sees its own devices alone, and numbers them from 0.
         size: bytes of the weights on disk, as far as known.
         frames, answers: the two pipes.
     """
 
-    def __init__(self, settings: LocalSettings, device: str, size: int, frames: BinaryIO, answers: BinaryIO) -> None:
+    def __init__(self, settings: LocalSettings, device: str, shown: str, size: int, frames: BinaryIO, answers: BinaryIO) -> None:
         self._settings = settings
         self._device = device
+        self._shown = shown
         self._size = size
         self._frames = frames
         self._answers = answers
@@ -96,16 +99,20 @@ class Worker:
         try:
             from unisafe_providers.local.device import Device
 
-            device = Device(self._device, self._settings.memory_gb)
+            device = Device(self._device, self._settings.memory_gb, self._shown)
             device.settle()
             device.check_room(estimate_least_memory(self._size, self._settings))
-            engine = load_engine(self._settings, device)
+            with listening(self._say):
+                engine = load_engine(self._settings, device)
         except Exception as error:
             self._send(pack({"type": "failed", "error": explain_failure(error, self._settings, device)}))
             return None
         ready = {"type": "ready", "seconds": time.monotonic() - started, "device": device.name, "memory": device.read_memory()}
         self._send(pack(ready))
         return engine
+
+    def _say(self, words: str) -> None:
+        self._send(pack({"type": "said", "words": words}))
 
     # -------------------------------------------------------- one batch
 
