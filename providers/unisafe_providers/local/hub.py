@@ -117,7 +117,7 @@ def _describe_gate(model: str) -> str:
 
 
 def _describe_remote(settings: LocalSettings, info: ModelInfo) -> Weights:
-    """Weights that are to be downloaded; a gate that is closed to this user is an obstacle, which the hub's listing does not tell."""
+    """Weights that are to be downloaded; a gate that is closed to this user is an obstacle."""
     names = {file.rfilename: file.size or 0 for file in info.siblings or []}
     chosen = {settings.gguf_file: names.get(settings.gguf_file, 0)} if settings.gguf_file else names
     parts = measure_parts(chosen, settings.library if not settings.gguf_file else "transformers")

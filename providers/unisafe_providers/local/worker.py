@@ -43,7 +43,7 @@ def main() -> None:
         return
     head, _ = first
     with suppress(BrokenPipeError, KeyboardInterrupt):
-        Worker(LocalSettings(**head["settings"]), head["device"], head["shown"], head["size"], frames, answers).serve()
+        Worker(LocalSettings(**head["settings"]), head["device"], head["size"], frames, answers, head.get("shown", "")).serve()
     sys.stderr.flush()
     os._exit(0)  # Libraries' threads and atexit hooks would only delay giving memory back.
 
@@ -53,12 +53,14 @@ class Worker:
 
     Args:
         settings, device: what to load, and on which device.
-        shown: what people call the device; this process sees its own devices alone, and numbers them from 0.
         size: bytes of the weights on disk, as far as known.
         frames, answers: the two pipes.
+        shown: what people call the device; this process sees its own devices alone, and numbers them from 0.
     """
 
-    def __init__(self, settings: LocalSettings, device: str, shown: str, size: int, frames: BinaryIO, answers: BinaryIO) -> None:
+    def __init__(
+        self, settings: LocalSettings, device: str, size: int, frames: BinaryIO, answers: BinaryIO, shown: str = ""
+    ) -> None:
         self._settings = settings
         self._device = device
         self._shown = shown
