@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 from unisafe_providers.base import OnDevice, Provider
-from unisafe_providers.workers.gpus import Machine
+from unisafe_providers.gpus import Machine
 
 
 class Devices:

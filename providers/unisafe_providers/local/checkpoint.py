@@ -31,7 +31,7 @@ METHODS: Mapping[str, tuple[tuple[str, str], ...]] = {
 }
 """Packages that transformers asks for, by `quant_method`: the module, and what pip calls it.
 
-Read from `validate_environment` in transformers/quantizers (5.24). Methods that need no package, such as fp8 and mxfp4, are left out.
+Read from `validate_environment` in transformers/quantizers (5.24); fp8 and mxfp4 need no package.
 """
 FLASH = {
     "flash_attention_2": (("flash_attn", "flash-attn --no-build-isolation"),),

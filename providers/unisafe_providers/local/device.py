@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from unisafe_providers.errors import UnisafeError
-from unisafe_providers.workers.gpus import TOGETHER, split_place
+from unisafe_providers.gpus import TOGETHER, split_place
 
 GIB = 1024**3
 VENDORS = {"cuda": "CUDA GPU", "xpu": "Intel GPU", "npu": "Ascend NPU"}
@@ -131,8 +131,9 @@ class Device:
         return f"{self.name} has too little memory for this request alone ({used / GIB:.1f} of {total / GIB:.1f} GiB used): {words}"
 
     def reset_peak(self) -> None:
-        for device in self.all if self._module is not None else ():
-            self._module.reset_peak_memory_stats(device)
+        if self._module is not None:
+            for device in self.all:
+                self._module.reset_peak_memory_stats(device)
 
     def has_headroom(self) -> bool:
         """Whether a batch of twice the size should fit; of several devices, the fullest decides."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,7 @@ def _find_in_cache(settings: LocalSettings, snapshot: Path) -> Weights:
     return _make(settings, snapshot.name, remote.parts, remote.obstacle or obstacle, download=max(1, remote.size - here))
 
 
-def _make(settings: LocalSettings, commit: str, parts: dict[str, int], obstacle: str, download: int = 0) -> Weights:
+def _make(settings: LocalSettings, commit: str, parts: Mapping[str, int], obstacle: str, download: int = 0) -> Weights:
     return Weights(
         model=settings.model,
         revision=commit,

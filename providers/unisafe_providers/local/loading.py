@@ -9,7 +9,7 @@ from transformers.models.auto import modeling_auto
 
 from unisafe_providers.local.engine import Engine
 from unisafe_providers.local.failures import Unsupported
-from unisafe_providers.local.gguf_reading import load_gguf
+from unisafe_providers.local.gguf_loading import load_gguf
 from unisafe_providers.local.language import LanguageEngine, build_weights_options
 from unisafe_providers.local.settings import LocalSettings
 from unisafe_providers.local.shieldgemma import ShieldGemmaEngine

@@ -17,10 +17,10 @@ from anyio.abc import ByteReceiveStream, Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from unisafe_providers.base import Rejected
+from unisafe_providers.gpus import Machine
 from unisafe_providers.local.frames import PREFIX, pack, pack_request, unpack_response
 from unisafe_providers.local.settings import LocalSettings
 from unisafe_providers.workers.environment import pick_environment
-from unisafe_providers.workers.gpus import Machine
 from unisafe_providers.workers.processes import end_process, start_process
 from unisafe_providers.workers.worker import Call, Ended, Worker, describe_end
 

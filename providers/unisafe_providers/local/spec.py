@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from unisafe_providers.base import Provider
+from unisafe_providers.gpus import Machine
 from unisafe_providers.local.settings import Library, LocalSettings
 from unisafe_providers.named_files import expand_path
 from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.spec import Declared, Options, ProviderSpec
-from unisafe_providers.workers.gpus import Machine
 from unisafe_providers.workers.places import EXAMPLES, Place, Places, choose_places, find_mistakes_of_places, list_devices
 
 LIBRARIES = ("torch", "transformers", "diffusers")
@@ -32,8 +32,8 @@ class LoadedOptions(Options):
     devices: Places = Field(
         [],
         examples=[EXAMPLES],
-        description='a list of devices, with a copy of the model on each; `"all"` is one on each GPU; an entry may be a list too, and '
-        "that copy is spread over it",
+        description='a list of devices, with a copy of the model on each; `"all"` is one on each GPU; a list inside it holds the '
+        "GPUs that one copy is spread over",
     )
     spread: bool = Field(False, description="spread the model over all GPUs, because it fits none of them alone")
     quantization: Literal["8bit", "4bit"] | None = Field(None, description='`"8bit"` or `"4bit"`, by bitsandbytes')

@@ -14,7 +14,7 @@ from importlib import import_module
 from threading import RLock
 from typing import Any
 
-from tqdm.std import tqdm
+from tqdm.std import tqdm  # type: ignore[import-untyped]
 
 PAUSE = 1.0
 """Seconds between two reports of one bar."""
@@ -76,7 +76,7 @@ def _find_bars() -> list[tuple[Any, str]]:
     return [(sys.modules[path], name) for path, name in BARS if path in sys.modules and hasattr(sys.modules[path], name)]
 
 
-class Bar(tqdm):  # type: ignore[type-arg]
+class Bar(tqdm):  # type: ignore[misc]
     """A progress bar that draws nothing: it says how far it is."""
 
     monitor_interval = 0  # no thread that draws

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from unisafe_providers.gpus import TOGETHER, Machine
 from unisafe_providers.spec import ONE, SEVERAL
-from unisafe_providers.workers.gpus import TOGETHER, Machine
 
 EXAMPLES = "auto, cpu, cuda:0, xpu:0, npu:0, mps, or the UUID that `nvidia-smi -L` shows"
 DeviceName = Annotated[str, Field(pattern=r"^(auto|cpu|mps|(cuda|xpu|npu)(:\d+)?|(GPU|MIG)-[\w./-]+)$")]

@@ -27,7 +27,7 @@ from unisafe_providers.base import (
     Transient,
     Withdrawn,
 )
-from unisafe_providers.workers.gpus import split_place
+from unisafe_providers.gpus import split_place
 from unisafe_providers.workers.worker import Ended, Worker
 
 CRASHES = 3

@@ -195,7 +195,7 @@ def _index(device: str) -> int:
 def _read_listing(program: str) -> tuple[str, ...]:
     """The UUIDs that `nvidia-smi -L` lists: of a divided GPU, those of its parts."""
     try:
-        listing = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=20, check=True).stdout
+        listing = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=20, check=True).stdout  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return ()
     found: list[str] = []
