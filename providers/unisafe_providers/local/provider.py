@@ -10,10 +10,11 @@ import orjson
 from anyio import to_thread
 
 from unisafe_providers.base import Capabilities, Misconfigured
+from unisafe_providers.gpus import Machine
 from unisafe_providers.local.gguf_copies import name_copies
 from unisafe_providers.local.process import WorkerProcess
 from unisafe_providers.local.settings import LocalSettings
-from unisafe_providers.local.weights import find_weights
+from unisafe_providers.local.weights import Weights, find_weights
 from unisafe_providers.workers.pool import PooledProvider
 from unisafe_providers.workers.worker import Worker
 
@@ -35,6 +36,9 @@ class LocalProvider(PooledProvider):
         devices: `auto`, `cpu`, `cuda:0`..., or `cuda:0+cuda:1` for a model that is spread over two; if there are several, each gets
             a copy of the model, and all copies get requests.
         launch: starts a worker; else a process on this machine.
+
+    Attributes:
+        notes: a line for each thing to know of where it is loaded from and where it runs.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class LocalProvider(PooledProvider):
         self._settings = settings
         self._launch = launch
         self._held = 0
+        self.notes: list[str] = []
 
     async def prepare(self) -> None:
         """Find the weights: their commit or digest is part of the identity."""
@@ -64,8 +69,19 @@ class LocalProvider(PooledProvider):
         self.identity = f"{self._settings.library}:{weights.identity}:{known.decode()}"
         self.status.size = weights.size
         self._held = weights.measure_held(self._settings)
+        self.notes = await to_thread.run_sync(_list_notes, weights, self.devices)
         if weights.obstacle:
             raise Misconfigured(weights.obstacle)
 
     def launch(self, place: str) -> Worker:
         return self._launch(settings=self._settings, device=place, size=self._held, on_event=self.note_event)
+
+
+def _list_notes(weights: Weights, devices: Sequence[str]) -> list[str]:
+    notes = []
+    if weights.download:
+        notes.append(f"its weights ({weights.size / 1e9:,.1f} GB) are not all here: the first load downloads them from the hub")
+    idle = Machine().accelerators[1:] if devices == ("auto",) else ()
+    if idle:
+        notes.append(f'device = "auto" takes the first GPU, and {len(idle)} more are idle; devices = "all" puts a copy on each')
+    return notes

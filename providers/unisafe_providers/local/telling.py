@@ -52,7 +52,7 @@ def listening(listener: Callable[[str], None]) -> Iterator[None]:
 
 @contextmanager
 def following_bars() -> Iterator[None]:
-    """Say how far the libraries are, inside the block; those that are not imported yet are not followed."""
+    """Say how far the libraries are, inside the block; a library that is not imported yet is not followed."""
     replaced = [(module, name, getattr(module, name)) for module, name in _find_bars()]
     for module, name, _ in replaced:
         setattr(module, name, Bar)
@@ -70,7 +70,7 @@ def following_bars() -> Iterator[None]:
 
 def _find_bars() -> list[tuple[Any, str]]:
     for path, _ in BARS:
-        if path.startswith("huggingface_hub."):  # it imports its parts when they are used
+        if path.partition(".")[0] in sys.modules:  # libraries import some of their parts when they are used
             with suppress(ImportError):
                 import_module(path)
     return [(sys.modules[path], name) for path, name in BARS if path in sys.modules and hasattr(sys.modules[path], name)]
