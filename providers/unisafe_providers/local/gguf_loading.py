@@ -15,6 +15,7 @@ from unisafe_providers.local.failures import is_out_of_memory
 from unisafe_providers.local.gguf_copies import drop_copy, is_whole, keep_copy
 from unisafe_providers.local.gguf_reading import read_gguf_once
 from unisafe_providers.local.language import LanguageEngine
+from unisafe_providers.local.model_files import describe_size
 from unisafe_providers.local.settings import LocalSettings
 from unisafe_providers.local.telling import say
 
@@ -46,9 +47,9 @@ def load_gguf(settings: LocalSettings, device: Device, load: Load) -> Engine:
         device.check_room(size)
         engine = load(settings, device)
     if copy is not None and isinstance(engine, LanguageEngine):
-        say(f"keeping the expanded weights, {size / 1e9:.1f} GB, for the next time")
+        say(f"keeping the expanded weights, {describe_size(size)}, for the next time")
         kept = keep_copy(copy, engine.model, engine.tokenizer, size)
-        say(f"the expanded weights, {kept / 1e9:.1f} GB, are kept in {copy}" if kept else f"no room for a copy in {copy.parent}")
+        say(f"the expanded weights, {describe_size(kept)}, are kept in {copy}" if kept else f"no room for a copy in {copy.parent}")
     return engine
 
 

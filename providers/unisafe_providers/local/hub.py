@@ -28,23 +28,47 @@ TIMEOUT = 15.0
 def find_in_hub(settings: LocalSettings) -> Weights:
     """The weights of a hub id. Raises Misconfigured if not even the commit is known."""
     try:
-        from huggingface_hub import try_to_load_from_cache
+        import huggingface_hub  # noqa: F401
     except ModuleNotFoundError:
         raise Misconfigured(
             f"model {settings.model}: local models need the extra `local`: pip install 'unisafe-async[local]'"
         ) from None
-    index = settings.gguf_file or ("model_index.json" if settings.library == "diffusers" else "config.json")
-    cached = try_to_load_from_cache(settings.model, index, revision=settings.revision)
-    if isinstance(cached, str):
-        return _find_in_cache(settings, _find_snapshot(Path(cached), index))
-    return _describe_remote(settings, ask_hub(settings, settings.revision, "is no folder here and is not in the hub's cache"))
+    snapshot = _find_snapshot(settings, settings.revision)
+    if snapshot is not None:
+        return _find_in_cache(settings, snapshot)
+    try:
+        info = ask_hub(settings, settings.revision, "is no folder here and is not in the hub's cache")
+    except Misconfigured:
+        snapshot = _find_only_snapshot(settings) if settings.revision is None else None
+        if snapshot is None:
+            raise
+        return _find_in_cache(settings, snapshot)
+    snapshot = _find_snapshot(settings, info.sha)
+    return _describe_remote(settings, info) if snapshot is None else _find_in_cache(settings, snapshot)
 
 
-def _find_snapshot(file: Path, index: str) -> Path:
-    """The folder `snapshots/<commit>` that holds `file`."""
-    for _ in Path(index).parts:
-        file = file.parent
-    return file
+def _name_index(settings: LocalSettings) -> str:
+    """The file without which a model is not in the cache."""
+    return settings.gguf_file or ("model_index.json" if settings.library == "diffusers" else "config.json")
+
+
+def _find_snapshot(settings: LocalSettings, revision: str | None) -> Path | None:
+    """The folder `snapshots/<commit>` of a revision in the hub's cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    index = _name_index(settings)
+    cached = try_to_load_from_cache(settings.model, index, revision=revision)
+    return Path(cached).parents[len(Path(index).parts) - 1] if isinstance(cached, str) else None
+
+
+def _find_only_snapshot(settings: LocalSettings) -> Path | None:
+    """The one commit of a model in the hub's cache: a download of a commit notes no branch for it."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=settings.model, repo_type="model") / "snapshots"
+    found = [file.parents[len(Path(_name_index(settings)).parts) - 1] for file in folder.glob(f"*/{_name_index(settings)}")]
+    return found[0] if len(found) == 1 else None
 
 
 def _find_in_cache(settings: LocalSettings, snapshot: Path) -> Weights:

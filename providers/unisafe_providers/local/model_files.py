@@ -23,6 +23,11 @@ SHARD = re.compile(r"-\d+-of-\d+\.")
 """In the name of a file that holds a part of the weights: `model-00001-of-00004.safetensors`."""
 
 
+def describe_size(size: float) -> str:
+    """Bytes as MB or GB."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
+
+
 def is_hidden(file: Path, base: Path) -> bool:
     """Whether a file in the folder `base` is no part of the model, such as a README."""
     return file.suffix in NOT_THE_MODEL or any(part.startswith(".") for part in file.relative_to(base).parts)

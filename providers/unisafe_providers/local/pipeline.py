@@ -81,6 +81,8 @@ class PipelineEngine:
                     f"{name} edits no images and has no image-to-image form; leave image editing out of `tasks`"
                 ) from None
             self._editor.set_progress_bar_config(disable=True)
+            if self._settings.offload:
+                self._editor.enable_model_cpu_offload(device=self.device.torch)
         return self._editor
 
     # -------------------------------------------------------- requests

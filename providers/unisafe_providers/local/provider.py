@@ -12,6 +12,7 @@ from anyio import to_thread
 from unisafe_providers.base import Capabilities, Misconfigured
 from unisafe_providers.gpus import Machine
 from unisafe_providers.local.gguf_copies import name_copies
+from unisafe_providers.local.model_files import describe_size
 from unisafe_providers.local.process import WorkerProcess
 from unisafe_providers.local.settings import LocalSettings
 from unisafe_providers.local.weights import Weights, find_weights
@@ -80,7 +81,7 @@ class LocalProvider(PooledProvider):
 def _list_notes(weights: Weights, devices: Sequence[str]) -> list[str]:
     notes = []
     if weights.download:
-        notes.append(f"its weights ({weights.size / 1e9:,.1f} GB) are not all here: the first load downloads them from the hub")
+        notes.append(f"{describe_size(weights.download)} of its weights are not here: the first load downloads them from the hub")
     idle = Machine().accelerators[1:] if devices == ("auto",) else ()
     if idle:
         notes.append(f'device = "auto" takes the first GPU, and {len(idle)} more are idle; devices = "all" puts a copy on each')

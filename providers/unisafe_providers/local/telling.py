@@ -16,6 +16,8 @@ from typing import Any
 
 from tqdm.std import tqdm  # type: ignore[import-untyped]
 
+from unisafe_providers.local.model_files import describe_size
+
 PAUSE = 1.0
 """Seconds between two reports of one bar."""
 LONGEST = 200
@@ -92,13 +94,13 @@ class Bar(tqdm):  # type: ignore[misc]
         return True
 
     def describe(self) -> str:
-        """`model-00001-of-00004.safetensors: 1.2 of 4.9 GB`, or `Loading weights: 12 of 291`."""
+        """`downloading model-00001-of-00004.safetensors: 300.1 MB of 4.9 GB`, or `Loading weights: 12 of 291`."""
         words = " ".join(str(self.desc or "").rstrip(": ").split())
-        done, total = self.n, self.total or 0
-        amount = f"{done:,}" if self.unit != "B" else f"{done / 1e9:.1f}"
-        most = "" if not total else f" of {total:,}" if self.unit != "B" else f" of {total / 1e9:.1f}"
-        unit = " GB" if self.unit == "B" else ""
-        return f"{words}: {amount}{most}{unit}" if words else f"{amount}{most}{unit}"
+        show = describe_size if self.unit == "B" else "{:,}".format
+        if self.unit == "B":
+            words = f"downloading {words.rpartition('/')[2]}".rstrip()
+        amount = show(self.n) + (f" of {show(self.total)}" if self.total else "")
+        return f"{words}: {amount}" if words else amount
 
 
 Bar.set_lock(RLock())
