@@ -98,6 +98,6 @@ def _explain_import(error: ImportError, words: str) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name in EXTRA:
         return f"local models need the extra `local`, and {error.name} is not installed: pip install 'unisafe-async[local]'"
     named = PIP.search(words)
-    command = named[0].strip("`'\" .") if named else f"pip install {error.name}" if error.name else ""
+    command = named[0].rstrip("` .") if named else f"pip install {error.name}" if error.name else ""
     why = words[: named.start()] if named else words
     return f"a package is missing: {why[:200].rstrip(' `(:')}" + (f": {command}" if command else "")
