@@ -19,6 +19,8 @@ NOT_THE_MODEL = (".md", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".lock", ".met
 
 NO_WEIGHTS = (*NOT_THE_MODEL, ".json", ".txt", ".py", ".jinja", ".model", ".tiktoken", ".yaml", ".yml", ".toml", ".csv", "")
 """Endings of files that surely hold no weights; a model with code of its own may keep them in any other file."""
+ANY = "*.safetensors"
+"""What is missing where there are no weights at all."""
 SHARD = re.compile(r"-\d+-of-\d+\.")
 """In the name of a file that holds a part of the weights: `model-00001-of-00004.safetensors`."""
 
@@ -95,7 +97,7 @@ def _find_missing_of_one(folder: Path, prefix: str) -> list[str]:
     lacking = [_list_lacking(index) for suffix in WEIGHTS for index in sorted(folder.glob(f"*{suffix}.index*.json"))]
     if files and not all(lacking):
         return []
-    return [f"{prefix}{name}" for name in lacking[0]] if lacking else [f"{prefix}*.safetensors"]
+    return [f"{prefix}{name}" for name in lacking[0]] if lacking else [f"{prefix}{ANY}"]
 
 
 def _list_lacking(index: Path) -> list[str]:

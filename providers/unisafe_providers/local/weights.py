@@ -12,7 +12,15 @@ from pathlib import Path
 
 from unisafe_providers.base import Misconfigured
 from unisafe_providers.local.checkpoint import find_obstacle
-from unisafe_providers.local.model_files import describe_missing, find_missing, is_hidden, list_configs, list_sizes, measure_parts
+from unisafe_providers.local.model_files import (
+    ANY,
+    describe_missing,
+    find_missing,
+    is_hidden,
+    list_configs,
+    list_sizes,
+    measure_parts,
+)
 from unisafe_providers.local.settings import LocalSettings
 from unisafe_providers.named_files import expand_path
 
@@ -103,8 +111,8 @@ def _find_in_folder(path: Path, settings: LocalSettings) -> Weights:
 
 
 def _find_obstacle_in(path: Path, settings: LocalSettings) -> str:
-    missing = [] if settings.gguf_file else find_missing(path, settings.library)
-    if missing:
+    missing = [] if settings.gguf_file else [name for name in find_missing(path, settings.library) if name != ANY]
+    if missing:  # a folder without any weights is for the library to judge: it may know more kinds of files than we do
         return f"model {settings.model}: {describe_missing(missing)} there; copy or download the whole folder"
     return find_obstacle(settings, () if settings.gguf_file else list_configs(path, settings.library))
 

@@ -143,15 +143,6 @@ def test_shards_that_are_not_all_there_are_named(tmp_path: Path) -> None:
     assert not found(folder).obstacle
 
 
-def test_a_folder_without_weights_is_no_model(tmp_path: Path) -> None:
-    folder = checkpoint(tmp_path / "m")
-    (folder / "model.safetensors").unlink()
-    (folder / "tokenizer.json").write_text("{}")
-    assert "*.safetensors is missing there; copy or download the whole folder" in found(folder).obstacle
-    (folder / "weights.of_its_own_kind").write_bytes(b"w")
-    assert not found(folder).obstacle, "a model with code of its own may keep them anywhere"
-
-
 def test_a_pipeline_that_lacks_a_part_says_which(tmp_path: Path) -> None:
     folder = pipeline(tmp_path / "p")
     assert not found(folder, library="diffusers").obstacle
