@@ -21,6 +21,8 @@ TOGETHER = "+"
 UUID = re.compile(r"(GPU|MIG)-[\w./-]+")
 LISTED = re.compile(r"^([ \t]*)(?:GPU|MIG)\b.*\(UUID:\s*(\S+?)\)", re.M)
 """A line of `nvidia-smi -L`; the parts of a divided GPU are indented below it."""
+PLACE = "UNISAFE_PLACE"
+"""The variable that tells a model's process what its place is called there."""
 WSL = "/usr/lib/wsl/lib"
 NVIDIA, AMD, INTEL, ASCEND = "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "ASCEND_RT_VISIBLE_DEVICES"
 NONE = "-1"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 import orjson
@@ -16,16 +16,15 @@ from unisafe_providers.local.model_files import describe_size
 from unisafe_providers.local.process import WorkerProcess
 from unisafe_providers.local.settings import LocalSettings
 from unisafe_providers.local.weights import Weights, find_weights
+from unisafe_providers.workers.frames import pack
 from unisafe_providers.workers.pool import PooledProvider
 from unisafe_providers.workers.worker import Worker
 
 
 class Launch(Protocol):
-    """How a worker of ours is started: as a process here, or somewhere else."""
+    """How a worker of ours is started: as a process here, or somewhere else. `load` is the frame that it gets first."""
 
-    def __call__(
-        self, *, settings: LocalSettings, device: str, size: int, on_event: Callable[[Worker, dict[str, Any]], None]
-    ) -> Worker: ...
+    def __call__(self, *, title: str, device: str, on_event: Callable[[Worker, dict[str, Any]], None], load: bytes) -> Worker: ...
 
 
 class LocalProvider(PooledProvider):
@@ -37,6 +36,7 @@ class LocalProvider(PooledProvider):
         devices: `auto`, `cpu`, `cuda:0`..., or `cuda:0+cuda:1` for a model that is spread over two; if there are several, each gets
             a copy of the model, and all copies get requests.
         launch: starts a worker; else a process on this machine.
+        turns: the devices that it takes turns on, if workers are elsewhere.
 
     Attributes:
         notes: a line for each thing to know of where it is loaded from and where it runs.
@@ -48,10 +48,12 @@ class LocalProvider(PooledProvider):
         capabilities: Capabilities,
         devices: Sequence[str] = ("auto",),
         launch: Launch = WorkerProcess,
+        turns: Sequence[str] = (),
     ) -> None:
-        super().__init__(f"{settings.library}:{settings.model}", capabilities, devices)
+        super().__init__(f"{settings.library}:{settings.model}", capabilities, turns or devices, devices)
         self._settings = settings
         self._launch = launch
+        self._elsewhere = bool(turns)
         self._held = 0
         self.notes: list[str] = []
 
@@ -71,11 +73,14 @@ class LocalProvider(PooledProvider):
         self.status.size = weights.size
         self._held = weights.measure_held(self._settings)
         self.notes = await to_thread.run_sync(_list_notes, weights, self.devices)
-        if weights.obstacle:
+        if weights.obstacle and not self._elsewhere:  # what this machine lacks, another one may have
             raise Misconfigured(weights.obstacle)
 
-    def launch(self, place: str) -> Worker:
-        return self._launch(settings=self._settings, device=place, size=self._held, on_event=self.note_event)
+    def launch(self, device: str) -> Worker:
+        settings = {**asdict(self._settings), "extra": dict(self._settings.extra)}
+        load = pack({"type": "load", "settings": settings, "device": device, "size": self._held})
+        title = f"the process that ran {self._settings.model}"
+        return self._launch(title=title, device=device, on_event=self.note_event, load=load)
 
 
 def _list_notes(weights: Weights, devices: Sequence[str]) -> list[str]:

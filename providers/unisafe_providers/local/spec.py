@@ -41,7 +41,11 @@ class LoadedOptions(Options):
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto", description='requests in a batch, at most; `"auto"` finds what fits'
     )
-    memory_gb: float | None = Field(None, gt=0, description="the most memory to use on the device; else all there is")
+    memory_gb: float | None = Field(
+        None, gt=0, description="the most memory to use on the device, of several on each; else all there is"
+    )
+    cluster: bool = Field(True, description="whether it runs on the cluster, if `[cluster]` names one")
+    replicas: int = Field(1, ge=1, le=1_000, description="on the cluster, how many copies of the model")
     extra: dict[str, Any] = Field({}, description="more arguments of `generate` or of the pipeline's call; part of the cache key")
 
     @property
@@ -49,6 +53,8 @@ class LoadedOptions(Options):
         return self.trust_remote_code
 
     def find_mistakes(self, declared: Declared) -> Iterator[str]:
+        if self.replicas > 1 and not self.cluster:
+            yield "replicas: goes with a model on the cluster only; here `devices` names a device for each copy"
         yield from find_mistakes_of_places(self.device, self.devices, self.spread, self.model_fields_set)
 
 
@@ -79,15 +85,19 @@ class DiffusersOptions(LoadedOptions):
 
     def find_mistakes(self, declared: Declared) -> Iterator[str]:
         yield from super().find_mistakes(declared)
-        places = [self.device] if isinstance(self.devices, str) else self.devices or [self.device]
-        if self.offload and (self.spread or any(len(list_devices(place)) > 1 for place in places)):
-            yield "offload: keeps a pipeline in the memory of one GPU, and this one is spread over several; keep one of the two"
-        if self.offload and {"cpu", "mps"} & {name for place in places for name in list_devices(place)}:
-            yield "offload: saves the memory of a GPU, and there is none in `device`; leave offload out"
-        if self.offload and self.quantization:
-            yield "offload: stands beside `quantization`; keep one of the two"
+        if self.offload:
+            yield from self._find_mistakes_of_offload()
         if "text" in declared.gives:
             yield 'gives: a diffusers pipeline gives images only; put gives = ["image"]'
+
+    def _find_mistakes_of_offload(self) -> Iterator[str]:
+        places = [self.device] if isinstance(self.devices, str) else self.devices or [self.device]
+        if self.spread or any(len(list_devices(place)) > 1 for place in places):
+            yield "offload: keeps a pipeline in the memory of one GPU, and this one is spread over several; keep one of the two"
+        if {"cpu", "mps"} & {name for place in places for name in list_devices(place)}:
+            yield "offload: saves the memory of a GPU, and there is none in `device`; leave offload out"
+        if self.quantization:
+            yield "offload: stands beside `quantization`; keep one of the two"
 
 
 def build_transformers(settings: ProviderSettings, options: TransformersOptions) -> Provider:
@@ -121,8 +131,12 @@ def _build(library: Library, settings: ProviderSettings, options: LoadedOptions,
         extra=options.extra,
         **own,
     )
-    places = choose_places(options.device, options.devices, options.spread, Machine())
-    return LocalProvider(loaded, capabilities, places)
+    if settings.cluster is None or not options.cluster:
+        return LocalProvider(loaded, capabilities, choose_places(options.device, options.devices, options.spread, Machine()))
+    from unisafe_providers.cluster.launching import launch_on
+
+    launch, device = launch_on(settings.cluster, "cpu" if options.device == "cpu" else "cuda")
+    return LocalProvider(loaded, capabilities, [device] * options.replicas, launch, turns=["cluster"])
 
 
 TRANSFORMERS = ProviderSpec(

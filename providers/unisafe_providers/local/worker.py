@@ -17,12 +17,13 @@ from contextlib import suppress
 from typing import Any, BinaryIO, NoReturn
 
 from unisafe_providers.base import Rejected
+from unisafe_providers.gpus import PLACE
 from unisafe_providers.local.engine import Engine, Prepared
 from unisafe_providers.local.failures import explain_failure, is_device_lost, is_out_of_memory
-from unisafe_providers.local.frames import pack, pack_response, read_frame, unpack_request
 from unisafe_providers.local.settings import LocalSettings, estimate_least_memory
 from unisafe_providers.local.telling import listening
 from unisafe_providers.workers.batches import BatchSizes, Pool, Waiting
+from unisafe_providers.workers.frames import pack, pack_response, read_frame, unpack_request
 
 LINGER = 0.03
 """Seconds that a batch with room waits for the next request."""
@@ -43,7 +44,7 @@ def main() -> None:
         return
     head, _ = first
     with suppress(BrokenPipeError, KeyboardInterrupt):
-        Worker(LocalSettings(**head["settings"]), head["device"], head["size"], frames, answers, head.get("shown", "")).serve()
+        Worker(LocalSettings(**head["settings"]), head["device"], head["size"], frames, answers).serve()
     sys.stderr.flush()
     os._exit(0)  # Libraries' threads and atexit hooks would only delay giving memory back.
 
@@ -52,18 +53,14 @@ class Worker:
     """A pool of requests in front of an engine.
 
     Args:
-        settings, device: what to load, and on which device.
+        settings, device: what to load, and on which device; in this process that may have another name (`PLACE`).
         size: bytes of the weights on disk, as far as known.
         frames, answers: the two pipes.
-        shown: what people call the device; this process sees its own devices alone, and numbers them from 0.
     """
 
-    def __init__(
-        self, settings: LocalSettings, device: str, size: int, frames: BinaryIO, answers: BinaryIO, shown: str = ""
-    ) -> None:
+    def __init__(self, settings: LocalSettings, device: str, size: int, frames: BinaryIO, answers: BinaryIO) -> None:
         self._settings = settings
         self._device = device
-        self._shown = shown
         self._size = size
         self._frames = frames
         self._answers = answers
@@ -101,7 +98,7 @@ class Worker:
         try:
             from unisafe_providers.local.device import Device
 
-            device = Device(self._device, self._settings.memory_gb, self._shown)
+            device = Device(os.environ.get(PLACE) or self._device, self._settings.memory_gb, shown=self._device)
             device.settle()
             device.check_room(estimate_least_memory(self._size, self._settings))
             with listening(self._say):

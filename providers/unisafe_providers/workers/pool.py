@@ -46,20 +46,19 @@ class PooledProvider(ABC):
 
     Args:
         capabilities: what the model takes and gives.
-        places: where its copies are: a device each, or several that one copy is spread over (`cuda:0+cuda:1`); all copies get
-            requests. Empty for a model whose device is not ours to give: then there is one copy, and it takes no turns.
-
-    Attributes:
-        devices: the devices that it takes turns on: all of all places.
+        devices: the devices that it takes turns on; if there are several, each gets a copy of the model, and all copies get
+            requests; a copy that is spread takes several (`cuda:0+cuda:1`). Empty for a model whose device is not ours to give: then
+            there is one copy, and it takes no turns.
+        places: where the workers are, one for each, if that differs from the devices.
     """
 
-    def __init__(self, identity: str, capabilities: Capabilities, places: Sequence[str]) -> None:
+    def __init__(self, identity: str, capabilities: Capabilities, devices: Sequence[str], places: Sequence[str] = ()) -> None:
         self.identity = identity
         self.capabilities = capabilities
         self.reported = Limits()
         self.status = DeviceStatus()
-        self.devices = tuple(device for place in places for device in split_place(place))
-        self._places = tuple(places)
+        self.devices = tuple(device for place in devices for device in split_place(place))
+        self._places = tuple(places) or tuple(devices) or ("",)
         self._failure: Misconfigured | None = None
         self._stack = AsyncExitStack()
         self._group: TaskGroup | None = None
@@ -75,13 +74,18 @@ class PooledProvider(ABC):
         """Find out all that `identity` and `status.size` need, without loading. Raises Misconfigured."""
 
     @abstractmethod
-    def launch(self, place: str) -> Worker:
-        """A worker for `place`, not yet running."""
+    def launch(self, device: str) -> Worker:
+        """A worker for `device`, not yet running."""
 
     @property
     def size(self) -> int:
         """Bytes of weights, known once the provider is open; the cost of loading."""
         return self.status.size
+
+    @property
+    def pids(self) -> list[int]:
+        """Its processes on this machine."""
+        return [worker.pid for worker in self._workers if worker.pid is not None]
 
     async def __aenter__(self) -> Self:
         self._group = await self._stack.enter_async_context(anyio.create_task_group())
@@ -161,8 +165,8 @@ class PooledProvider(ABC):
         if not self._workers:
             assert self._group is not None, "enter the provider first"
             self.status.state, self.status.places = "loading", ()
-            for place in self._places or ("",):
-                worker = self.launch(place)
+            for device in self._places:
+                worker = self.launch(device)
                 self._workers.append(worker)
                 self._group.start_soon(self._watch, worker)
         return min(self._workers, key=lambda worker: worker.waiting)
