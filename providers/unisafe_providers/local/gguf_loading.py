@@ -59,5 +59,4 @@ def measure_expanded(settings: LocalSettings) -> int:
 
     path = cached_file(settings.model, settings.gguf_file, revision=settings.revision)
     dtype: torch.dtype = getattr(torch, settings.dtype)
-    elements: int = sum(int(tensor.n_elements) for tensor in gguf.GGUFReader(path).tensors)
-    return elements * dtype.itemsize
+    return sum(int(tensor.n_elements) * dtype.itemsize for tensor in gguf.GGUFReader(path).tensors)

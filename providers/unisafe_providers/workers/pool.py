@@ -47,8 +47,8 @@ class PooledProvider(ABC):
     Args:
         capabilities: what the model takes and gives.
         devices: the devices that it takes turns on; if there are several, each gets a copy of the model, and all copies get
-            requests; a copy that is spread takes several (`cuda:0+cuda:1`). Empty for a model whose device is not ours to give: then
-            there is one copy, and it takes no turns.
+            requests; a copy that is spread takes several (`cuda:0+cuda:1`). Empty for a model whose device is not ours to give:
+            then there is one copy, and it takes no turns.
         places: where the workers are, one for each, if that differs from the devices.
     """
 
