@@ -93,7 +93,7 @@ class PooledProvider(ABC):
             await self.prepare()
         except Misconfigured as error:
             self._failure = error
-            self.status.state = "failed"
+            self.status.state, self.status.said = "failed", str(error)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from fake_hub import COMMIT, FakeHub, serving
+from forked import unisafe
 from huggingface_hub import constants
 from tiny_models import LLAMA
 from unisafe_providers.base import Capabilities, Misconfigured, Request, Response, Text
@@ -131,6 +133,34 @@ def test_a_checkpoint_at_the_hub_says_how_it_is_quantized(sharded: Path, hub: Fa
     assert (
         "is quantized by gptq, which needs gptqmodel and optimum: pip install gptqmodel optimum" in find_weights(SETTINGS).obstacle
     )
+
+
+BENCH = """
+[[models]]
+name = "half"
+provider = "transformers"
+model = "org/name"
+tasks = ["malicious_text_generation"]
+
+[judge]
+provider = "simulated"
+model = "judge"
+"""
+
+
+def test_doctor_tells_what_is_missing_and_what_will_be_downloaded_and_loads_nothing(
+    tmp_path: Path, sharded: Path, hub: FakeHub
+) -> None:
+    put_into_cache(tmp_path, sharded, *HALF)
+    (tmp_path / "bench.toml").write_text(BENCH)
+    for variables, code, words in (
+        ({"HF_HUB_OFFLINE": "1"}, 1, f"is not all in the hub's cache ({SHARDS[1]} is missing), and HF_HUB_OFFLINE is set"),
+        ({"HF_ENDPOINT": hub.url}, 0, "0.0 MB of its weights are not here: the first load downloads them from the hub"),
+    ):
+        done = unisafe("doctor", "--free", cwd=tmp_path, env={**os.environ, "COLUMNS": "300", **variables})
+        assert words in " ".join(done.stdout.split()), done
+        assert done.returncode == code
+    assert not hub.downloaded
 
 
 @pytest.mark.usefixtures("sharded")
