@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from unisafe_providers.base import Request, Response, Usage
 from unisafe_providers.local import worker
-from unisafe_providers.local.engine import Prepared
+from unisafe_providers.local.engine import Prepared, Watch
 
 NO_ROOM = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
 
@@ -19,7 +19,7 @@ class FailingEngine:
     """Answers with the request's own text. ASSERT kills the device's context, KILL the process; WIDE fits no batch of four."""
 
     first = max_batch = 8
-    tokens = None
+    first_tokens = tokens = None
 
     def __init__(self) -> None:
         from unisafe_providers.local.device import Device
@@ -30,7 +30,7 @@ class FailingEngine:
     def prepare(self, request: Request) -> Prepared:
         return Prepared(request=request, group="chat", length=len(request.text), room=1)
 
-    def answer(self, batch: Sequence[Prepared]) -> list[Response]:
+    def answer(self, batch: Sequence[Prepared], watch: Watch) -> list[Response | Prepared]:
         texts = [prepared.request.text for prepared in batch]
         if any("KILL" in text for text in texts):
             os.kill(os.getpid(), signal.SIGKILL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ import torch
 from unisafe_providers.errors import UnisafeError
 
 GIB = 1024**3
-HEADROOM = 0.45
-"""A batch may grow to twice its size while less than this share of the memory is in use."""
+FILLED = 0.9
+"""The share of the memory that weights and a batch of twice the size may fill: memory is lost between its pieces."""
 
 
 class NoDevice(UnisafeError):
@@ -41,6 +42,7 @@ class Device:
         self.cuda = self.torch.type == "cuda"
         self._limit = memory_gb
         self._base = 0
+        self._weights: int | None = None
 
     def settle(self) -> None:
         """Set this process up for the device and its memory limit."""
@@ -85,17 +87,32 @@ class Device:
         return f"{self.name} has too little memory for this request alone ({used / GIB:.1f} of {total / GIB:.1f} GiB used): {words}"
 
     def reset_peak(self) -> None:
+        """Before a batch: what is in use now is the weights; the least that was ever seen here, as batches leave things behind."""
         if self.cuda:
             torch.cuda.reset_peak_memory_stats(self.torch)
+            used = int(torch.cuda.memory_allocated(self.torch))
+        else:
+            _reset_peak_resident()
+            used = _read_resident()
+        self._weights = used if self._weights is None else min(self._weights, used)
 
     def has_headroom(self) -> bool:
-        """Whether a batch of twice the size should fit."""
+        """Whether a batch of twice the size should fit, by what the last one took beside the weights.
+
+        Memory that is allocated counts. What the allocator reserves does not: it keeps that after one large batch.
+        """
+        if self._weights is None:
+            return False
+        peak = int(torch.cuda.max_memory_allocated(self.torch)) if self.cuda else _read_peak_resident()
+        return self._weights + 2 * max(0, peak - self._weights) < FILLED * self._read_reachable()
+
+    def _read_reachable(self) -> int:
+        """Bytes that this process could have in all: what it has, and what is free."""
         if self.cuda:
-            total = torch.cuda.get_device_properties(self.torch).total_memory
-            limit = total if self._limit is None else min(total, self._limit * GIB)
-            return bool(torch.cuda.max_memory_reserved(self.torch) < HEADROOM * limit)
-        used, total = self.read_memory()
-        return used < HEADROOM * total and _read_meminfo("MemAvailable") > used
+            reachable = int(torch.cuda.memory_reserved(self.torch) + torch.cuda.mem_get_info(self.torch)[0])
+        else:
+            reachable = _read_resident() + _read_meminfo("MemAvailable")
+        return reachable if self._limit is None else min(reachable, int(self._limit * GIB) + self._base)
 
     def give_back(self) -> None:
         """Return unused memory to the system."""
@@ -146,6 +163,16 @@ def _read_meminfo(name: str) -> int:
 
 def _read_resident() -> int:
     return _read_status("/proc/self/status", "VmRSS")
+
+
+def _read_peak_resident() -> int:
+    return _read_status("/proc/self/status", "VmHWM") or _read_resident()
+
+
+def _reset_peak_resident() -> None:
+    """Let VmHWM begin anew. Source: proc_pid_clear_refs(5), value 5."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _read_data_size() -> int:
