@@ -66,6 +66,13 @@ class Options(BaseModel):
         """Whether code that comes with the model is run on this machine."""
         return False
 
+    def list_commands(self, model: str) -> list[list[str]]:
+        """The command lines that this section starts on this machine, as they are shown before the first start.
+
+        `model` is its name at the endpoint. Most sections start none.
+        """
+        return []
+
     def find_mistakes(self, declared: Declared) -> Iterator[str]:
         """What is wrong although each key is right by itself, each with its key: `devices: names a device twice`."""
         yield from ()
@@ -91,6 +98,7 @@ class ProviderSpec(Generic[O]):
         key_header: the header that carries the key, in small letters; empty where that is the provider's to know.
         unlisted: why a model may be missing from the list that its endpoint gives; empty where the list tells.
         packages: installed packages that its answers depend on: a run keeps their versions.
+        model_is_name: whether a section may leave `model` out: then it is the section's `name`.
         vendor: what is known of the vendor: the entry of presets.toml.
         plugin: who brings it; None for one of ours.
     """
@@ -107,6 +115,7 @@ class ProviderSpec(Generic[O]):
     key_header: str = ""
     unlisted: str = ""
     packages: tuple[str, ...] = ()
+    model_is_name: bool = False
     vendor: Preset | None = None
     plugin: Plugin | None = None
 

@@ -23,6 +23,7 @@ from unisafe_async.results.bill import source_of
 from unisafe_async.results.judged_before import Before, find_judged_before
 from unisafe_async.results.report import read_report
 from unisafe_async.run.evaluation import Run, unwrap_error
+from unisafe_async.screens.commands import describe_commands
 from unisafe_async.screens.console import stdout_console
 from unisafe_async.screens.progress import Progress
 from unisafe_async.screens.report import print_report
@@ -98,6 +99,8 @@ async def _run_watched(
             if trusted:
                 words = ", ".join(map(plain, trusted))
                 console.print(Text(f"trust_remote_code is on: code that comes with {words} runs on this machine", style="yellow"))
+            for line in describe_commands(config):
+                console.print(Text(line, style="yellow"))
             if before is not None and (words := before.explain_change(run.panel.rubric.rubrics.digest)):
                 console.print(Text(words, style="yellow"))
             problems = run.dataset.problems

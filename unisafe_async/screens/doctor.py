@@ -13,6 +13,7 @@ from rich.text import Text
 
 from unisafe_async.names import shorten_names
 from unisafe_async.run.diagnosis import CheckedEndpoint, Diagnosis
+from unisafe_async.screens.commands import list_commands
 from unisafe_async.text import count, format_dollars, plain
 
 FREE = ("source", "lines", "key", "address", "price", "model")
@@ -29,8 +30,13 @@ def ask_to_pay(console: Console, checked_endpoints: Sequence[CheckedEndpoint], *
     words = f"{count(calls, 'tiny call')}, {format_dollars(max_cost)} at the most"
     if unknown:
         words += f" and what {', '.join(map(plain, unknown))} costs (no price in bench.toml)"
+    started = [line for checked in checked_endpoints if not checked.wrong for line in list_commands(checked.section)]
+    if started:
+        words += "; these start on this machine:"
     console.print(Text(words))
-    if yes or (not unknown and max_cost == 0):
+    for line in started:
+        console.print(Text(f"    {line}"))
+    if yes or (not unknown and max_cost == 0 and not started):
         return True
     if not (console.is_terminal and sys.stdin.isatty()):
         console.print(Text("not made: nobody to ask; say --yes to make them, or --free to leave them out", style="yellow"))

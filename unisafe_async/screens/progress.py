@@ -169,7 +169,9 @@ def describe_local(provider: Provider) -> str:
     status = provider.status
     if status.state == "loading":
         size = f" {format_size(status.size)}" if status.size else ""
-        return f"loading{size} on {', '.join(provider.devices)}"
+        on = f" on {', '.join(provider.devices)}" if provider.devices else ""
+        said = f": {plain(' '.join(status.said.split()))[:120]}" if status.said else ""
+        return f"loading{size}{on}{said}"
     if status.state != "ready":
         return ""
     words = [f"on {', '.join(status.places)}, loaded in {format_duration(status.load_seconds)}"]

@@ -20,9 +20,9 @@ from typing import Any, BinaryIO, NoReturn
 from unisafe_providers.base import Rejected, Response
 from unisafe_providers.local.engine import Engine, Prepared, Watch
 from unisafe_providers.local.failures import explain_failure, is_device_lost, is_out_of_memory
-from unisafe_providers.local.frames import pack, pack_response, read_frame, unpack_request
 from unisafe_providers.local.settings import LocalSettings, estimate_least_memory
 from unisafe_providers.workers.batches import BatchSizes, Pool, Waiting, measure_tokens
+from unisafe_providers.workers.frames import pack, pack_response, read_frame, unpack_request
 from unisafe_providers.workers.refill import Refill
 from unisafe_providers.workers.signs import Signs
 
@@ -97,7 +97,7 @@ class Worker:
         self._pool = Pool()
         self._sizes = BatchSizes(settings.batch_size, 1, 1)
         self._sending = threading.Lock()
-        self._signs = Signs(self._tell)
+        self._signs = Signs(self._say)
         self._withdrawn = False
 
     def serve(self) -> None:
@@ -129,9 +129,9 @@ class Worker:
             while view:
                 view = view[self._answers.write(view) :]
 
-    def _tell(self, words: str, tokens: int) -> None:
-        with suppress(OSError):
-            self._send(pack({"type": "alive", "words": words, "tokens": tokens}))
+    def _say(self, words: str) -> None:
+        with suppress(OSError):  # the other side is gone, and this process ends at once
+            self._send(pack({"type": "said", "words": words}))
 
     # -------------------------------------------------------- loading
 
@@ -139,10 +139,8 @@ class Worker:
         started = time.monotonic()
         device = None
         try:
-            from unisafe_providers.local.bars import listen_to_bars
             from unisafe_providers.local.device import Device
 
-            listen_to_bars(self._settings.library, self._signs)
             device = Device(self._device, self._settings.memory_gb)
             device.settle()
             device.check_room(estimate_least_memory(self._size, self._settings))
@@ -195,7 +193,7 @@ class Worker:
 
     def _run(self, engine: Engine, batch: Sequence[Waiting]) -> None:
         self._send(pack({"type": "batch", "ids": [waiting.identifier for waiting in batch]}))
-        self._signs.note(f"a batch of {len(batch)}")
+        self._signs.begin(f"batch of {len(batch)}")
         started = time.monotonic()
         engine.device.reset_peak()
         try:

@@ -1,4 +1,4 @@
-"""Signs of life: what the thread that works last did, told now and then by a thread of its own.
+"""Signs of life: what the thread that works has done, told now and then by a thread of its own.
 
 Only the thread that works makes a sign. So a process that hangs falls silent, though its other threads live.
 """
@@ -10,32 +10,34 @@ import time
 from collections.abc import Callable
 
 EVERY = 5.0
-"""Seconds between two signs, at least."""
+"""Seconds between two reports, at least."""
 
 
 class Signs:
-    """Notes what is done, and tells it at most every few seconds.
+    """Notes the steps of a batch, and reports them at most every few seconds.
 
     Args:
-        tell: called by a thread of this class with words and the tokens of the batch so far, if anything was noted since it was
-            called last.
+        say: called with a few words by a thread of this class, if anything was done since it was called last.
         every: seconds between two calls.
     """
 
-    def __init__(self, tell: Callable[[str, int], None], every: float = EVERY) -> None:
-        self._tell = tell
+    def __init__(self, say: Callable[[str], None], every: float = EVERY) -> None:
+        self._say = say
         self._every = every
         self._noted = threading.Event()
-        self._words = ""
-        self._tokens = 0
+        self._what = ""
+        self._steps = self._tokens = 0
 
     def start(self) -> None:
         threading.Thread(target=self._run, daemon=True).start()
 
-    def note(self, words: str | None = None, tokens: int = 0) -> None:
-        """Something was done: `tokens` more of the batch; `words` say what is going on from now on, and start the count anew."""
-        if words is not None:
-            self._words, self._tokens = words, 0
+    def begin(self, what: str) -> None:
+        """`what` begins, such as `batch of 16`."""
+        self._what, self._steps, self._tokens = what, 0, 0
+
+    def note(self, tokens: int = 0) -> None:
+        """A step is done, which made so many tokens."""
+        self._steps += 1
         self._tokens += tokens
         self._noted.set()
 
@@ -43,5 +45,5 @@ class Signs:
         while True:
             self._noted.wait()
             self._noted.clear()
-            self._tell(self._words, self._tokens)
+            self._say(f"{self._what}: step {self._steps:,}{f', {self._tokens:,} tokens' if self._tokens else ''}")
             time.sleep(self._every)

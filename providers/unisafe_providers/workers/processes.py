@@ -1,0 +1,135 @@
+"""Processes that hold a model: each is the head of a group of its own, and ends with all of its group.
+
+A server forks engines, and a script starts helpers; so signals go to the group. Closing standard input is the first word that a
+process gets, because that is what reaches the other side of `ssh` and `docker run -i` too.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import anyio
+from anyio.abc import Process
+
+PATIENCE = 10.0
+"""Seconds that a process gets after its standard input was closed, and again after SIGTERM, before SIGKILL."""
+HURRY = 1.0
+"""The same where the block that holds it was left by an error, or because the run is stopped at once."""
+
+
+@asynccontextmanager
+async def start_process(
+    command: Sequence[str], environment: Mapping[str, str], folder: Path | None = None, patience: float = PATIENCE
+) -> AsyncIterator[Process]:
+    """A process with three pipes, at the head of a group of its own; the group is gone when the block is left.
+
+    Raises OSError if it cannot be started.
+    """
+    process = await anyio.open_process(
+        list(command),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(environment),
+        cwd=folder,
+        start_new_session=True,
+    )
+    hurried = True
+    try:
+        yield process
+        hurried = False
+    finally:
+        with anyio.CancelScope(shield=True):
+            await end_process(process, min(patience, HURRY) if hurried else patience)
+            await process.aclose()
+
+
+async def end_process(process: Process, patience: float = PATIENCE) -> int | None:
+    """End a process and its group: close its standard input, then SIGTERM, then SIGKILL, each after `patience` seconds.
+
+    Returns its exit code; a negative one is a signal's number.
+    """
+    if process.stdin is not None:
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+            await process.stdin.aclose()
+    if not await _wait(process, patience):
+        signal_group(process, signal.SIGTERM)
+        await _wait(process, patience)
+    kill_group(process)  # also where its head is gone: children of its own may be left
+    await process.wait()
+    return process.returncode
+
+
+async def _wait(process: Process, seconds: float) -> bool:
+    with anyio.move_on_after(seconds):
+        await process.wait()
+    return process.returncode is not None
+
+
+def signal_group(process: Process, number: signal.Signals) -> None:
+    """Send a signal to a process and to all that it started."""
+    with suppress(ProcessLookupError, PermissionError):
+        if sys.platform == "win32":
+            process.terminate()
+        else:
+            os.killpg(process.pid, number)
+
+
+def kill_group(process: Process) -> None:
+    """End a process and all that it started at once."""
+    with suppress(ProcessLookupError, PermissionError):
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+# ---------------------------------------------------------------- what they print
+
+
+class Log:
+    """What a process printed, in a file that only its user can read; it stays there when the process is gone.
+
+    Args:
+        name: the model's name, for the file's.
+        most: bytes of the file; when it is longer, it begins anew, and says so.
+    """
+
+    def __init__(self, name: str, most: int = 16_000_000) -> None:
+        folder = Path(tempfile.gettempdir()) / f"unisafe-logs-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        words = "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in name)[:60]
+        descriptor, path = tempfile.mkstemp(".log", f"{words}-", folder)
+        self.path = Path(path)
+        self.last = ""
+        self._file = os.fdopen(descriptor, "wb", buffering=0)
+        self._most = most
+        self._size = 0
+        self._line = b""
+
+    def write(self, chunk: bytes) -> None:
+        """Keep a piece of what was printed; `last` is its last line with words."""
+        if self._size > self._most:
+            self._file.seek(0)
+            self._file.truncate()
+            self._size = self._file.write(b"(earlier lines were dropped)\n")
+        self._size += self._file.write(chunk)
+        lines = (self._line + chunk)[-4_000:].replace(b"\r", b"\n").split(b"\n")
+        self._line = lines[-1]
+        for line in reversed(lines):
+            if words := line.decode("utf-8", "replace").strip():
+                self.last = words[:300]
+                return
+
+    def close(self) -> None:
+        """Close the file, and remove it if nothing was printed."""
+        self._file.close()
+        if self._size == 0:
+            self.path.unlink(missing_ok=True)
