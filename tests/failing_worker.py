@@ -6,17 +6,24 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Sequence
 
 from unisafe_providers.base import Request, Response, Usage
 from unisafe_providers.local import worker
 from unisafe_providers.local.engine import Prepared, Watch
+from unisafe_providers.local.settings import LocalSettings
 
 NO_ROOM = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
 
 
 class FailingEngine:
-    """Answers with the request's own text. ASSERT kills the device's context, KILL the process; WIDE fits no batch of four."""
+    """Answers with the request's own text.
+
+    ASSERT kills the device's context, KILL the process; WIDE fits no batch of four; HANG waits for ever, as a driver may; WORK takes
+    four seconds, in steps.
+    """
 
     first = max_batch = 8
     first_tokens = tokens = None
@@ -34,6 +41,12 @@ class FailingEngine:
         texts = [prepared.request.text for prepared in batch]
         if any("KILL" in text for text in texts):
             os.kill(os.getpid(), signal.SIGKILL)
+        if any("HANG" in text for text in texts):
+            threading.Event().wait()
+        if any("WORK" in text for text in texts):
+            for _ in range(80):
+                time.sleep(0.05)
+                watch.note(len(batch))
         self._lost = self._lost or any("ASSERT" in text for text in texts)
         if self._lost:
             raise RuntimeError("CUDA error: device-side assert triggered\nCUDA kernel errors might be asynchronously reported")
@@ -43,5 +56,12 @@ class FailingEngine:
 
 
 def main() -> None:
-    worker.load_engine = lambda settings, device: FailingEngine()
+    worker.load_engine = load_engine
     worker.main()
+
+
+def load_engine(settings: LocalSettings, device: object) -> FailingEngine:
+    """The engine; with `extra = { hangs = true }` loading never ends."""
+    if settings.extra.get("hangs"):
+        threading.Event().wait()
+    return FailingEngine()

@@ -24,7 +24,7 @@ from unisafe_providers.local.settings import LocalSettings, estimate_least_memor
 from unisafe_providers.workers.batches import BatchSizes, Pool, Waiting, measure_tokens
 from unisafe_providers.workers.frames import pack, pack_response, read_frame, unpack_request
 from unisafe_providers.workers.refill import Refill
-from unisafe_providers.workers.signs import Signs
+from unisafe_providers.workers.signs import EVERY, Signs
 
 LINGER = 0.03
 """Seconds that a batch with room waits for the next request."""
@@ -97,7 +97,7 @@ class Worker:
         self._pool = Pool()
         self._sizes = BatchSizes(settings.batch_size, 1, 1)
         self._sending = threading.Lock()
-        self._signs = Signs(self._say)
+        self._signs = Signs(self._say, min(EVERY, settings.patience_s / 4))
         self._withdrawn = False
 
     def serve(self) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 EVERY = 5.0
-"""Seconds between two reports, at least."""
+"""Seconds between two reports, where nobody wants them sooner."""
 
 
 class Signs:
@@ -21,7 +21,7 @@ class Signs:
         every: seconds between two calls.
     """
 
-    def __init__(self, say: Callable[[str], None], every: float = EVERY) -> None:
+    def __init__(self, say: Callable[[str], None], every: float) -> None:
         self._say = say
         self._every = every
         self._noted = threading.Event()
