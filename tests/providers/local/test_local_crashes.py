@@ -12,7 +12,6 @@ from unisafe_providers.base import Capabilities, Misconfigured, Rejected, Reques
 from unisafe_providers.local import LocalProvider, LocalSettings, process
 from unisafe_providers.local.failures import is_device_lost, is_out_of_memory
 
-
 Make = Callable[..., LocalProvider]
 
 
