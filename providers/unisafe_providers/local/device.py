@@ -19,8 +19,8 @@ from unisafe_providers.gpus import TOGETHER, split_place
 GIB = 1024**3
 VENDORS = {"cuda": "CUDA GPU", "xpu": "Intel GPU", "npu": "Ascend NPU"}
 """Kinds of accelerators with memory of their own, as torch calls them; ROCm's are called cuda."""
-HEADROOM = 0.45
-"""A batch may grow to twice its size while less than this share of the memory is in use."""
+FILLED = 0.9
+"""The share of the memory that weights and a batch of twice the size may fill: memory is lost between its pieces."""
 
 FOR_WEIGHTS = 0.9
 """The share of each GPU's memory that a model which is spread may fill; the rest is for what it computes."""
@@ -63,6 +63,7 @@ class Device:
         self._module = _find_module(self.torch.type) if self.accelerated else None
         self._limit = memory_gb
         self._base = 0
+        self._weights: dict[torch.device, int] = {}
 
     def settle(self) -> None:
         """Set this process up for the device and its memory limit."""
@@ -131,21 +132,37 @@ class Device:
         return f"{self.name} has too little memory for this request alone ({used / GIB:.1f} of {total / GIB:.1f} GiB used): {words}"
 
     def reset_peak(self) -> None:
+        """Before a batch: what is in use now is the weights; the least that was ever seen here, as batches leave things behind."""
+        for device in self.all:
+            used = self._reset_peak_on(device)
+            self._weights[device] = min(used, self._weights.get(device, used))
+
+    def _reset_peak_on(self, device: torch.device) -> int:
+        """Bytes in use on one device, from which its peak is counted anew."""
         if self._module is not None:
-            for device in self.all:
-                self._module.reset_peak_memory_stats(device)
+            self._module.reset_peak_memory_stats(device)
+            return int(self._module.memory_allocated(device))
+        _reset_peak_resident()
+        return _read_resident()
 
     def has_headroom(self) -> bool:
-        """Whether a batch of twice the size should fit; of several devices, the fullest decides."""
-        if self._module is not None:
-            return all(self._has_headroom_on(device) for device in self.all)
-        used, total = self.read_memory()
-        return used < HEADROOM * total and _read_meminfo("MemAvailable") > used
+        """Whether a batch of twice the size should fit, by what the last one took beside the weights; the fullest device decides.
 
-    def _has_headroom_on(self, device: torch.device) -> bool:
-        assert self._module is not None
-        limit = self._measure_limit(self._module.get_device_properties(device).total_memory)
-        return bool(self._module.max_memory_reserved(device) < HEADROOM * limit)
+        Memory that is allocated counts. What the allocator reserves does not: it keeps that after one large batch.
+        """
+        return bool(self._weights) and all(self._has_headroom_on(device, weights) for device, weights in self._weights.items())
+
+    def _has_headroom_on(self, device: torch.device, weights: int) -> bool:
+        peak = _read_peak_resident() if self._module is None else int(self._module.max_memory_allocated(device))
+        return weights + 2 * max(0, peak - weights) < FILLED * self._read_reachable(device)
+
+    def _read_reachable(self, device: torch.device) -> int:
+        """Bytes that this process could have on one device in all: what it has, and what is free."""
+        if self._module is not None:
+            reachable = int(self._module.memory_reserved(device) + self._module.mem_get_info(device)[0])
+        else:
+            reachable = _read_resident() + _read_meminfo("MemAvailable")
+        return reachable if self._limit is None else min(reachable, int(self._limit * GIB) + self._base)
 
     def give_back(self) -> None:
         """Return unused memory to the system."""
@@ -213,6 +230,16 @@ def _read_meminfo(name: str) -> int:
 
 def _read_resident() -> int:
     return _read_status("/proc/self/status", "VmRSS")
+
+
+def _read_peak_resident() -> int:
+    return _read_status("/proc/self/status", "VmHWM") or _read_resident()
+
+
+def _reset_peak_resident() -> None:
+    """Let VmHWM begin anew. Source: proc_pid_clear_refs(5), value 5."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _read_data_size() -> int:

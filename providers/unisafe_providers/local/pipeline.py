@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ import transformers
 from diffusers.pipelines import auto_pipeline
 
 from unisafe_providers.base import Block, Rejected, Request, Response, Usage
-from unisafe_providers.local.engine import Prepared, seed_of
+from unisafe_providers.local.engine import UNWATCHED, Prepared, Watch, seed_of
 from unisafe_providers.local.failures import Unsupported
 from unisafe_providers.local.pictures import pictures_of, png_of, size_of
 from unisafe_providers.local.settings import LocalSettings
@@ -48,6 +49,7 @@ class PipelineEngine:
         transformers.utils.logging.disable_progress_bar()
         self.device = device
         self.tokens: int | None = None
+        self.first_tokens: int | None = None
         self.first, self.max_batch = (1, 1) if device.torch.type == "cpu" else (4, 16)
         self._settings = settings
         with following_bars():
@@ -104,11 +106,13 @@ class PipelineEngine:
         group = ("edit", request.size, pictures[0].size, None if together else request.canonical)
         return Prepared(request=request, group=group, length=length, room=0, payload=pictures[0])
 
-    def answer(self, batch: Sequence[Prepared]) -> list[Response]:
+    def answer(self, batch: Sequence[Prepared], watch: Watch = UNWATCHED) -> list[Response | Prepared]:
         started = monotonic()
         request = batch[0].request
         pipeline = self._pipeline if request.kind == "image" else self.find_editor()
         arguments = self.build_arguments(pipeline, batch)
+        if "callback_on_step_end" in parameters_of(pipeline):
+            arguments.setdefault("callback_on_step_end", partial(_note_step, watch))
         try:
             with torch.inference_mode():
                 result = pipeline(**arguments)
@@ -155,6 +159,12 @@ class PipelineEngine:
         if isinstance(found.get("negative_prompt"), str):
             found["negative_prompt"] = [found["negative_prompt"]] * len(batch)
         return found
+
+
+def _note_step(watch: Watch, pipeline: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+    """What diffusers calls after each step of diffusion; it takes back the tensors that it gave."""
+    watch.note()
+    return tensors
 
 
 def parameters_of(pipeline: Any) -> frozenset[str]:

@@ -16,7 +16,7 @@ from unisafe_providers.gpus import PLACE, Machine
 from unisafe_providers.workers.environment import pick_environment
 from unisafe_providers.workers.framed import FramedWorker
 from unisafe_providers.workers.frames import Frames
-from unisafe_providers.workers.processes import end_process, start_process
+from unisafe_providers.workers.processes import end_process, kill_group, start_process
 from unisafe_providers.workers.worker import Ended, Worker, describe_end
 
 ROOT = str(Path(__file__).resolve().parents[2])
@@ -75,6 +75,7 @@ class WorkerProcess(FramedWorker):
         async with anyio.create_task_group() as group:
             group.start_soon(self._keep_stderr, process.stderr)
             group.start_soon(self.start_loading)
+            group.start_soon(self.watch_silence, self.patience, lambda: kill_group(process))
             frames = Frames()
             async for piece in process.stdout:
                 for head, blobs in frames.feed(piece):

@@ -16,6 +16,7 @@ from unisafe_providers.local.model_files import describe_size
 from unisafe_providers.local.process import WorkerProcess
 from unisafe_providers.local.settings import LocalSettings
 from unisafe_providers.local.weights import Weights, find_weights
+from unisafe_providers.workers.framed import FramedWorker
 from unisafe_providers.workers.frames import pack
 from unisafe_providers.workers.pool import PooledProvider
 from unisafe_providers.workers.worker import Worker
@@ -24,7 +25,9 @@ from unisafe_providers.workers.worker import Worker
 class Launch(Protocol):
     """How a worker of ours is started: as a process here, or somewhere else. `load` is the frame that it gets first."""
 
-    def __call__(self, *, title: str, device: str, on_event: Callable[[Worker, dict[str, Any]], None], load: bytes) -> Worker: ...
+    def __call__(
+        self, *, title: str, device: str, on_event: Callable[[Worker, dict[str, Any]], None], load: bytes
+    ) -> FramedWorker: ...
 
 
 class LocalProvider(PooledProvider):
@@ -80,7 +83,9 @@ class LocalProvider(PooledProvider):
         settings = {**asdict(self._settings), "extra": dict(self._settings.extra)}
         load = pack({"type": "load", "settings": settings, "device": device, "size": self._held})
         title = f"the process that ran {self._settings.model}"
-        return self._launch(title=title, device=device, on_event=self.note_event, load=load)
+        worker = self._launch(title=title, device=device, on_event=self.note_event, load=load)
+        worker.patience = self._settings.patience_s
+        return worker
 
 
 def _list_notes(weights: Weights, devices: Sequence[str]) -> list[str]:

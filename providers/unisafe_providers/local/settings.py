@@ -24,9 +24,10 @@ class LocalSettings:
         attn: an attention implementation that transformers knows, such as `sdpa` or `flash_attention_2`.
         trust_remote_code: run the code that comes with the model.
         batch_size: the most requests in a batch; None finds what fits.
-        batch_tokens: the most tokens in a batch, padding and room for the answers included; None for what
-            the device likes: 4096 on a CPU, no such limit on a GPU.
+        batch_tokens: the most tokens in a batch, padding, images and room for the answers included; None for what
+            the device likes: 4096 on a CPU, and on a GPU what fits.
         memory_gb: the most memory to use on the device (of several: on each); None for all there is.
+        patience_s: seconds without a sign of life after which the process is ended.
         offload: keep in the GPU's memory only the part of a pipeline that is at work. diffusers only.
         steps, guidance, strength: diffusion steps, guidance scale, and how far image-to-image may go from its image.
         sees, draws: whether a transformers model takes images, and whether it makes them.
@@ -45,6 +46,7 @@ class LocalSettings:
     batch_size: int | None = None
     batch_tokens: int | None = None
     memory_gb: float | None = None
+    patience_s: float = 1_800.0
     offload: bool = False
     steps: int | None = None
     guidance: float | None = None

@@ -46,6 +46,9 @@ class LoadedOptions(Options):
     )
     cluster: bool = Field(True, description="whether it runs on the cluster, if `[cluster]` names one")
     replicas: int = Field(1, ge=1, le=1_000, description="on the cluster, how many copies of the model")
+    patience_s: float = Field(
+        1_800.0, gt=0, description="seconds without a sign of life (weights loaded, a step of a batch) that end its process"
+    )
     extra: dict[str, Any] = Field({}, description="more arguments of `generate` or of the pipeline's call; part of the cache key")
 
     @property
@@ -64,7 +67,9 @@ class TransformersOptions(LoadedOptions):
     gguf_file: str | None = Field(None, description="a GGUF file in the folder or repository")
     attn: str | None = Field(None, description='`"sdpa"`, `"flash_attention_2"`, ...; else the model\'s')
     batch_tokens: int | None = Field(
-        None, ge=1, description="tokens in a batch, padding and answers included; else 4096 on a CPU, and no limit on a GPU"
+        None,
+        ge=1,
+        description="tokens in a batch, padding, images and answers included; else 4096 on a CPU, and what fits on a GPU",
     )
 
     def find_mistakes(self, declared: Declared) -> Iterator[str]:
@@ -126,6 +131,7 @@ def _build(library: Library, settings: ProviderSettings, options: LoadedOptions,
         trust_remote_code=options.trust_remote_code,
         batch_size=None if options.batch_size == "auto" else options.batch_size,
         memory_gb=options.memory_gb,
+        patience_s=options.patience_s,
         sees=capabilities.image_in,
         draws=capabilities.image_out or capabilities.edit,
         extra=options.extra,

@@ -21,7 +21,8 @@ class Accelerators:
 
     def __init__(self, *memory: tuple[float, float]) -> None:
         self.memory = memory
-        self.reserved = [0.0] * len(memory)
+        self.weights = [0.0] * len(memory)
+        self.peaks = [0.0] * len(memory)
         self.fractions: dict[int, float] = {}
         self.current: Any = None
         self.emptied = 0
@@ -45,11 +46,17 @@ class Accelerators:
     def set_per_process_memory_fraction(self, fraction: float, device: Any) -> None:
         self.fractions[device.index] = fraction
 
-    def max_memory_reserved(self, device: Any) -> int:
-        return int(self.reserved[device.index] * GIB)
+    def memory_allocated(self, device: Any) -> int:
+        return int(self.weights[device.index] * GIB)
+
+    def memory_reserved(self, device: Any) -> int:
+        return self.memory_allocated(device)
+
+    def max_memory_allocated(self, device: Any) -> int:
+        return int(self.peaks[device.index] * GIB)
 
     def reset_peak_memory_stats(self, device: Any) -> None:
-        self.reserved[device.index] = 0.0
+        self.peaks[device.index] = self.weights[device.index]
 
     def empty_cache(self) -> None:
         self.emptied += 1
@@ -84,10 +91,11 @@ def test_memory_of_several_gpus_is_counted_together(kind: str, monkeypatch: pyte
     with pytest.raises(NotEnoughMemory, match=rf"need at least 31\.0 GiB and {kind}:4\+{kind}:5 has 30\.0 GiB free"):
         device.check_room(31 * GIB)
     assert "18.0 of 48.0 GiB used" in device.describe_shortage("out of memory")
-    gpus.reserved = [1, 20, 24]
-    assert not device.has_headroom(), "the fullest decides, and the third is not its own"
-    device.reset_peak()
-    assert device.has_headroom()
+    gpus.weights = [4, 13, 24]
+    for peaks, fits in (([5, 14, 24], True), ([5, 19, 24], False), ([14, 14, 24], False)):
+        device.reset_peak()
+        gpus.peaks = [float(peak) for peak in peaks]
+        assert device.has_headroom() == fits, "the fullest decides, and the third is not its own"
     device.give_back()
     assert gpus.emptied == 1
 
