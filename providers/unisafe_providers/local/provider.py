@@ -35,6 +35,7 @@ class LocalProvider(PooledProvider):
         capabilities: what the model takes and gives.
         devices: `auto`, `cpu`, `cuda:0`...; if there are several, each gets a copy of the model, and all copies get requests.
         launch: starts a worker; else a process on this machine.
+        turns: the devices that it takes turns on, if workers are elsewhere.
     """
 
     def __init__(
@@ -43,8 +44,9 @@ class LocalProvider(PooledProvider):
         capabilities: Capabilities,
         devices: Sequence[str] = ("auto",),
         launch: Launch = WorkerProcess,
+        turns: Sequence[str] = (),
     ) -> None:
-        super().__init__(f"{settings.library}:{settings.model}", capabilities, devices)
+        super().__init__(f"{settings.library}:{settings.model}", capabilities, turns or devices, devices)
         self._settings = settings
         self._launch = launch
 
