@@ -22,8 +22,8 @@ NO_ROOM = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(han
 class FailingEngine:
     """Answers with the request's own text.
 
-    ASSERT kills the device's context, KILL the process; NAP takes its time; WIDE fits no batch of four; HANG waits for ever, as a driver may; WORK takes
-    four seconds, in steps. WRITES n is an answer of n steps; LATER is of a group of its own.
+    ASSERT kills the device's context, KILL the process; NAP takes its time, WIDE fits no batch of four; HANG waits for ever, as a
+    driver may; WORK takes four seconds, in steps. WRITES n is an answer of n steps; LATER is of a group of its own.
     """
 
     first = max_batch = 8
@@ -41,10 +41,10 @@ class FailingEngine:
 
     def answer(self, batch: Sequence[Prepared], watch: Watch) -> list[Response | Prepared]:
         texts = [prepared.request.text for prepared in batch]
-        if any("NAP" in text for text in texts):
-            time.sleep(0.1)
         if batch[0].group == "WRITES":
             return self.write(batch, watch)
+        if any("NAP" in text for text in texts):
+            time.sleep(0.1)
         if any("KILL" in text for text in texts):
             os.kill(os.getpid(), signal.SIGKILL)
         if any("HANG" in text for text in texts):

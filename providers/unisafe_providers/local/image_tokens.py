@@ -55,7 +55,7 @@ class ImageTokens:
         """Tokens of the images by the processor's own arithmetic; None if it has none."""
         try:
             found = self._processor._get_num_multimodal_tokens(image_sizes=[[height, width] for width, height in sizes])
-            return int(sum(found["num_image_tokens"]))
+            return sum(map(int, found["num_image_tokens"]))
         except Exception:  # processors from a model's own code do as they like
             return None
 

@@ -44,11 +44,11 @@ class LoadedOptions(Options):
     memory_gb: float | None = Field(
         None, gt=0, description="the most memory to use on the device, of several on each; else all there is"
     )
-    cluster: bool = Field(True, description="whether it runs on the cluster, if `[cluster]` names one")
-    replicas: int = Field(1, ge=1, le=1_000, description="on the cluster, how many copies of the model")
     patience_s: float = Field(
         1_800.0, gt=0, description="seconds without a sign of life (weights loaded, a step of a batch) that end its process"
     )
+    cluster: bool = Field(True, description="whether it runs on the cluster, if `[cluster]` names one")
+    replicas: int = Field(1, ge=1, le=1_000, description="on the cluster, how many copies of the model")
     extra: dict[str, Any] = Field({}, description="more arguments of `generate` or of the pipeline's call; part of the cache key")
 
     @property

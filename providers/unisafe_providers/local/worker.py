@@ -112,8 +112,7 @@ class Worker:
         self._sizes = BatchSizes(self._settings.batch_size, engine.first, engine.max_batch, engine.first_tokens, engine.tokens)
         while True:
             self._gather(engine)
-            group = self._pool.oldest.group
-            self._run(engine, self._pool.take(self._next_size(), self._sizes.tokens(group)))
+            self._run(engine, self._pool.take(self._next_size(), self._sizes.tokens(self._pool.next_group)))
 
     def _next_size(self) -> int:
         oldest = self._pool.oldest
@@ -163,7 +162,7 @@ class Worker:
             self._accept(engine, *self._inbox.get())
         until = time.monotonic() + LONGEST_LINGER
         while True:
-            full = bool(self._pool) and self._pool.count(self._pool.oldest.group) >= self._next_size()
+            full = bool(self._pool) and self._pool.count(self._pool.next_group) >= self._next_size()
             wait = 0.0 if full else min(LINGER, until - time.monotonic())
             try:
                 frame = self._inbox.get(timeout=wait) if wait > 0 else self._inbox.get_nowait()

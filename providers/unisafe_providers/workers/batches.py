@@ -60,6 +60,11 @@ class Pool:
         """The request that has waited longest."""
         return next(iter(self._waiting.values()))
 
+    @property
+    def next_group(self) -> Hashable:
+        """The group of the request that has waited longest."""
+        return self.oldest.group
+
     def count(self, group: Hashable) -> int:
         return sum(waiting.group == group for waiting in self._waiting.values())
 
