@@ -20,6 +20,10 @@ class FakeHub(ThreadingHTTPServer):
     Args:
         folder: its files.
         gated: as the hub lists it: False, or `auto` or `manual`; then this user has not accepted its terms.
+
+    Attributes:
+        downloaded: the names of the files that it gave.
+        enlarged: how many times as large as they are it lists its files.
     """
 
     daemon_threads = True
@@ -29,6 +33,7 @@ class FakeHub(ThreadingHTTPServer):
         self.folder = folder
         self.gated = gated
         self.downloaded: list[str] = []
+        self.enlarged = 1
 
     @property
     def url(self) -> str:
@@ -43,7 +48,10 @@ class FakeHub(ThreadingHTTPServer):
             "sha": COMMIT,
             "gated": self.gated,
             "config": {key: config[key] for key in ("model_type", "quantization_config") if key in config},
-            "siblings": [{"rfilename": file.relative_to(self.folder).as_posix(), "size": file.stat().st_size} for file in files],
+            "siblings": [
+                {"rfilename": file.relative_to(self.folder).as_posix(), "size": file.stat().st_size * self.enlarged}
+                for file in files
+            ],
         }
 
 

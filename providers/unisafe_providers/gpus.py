@@ -134,7 +134,8 @@ class Machine:
     def _set(self, variable: str, tokens: Sequence[str]) -> dict[str, str]:
         ordered = variable == NVIDIA and NVIDIA not in self._environment and all(token.isdigit() for token in tokens)
         order = {"CUDA_DEVICE_ORDER": self._environment.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID")} if ordered else {}
-        return {variable: ",".join(tokens), **order}
+        heeded = [variable, NVIDIA] if variable == AMD and NVIDIA in self._environment else [variable]
+        return {**dict.fromkeys(heeded, ",".join(tokens)), **order}
 
     def _find(self, device: str) -> str | None:
         """What stands for a device in `variable`."""

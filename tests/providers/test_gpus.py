@@ -92,7 +92,11 @@ NVIDIA, AMD = ("dev/nvidia0", "dev/nvidia1"), ("dev/kfd",)
         (NVIDIA, TWO, {}, "cpu", {"CUDA_VISIBLE_DEVICES": "-1"}, "cpu"),
         (AMD, "", {}, "cuda:0", {"HIP_VISIBLE_DEVICES": "0"}, "cuda:0"),
         (AMD, "", {"HIP_VISIBLE_DEVICES": "2,7"}, "cuda:1", {"HIP_VISIBLE_DEVICES": "7"}, "cuda:0"),
-        (AMD, "", {"CUDA_VISIBLE_DEVICES": "2,7"}, "cuda:1", {"HIP_VISIBLE_DEVICES": "7"}, "cuda:0"),
+        (
+            *(AMD, "", {"CUDA_VISIBLE_DEVICES": "2,7"}, "cuda:1"),
+            {"HIP_VISIBLE_DEVICES": "7", "CUDA_VISIBLE_DEVICES": "7"},
+            "cuda:0",
+        ),
         (AMD, "", {}, "cpu", {"HIP_VISIBLE_DEVICES": "-1", "CUDA_VISIBLE_DEVICES": "-1"}, "cpu"),
         ((), "", {}, "xpu:2+xpu:3", {"ZE_AFFINITY_MASK": "2,3"}, "xpu:0+xpu:1"),
         ((), "", {"ZE_AFFINITY_MASK": "0.1,1.0"}, "xpu:1", {"ZE_AFFINITY_MASK": "1.0"}, "xpu:0"),

@@ -65,9 +65,9 @@ def find_obstacle(settings: LocalSettings, configs: Iterable[Mapping[str, Any]])
 
 
 def find_method(config: Mapping[str, Any]) -> str:
-    """How a checkpoint is quantized, such as `gptq`, by its configuration or that of its language model; empty if it is not."""
-    for part in (config, config.get("text_config") or {}):
-        found = part.get("quantization_config") or part.get("compression_config") if isinstance(part, Mapping) else None
+    """How a checkpoint is quantized, such as `gptq`, by its configuration or that of a part of it; empty if it is not."""
+    for part in (config, *(part for part in config.values() if isinstance(part, Mapping))):
+        found = part.get("quantization_config") or part.get("compression_config")
         if isinstance(found, Mapping):
             bits = found.get("load_in_4bit") or found.get("load_in_8bit")
             return str(found.get("quant_method") or ("bitsandbytes" if bits else "an unnamed method"))

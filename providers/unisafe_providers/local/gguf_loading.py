@@ -36,6 +36,7 @@ def load_gguf(settings: LocalSettings, device: Device, load: Load) -> Engine:
         settings = replace(settings, dtype="bfloat16" if device.accelerated else "float32")
     copy = Path(f"{settings.expanded}-{settings.dtype}") if settings.expanded else None
     if copy is not None and is_whole(copy):
+        device.check_room(sum(file.stat().st_size for file in copy.glob("*.safetensors")))
         try:
             return load(replace(settings, model=str(copy), revision=None, gguf_file=None), device)
         except Exception as error:

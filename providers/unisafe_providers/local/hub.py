@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from unisafe_providers.base import Misconfigured
 from unisafe_providers.local.checkpoint import find_obstacle
 from unisafe_providers.local.model_files import (
     describe_missing,
+    describe_size,
     find_missing,
     is_hidden,
     list_configs,
@@ -99,7 +101,7 @@ def _make(settings: LocalSettings, commit: str, parts: Mapping[str, int], obstac
         gguf_file=settings.gguf_file,
         identity=f"{settings.model}@{commit}",
         parts=parts,
-        obstacle=obstacle,
+        obstacle=obstacle or (_find_full_disk(settings.model, download) if download else ""),
         download=download,
     )
 
@@ -148,8 +150,26 @@ def _describe_remote(settings: LocalSettings, info: ModelInfo) -> Weights:
     parts = measure_parts(chosen, settings.library if not settings.gguf_file else "transformers")
     configs: list[dict[str, Any]] = [info.config] if info.config else []
     obstacle = _find_gate(settings.model) if info.gated else ""
+    if settings.gguf_file and settings.gguf_file not in names:
+        there = ", ".join(sorted(name for name in names if name.endswith(".gguf"))) or "none"
+        obstacle = f"model {settings.model}: there is no GGUF file {settings.gguf_file!r} in it; there: {there}"
     obstacle = obstacle or find_obstacle(settings, configs)
     return _make(settings, str(info.sha), parts, obstacle, download=max(1, sum(parts.values())))
+
+
+def _find_full_disk(model: str, download: int) -> str:
+    """The obstacle if a download does not fit on the disk."""
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE)
+    try:
+        free = shutil.disk_usage(next(folder for folder in (cache, *cache.parents) if folder.is_dir())).free
+    except OSError:
+        return ""
+    if download <= free:
+        return ""
+    needed = f"{describe_size(download)} are to be downloaded, and there are {describe_size(free)} free in {cache}"
+    return f"model {model}: {needed}; make room, or name another folder in HF_HOME"
 
 
 def _find_gate(model: str) -> str:

@@ -135,6 +135,17 @@ def test_a_checkpoint_at_the_hub_says_how_it_is_quantized(sharded: Path, hub: Fa
     )
 
 
+def test_a_file_that_the_hub_does_not_have_is_named(sharded: Path, hub: FakeHub) -> None:
+    (sharded / "small.gguf").write_bytes(b"GGUF")
+    settings = LocalSettings(library="transformers", model="org/name", gguf_file="large.gguf")
+    assert "there is no GGUF file 'large.gguf' in it; there: small.gguf" in find_weights(settings).obstacle
+
+
+def test_a_download_that_fits_on_no_disk_is_told(sharded: Path, hub: FakeHub) -> None:
+    hub.enlarged = 10**16
+    assert "0 GB are to be downloaded, and there are " in find_weights(SETTINGS).obstacle
+
+
 BENCH = """
 [[models]]
 name = "half"
