@@ -95,10 +95,11 @@ class Bar(tqdm):  # type: ignore[misc]
 
     def describe(self) -> str:
         """`downloading model-00001-of-00004.safetensors: 300.1 MB of 4.9 GB`, or `Loading weights: 12 of 291`."""
-        words = " ".join(str(self.desc or "").rstrip(": ").split())
+        words = " ".join(str(self.desc or "").rstrip(":. ").split())
         show = describe_size if self.unit == "B" else "{:,}".format
         if self.unit == "B":
-            words = f"downloading {words.rpartition('/')[2]}".rstrip()
+            name = words.rpartition("/")[2]
+            words = "downloading" if " " in name else f"downloading {name}".rstrip()  # a sentence names no file
         amount = show(self.n) + (f" of {show(self.total)}" if self.total else "")
         return f"{words}: {amount}" if words else amount
 
