@@ -1,7 +1,7 @@
 """The accelerators of this machine, seen without torch: what they are called, and how a process is shown its own alone.
 
 `cuda:1` is the second one that this program may use: of `CUDA_VISIBLE_DEVICES` if that is set (Slurm sets it), else of the order in
-which `nvidia-smi` lists them. A graphics processor that is divided (MIG) counts as its parts, since each is a device of its own.
+which `nvidia-smi` lists them. A GPU that is divided (MIG) counts as its parts, since each is a device of its own.
 """
 
 from __future__ import annotations
