@@ -38,8 +38,10 @@ FAMILIES = (
     *("CCL_", "HCCL_", "COVERAGE_", "GGML_", "FLASHINFER_", "FLASH_ATTENTION", "RAY_", "UNISAFE_"),
 )
 """Beginnings of variables' names, in capitals."""
-SECRET = re.compile(r"(^|_)(API_?KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?|ACCESS_?KEY)(_|$)")
-"""Such a name holds a secret, whatever its family; a token of the hub is needed for gated weights and stays."""
+SECRET = re.compile(r"(^|_)(KEYS?|[A-Z]*APIKEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(_|$)")
+"""Such a name holds a secret, whatever its family."""
+HUB = frozenset({"HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN"})
+"""A token of the hub is needed for gated weights."""
 
 
 def pick_environment(named: Iterable[str] = (), beside: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -55,4 +57,4 @@ def pick_environment(named: Iterable[str] = (), beside: Mapping[str, str] | None
 
 
 def _is_needed(name: str) -> bool:
-    return (name in NEEDED or name.startswith(FAMILIES)) and SECRET.search(name) is None
+    return name in HUB or ((name in NEEDED or name.startswith(FAMILIES)) and SECRET.search(name) is None)

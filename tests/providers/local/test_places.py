@@ -107,7 +107,9 @@ async def test_a_worker_sees_its_own_gpus_and_no_key_of_an_endpoint(tmp_path: Pa
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
     (tmp_path / "model" / "model.safetensors").write_bytes(b"weights")
-    secrets = {"OPENAI_API_KEY": "sk-one", "MY_VENDOR": "two", "GEMINI_API_KEY": "three", "HF_API_KEY": "four"}
+    secrets = dict.fromkeys(
+        ("OPENAI_API_KEY", "MY_VENDOR", "HF_API_KEY", "VLLM_KEY", "SGLANG_TOKEN", "UNISAFE_ACCESS_KEY_ID"), "sk-1"
+    )
     kept = {
         "HF_HOME": str(tmp_path),
         "HF_TOKEN": "five",
