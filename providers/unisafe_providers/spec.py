@@ -28,6 +28,8 @@ from unisafe_providers.settings import ProviderSettings, Service
 
 AnswersFrom = Literal["endpoint", "device", "simulation", "file"]
 """A vendor or a server, this machine's memory, our own simulation, or a file that was written before."""
+ONE, SEVERAL = "in the singular", "in the plural"
+"""Tags of the two forms of a value that may be one thing or a list; they stand in no file, so messages leave them out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

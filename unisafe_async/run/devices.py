@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 import anyio
 from unisafe_providers.base import OnDevice, Provider
+from unisafe_providers.gpus import Machine
 
 
 class Devices:
@@ -41,9 +39,5 @@ class Devices:
 
 
 def _to_canonical(device: str) -> str:
-    """`cuda` means `cuda:0`; `auto` becomes the device that a worker will most likely take, as far as we can see without torch."""
-    if device == "auto":
-        if Path("/proc/driver/nvidia/version").exists() and os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1"):
-            return "cuda:0"
-        return "mps" if sys.platform == "darwin" else "cpu"
-    return "cuda:0" if device == "cuda" else device
+    """`cuda` means `cuda:0`; `auto` becomes the device that a worker will most likely take."""
+    return Machine().name_one(device)

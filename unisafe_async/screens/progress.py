@@ -12,7 +12,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
-from unisafe_providers.base import OnDevice, Provider
+from unisafe_providers.base import DeviceStatus, OnDevice, Provider
 
 from unisafe_async.gateway import Endpoint
 from unisafe_async.run.evaluation import Run
@@ -26,6 +26,8 @@ REFRESH = 0.25
 PLAIN_EVERY = 10.0
 CALLS_WINDOW = 20.0
 ROWS_WINDOW = 120.0
+QUIET = 60.0
+"""Seconds without a sign of life after which that is said."""
 
 
 class Speed:
@@ -170,8 +172,9 @@ def describe_local(provider: Provider) -> str:
     if status.state == "loading":
         size = f" {format_size(status.size)}" if status.size else ""
         on = f" on {', '.join(provider.devices)}" if provider.devices else ""
-        said = f": {plain(' '.join(status.said.split()))[:120]}" if status.said else ""
-        return f"loading{size}{on}{said}"
+        silence = _describe_silence(status)
+        said = f": {_quote(status.said)}" if status.said and not silence else ""
+        return f"loading{size}{on}{said}{silence and ', '}{silence}"
     if status.state != "ready":
         return ""
     words = [f"on {', '.join(status.places)}, loaded in {format_duration(status.load_seconds)}"]
@@ -184,7 +187,24 @@ def describe_local(provider: Provider) -> str:
         words.append(f"{format_size(status.memory_used)} of {format_size(status.memory_total)} used")
     if status.halved:
         words.append(f"memory ran out {status.halved} times: smaller batches")
+    if status.batch and (silence := _describe_silence(status)):
+        words.append(silence)
     return ", ".join(words)
+
+
+def _describe_silence(status: DeviceStatus) -> str:
+    """How long a model that loads or works has given no sign of life, and its last; empty for a short while."""
+    silent = time.monotonic() - status.heard if status.heard else 0.0
+    if silent < QUIET:
+        return ""
+    last = f" (last: {_quote(status.said)})" if status.said else ""
+    log = f"; its log: {plain(status.log)}" if status.log else ""
+    return f"no word for {format_duration(silent)}{last}{log}"
+
+
+def _quote(said: str) -> str:
+    """A model's own words, short and in one line."""
+    return plain(" ".join(said.split()))[:120]
 
 
 def format_size(size: int) -> str:
