@@ -5,6 +5,7 @@
         worker.py                    that process: a pool of requests, batches (batches.py), an engine
           loading.py                 transformers: which engine runs a model
           language.py, unified.py    transformers: text, images in, images out
+          rows.py, image_tokens.py   a batch's rows, each to its own end; how long images are
           pipeline.py                diffusers: images out, edits
 
 A process of its own keeps torch off the event loop, gives back all memory when it ends, and takes nothing with it when it dies.
