@@ -146,9 +146,8 @@ def compare(title: str, requests: list[Request], kept: Feeding, replaced: Feedin
     before, after = min(without, key=lambda ran: ran.processor), min(with_refill, key=lambda ran: ran.processor)
     same = sum(one == other for one, other in zip(before.texts, after.texts, strict=True))
     lengths = sorted(before.tokens)
-    print(
-        f"{title}: {len(requests)} answers of {lengths[0]} to {lengths[-1]} tokens, half of them up to {statistics.median(lengths):.0f}"
-    )
+    half = f"half of them up to {statistics.median(lengths):.0f}"
+    print(f"{title}: {len(requests)} answers of {lengths[0]} to {lengths[-1]} tokens, {half}")
     print(f"  to the longest answer  {before.describe()}")
     print(f"  with refill            {after.describe()}")
     print(
