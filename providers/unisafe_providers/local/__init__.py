@@ -5,6 +5,7 @@
         worker.py                    that process: a pool of requests, batches (batches.py), an engine
           loading.py                 transformers: which engine runs a model
           language.py, unified.py    transformers: text, images in, images out
+          rows.py, image_tokens.py   a batch's rows, each to its own end; how long images are
           pipeline.py                diffusers: images out, edits
           device.py                  the device as torch sees it
           gguf_loading.py            GGUF files, and the copies of them that are kept (gguf_copies.py)

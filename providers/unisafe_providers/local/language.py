@@ -97,7 +97,7 @@ class LanguageEngine:
         self._template_arguments = extra.pop("chat_template_kwargs", {})
         self._extra = extra
         self._image_tokens = ImageTokens(processor)
-        self._placeholders = find_placeholders(model.config) if processor is not None else ()
+        self._placeholders = find_placeholders(model.config, processor) if processor is not None else ()
         self._goes_on = not getattr(model.config, "is_encoder_decoder", False) and can_go_on(self.configure_generation(1), extra)
         text = getattr(model.config, "text_config", None) or model.config
         self._context = getattr(text, "max_position_embeddings", None)

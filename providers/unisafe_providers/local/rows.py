@@ -35,10 +35,10 @@ def can_go_on(config: Any, extra: Mapping[str, Any]) -> bool:
     return harmless and extra.keys() <= GOES_ON_WITH
 
 
-def find_placeholders(config: Any) -> tuple[int, ...]:
-    """Tokens that stand for images in a prompt, by a model's config: an answer that holds one of them cannot be read again."""
-    named = {name: value for name, value in config.to_dict().items() if OF_IMAGES.fullmatch(name) and isinstance(value, int)}
-    return tuple(sorted(set(named.values())))
+def find_placeholders(config: Any, processor: Any) -> tuple[int, ...]:
+    """Tokens that stand for images in a prompt, by a model's config and processor: an answer that holds one is not read again."""
+    named = {**config.to_dict(), **vars(processor)}
+    return tuple(sorted({value for name, value in named.items() if OF_IMAGES.fullmatch(name) and isinstance(value, int)}))
 
 
 def knows_tokens(inputs: Mapping[str, Any]) -> bool:

@@ -74,11 +74,9 @@ def same(one: Response, other: Response) -> bool:
 def test_an_answer_written_in_several_batches_is_the_answer_written_alone(
     tiny: Tiny, temperature: float, folder_of: Weights
 ) -> None:
-    from unisafe_providers.local.rows import find_placeholders
-
     engine = loaded(folder_of(tiny), sees=tiny in SEES)
-    placeholders = find_placeholders(engine.model.config)
-    engine.model.generation_config.suppress_tokens = list(placeholders) or None  # random weights write them now and then
+    engine.model.generation_config.suppress_tokens = list(engine._placeholders) or None  # random weights write them now and then
+    assert bool(engine._placeholders) == (tiny in SEES)
     prompts = ["Birds", "A quiet morning by the sea, with a cup of tea", "Write one sentence about mountains", "Bread", "Rain"]
     pictures = (png(60, 40),) if tiny in SEES else ()
     requests = [
