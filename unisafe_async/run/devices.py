@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections import defaultdict
@@ -11,6 +12,10 @@ from pathlib import Path
 
 import anyio
 from unisafe_providers.base import OnDevice, Provider
+
+from unisafe_async.gateway import Endpoint
+
+log = logging.getLogger(__name__)
 
 
 class Devices:
@@ -30,14 +35,26 @@ class Devices:
         return provider.size if isinstance(provider, OnDevice) else 0
 
     @asynccontextmanager
-    async def turn(self, provider: Provider) -> AsyncIterator[None]:
-        """Inside the block the provider has its devices to itself, and gives them back at the end; a hosted provider needs none."""
+    async def turn(self, endpoint: Endpoint) -> AsyncIterator[None]:
+        """Inside the block the model has its devices to itself, and gives them back at the end; a hosted one needs none.
+
+        If the block is cancelled, the run is over, and the provider's `__aexit__` ends the model.
+        """
         async with AsyncExitStack() as stack:
-            for device in sorted(self.of(provider)):
+            for device in sorted(self.of(endpoint.provider)):
                 await stack.enter_async_context(self._turns[device])
             yield
-            if isinstance(provider, OnDevice):
-                await provider.release()
+            await self.release(endpoint)
+
+    @staticmethod
+    async def release(endpoint: Endpoint) -> None:
+        """Have the model give its devices back; whoever comes next goes on even if it cannot."""
+        if not isinstance(endpoint.provider, OnDevice):
+            return
+        try:
+            await endpoint.provider.release()
+        except Exception as error:
+            log.warning("%s: the device could not be given back: %s: %s", endpoint.name, type(error).__name__, error)
 
 
 def _to_canonical(device: str) -> str:

@@ -59,6 +59,10 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
         console.print(Text(f"Prices: {whose}; those in bench.toml win (price_in, price_out, price_image).", style="dim"))
     if plan.fallback:
         console.print(Text("A later judge of the chain is asked only for what the ones before it could not judge.", style="dim"))
+    if plan.later:
+        turns = ", then ".join(" and ".join(map(plain, names)) for names in plan.later)
+        words = f"A device holds one model at a time: {turns} {'judges' if sum(map(len, plan.later)) == 1 else 'judge'}"
+        console.print(Text(f"{words} after all models have answered.", style="dim"))
     if plan.thoughts and any(need.calls for need in plan.models):
         words = "The number of answers with thoughts is not known yet; it is estimated from earlier answers."
         console.print(Text(words, style="dim"))

@@ -17,6 +17,7 @@ from unisafe_providers.base import OnDevice, Provider
 from unisafe_async.gateway import Endpoint
 from unisafe_async.run.evaluation import Run
 from unisafe_async.run.lanes import Lane
+from unisafe_async.run.passes import list_later
 from unisafe_async.screens.console import redraws
 from unisafe_async.screens.fitting import fit_table
 from unisafe_async.text import count, format_dollars, format_duration, plain
@@ -113,9 +114,7 @@ class Progress:
         notes = [f"{plain(lane.endpoint.name)}: {said}" for lane in run.lanes if (said := describe_batches(lane))]
         notes += [f"{plain(endpoint.name)}: {said}" for endpoint in run.endpoints if (said := describe_local(endpoint.provider))]
         notes += [f"{plain(endpoint.name)}: {describe_outage(endpoint)}" for endpoint in run.endpoints if endpoint.outage.down]
-        if not run.pipeline.judging_now:
-            generated = sum(lane.generated for lane in run.lanes)
-            notes.append(f"{generated:,} of {run.total:,} answered; the judge needs the same device and comes after")
+        notes += [words] if (words := describe_turns(run)) else []
         return notes
 
     def _speed(self, endpoint: Endpoint, wide: bool) -> list[str]:
@@ -143,6 +142,23 @@ class Progress:
             return ""  # a vendor's jobs end when they end
         speed = self._rows.setdefault(lane.endpoint.name if lane else "", Speed(ROWS_WINDOW)).at(done)
         return format_duration((total - done) / speed) if speed > 0 else ""
+
+
+def describe_turns(run: Run) -> str:
+    """Which judges wait for their turn on a device; empty if none does."""
+    passes, now = run.pipeline.passes, run.pipeline.now
+    under_way = next((number for number, one in enumerate(passes) if one.judges == now.judges), 0)
+    later = passes[0 if now.generates else under_way :]
+    waiting = [position for positions in list_later(later) for position in positions]
+    if not waiting:
+        return ""
+    names = [plain(run.panel.members[position].name) for position in waiting]
+    who = " and then ".join(names) if run.panel.several else "the judge"
+    after = f"{who} {'needs' if len(names) == 1 else 'need'} the same device and {'comes' if len(names) == 1 else 'come'} after"
+    if not now.generates:
+        return after
+    generated = sum(lane.generated for lane in run.lanes)
+    return f"{generated:,} of {run.total:,} answered; {after}"
 
 
 def describe_batches(lane: Lane) -> str:
