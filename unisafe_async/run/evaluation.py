@@ -20,6 +20,7 @@ from unisafe_judger.kinds import classifier_of
 from unisafe_providers.base import BadEnvironment, Noting, OnDevice
 
 from unisafe_async.benchmark import Dataset, DatasetError, open_dataset
+from unisafe_async.benchmark.shards import read_shard
 from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.config.bench_toml import Config, ConfigError
 from unisafe_async.config.endpoint_sections import EndpointSection
@@ -102,6 +103,7 @@ class Run:
             "total": self.total,
             "planned": {lane.endpoint.name: lane.total for lane in self.lanes},
             "done": self.done,
+            "selected": self.dataset.selected,
             "problems": len(self.dataset.problems),
             "seconds": round(self.seconds or time.monotonic() - self.started, 3),
             "cost": self.cost,
@@ -197,6 +199,8 @@ async def prepare(
         dataset = await to_thread.run_sync(open_dataset, section.source, config.base)
     dataset = dataset.select(section.tasks, section.categories, section.limit)
     check_asked(config, dataset)
+    if section.shard is not None:
+        dataset = dataset.take_shard(read_shard(section.shard))
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(Store(config.cache_path, timeout=config.cache.patience_s))
         name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"

@@ -76,6 +76,7 @@ class Plan:
     estimated from earlier answers. `rubrics_changed` says why the judge is asked again about answers that it has judged; empty if
     it is not. `mended` and `mended_drawn` count mended pictures of items and of models, by kind of mending. `later` names the
     judges that wait for a device until all models have answered, in the order of their turns; those of one turn stand together.
+    `shard` says of which part of the items the plan is; it is empty if it is of all.
     """
 
     models: list[Need]
@@ -87,6 +88,7 @@ class Plan:
     mended: Mapping[str, int] = field(default_factory=dict)
     mended_drawn: Mapping[str, int] = field(default_factory=dict)
     later: tuple[tuple[str, ...], ...] = ()
+    shard: str = ""
 
     @property
     def cost(self) -> float | None:
@@ -145,6 +147,7 @@ async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
             rubrics_changed=changed,
             mended=mended,
             mended_drawn=mended_drawn,
+            shard=run.dataset.part,
             later=tuple(tuple(run.panel.members[one].name for one in turn) for turn in list_later(pipeline.passes)),
         )
 

@@ -20,6 +20,8 @@ from unisafe_async.text import count, format_dollars, format_duration, plain
 
 def print_plan(console: Console, plan: Plan, config: Config) -> None:
     """One line for each model and the judge, and the sum."""
+    if plan.shard:
+        console.print(Text(f"{plan.shard}: the figures are of this part alone.", style="yellow"))
     console.print(fit_table(console, [need.name for need in (*plan.models, *plan.judges)], partial(_table, plan)))
     calls = sum(need.calls for need in [*plan.models, *plan.judges])
     cost = "cost unknown: give price_in and price_out" if plan.cost is None else f"about {format_dollars(plan.cost)}"
