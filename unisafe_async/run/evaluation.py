@@ -309,11 +309,13 @@ def _build_lanes(config: Config, dataset: Dataset, gateway: Gateway) -> list[Lan
     for model in config.models:
         tasks = frozenset(task.key for task in config.tasks_of(model))
         items = sum(count for (task, _), count in counts.items() if task in tasks)
+        drawn = sum(count for (task, _), count in counts.items() if task in tasks and TASKS[task].image_out)
         lanes.append(
             Lane(
                 endpoint=_build_endpoint(model, model.name, config, gateway),
                 tasks=tasks,
                 total=items * config.generation.repeats,
+                pictures=drawn * config.generation.repeats,
             )
         )
     return lanes

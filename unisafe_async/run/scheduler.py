@@ -6,7 +6,7 @@
 The judge extracts a trial's intent while the model generates the response; both verdicts are asked for at the same time. A slow
 judge slows the generators down through the bounded stream between them; a slow model slows no other model.
 
-Models on this machine take turns on their devices and give them back before the next model loads (devices.py). If a judge needs a
+Models on this machine take turns on their devices (turns.py) and give them back before the next model loads. If a judge needs a
 device of theirs, or of another judge, there are several passes (passes.py): the first one generates, and each later one reads the
 items again, finds in the cache what is known of them, and asks the judges whose turn it is.
 """
@@ -27,7 +27,7 @@ from unisafe_async.benchmark import Dataset, ItemError
 from unisafe_async.gateway import Gateway, NotRun, explain_in_batch, key_of
 from unisafe_async.run.asking import Asking
 from unisafe_async.run.cache_lookup import judge_from_cache
-from unisafe_async.run.devices import Devices
+from unisafe_async.run.devices import Devices, list_turns
 from unisafe_async.run.feeding import Feed, PassOn
 from unisafe_async.run.judged import Asked
 from unisafe_async.run.lanes import Lane
@@ -72,7 +72,7 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         self._lane_of = {lane.endpoint.name: lane for lane in self.lanes}
-        self._devices = Devices()
+        self._devices = Devices(list_turns(self.lanes))
         self._remembered = Remembered()
         self._asking = Asking(gateway=self.gateway, panel=self.panel, remembered=self._remembered)
         self.passes = plan_passes(
@@ -116,7 +116,7 @@ class Pipeline:
                 judges.start_soon(self._judge, receive.clone())
             receive.close()
             async with send, anyio.create_task_group() as models:
-                for lane in sorted(self.lanes, key=lambda lane: Devices.load_cost(lane.endpoint.provider)):
+                for lane in self.lanes:
                     models.start_soon(self._run_lane, lane, send.clone())
 
     # -------------------------------------------------------- one model
