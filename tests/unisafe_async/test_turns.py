@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from unisafe_cache import Row, Store
 from unisafe_judger import Judge, load_rubrics
@@ -176,14 +177,27 @@ async def test_models_with_overlapping_devices_are_done_within_a_tenth_of_the_lo
 
     async def take_turn(turn: Turn) -> None:
         provider = Timed(turn, held, partial(clock.wait, anyio.Event(), turn.work))
-        async with devices.turn(build_endpoint(turn.name, provider)):
-            await provider.call(Request(kind="chat", parts=(Text("hello"),)))
+        endpoint = build_endpoint(turn.name, provider)
+        await devices.wait_for_turn(endpoint)
+        await provider.call(Request(kind="chat", parts=(Text("hello"),)))
+        await devices.end_turn(endpoint)
 
     async with anyio.create_task_group() as group:
         for turn in turns:
             group.start_soon(take_turn, turn)
     assert not held
     assert clock.passed <= LONGEST_OVER_BOUND * find_lower_bound(turns)
+
+
+async def test_a_model_that_needs_no_turn_is_not_waited_for() -> None:
+    turns = [Turn(name=name, devices=gpus(0), work=1.0, size=size) for name, size in (("begun", 1), ("cached", 2), ("last", 3))]
+    endpoints = [build_endpoint(turn.name, Timed(turn, set(), anyio.lowlevel.checkpoint)) for turn in turns]
+    devices = Devices(turns)
+    with anyio.fail_after(10):
+        await devices.wait_for_turn(endpoints[0])
+        await devices.end_turn(endpoints[1])
+        await devices.end_turn(endpoints[0])
+        await devices.wait_for_turn(endpoints[2])
 
 
 async def test_in_a_run_eight_models_have_eight_devices_at_the_same_time(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Judges on devices of this machine: one model at a time has a device, whoever it is, and the verdicts are the same."""
+"""Models and judges on devices of this machine: one model at a time has a device, whoever it is, and the verdicts are the same."""
 
 from __future__ import annotations
 
@@ -172,3 +172,12 @@ async def test_a_cancelled_run_leaves_no_process(tmp_path: Path) -> None:
 
         group.start_soon(partial(evaluate, parse_config(settings), on_row=stop))
     assert holders(tmp_path) == []
+
+
+async def test_what_the_cache_knows_of_a_model_does_not_wait_for_its_turn(tmp_path: Path) -> None:
+    judges = [{**HOSTED, "name": "hosted"}]
+    await run(table(tmp_path, judges, "model_z"))
+    rows: list[str] = []
+    await evaluate(parse_config(table(tmp_path, judges, "model_a", "model_z")), on_row=lambda row: rows.append(row.model))
+    assert rows == ["model_z"] * ITEMS + ["model_a"] * ITEMS
+    assert list(loaded(tmp_path)) == [("model_z", ()), ("model_a", ())]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
@@ -23,7 +22,7 @@ class Devices:
     """Turns on devices, in the order of turns.py.
 
     Args:
-        waiting: a turn for each model that has devices; all of them are to be taken.
+        waiting: a turn for each model that has devices; all of them are to be ended.
     """
 
     def __init__(self, waiting: Sequence[Turn] = ()) -> None:
@@ -36,20 +35,25 @@ class Devices:
         """The devices of a provider's model; none for a hosted model."""
         return frozenset(map(_to_canonical, provider.devices)) if isinstance(provider, OnDevice) else frozenset()
 
-    @asynccontextmanager
-    async def turn(self, endpoint: Endpoint) -> AsyncIterator[None]:
-        """Inside the block the model has its devices to itself, and gives them back at the end; a hosted one needs none.
-
-        If the block is cancelled, the run is over, and the provider's `__aexit__` ends the model.
-        """
+    async def wait_for_turn(self, endpoint: Endpoint) -> None:
+        """Return once the model has its devices to itself; at once for a hosted one."""
         if endpoint.name in self._begins:
             self._begin()
             await self._begins[endpoint.name].wait()
-        yield
+
+    async def end_turn(self, endpoint: Endpoint) -> None:
+        """Have the model give its devices back, and begin the turns that waited for them; it may have needed no turn.
+
+        Where this is not reached, the run is cancelled, and the provider's `__aexit__` ends the model.
+        """
         await self.release(endpoint)
-        if endpoint.name in self._begins:
+        if endpoint.name not in self._begins:
+            return
+        if self._begins[endpoint.name].is_set():
             self._free |= self.of(endpoint.provider)
-            self._begin()
+        else:
+            self._waiting = [turn for turn in self._waiting if turn.name != endpoint.name]
+        self._begin()
 
     def _begin(self) -> None:
         """Begin the turns that can begin now."""

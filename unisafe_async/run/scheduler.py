@@ -125,8 +125,6 @@ class Pipeline:
         width = lane.endpoint.concurrency.max_calls
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(questions)
-            if self.now.generates:
-                await stack.enter_async_context(self._devices.turn(lane.endpoint))
             generators = await stack.enter_async_context(anyio.create_task_group())
             send, receive = anyio.create_memory_object_stream[Trial](width)
             for _ in range(width + min(SLACK, width)):
@@ -134,6 +132,8 @@ class Pipeline:
             receive.close()
             async with send:
                 await self._feed(lane, send)
+        if self.now.generates:
+            await self._devices.end_turn(lane.endpoint)
 
     async def _feed(self, lane: Lane, send: MemoryObjectSendStream[Trial]) -> None:
         """Read items, write rows for trials that the cache completes, and pass on the others."""
@@ -190,6 +190,7 @@ class Pipeline:
                     continue
 
     async def _answer(self, lane: Lane, trial: Trial) -> None:
+        await self._devices.wait_for_turn(lane.endpoint)
         asked = await self.gateway.ask(lane.endpoint, trial.request, looked_up=trial.looked_up)
         if not asked.cached:
             self._remembered.note_called(trial)
