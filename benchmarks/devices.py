@@ -3,8 +3,8 @@
     uv run python -m benchmarks.devices [--cases 300] [--seed 1]
 
 Each case has 6 to 20 models of known times, on one, two, four or eight devices that lie side by side. The lower bound is the most
-work of models of which no two can run at the same time. The baseline is a lock for each device, which the models take in the order of
-the devices' names, the smallest model first: a model over several devices then holds some of them while it waits for the others.
+work of models of which no two can run at the same time. The baseline is a lock for each device, which the models take in the order
+of the devices' names, the smallest model first: a model over several devices holds some of them while it waits for the others.
 """
 
 from __future__ import annotations
