@@ -89,6 +89,8 @@ def array(task: int, **numbers: int) -> dict[str, str]:
         (array(12, COUNT=4, MIN=10, MAX=13), "3/4"),
         (array(12, COUNT=4, MIN=10), "3/4"),
         (array(2, COUNT=4), "2/4"),
+        (array(5, COUNT=4, MIN=1, MAX=7, STEP=2), "3/4"),
+        (array(7, COUNT=4, MIN=1, MAX=7, STEP=2), "4/4"),
     ],
 )
 def test_the_shard_of_an_array_task(variables: dict[str, str], shard: str) -> None:

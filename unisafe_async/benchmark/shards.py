@@ -13,7 +13,7 @@ from unisafe_providers.errors import UnisafeError
 
 MOST_SHARDS = 100_000
 FORM = re.compile(r"(\d{1,6})/(\d{1,6})", re.ASCII)
-TASK, COUNT, FIRST, LAST = (f"SLURM_ARRAY_TASK_{name}" for name in ("ID", "COUNT", "MIN", "MAX"))
+TASK, COUNT, FIRST, LAST, STEP = (f"SLURM_ARRAY_TASK_{name}" for name in ("ID", "COUNT", "MIN", "MAX", "STEP"))
 
 
 class ShardError(UnisafeError, ValueError):
@@ -53,18 +53,18 @@ def read_shard(text: str) -> Shard:
 
 
 def read_slurm(variables: Mapping[str, str]) -> Shard:
-    """The shard of this task in a Slurm job array, whose numbers must follow each other. Raises ShardError."""
+    """The shard of this task in a Slurm job array, whose numbers must follow each other in equal steps. Raises ShardError."""
     task, count = (_read_number(variables, name, None) for name in (TASK, COUNT))
-    first = _read_number(variables, FIRST, 1)
-    last = _read_number(variables, LAST, first + count - 1)
-    if last - first + 1 != count:
+    first, step = _read_number(variables, FIRST, 1), _read_number(variables, STEP, 1) or 1
+    last = _read_number(variables, LAST, first + step * (count - 1))
+    if last - first != step * (count - 1) or (task - first) % step:
         raise ShardError(
-            f"the array's tasks {first} to {last} are {count}, so they do not follow each other; name the shard, such as "
+            f"the array has {count} tasks from {first} to {last}, which do not follow each other; name the shard, such as "
             f"--shard ${TASK}/8"
         )
     if not first <= task <= last:
         raise ShardError(f"{TASK} is {task}, and the array's tasks are {first} to {last}; name the shard, such as 3/8")
-    return read_shard(f"{task - first + 1}/{count}")
+    return read_shard(f"{(task - first) // step + 1}/{count}")
 
 
 def _read_number(variables: Mapping[str, str], name: str, default: int | None) -> int:
