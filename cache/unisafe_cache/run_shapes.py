@@ -127,6 +127,7 @@ class Summary(Shape):
     identities: dict[Text, Text] = {}
     notes: dict[Text, list[Text]] = {}
     stopped: dict[Text, Text] = {}
+    unfinished: dict[Text, Text] = {}
     stopped_for: dict[Text, dict[Text, Text]] = {}
     reread: dict[Text, Count] = {}
     mended: Any = None

@@ -51,6 +51,7 @@ class Report:
     judging: Judging | None = None
     told: Told = field(default_factory=Told)
     shard: str = ""
+    unfinished: dict[str, str] = field(default_factory=dict)
 
     @property
     def warning(self) -> str:
@@ -71,8 +72,9 @@ class Report:
 
     @property
     def not_run(self) -> list[str]:
-        """A note about items that were not reached."""
-        return describe_not_run(self.bill.total - sum(one.rows for one in self.coverage), self.status)
+        """Notes about items that were not reached."""
+        missing = self.bill.total - sum(one.rows for one in self.coverage)
+        return describe_not_run(missing, self.status, self.unfinished)
 
 
 def read_report(
@@ -111,6 +113,7 @@ def read_report(
         where=where,
         judging=read_judging(connection, run, config.judge),
         told=read_told(connection, stored, tuple(planned), where),
+        unfinished=_select_words(summary.unfinished, config, where),
         shard=describe_shard(stored.shard, summary.selected),
     )
 

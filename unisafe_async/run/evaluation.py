@@ -113,6 +113,7 @@ class Run:
             | {f"judge: {endpoint.name}": endpoint.provider.identity for endpoint in self.panel.endpoints},
             "notes": {endpoint.name: notes for endpoint in self.endpoints if (notes := _list_notes(endpoint))}
             | ({"cache": [f"{why}: two runs on it may pay for the same"]} if (why := self.gateway.claiming.unsupported) else {}),
+            "unfinished": {endpoint.name: words for endpoint in self.endpoints if (words := endpoint.retries.unfinished_words)},
             "stopped": {endpoint.name: words for endpoint in self.endpoints if (words := endpoint.stopped_words)},
             "stopped_for": {
                 endpoint.name: {need: str(error) for need, error in endpoint.stopped_for.items()}

@@ -27,6 +27,8 @@ REFRESH = 0.25
 PLAIN_EVERY = 10.0
 CALLS_WINDOW = 20.0
 ROWS_WINDOW = 120.0
+TRIES_TOLD = 3
+"""From this many failed tries of requests under way on, their last error is shown: one or two are daily life."""
 
 
 class Speed:
@@ -114,6 +116,7 @@ class Progress:
         notes = [f"{plain(lane.endpoint.name)}: {said}" for lane in run.lanes if (said := describe_batches(lane))]
         notes += [f"{plain(endpoint.name)}: {said}" for endpoint in run.endpoints if (said := describe_local(endpoint.provider))]
         notes += [f"{plain(endpoint.name)}: {describe_outage(endpoint)}" for endpoint in run.endpoints if endpoint.outage.down]
+        notes += [f"{plain(endpoint.name)}: {said}" for endpoint in run.endpoints if (said := describe_retries(endpoint))]
         notes += [words] if (words := describe_turns(run)) else []
         return notes
 
@@ -176,6 +179,14 @@ def describe_outage(endpoint: Endpoint) -> str:
     """A note about an endpoint that fails for all requests, and what the gateway does."""
     words = plain(" ".join(endpoint.outage.words.split()))
     return f"fails for all requests: held, and probed from time to time ({words[:120]})"
+
+
+def describe_retries(endpoint: Endpoint) -> str:
+    """The last error of requests that are being asked again; empty if they are few, or if another note says it."""
+    if endpoint.stopped is not None or endpoint.outage.down or endpoint.retries.tries < TRIES_TOLD:
+        return ""
+    words = plain(" ".join(endpoint.retries.words.split()))
+    return f"retrying: {words[:120]} ({endpoint.retries.tries:,} failed tries)"
 
 
 def describe_local(provider: Provider) -> str:
