@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections.abc import Iterator
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ import forked_worker
 import pytest
 from judging_worker import holders
 from rich.console import Console
-from test_judges import ask, calls, judging, run
+from test_judges import ask, calls, judging
+from test_truth import run
 from unisafe_cache import Row
 from unisafe_providers.local import process
 
@@ -145,7 +148,7 @@ async def test_the_plan_and_the_screen_say_who_waits(tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), width=200)
     print_plan(console, planned, parse_config(settings))
     said = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "judge_a, then judge_b judge after all models have answered" in said
+    assert "judge_a, then judge_b judge after the models on their devices" in said
     runs: list[Run] = []
     told: list[str] = []
 
@@ -181,3 +184,54 @@ async def test_what_the_cache_knows_of_a_model_does_not_wait_for_its_turn(tmp_pa
     await evaluate(parse_config(table(tmp_path, judges, "model_a", "model_z")), on_row=lambda row: rows.append(row.model))
     assert rows == ["model_z"] * ITEMS + ["model_a"] * ITEMS
     assert list(loaded(tmp_path)) == [("model_z", ()), ("model_a", ())]
+
+
+class Waiting(BaseHTTPRequestHandler):
+    """A hosted model that answers once `go_on` is set."""
+
+    go_on: threading.Event
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.go_on.wait(60)
+        body = b'{"choices": [{"message": {"content": "Late."}, "finish_reason": "stop"}], "usage": {}}'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def waiting() -> Iterator[str]:
+    Waiting.go_on = threading.Event()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Waiting)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    Waiting.go_on.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+async def test_a_judge_begins_once_its_device_is_free_though_a_hosted_model_still_answers(tmp_path: Path, waiting: str) -> None:
+    settings = table(tmp_path, [local(tmp_path, "judge")], "model")
+    settings["models"].append({"name": "hosted", "provider": "openai", "base_url": waiting, "model": "m"})
+    rows: list[tuple[str, str]] = []
+
+    def note(row: Row) -> None:
+        rows.append((row.model, row.item))
+        if len(rows) == ITEMS:
+            Waiting.go_on.set()
+
+    with anyio.fail_after(60):
+        result, done = await run(settings, on_row=note)
+    assert [model for model, _ in rows] == ["model"] * ITEMS + ["hosted"] * ITEMS
+    assert len(set(rows)) == 2 * ITEMS, "each row once"
+    assert result.unjudged == 0
+    assert list(loaded(tmp_path)) == [("model", ()), ("judge", ())]
+    assert calls(done)["judge"] == ITEMS + 2 * ITEMS + (ITEMS + 1), "the same words of the hosted model are judged alone once"

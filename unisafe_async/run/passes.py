@@ -1,7 +1,8 @@
 """The passes of a run: whoever shares a device with others is asked in turn, and everybody else at once; pure.
 
 A device holds one model at a time. The models under test take turns within the first pass (devices.py). A judge that needs a device
-of theirs comes in a later pass, and so does a judge that needs a device of an earlier judge.
+of theirs comes in a later pass, and so does a judge that needs a device of an earlier judge. (The scheduler lets the judges of the
+second pass begin before it, while models on other devices still generate.)
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class Plan:
     only if the cache shows that it was needed. `thoughts` says that thoughts are judged too; for future answers their number is
     estimated from earlier answers. `rubrics_changed` says why the judge is asked again about answers that it has judged; empty if
     it is not. `mended` and `mended_drawn` count mended pictures of items and of models, by kind of mending. `later` names the
-    judges that wait for a device until all models have answered, in the order of their turns; those of one turn stand together.
+    judges that wait for a device, in the order of their turns; those of one turn stand together.
     `shard` says of which part of the items the plan is; it is empty if it is of all.
     """
 

@@ -108,20 +108,48 @@ class Pipeline:
         """Ask everybody whose turn it is; before that, judges whose turn is over give their devices back."""
         for position in sorted(self.now.judges - one.judges):
             await self._devices.release(self.panel.members[position].endpoint)
-        self.now, self._asking.judges = one, one.judges
-        width = sum(self.panel.members[position].endpoint.concurrency.max_calls for position in one.judges) or 1
+        self._begin_pass(one)
+        soon = one.judges | (self.passes[1].judges if one.generates and len(self.passes) > 1 else frozenset())
+        width = sum(self.panel.members[position].endpoint.concurrency.max_calls for position in soon) or 1
         send, receive = anyio.create_memory_object_stream[Question](width)
         async with anyio.create_task_group() as judges:
             for _ in range(width + min(SLACK, width)):
                 judges.start_soon(self._judge, receive.clone())
             receive.close()
-            async with send, anyio.create_task_group() as models:
-                for lane in self.lanes:
-                    models.start_soon(self._run_lane, lane, send.clone())
+            async with send:
+                await self._run_lanes(one, send)
+
+    def _begin_pass(self, one: Pass) -> None:
+        self.now, self._asking.judges = one, one.judges
+
+    async def _run_lanes(self, one: Pass, send: Questions) -> None:
+        """Run all lanes. While some still generate, the judges of the next pass begin with the others, if devices are free."""
+        running = list(self.lanes)
+
+        async def run_lane(lane: Lane) -> None:
+            await self._run_lane(lane, send.clone(), one.generates)
+            running.remove(lane)
+            if one.generates and self._is_next_free(running):
+                self._begin_pass(Pass(generates=True, judges=self.passes[1].judges))
+                for ended in self.lanes:
+                    if ended not in running:
+                        lanes.start_soon(self._run_lane, ended, send.clone(), False)
+
+        async with anyio.create_task_group() as lanes:
+            for lane in self.lanes:
+                lanes.start_soon(run_lane, lane)
+
+    def _is_next_free(self, running: Sequence[Lane]) -> bool:
+        """Whether the judges of the next pass can be asked beside the lanes that still generate."""
+        if len(self.passes) < 2 or not running or self.gateway.draining or not self.now.judges < self.passes[1].judges:
+            return False
+        endpoints = [self.panel.members[position].endpoint for position in self.passes[1].judges]
+        needed = frozenset[str]().union(*(Devices.of(endpoint.provider) for endpoint in endpoints))
+        return not any(needed & Devices.of(lane.endpoint.provider) for lane in running)
 
     # -------------------------------------------------------- one model
 
-    async def _run_lane(self, lane: Lane, questions: Questions) -> None:
+    async def _run_lane(self, lane: Lane, questions: Questions, generates: bool) -> None:
         width = lane.endpoint.concurrency.max_calls
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(questions)
@@ -131,21 +159,23 @@ class Pipeline:
                 generators.start_soon(self._generate, lane, receive.clone(), questions.clone())
             receive.close()
             async with send:
-                await self._feed(lane, send)
-        if self.now.generates:
+                await self._feed(lane, send, generates)
+        if generates:
             await self._devices.end_turn(lane.endpoint)
 
-    async def _feed(self, lane: Lane, send: MemoryObjectSendStream[Trial]) -> None:
+    async def _feed(self, lane: Lane, send: MemoryObjectSendStream[Trial], generates: bool) -> None:
         """Read items, write rows for trials that the cache completes, and pass on the others."""
 
         async def pass_on(trials: Sequence[Trial]) -> None:
-            await self._pass_on(lane, trials, send, waiting)
+            if not generates:
+                trials = self._recall(trials)
+            await self._pass_on(lane, trials, send, waiting, generates)
 
         feed, identity, waiting = self.feed(lane), lane.endpoint.provider.identity, dict[str, str]()
-        if lane.endpoint.batching is None and self.now.generates:
+        if lane.endpoint.batching is None and generates:
             waiting = await self.store.query(lambda connection: find_under_way(connection, identity))
 
-        if lane.endpoint.batching is not None and self.now.generates:
+        if lane.endpoint.batching is not None and generates:
             assert self.by_batches is not None
             await self.by_batches(feed, pass_on)
             return
@@ -154,31 +184,39 @@ class Pipeline:
             if self.gateway.draining:
                 return
 
+    def _recall(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Those without a row yet, with what an earlier pass knows of them."""
+        left = [trial for trial in trials if not self._remembered.is_finished(trial)]
+        for trial in left:
+            self._remembered.recall(trial, self.panel)
+        return left
+
     async def _pass_on(
-        self, lane: Lane, trials: Sequence[Trial], send: MemoryObjectSendStream[Trial], waiting: Mapping[str, str]
+        self,
+        lane: Lane,
+        trials: Sequence[Trial],
+        send: MemoryObjectSendStream[Trial],
+        waiting: Mapping[str, str],
+        generates: bool,
     ) -> None:
         """Write rows for trials that the cache completes, and send on the others, except those `waiting` in a batch job."""
-        if not self.now.generates:
-            trials = [trial for trial in trials if not self._remembered.is_finished(trial)]
-            for trial in trials:
-                self._remembered.recall(trial, self.panel)
         await judge_from_cache(trials, self.gateway, self.panel)
         _refuse_paid_twice(trials, waiting)
-        if self.now.generates:
+        if generates:
             lane.generated += sum(trial.answer is not None for trial in trials)
         await self._finish(lane, [trial for trial in trials if trial.is_decided(self.panel)])
         for trial in trials:
             if self.gateway.draining:
                 return
-            if self._is_due(lane, trial) and not self.gateway.budget.exhausted:
+            if self._is_due(lane, trial, generates) and not self.gateway.budget.exhausted:
                 await send.send(trial)
 
-    def _is_due(self, lane: Lane, trial: Trial) -> bool:
-        """Whether anything is to be asked for the trial `trial` in this pass; batch jobs ask the model themselves."""
+    def _is_due(self, lane: Lane, trial: Trial, generates: bool) -> bool:
+        """Whether anything is to be asked for the trial `trial` now; batch jobs ask the model themselves."""
         if trial.is_decided(self.panel):
             return False
         if trial.answer is None:
-            return self.now.generates and lane.endpoint.batching is None
+            return generates and lane.endpoint.batching is None
         return self._asking.find_due(trial)
 
     async def _generate(self, lane: Lane, trials: MemoryObjectReceiveStream[Trial], questions: Questions) -> None:
@@ -230,8 +268,8 @@ class Pipeline:
     # -------------------------------------------------------- rows
 
     async def _finish(self, lane: Lane, trials: Sequence[Trial]) -> None:
-        """Write the rows of the trials `trials`, each once: a trial may fail while its intent is still being asked for."""
-        trials = [trial for trial in trials if not trial.finished]
+        """Write the rows of some trials, each once: a trial may fail while its intent is being asked for, or be read again."""
+        trials = [trial for trial in trials if not trial.finished and not self._remembered.is_finished(trial)]
         if not trials:
             return
         for trial in trials:

@@ -63,8 +63,9 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
         console.print(Text("A later judge of the chain is asked only for what the ones before it could not judge.", style="dim"))
     if plan.later:
         turns = ", then ".join(" and ".join(map(plain, names)) for names in plan.later)
-        words = f"A device holds one model at a time: {turns} {'judges' if sum(map(len, plan.later)) == 1 else 'judge'}"
-        console.print(Text(f"{words} after all models have answered.", style="dim"))
+        one = sum(map(len, plan.later)) == 1
+        words = f"{turns} {'judges' if one else 'judge'} after the models on {'its' if one else 'their'} devices"
+        console.print(Text(f"A device holds one model at a time: {words}.", style="dim"))
     if plan.thoughts and any(need.calls for need in plan.models):
         words = "The number of answers with thoughts is not known yet; it is estimated from earlier answers."
         console.print(Text(words, style="dim"))

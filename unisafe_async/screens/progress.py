@@ -150,12 +150,11 @@ class Progress:
 def describe_turns(run: Run) -> str:
     """Which judges wait for their turn on a device; empty if none does."""
     passes, now = run.pipeline.passes, run.pipeline.now
-    under_way = next((number for number, one in enumerate(passes) if one.judges == now.judges), 0)
-    later = passes[0 if now.generates else under_way :]
-    waiting = [position for positions in list_later(later) for position in positions]
-    if not waiting:
+    under_way = 0 if now.generates else next((number for number, one in enumerate(passes) if one.judges == now.judges), 0)
+    later = (position for positions in list_later(passes[under_way:]) for position in positions)
+    names = [plain(run.panel.members[position].name) for position in later if position not in now.judges]
+    if not names:
         return ""
-    names = [plain(run.panel.members[position].name) for position in waiting]
     who = " and then ".join(names) if run.panel.several else "the judge"
     after = f"{who} {'needs' if len(names) == 1 else 'need'} the same device and {'comes' if len(names) == 1 else 'come'} after"
     if not now.generates:
