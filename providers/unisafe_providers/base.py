@@ -427,6 +427,8 @@ class DeviceStatus:
 class OnDevice(Protocol):
     """A provider whose model runs on a device of this machine and takes all or most of it.
 
+    A cancelled run does not release it: the model must be gone once `__aexit__` has returned, so shield the wait for its end there.
+
     Attributes:
         devices: their names, such as `cuda:0` or `cpu`.
         size: bytes of weights, which is the cost of loading.

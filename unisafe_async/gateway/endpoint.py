@@ -12,6 +12,7 @@ from unisafe_async.gateway.concurrency import AdaptiveConcurrency
 from unisafe_async.gateway.doubts import Doubts
 from unisafe_async.gateway.outages import Outage
 from unisafe_async.gateway.rates import RateLimits
+from unisafe_async.gateway.retries import Retries
 
 UNTRIED = 3
 """Calls at once to an endpoint that has not answered yet: a wrong key costs no more calls than this."""
@@ -67,6 +68,7 @@ class Endpoint:
     Attributes:
         stopped: why nothing is sent to it any more.
         stopped_for: by need, why requests with this need are not sent.
+        retries: its requests that are being asked again.
         notes: sentences about corrections of its answers, by their subject, for the end of a run.
         shared: answers that this run took from another run that was asking the same question.
     """
@@ -84,6 +86,7 @@ class Endpoint:
     stopped_for: dict[Need, Misconfigured] = field(default_factory=dict)
     outage: Outage = field(default_factory=Outage)
     doubts: Doubts = field(default_factory=Doubts)
+    retries: Retries = field(default_factory=Retries)
     notes: dict[str, str] = field(default_factory=dict)
     shared: int = 0
 

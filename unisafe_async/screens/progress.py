@@ -17,6 +17,7 @@ from unisafe_providers.base import DeviceStatus, OnDevice, Provider
 from unisafe_async.gateway import Endpoint
 from unisafe_async.run.evaluation import Run
 from unisafe_async.run.lanes import Lane
+from unisafe_async.run.passes import list_later
 from unisafe_async.screens.console import redraws
 from unisafe_async.screens.fitting import fit_table
 from unisafe_async.text import count, format_dollars, format_duration, plain
@@ -28,6 +29,8 @@ CALLS_WINDOW = 20.0
 ROWS_WINDOW = 120.0
 QUIET = 60.0
 """Seconds without a sign of life after which that is said."""
+TRIES_TOLD = 3
+"""From this many failed tries of requests under way on, their last error is shown: one or two are daily life."""
 
 
 class Speed:
@@ -115,9 +118,8 @@ class Progress:
         notes = [f"{plain(lane.endpoint.name)}: {said}" for lane in run.lanes if (said := describe_batches(lane))]
         notes += [f"{plain(endpoint.name)}: {said}" for endpoint in run.endpoints if (said := describe_local(endpoint.provider))]
         notes += [f"{plain(endpoint.name)}: {describe_outage(endpoint)}" for endpoint in run.endpoints if endpoint.outage.down]
-        if not run.pipeline.judging_now:
-            generated = sum(lane.generated for lane in run.lanes)
-            notes.append(f"{generated:,} of {run.total:,} answered; the judge needs the same device and comes after")
+        notes += [f"{plain(endpoint.name)}: {said}" for endpoint in run.endpoints if (said := describe_retries(endpoint))]
+        notes += [words] if (words := describe_turns(run)) else []
         return notes
 
     def _speed(self, endpoint: Endpoint, wide: bool) -> list[str]:
@@ -147,6 +149,22 @@ class Progress:
         return format_duration((total - done) / speed) if speed > 0 else ""
 
 
+def describe_turns(run: Run) -> str:
+    """Which judges wait for their turn on a device; empty if none does."""
+    passes, now = run.pipeline.passes, run.pipeline.now
+    under_way = 0 if now.generates else next((number for number, one in enumerate(passes) if one.judges == now.judges), 0)
+    later = (position for positions in list_later(passes[under_way:]) for position in positions)
+    names = [plain(run.panel.members[position].name) for position in later if position not in now.judges]
+    if not names:
+        return ""
+    who = " and then ".join(names) if run.panel.several else "the judge"
+    after = f"{who} {'needs' if len(names) == 1 else 'need'} the same device and {'comes' if len(names) == 1 else 'come'} after"
+    if not now.generates:
+        return after
+    generated = sum(lane.generated for lane in run.lanes)
+    return f"{generated:,} of {run.total:,} answered; {after}"
+
+
 def describe_batches(lane: Lane) -> str:
     """The progress of a model's batch jobs; empty if none is under way."""
     if not lane.jobs_open:
@@ -162,6 +180,14 @@ def describe_outage(endpoint: Endpoint) -> str:
     """A note about an endpoint that fails for all requests, and what the gateway does."""
     words = plain(" ".join(endpoint.outage.words.split()))
     return f"fails for all requests: held, and probed from time to time ({words[:120]})"
+
+
+def describe_retries(endpoint: Endpoint) -> str:
+    """The last error of requests that are being asked again; empty if they are few, or if another note says it."""
+    if endpoint.stopped is not None or endpoint.outage.down or endpoint.retries.tries < TRIES_TOLD:
+        return ""
+    words = plain(" ".join(endpoint.retries.words.split()))
+    return f"retrying: {words[:120]} ({endpoint.retries.tries:,} failed tries)"
 
 
 def describe_local(provider: Provider) -> str:
