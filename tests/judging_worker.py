@@ -15,14 +15,14 @@ from pathlib import Path
 import psutil
 from unisafe_providers.base import Request, Response, Usage
 from unisafe_providers.local import worker
-from unisafe_providers.local.engine import Prepared
+from unisafe_providers.local.engine import Prepared, Watch
 
 JUDGED = "Reason: a mild text. Result: 1"
 
 
 class JudgingEngine:
     first = max_batch = 16
-    tokens = None
+    first_tokens = tokens = None
 
     def __init__(self, folder: Path) -> None:
         from unisafe_providers.local.device import Device
@@ -34,7 +34,7 @@ class JudgingEngine:
     def prepare(self, request: Request) -> Prepared:
         return Prepared(request=request, group="chat", length=len(request.text), room=1)
 
-    def answer(self, batch: Sequence[Prepared]) -> list[Response]:
+    def answer(self, batch: Sequence[Prepared], watch: Watch) -> list[Response]:
         return [Response(text=self._say(one.request), usage=Usage(tokens_in=1, tokens_out=1, cost=0.0)) for one in batch]
 
     def _say(self, request: Request) -> str:
