@@ -66,6 +66,13 @@ class Options(BaseModel):
         """Whether code that comes with the model is run on this machine."""
         return False
 
+    def list_commands(self, model: str) -> list[list[str]]:
+        """The command lines that this section starts on this machine, as they are shown before the first start.
+
+        `model` is its name at the endpoint. Most sections start none.
+        """
+        return []
+
     def find_mistakes(self, declared: Declared) -> Iterator[str]:
         """What is wrong although each key is right by itself, each with its key: `devices: names a device twice`."""
         yield from ()
