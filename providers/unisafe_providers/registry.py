@@ -25,6 +25,8 @@ from unisafe_providers.soundness import find_provider_fault
 from unisafe_providers.spec import AnswersFrom, Options, ProviderSpec
 
 GROUP = "unisafe.providers"
+SERVER = "server"
+"""The room of servers that a run can start itself."""
 
 
 class CallableOptions(EndpointOptions):
@@ -97,7 +99,7 @@ def build_provider(spec: ProviderSpec[Any], settings: ProviderSettings, options:
 def built_in_spec(name: str) -> ProviderSpec[Any]:
     """What the built-in provider `name` says of itself."""
     vendor = load_presets().get(name)
-    room = _room(name if vendor is None else vendor.wire)
+    room = _room(name if vendor is None else SERVER if vendor.server is not None else vendor.wire)
     if vendor is None:
         return room
     known: dict[str, Any] = {"max_concurrency": vendor.max_concurrency}

@@ -66,6 +66,11 @@ class Options(BaseModel):
         """Whether code that comes with the model is run on this machine."""
         return False
 
+    @property
+    def runs_here(self) -> bool:
+        """Whether this section's model runs on this machine although its provider's models often do not: it costs nothing then."""
+        return False
+
     def list_commands(self, model: str) -> list[list[str]]:
         """The command lines that this section starts on this machine, as they are shown before the first start.
 

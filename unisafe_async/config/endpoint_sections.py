@@ -157,6 +157,16 @@ class EndpointSection(Section):
         return isinstance(self, Options) and self.runs_code_of_model
 
     @property
+    def started(self) -> bool:
+        """Whether a run starts its server on this machine."""
+        return isinstance(self, Options) and self.runs_here
+
+    @property
+    def command_lines(self) -> list[list[str]]:
+        """The command lines that a run starts for it on this machine."""
+        return self.list_commands(self.model) if isinstance(self, Options) else []
+
+    @property
     def asks_by_schema(self) -> bool:
         """Whether it is asked for JSON by schema, as a judge."""
         return self.structured if isinstance(self, VendorOptions) else True
@@ -182,7 +192,7 @@ class EndpointSection(Section):
 
     @property
     def priced(self) -> bool:
-        return not self.hosted or self.prices.tokens_in is not None or self.prices.image is not None
+        return not self.hosted or self.started or self.prices.tokens_in is not None or self.prices.image is not None
 
     @property
     def concurrency(self) -> int:
@@ -235,9 +245,11 @@ def list_keys(section: type[BaseModel]) -> list[str]:
 def find_defaults(spec: ProviderSpec[Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """What stands in a provider's section unless the file says otherwise.
 
-    With an address in `given` it names no variable of a key: a vendor's key goes to the vendor alone.
+    With an address in `given` it names no variable of a key: a vendor's key goes to the vendor alone. A server that the run starts
+    has an address of its own.
     """
     vendor = spec.vendor
-    address = {} if vendor is None else {"base_url": vendor.base_url or "", "key_env": vendor.key_env}
+    started = "serve" in spec.keys and bool(given.get("serve"))
+    address = {} if vendor is None or started else {"base_url": vendor.base_url or "", "key_env": vendor.key_env}
     defaults = {key: value for key, value in {**address, **spec.defaults}.items() if value is not None}
     return {key: value for key, value in defaults.items() if "base_url" not in given or key != "key_env"}

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from unisafe_judger.kinds import service_of
-from unisafe_providers.base import Capabilities, OnDevice, Provider
+from unisafe_providers.base import Capabilities, OnDevice, Provider, picks_batches
 from unisafe_providers.endpoint_options import EndpointOptions, VendorOptions
 from unisafe_providers.errors import UnisafeError
 from unisafe_providers.plugins import PluginError
@@ -88,7 +88,7 @@ def endpoint_of(
     return Endpoint(
         name=name,
         provider=provider,
-        concurrency=AdaptiveConcurrency(section.waiting_on_device if isinstance(provider, OnDevice) else section.concurrency),
+        concurrency=AdaptiveConcurrency(section.waiting_on_device if picks_batches(provider) else section.concurrency),
         rates=_limits(section, sleep, now),
         prices=prices,
         max_tries=section.max_tries,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -20,7 +21,7 @@ MARKS = {"ok": ("ok", "green"), "wrong": ("WRONG", "bold red"), "warning": ("loo
 
 
 def ask_to_pay(console: Console, checked_endpoints: Sequence[CheckedEndpoint], *, yes: bool) -> bool:
-    """Say the most that the tiny calls can cost, and ask whether to make them."""
+    """Say the most that the tiny calls can cost and which programs they start, and ask whether to make them."""
     calls = sum(len(checked.probes) for checked in checked_endpoints if not checked.wrong)
     if not calls:
         return False
@@ -30,7 +31,10 @@ def ask_to_pay(console: Console, checked_endpoints: Sequence[CheckedEndpoint], *
     if unknown:
         words += f" and what {', '.join(map(plain, unknown))} costs (no price in bench.toml)"
     console.print(Text(words))
-    if yes or (not unknown and max_cost == 0):
+    commands = [line for checked in checked_endpoints if checked.probes for line in checked.section.command_lines]
+    for line in commands:
+        console.print(Text(f"starts on this machine: {plain(shlex.join(line))}", style="yellow"))
+    if yes or (not unknown and max_cost == 0 and not commands):
         return True
     if not (console.is_terminal and sys.stdin.isatty()):
         console.print(Text("not made: nobody to ask; say --yes to make them, or --free to leave them out", style="yellow"))

@@ -12,7 +12,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
-from unisafe_providers.base import OnDevice, Provider
+from unisafe_providers.base import DeviceStatus, OnDevice, Provider, picks_batches
 
 from unisafe_async.gateway import Endpoint
 from unisafe_async.run.evaluation import Run
@@ -26,6 +26,10 @@ REFRESH = 0.25
 PLAIN_EVERY = 10.0
 CALLS_WINDOW = 20.0
 ROWS_WINDOW = 120.0
+SAID = 120
+"""Characters of a line that a model's process printed."""
+SILENCE = 60.0
+"""Seconds without a word from a model that is loading, after which that is said."""
 
 
 class Speed:
@@ -123,7 +127,7 @@ class Progress:
         speed = self._calls.setdefault(plain(endpoint.name), Speed(CALLS_WINDOW)).at(counts.calls)
         ceiling = int(endpoint.concurrency.ceiling)
         at_once = f"{endpoint.concurrency.in_use}/{ceiling}"
-        if isinstance(endpoint.provider, OnDevice):
+        if picks_batches(endpoint.provider):
             at_once = f"{endpoint.provider.status.batch} of {endpoint.concurrency.in_use}"
         blocked = endpoint.rates.blocked_for
         if endpoint.stopped is not None:
@@ -169,7 +173,7 @@ def describe_local(provider: Provider) -> str:
     status = provider.status
     if status.state == "loading":
         size = f" {format_size(status.size)}" if status.size else ""
-        return f"loading{size} on {', '.join(provider.devices)}"
+        return f"loading{size} on {', '.join(provider.devices)}{describe_loading(status)}"
     if status.state != "ready":
         return ""
     words = [f"on {', '.join(status.places)}, loaded in {format_duration(status.load_seconds)}"]
@@ -183,6 +187,15 @@ def describe_local(provider: Provider) -> str:
     if status.halved:
         words.append(f"memory ran out {status.halved} times: smaller batches")
     return ", ".join(words)
+
+
+def describe_loading(status: DeviceStatus) -> str:
+    """How long a model has been loading, what it said last, and that it has been silent for long."""
+    now = time.monotonic()
+    elapsed = f" for {format_duration(now - status.began)}" if status.began else ""
+    said = f": {plain(' '.join(status.said.split()))[:SAID]}" if status.said else ""
+    silent = f" (nothing new for {format_duration(now - status.heard)})" if status.heard and now - status.heard > SILENCE else ""
+    return f"{elapsed}{said}{silent}"
 
 
 def format_size(size: int) -> str:
