@@ -456,6 +456,21 @@ def picks_batches(provider: Provider) -> TypeGuard[OnDevice]:
     return isinstance(provider, OnDevice) and not getattr(type(provider), "takes_calls", False)
 
 
+@runtime_checkable
+class Described(Protocol):
+    """A provider whose model says what it is only once it is started, after its identity was needed.
+
+    Attributes:
+        expected: what it must say of itself, because the answers in the cache came from that; empty where there are none.
+        described: what it said of itself, as canonical JSON; empty before it has started.
+        on_described: awaited once it has said what it is, before its first answer is passed on.
+    """
+
+    expected: str
+    described: str
+    on_described: Callable[[], Awaitable[None]] | None
+
+
 class AnsweredBefore(Protocol):
     """A provider whose answers were given before, elsewhere: it looks them up and asks nobody."""
 

@@ -103,6 +103,7 @@ class ProviderSpec(Generic[O]):
         key_header: the header that carries the key, in small letters; empty where that is the provider's to know.
         unlisted: why a model may be missing from the list that its endpoint gives; empty where the list tells.
         packages: installed packages that its answers depend on: a run keeps their versions.
+        model_is_name: whether a section may leave `model` out: then it is the section's `name`.
         vendor: what is known of the vendor: the entry of presets.toml.
         plugin: who brings it; None for one of ours.
     """
@@ -119,6 +120,7 @@ class ProviderSpec(Generic[O]):
     key_header: str = ""
     unlisted: str = ""
     packages: tuple[str, ...] = ()
+    model_is_name: bool = False
     vendor: Preset | None = None
     plugin: Plugin | None = None
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-import shlex
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypeVar
@@ -24,6 +23,7 @@ from unisafe_async.results.bill import source_of
 from unisafe_async.results.judged_before import Before, find_judged_before
 from unisafe_async.results.report import read_report
 from unisafe_async.run.evaluation import Run, unwrap_error
+from unisafe_async.screens.commands import describe_commands
 from unisafe_async.screens.console import stdout_console
 from unisafe_async.screens.progress import Progress
 from unisafe_async.screens.report import print_report
@@ -99,7 +99,8 @@ async def _run_watched(
             if trusted:
                 words = ", ".join(map(plain, trusted))
                 console.print(Text(f"trust_remote_code is on: code that comes with {words} runs on this machine", style="yellow"))
-            print_command_lines(console, [line for _, section in config.endpoints() for line in section.command_lines])
+            for line in describe_commands(config):
+                console.print(Text(line, style="yellow"))
             if before is not None and (words := before.explain_change(run.panel.rubric.rubrics.digest)):
                 console.print(Text(words, style="yellow"))
             problems = run.dataset.problems
@@ -114,12 +115,6 @@ async def _run_watched(
         result = await evaluate(config, dataset=dataset, fresh=fresh, on_start=note_start)
         group.cancel_scope.cancel()
     return result
-
-
-def print_command_lines(console: Console, lines: Sequence[Sequence[str]]) -> None:
-    """Show the programs that the configuration starts on this machine, before any is started."""
-    for line in lines:
-        console.print(Text(f"starts on this machine, where answers are missing: {plain(shlex.join(line))}", style="yellow"))
 
 
 async def _stop_on_signal(console: Console, run: Run, scope: anyio.CancelScope) -> None:

@@ -91,6 +91,8 @@ class EndpointSection(Section):
                 f"the provider {spec.name!r} names an option {taken[0]!r}, and that word is taken; it needs another name"
             )
         section = combine_section(cls, spec.options)
+        if spec.model_is_name and "model" not in given and "name" in given:
+            given = {**given, "model": given["name"]}
         defaults = find_defaults(spec, given)
         foreign = [key for key in given if key not in section.model_fields and _is_an_option(key)]
         known = {key: value for key, value in defaults.items() if key in section.model_fields}
@@ -160,11 +162,6 @@ class EndpointSection(Section):
     def started(self) -> bool:
         """Whether a run starts its server on this machine."""
         return isinstance(self, Options) and self.runs_here
-
-    @property
-    def command_lines(self) -> list[list[str]]:
-        """The command lines that a run starts for it on this machine."""
-        return self.list_commands(self.model) if isinstance(self, Options) else []
 
     @property
     def asks_by_schema(self) -> bool:

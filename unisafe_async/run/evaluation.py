@@ -24,6 +24,7 @@ from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.config.bench_toml import Config, ConfigError
 from unisafe_async.gateway import Budget, Clock, Endpoint, Gateway
 from unisafe_async.run.batches import BatchLane
+from unisafe_async.run.described import expect_described, list_described
 from unisafe_async.run.endpoints import endpoint_of
 from unisafe_async.run.feeding import Feed, PassOn
 from unisafe_async.run.lanes import Lane
@@ -115,6 +116,7 @@ class Run:
                 for endpoint in self.endpoints
                 if endpoint.stopped_for
             },
+            **({"described": dict(described)} if (described := list_described(self.endpoints)) else {}),
             "reading": READING,
             "reread": dict(self.gateway.rereading.counts),
             "mended": dict(self.dataset.images.mended()),
@@ -150,6 +152,7 @@ async def run_evaluation(
         started = now()
         record = record_of(run, started)
         await store.save_run(record)
+        await expect_described(store, run.endpoints, lambda: store.save_run(record_of(run, started)), fresh=fresh)
         try:
             async with show(run):
                 await pipeline.execute()

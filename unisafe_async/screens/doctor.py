@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from unisafe_async.names import shorten_names
 from unisafe_async.run.diagnosis import CheckedEndpoint, Diagnosis
+from unisafe_async.screens.commands import list_commands
 from unisafe_async.text import count, format_dollars, plain
 
 FREE = ("source", "lines", "key", "address", "price", "model")
@@ -21,7 +21,7 @@ MARKS = {"ok": ("ok", "green"), "wrong": ("WRONG", "bold red"), "warning": ("loo
 
 
 def ask_to_pay(console: Console, checked_endpoints: Sequence[CheckedEndpoint], *, yes: bool) -> bool:
-    """Say the most that the tiny calls can cost and which programs they start, and ask whether to make them."""
+    """Say the most that the tiny calls can cost, and ask whether to make them."""
     calls = sum(len(checked.probes) for checked in checked_endpoints if not checked.wrong)
     if not calls:
         return False
@@ -30,11 +30,13 @@ def ask_to_pay(console: Console, checked_endpoints: Sequence[CheckedEndpoint], *
     words = f"{count(calls, 'tiny call')}, {format_dollars(max_cost)} at the most"
     if unknown:
         words += f" and what {', '.join(map(plain, unknown))} costs (no price in bench.toml)"
+    started = [line for checked in checked_endpoints if not checked.wrong for line in list_commands(checked.section)]
+    if started:
+        words += "; these start on this machine:"
     console.print(Text(words))
-    commands = [line for checked in checked_endpoints if checked.probes for line in checked.section.command_lines]
-    for line in commands:
-        console.print(Text(f"starts on this machine: {plain(shlex.join(line))}", style="yellow"))
-    if yes or (not unknown and max_cost == 0 and not commands):
+    for line in started:
+        console.print(Text(f"    {line}"))
+    if yes or (not unknown and max_cost == 0 and not started):
         return True
     if not (console.is_terminal and sys.stdin.isatty()):
         console.print(Text("not made: nobody to ask; say --yes to make them, or --free to leave them out", style="yellow"))

@@ -173,7 +173,8 @@ def describe_local(provider: Provider) -> str:
     status = provider.status
     if status.state == "loading":
         size = f" {format_size(status.size)}" if status.size else ""
-        return f"loading{size} on {', '.join(provider.devices)}{describe_loading(status)}"
+        on = f" on {', '.join(provider.devices)}" if provider.devices else ""
+        return f"loading{size}{on}{describe_loading(status)}"
     if status.state != "ready":
         return ""
     words = [f"on {', '.join(status.places)}, loaded in {format_duration(status.load_seconds)}"]

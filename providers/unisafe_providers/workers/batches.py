@@ -40,6 +40,10 @@ class Pool:
     def add(self, waiting: Waiting) -> None:
         self._waiting[waiting.identifier] = waiting
 
+    def discard(self, identifier: int) -> None:
+        """Forget one request, if it still waits."""
+        self._waiting.pop(identifier, None)
+
     def clear(self) -> None:
         """Forget all requests."""
         self._waiting.clear()

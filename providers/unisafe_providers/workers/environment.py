@@ -18,9 +18,21 @@ NEEDED = frozenset(
 )
 """Names of variables, in capitals; they are compared without regard to case, as `http_proxy` is written small."""
 FAMILIES = (
-    *("LC_", "XDG_", "PYTHON", "CUDA", "NVIDIA_", "NCCL_", "CUDNN_", "CUBLAS_", "HIP_", "ROCR_", "ROCM_", "HSA_", "AMD_", "MIOPEN_"),
-    *("ZE_", "SYCL_", "ONEAPI_", "ASCEND_", "MPS_", "METAL_", "TORCH", "PYTORCH_", "TRITON_", "HF_", "HUGGINGFACE_", "TRANSFORMERS_"),
-    *("DIFFUSERS_", "ACCELERATE_", "SAFETENSORS_", "TOKENIZERS_", "BITSANDBYTES_", "BNB_", "XLA_", "OMP_", "MKL_", "OPENBLAS_"),
+    *("LC_", "XDG_", "PYTHON", "CUDA", "NVIDIA_", "NCCL_", "CUDNN_", "CUBLAS_", "HIP_", "ROCR_", "ROCM_", "HSA_", "AMD_"),
+    *("MIOPEN_", "ZE_", "SYCL_", "ONEAPI_", "ASCEND_", "MPS_", "METAL_", "TORCH", "PYTORCH_", "TRITON_", "HF_", "HUGGINGFACE_"),
+    *(
+        "TRANSFORMERS_",
+        "DIFFUSERS_",
+        "ACCELERATE_",
+        "SAFETENSORS_",
+        "TOKENIZERS_",
+        "BITSANDBYTES_",
+        "BNB_",
+        "XLA_",
+        "OMP_",
+        "MKL_",
+        "OPENBLAS_",
+    ),
     *("NUMEXPR_", "KMP_", "GOMP_", "MALLOC_", "SLURM_", "SRUN_", "PMI_", "PMIX_", "MASTER_", "VLLM_", "SGLANG_", "SGL_", "LLAMA_"),
     *("GGML_", "FLASHINFER_", "FLASH_ATTENTION", "RAY_", "UNISAFE_"),
 )

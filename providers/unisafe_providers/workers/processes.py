@@ -20,7 +20,8 @@ from anyio.abc import Process
 
 PATIENCE = 10.0
 """Seconds that a process gets after its standard input was closed, and again after SIGTERM, before SIGKILL."""
-POLL = 0.05
+HURRY = 1.0
+"""The same where the block that holds it was left by an error, or because the run is stopped at once."""
 
 
 @asynccontextmanager
@@ -46,11 +47,13 @@ async def start_process(
         cwd=folder,
         start_new_session=True,
     )
+    hurried = True
     try:
         yield process
+        hurried = False
     finally:
         with anyio.CancelScope(shield=True):
-            await end_process(process, patience)
+            await end_process(process, min(patience, HURRY) if hurried else patience)
             await process.aclose()
 
 

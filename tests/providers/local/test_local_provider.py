@@ -71,14 +71,14 @@ async def all_of(provider: LocalProvider, requests: list[Request]) -> list[Respo
 
 def begun(provider: LocalProvider) -> anyio.Event:
     """Set once the first batch is under way."""
-    event, told = anyio.Event(), provider._on_event
+    event, told = anyio.Event(), provider.note_event
 
     def tell(worker: WorkerProcess, head: dict[str, Any]) -> None:
         told(worker, head)
         if head["type"] == "batch":
             event.set()
 
-    provider._on_event = tell  # type: ignore[method-assign]
+    provider.note_event = tell  # type: ignore[method-assign]
     return event
 
 
@@ -147,14 +147,14 @@ async def test_memory_that_runs_out_halves_the_batch_and_loses_nobody(llama: Pat
 async def test_two_devices_hold_a_copy_each_and_both_are_fed(llama: Path) -> None:
     provider = LocalProvider(LocalSettings(library="transformers", model=str(llama), batch_size=2), Capabilities(), ["cpu", "cpu"])
     busy: Counter[int] = Counter()
-    told = provider._on_event
+    told = provider.note_event
 
     def tell(worker: WorkerProcess, head: dict[str, Any]) -> None:
         told(worker, head)
         if head["type"] == "batch":
             busy[id(worker)] += len(head["ids"])
 
-    provider._on_event = tell  # type: ignore[method-assign]
+    provider.note_event = tell  # type: ignore[method-assign]
     requests = [question(f"{topic} {number}", max_tokens=8) for topic in TOPICS for number in range(4)]
     async with provider:
         answers = await all_of(provider, requests)

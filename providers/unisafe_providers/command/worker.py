@@ -1,0 +1,310 @@
+"""A worker that is a command: it has an environment of its own, reads requests as lines and writes answers as lines."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import orjson
+from anyio.abc import ByteReceiveStream, Process
+
+from unisafe_providers.base import Malformed, Rejected, Request, Transient
+from unisafe_providers.command.lines import (
+    ImagesAs,
+    MemoryRanOut,
+    Ready,
+    build_hello,
+    build_request,
+    read_answer,
+    read_line,
+    read_ready,
+)
+from unisafe_providers.workers.batches import BatchSizes, Pool, Waiting
+from unisafe_providers.workers.environment import pick_environment
+from unisafe_providers.workers.processes import PATIENCE, Log, end_process, kill_group, start_process
+from unisafe_providers.workers.worker import Call, Ended, Worker, describe_end
+
+LINGER = 0.03
+"""Seconds that a batch with room waits for the next request."""
+LONGEST_LINE = 512 * 1024 * 1024
+"""The most bytes of a line that a command may write."""
+IMAGE_LENGTH = 1_000
+"""What an image counts among the letters of a request, when a batch of similar ones is chosen."""
+DEFAULT_BATCH = 8
+"""Requests in a batch, where the command takes batches and bench.toml names no `batch_size`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandSettings:
+    """How a command is started and spoken to.
+
+    Args:
+        name: the model's name, for messages.
+        command: the program and its arguments.
+        folder: the folder that it is started in.
+        options: what it is told in its first line.
+        images: whether pictures go as paths or inside of lines.
+        variables: names of further variables that it gets.
+        batch_size: requests in a batch, at most; None leaves it to DEFAULT_BATCH.
+        patience: seconds without a sign of life after which it is ended.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    folder: Path = Path()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    images: ImagesAs = "paths"
+    variables: tuple[str, ...] = ()
+    batch_size: int | None = None
+    patience: float = 1_800.0
+
+
+class CommandWorker(Worker):
+    """One command.
+
+    Args:
+        settings: how to start it.
+        device: told to it; empty where bench.toml names none.
+        on_event: as of Worker.
+        accept: looks at what it says when it is ready, and returns why it will not do; empty if it will.
+    """
+
+    def __init__(
+        self,
+        settings: CommandSettings,
+        device: str,
+        on_event: Callable[[Worker, dict[str, Any]], None],
+        accept: Callable[[Ready], str],
+    ) -> None:
+        super().__init__(f"`{shlex.join(settings.command)}`", device, on_event)
+        self._settings = settings
+        self._accept = accept
+        self._process: Process | None = None
+        self._began = anyio.Event()
+        self._waiting = Pool()
+        self._came = anyio.Event()
+        self._sizes = BatchSizes(1, 1, 1)
+        self._ready: Ready | None = None
+        self._batch: dict[int, Waiting] = {}
+        self._batch_done = anyio.Event()
+        self._started = 0.0
+        self._asked = self._out_of_memory = self._tokens = self._images = 0
+
+    async def run(self) -> None:
+        code: int | None = None
+        log = Log(self._settings.name)
+        folder = Path(tempfile.mkdtemp(prefix="unisafe-pictures-"))
+        self._log, self._folder = log, folder
+        try:
+            self.on_event(self, {"type": "log", "path": str(log.path)})
+            beside = {"UNISAFE_DEVICE": self.device} if self.device else {}
+            environment = pick_environment(self._settings.variables, beside)
+            async with start_process(self._settings.command, environment, self._settings.folder) as process:
+                self._process = process
+                self._began.set()
+                code = await self._hear(process)
+        except OSError as error:
+            self.failure = self.failure or f"{self.title} cannot be started: {error.strerror or error}"
+        finally:
+            if self._loading and self.failure is None and code is not None and code >= 0:
+                self.failure = f"{describe_end(self.title, code, log.last)} before it was ready; its log: {log.path}"
+            log.close()
+            shutil.rmtree(folder, ignore_errors=True)
+            self.finish(describe_end(self.title, code, log.last))
+            self._began.set()
+
+    async def hand_over(self, call: Call) -> None:
+        if self.ended.is_set():
+            raise Ended
+        self._waiting.add(
+            Waiting(
+                identifier=call.identifier,
+                group=_group(call.request),
+                length=len(call.request.text) + IMAGE_LENGTH * len(call.request.images),
+                room=0,
+                payload=call,
+                alone=call.alone,
+            )
+        )
+        self._came.set()
+
+    async def forget(self) -> None:
+        self._waiting.clear()
+
+    def drop(self, call: Call) -> None:
+        self._waiting.discard(call.identifier)
+
+    async def stop(self) -> None:
+        await self._began.wait()
+        if self._process is not None:
+            await end_process(self._process)
+        await self.ended.wait()
+
+    # -------------------------------------------------------- its words
+
+    async def _hear(self, process: Process) -> int | None:
+        """Speak with the process until it ends; its exit code, None if it did not end by itself."""
+        assert process.stdout is not None
+        assert process.stderr is not None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._keep_log, process.stderr)
+            group.start_soon(self.watch_silence, self._settings.patience, lambda: kill_group(process))
+            group.start_soon(self._ask_batches, process)
+            await self._read_lines(process.stdout)
+            if self.failure is None:
+                with anyio.move_on_after(PATIENCE):
+                    await process.wait()
+            group.cancel_scope.cancel()
+        return process.returncode
+
+    async def _keep_log(self, stderr: ByteReceiveStream) -> None:
+        async for chunk in stderr:
+            self._note_noise(chunk)
+
+    def _note_noise(self, chunk: bytes) -> None:
+        self._log.write(chunk)
+        self.report({"type": "said", "words": self._log.last})
+
+    async def _read_lines(self, stdout: ByteReceiveStream) -> None:
+        rest = bytearray()
+        async for chunk in stdout:
+            self.heard = time.monotonic()
+            rest += chunk
+            if b"\n" not in chunk:
+                if len(rest) > LONGEST_LINE:
+                    self.failure = f"{self.title} wrote a line of more than {LONGEST_LINE // 2**20} MiB"
+                    return
+                continue
+            *lines, last = bytes(rest).split(b"\n")
+            rest = bytearray(last)
+            for line in lines:
+                if not await self._take(line):
+                    return
+
+    async def _take(self, line: bytes) -> bool:
+        """Take a line; whether the command may go on."""
+        said = read_line(line)
+        if said is None:
+            if line.strip():
+                self._note_noise(line + b"\n")
+        elif said.get("ready") is True and self._ready is None:
+            return self._note_ready(said)
+        elif isinstance(said.get("progress"), str):
+            self.report({"type": "said", "words": " ".join(said["progress"].split())[:300]})
+        elif isinstance(said.get("id"), int) and said["id"] in self._batch:
+            await self._take_answer(said["id"], said)
+        else:
+            self._note_noise(line[:2_000] + b"\n")
+        return True
+
+    def _note_ready(self, said: dict[str, Any]) -> bool:
+        try:
+            self._ready = read_ready(said)
+            wrong = self._accept(self._ready)
+        except ValueError as error:
+            wrong = str(error)
+        if wrong:
+            self.failure = f"{self.title}: {wrong}"
+            return False
+        assert self._ready is not None
+        size = (self._settings.batch_size or DEFAULT_BATCH) if self._ready.batches else 1
+        self._sizes = BatchSizes(size, size, size)
+        place = self.device or "its own machine"
+        self.report({"type": "ready", "device": place, "seconds": time.monotonic() - self._started, "memory": (0, 0)})
+        self._came.set()
+        return True
+
+    async def _take_answer(self, identifier: int, said: dict[str, Any]) -> None:
+        waiting = self._batch.pop(identifier)
+        try:
+            response = await read_answer(said, self._folder)
+        except MemoryRanOut as error:
+            if self._asked > 1:
+                self._out_of_memory += 1
+                self._waiting.add(waiting)
+            else:
+                self.answer(identifier, Rejected(f"memory ran out with this request alone: {error}"))
+        except (Transient, Rejected, Malformed) as error:
+            error.answered = True
+            self.answer(identifier, error)
+        else:
+            self.answered += 1
+            self._tokens += response.usage.tokens_out
+            self._images += len(response.images)
+            self.answer(identifier, response)
+        if not self._batch:
+            self._batch_done.set()
+
+    # -------------------------------------------------------- its work
+
+    async def _ask_batches(self, process: Process) -> None:
+        """Give the command one batch after the other."""
+        assert process.stdin is not None
+        self._started = self.heard = time.monotonic()
+        settings = self._settings
+        try:
+            await process.stdin.send(_line(build_hello(settings.options, self.device, settings.images, self._folder)))
+            while True:
+                await self._wait_for_work()
+                batch = self._waiting.take(self._sizes.size(self._waiting.next_group))
+                await self._ask_batch(process, batch)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError):
+            return  # it has ended, or will; _hear finds out why
+
+    async def _wait_for_work(self) -> None:
+        """Return when the command is ready and a batch is full, or nothing more has come for a while."""
+        while self._ready is None or not self._waiting:
+            self._came = anyio.Event()
+            await self._came.wait()
+        while self._waiting.count(self._waiting.next_group) < self._sizes.size(self._waiting.next_group):
+            self._came = anyio.Event()
+            with anyio.move_on_after(LINGER) as waited:
+                await self._came.wait()
+            if waited.cancelled_caught or not self._waiting:
+                break
+        if not self._waiting:
+            await self._wait_for_work()
+
+    async def _ask_batch(self, process: Process, batch: Sequence[Waiting]) -> None:
+        """Ask, and return when every request of the batch has its answer."""
+        assert process.stdin is not None
+        lines = {}
+        for waiting in batch:
+            try:
+                lines[waiting.identifier] = await build_request(
+                    waiting.identifier, waiting.payload.request, self._settings.images, self._folder
+                )
+            except OSError as error:
+                self.answer(waiting.identifier, error)
+        self._batch = {waiting.identifier: waiting for waiting in batch if waiting.identifier in lines}
+        if not self._batch:
+            return
+        self._asked, self._out_of_memory, self._tokens, self._images = len(self._batch), 0, 0, 0
+        self._batch_done = anyio.Event()
+        self.report({"type": "batch", "ids": list(lines)})
+        started = time.monotonic()
+        asked = list(lines.values())
+        assert self._ready is not None
+        await process.stdin.send(_line({"batch": asked} if self._ready.batches else asked[0]))
+        await self._batch_done.wait()
+        if self._out_of_memory:
+            self._sizes.note_failure(batch[0].group, self._asked)
+            self.report({"type": "halved"})
+        seconds = time.monotonic() - started
+        self.report({"type": "done", "tokens": self._tokens, "images": self._images, "seconds": seconds, "memory": (0, 0)})
+
+
+def _line(content: object) -> bytes:
+    return orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _group(request: Request) -> tuple[object, ...]:
+    """Requests of one group can share a batch."""
+    return (request.kind, bool(request.images), request.max_tokens, request.temperature, request.top_p, request.size)

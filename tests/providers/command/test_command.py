@@ -1,0 +1,238 @@
+"""A model that a command runs: what it is asked, what it answers, what its crashes cost, and what is left of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+import pytest
+from unisafe_providers.base import (
+    Capabilities,
+    Image,
+    Malformed,
+    Misconfigured,
+    Rejected,
+    Request,
+    Response,
+    Text,
+    Transient,
+    Withdrawn,
+)
+from unisafe_providers.command.provider import CommandProvider
+from unisafe_providers.command.worker import CommandSettings
+from unisafe_providers.workers import processes
+
+SCRIPT = Path(__file__).parent / "script.py"
+ALL = Capabilities(image_in=True, image_out=True, edit=True)
+PICTURE = Image.from_bytes(b"\x89PNG\r\n\x1a\n a picture")
+
+
+def command(*mode: str, devices: Sequence[str] = (), able: Capabilities = ALL, **settings: object) -> CommandProvider:
+    started = CommandSettings(name="Acme-7B", command=(sys.executable, "-S", str(SCRIPT), *mode), folder=SCRIPT.parent, **settings)  # type: ignore[arg-type]
+    return CommandProvider(started, able, devices, model="Acme-7B", files=["script.py"])
+
+
+def is_alive(process: int) -> bool:
+    """Whether it runs; one that has ended and whom nobody has asked for its exit code does not."""
+    found = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False)
+    return found.stdout.strip()[:1] not in ("", "Z")
+
+
+def log_of(provider: CommandProvider) -> str:
+    return Path(provider.status.log).read_text()
+
+
+def chat(text: str, *parts: Image, **settings: object) -> Request:
+    return Request(kind="chat", parts=(*parts, Text(text)), **settings)  # type: ignore[arg-type]
+
+
+async def answers_to(provider: CommandProvider, requests: Sequence[Request], tries: int = 8) -> list[Response | Exception]:
+    """Each request asked again while it is worth it, as the gateway does."""
+    answers: dict[int, Response | Exception] = {}
+
+    async def one(number: int) -> None:
+        for _ in range(tries):
+            try:
+                answers[number] = await provider.call(requests[number])
+            except Transient as error:
+                answers[number] = error
+                continue
+            except Exception as error:
+                answers[number] = error
+            return
+
+    async with anyio.create_task_group() as group:
+        for number in range(len(requests)):
+            group.start_soon(one, number)
+    return [answers[number] for number in range(len(requests))]
+
+
+@pytest.mark.parametrize("images", ["paths", "inline"])
+async def test_it_is_asked_everything_and_its_noise_is_no_answer(images: str, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"12345")
+    in_file = Image("d" * 32, "image/png", tmp_path / "a.png")
+    requests = [
+        chat("one", in_file, PICTURE, seed=1, max_tokens=5),
+        Request(kind="image", parts=(Text("a square"),), size="4x4"),
+        Request(kind="image", parts=(Text("INLINE"),)),
+        Request(kind="edit", parts=(PICTURE, Text("bluer"))),
+    ]
+    async with command(images=images, options={"word": "kind"}, devices=["cuda:0"]) as provider:
+        talk, square, inline, edited = await answers_to(provider, requests)
+        assert provider.status.said.endswith(("noise", "a batch of 1"))
+        assert "loading weights" in log_of(provider)
+    assert isinstance(talk, Response)
+    assert talk.text == f"one kind cuda:0 saw [5, {len(PICTURE.source)}]"  # type: ignore[arg-type]
+    assert (talk.usage.tokens_in, talk.usage.tokens_out, talk.usage.cost) == (3, 2, 0.0)
+    for drawn in (square, inline, edited):
+        assert isinstance(drawn, Response)
+        assert (await drawn.images[0].read()).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("word", ["ELSEWHERE", "LINK"])
+async def test_a_picture_elsewhere_is_not_read(word: str) -> None:
+    async with command() as provider:
+        (outcome,) = await answers_to(provider, [Request(kind="image", parts=(Text(word),))], tries=1)
+    assert isinstance(outcome, Malformed)
+    assert "the folder for pictures" in str(outcome) or "leads out" in str(outcome)
+
+
+async def test_a_request_that_ends_the_process_costs_itself_alone() -> None:
+    good = [chat(f"a calm day {number}") for number in range(6)]
+    async with command("batches") as provider:
+        answers = await answers_to(provider, [*good[:3], chat("KILL me"), *good[3:]])
+    assert [answer for answer in [*answers[:3], *answers[4:]] if not isinstance(answer, Response)] == []
+    assert isinstance(answers[3], Rejected)
+    assert "2 times while it ran this request alone" in str(answers[3])
+
+
+async def test_memory_that_runs_out_halves_the_batch() -> None:
+    async with command("batches", batch_size=6) as provider:
+        answers = await answers_to(provider, [chat(f"day {number}") for number in range(9)])
+        assert [answer for answer in answers if not isinstance(answer, Response)] == []
+        assert [answer.text.split("  ")[0] for answer in answers if isinstance(answer, Response)] == [f"day {n}" for n in range(9)]
+        assert provider.status.halved == 1
+
+
+async def test_errors_and_odd_answers_are_those_of_their_request() -> None:
+    async with command() as provider:
+        rejected, odd, fine = await answers_to(provider, [chat("REJECT"), chat("ODD"), chat("fine")], tries=2)
+    assert isinstance(rejected, Rejected)
+    assert str(rejected) == "no such thing"
+    assert isinstance(odd, Malformed)
+    assert "its `text` should be a text" in str(odd)
+    assert isinstance(fine, Response)
+
+
+@pytest.mark.parametrize(
+    ("mode", "settings", "said"),
+    [
+        ("silent", {}, "ended: ImportError: No module named 'showo' before it was ready; its log: "),
+        ("", {"options": {"kinds": ["chat"]}}, "it draws no pictures (its kinds are chat); change `gives`"),
+        ("", {"options": {"kinds": "chat"}}, "its `kinds` should be a list"),
+        ("slow", {"patience": 0.5}, "no word for 0 s while it loaded"),
+    ],
+)
+async def test_a_command_that_cannot_serve_stops_its_model(mode: str, settings: dict[str, object], said: str) -> None:
+    async with command(mode, **settings) as provider:
+        (outcome,) = await answers_to(provider, [chat("hello")])
+        assert isinstance(outcome, Misconfigured)
+        assert said in str(outcome)
+        assert provider.status.state == "failed"
+
+
+async def test_a_program_that_is_not_there_stops_its_model() -> None:
+    provider = CommandProvider(CommandSettings(name="Acme", command=("/nowhere/python", "x.py")), ALL, model="Acme")
+    async with provider:
+        (outcome,) = await answers_to(provider, [chat("hello")])
+    assert isinstance(outcome, Misconfigured)
+    assert "`/nowhere/python x.py` cannot be started: No such file or directory" in str(outcome)
+
+
+async def test_a_command_that_changed_is_refused() -> None:
+    async with command("batches") as before:
+        await answers_to(before, [chat("hello")])
+    async with command() as now:
+        now.expected = before.described
+        (outcome,) = await answers_to(now, [chat("hello")])
+    assert isinstance(outcome, Misconfigured)
+    assert 'it says `version` is "" and was "batches", so its answers are not those in the cache' in str(outcome)
+
+
+async def test_a_request_without_a_word_is_ended() -> None:
+    async with command(patience=0.8) as provider:
+        hung, fine = await answers_to(provider, [chat("HANG"), chat("fine")])
+    assert isinstance(hung, Rejected)
+    assert "no word for 1 s while it worked" in str(hung)
+    assert isinstance(fine, Response)
+
+
+async def test_released_it_is_gone_with_its_children_and_starts_again() -> None:
+    async with command("child") as provider:
+        await answers_to(provider, [chat("hello")])
+        child = int(log_of(provider).split("child ")[1].split()[0])
+        assert is_alive(child)
+        await provider.release()
+        with anyio.fail_after(5):
+            while is_alive(child):  # noqa: ASYNC110 another process's
+                await anyio.sleep(0.005)
+        (again,) = await answers_to(provider, [chat("again")])
+    assert isinstance(again, Response)
+
+
+async def test_one_that_stays_after_the_end_of_its_input_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "HURRY", 0.2)
+    async with command("stays") as provider:
+        await answers_to(provider, [chat("hello")])
+
+
+async def test_withdrawn_requests_that_have_not_begun_are_given_back() -> None:
+    async with command() as provider:
+        await answers_to(provider, [chat("first")])
+        answers: list[Response | Exception] = []
+
+        async def ask() -> None:
+            answers.extend(await answers_to(provider, [chat(f"NAP {number}") for number in range(9)], tries=1))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask)
+            while not provider.status.batch:  # noqa: ASYNC110 its own report is what is waited for
+                await anyio.sleep(0.001)
+            provider.withdraw()
+    assert [type(answer) for answer in answers] == [Response, *[Withdrawn] * 8]
+
+
+async def test_it_gets_no_key_of_an_endpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = tmp_path / "tell.py"
+    script.write_text(
+        "import json, os, sys\n"
+        "sys.stdin.readline(); print(json.dumps({'ready': True}), flush=True)\n"
+        "for line in sys.stdin:\n"
+        "    print(json.dumps({'id': json.loads(line)['id'], 'text': ' '.join(sorted(os.environ))}), flush=True)\n"
+    )
+    for name in ("OPENAI_API_KEY", "ACME_TOKEN", "HF_HOME", "CUDA_VISIBLE_DEVICES", "SHOWO_CONFIG"):
+        monkeypatch.setenv(name, "a value")
+    settings = CommandSettings(name="A", command=(sys.executable, str(script)), variables=("SHOWO_CONFIG", "NOT_SET"))
+    async with CommandProvider(settings, Capabilities(), model="A") as provider:
+        got = (await provider.call(chat("hello"))).text.split()
+    assert {"PATH", "HF_HOME", "CUDA_VISIBLE_DEVICES", "SHOWO_CONFIG"} <= {*got}
+    assert not {"OPENAI_API_KEY", "ACME_TOKEN", "NOT_SET"} & {*got}
+
+
+async def test_the_identity_is_known_before_and_holds_what_changes_answers(tmp_path: Path) -> None:
+    (tmp_path / "serve.py").write_text("1")
+
+    async def identity(command: str = "python", version: str = "", **settings: object) -> str:
+        started = CommandSettings(name="A", command=(command, "serve.py"), folder=tmp_path, **settings)  # type: ignore[arg-type]
+        async with CommandProvider(started, ALL, model="A", version=version, files=["serve.py"]) as provider:
+            return provider.identity
+
+    first = await identity()
+    assert await identity("/another/python", variables=("HF_HOME",), patience=5.0) == first
+    assert await identity(options={"steps": 20}) != first
+    assert await identity(version="2") != first
+    (tmp_path / "serve.py").write_text("2")
+    assert await identity() != first
