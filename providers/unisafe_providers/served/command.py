@@ -11,6 +11,7 @@ from pathlib import Path
 from unisafe_providers.base import Misconfigured
 from unisafe_providers.named_files import expand_path
 from unisafe_providers.workers.environment import pick_environment
+from unisafe_providers.workers.processes import PATIENCE
 
 HOST = "127.0.0.1"
 PYTHON = ("python", "python3")
@@ -29,6 +30,7 @@ class Start:
         patience: seconds without a word in the server's log before it counts as hanging, while it starts.
         environment: all variables of the server.
         folder: its working folder.
+        leave: seconds between SIGTERM and SIGKILL.
     """
 
     command: tuple[str, ...]
@@ -37,6 +39,7 @@ class Start:
     patience: float
     environment: Mapping[str, str]
     folder: Path
+    leave: float = PATIENCE
 
 
 def fill_command(

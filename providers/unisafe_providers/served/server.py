@@ -101,8 +101,8 @@ class Server:
         command = [program, *(word.replace("{port}", str(port)) for word in self._start.command[1:])]
         self._heard, self._tail = time.monotonic(), b""
         async with (
-            start_process(command, self._start.environment, self._start.folder, reads=False) as process,
-            guard(process),
+            start_process(command, self._start.environment, self._start.folder, self._start.leave, reads=False) as process,
+            guard(process, self._start.leave),
             anyio.create_task_group() as group,
         ):
             group.start_soon(self._read, process)
@@ -172,7 +172,7 @@ def find_free_port() -> int:
 
 
 @asynccontextmanager
-async def guard(process: Process) -> AsyncIterator[None]:
+async def guard(process: Process, leave: float) -> AsyncIterator[None]:
     """A block that ends `process`. Meanwhile another process waits whether this one is killed, and then does that (watchdog.py)."""
     watchdog = await anyio.open_process(
         [sys.executable, "-I", "-S", WATCHDOG, str(process.pid)],
@@ -185,6 +185,6 @@ async def guard(process: Process) -> AsyncIterator[None]:
         yield
     finally:
         with anyio.CancelScope(shield=True):
-            await end_process(process)
+            await end_process(process, leave)
             watchdog.kill()
             await watchdog.aclose()
