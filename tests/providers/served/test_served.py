@@ -50,6 +50,10 @@ class Fake:
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         return [line.removeprefix(f"{kind} ") for line in lines if line.startswith(f"{kind} ")]
 
+    async def has_done(self, kind: str) -> None:
+        while not self.events(kind):  # noqa: ASYNC110 another process writes them
+            await anyio.sleep(0.02)
+
     def processes(self) -> list[int]:
         return [int(line.split()[0]) for line in [*self.events("start"), *self.events("child")]]
 
@@ -71,6 +75,10 @@ class Fake:
 
 def words(number: int) -> list[str]:
     return [f"question {place}" for place in range(number)]
+
+
+def read(path: str) -> str:
+    return Path(path).read_text()
 
 
 def is_alive(number: int) -> bool:
@@ -98,7 +106,7 @@ async def test_it_starts_at_the_first_call_says_what_it_does_and_is_gone_when_it
         assert all(isinstance(answer, Response) and answer.text.startswith("An answer") for answer in answers)
         assert "loading loading shard" in seen
         assert provider.status.load_seconds > 0.5
-        assert Path(provider.status.log).read_text().count("loading shard") == 10
+        assert read(provider.status.log).count("loading shard") == 10
         await provider.release()
         assert provider.status.state == "unloaded"
         assert not any(map(is_alive, fake.processes()))
@@ -141,7 +149,7 @@ async def test_one_that_cannot_start_stops_its_model_with_its_last_words_and_its
         assert all(isinstance(answer, Misconfigured) for answer in answers)
         said = str(answers[0])
         assert "ended with exit code 3 before it was ready: ValueError: the model needs 40.2 GiB" in said
-        assert Path(said.rpartition("its log: ")[2]).read_text().startswith("ValueError")
+        assert read(said.rpartition("its log: ")[2]).startswith("ValueError")
         assert provider.status.state == "failed"
         assert len(fake.events("start")) == 1
 
@@ -185,8 +193,7 @@ async def test_a_cancelled_run_leaves_no_server(tmp_path: Path, state: str) -> N
     with anyio.CancelScope() as scope:
         async with fake.provider, anyio.create_task_group() as group:
             group.start_soon(fake.answers, "hello")
-            while not fake.events("child" if state == "loading" else "asked"):
-                await anyio.sleep(0.02)
+            await fake.has_done("child" if state == "loading" else "asked")
             scope.cancel()
     assert not any(map(is_alive, fake.processes()))
 
@@ -196,8 +203,7 @@ async def test_a_run_that_stops_gives_up_the_calls_that_wait_for_the_server(tmp_
     async with fake.provider, anyio.create_task_group() as group:
 
         async def withdraw() -> None:
-            while not fake.events("start"):
-                await anyio.sleep(0.02)
+            await fake.has_done("start")
             fake.provider.withdraw()
 
         group.start_soon(withdraw)
