@@ -20,6 +20,7 @@ from unisafe_providers.options import check_options
 from unisafe_providers.own_entries import read_own_entries
 from unisafe_providers.plugins import Plugin, PluginError, discover_plugins
 from unisafe_providers.presets import load_presets
+from unisafe_providers.replicas import Replicas
 from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.soundness import find_provider_fault
 from unisafe_providers.spec import AnswersFrom, Options, ProviderSpec
@@ -88,6 +89,16 @@ def answers_from(name: str) -> AnswersFrom:
 
 def build_provider(spec: ProviderSpec[Any], settings: ProviderSettings, options: Options) -> Provider:
     """The provider of one section. Raises PluginError, with the key of bench.toml, where a plugin cannot make it."""
+    if not isinstance(options, EndpointOptions) or not options.replicas:
+        return _build_one(spec, settings, options)
+    providers = [
+        _build_one(spec, replace(settings, base_url=address), options.model_copy(update={"base_url": address, "replicas": []}))
+        for address in options.addresses
+    ]
+    return Replicas(providers, options.addresses, settings.max_connections)
+
+
+def _build_one(spec: ProviderSpec[Any], settings: ProviderSettings, options: Options) -> Provider:
     if spec.plugin is None:
         return spec.build(settings, options)
     if spec.answers_from not in ("endpoint", "device"):  # a report could not tell that once the package is gone

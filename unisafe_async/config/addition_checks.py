@@ -55,7 +55,7 @@ def mistakes_of_additions(endpoint: EndpointSection) -> Iterator[str]:
         said = key == "key_env" or (key == "base_url" and USER_OR_QUERY.search(str(value)))
         if isinstance(value, str) and not said and looks_secret(value):
             yield f"{key}: looks like a secret, or holds one, and it {STORED}; a key goes into a variable named by key_env"
-        elif isinstance(value, dict) and key not in SEARCHED:
+        elif (isinstance(value, dict) and key not in SEARCHED) or key == "replicas":
             yield from (f"{place}: looks like a secret, and it {STORED}" for place in find_secrets(value, key))
         elif isinstance(value, BaseModel):
             found = find_secrets(value.model_dump(), key)

@@ -149,6 +149,11 @@ class EndpointSection(Section):
         return self.base_url if isinstance(self, EndpointOptions) else ""
 
     @property
+    def servers(self) -> int:
+        """How many servers of the model there are: each takes so many calls at once, and has the limits, that the section says."""
+        return len(self.addresses) if isinstance(self, EndpointOptions) else 1
+
+    @property
     def secret_variables(self) -> dict[str, str]:
         """The keys of this section that name a variable with a secret, such as `key_env`, each with the variable."""
         return self.variables if isinstance(self, EndpointOptions) else {}

@@ -19,15 +19,15 @@ class Accepted:
 
     Args:
         structured: whether a schema is sent.
-        schema_type: the type of `response_format` that carries it: OpenAI's, or that of llama.cpp's servers.
         names: the endpoint's own name for a parameter, if it differs from ours.
         left_out: fields that the model does not take.
+        schema_type: the type of `response_format` that carries a schema: OpenAI's, or that of llama.cpp's servers.
     """
 
     structured: bool = True
-    schema_type: Literal["json_schema", "json_object"] = "json_schema"
     names: Mapping[str, str] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
+    schema_type: Literal["json_schema", "json_object"] = "json_schema"
 
     def name(self, parameter: str) -> str:
         """What `parameter` is called in a body."""
