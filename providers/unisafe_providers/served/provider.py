@@ -106,7 +106,7 @@ class ServedProvider:
         """Ask the server; the first call starts it. Raises what a hosted provider raises, and Withdrawn."""
         self.capabilities.check(request)
         while True:
-            standing = await self._stand()
+            standing = await self.stand()
             try:
                 return await self._ask(standing, request)
             except ServerDied:
@@ -151,7 +151,7 @@ class ServedProvider:
             self._suspects.discard(request.canonical)
         return response
 
-    async def _stand(self) -> Standing:
+    async def stand(self) -> Standing:
         """The server, ready. Raises Misconfigured if it cannot be started, Withdrawn if the run is stopping."""
         while True:
             if self._failure is not None:
