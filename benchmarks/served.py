@@ -37,10 +37,8 @@ FAKE = Path(__file__).parents[1] / "tests" / "fake_server.py"
 def settings_of(folder: Path, texts: Sequence[str], given: argparse.Namespace) -> dict[str, Any]:
     """The configuration of a run over `texts`; its one model is served."""
     items = folder / "items.jsonl"
-    records = [
-        {"id": number, "task": "malicious_text_generation", "category": category, "prompt": text}
-        for number, text in enumerate(texts)
-    ]
+    task = {"task": "malicious_text_generation", "category": next(iter(CATEGORY_OF))}
+    records = [{"id": number, "prompt": text, **task} for number, text in enumerate(texts)]
     items.write_text("".join(json.dumps(record) + "\n" for record in records))
     if given.python:
         model = {
@@ -120,9 +118,8 @@ async def compare(given: argparse.Namespace) -> None:
         after = await bare()
     alone = (before[0] + after[0]) / 2
     speed = (before[1] / before[0] + after[1] / after[0]) / 2
-    print(
-        f"{given.items:,} requests, {given.at_once} at once, {'llama-cpp-python' if given.python else f'{given.latency * 1000:g} ms each'}"
-    )
+    server = "llama-cpp-python" if given.python else f"{given.latency * 1000:g} ms each"
+    print(f"{given.items:,} requests, {given.at_once} at once, {server}")
     print(f"  bare client   {alone:6.2f} s (before {before[0]:.2f} s, after {after[0]:.2f} s), {speed:,.0f} tokens/s")
     print(f"  whole program {whole:6.2f} s, {tokens / whole:,.0f} tokens/s")
     print(f"  over the bare client {(whole / alone - 1) * 100:+.1f}%; tokens/s {tokens / whole / speed:.3f} of it")

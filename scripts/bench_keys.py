@@ -19,6 +19,7 @@ from unisafe_async.config.endpoint_sections import EndpointSection
 from unisafe_async.config.section_keys import Key, option_models, read_keys
 from unisafe_async.config.sections import (
     CacheSection,
+    ClusterSection,
     DatasetSection,
     GenerationSection,
     JudgeEndpointSection,
@@ -41,6 +42,7 @@ def tables() -> dict[str, str]:
         "generation": GenerationSection,
         "cache": CacheSection,
         "run": RunSection,
+        "cluster": ClusterSection,
     }
     judging = [
         *read_keys(JudgeSection, own=True),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Sequence
 
 from unisafe_providers.base import Request, Response, Usage
@@ -16,7 +17,7 @@ NO_ROOM = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(han
 
 
 class FailingEngine:
-    """Answers with the request's own text. ASSERT kills the device's context, KILL the process; WIDE fits no batch of four."""
+    """Answers with the request's own text. ASSERT kills the device's context, KILL the process; NAP takes its time, WIDE fits no batch of four."""
 
     first = max_batch = 8
     tokens = None
@@ -32,6 +33,8 @@ class FailingEngine:
 
     def answer(self, batch: Sequence[Prepared]) -> list[Response]:
         texts = [prepared.request.text for prepared in batch]
+        if any("NAP" in text for text in texts):
+            time.sleep(0.1)
         if any("KILL" in text for text in texts):
             os.kill(os.getpid(), signal.SIGKILL)
         self._lost = self._lost or any("ASSERT" in text for text in texts)

@@ -30,6 +30,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--events", default=os.devnull)
     parser.add_argument("--slow", type=float, default=0.0, help="seconds of loading, with a line for each tenth")
+    parser.add_argument("--loads-until", help="a file: it loads until that is there")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds an answer takes")
     parser.add_argument("--silent", action="store_true", help="never ready, and says nothing")
     parser.add_argument("--dies-loading", action="store_true")
@@ -69,6 +70,10 @@ class Fake:
         for step in range(10 if wanted.slow else 0):
             print(f"loading shard {step + 1} of 10", file=sys.stderr, flush=True)
             time.sleep(wanted.slow / 10)
+        if wanted.loads_until:
+            print("loading shard 1 of 2", file=sys.stderr, flush=True)
+            while not Path(wanted.loads_until).exists():
+                time.sleep(0.02)
         if wanted.dies_loading:
             print("ValueError: the model needs 40.2 GiB, and 8.0 GiB are free", file=sys.stderr, flush=True)
             sys.exit(3)

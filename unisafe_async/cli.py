@@ -15,7 +15,19 @@ from typing import TextIO
 
 import typer
 
-from unisafe_async.commands import batches, caches, calibration, data, doctoring, interchange, plugging, results, running, viewing
+from unisafe_async.commands import (
+    batches,
+    caches,
+    calibration,
+    command_checking,
+    data,
+    doctoring,
+    interchange,
+    plugging,
+    results,
+    running,
+    viewing,
+)
 from unisafe_async.commands.options import BAD, FAULT, INTERRUPTED
 from unisafe_async.config.renamed_keys import OldName
 from unisafe_async.signals import end_like_interrupts
@@ -44,6 +56,7 @@ for command in (
     interchange.export,
     plugging.providers,
     plugging.new_provider,
+    command_checking.check_command,
     viewing.show,
     viewing.browse,
     calibration.label,

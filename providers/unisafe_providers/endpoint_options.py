@@ -18,6 +18,8 @@ NO_SECRETS = "base_url: holds a user, a password or a query; keys go into a vari
 class EndpointOptions(Options):
     """The keys of a model behind an address."""
 
+    STORED_IF_SET: ClassVar[frozenset[str]] = frozenset({"replicas"})
+
     base_url: str = Field(
         "",
         description="up to and with `/v1`; with one of yours, `key_env` must be named too; a list names [several servers]"

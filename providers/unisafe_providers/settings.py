@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from unisafe_providers.base import Capabilities
 from unisafe_providers.presets import Preset
@@ -34,6 +34,7 @@ class ProviderSettings:
         in_batches: whether its requests go out as batch jobs.
         secret_headers: headers whose values are never shown or stored, by name.
         vendor: what is known of the vendor.
+        cluster: the keys of `[cluster]`, if models that are loaded run on a cluster; None for this machine.
     """
 
     model: str
@@ -49,3 +50,4 @@ class ProviderSettings:
     in_batches: bool = False
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     vendor: Preset | None = field(default=None, repr=False)
+    cluster: Mapping[str, Any] | None = None

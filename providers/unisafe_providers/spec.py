@@ -58,6 +58,8 @@ class Options(BaseModel):
     """
 
     FROM_SECTION: ClassVar[frozenset[str]] = frozenset()
+    STORED_IF_SET: ClassVar[frozenset[str]] = frozenset()
+    """Keys that a stored section lacks where nothing stands in them: younger than the runs that theirs are compared with."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=(), serialize_by_alias=True)
 

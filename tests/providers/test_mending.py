@@ -13,7 +13,6 @@ from odd_pictures import BLUE, RED, WHITE, chunk, encoded, exif, halves, moving,
 from PIL import Image as Pillow
 from unisafe_providers.base import Image, Rejected, Request, Text
 from unisafe_providers.images import ImageLimits, fit_image, fits
-from unisafe_providers.local.frames import pack_request, read_frame, unpack_request
 from unisafe_providers.local.pictures import pictures_of
 from unisafe_providers.pictures import (
     NotAPicture,
@@ -25,6 +24,7 @@ from unisafe_providers.pictures import (
     show_image,
     turn_upright,
 )
+from unisafe_providers.workers.frames import pack_request, read_frame, unpack_request
 
 SIXTEEN = struct.pack(">HHH", 0x1234, 0x8000, 0xFFFF)
 UPRIGHT = ((10, 20), BLUE, RED)

@@ -25,6 +25,7 @@ from unisafe_async.config.secret_words import find_secrets, hide_in_text
 from unisafe_async.config.section_checks import mistakes_of
 from unisafe_async.config.sections import (
     CacheSection,
+    ClusterSection,
     DatasetSection,
     GenerationSection,
     JudgeEndpointSection,
@@ -66,6 +67,7 @@ class Config(Section):
     generation: GenerationSection = GenerationSection()
     cache: CacheSection = CacheSection()
     run: RunSection = RunSection()
+    cluster: ClusterSection | None = Field(None, exclude_if=lambda cluster: cluster is None)
     base: Path = Field(Path(), exclude=True)
     file: str = Field(DEFAULT_FILE.name, exclude=True)
 
@@ -90,7 +92,7 @@ class Config(Section):
         with_images = (model.name for model in self.models for task in self.tasks_of(model) if task.image_in or task.image_out)
         if os.path.expanduser(self.cache.path).startswith("~"):
             mistakes.append(f"cache.path: nobody here has the home folder of {self.cache.path!r}")
-        rest = self.model_dump(include={"dataset", "generation", "cache", "run"})
+        rest = self.model_dump(include={"dataset", "generation", "cache", "run", "cluster"})
         rest |= {"judge": {"rubrics": self.judge.rubrics}} if isinstance(self.judge, JudgesSection) else {}
         mistakes += [f"{name}: looks like a secret, and is stored with each run" for name in self._secret_places(rest)]
         mistakes += mistakes_of_judges(self.judge, next(with_images, None))

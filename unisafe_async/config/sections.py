@@ -88,6 +88,20 @@ class RunSection(Section):
     budget_usd: float | None = Field(None, gt=0, description="US dollars for one run; needs prices")
 
 
+class ClusterSection(Section):
+    """`[cluster]`: a Ray cluster on which models run that are loaded here otherwise (`transformers`, `diffusers`)."""
+
+    address: str = Field(
+        "auto",
+        min_length=1,
+        description='`"auto"` for the one that RAY_ADDRESS or this machine knows, `"HOST:6379"`, '
+        '`"ray://HOST:10001"`, or `"local"` for a new one on this machine',
+    )
+    gpus: float = Field(1.0, ge=0, description='GPUs for each copy of a model; a model with `device = "cpu"` takes none')
+    memory_gb: float | None = Field(None, gt=0, description="main memory for each copy, which Ray sets aside")
+    runtime_env: dict[str, Any] = Field({}, description="Ray's description of the environment on its machines; no secrets")
+
+
 class ModelSection(EndpointSection):
     """One of `[[models]]`: a model under test."""
 

@@ -46,7 +46,7 @@ async def examine(config: Config, judges: Sequence[Judge | Classifier]) -> Async
             if not _check_keys(checked):
                 continue
             try:
-                endpoint = endpoint_of(section, name, config.base, anyio.sleep)
+                endpoint = endpoint_of(section, name, config.base, anyio.sleep, cluster=config.cluster)
             except EndpointError as error:
                 checked.say("provider", "wrong", f"{error.key}: {error}")
                 continue

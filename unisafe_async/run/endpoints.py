@@ -18,7 +18,7 @@ from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.spec import Options
 
 from unisafe_async.config.endpoint_sections import EndpointSection
-from unisafe_async.config.sections import JudgeEndpointSection, ModelSection
+from unisafe_async.config.sections import ClusterSection, JudgeEndpointSection, ModelSection
 from unisafe_async.gateway import AdaptiveConcurrency, BatchJobs, Endpoint, RateLimits
 
 
@@ -31,16 +31,16 @@ class EndpointError(UnisafeError):
         self.key = key
 
 
-def provider_of(section: EndpointSection, base: Path) -> Provider:
+def provider_of(section: EndpointSection, base: Path, cluster: ClusterSection | None = None) -> Provider:
     """The provider that a section names, with paths relative to `base`; its packages are imported here, not at the start."""
     assert isinstance(section, Options), "a section whose provider is known has its options"
     try:
-        return build_provider(section.spec, _build_settings(section, base), section)
+        return build_provider(section.spec, _build_settings(section, base, cluster), section)
     except PluginError as error:
         raise EndpointError(section, error.key, str(error)) from None
 
 
-def _build_settings(section: EndpointSection, base: Path) -> ProviderSettings:
+def _build_settings(section: EndpointSection, base: Path, cluster: ClusterSection | None) -> ProviderSettings:
     """What a provider is built with, beside its options."""
     at_address = section if isinstance(section, EndpointOptions) else None
     secrets: dict[str, str] = section.headers_env if isinstance(section, VendorOptions) else {}
@@ -57,6 +57,7 @@ def _build_settings(section: EndpointSection, base: Path) -> ProviderSettings:
         in_batches=isinstance(section, ModelSection) and section.mode == "batch",
         secret_headers={name: _value(variable) for name, variable in secrets.items()},
         vendor=section.preset,
+        cluster=cluster.model_dump() if cluster is not None else None,
     )
 
 
@@ -71,12 +72,13 @@ def endpoint_of(
     base: Path,
     sleep: Callable[[float], Awaitable[None]],
     now: Callable[[], float] = time.monotonic,
+    cluster: ClusterSection | None = None,
 ) -> Endpoint:
     """The endpoint of a section; `sleep` and `now` come from the gateway, so a wait ends if the run is asked to stop.
 
     Raises EndpointError if its provider comes from a plugin that cannot be used.
     """
-    provider = provider_of(section, base)
+    provider = provider_of(section, base, cluster)
     prices = section.prices
     free = isinstance(provider, OnDevice) or (isinstance(section, JudgeEndpointSection) and section.free)
     if not section.hosted or (free and prices == UNPRICED):

@@ -22,6 +22,7 @@ from unisafe_providers.base import BadEnvironment, Noting, OnDevice
 from unisafe_async.benchmark import Dataset, DatasetError, open_dataset
 from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.config.bench_toml import Config, ConfigError
+from unisafe_async.config.endpoint_sections import EndpointSection
 from unisafe_async.gateway import Budget, Clock, Endpoint, Gateway
 from unisafe_async.run.batches import BatchLane
 from unisafe_async.run.described import expect_described, list_described
@@ -205,7 +206,7 @@ async def prepare(
         with place_errors(config):
             lanes = _build_lanes(config, dataset, gateway)
             members = [
-                PanelMember(section.title, judge, endpoint_of(section, section.title, config.base, gateway.sleep, gateway.now))
+                PanelMember(section.title, judge, _build_endpoint(section, section.title, config, gateway))
                 for judge, section in zip(judges, sections, strict=True)
             ]
         panel = Panel(
@@ -294,6 +295,10 @@ def judges_of(config: Config) -> list[Judge | Classifier]:
     return judges
 
 
+def _build_endpoint(section: EndpointSection, name: str, config: Config, gateway: Gateway) -> Endpoint:
+    return endpoint_of(section, name, config.base, gateway.sleep, gateway.now, config.cluster)
+
+
 def _build_lanes(config: Config, dataset: Dataset, gateway: Gateway) -> list[Lane]:
     counts = dataset.counts()
     lanes = []
@@ -302,7 +307,7 @@ def _build_lanes(config: Config, dataset: Dataset, gateway: Gateway) -> list[Lan
         items = sum(count for (task, _), count in counts.items() if task in tasks)
         lanes.append(
             Lane(
-                endpoint=endpoint_of(model, model.name, config.base, gateway.sleep, gateway.now),
+                endpoint=_build_endpoint(model, model.name, config, gateway),
                 tasks=tasks,
                 total=items * config.generation.repeats,
             )

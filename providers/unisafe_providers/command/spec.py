@@ -19,7 +19,7 @@ PlaceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.:/-]{0,79}$")]
 class CommandOptions(Options):
     """The keys of a model that a command runs."""
 
-    command: list[Annotated[str, Field(min_length=1)]] = Field(
+    command: list[str] = Field(
         min_length=1, description="the program and its arguments, started in the folder of bench.toml; no shell reads them"
     )
     devices: list[PlaceName] = Field(
@@ -38,6 +38,8 @@ class CommandOptions(Options):
     patience_s: float = Field(1_800.0, gt=0, description="seconds without a sign of life (a line of its log) that end it")
 
     def find_mistakes(self, declared: Declared) -> Iterator[str]:
+        if not self.command[0].strip() or any("\0" in word for word in self.command):
+            yield "command: should begin with a program, such as python, and hold no NUL"
         if len(set(self.devices)) < len(self.devices):
             yield "devices: names a device twice"
         for name in self.env:

@@ -120,6 +120,10 @@ class CommandWorker(Worker):
             self.finish(describe_end(self.title, code, log.last))
             self._began.set()
 
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
+
     async def hand_over(self, call: Call) -> None:
         if self.ended.is_set():
             raise Ended

@@ -4,7 +4,7 @@
         await conforms(MyProvider, says=lambda text: {"reply": text})
 
 `says` returns the body with which the endpoint sends a text. The suite plays that endpoint on loopback, at its best and at its
-worst.
+worst. A model that the program starts itself is examined by `conforms_on_device`, which `unisafe check-command` plays.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from functools import partial
 from typing import Any
 
 from unisafe_providers.base import Capabilities, Provider
+from unisafe_providers.conformance.on_device import conforms_on_device
 from unisafe_providers.conformance.server import Server
 from unisafe_providers.conformance.suite import NotConforming, Suite
 from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.spec import Options, ProviderSpec
 
-__all__ = ["NotConforming", "conforms"]
+__all__ = ["NotConforming", "conforms", "conforms_on_device"]
 
 
 async def conforms(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 import orjson
@@ -13,16 +13,15 @@ from unisafe_providers.base import Capabilities
 from unisafe_providers.local.process import WorkerProcess
 from unisafe_providers.local.settings import LocalSettings
 from unisafe_providers.local.weights import find_weights
+from unisafe_providers.workers.frames import pack
 from unisafe_providers.workers.pool import PooledProvider
 from unisafe_providers.workers.worker import Worker
 
 
 class Launch(Protocol):
-    """How a worker of ours is started: as a process here, or somewhere else."""
+    """How a worker of ours is started: as a process here, or somewhere else. `load` is the frame that it gets first."""
 
-    def __call__(
-        self, *, settings: LocalSettings, device: str, size: int, on_event: Callable[[Worker, dict[str, Any]], None]
-    ) -> Worker: ...
+    def __call__(self, *, title: str, device: str, on_event: Callable[[Worker, dict[str, Any]], None], load: bytes) -> Worker: ...
 
 
 class LocalProvider(PooledProvider):
@@ -33,6 +32,7 @@ class LocalProvider(PooledProvider):
         capabilities: what the model takes and gives.
         devices: `auto`, `cpu`, `cuda:0`...; if there are several, each gets a copy of the model, and all copies get requests.
         launch: starts a worker; else a process on this machine.
+        turns: the devices that it takes turns on, if workers are elsewhere.
     """
 
     def __init__(
@@ -41,8 +41,9 @@ class LocalProvider(PooledProvider):
         capabilities: Capabilities,
         devices: Sequence[str] = ("auto",),
         launch: Launch = WorkerProcess,
+        turns: Sequence[str] = (),
     ) -> None:
-        super().__init__(f"{settings.library}:{settings.model}", capabilities, devices)
+        super().__init__(f"{settings.library}:{settings.model}", capabilities, turns or devices, devices)
         self._settings = settings
         self._launch = launch
 
@@ -56,4 +57,7 @@ class LocalProvider(PooledProvider):
         self.status.size = weights.size
 
     def launch(self, device: str) -> Worker:
-        return self._launch(settings=self._settings, device=device, size=self.size, on_event=self.note_event)
+        settings = {**asdict(self._settings), "extra": dict(self._settings.extra)}
+        load = pack({"type": "load", "settings": settings, "device": device, "size": self.size})
+        title = f"the process that ran {self._settings.model}"
+        return self._launch(title=title, device=device, on_event=self.note_event, load=load)

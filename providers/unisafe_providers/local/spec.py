@@ -34,6 +34,8 @@ class LoadedOptions(Options):
         "auto", description='requests in a batch, at most; `"auto"` finds what fits'
     )
     memory_gb: float | None = Field(None, gt=0, description="the most memory to use on the device; else all there is")
+    cluster: bool = Field(True, description="whether it runs on the cluster, if `[cluster]` names one")
+    replicas: int = Field(1, ge=1, le=1_000, description="on the cluster, how many copies of the model")
     extra: dict[str, Any] = Field({}, description="more arguments of `generate` or of the pipeline's call; part of the cache key")
 
     @property
@@ -41,6 +43,8 @@ class LoadedOptions(Options):
         return self.trust_remote_code
 
     def find_mistakes(self, declared: Declared) -> Iterator[str]:
+        if self.replicas > 1 and not self.cluster:
+            yield "replicas: goes with a model on the cluster only; here `devices` names a device for each copy"
         if {"device", "devices"} <= self.model_fields_set:
             yield "devices: stands beside `device`; keep one of the two"
         if len(set(self.devices)) < len(self.devices):
@@ -106,7 +110,12 @@ def _build(library: Library, settings: ProviderSettings, options: LoadedOptions,
         extra=options.extra,
         **own,
     )
-    return LocalProvider(loaded, capabilities, options.devices or [options.device])
+    if settings.cluster is None or not options.cluster:
+        return LocalProvider(loaded, capabilities, options.devices or [options.device])
+    from unisafe_providers.cluster.launching import launch_on
+
+    launch, device = launch_on(settings.cluster, options.device)
+    return LocalProvider(loaded, capabilities, [device] * options.replicas, launch, turns=["cluster"])
 
 
 TRANSFORMERS = ProviderSpec(

@@ -19,9 +19,9 @@ from typing import Any, BinaryIO, NoReturn
 from unisafe_providers.base import Rejected
 from unisafe_providers.local.engine import Engine, Prepared
 from unisafe_providers.local.failures import explain_failure, is_device_lost, is_out_of_memory
-from unisafe_providers.local.frames import pack, pack_response, read_frame, unpack_request
 from unisafe_providers.local.settings import LocalSettings, estimate_least_memory
 from unisafe_providers.workers.batches import BatchSizes, Pool, Waiting
+from unisafe_providers.workers.frames import pack, pack_response, read_frame, unpack_request
 
 LINGER = 0.03
 """Seconds that a batch with room waits for the next request."""

@@ -51,6 +51,7 @@ class ServerOptions(OpenAIOptions):
     """The keys of a model behind a server that the run can start."""
 
     FROM_SECTION: ClassVar[frozenset[str]] = frozenset({"provider"})
+    STORED_IF_SET: ClassVar[frozenset[str]] = OpenAIOptions.STORED_IF_SET | {"serve"}
 
     provider: str = ""
     serve: Annotated[Serve | None, BeforeValidator(_read_serve)] = Field(

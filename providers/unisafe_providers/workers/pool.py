@@ -47,14 +47,16 @@ class PooledProvider(ABC):
         capabilities: what the model takes and gives.
         devices: the devices that it takes turns on; if there are several, each gets a copy of the model, and all copies get
             requests. Empty for a model whose device is not ours to give: then there is one copy, and it takes no turns.
+        places: where the workers are, one for each, if that differs from the devices.
     """
 
-    def __init__(self, identity: str, capabilities: Capabilities, devices: Sequence[str]) -> None:
+    def __init__(self, identity: str, capabilities: Capabilities, devices: Sequence[str], places: Sequence[str] = ()) -> None:
         self.identity = identity
         self.capabilities = capabilities
         self.reported = Limits()
         self.status = DeviceStatus()
         self.devices = tuple(devices)
+        self._places = tuple(places) or self.devices or ("",)
         self._failure: Misconfigured | None = None
         self._stack = AsyncExitStack()
         self._group: TaskGroup | None = None
@@ -77,6 +79,11 @@ class PooledProvider(ABC):
     def size(self) -> int:
         """Bytes of weights, known once the provider is open; the cost of loading."""
         return self.status.size
+
+    @property
+    def pids(self) -> list[int]:
+        """Its processes on this machine."""
+        return [worker.pid for worker in self._workers if worker.pid is not None]
 
     async def __aenter__(self) -> Self:
         self._group = await self._stack.enter_async_context(anyio.create_task_group())
@@ -156,7 +163,7 @@ class PooledProvider(ABC):
         if not self._workers:
             assert self._group is not None, "enter the provider first"
             self.status.state, self.status.places = "loading", ()
-            for device in self.devices or ("",):
+            for device in self._places:
                 worker = self.launch(device)
                 self._workers.append(worker)
                 self._group.start_soon(self._watch, worker)

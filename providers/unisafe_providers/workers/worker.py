@@ -76,6 +76,11 @@ class Worker(ABC):
         self._next = 0
 
     @property
+    def pid(self) -> int | None:
+        """Its process on this machine; None if there is none."""
+        return None
+
+    @property
     def waiting(self) -> int:
         """Calls without an answer."""
         return len(self._calls)

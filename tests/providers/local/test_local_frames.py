@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 from unisafe_providers.base import Image, Request, Response, Text, Usage, clean
-from unisafe_providers.local.frames import pack, pack_request, pack_response, read_frame, unpack_request, unpack_response
+from unisafe_providers.workers.frames import pack, pack_request, pack_response, read_frame, unpack_request, unpack_response
 
 
 async def test_a_request_keeps_its_identity_and_its_images(tmp_path: Path) -> None:

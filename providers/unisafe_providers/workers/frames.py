@@ -5,6 +5,7 @@ A frame is the length of the head and the number of blobs and their lengths (uns
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,17 +43,47 @@ def _read_exactly(stream: BinaryIO, size: int) -> bytes:
     return found
 
 
+class Frames:
+    """Frames out of pieces of a stream, as they come."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def feed(self, piece: bytes) -> list[tuple[dict[str, Any], list[bytes]]]:
+        """The frames that are whole with this piece."""
+        self._rest += piece
+        found = []
+        while (size := _whole(self._rest)) is not None:
+            frame, self._rest = bytes(self._rest[:size]), self._rest[size:]
+            read = read_frame(io.BytesIO(frame))
+            assert read is not None
+            found.append(read)
+        return found
+
+
+def _whole(content: bytearray) -> int | None:
+    """The bytes of the first frame; None if it is not whole yet."""
+    if len(content) < PREFIX.size:
+        return None
+    size, count = PREFIX.unpack_from(content)
+    if len(content) < PREFIX.size + 4 * count:
+        return None
+    lengths = struct.unpack_from(f"<{count}I", content, PREFIX.size)
+    whole = PREFIX.size + 4 * count + size + sum(lengths)
+    return whole if len(content) >= whole else None
+
+
 # ---------------------------------------------------------------- requests
 
 
-async def pack_request(identifier: int, request: Request, alone: bool) -> bytes:
-    """A request as a frame; an image in a file is sent as its path. Raises OSError if an image cannot be read."""
+async def pack_request(identifier: int, request: Request, alone: bool, *, inline: bool = False) -> bytes:
+    """A request as a frame; an image in a file is sent as its path, unless `inline`. Raises OSError if an image cannot be read."""
     parts: list[dict[str, Any]] = []
     blobs: list[bytes] = []
     for part in request.parts:
         if isinstance(part, Text):
             parts.append({"text": part.text})
-        elif isinstance(part.source, Path):
+        elif isinstance(part.source, Path) and not inline:
             parts.append({"digest": part.digest, "media_type": part.media_type, "path": str(part.source.absolute())})
         else:
             parts.append({"digest": part.digest, "media_type": part.media_type, "blob": len(blobs)})

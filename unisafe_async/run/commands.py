@@ -1,0 +1,50 @@
+"""Finds the model that `check-command` is to look at: a section of bench.toml, or a command as it would stand there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+from unisafe_providers.near_names import suggest
+from unisafe_providers.spec import Options
+
+from unisafe_async.config.bench_toml import load_config
+from unisafe_async.config.endpoint_sections import EndpointSection
+from unisafe_async.config.sections import JudgeEndpointSection, ModelSection
+from unisafe_async.errors import UsageError
+
+
+def find_command(words: Sequence[str], file: Path, gives: Sequence[str], takes: Sequence[str]) -> tuple[EndpointSection, Path]:
+    """The section, and the folder that its paths are relative to.
+
+    Args:
+        words: a name in `file`, or a program and its arguments.
+        file: bench.toml; it is not read for a program.
+        gives, takes: of a program, what it makes and accepts.
+
+    Raises UsageError, and ConfigError for a file that cannot be used.
+    """
+    if len(words) == 1 and not Path(words[0]).exists():
+        return _find_by_name(words[0], file)
+    given = {"name": Path(words[0]).name, "provider": "command", "command": [*words], "gives": [*gives], "takes": [*takes]}
+    try:
+        return ModelSection.model_validate(given), Path.cwd()
+    except ValidationError as error:
+        mistake = error.errors(include_url=False)[0]
+        key = str(mistake["loc"][0]) if mistake["loc"] else "command"
+        raise UsageError(f"--{key}: {mistake['msg']}, found {mistake['input']!r}") from None
+
+
+def _find_by_name(name: str, file: Path) -> tuple[EndpointSection, Path]:
+    config = load_config(file)
+    sections = {
+        section.title if isinstance(section, JudgeEndpointSection) else getattr(section, "name", section.model): section
+        for _, section in config.endpoints()
+        if isinstance(section, Options) and section.list_commands(section.model)
+    }
+    if name not in sections:
+        known = ", ".join(sections) or "none"
+        hint = suggest(name, sections)
+        raise UsageError(f"{name}: no model of that name in {file} starts a command; those that do: {known}{hint}")
+    return sections[name], config.base
