@@ -96,7 +96,7 @@ async def test_it_starts_at_the_first_call_says_what_it_does_and_is_gone_when_it
         assert not fake.events("start")
 
         async def let_it_load() -> None:
-            while not provider.status.said.startswith("loading shard"):
+            while not provider.status.said.startswith("loading shard"):  # noqa: ASYNC110 another process says it
                 await anyio.sleep(0.02)
             assert provider.status.state == "loading"
             await loaded.touch()
