@@ -49,6 +49,10 @@ class Machine:
             runner, self._runner = self._runner, None
             await runner.cleanup()
 
+    def refuse(self) -> bool:
+        """Whether a request is answered with `status` instead."""
+        return self.status != 200
+
     async def _chat(self, request: web.Request) -> web.Response:
         body = await request.json()
         self.asked += 1
@@ -56,7 +60,7 @@ class Machine:
             assert request.transport is not None
             request.transport.close()
             return web.Response()
-        if self.status != 200:
+        if self.refuse():
             return web.json_response({"error": {"message": self.message}}, status=self.status, headers=self.headers)
         self.at_once += 1
         self.most = max(self.most, self.at_once)

@@ -9,7 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from machines import Machine
 from rich.console import Console
+from unisafe_cache import Row
 
 from unisafe_async import evaluate, parse_config
 from unisafe_async.run.evaluation import Run
@@ -67,3 +69,40 @@ async def test_failures_are_not_done(tmp_path: Path, address: str) -> None:
     assert (refused[1], refused[3], refused[-1]) == ("0/8", "8", "stopped")
     assert (answers[1], answers[3], answers[-1]) == ("8/8", "0", "done")
     assert progress.plain_line().startswith("8 of 16 items done, 8 unjudged")
+
+
+class Failing(Machine):
+    """Every second request fails in passing."""
+
+    def refuse(self) -> bool:
+        self.status = 500 if self.asked % 2 else 200
+        return self.status != 200
+
+
+async def test_why_requests_are_asked_again_is_on_the_screen(tmp_path: Path) -> None:
+    failing = Failing()
+    failing.message = "the engine ran out of blocks"
+    await failing.start()
+    runs: list[Run] = []
+    seen: list[str] = []
+    shown: list[Progress] = []
+
+    def begin(run: Run) -> None:
+        runs.append(run)
+        shown.append(Progress(Console(file=io.StringIO(), width=200), run))
+        shown[0].plain_line()
+
+    def look(_: Row) -> None:
+        seen.append(shown[0].plain_line())
+
+    settings = {
+        "dataset": {"source": "sample", "tasks": ["malicious_text_generation"], "limit": 8},
+        "cache": {"path": str(tmp_path / "run.duckdb")},
+        "judge": {"provider": "simulated", "model": "judge"},
+        "models": [{"provider": "openai", "base_url": failing.url, "name": "often down", "model": "m", "max_concurrency": 2}],
+    }
+    try:
+        await evaluate(parse_config(settings), on_start=begin, on_row=look)
+    finally:
+        await failing.stop()
+    assert any("often down: is asked again after failures, such as: 500: the engine ran out of blocks" in line for line in seen)

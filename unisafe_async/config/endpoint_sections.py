@@ -104,7 +104,8 @@ class EndpointSection(Section):
     def _as_stored(self, make: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """The section as runs keep it: with the keys that every stored section has, whatever its provider (stored_keys.py)."""
         given: dict[str, Any] = make(self)
-        unset = {key for key in (self.STORED_IF_SET if isinstance(self, Options) else ()) if not given.get(key)}
+        optional = self.STORED_IF_SET if isinstance(self, Options) else frozenset[str]()
+        unset = {key for key in optional if not given.get(key)}
         own = {key: given[key] for key in list_keys(type(self)) if key in given and key not in unset}
         return {key: own.get(key, value) for key, value in STORED.items()} | own
 

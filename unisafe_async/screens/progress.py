@@ -56,6 +56,7 @@ class Progress:
         self._run = run
         self._calls: dict[str, Speed] = {}
         self._rows: dict[str, Speed] = {}
+        self._retries: dict[str, Speed] = {}
 
     async def show(self) -> None:
         """Refresh four times a second if the terminal can draw, else print a line every ten seconds."""
@@ -117,10 +118,21 @@ class Progress:
         notes = [f"{plain(lane.endpoint.name)}: {said}" for lane in run.lanes if (said := describe_batches(lane))]
         notes += [f"{plain(endpoint.name)}: {said}" for endpoint in run.endpoints if (said := describe_local(endpoint.provider))]
         notes += [f"{plain(endpoint.name)}: {describe_outage(endpoint)}" for endpoint in run.endpoints if endpoint.outage.down]
+        notes += [
+            f"{plain(endpoint.name)}: is asked again after failures, such as: {shorten(endpoint.outage.words)}"
+            for endpoint in run.endpoints
+            if self._is_retried(endpoint)
+        ]
         if not run.pipeline.judging_now:
             generated = sum(lane.generated for lane in run.lanes)
             notes.append(f"{generated:,} of {run.total:,} answered; the judge needs the same device and comes after")
         return notes
+
+    def _is_retried(self, endpoint: Endpoint) -> bool:
+        """Whether some of its requests failed in passing lately, for another reason than a limit, and were asked again."""
+        counts = endpoint.counts
+        speed = self._retries.setdefault(endpoint.name, Speed(CALLS_WINDOW)).at(counts.retries - counts.rate_limited)
+        return speed > 0 and bool(endpoint.outage.words) and not endpoint.outage.down and endpoint.stopped is None
 
     def _speed(self, endpoint: Endpoint, wide: bool) -> list[str]:
         counts = endpoint.counts
@@ -162,8 +174,12 @@ def describe_batches(lane: Lane) -> str:
 
 def describe_outage(endpoint: Endpoint) -> str:
     """A note about an endpoint that fails for all requests, and what the gateway does."""
-    words = plain(" ".join(endpoint.outage.words.split()))
-    return f"fails for all requests: held, and probed from time to time ({words[:120]})"
+    return f"fails for all requests: held, and probed from time to time ({shorten(endpoint.outage.words)})"
+
+
+def shorten(words: str) -> str:
+    """The beginning of somebody else's words, in one line."""
+    return plain(" ".join(words.split()))[:SAID]
 
 
 def describe_local(provider: Provider) -> str:
@@ -194,7 +210,7 @@ def describe_loading(status: DeviceStatus) -> str:
     """How long a model has been loading, what it said last, and that it has been silent for long."""
     now = time.monotonic()
     elapsed = f" for {format_duration(now - status.began)}" if status.began else ""
-    said = f": {plain(' '.join(status.said.split()))[:SAID]}" if status.said else ""
+    said = f": {shorten(status.said)}" if status.said else ""
     silent = f" (nothing new for {format_duration(now - status.heard)})" if status.heard and now - status.heard > SILENCE else ""
     return f"{elapsed}{said}{silent}"
 
