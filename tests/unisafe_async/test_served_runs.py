@@ -91,6 +91,15 @@ async def test_a_server_judges_after_the_server_that_it_shares_its_device_with(t
     assert [len(starts(tmp_path, name)) for name in ("first", "judge")] == [1, 1]
 
 
+async def test_a_proxy_of_the_environment_is_not_asked_for_a_server_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    _, done = await run(bench(tmp_path, model(tmp_path, "first")))
+    assert done.unjudged == 0
+
+
 async def test_one_that_cannot_start_stops_alone(tmp_path: Path) -> None:
     _, done = await run(bench(tmp_path, model(tmp_path, "broken", "--dies-loading"), model(tmp_path, "whole")))
     stopped = {lane.endpoint.name: lane.endpoint.stopped_words for lane in done.lanes}

@@ -92,6 +92,7 @@ class HostedOptions(TypedDict, total=False):
     title: what people call the vendor, for messages.
     images: the limits of images that it takes; other images are made to fit, and `notes` says so.
     structured: whether a request's schema is sent; if an endpoint refuses it, later requests go without it.
+    direct: whether proxies of the environment are left out, as for a server that the run started here.
     """
 
     timeout: float
@@ -103,6 +104,7 @@ class HostedOptions(TypedDict, total=False):
     title: str
     images: ImageLimits | None
     structured: bool
+    direct: bool
 
 
 class HostedProvider:
@@ -162,6 +164,7 @@ class HostedProvider:
         self._timeout = options.get("timeout", 120.0)
         self._max_connections = options.get("max_connections", 64)
         self._query = query
+        self._direct = options.get("direct", False)
         self._fitting = Fitting(self.title, images) if images is not None else None
         self._accepted = Accepted(options.get("structured", True), self.NAMES)
         self._told_of: list[str] = []
@@ -180,11 +183,14 @@ class HostedProvider:
             httpx2.URL(self.base_url)
         except (httpx2.InvalidURL, ValueError) as error:
             raise Misconfigured(f"base_url {self.base_url} is no address: {error}") from None
-        check_proxies(self.base_url)
+        if not self._direct:
+            check_proxies(self.base_url)
         self._urls: dict[str, httpx2.URL] = {}
         self._headers = httpx2.Headers({**self._own_headers, "content-type": "application/json"})
         self._extensions = {"timeout": timeout.as_dict()}
-        self._http = openai.DefaultAioHttpClient(limits=limits, timeout=timeout, follow_redirects=False, verify=load_certificates())
+        self._http = openai.DefaultAioHttpClient(
+            limits=limits, timeout=timeout, follow_redirects=False, verify=load_certificates(), trust_env=not self._direct
+        )
         await self._http.__aenter__()
         return self
 

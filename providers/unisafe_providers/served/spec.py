@@ -145,7 +145,7 @@ def build_server(settings: ProviderSettings, options: ServerOptions) -> Provider
 
     def ask_at(url: str) -> Provider:
         """The provider that asks the server at `url`."""
-        named = replace(settings, model=start.model, base_url=url)
+        named = replace(settings, model=start.model, base_url=url, direct=True)
         return build_openai(named, options.model_copy(update={"base_url": url}))
 
     answering = build_openai(settings, options.model_copy(update={"base_url": f"served:{options.provider}"})).identity
