@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
-import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,8 @@ PENDING = 60.0
 """Seconds after which an actor that has no place yet is said to wait: Ray itself waits for ever, and says nothing."""
 REACHED = 10.0
 """Seconds in which the head of a cluster has to answer."""
-CONNECTING = threading.Lock()
+CONNECTING = ThreadPoolExecutor(1)
+"""The one thread that connects, and that lives as long as this process: a cluster of our own ends with the thread that began it."""
 PASSED_ON = ("HF_", "HUGGINGFACE_", "TRANSFORMERS_", "DIFFUSERS_", "TOKENIZERS_")
 
 
@@ -53,13 +55,13 @@ def connect(settings: ClusterSettings) -> Any:  # noqa: ANN401 the module ray, w
         import ray
     except ImportError:
         raise Misconfigured("[cluster] needs the extra `cluster`: pip install 'unisafe-async[cluster]'") from None
-    with CONNECTING:
-        if not ray.is_initialized():
-            _connect(ray, settings)
+    if not ray.is_initialized():
+        _connect(ray, settings)
     return ray
 
 
 def _connect(ray: Any, settings: ClusterSettings) -> None:  # noqa: ANN401
+    logging.getLogger("ray").setLevel(logging.ERROR)
     address = None if settings.address == "local" else settings.address
     try:
         _check_answers(settings.address)
@@ -109,7 +111,7 @@ class ActorWorker(FramedWorker):
         """Have an actor placed, and take its process's frames until it ends; if this is cancelled, both are ended."""
         code, said = None, ""
         try:
-            ray = await to_thread.run_sync(connect, self._settings)
+            ray = await asyncio.wrap_future(CONNECTING.submit(connect, self._settings))
             self._actor = await to_thread.run_sync(self._create, ray)
             try:
                 async with anyio.create_task_group() as group:

@@ -52,7 +52,9 @@ async def build_request(identifier: int, request: Request, images: ImagesAs, fol
         else:
             parts.append({"image": len(pictures)})
             pictures.append(await _build_picture(part, images, folder))
-    given = {name: value for name in SENT if (value := getattr(request, name)) not in (None, "")}
+    given: dict[str, Any] = {name: value for name in SENT if (value := getattr(request, name)) not in (None, "")}
+    if request.schema is not None:
+        given["schema"] = orjson.loads(request.schema[1])
     return {"id": identifier, "kind": request.kind, "text": request.text, "images": pictures, "parts": parts, **given}
 
 

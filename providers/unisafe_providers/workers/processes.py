@@ -103,6 +103,17 @@ def kill_group(process: Process) -> None:
 # ---------------------------------------------------------------- what they print
 
 
+def _own_folder(temporary: Path) -> Path:
+    """A folder for logs that belongs to this user alone."""
+    user = os.getuid() if hasattr(os, "getuid") else -1
+    folder = temporary / f"unisafe-logs-{user}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if user >= 0 and (found.st_uid != user or not folder.is_dir() or folder.is_symlink()):
+        return Path(tempfile.mkdtemp(prefix="unisafe-logs-", dir=temporary))
+    return folder
+
+
 class Log:
     """What a process printed, in a file that only its user can read; it stays there when the process is gone.
 
@@ -112,8 +123,7 @@ class Log:
     """
 
     def __init__(self, name: str, most: int = 16_000_000) -> None:
-        folder = Path(tempfile.gettempdir()) / f"unisafe-logs-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder = _own_folder(Path(tempfile.gettempdir()))
         words = "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in name)[:60]
         descriptor, path = tempfile.mkstemp(".log", f"{words}-", folder)
         self.path = Path(path)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from unisafe_providers.base import (
     Transient,
     Withdrawn,
 )
+from unisafe_providers.command.lines import build_request
 from unisafe_providers.command.provider import CommandProvider
 from unisafe_providers.command.worker import CommandSettings
 from unisafe_providers.workers import processes
@@ -236,3 +239,21 @@ async def test_the_identity_is_known_before_and_holds_what_changes_answers(tmp_p
     assert await identity(version="2") != first
     (tmp_path / "serve.py").write_text("2")
     assert await identity() != first
+
+
+async def test_a_judge_is_told_the_schema_of_its_answer() -> None:
+    schema = ("verdict", '{"type":"object"}')
+    line = await build_request(1, chat("judge this", schema=schema, system="Be fair."), "paths", Path())
+    assert (line["schema"], line["system"]) == ({"type": "object"}, "Be fair.")
+
+
+def test_logs_go_into_no_folder_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / f"unisafe-logs-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    log = processes.Log("a/../b")
+    log.write(b"100%\r\n\n")
+    log.close()
+    assert log.last == "100%"
+    assert log.path.parent.parent == tmp_path
+    assert list((tmp_path / "elsewhere").iterdir()) == []
