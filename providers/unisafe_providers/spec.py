@@ -60,12 +60,19 @@ class Options(BaseModel):
     """
 
     FROM_SECTION: ClassVar[frozenset[str]] = frozenset()
+    STORED_IF_SET: ClassVar[frozenset[str]] = frozenset()
+    """Keys that a stored section lacks where nothing stands in them: younger than the runs that theirs are compared with."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=(), serialize_by_alias=True)
 
     @property
     def runs_code_of_model(self) -> bool:
         """Whether code that comes with the model is run on this machine."""
+        return False
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether this section's model runs on this machine although its provider's models often do not: it costs nothing then."""
         return False
 
     def list_commands(self, model: str) -> list[list[str]]:

@@ -307,7 +307,8 @@ def parsed_of(name: str) -> dict[str, Any]:
     address = {"base_url": "https://r.openai.azure.com/openai/v1", "key_env": "K"} if name == "azure" else {}
     model = "balanced" if built_in_spec(name).simulates else "x"
     own = json.loads(parsed(provider=name, model=model, **address).model_dump_json())
-    return {key: own[key] for key in built_in_spec(name).keys if key not in address}
+    unset = built_in_spec(name).options.STORED_IF_SET - own.keys()
+    return {key: own[key] for key in built_in_spec(name).keys if key not in {*address, *unset}}
 
 
 @pytest.mark.usefixtures("acme")

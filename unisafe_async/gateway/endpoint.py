@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from unisafe_providers.base import Misconfigured, Need, OnDevice, Provider, ProviderError, Request, Response
+from unisafe_providers.base import Misconfigured, Need, Provider, ProviderError, Request, Response, picks_batches
 from unisafe_providers.prices import UNPRICED, Price
 
 from unisafe_async.gateway.billing import estimate_tokens, estimate_usage, most_cost
@@ -91,7 +91,7 @@ class Endpoint:
     shared: int = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.provider, OnDevice):
+        if not picks_batches(self.provider):
             self.concurrency.narrow(UNTRIED)
 
     # -------------------------------------------------------- whether it may be asked

@@ -12,7 +12,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
-from unisafe_providers.base import DeviceStatus, OnDevice, Provider
+from unisafe_providers.base import DeviceStatus, OnDevice, Provider, picks_batches
 
 from unisafe_async.gateway import Endpoint
 from unisafe_async.run.evaluation import Run
@@ -29,6 +29,8 @@ CALLS_WINDOW = 20.0
 ROWS_WINDOW = 120.0
 QUIET = 60.0
 """Seconds without a sign of life after which that is said."""
+SAID = 120
+"""Characters of somebody else's words."""
 TRIES_TOLD = 3
 """From this many failed tries of requests under way on, their last error is shown: one or two are daily life."""
 
@@ -127,7 +129,7 @@ class Progress:
         speed = self._calls.setdefault(plain(endpoint.name), Speed(CALLS_WINDOW)).at(counts.calls)
         ceiling = int(endpoint.concurrency.ceiling)
         at_once = f"{endpoint.concurrency.in_use}/{ceiling}"
-        if isinstance(endpoint.provider, OnDevice):
+        if picks_batches(endpoint.provider):
             at_once = f"{endpoint.provider.status.batch} of {endpoint.concurrency.in_use}"
         blocked = endpoint.rates.blocked_for
         if endpoint.stopped is not None:
@@ -178,16 +180,19 @@ def describe_batches(lane: Lane) -> str:
 
 def describe_outage(endpoint: Endpoint) -> str:
     """A note about an endpoint that fails for all requests, and what the gateway does."""
-    words = plain(" ".join(endpoint.outage.words.split()))
-    return f"fails for all requests: held, and probed from time to time ({words[:120]})"
+    return f"fails for all requests: held, and probed from time to time ({shorten(endpoint.outage.words)})"
+
+
+def shorten(words: str) -> str:
+    """The beginning of somebody else's words, in one line."""
+    return plain(" ".join(words.split()))[:SAID]
 
 
 def describe_retries(endpoint: Endpoint) -> str:
     """The last error of requests that are being asked again; empty if they are few, or if another note says it."""
     if endpoint.stopped is not None or endpoint.outage.down or endpoint.retries.tries < TRIES_TOLD:
         return ""
-    words = plain(" ".join(endpoint.retries.words.split()))
-    return f"retrying: {words[:120]} ({endpoint.retries.tries:,} failed tries)"
+    return f"retrying: {shorten(endpoint.retries.words)} ({endpoint.retries.tries:,} failed tries)"
 
 
 def describe_local(provider: Provider) -> str:
@@ -199,8 +204,9 @@ def describe_local(provider: Provider) -> str:
         size = f" {format_size(status.size)}" if status.size else ""
         on = f" on {', '.join(provider.devices)}" if provider.devices else ""
         silence = _describe_silence(status)
-        said = f": {_quote(status.said)}" if status.said and not silence else ""
-        return f"loading{size}{on}{said}{silence and ', '}{silence}"
+        said = f": {shorten(status.said)}" if status.said and not silence else ""
+        elapsed = f" for {format_duration(time.monotonic() - status.began)}" if status.began else ""
+        return f"loading{size}{on}{elapsed}{said}{silence and ', '}{silence}"
     if status.state != "ready":
         return ""
     words = [f"on {', '.join(status.places)}, loaded in {format_duration(status.load_seconds)}"]
@@ -223,14 +229,9 @@ def _describe_silence(status: DeviceStatus) -> str:
     silent = time.monotonic() - status.heard if status.heard else 0.0
     if silent < QUIET:
         return ""
-    last = f" (last: {_quote(status.said)})" if status.said else ""
+    last = f" (last: {shorten(status.said)})" if status.said else ""
     log = f"; its log: {plain(status.log)}" if status.log else ""
     return f"no word for {format_duration(silent)}{last}{log}"
-
-
-def _quote(said: str) -> str:
-    """A model's own words, short and in one line."""
-    return plain(" ".join(said.split()))[:120]
 
 
 def format_size(size: int) -> str:

@@ -81,6 +81,7 @@ class HostedOptions(TypedDict, total=False):
     title: what people call the vendor, for messages.
     images: the limits of images that it takes; other images are made to fit, and `notes` says so.
     structured: whether a request's schema is sent; if an endpoint refuses it, later requests go without it.
+    direct: whether proxies of the environment are left out, as for a server that the run started here.
     """
 
     timeout: float
@@ -92,6 +93,7 @@ class HostedOptions(TypedDict, total=False):
     title: str
     images: ImageLimits | None
     structured: bool
+    direct: bool
 
 
 class HostedProvider:
@@ -151,6 +153,7 @@ class HostedProvider:
         self._timeout = options.get("timeout", 120.0)
         self._max_connections = options.get("max_connections", 64)
         self._query = query
+        self._direct = options.get("direct", False)
         self._fitting = Fitting(self.title, images) if images is not None else None
         self._accepted = Accepted(options.get("structured", True), self.NAMES)
         self._told_of: list[str] = []
@@ -167,10 +170,13 @@ class HostedProvider:
             httpx2.URL(self.base_url)
         except (httpx2.InvalidURL, ValueError) as error:
             raise Misconfigured(f"base_url {self.base_url} is no address: {error}") from None
-        check_proxies(self.base_url)
+        if not self._direct:
+            check_proxies(self.base_url)
         self._urls: dict[str, str] = {}
         self._headers = httpx2.Headers({**self._own_headers, "content-type": "application/json"})
-        self._http = EndpointClient(self.base_url, self._headers, timeout=self._timeout, max_connections=self._max_connections)
+        self._http = EndpointClient(
+            self.base_url, self._headers, timeout=self._timeout, max_connections=self._max_connections, direct=self._direct
+        )
         self._extensions = self._http.extensions
         if self._http.detour:
             self._tell(f"requests to {self.title} go through httpx2 and cost more CPU, because of {self._http.detour}")

@@ -62,14 +62,17 @@ class EndpointClient(openai.DefaultAioHttpClient):
         headers: for each JSON body.
         timeout: seconds for one request; the caller keeps to it where `post_json` goes straight.
         max_connections: connections kept open at most.
+        direct: whether proxies of the environment are left out.
     """
 
-    def __init__(self, base_url: str, headers: Mapping[str, str], *, timeout: float, max_connections: int) -> None:
+    def __init__(
+        self, base_url: str, headers: Mapping[str, str], *, timeout: float, max_connections: int, direct: bool = False
+    ) -> None:
         connect = min(CONNECT_SECONDS, timeout)
         limits = httpx2.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
         timeouts = httpx2.Timeout(timeout, connect=connect, pool=None)
         certificates = load_certificates()
-        self.detour = find_detour(base_url)
+        self.detour = "" if direct else find_detour(base_url)
         self.extensions = {"timeout": timeouts.as_dict()}
         self._json_headers = dict(headers)
         self._session: aiohttp.ClientSession | None = None
@@ -79,7 +82,9 @@ class EndpointClient(openai.DefaultAioHttpClient):
             patience = aiohttp.ClientTimeout(sock_connect=connect)
             self._session = aiohttp.ClientSession(connector=connector, timeout=patience, auto_decompress=False)
             mounts[_origin_of(base_url)] = AiohttpTransport(client=self._session, verify=certificates)
-        super().__init__(limits=limits, timeout=timeouts, follow_redirects=False, verify=certificates, mounts=mounts)
+        super().__init__(
+            limits=limits, timeout=timeouts, follow_redirects=False, verify=certificates, mounts=mounts, trust_env=not direct
+        )
 
     async def post_json(self, url: str, body: bytes) -> Reply:
         """Send a JSON body and read the whole answer.

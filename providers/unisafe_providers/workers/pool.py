@@ -165,6 +165,7 @@ class PooledProvider(ABC):
         if not self._workers:
             assert self._group is not None, "enter the provider first"
             self.status.state, self.status.places = "loading", ()
+            self.status.began = time.monotonic()
             self.status.said, self.status.heard = "", time.monotonic()
             for device in self._places:
                 worker = self.launch(device)
