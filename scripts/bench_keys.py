@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel
-from unisafe_providers.registry import CallableOptions, built_in_spec
+from unisafe_providers.registry import CallableOptions, read_rooms
 
 from unisafe_async.config.endpoint_sections import EndpointSection
 from unisafe_async.config.section_keys import Key, option_models, read_keys
@@ -83,8 +83,7 @@ def whose(names: list[str]) -> str:
 
 
 def speaks_alone(name: str) -> bool:
-    vendor = built_in_spec(name).vendor
-    return vendor is None or vendor.wire == name
+    return name in read_rooms()
 
 
 def table(keys: Iterable[Key]) -> str:

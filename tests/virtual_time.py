@@ -26,6 +26,7 @@ class VirtualTime(Clock):
         self._grace = grace
         self._due: list[tuple[float, int]] = []
         self._numbers = itertools.count()
+        self._changes = 0
 
     def now(self) -> float:
         return self._now
@@ -38,15 +39,18 @@ class VirtualTime(Clock):
     async def wait(self, event: anyio.Event, seconds: float) -> None:
         mine = (self._now + seconds, next(self._numbers))
         heapq.heappush(self._due, mine)
+        self._changes += 1
         try:
             while True:
+                before = self._changes
                 for _ in range(self.TURNS):
                     await anyio.sleep(self._grace)
                     if event.is_set():
                         return
-                if self._due[0] == mine:
+                if self._due[0] == mine and self._changes == before:  # nobody came or went in all those turns
                     self._now = max(self._now, mine[0])
                     return
         finally:
+            self._changes += 1
             self._due.remove(mine)
             heapq.heapify(self._due)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
 import duckdb
@@ -158,6 +159,9 @@ FROM responses WHERE key IN (SELECT unnest($1::VARCHAR[])) AND id >= $2
 ORDER BY id
 """
 """An incomplete answer counts in its own run only: a later run asks again, unless its answer would be cut off in the same way."""
+ANY_KNOWN = "SELECT 1 FROM responses WHERE key IN (SELECT unnest($1::VARCHAR[])) LIMIT 1"
+FEW = 256
+"""A run that sends looks so many keys up at a time, and mostly finds none of them: ANY_KNOWN says that in half of LOOKUP's time."""
 
 
 def look_up(
@@ -167,9 +171,9 @@ def look_up(
 
     An answer whose images are not all in the file does not count.
     """
-    found = connection.execute(LOOKUP, [list(keys), since, run]).fetchall()
-    if not found:
+    if len(keys) <= FEW and not connection.execute(ANY_KNOWN, [list(keys)]).fetchall():
         return {}
+    found = connection.execute(LOOKUP, [list(keys), since, run]).fetchall()
     digests = {digest for record in found for digest in record[3]}
     known = _read_known_images(connection, digests) if digests else {}
     return {
@@ -278,7 +282,7 @@ def parts_of(request: str | None) -> tuple[dict[str, str], ...]:
 
 
 def add_rows(connection: duckdb.DuckDBPyConnection, rows: Sequence[Row]) -> None:
-    _append(connection, "rows", [tuple(map(_convert, (getattr(row, name) for name in ROW_FIELDS))) for row in rows])
+    _append(connection, "rows", [tuple(map(_convert, ROW_VALUES(row))) for row in rows])
 
 
 def add_opinions(connection: duckdb.DuckDBPyConnection, votes: Sequence[Vote]) -> None:
@@ -286,6 +290,7 @@ def add_opinions(connection: duckdb.DuckDBPyConnection, votes: Sequence[Vote]) -
 
 
 ROW_FIELDS = tuple(field.name for field in fields(Row))
+ROW_VALUES = attrgetter(*ROW_FIELDS)
 
 
 def _append(connection: duckdb.DuckDBPyConnection, table: str, records: Sequence[tuple[object, ...]]) -> None:

@@ -94,6 +94,7 @@ class Dataset(Shape):
     tasks: list[Name] = []
     categories: list[Name] = []
     limit: Count | None = None
+    shard: Text | None = None
 
 
 class Generation(Shape):
@@ -117,6 +118,7 @@ class Counts(Shape):
 
 class Summary(Shape):
     total: Count = 0
+    selected: Count = 0
     problems: Count = 0
     seconds: Amount = 0.0
     cost: Amount = 0.0
@@ -125,6 +127,7 @@ class Summary(Shape):
     identities: dict[Text, Text] = {}
     notes: dict[Text, list[Text]] = {}
     stopped: dict[Text, Text] = {}
+    unfinished: dict[Text, Text] = {}
     stopped_for: dict[Text, dict[Text, Text]] = {}
     reread: dict[Text, Count] = {}
     mended: Any = None

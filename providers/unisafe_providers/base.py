@@ -405,6 +405,7 @@ class DeviceStatus:
         said: the last thing that it reported, such as a line of its log or how far a download is; it is foreign text.
         heard: when it last gave a sign of life, by `time.monotonic()`; 0 for never.
         log: the file that holds what its process printed; empty if there is none.
+        began: when loading began, by `time.monotonic()`; 0 where that is not known.
     """
 
     state: str = "unloaded"
@@ -421,11 +422,14 @@ class DeviceStatus:
     said: str = ""
     heard: float = 0.0
     log: str = ""
+    began: float = 0.0
 
 
 @runtime_checkable
 class OnDevice(Protocol):
     """A provider whose model runs on a device of this machine and takes all or most of it.
+
+    A cancelled run does not release it: the model must be gone once `__aexit__` has returned, so shield the wait for its end there.
 
     Attributes:
         devices: their names, such as `cuda:0` or `cpu`.
@@ -446,6 +450,12 @@ class OnDevice(Protocol):
     def withdraw(self) -> None:
         """Give up the calls that have not begun: they raise Withdrawn, as do later calls."""
         ...
+
+
+def picks_batches(provider: Provider) -> TypeGuard[OnDevice]:
+    """Whether a model on this machine takes its batches from many waiting requests. A server on a device (`takes_calls = True` in
+    its class) does that by itself, and is asked as any endpoint is."""
+    return isinstance(provider, OnDevice) and not getattr(type(provider), "takes_calls", False)
 
 
 @runtime_checkable

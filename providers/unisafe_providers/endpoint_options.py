@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from unisafe_providers.base import Kind
 from unisafe_providers.presets import Preset, Price, find_preset
@@ -18,7 +18,14 @@ NO_SECRETS = "base_url: holds a user, a password or a query; keys go into a vari
 class EndpointOptions(Options):
     """The keys of a model behind an address."""
 
-    base_url: str = Field("", description="up to and with `/v1`; with one of yours, `key_env` must be named too")
+    STORED_IF_SET: ClassVar[frozenset[str]] = frozenset({"replicas"})
+
+    base_url: str = Field(
+        "",
+        description="up to and with `/v1`; with one of yours, `key_env` must be named too; a list names [several servers]"
+        "(servers.md#many-servers) of one model",
+    )
+    replicas: list[str] = Field([], description="further addresses of the same model, as a list in `base_url` gives them")
     key_env: str | None = Field(None, description="the variable that holds the key; a server without keys needs none")
     rpm: float | None = Field(None, gt=0, description="requests a minute that your tier allows")
     tpm: float | None = Field(None, gt=0, description="tokens a minute that your tier allows")
@@ -27,6 +34,20 @@ class EndpointOptions(Options):
     price_in: float | None = Field(None, ge=0, description="US dollars per million tokens in")
     price_out: float | None = Field(None, ge=0, description="US dollars per million tokens out")
     price_image: float | None = Field(None, ge=0, description="US dollars per image made")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_addresses(cls, given: Any) -> Any:  # noqa: ANN401 whatever stands in the file
+        """Of a list of addresses the first one is `base_url`, and the others are `replicas`."""
+        if not isinstance(given, dict) or not isinstance(given.get("base_url"), list):
+            return given
+        first, *others = given["base_url"] or [""]
+        return {**given, "base_url": first, "replicas": [*others, *given.get("replicas", [])]}
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses of all servers of this model."""
+        return [self.base_url, *self.replicas]
 
     @property
     def variables(self) -> dict[str, str]:
@@ -44,9 +65,18 @@ class EndpointOptions(Options):
         return None if price == Price() else price
 
     def find_mistakes(self, declared: Declared) -> Iterator[str]:
-        address = urlsplit(self.base_url)
-        if address.username or address.password or address.query:
-            yield NO_SECRETS
+        for url in map(urlsplit, self.addresses):
+            if url.username or url.password or url.query:
+                yield NO_SECRETS
+                return
+        yield from self._mistakes_of_replicas(declared)
+
+    def _mistakes_of_replicas(self, declared: Declared) -> Iterator[str]:
+        """What is wrong with a list of addresses."""
+        if len({address.rstrip("/") for address in self.addresses}) < len(self.addresses):
+            yield "base_url: names an address twice"
+        if self.replicas and declared.in_batches:
+            yield "base_url: batch jobs go to one address; name one"
 
 
 class VendorOptions(EndpointOptions):
@@ -90,10 +120,12 @@ class VendorOptions(EndpointOptions):
         return vendor is not None and self.base_url.rstrip("/") == vendor.base_url
 
     def find_mistakes(self, declared: Declared) -> Iterator[str]:
-        wrong = self._mistake_of_address(declared.vendor)
+        one_by_one = [self.model_copy(update={"base_url": address, "replicas": []}) for address in self.addresses]
+        wrong = next(filter(None, (each._mistake_of_address(declared.vendor) for each in one_by_one)), "")
         if wrong:
             yield wrong
             return
+        yield from self._mistakes_of_replicas(declared)
         yield from self._find_more(declared)
 
     def _mistake_of_address(self, vendor: Preset | None) -> str:

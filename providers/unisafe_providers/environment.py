@@ -103,12 +103,11 @@ def check_environment(url: str) -> None:
     load_certificates()
 
 
-def explain_network_error(error: Exception, url: str, *, answered: bool) -> ProviderError | None:
-    """The error if a proxy or a certificate on the way to `url` caused a network error; None if the endpoint caused it.
+def explain_network_error(cause: BaseException, url: str, *, answered: bool) -> ProviderError | None:
+    """The error if a proxy or a certificate on the way to `url` is behind aiohttp's error `cause`; None if the endpoint is.
 
     `answered` says that the endpoint was reached before: then the way is right and only broken for now.
     """
-    cause = error.__cause__
     if isinstance(cause, aiohttp.ClientConnectorCertificateError):
         return None if answered else _explain_untrusted(cause, url)
     proxy = proxy_of(url)

@@ -14,6 +14,25 @@ from unisafe_providers.prices import Price as Price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServerCommand:
+    """How such a server is started on this machine; presets.toml says what the words in braces stand for.
+
+    Args:
+        command: its command line; empty where whoever writes bench.toml must give one.
+        parallel: what follows where one model lies on several devices.
+        weights: the options before a file here and before a name at the hub, of a server that tells them apart.
+        ready: the path that answers 200 once requests are taken.
+        source: where that was read.
+    """
+
+    command: tuple[str, ...]
+    parallel: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    ready: str = "/health"
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
     """One vendor.
 
@@ -31,6 +50,7 @@ class Preset:
         max_concurrency: calls at once that such a server takes well; None leaves it to the default.
         images: the limits of images in requests.
         safety_categories, safety_thresholds: the values that `safety` may have; empty if the vendor has no such settings.
+        server: how a run can start it, if it is a server that runs on this machine.
         prices: the prices of some of its models, by their names at the vendor, as `prices_source` gave them on `prices_read`.
     """
 
@@ -49,6 +69,7 @@ class Preset:
     images: ImageLimits = field(default_factory=ImageLimits)
     safety_categories: tuple[str, ...] = ()
     safety_thresholds: tuple[str, ...] = ()
+    server: ServerCommand | None = None
     prices: dict[str, Price] = field(default_factory=dict)
     prices_read: str = ""
     prices_source: str = ""
@@ -78,12 +99,16 @@ def _index_hosts() -> dict[str, Preset]:
 
 
 def _read_preset(entry: dict[str, Any]) -> Preset:
-    images, prices = entry.pop("images", {}), entry.pop("prices", {})
-    known: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    images, prices, server = entry.pop("images", {}), entry.pop("prices", {}), entry.pop("server", None)
     return Preset(
-        **known,
+        **_with_tuples(entry),
+        server=None if server is None else ServerCommand(**_with_tuples(server)),
         images=ImageLimits(**images | {"types": tuple(images.get("types", ()))}),
         prices={model: Price(*figures) for model, figures in prices.get("models", {}).items()},
         prices_read=prices.get("read", ""),
         prices_source=prices.get("source", ""),
     )
+
+
+def _with_tuples(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}

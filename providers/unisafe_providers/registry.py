@@ -20,11 +20,14 @@ from unisafe_providers.options import check_options
 from unisafe_providers.own_entries import read_own_entries
 from unisafe_providers.plugins import Plugin, PluginError, discover_plugins
 from unisafe_providers.presets import load_presets
+from unisafe_providers.replicas import Replicas
 from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.soundness import find_provider_fault
 from unisafe_providers.spec import AnswersFrom, Options, ProviderSpec
 
 GROUP = "unisafe.providers"
+SERVER = "server"
+"""The room of servers that a run can start itself."""
 
 
 class CallableOptions(EndpointOptions):
@@ -86,6 +89,16 @@ def answers_from(name: str) -> AnswersFrom:
 
 def build_provider(spec: ProviderSpec[Any], settings: ProviderSettings, options: Options) -> Provider:
     """The provider of one section. Raises PluginError, with the key of bench.toml, where a plugin cannot make it."""
+    if not isinstance(options, EndpointOptions) or not options.replicas:
+        return _build_one(spec, settings, options)
+    providers = [
+        _build_one(spec, replace(settings, base_url=address), options.model_copy(update={"base_url": address, "replicas": []}))
+        for address in options.addresses
+    ]
+    return Replicas(providers, options.addresses, settings.max_connections)
+
+
+def _build_one(spec: ProviderSpec[Any], settings: ProviderSettings, options: Options) -> Provider:
     if spec.plugin is None:
         return spec.build(settings, options)
     if spec.answers_from not in ("endpoint", "device"):  # a report could not tell that once the package is gone
@@ -97,7 +110,7 @@ def build_provider(spec: ProviderSpec[Any], settings: ProviderSettings, options:
 def built_in_spec(name: str) -> ProviderSpec[Any]:
     """What the built-in provider `name` says of itself."""
     vendor = load_presets().get(name)
-    room = _room(name if vendor is None else vendor.wire)
+    room = _room(name if vendor is None else SERVER if vendor.server is not None else vendor.wire)
     if vendor is None:
         return room
     known: dict[str, Any] = {"max_concurrency": vendor.max_concurrency}

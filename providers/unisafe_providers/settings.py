@@ -34,6 +34,7 @@ class ProviderSettings:
         in_batches: whether its requests go out as batch jobs.
         secret_headers: headers whose values are never shown or stored, by name.
         vendor: what is known of the vendor.
+        direct: whether the address is one of this machine that no proxy leads to.
         cluster: the keys of `[cluster]`, if models that are loaded run on a cluster; None for this machine.
     """
 
@@ -50,4 +51,5 @@ class ProviderSettings:
     in_batches: bool = False
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     vendor: Preset | None = field(default=None, repr=False)
+    direct: bool = False
     cluster: Mapping[str, Any] | None = None

@@ -28,6 +28,8 @@ from unisafe_providers.settings import ProviderSettings, Service
 
 AnswersFrom = Literal["endpoint", "device", "simulation", "file"]
 """A vendor or a server, this machine's memory, our own simulation, or a file that was written before."""
+ONE, SEVERAL = "in the singular", "in the plural"
+"""Tags of the two forms of a value that may be one thing or a list; they stand in no file, so messages leave them out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +60,19 @@ class Options(BaseModel):
     """
 
     FROM_SECTION: ClassVar[frozenset[str]] = frozenset()
+    STORED_IF_SET: ClassVar[frozenset[str]] = frozenset()
+    """Keys that a stored section lacks where nothing stands in them: younger than the runs that theirs are compared with."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=(), serialize_by_alias=True)
 
     @property
     def runs_code_of_model(self) -> bool:
         """Whether code that comes with the model is run on this machine."""
+        return False
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether this section's model runs on this machine although its provider's models often do not: it costs nothing then."""
         return False
 
     def list_commands(self, model: str) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import fcntl
 import json
@@ -114,6 +115,31 @@ async def test_nothing_is_looked_up_twice_where_nobody_else_is_at_work(tmp_path:
         for number in range(5):
             await gateway.ask(endpoint, Request(kind="chat", parts=(Text(f"question {number}"),)), looked_up=gateway.moment)
     assert looked == []
+
+
+@pytest.mark.parametrize("answer", [ANSWER, Response(text="see", images=(PICTURE,))], ids=["words", "a picture"])
+@pytest.mark.parametrize("by", ["a scope", "its task"])
+async def test_who_is_cancelled_keeps_the_claim_until_the_paid_answer_is_kept(tmp_path: Path, answer: Response, by: str) -> None:
+    model = Waiting(answer)
+    async with run_on(tmp_path) as gateway:
+        endpoint, scope = endpoint_of(gateway, model), anyio.CancelScope()
+
+        async def ask() -> None:
+            with scope:
+                await gateway.ask(endpoint, ASK)
+
+        asking = asyncio.create_task(ask())
+        await model.asked.wait()
+        model.may.set()
+        while not endpoint.counts.calls:
+            await anyio.lowlevel.checkpoint()
+        (scope if by == "a scope" else asking).cancel()
+        await asyncio.wait([asking])
+        claims = Claims.of(tmp_path / "c.duckdb")
+        assert claims.counts == (1, 0), "the answer is in the file by now"
+        assert gateway.claiming.take(key_of(model.identity, ASK)), "and the claim is free"
+        claims.let_go()
+    assert scope.cancelled_caught or asking.cancelled()
 
 
 async def test_after_a_failure_elsewhere_the_one_who_waited_asks(tmp_path: Path) -> None:

@@ -219,6 +219,8 @@ async def test_a_certificate_that_is_not_trusted_stops_the_model_and_names_the_v
         load_certificates.cache_clear()
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         assert await asked(url) == ["hi"]
+        monkeypatch.delenv("SSL_CERT_FILE")  # what was read of it stays trusted, and JSON goes straight to aiohttp
+        assert await asked(url) == ["hi"]
         group.cancel_scope.cancel()
 
 

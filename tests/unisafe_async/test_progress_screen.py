@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from unisafe_providers.base import Capabilities
+from unisafe_providers.local import LocalProvider, LocalSettings
 
 from unisafe_async import evaluate, parse_config
 from unisafe_async.run.evaluation import Run
-from unisafe_async.screens.progress import Progress
+from unisafe_async.screens.progress import Progress, describe_local
 
 
 class Refusing(BaseHTTPRequestHandler):
@@ -41,6 +44,19 @@ def address() -> Iterator[str]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+def test_a_model_that_has_been_silent_for_minutes_is_told_with_its_last_words() -> None:
+    provider = LocalProvider(LocalSettings(library="transformers", model="m"), Capabilities(), ["cpu"])
+    status = provider.status
+    status.state, status.heard, status.said = "loading", time.monotonic() - 2, "Loading weights: 12 of 291"
+    assert describe_local(provider) == "loading on cpu: Loading weights: 12 of 291"
+    status.heard -= 180
+    assert describe_local(provider) == "loading on cpu, no word for 3 min 2 s (last: Loading weights: 12 of 291)"
+    status.state, status.places, status.batch, status.said = "ready", ("cpu",), 16, "batch of 16:\x1b[31m step 40"
+    assert describe_local(provider).endswith("no word for 3 min 2 s (last: batch of 16:␛[31m step 40)")
+    status.batch = 0
+    assert "no word" not in describe_local(provider), "it has nothing to do"
 
 
 async def test_failures_are_not_done(tmp_path: Path, address: str) -> None:

@@ -18,6 +18,7 @@ from unisafe_async import evaluate, open_dataset, parse_config
 from unisafe_async.library import Result
 from unisafe_async.run.evaluation import Run, prepare
 from unisafe_async.run.judged import judged_of, merge_verdicts, questions_of
+from unisafe_async.run.passes import Pass
 from unisafe_async.run.plan import plan
 from unisafe_async.run.trials import Sampling, build_generation_request
 from unisafe_async.simulate import Simulator, open_server
@@ -412,7 +413,8 @@ async def test_judged_after_all_answers_the_rows_are_the_same(tmp_path: Path) ->
     at_once, _ = await run(table(tmp_path / "once", thoughts=True))
     rows: list[Row] = []
     async with prepare(parse_config(table(tmp_path / "last", thoughts=True))) as (_, pipeline, _):
-        pipeline.judged_last, pipeline.judging_now, pipeline.on_row = True, False, rows.append
+        pipeline.passes = (Pass(generates=True, judges=frozenset()), Pass(generates=False, judges=frozenset({0})))
+        pipeline.on_row = rows.append
         await pipeline.execute()
 
     def told(row: Row) -> tuple[object, ...]:

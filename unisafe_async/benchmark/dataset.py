@@ -18,7 +18,9 @@ from unisafe_providers.named_files import Folder, open_regular
 
 from unisafe_async.benchmark.images import ItemImages
 from unisafe_async.benchmark.item import Item, ItemError, Reader
+from unisafe_async.benchmark.shards import Shard
 from unisafe_async.benchmark.taxonomy import SHOWN_CATEGORIES, SHOWN_SUBCATEGORIES, TASKS, category_of
+from unisafe_async.text import count
 
 TASK_KEYS = tuple(TASKS)
 
@@ -61,6 +63,8 @@ class Dataset:
         digest: BLAKE2b over the files' lines, 128 bits in hexadecimal (images are in the requests' digests).
         problems: the refused lines.
         images: the images' digests, shared by all readers of this dataset.
+        shard: which part of the selected items it is; None for all of them.
+        selected: the number of selected items of which it is a part; 0 if it is all of them.
     """
 
     name: str
@@ -74,6 +78,9 @@ class Dataset:
     _tasks: array[int]
     _subcategories: array[int]
     _prints: array[int]
+    _names: array[int]
+    shard: Shard | None = None
+    selected: int = 0
 
     def __len__(self) -> int:
         return len(self._offsets)
@@ -117,6 +124,13 @@ class Dataset:
             raise DatasetError(f"{path}:{self._lines[index]}: the line changed after it was checked; run again")
         return self._readers[number].reread_item(line)
 
+    @property
+    def part(self) -> str:
+        """`Shard 3 of 8: 13 of the 106 selected items`; empty if it is all of them."""
+        if self.shard is None:
+            return ""
+        return f"S{self.shard.words[1:]}: {len(self):,} of the {count(self.selected, 'selected item')}"
+
     def places(self) -> Iterator[str]:
         """`file:line` of every item, in the order of `items`."""
         names = [_show_path(source.path, self.sources) for source in self.sources]
@@ -144,6 +158,15 @@ class Dataset:
             keep = self._pick_stratified(keep, limit)
         if not keep:
             raise DatasetError(self._explain_lack(tuple(tasks), tuple(categories)))
+        return self._keep(keep)
+
+    def take_shard(self, shard: Shard) -> Dataset:
+        """The items of a shard; there may be none."""
+        kept = self._keep([index for index, name in enumerate(self._names) if shard.holds(name)])
+        return replace(kept, shard=shard, selected=len(self))
+
+    def _keep(self, keep: Sequence[int]) -> Dataset:
+        """The items at some places."""
         if len(keep) == len(self):
             return self
 
@@ -158,6 +181,7 @@ class Dataset:
             _tasks=find_kept(self._tasks),
             _subcategories=find_kept(self._subcategories),
             _prints=find_kept(self._prints),
+            _names=find_kept(self._names),
         )
 
     def _explain_lack(self, tasks: Sequence[str], categories: Sequence[str]) -> str:
@@ -206,7 +230,7 @@ def allocate(sizes: Sequence[int], total: int) -> list[int]:
 def read_dataset(name: str, sources: Sequence[Source]) -> Dataset:
     """Check every line of `sources`. Raises DatasetError if a file cannot be read, or no line can be used."""
     files, offsets, numbers, prints = array("I"), array("Q"), array("I"), array("Q")
-    tasks, subcategories = array("B"), array("B")
+    tasks, subcategories, names = array("B"), array("B"), array("I")
     problems: list[BadItemLine] = []
     seen: set[bytes] = set()
     digest = hashlib.blake2b(digest_size=16)
@@ -230,6 +254,7 @@ def read_dataset(name: str, sources: Sequence[Source]) -> Dataset:
             offsets.append(offset)
             numbers.append(number)
             prints.append(_print_of(line))
+            names.append(int.from_bytes(fingerprint[:4]))
             tasks.append(TASK_KEYS.index(item.task))
             subcategories.append(SHOWN_SUBCATEGORIES.index(item.subcategory))
     if not offsets:
@@ -248,6 +273,7 @@ def read_dataset(name: str, sources: Sequence[Source]) -> Dataset:
         _tasks=tasks,
         _subcategories=subcategories,
         _prints=prints,
+        _names=names,
     )
 
 

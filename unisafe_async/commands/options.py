@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,6 +25,12 @@ CategoryOption = Annotated[list[str] | None, typer.Option("--category", help="On
 LimitOption = Annotated[
     int | None, typer.Option("--limit", "-n", min=1, help="The number of items, spread over tasks and categories.")
 ]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard", metavar="NUMBER/COUNT", help="Only this part of the items, such as 3/8; `slurm`: by the job array's task."
+    ),
+]
 RepeatsOption = Annotated[int | None, typer.Option("--repeats", min=1, help="How many times each item is asked.")]
 OldRepeatsOption = Annotated[int | None, typer.Option("--samples", min=1, hidden=True)]
 RunArgument = Annotated[str | None, typer.Argument(help="A run's name or its beginning; else the newest.")]
@@ -44,17 +51,33 @@ def load(
     limit: int | None,
     repeats: int | None,
     samples: int | None = None,
+    shard: str | None = None,
+    cache: Path | None = None,
 ) -> Config:
-    """The configuration with what the options change. Raises ConfigError, and BadParameter for `--repeats` beside its old name."""
+    """The configuration with what the options change.
+
+    Raises ConfigError, UsageError for a shard that there is not, and BadParameter for `--repeats` beside its old name.
+    """
     from unisafe_async.config.bench_toml import load_config
 
-    dataset = {key: value for key, value in (("tasks", task), ("categories", category), ("limit", limit)) if value}
+    named = (("tasks", task), ("categories", category), ("limit", limit), ("shard", shard and _read_shard(shard)))
+    dataset = {key: value for key, value in named if value}
     if samples:
         if repeats:
             raise typer.BadParameter("--samples: this is the old name of --repeats, which is given too; keep --repeats alone")
         warn_of_old_name("--samples", "--repeats")
     generation = {"repeats": repeats or samples} if repeats or samples else {}
-    return load_config(config, {"dataset": dataset, "generation": generation}, model or ())
+    kept = {"path": str(cache.absolute())} if cache else {}
+    return load_config(config, {"dataset": dataset, "generation": generation, "cache": kept}, model or ())
+
+
+def _read_shard(named: str) -> str:
+    from unisafe_async.benchmark.shards import ShardError, read_shard, read_slurm
+
+    try:
+        return str(read_slurm(os.environ) if named == "slurm" else read_shard(named))
+    except ShardError as error:
+        raise usage_error(f"--shard {named}: {error}") from None
 
 
 def ask_user(question: str) -> bool:

@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from unisafe_async.commands.options import (
+    CacheOption,
     CategoryOption,
     ConfigOption,
     LimitOption,
     ModelOption,
     OldRepeatsOption,
     RepeatsOption,
+    ShardOption,
     TaskOption,
     load,
     usage_error,
@@ -26,12 +28,14 @@ def run(
     task: TaskOption = None,
     category: CategoryOption = None,
     limit: LimitOption = None,
+    shard: ShardOption = None,
     repeats: RepeatsOption = None,
     samples: OldRepeatsOption = None,
+    cache: CacheOption = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ignore answers from earlier runs (they are kept).")] = False,
 ) -> None:
     """Evaluate the configured models; answers in the cache are not paid for again."""
-    loaded = load(config, model, task, category, limit, repeats, samples)
+    loaded = load(config, model, task, category, limit, repeats, samples, shard, cache)
     from unisafe_async.commands.session import run_session
 
     raise typer.Exit(run_session(loaded, fresh=fresh))
@@ -43,11 +47,13 @@ def plan(
     task: TaskOption = None,
     category: CategoryOption = None,
     limit: LimitOption = None,
+    shard: ShardOption = None,
     repeats: RepeatsOption = None,
     samples: OldRepeatsOption = None,
+    cache: CacheOption = None,
 ) -> None:
     """Show what a run would send and cost; sends nothing."""
-    loaded = load(config, model, task, category, limit, repeats, samples)
+    loaded = load(config, model, task, category, limit, repeats, samples, shard, cache)
     import anyio
 
     from unisafe_async.run.plan import plan as make_plan

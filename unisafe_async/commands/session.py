@@ -103,6 +103,8 @@ async def _run_watched(
                 console.print(Text(line, style="yellow"))
             if before is not None and (words := before.explain_change(run.panel.rubric.rubrics.digest)):
                 console.print(Text(words, style="yellow"))
+            if words := run.dataset.part:
+                console.print(Text(f"{words}.", style="yellow"))
             problems = run.dataset.problems
             for problem in problems[:5]:
                 console.print(Text(f"refused: {plain(str(problem))}", style="yellow"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from pydantic import BaseModel
 from unisafe_providers.endpoint_options import EndpointOptions, VendorOptions
 
 from unisafe_async.config.endpoint_sections import EndpointSection
@@ -54,8 +55,13 @@ def mistakes_of_additions(endpoint: EndpointSection) -> Iterator[str]:
         said = key == "key_env" or (key == "base_url" and USER_OR_QUERY.search(str(value)))
         if isinstance(value, str) and not said and looks_secret(value):
             yield f"{key}: looks like a secret, or holds one, and it {STORED}; a key goes into a variable named by key_env"
-        elif isinstance(value, dict) and key not in SEARCHED:
+        elif (isinstance(value, dict) and key not in SEARCHED) or key == "replicas":
             yield from (f"{place}: looks like a secret, and it {STORED}" for place in find_secrets(value, key))
+        elif isinstance(value, BaseModel):
+            found = find_secrets(value.model_dump(), key)
+            yield from (
+                f"{place}: looks like a secret, and it {STORED}; `export` it and name the variable in `env`" for place in found
+            )
     key_env = endpoint.key_env if isinstance(endpoint, EndpointOptions) else None
     if key_env is not None and (not VARIABLE.fullmatch(key_env) or looks_secret(key_env)):
         yield "key_env: should be the name of a variable, such as OPENAI_API_KEY; the key itself never stands in this file"

@@ -15,6 +15,7 @@ from unisafe_providers.errors import UnisafeError
 from unisafe_providers.named_files import expand_path
 from unisafe_providers.near_names import suggest
 from unisafe_providers.registry import CallableOptions, find_spec, find_takers
+from unisafe_providers.spec import ONE, SEVERAL
 
 from unisafe_async.benchmark.taxonomy import TASKS, Task
 from unisafe_async.config.default_paths import DEFAULT_FILE
@@ -46,9 +47,6 @@ LONGEST_LINE = 2_000
 
 class ConfigError(UnisafeError, ValueError):
     """bench.toml cannot be used; the message has one line for each mistake, with file and key."""
-
-
-ONE, SEVERAL = "one judge", "several judges"
 
 
 def _tell_form(given: Any) -> str:  # noqa: ANN401 whatever stands in the file

@@ -104,7 +104,9 @@ class EndpointSection(Section):
     def _as_stored(self, make: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """The section as runs keep it: with the keys that every stored section has, whatever its provider (stored_keys.py)."""
         given: dict[str, Any] = make(self)
-        own = {key: given[key] for key in list_keys(type(self)) if key in given}
+        optional = self.STORED_IF_SET if isinstance(self, Options) else frozenset[str]()
+        unset = {key for key in optional if not given.get(key)}
+        own = {key: given[key] for key in list_keys(type(self)) if key in given and key not in unset}
         return {key: own.get(key, value) for key, value in STORED.items()} | own
 
     @property
@@ -149,6 +151,11 @@ class EndpointSection(Section):
         return self.base_url if isinstance(self, EndpointOptions) else ""
 
     @property
+    def servers(self) -> int:
+        """How many servers of the model there are: each takes so many calls at once, and has the limits, that the section says."""
+        return len(self.addresses) if isinstance(self, EndpointOptions) else 1
+
+    @property
     def secret_variables(self) -> dict[str, str]:
         """The keys of this section that name a variable with a secret, such as `key_env`, each with the variable."""
         return self.variables if isinstance(self, EndpointOptions) else {}
@@ -157,6 +164,11 @@ class EndpointSection(Section):
     def runs_code(self) -> bool:
         """Whether code that comes with the model is run."""
         return isinstance(self, Options) and self.runs_code_of_model
+
+    @property
+    def started(self) -> bool:
+        """Whether a run starts its server on this machine."""
+        return isinstance(self, Options) and self.runs_here
 
     @property
     def asks_by_schema(self) -> bool:
@@ -184,7 +196,7 @@ class EndpointSection(Section):
 
     @property
     def priced(self) -> bool:
-        return not self.hosted or self.prices.tokens_in is not None or self.prices.image is not None
+        return not self.hosted or self.started or self.prices.tokens_in is not None or self.prices.image is not None
 
     @property
     def concurrency(self) -> int:
@@ -237,9 +249,11 @@ def list_keys(section: type[BaseModel]) -> list[str]:
 def find_defaults(spec: ProviderSpec[Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """What stands in a provider's section unless the file says otherwise.
 
-    With an address in `given` it names no variable of a key: a vendor's key goes to the vendor alone.
+    With an address in `given` it names no variable of a key: a vendor's key goes to the vendor alone. A server that the run starts
+    has an address of its own.
     """
     vendor = spec.vendor
-    address = {} if vendor is None else {"base_url": vendor.base_url or "", "key_env": vendor.key_env}
+    started = "serve" in spec.keys and bool(given.get("serve"))
+    address = {} if vendor is None or started else {"base_url": vendor.base_url or "", "key_env": vendor.key_env}
     defaults = {key: value for key, value in {**address, **spec.defaults}.items() if value is not None}
     return {key: value for key, value in defaults.items() if "base_url" not in given or key != "key_env"}

@@ -10,6 +10,7 @@ from unisafe_providers.base import Capabilities
 from unisafe_providers.near_names import suggest
 from unisafe_providers.spec import Declared
 
+from unisafe_async.benchmark.shards import read_shard
 from unisafe_async.benchmark.taxonomy import CATEGORIES, MOST_REPEATS, Task, match_category, read_task
 from unisafe_async.config.default_paths import DEFAULT_CACHE
 from unisafe_async.config.endpoint_sections import EndpointSection, Medium, Section
@@ -35,9 +36,14 @@ def _check_category(name: str) -> str:
     return category
 
 
+def _check_shard(name: str) -> str:
+    return str(read_shard(name))
+
+
 KindName = Annotated[str, AfterValidator(_check_kind)]
 TaskName = Annotated[str, AfterValidator(read_task)]
 CategoryName = Annotated[str, AfterValidator(_check_category)]
+ShardName = Annotated[str, AfterValidator(_check_shard)]
 
 
 class DatasetSection(Section):
@@ -55,6 +61,11 @@ class DatasetSection(Section):
     )
     categories: list[CategoryName] = Field([], description="only items of these categories")
     limit: int | None = Field(None, ge=1, le=2**31 - 1, description="so many, spread in proportion over task and category")
+    shard: ShardName | None = Field(
+        None,
+        examples=["3/8"],
+        description="only this part of the items that the keys above select; `--shard` names it for one run ([scale](scale.md))",
+    )
 
 
 class GenerationSection(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from unisafe_providers.base import Misconfigured, Need, OnDevice, Provider, ProviderError, Request, Response
+from unisafe_providers.base import Misconfigured, Need, Provider, ProviderError, Request, Response, picks_batches
 from unisafe_providers.prices import UNPRICED, Price
 
 from unisafe_async.gateway.billing import estimate_tokens, estimate_usage, most_cost
@@ -12,6 +12,7 @@ from unisafe_async.gateway.concurrency import AdaptiveConcurrency
 from unisafe_async.gateway.doubts import Doubts
 from unisafe_async.gateway.outages import Outage
 from unisafe_async.gateway.rates import RateLimits
+from unisafe_async.gateway.retries import Retries
 
 UNTRIED = 3
 """Calls at once to an endpoint that has not answered yet: a wrong key costs no more calls than this."""
@@ -67,6 +68,7 @@ class Endpoint:
     Attributes:
         stopped: why nothing is sent to it any more.
         stopped_for: by need, why requests with this need are not sent.
+        retries: its requests that are being asked again.
         notes: sentences about corrections of its answers, by their subject, for the end of a run.
         shared: answers that this run took from another run that was asking the same question.
     """
@@ -84,11 +86,12 @@ class Endpoint:
     stopped_for: dict[Need, Misconfigured] = field(default_factory=dict)
     outage: Outage = field(default_factory=Outage)
     doubts: Doubts = field(default_factory=Doubts)
+    retries: Retries = field(default_factory=Retries)
     notes: dict[str, str] = field(default_factory=dict)
     shared: int = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.provider, OnDevice):
+        if not picks_batches(self.provider):
             self.concurrency.narrow(UNTRIED)
 
     # -------------------------------------------------------- whether it may be asked

@@ -43,9 +43,18 @@ class _Flight:
     __slots__ = ("answer", "done", "error")
 
     def __init__(self) -> None:
-        self.done = anyio.Event()
+        self.done: anyio.Event | None = None  # most calls have no other caller
         self.answer: Answer | None = None
         self.error: ProviderError | None = None
+
+    async def wait(self) -> None:
+        """Return when the call is over."""
+        self.done = self.done or anyio.Event()
+        await self.done.wait()
+
+    def end(self) -> None:
+        if self.done is not None:
+            self.done.set()
 
 
 def explain_in_batch(job: str) -> str:
@@ -142,7 +151,7 @@ class Gateway:
             flight = self._flights.get(key)
             if flight is None:
                 break
-            await flight.done.wait()
+            await flight.wait()
             if flight.error is not None:
                 raise flight.error
             if flight.answer is not None and self._is_usable(flight.answer, usable):
@@ -162,7 +171,7 @@ class Gateway:
             raise
         finally:
             del self._flights[key]
-            flight.done.set()
+            flight.end()
 
     async def _ask(
         self,
@@ -286,10 +295,9 @@ class Gateway:
     async def _keep(self, endpoint: Endpoint, key: str, request: str, response: Response) -> Answer:
         answer = Answer(self._store.ids.next(), response)
         try:
-            with anyio.CancelScope(shield=True):
-                await self._store.commit(
-                    Paid(key=key, identity=endpoint.provider.identity, request=request, answer=answer, run=self._run)
-                )
+            await self._store.commit(
+                Paid(key=key, identity=endpoint.provider.identity, request=request, answer=answer, run=self._run)
+            )
         except Unstorable as error:
             raise Rejected(f"the answer cannot be stored: {error}") from error
         return answer

@@ -49,7 +49,7 @@ class Rereading:
 
     async def read(self, found: dict[str, Answer]) -> dict[str, Answer]:
         """`found` by today's rules, without the answers for which the model must be asked again."""
-        return await self._look_at(await self._read(found))
+        return await self._look_at(await self._read(found)) if found else found
 
     async def _read(self, found: dict[str, Answer]) -> dict[str, Answer]:
         unread = {answer.id: answer for answer in found.values() if answer.unread}

@@ -68,6 +68,8 @@ class Tries:
         try:
             return await retrying(again)
         except (ProviderError, NotRun) as error:
+            if isinstance(error, NotRun):
+                self._endpoint.retries.stop(self)
             if self.empty is not None:  # it was paid for
                 return self.empty
             if isinstance(error, RateLimited | Transient):
@@ -75,11 +77,13 @@ class Tries:
             raise
         finally:
             self._endpoint.outage.leave(self)
+            self._endpoint.retries.leave(self)
 
     # -------------------------------------------------------- what is learnt from a try
 
     def note_failure(self, error: RateLimited | Transient) -> None:
         """Count a failed try; raises Misconfigured if the endpoint has failed for all requests for too long."""
+        self._endpoint.retries.note_failure(self, str(error))
         outage, now = self._endpoint.outage, self._pauses.now()
         self._suspect |= self._last is not None and outage.answers > self._last
         if isinstance(error, RateLimited):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from shlex import quote
 
@@ -104,10 +104,13 @@ def _advise(group: Group) -> str:
     return ADVICE[group.why]
 
 
-def describe_not_run(missing: int, status: str) -> list[str]:
-    """A note about items that were not reached."""
-    if missing > 0 and status in ("interrupted", "running"):
-        return [f"{count(missing, 'item')} not reached: `unisafe run` again goes on from here and pays for nothing twice"]
-    if missing > 0 and status == "stopped":
+def describe_not_run(missing: int, status: str, unfinished: Mapping[str, str]) -> list[str]:
+    """Notes about items that were not reached, with the last error of each endpoint (`unfinished`) that was being asked again."""
+    if missing <= 0:
+        return []
+    if status in ("interrupted", "running"):
+        again = [f"{plain(name)} was being asked again: {_cut(words, WIDTH)}" for name, words in unfinished.items()]
+        return [f"{count(missing, 'item')} not reached: `unisafe run` again goes on from here and pays for nothing twice", *again]
+    if status == "stopped":
         return [f"{count(missing, 'item')} left to do when the budget was spent: raise run.budget_usd and run again"]
     return []

@@ -8,6 +8,8 @@ from typing import Any
 import duckdb
 from unisafe_cache.run_shapes import WrongShape, read_shapes
 
+from unisafe_async.results.stored_run import name_items
+
 RUNS = """
 SELECT runs.run, status, dataset, config, summary, count(rows.item),
        count(rows.item) FILTER (contextual IS NOT NULL AND intrinsic IS NOT NULL)
@@ -55,7 +57,7 @@ def _listed(run: str, status: str, dataset: str, config: str, summary: str, rows
     return ListedRun(
         run=run,
         status=status or "",
-        dataset=str(dataset),
+        dataset=name_items(str(dataset), shapes.config),
         judged=judged,
         total=figures.total if "total" in figures.model_fields_set else rows,
         models=len(shapes.config.models),

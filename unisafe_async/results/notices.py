@@ -11,6 +11,7 @@ from unisafe_cache.reread_causes import reread_words
 from unisafe_cache.run_shapes import Asked, Config, Summary
 from unisafe_providers.registry import answers_from
 
+from unisafe_async.benchmark.shards import Shard
 from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.results.families import family_of
 from unisafe_async.results.judged_before import find_judged_since
@@ -43,7 +44,11 @@ def read_told(connection: duckdb.DuckDBPyConnection, stored: StoredRun, models: 
     served = read_served(connection, [(run, model) for model in models])
     return Told(
         tuple(map(describe_no_pictures, find_without_pictures(connection, run, where))),
-        (*([f"This run was {BY_OLDER_RULES}"] if summary.read_by_older_rules else []), *_rubrics(connection, stored)),
+        (
+            *_shard(stored),
+            *([f"This run was {BY_OLDER_RULES}"] if summary.read_by_older_rules else []),
+            *_rubrics(connection, stored),
+        ),
         (
             *describe_served(served),
             *describe_kin(stored.config, models),
@@ -51,6 +56,19 @@ def read_told(connection: duckdb.DuckDBPyConnection, stored: StoredRun, models: 
             *describe_mended(connection, run, summary.mended, where),
         ),
     )
+
+
+def _shard(stored: StoredRun) -> list[str]:
+    return [words] if (words := describe_shard(stored.shard, stored.summary.selected)) else []
+
+
+def describe_shard(shard: Shard | None, selected: int, run: str = "") -> str:
+    """That a run (`run`, where there are several) asked a part of the `selected` items; empty if it asked all of them."""
+    if shard is None:
+        return ""
+    whose = f"Run {run} is s{shard.words[1:]}" if run else f"S{shard.words[1:]}"
+    of = f"a part of the {count(selected, 'selected item')}"
+    return f"{whose}: its figures are of {of}; `unisafe import` and `unisafe run` join the parts"
 
 
 def describe_no_pictures(one: WithoutPictures) -> str:

@@ -65,7 +65,8 @@ class Provenance:
         rubrics_digest: the digest of the five rubrics.
         versions: of this package, Python and the packages that matter, by name, when the run was made.
         written_by: the version that wrote the output.
-        filters: the filters of the run (`dataset.tasks`, `.categories`, `.limit`) and of the output (`report...`); empty for none.
+        filters: the filters of the run (`dataset.tasks`, `.categories`, `.limit`, `.shard`) and of the output (`report...`); empty
+            for none.
         planned: the planned trials (item x repeat), by model.
         coverage: their outcomes, model by model.
         cost: US dollars spent in this run (answers from the cache cost nothing); `unpriced` counts calls at no known price.
@@ -178,7 +179,7 @@ def _address(url: str) -> str:
 
 
 def _run_filters(section: DatasetShape) -> dict[str, Any]:
-    chosen = {f"dataset.{key}": getattr(section, key) for key in ("tasks", "categories", "limit")}
+    chosen = {f"dataset.{key}": getattr(section, key) for key in ("tasks", "categories", "limit", "shard")}
     return {key: value for key, value in chosen.items() if value not in (None, [])}
 
 

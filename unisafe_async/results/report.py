@@ -14,7 +14,7 @@ from unisafe_async.results.bill import Bill, bill_of
 from unisafe_async.results.blocks import BlockCount, count_blocks
 from unisafe_async.results.judging import Judging, read_judging
 from unisafe_async.results.named_shares import NAMED, count_named_shares
-from unisafe_async.results.notices import Told, read_told
+from unisafe_async.results.notices import Told, describe_shard, read_told
 from unisafe_async.results.ranking import Ranking, ranking
 from unisafe_async.results.runs import Heading, build_heading, describe_simulated, find_newest_run, resolve_where
 from unisafe_async.results.scores import ALL, BETTER, Coverage, Score, Where, coverage, scores
@@ -50,6 +50,8 @@ class Report:
     where: Where
     judging: Judging | None = None
     told: Told = field(default_factory=Told)
+    shard: str = ""
+    unfinished: dict[str, str] = field(default_factory=dict)
 
     @property
     def warning(self) -> str:
@@ -70,8 +72,9 @@ class Report:
 
     @property
     def not_run(self) -> list[str]:
-        """A note about items that were not reached."""
-        return describe_not_run(self.bill.total - sum(one.rows for one in self.coverage), self.status)
+        """Notes about items that were not reached."""
+        missing = self.bill.total - sum(one.rows for one in self.coverage)
+        return describe_not_run(missing, self.status, self.unfinished)
 
 
 def read_report(
@@ -88,7 +91,7 @@ def read_report(
     return Report(
         run=run,
         status=stored.status,
-        dataset=stored.dataset,
+        dataset=stored.items,
         judge=heading.judge,
         simulated_models=tuple(model for model in planned if model in heading.simulated_models),
         simulated_judge=heading.simulated_judge,
@@ -110,6 +113,8 @@ def read_report(
         where=where,
         judging=read_judging(connection, run, config.judge),
         told=read_told(connection, stored, tuple(planned), where),
+        unfinished=_select_words(summary.unfinished, config, where),
+        shard=describe_shard(stored.shard, summary.selected),
     )
 
 

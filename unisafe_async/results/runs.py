@@ -8,6 +8,7 @@ import duckdb
 from unisafe_cache import CacheError, check_run
 from unisafe_providers.near_names import suggest
 
+from unisafe_async.results.notices import describe_shard
 from unisafe_async.results.provenance import read_simulated
 from unisafe_async.results.scores import Where
 from unisafe_async.results.stored_run import IS_IMPORTED, StoredRun, read_run
@@ -18,13 +19,17 @@ MODELS = "SELECT DISTINCT model FROM rows WHERE run = ?"
 
 @dataclass(frozen=True, kw_only=True)
 class Heading:
-    """A run's judge and models, in the order of its configuration; which of them are simulated."""
+    """A run's judge and models, in the order of its configuration; which of them are simulated.
+
+    If the run asked a part of its items, `shard` says so in a sentence.
+    """
 
     run: str
     judge: str
     models: tuple[str, ...]
     simulated_models: tuple[str, ...]
     simulated_judge: bool
+    shard: str = ""
 
 
 def read_heading(connection: duckdb.DuckDBPyConnection, run: str) -> Heading:
@@ -41,6 +46,7 @@ def build_heading(connection: duckdb.DuckDBPyConnection, stored: StoredRun) -> H
         models=tuple(model.name for model in stored.config.models),
         simulated_models=models,
         simulated_judge=judge,
+        shard=describe_shard(stored.shard, stored.summary.selected, stored.run),
     )
 
 

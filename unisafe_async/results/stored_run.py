@@ -11,6 +11,8 @@ import duckdb
 from unisafe_cache import CacheError
 from unisafe_cache.run_shapes import Config, Summary, WrongShape, read_shapes
 
+from unisafe_async.benchmark.shards import Shard, ShardError, read_shard
+
 IMPORTED = "imported"
 """The provider of models and judge in a run of imported verdicts (`import-verdicts`): nobody was asked here."""
 IS_IMPORTED = f"coalesce(try_cast(config AS JSON) ->> '$.judge.provider', '') = '{IMPORTED}'"
@@ -56,9 +58,33 @@ class StoredRun:
         return self.config.judge.provider == IMPORTED
 
     @property
+    def shard(self) -> Shard | None:
+        """Which part of the selected items it asked; None for all of them."""
+        return find_shard(self.config)
+
+    @property
+    def items(self) -> str:
+        """Its dataset and, of a part of it, which one: `sample, shard 3 of 8`."""
+        return name_items(self.dataset, self.config)
+
+    @property
     def samples(self) -> int:
         """How many samples the run asks of each item; SAMPLES is the same in SQL."""
         return self.config.generation.samples
+
+
+def find_shard(config: Config) -> Shard | None:
+    """The part of the selected items that a run asks; None for all of them, and for a name that is no shard's."""
+    try:
+        return read_shard(config.dataset.shard) if config.dataset.shard else None
+    except ShardError:
+        return None
+
+
+def name_items(dataset: str, config: Config) -> str:
+    """A dataset and, of a part of it, which one."""
+    shard = find_shard(config)
+    return f"{dataset}, {shard.words}" if shard else dataset
 
 
 def read_run(connection: duckdb.DuckDBPyConnection, run: str) -> StoredRun:

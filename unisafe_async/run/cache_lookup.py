@@ -40,15 +40,6 @@ async def trials_of(
     return trials
 
 
-async def answer_from_cache(trials: Sequence[Trial], gateway: Gateway) -> None:
-    """Fill in the answers that the cache holds, and no verdicts."""
-    wanted = [(key_of(trial.endpoint.provider.identity, trial.request), trial) for trial in trials if trial.error is None]
-    moment = gateway.moment
-    found = await gateway.look_up([key for key, _ in wanted])
-    for key, trial in wanted:
-        trial.answer, trial.looked_up = found.get(key), moment
-
-
 async def judge_from_cache(trials: Sequence[Trial], gateway: Gateway, panel: Panel) -> None:
     """Fill in every answer, intent and verdict that the cache holds for the trials `trials`."""
     open_jobs = [trial for trial in trials if trial.error is None]
@@ -65,7 +56,7 @@ async def judge_from_cache(trials: Sequence[Trial], gateway: Gateway, panel: Pan
     answered: list[Trial] = []
     for _, trial in wanted:
         if trial.answer is not None:
-            trial.endpoint.counts.cached += not trial.called
+            trial.endpoint.counts.cached += not (trial.called or trial.seen)
             answered.append(trial)
     await _fill_verdicts(answered, gateway, panel)
 
@@ -108,7 +99,7 @@ class _Extraction:
             position = self._position_of[key]
             missing = read_intent(answer.response)
             passed_over = self._gateway.is_earlier(answer) and not has_intent(answer.response)
-            self._jury.members[position].endpoint.counts.cached += 0 if passed_over else len(trials)
+            self._jury.members[position].endpoint.counts.cached += 0 if passed_over else sum(not trial.seen for trial in trials)
             for trial in trials:
                 if missing is None:
                     trial.intent = intent_in(answer.response)
@@ -182,11 +173,11 @@ def _advance(ask: _Ask, answer: Answer | None, gateway: Gateway, panel: Panel, p
         if verdict.status == "unparsed" and ask.first is None:
             again = member.judge.again(ask.request, answer.response)
             if again is not None:
-                member.endpoint.counts.cached += not stale
+                member.endpoint.counts.cached += not (stale or ask.trial.seen)
                 return [
                     _Ask(trial=ask.trial, question=ask.question, position=ask.position, request=again, first=verdict, stale=stale)
                 ]
-    member.endpoint.counts.cached += not stale
+    member.endpoint.counts.cached += not (stale or ask.trial.seen)
     if stale:
         passed_over.append(ask)
         if panel.mode == "panel":

@@ -2,48 +2,90 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+import logging
+from collections.abc import Sequence
 
 import anyio
 from unisafe_providers.base import OnDevice, Provider
+from unisafe_providers.gpus import Machine
+
+from unisafe_async.gateway import Endpoint
+from unisafe_async.run.lanes import Lane
+from unisafe_async.run.turns import Turn, choose_next, estimate_work
+
+log = logging.getLogger(__name__)
 
 
 class Devices:
-    """Turns on devices, in the order in which they are asked for."""
+    """Turns on devices, in the order of turns.py.
 
-    def __init__(self) -> None:
-        self._turns: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
+    Args:
+        waiting: a turn for each model that has devices; all of them are to be ended.
+    """
+
+    def __init__(self, waiting: Sequence[Turn] = ()) -> None:
+        self._waiting = list(waiting)
+        self._begins = {turn.name: anyio.Event() for turn in waiting}
+        self._free = set().union(*(turn.devices for turn in waiting))
 
     @staticmethod
     def of(provider: Provider) -> frozenset[str]:
         """The devices of a provider's model; none for a hosted model."""
         return frozenset(map(_to_canonical, provider.devices)) if isinstance(provider, OnDevice) else frozenset()
 
-    @staticmethod
-    def load_cost(provider: Provider) -> int:
-        """The cost of loading, in bytes of weights."""
-        return provider.size if isinstance(provider, OnDevice) else 0
+    async def wait_for_turn(self, endpoint: Endpoint) -> None:
+        """Return once the model has its devices to itself; at once for a hosted one."""
+        if endpoint.name in self._begins:
+            self._begin()
+            await self._begins[endpoint.name].wait()
 
-    @asynccontextmanager
-    async def turn(self, provider: Provider) -> AsyncIterator[None]:
-        """Inside the block the provider has its devices to itself, and gives them back at the end; a hosted provider needs none."""
-        async with AsyncExitStack() as stack:
-            for device in sorted(self.of(provider)):
-                await stack.enter_async_context(self._turns[device])
-            yield
-            if isinstance(provider, OnDevice):
-                await provider.release()
+    async def end_turn(self, endpoint: Endpoint) -> None:
+        """Have the model give its devices back, and begin the turns that waited for them; it may have needed no turn.
+
+        Where this is not reached, the run is cancelled, and the provider's `__aexit__` ends the model.
+        """
+        await self.release(endpoint)
+        if endpoint.name not in self._begins:
+            return
+        if self._begins[endpoint.name].is_set():
+            self._free |= self.of(endpoint.provider)
+        else:
+            self._waiting = [turn for turn in self._waiting if turn.name != endpoint.name]
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin the turns that can begin now."""
+        for turn in choose_next(self._waiting, self._free):
+            self._waiting.remove(turn)
+            self._free -= turn.devices
+            self._begins[turn.name].set()
+
+    @staticmethod
+    async def release(endpoint: Endpoint) -> None:
+        """Have the model give its devices back; whoever comes next goes on even if it cannot."""
+        if not isinstance(endpoint.provider, OnDevice):
+            return
+        try:
+            await endpoint.provider.release()
+        except Exception as error:
+            log.warning("%s: the device could not be given back: %s: %s", endpoint.name, type(error).__name__, error)
+
+
+def list_turns(lanes: Sequence[Lane]) -> list[Turn]:
+    """The turns of the models that have devices of this machine."""
+    sizes = {lane.endpoint.name: lane.endpoint.provider.size for lane in lanes if isinstance(lane.endpoint.provider, OnDevice)}
+    return [
+        Turn(
+            name=lane.endpoint.name,
+            devices=devices,
+            work=estimate_work(lane.total - lane.pictures, lane.pictures, sizes[lane.endpoint.name], sizes.values()),
+            size=sizes[lane.endpoint.name],
+        )
+        for lane in lanes
+        if (devices := Devices.of(lane.endpoint.provider))
+    ]
 
 
 def _to_canonical(device: str) -> str:
-    """`cuda` means `cuda:0`; `auto` becomes the device that a worker will most likely take, as far as we can see without torch."""
-    if device == "auto":
-        if Path("/proc/driver/nvidia/version").exists() and os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1"):
-            return "cuda:0"
-        return "mps" if sys.platform == "darwin" else "cpu"
-    return "cuda:0" if device == "cuda" else device
+    """`cuda` means `cuda:0`; `auto` becomes the device that a worker will most likely take."""
+    return Machine().name_one(device)

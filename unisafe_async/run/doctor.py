@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import anyio
 from unisafe_judger import Classifier, Judge
-from unisafe_providers.base import Listing, Misconfigured, ProviderError, RateLimited, Rejected, Transient
+from unisafe_providers.base import Listing, Misconfigured, Noting, OnDevice, ProviderError, RateLimited, Rejected, Transient
 
 from unisafe_async.benchmark import DatasetError, open_dataset
 from unisafe_async.benchmark.sources import TOKEN_VARIABLE
@@ -55,6 +55,7 @@ async def examine(config: Config, judges: Sequence[Judge | Classifier]) -> Async
                 checked.say("address", "wrong", str(endpoint.stopped))
                 continue
             checked.endpoint = endpoint
+            _look_at_device(checked, endpoint)
             if section.simulated:
                 checked.say("model", "ok", "simulated, in this process: there is nothing to look at")
                 continue
@@ -66,6 +67,17 @@ async def examine(config: Config, judges: Sequence[Judge | Classifier]) -> Async
                 if checked.endpoint is not None:
                     group.start_soon(_list, checked, checked.endpoint)
         yield checked_endpoints
+
+
+def _look_at_device(checked: CheckedEndpoint, endpoint: Endpoint) -> None:
+    """What a model on this machine tells before it is loaded: what it lacks, what is to be downloaded, what is idle."""
+    provider = endpoint.provider
+    if not isinstance(provider, OnDevice):
+        return
+    if provider.status.state == "failed":
+        checked.say("model", "wrong", provider.status.said)
+    for note in provider.notes if isinstance(provider, Noting) else ():
+        checked.say("device", "warning", note)
 
 
 def _check_keys(checked: CheckedEndpoint) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from unisafe_judger.kinds import service_of
-from unisafe_providers.base import Capabilities, OnDevice, Provider
+from unisafe_providers.base import Capabilities, OnDevice, Provider, picks_batches
 from unisafe_providers.endpoint_options import EndpointOptions, VendorOptions
 from unisafe_providers.errors import UnisafeError
 from unisafe_providers.plugins import PluginError
@@ -90,7 +90,9 @@ def endpoint_of(
     return Endpoint(
         name=name,
         provider=provider,
-        concurrency=AdaptiveConcurrency(section.waiting_on_device if isinstance(provider, OnDevice) else section.concurrency),
+        concurrency=AdaptiveConcurrency(
+            section.waiting_on_device if picks_batches(provider) else section.concurrency * section.servers
+        ),
         rates=_limits(section, sleep, now),
         prices=prices,
         max_tries=section.max_tries,
@@ -100,7 +102,8 @@ def endpoint_of(
 
 
 def _limits(section: EndpointSection, sleep: Callable[[float], Awaitable[None]], now: Callable[[], float]) -> RateLimits:
-    """The limits of the user's tier; none of a model that is behind no address."""
+    """The limits of the user's tier, those of all its servers together; none of a model that is behind no address."""
     if not isinstance(section, EndpointOptions):
         return RateLimits(None, None, None, sleep, now)
-    return RateLimits(section.rpm, section.tpm, section.images_per_minute, sleep, now)
+    limits = (section.rpm, section.tpm, section.images_per_minute)
+    return RateLimits(*(None if limit is None else limit * section.servers for limit in limits), sleep, now)

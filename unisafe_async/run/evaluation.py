@@ -20,6 +20,7 @@ from unisafe_judger.kinds import classifier_of
 from unisafe_providers.base import BadEnvironment, Noting, OnDevice
 
 from unisafe_async.benchmark import Dataset, DatasetError, open_dataset
+from unisafe_async.benchmark.shards import read_shard
 from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.config.bench_toml import Config, ConfigError
 from unisafe_async.config.endpoint_sections import EndpointSection
@@ -102,6 +103,7 @@ class Run:
             "total": self.total,
             "planned": {lane.endpoint.name: lane.total for lane in self.lanes},
             "done": self.done,
+            "selected": self.dataset.selected,
             "problems": len(self.dataset.problems),
             "seconds": round(self.seconds or time.monotonic() - self.started, 3),
             "cost": self.cost,
@@ -111,6 +113,7 @@ class Run:
             | {f"judge: {endpoint.name}": endpoint.provider.identity for endpoint in self.panel.endpoints},
             "notes": {endpoint.name: notes for endpoint in self.endpoints if (notes := _list_notes(endpoint))}
             | ({"cache": [f"{why}: two runs on it may pay for the same"]} if (why := self.gateway.claiming.unsupported) else {}),
+            "unfinished": {endpoint.name: words for endpoint in self.endpoints if (words := endpoint.retries.unfinished_words)},
             "stopped": {endpoint.name: words for endpoint in self.endpoints if (words := endpoint.stopped_words)},
             "stopped_for": {
                 endpoint.name: {need: str(error) for need, error in endpoint.stopped_for.items()}
@@ -197,6 +200,8 @@ async def prepare(
         dataset = await to_thread.run_sync(open_dataset, section.source, config.base)
     dataset = dataset.select(section.tasks, section.categories, section.limit)
     check_asked(config, dataset)
+    if section.shard is not None:
+        dataset = dataset.take_shard(read_shard(section.shard))
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(Store(config.cache_path, timeout=config.cache.patience_s))
         name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
@@ -305,11 +310,13 @@ def _build_lanes(config: Config, dataset: Dataset, gateway: Gateway) -> list[Lan
     for model in config.models:
         tasks = frozenset(task.key for task in config.tasks_of(model))
         items = sum(count for (task, _), count in counts.items() if task in tasks)
+        drawn = sum(count for (task, _), count in counts.items() if task in tasks and TASKS[task].image_out)
         lanes.append(
             Lane(
                 endpoint=_build_endpoint(model, model.name, config, gateway),
                 tasks=tasks,
                 total=items * config.generation.repeats,
+                pictures=drawn * config.generation.repeats,
             )
         )
     return lanes

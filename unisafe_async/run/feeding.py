@@ -43,7 +43,9 @@ class Feed:
         """The trials of a chunk, each with its item's place."""
         items = [item for _, item in chunk]
         trials = await trials_of(items, self.dataset.images, self.lane.endpoint, self.repeats, self.sampling, self.rubric)
-        return [(chunk[index // self.repeats][0], trial) for index, trial in enumerate(trials)]
+        for index, trial in enumerate(trials):
+            trial.place = chunk[index // self.repeats][0]
+        return [(trial.place, trial) for trial in trials]
 
     async def verify(self, trial: Trial) -> None:
         """Raises ItemError for a trial whose image cannot be used."""

@@ -16,6 +16,8 @@ from unisafe_providers.base import Response
 from unisafe_providers.pictures import show_image
 
 Question = Literal["contextual", "intrinsic", "beside_contextual", "beside_intrinsic", "thoughts"]
+Asked = Literal["intent"] | Question
+"""What a judge is asked for: an intent, or a verdict."""
 Judged = Literal["", "text", "image", "words", "both"]
 WITH_INTENT: frozenset[Question] = frozenset({"contextual", "beside_contextual"})
 """Questions that need the intent; all others look at the answer alone."""

@@ -15,7 +15,7 @@ CHUNK = 256
 
 @dataclass(kw_only=True)
 class Lane:
-    """One model and its items. `total` counts trials, `generated` those answered in the pass before judging.
+    """One model and its items. `total` counts trials, `pictures` those that ask for one, `generated` those answered.
 
     `jobs_open` counts batch jobs under way and `jobs_sought` those of them whose submission was interrupted. `requests_open`
     counts the requests in these jobs and `requests_done` those that the vendor has finished.
@@ -24,12 +24,12 @@ class Lane:
     endpoint: Endpoint
     tasks: frozenset[str]
     total: int
+    pictures: int = 0
     done: int = 0
     cached: int = 0
     failed: int = 0
     unjudged: int = 0
     generated: int = 0
-    finished: bool = False
     jobs_open: int = 0
     jobs_sought: int = 0
     requests_open: int = 0

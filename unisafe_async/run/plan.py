@@ -21,6 +21,7 @@ from unisafe_async.run.evaluation import prepare
 from unisafe_async.run.judged import WITH_INTENT, Question
 from unisafe_async.run.lanes import Lane
 from unisafe_async.run.panel import Panel, PanelMember
+from unisafe_async.run.passes import list_later
 from unisafe_async.run.scheduler import Pipeline
 from unisafe_async.run.trials import Trial
 
@@ -73,7 +74,9 @@ class Plan:
     `fallback` says that the judges are a chain. A later judge's work is not known before the earlier ones answer, so it counts
     only if the cache shows that it was needed. `thoughts` says that thoughts are judged too; for future answers their number is
     estimated from earlier answers. `rubrics_changed` says why the judge is asked again about answers that it has judged; empty if
-    it is not. `mended` and `mended_drawn` count mended pictures of items and of models, by kind of mending.
+    it is not. `mended` and `mended_drawn` count mended pictures of items and of models, by kind of mending. `later` names the
+    judges that wait for a device, in the order of their turns; those of one turn stand together.
+    `shard` says of which part of the items the plan is; it is empty if it is of all.
     """
 
     models: list[Need]
@@ -84,6 +87,8 @@ class Plan:
     rubrics_changed: str = ""
     mended: Mapping[str, int] = field(default_factory=dict)
     mended_drawn: Mapping[str, int] = field(default_factory=dict)
+    later: tuple[tuple[str, ...], ...] = ()
+    shard: str = ""
 
     @property
     def cost(self) -> float | None:
@@ -142,6 +147,8 @@ async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
             rubrics_changed=changed,
             mended=mended,
             mended_drawn=mended_drawn,
+            shard=run.dataset.part,
+            later=tuple(tuple(run.panel.members[one].name for one in turn) for turn in list_later(pipeline.passes)),
         )
 
 

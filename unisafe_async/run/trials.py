@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.gateway import Endpoint
 from unisafe_async.run.judged import (
     WITH_INTENT,
+    Asked,
     Judged,
     Question,
     join_statuses,
@@ -64,7 +65,8 @@ class Trial:
     `kept` is the id of the stored partial answer, if the model failed. By question and judge's position, `requests` holds the
     request to each judge that can answer, and `said` the judge's answer. `no_intent` holds the answers of extractors that found
     no intent. `claimed` holds the questions that a task is asking. `looked_up` is the moment of the cache (Gateway.moment) at
-    which it held no answer.
+    which it held no answer. `place` is the item's place in the dataset. `seen` says that an earlier pass
+    looked it up, and `missed` holds the failures of judges in those passes.
     """
 
     item: Item
@@ -72,6 +74,7 @@ class Trial:
     repeat: int
     request: Request
     intent_request: Request
+    place: int = 0
     answer: Answer | None = None
     intent: str | None = None
     verdicts: dict[Question, Verdict] = field(default_factory=dict)
@@ -84,6 +87,8 @@ class Trial:
     requests: dict[Question, dict[int, Request]] = field(default_factory=dict)
     said: dict[Question, dict[int, Verdict]] = field(default_factory=dict)
     no_intent: dict[int, Verdict] = field(default_factory=dict)
+    seen: bool = False
+    missed: Mapping[Asked, Mapping[int, Verdict]] = field(default_factory=dict)
 
     @property
     def image_due(self) -> bool:
@@ -155,9 +160,10 @@ class Trial:
         requests = self.requests.get(question)
         if requests is None:
             requests = self.requests[question] = self._build_requests(panel, question)
-            self.said[question] = {}
-            if not requests:
-                self._settle(question, panel.decide((), {}))
+            said = {position: verdict for position, verdict in self.missed.get(question, {}).items() if position in requests}
+            self.said[question] = said
+            if said or not requests:
+                self._settle(question, panel.decide(tuple(requests), said))
         return [(position, requests[position]) for position in panel.open(tuple(requests), self.said[question])]
 
     def note_reply(self, panel: Panel, question: Question, position: int, verdict: Verdict) -> None:

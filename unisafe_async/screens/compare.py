@@ -38,9 +38,9 @@ from unisafe_async.text import count, plain
 def print_comparison(console: Console, comparison: Comparison, listed: int = 10) -> None:
     """Print the tables of a comparison, with at most `listed` flipped items in each direction."""
     console.print()
-    for words in dict.fromkeys(map(describe_simulated, comparison.headings)):
-        if words:
-            console.print(Text(words, style="yellow"))
+    warnings = [*map(describe_simulated, comparison.headings), *(plain(heading.shard) for heading in comparison.headings)]
+    for words in dict.fromkeys(filter(None, warnings)):
+        console.print(Text(words, style="yellow"))
     if comparison.where:
         console.print(Text(describe_where(comparison.where), style="cyan"))
     print_lines(console, describe_compared(comparison.served), "yellow")

@@ -20,6 +20,8 @@ from unisafe_async.text import count, format_dollars, format_duration, plain
 
 def print_plan(console: Console, plan: Plan, config: Config) -> None:
     """One line for each model and the judge, and the sum."""
+    if plan.shard:
+        console.print(Text(f"{plan.shard}: the figures are of this part alone.", style="yellow"))
     console.print(fit_table(console, [need.name for need in (*plan.models, *plan.judges)], partial(_table, plan)))
     calls = sum(need.calls for need in [*plan.models, *plan.judges])
     cost = "cost unknown: give price_in and price_out" if plan.cost is None else f"about {format_dollars(plan.cost)}"
@@ -59,6 +61,11 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
         console.print(Text(f"Prices: {whose}; those in bench.toml win (price_in, price_out, price_image).", style="dim"))
     if plan.fallback:
         console.print(Text("A later judge of the chain is asked only for what the ones before it could not judge.", style="dim"))
+    if plan.later:
+        turns = ", then ".join(" and ".join(map(plain, names)) for names in plan.later)
+        one = sum(map(len, plan.later)) == 1
+        words = f"{turns} {'judges' if one else 'judge'} after the models on {'its' if one else 'their'} devices"
+        console.print(Text(f"A device holds one model at a time: {words}.", style="dim"))
     if plan.thoughts and any(need.calls for need in plan.models):
         words = "The number of answers with thoughts is not known yet; it is estimated from earlier answers."
         console.print(Text(words, style="dim"))

@@ -12,11 +12,12 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
-from unisafe_providers.base import OnDevice, Provider
+from unisafe_providers.base import DeviceStatus, OnDevice, Provider, picks_batches
 
 from unisafe_async.gateway import Endpoint
 from unisafe_async.run.evaluation import Run
 from unisafe_async.run.lanes import Lane
+from unisafe_async.run.passes import list_later
 from unisafe_async.screens.console import redraws
 from unisafe_async.screens.fitting import fit_table
 from unisafe_async.text import count, format_dollars, format_duration, plain
@@ -26,6 +27,12 @@ REFRESH = 0.25
 PLAIN_EVERY = 10.0
 CALLS_WINDOW = 20.0
 ROWS_WINDOW = 120.0
+QUIET = 60.0
+"""Seconds without a sign of life after which that is said."""
+SAID = 120
+"""Characters of somebody else's words."""
+TRIES_TOLD = 3
+"""From this many failed tries of requests under way on, their last error is shown: one or two are daily life."""
 
 
 class Speed:
@@ -113,9 +120,8 @@ class Progress:
         notes = [f"{plain(lane.endpoint.name)}: {said}" for lane in run.lanes if (said := describe_batches(lane))]
         notes += [f"{plain(endpoint.name)}: {said}" for endpoint in run.endpoints if (said := describe_local(endpoint.provider))]
         notes += [f"{plain(endpoint.name)}: {describe_outage(endpoint)}" for endpoint in run.endpoints if endpoint.outage.down]
-        if not run.pipeline.judging_now:
-            generated = sum(lane.generated for lane in run.lanes)
-            notes.append(f"{generated:,} of {run.total:,} answered; the judge needs the same device and comes after")
+        notes += [f"{plain(endpoint.name)}: {said}" for endpoint in run.endpoints if (said := describe_retries(endpoint))]
+        notes += [words] if (words := describe_turns(run)) else []
         return notes
 
     def _speed(self, endpoint: Endpoint, wide: bool) -> list[str]:
@@ -123,7 +129,7 @@ class Progress:
         speed = self._calls.setdefault(plain(endpoint.name), Speed(CALLS_WINDOW)).at(counts.calls)
         ceiling = int(endpoint.concurrency.ceiling)
         at_once = f"{endpoint.concurrency.in_use}/{ceiling}"
-        if isinstance(endpoint.provider, OnDevice):
+        if picks_batches(endpoint.provider):
             at_once = f"{endpoint.provider.status.batch} of {endpoint.concurrency.in_use}"
         blocked = endpoint.rates.blocked_for
         if endpoint.stopped is not None:
@@ -145,6 +151,22 @@ class Progress:
         return format_duration((total - done) / speed) if speed > 0 else ""
 
 
+def describe_turns(run: Run) -> str:
+    """Which judges wait for their turn on a device; empty if none does."""
+    passes, now = run.pipeline.passes, run.pipeline.now
+    under_way = 0 if now.generates else next((number for number, one in enumerate(passes) if one.judges == now.judges), 0)
+    later = (position for positions in list_later(passes[under_way:]) for position in positions)
+    names = [plain(run.panel.members[position].name) for position in later if position not in now.judges]
+    if not names:
+        return ""
+    who = " and then ".join(names) if run.panel.several else "the judge"
+    after = f"{who} {'needs' if len(names) == 1 else 'need'} the same device and {'comes' if len(names) == 1 else 'come'} after"
+    if not now.generates:
+        return after
+    generated = sum(lane.generated for lane in run.lanes)
+    return f"{generated:,} of {run.total:,} answered; {after}"
+
+
 def describe_batches(lane: Lane) -> str:
     """The progress of a model's batch jobs; empty if none is under way."""
     if not lane.jobs_open:
@@ -158,8 +180,19 @@ def describe_batches(lane: Lane) -> str:
 
 def describe_outage(endpoint: Endpoint) -> str:
     """A note about an endpoint that fails for all requests, and what the gateway does."""
-    words = plain(" ".join(endpoint.outage.words.split()))
-    return f"fails for all requests: held, and probed from time to time ({words[:120]})"
+    return f"fails for all requests: held, and probed from time to time ({shorten(endpoint.outage.words)})"
+
+
+def shorten(words: str) -> str:
+    """The beginning of somebody else's words, in one line."""
+    return plain(" ".join(words.split()))[:SAID]
+
+
+def describe_retries(endpoint: Endpoint) -> str:
+    """The last error of requests that are being asked again; empty if they are few, or if another note says it."""
+    if endpoint.stopped is not None or endpoint.outage.down or endpoint.retries.tries < TRIES_TOLD:
+        return ""
+    return f"retrying: {shorten(endpoint.retries.words)} ({endpoint.retries.tries:,} failed tries)"
 
 
 def describe_local(provider: Provider) -> str:
@@ -170,8 +203,10 @@ def describe_local(provider: Provider) -> str:
     if status.state == "loading":
         size = f" {format_size(status.size)}" if status.size else ""
         on = f" on {', '.join(provider.devices)}" if provider.devices else ""
-        said = f": {plain(' '.join(status.said.split()))[:120]}" if status.said else ""
-        return f"loading{size}{on}{said}"
+        silence = _describe_silence(status)
+        said = f": {shorten(status.said)}" if status.said and not silence else ""
+        elapsed = f" for {format_duration(time.monotonic() - status.began)}" if status.began else ""
+        return f"loading{size}{on}{elapsed}{said}{silence and ', '}{silence}"
     if status.state != "ready":
         return ""
     words = [f"on {', '.join(status.places)}, loaded in {format_duration(status.load_seconds)}"]
@@ -184,7 +219,19 @@ def describe_local(provider: Provider) -> str:
         words.append(f"{format_size(status.memory_used)} of {format_size(status.memory_total)} used")
     if status.halved:
         words.append(f"memory ran out {status.halved} times: smaller batches")
+    if status.batch and (silence := _describe_silence(status)):
+        words.append(silence)
     return ", ".join(words)
+
+
+def _describe_silence(status: DeviceStatus) -> str:
+    """How long a model that loads or works has given no sign of life, and its last; empty for a short while."""
+    silent = time.monotonic() - status.heard if status.heard else 0.0
+    if silent < QUIET:
+        return ""
+    last = f" (last: {shorten(status.said)})" if status.said else ""
+    log = f"; its log: {plain(status.log)}" if status.log else ""
+    return f"no word for {format_duration(silent)}{last}{log}"
 
 
 def format_size(size: int) -> str:

@@ -7,10 +7,11 @@ from functools import partial
 from typing import Any
 
 from unisafe_providers.cluster.worker import ActorWorker, ClusterSettings
+from unisafe_providers.gpus import TOGETHER
 
 
 def launch_on(keys: Mapping[str, Any], device: str) -> tuple[partial[ActorWorker], str]:
-    """What starts a worker on the cluster, and the device that the worker takes there: of a GPU that Ray gave it, the first.
+    """What starts a worker on the cluster, and the devices that it takes there: all GPUs that Ray gave it.
 
     Args:
         keys: those of `[cluster]`.
@@ -19,4 +20,5 @@ def launch_on(keys: Mapping[str, Any], device: str) -> tuple[partial[ActorWorker
     gpus = 0.0 if device == "cpu" else keys["gpus"]
     environment = keys["runtime_env"] or None
     settings = ClusterSettings(address=keys["address"], gpus=gpus, memory_gb=keys["memory_gb"], runtime_env=environment)
-    return partial(ActorWorker, settings=settings), "cuda" if gpus else "cpu"
+    several = TOGETHER.join(f"cuda:{index}" for index in range(int(gpus)))
+    return partial(ActorWorker, settings=settings), several or ("cuda" if gpus else "cpu")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from unisafe_providers.base import Request
-from unisafe_providers.hosted.parameters import Refusal
+from unisafe_providers.hosted.parameters import JSON_OBJECT, Refusal
 
 LEAVABLE = ("temperature", "top_p", "seed")
 """Fields of a request that can be left out of it."""
@@ -20,11 +21,13 @@ class Accepted:
         structured: whether a schema is sent.
         names: the endpoint's own name for a parameter, if it differs from ours.
         left_out: fields that the model does not take.
+        schema_type: the type of `response_format` that carries a schema: OpenAI's, or that of llama.cpp's servers.
     """
 
     structured: bool = True
     names: Mapping[str, str] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
+    schema_type: Literal["json_schema", "json_object"] = "json_schema"
 
     def name(self, parameter: str) -> str:
         """What `parameter` is called in a body."""
@@ -40,12 +43,18 @@ class Accepted:
     def without(self, refusal: Refusal, sent: Request) -> Accepted:
         """What the endpoint accepts after it refused a parameter of `sent`; the same object if nothing changes."""
         if refusal.parameter == "response_format":
-            return replace(self, structured=False) if sent.schema is not None else self
+            return self._without_schema(refusal) if sent.schema is not None else self
         if refusal.instead is not None:
             return replace(self, names={**self.names, refusal.parameter: refusal.instead})
         if refusal.parameter in LEAVABLE and getattr(sent, refusal.parameter) is not None:
             return replace(self, left_out=self.left_out | {refusal.parameter})
         return self
+
+    def _without_schema(self, refusal: Refusal) -> Accepted:
+        """The schema goes in the other type first, where the endpoint refused the type alone, and then not at all."""
+        if refusal.instead == JSON_OBJECT and self.schema_type != JSON_OBJECT:
+            return replace(self, schema_type=JSON_OBJECT)
+        return replace(self, structured=False)
 
 
 def describe_refusals(model: str, accepted: Accepted, before: Accepted, sent: Request) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -26,19 +26,24 @@ TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.I | re.S)
 
 
 async def read_whole(answer: httpx2.Response) -> bytes:
-    """The body, read in a stream and closed. Raises Malformed beyond MAX_BYTES."""
-    chunks: list[bytes] = []
-    size = 0
+    """The unpacked body, read in a stream and closed; raises as `join_chunks`."""
     try:
-        async for chunk in answer.aiter_bytes():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > MAX_BYTES:
-                raise Malformed(f"the endpoint's answer unpacks to more than {MAX_BYTES // 2**20} MiB: it was not read to its end")
+        return await join_chunks(answer.aiter_bytes())
     finally:
         if not answer.is_closed:  # a body that was read to its end is closed already
             await answer.aclose()
-    return b"".join(chunks)
+
+
+async def join_chunks(chunks: AsyncIterable[bytes]) -> bytes:
+    """A body from its chunks. Raises Malformed beyond MAX_BYTES; the rest is not read then."""
+    kept: list[bytes] = []
+    size = 0
+    async for chunk in chunks:
+        kept.append(chunk)
+        size += len(chunk)
+        if size > MAX_BYTES:
+            raise Malformed(f"the endpoint's answer unpacks to more than {MAX_BYTES // 2**20} MiB: it was not read to its end")
+    return b"".join(kept)
 
 
 def parse_body(content: bytes) -> Json:

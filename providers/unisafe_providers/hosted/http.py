@@ -1,15 +1,16 @@
-"""What every hosted provider shares: one HTTP client with the aiohttp transport, a key that never leaves, errors by name.
+"""What every hosted provider shares: one HTTP client (transport.py), a key that never leaves, errors by name.
 
-The client is the openai package's `DefaultAioHttpClient`. The layers of option and model copies that vendors' packages put above
-such a client are left out: that halves the CPU of a call and more (benchmarks/cpu_per_call.py).
+The layers of option and model copies that vendors' packages put above such a client are left out: that halves the CPU of a call
+and more (benchmarks/cpu_per_call.py).
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import ClassVar, Self, TypedDict, Unpack
@@ -17,7 +18,6 @@ from typing import ClassVar, Self, TypedDict, Unpack
 import aiohttp
 import anyio
 import httpx2
-import openai
 import orjson
 
 from unisafe_providers.anatomy import attach_partial, decode_base64_image, is_data_url
@@ -32,18 +32,20 @@ from unisafe_providers.base import (
     Rejected,
     Request,
     Response,
-    Timeout,
     Transient,
 )
-from unisafe_providers.environment import check_proxies, explain_network_error, load_certificates, proxy_of, wants_credentials
+from unisafe_providers.environment import check_proxies, proxy_of, wants_credentials
 from unisafe_providers.hosted.accepted import LEAVABLE, Accepted, describe_refusals
 from unisafe_providers.hosted.additions import Additions, Cutter, build_form
 from unisafe_providers.hosted.bodies import Json, catch_odd_shapes, find_error, find_usage, parse_body, parse_error_body, read_whole
 from unisafe_providers.hosted.failures import read_error
 from unisafe_providers.hosted.flattened import flatten
 from unisafe_providers.hosted.listing import PAGES, find_next_page, is_unlistable, read_names
+from unisafe_providers.hosted.network_failures import FAILURES, explain_failure
 from unisafe_providers.hosted.parameters import find_refused_parameter
 from unisafe_providers.hosted.rate_headers import limits_of
+from unisafe_providers.hosted.transport import EndpointClient
+from unisafe_providers.hosted.transport import Reply as Reply
 from unisafe_providers.hosted.usage import usage_of
 from unisafe_providers.images import Fitting, ImageLimits
 
@@ -67,19 +69,6 @@ DOWNLOAD_PAUSE = 1.0
 """Seconds between these tries; each pause is longer than the one before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An endpoint's answer: its status, headers (in errors without the key), and the whole unpacked body without the key.
-
-    `tells_limits` says that a header's name contains a limit; it uses the raw names, because parsed headers cost time.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
-    tells_limits: bool = False
-
-
 class HostedOptions(TypedDict, total=False):
     """The keyword arguments of every hosted provider.
 
@@ -92,6 +81,7 @@ class HostedOptions(TypedDict, total=False):
     title: what people call the vendor, for messages.
     images: the limits of images that it takes; other images are made to fit, and `notes` says so.
     structured: whether a request's schema is sent; if an endpoint refuses it, later requests go without it.
+    direct: whether proxies of the environment are left out, as for a server that the run started here.
     """
 
     timeout: float
@@ -103,6 +93,7 @@ class HostedOptions(TypedDict, total=False):
     title: str
     images: ImageLimits | None
     structured: bool
+    direct: bool
 
 
 class HostedProvider:
@@ -162,6 +153,7 @@ class HostedProvider:
         self._timeout = options.get("timeout", 120.0)
         self._max_connections = options.get("max_connections", 64)
         self._query = query
+        self._direct = options.get("direct", False)
         self._fitting = Fitting(self.title, images) if images is not None else None
         self._accepted = Accepted(options.get("structured", True), self.NAMES)
         self._told_of: list[str] = []
@@ -174,17 +166,20 @@ class HostedProvider:
         return [*self._told_of, *changed]
 
     async def __aenter__(self) -> Self:
-        limits = httpx2.Limits(max_connections=self._max_connections, max_keepalive_connections=self._max_connections)
-        timeout = httpx2.Timeout(self._timeout, connect=min(10.0, self._timeout), pool=None)
         try:
             httpx2.URL(self.base_url)
         except (httpx2.InvalidURL, ValueError) as error:
             raise Misconfigured(f"base_url {self.base_url} is no address: {error}") from None
-        check_proxies(self.base_url)
-        self._urls: dict[str, httpx2.URL] = {}
+        if not self._direct:
+            check_proxies(self.base_url)
+        self._urls: dict[str, str] = {}
         self._headers = httpx2.Headers({**self._own_headers, "content-type": "application/json"})
-        self._extensions = {"timeout": timeout.as_dict()}
-        self._http = openai.DefaultAioHttpClient(limits=limits, timeout=timeout, follow_redirects=False, verify=load_certificates())
+        self._http = EndpointClient(
+            self.base_url, self._headers, timeout=self._timeout, max_connections=self._max_connections, direct=self._direct
+        )
+        self._extensions = self._http.extensions
+        if self._http.detour:
+            self._tell(f"requests to {self.title} go through httpx2 and cost more CPU, because of {self._http.detour}")
         await self._http.__aenter__()
         return self
 
@@ -195,12 +190,14 @@ class HostedProvider:
     async def call(self, request: Request) -> Response:
         self.capabilities.check(request)
         started = time.perf_counter()
-        with self._catch_network_errors():
+        try:
             request = await self.fit_request(request)
-            with anyio.fail_after(self._timeout):
+            async with asyncio.timeout(self._timeout):
                 response = await self._answer(request)
             response = replace(response, latency=time.perf_counter() - started)
             return await self._fetch_pictures(response)
+        except FAILURES as error:
+            raise self._explain_network_failure(error) from None
 
     async def fit_request(self, request: Request) -> Request:
         """`request` with images that the vendor takes. Raises Rejected for too many images, or for one that cannot be read."""
@@ -320,19 +317,16 @@ class HostedProvider:
         """Turns errors of the network into ProviderErrors."""
         try:
             yield
-        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
-            fault = explain_network_error(error, self.base_url, answered=self._answered)
-            if fault is not None:
-                raise fault from None
-            if not isinstance(error.__cause__, aiohttp.ClientConnectorError):
-                raise Transient(f"the connection was dropped: {error or type(error).__name__}") from None
-            raise Transient(f"cannot connect to {self.base_url}: {error or type(error).__name__}", unreachable=True) from None
-        except (TimeoutError, httpx2.TimeoutException):
-            raise Timeout(f"no answer within {self._timeout:g} s") from None
-        except OSError as error:
-            raise Rejected(f"an image of the request cannot be read: {error}") from None
-        except (httpx2.RequestError, httpx2.InvalidURL) as error:
-            raise Transient(f"connection failed: {error or type(error).__name__}") from None
+        except FAILURES as error:
+            raise self._explain_network_failure(error) from None
+
+    def _explain_network_failure(self, error: Exception) -> ProviderError:
+        return explain_failure(error, self.base_url, self._timeout, hide=self._keyless, answered=self._answered)
+
+    def _tell(self, note: str) -> None:
+        """Keep a note for the end of the run, once."""
+        if note not in self._told_of:
+            self._told_of.append(note)
 
     async def _answer(self, request: Request) -> Response:
         """The vendor's way to ask; `call` turns errors of the network into ProviderErrors."""
@@ -343,30 +337,31 @@ class HostedProvider:
         body = self._added.merge_body(body, kind)
         url = self._urls.get(path)
         if url is None:
-            url = self._urls[path] = httpx2.URL(f"{self.base_url}/{path}{self._query}")
+            url = self._urls[path] = str(httpx2.URL(f"{self.base_url}/{path}{self._query}"))
         if files is None:
-            request = httpx2.Request("POST", url, content=orjson.dumps(body), headers=self._headers, extensions=self._extensions)
+            answer = self._receive(await self._http.post_json(url, orjson.dumps(body)))
         else:
             form = build_form(body)
             request = httpx2.Request("POST", url, data=form, files=files, headers=self._own_headers, extensions=self._extensions)
             await request.aread()
-        answer = await self._send(request)
+            answer = await self._send(request)
         if answer.tells_limits:
             self.reported = limits_of(answer.headers)
         return answer
 
     async def _send(self, request: httpx2.Request) -> Reply:
-        """Send, and read the whole answer. Raises Malformed for an answer of more than MAX_BYTES, which is not read to its end."""
-        answer = await self._http.send(request, stream=True)
-        content = await read_whole(answer)
-        if answer.status_code == 407:
+        """Send through httpx2, and read the whole answer. Raises Malformed for one of more than MAX_BYTES."""
+        return self._receive(await self._http.exchange(request))
+
+    def _receive(self, answer: Reply) -> Reply:
+        """The answer without the key; an error's headers are without it too."""
+        if answer.status == 407:
             raise wants_credentials(proxy_of(self.base_url))
         self._answered = True
-        limits = b"limit" in b" ".join([name for name, _ in answer.headers.raw]).lower()
-        headers: Mapping[str, str] = answer.headers
-        if answer.status_code != 200:
-            headers = {name: self._keyless(value.encode()).decode() for name, value in answer.headers.items()}
-        return Reply(answer.status_code, headers, self._keyless(content), limits)
+        headers = answer.headers
+        if answer.status != 200:
+            headers = {name: self._keyless(value.encode()).decode() for name, value in headers.items()}
+        return Reply(answer.status, headers, self._keyless(answer.content), answer.tells_limits)
 
     def _fetch_picture(self, url: object) -> Image:
         """A picture from base64 or a data URL, or by its address; by address it has no digest until it is fetched."""
@@ -406,7 +401,7 @@ class HostedProvider:
                 if answer.status_code != 200:
                     raise Transient(f"its address answered {answer.status_code}")
                 return await read_whole(answer)
-        except (httpx2.RequestError, httpx2.InvalidURL) as error:
+        except (aiohttp.ClientError, httpx2.RequestError, httpx2.InvalidURL) as error:
             raise Transient(f"it cannot be fetched from {url[:200]}: {error or type(error).__name__}") from None
 
 

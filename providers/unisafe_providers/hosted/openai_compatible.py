@@ -13,6 +13,7 @@ from unisafe_providers.hosted import openai_wire as wire
 from unisafe_providers.hosted.bodies import Json
 from unisafe_providers.hosted.http import File, HostedOptions, HostedProvider
 from unisafe_providers.hosted.responses_wire import read_responses_response
+from unisafe_providers.hosted.schema_watch import SchemaWatch
 
 CHAT, GENERATIONS, EDITS = "chat/completions", "images/generations", "images/edits"
 
@@ -68,18 +69,27 @@ class OpenAICompatible(HostedProvider):
         if names:
             self._accepted = replace(self._accepted, names={**self._accepted.names, **names})
         self._edit_body = edit_body
+        self._schema_watch = SchemaWatch()
         self._image_leaves_out = image_leaves_out
 
     async def _answer(self, request: Request) -> Response:
         if request.kind == "chat" or self._image_api == "chat":
-            return await self._exchange(
+            response = await self._exchange(
                 request, CHAT, self._build_chat_body, partial(self._read_chat_response, image_due=request.image_due)
             )
+            if request.schema is not None and self._accepted.structured:
+                self._watch_schema(response)
+            return response
         read = partial(wire.read_images_response, picture=self._fetch_picture)
         if request.kind == "image":
             return await self._exchange(request, GENERATIONS, self._build_images_body, read)
         files = self._build_form_pictures if self._edit_body == "form" else None
         return await self._exchange(request, EDITS, self._build_images_body, read, files=files)
+
+    def _watch_schema(self, response: Response) -> None:
+        self._schema_watch.note_reply(response)
+        if self._schema_watch.ignored:
+            self._tell(self._schema_watch.describe(self.model))
 
     async def _build_chat_body(self, request: Request) -> Json:
         return await wire.build_chat_body(self.model, request, self._accepted)
@@ -101,11 +111,6 @@ class OpenAICompatible(HostedProvider):
         if request.kind == "edit" and self._edit_body == "json":
             body |= await wire.build_edit_images(request.images)
         return body
-
-    def _tell(self, note: str) -> None:
-        """Keep a note for the end of the run, once."""
-        if note not in self._told_of:
-            self._told_of.append(note)
 
     async def _build_form_pictures(self, request: Request) -> list[File]:
         """The images of an edit as files of a form: several go as a list."""

@@ -35,12 +35,15 @@ async def build_chat_body(model: str, request: Request, accepted: Accepted) -> J
     if request.image_due:
         body["modalities"] = ["image", "text"]
     if request.schema is not None:
-        name, schema = request.schema
-        body["response_format"] = {
-            "type": "json_schema",
-            "json_schema": {"name": name, "strict": True, "schema": schema_of(schema)},
-        }
+        body["response_format"] = build_response_format(*request.schema, accepted)
     return body
+
+
+def build_response_format(name: str, schema: str, accepted: Accepted) -> Json:
+    """`response_format` with a schema, as OpenAI takes it, or as llama.cpp's servers do."""
+    if accepted.schema_type == "json_object":
+        return {"type": "json_object", "schema": schema_of(schema)}
+    return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": schema_of(schema)}}
 
 
 async def content_of(request: Request) -> str | list[Json]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from unisafe_providers.hosted.flattened import Flat, flat_of
 
-STATUSES = frozenset({0, 200, 400, 404, 422, 501})
+STATUSES = frozenset({0, 200, 400, 404, 422, 500, 501})
+
+
+JSON_OBJECT: Literal["json_object"] = "json_object"
 
 
 class Refusal(NamedTuple):
@@ -16,7 +19,8 @@ class Refusal(NamedTuple):
 
     Args:
         parameter: its name in Request (`temperature`, `top_p`, `seed`, `max_tokens`, `size`), or `response_format`.
-        instead: the endpoint's own name for the parameter; None if the parameter is left out.
+        instead: the endpoint's own name for the parameter, or of `response_format` the type that it takes; None if the parameter is
+            left out.
     """
 
     parameter: str
@@ -67,6 +71,11 @@ VALUE = re.compile(r"\d+ ?x ?\d+|\bvalues?\b", re.I)
 """Words that refuse only this size: the endpoint may take another size, and the user should choose it."""
 TOGETHER = re.compile(r"\bboth\b|at the same time|together|only one of", re.I)
 """Words that refuse two parameters together, but not each by itself."""
+WRITTEN_AS_FAILURE = re.compile(r"validation error|inputs? (should|are)|keyword argument|(un|not )supported", re.I)
+"""Words by which a server answers 500 to a parameter that it does not take: its own check of the body failed (llama.cpp's Python
+server), or a function of its own got too many arguments."""
+TYPES = re.compile(r"\bjson_(schema|object)\b", re.I)
+"""Words that refuse this type of `response_format` alone; a server of llama.cpp's takes the schema in another type."""
 CODES = frozenset({"extra_forbidden", "unknown_parameter", "unsupported_parameter", "unsupported_value", "value_error.extra"})
 
 
@@ -94,8 +103,8 @@ def find_refused_parameter(
         return None  # one of them is left out already, so that is not what is wrong
     meant = [ALIASES[name] for name in names]
     if "response_format" in meant:
-        return Refusal("response_format")
-    if not names or not _is_refused(flat):
+        return Refusal("response_format", JSON_OBJECT if TYPES.search(flat.message) else None)
+    if not names or not _is_refused(flat) or (status == 500 and not WRITTEN_AS_FAILURE.search(flat.message)):
         return None
     if "max_tokens" in names and "max_completion_tokens" in names:
         return Refusal("max_tokens", "max_completion_tokens")

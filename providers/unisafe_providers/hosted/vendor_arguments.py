@@ -31,6 +31,7 @@ def build_hosted_options(settings: ProviderSettings, options: VendorOptions) -> 
         "extra_by_kind": options.extras,
         "more_headers": options.headers,
         "secret_headers": settings.secret_headers,
+        "direct": settings.direct,
     }
     if settings.service == "chat":
         known["images"] = settings.vendor.images if settings.vendor is not None else None

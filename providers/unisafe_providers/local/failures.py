@@ -30,6 +30,11 @@ DEVICE_LOST = re.compile(
 CUDA C++ Programming Guide, "Error Checking": a sticky error is not cleared, and the process has to end.
 """
 
+EXTRA = ("torch", "torchvision", "transformers", "diffusers", "accelerate", "bitsandbytes", "gguf", "sentencepiece")
+"""Modules that come with the extra `local`."""
+PIP = re.compile(r"pip install [^`)\n;]+")
+"""The advice that a library gives where a package of its is missing."""
+
 
 class Unsupported(UnisafeError):
     """The model cannot do what bench.toml asks of it, or the library cannot load it; the message says which."""
@@ -75,14 +80,10 @@ def explain_failure(error: BaseException, settings: LocalSettings, device: Devic
         return f"{model}: is not all in the hub's cache, and the hub cannot be reached; run `hf download {model}` first"
     if "trust_remote_code" in words:
         return f"{model}: comes with code of its own; read it, then put trust_remote_code = true"
+    if isinstance(error, ImportError):
+        return f"{model}: {_explain_import(error, words)}"
     if "gguf" in words.lower() or (settings.gguf_file and isinstance(error, ValueError | KeyError | OSError)):
         return f"{model}: its GGUF file {settings.gguf_file or ''} cannot be loaded: {words[:300]}"
-    if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "transformers", "diffusers", "accelerate"):
-        return (
-            f"{model}: local models need the extra `local`, and {error.name} is not installed: pip install 'unisafe-async[local]'"
-        )
-    if isinstance(error, ImportError):
-        return f"{model}: a package is missing: {words[:300]}"
     if (
         "does not recognize this architecture" in words
         or "Unrecognized model" in words
@@ -90,3 +91,13 @@ def explain_failure(error: BaseException, settings: LocalSettings, device: Devic
     ):
         return f"{model}: this architecture is not supported by {settings.library}: {words[:200]}"
     return f"{model}: cannot be loaded: {type(error).__name__}: {words[:300]}"
+
+
+def _explain_import(error: ImportError, words: str) -> str:
+    """The package that is missing, and the command that installs it."""
+    if isinstance(error, ModuleNotFoundError) and error.name in EXTRA:
+        return f"local models need the extra `local`, and {error.name} is not installed: pip install 'unisafe-async[local]'"
+    named = PIP.search(words)
+    command = named[0].rstrip("` .") if named else f"pip install {error.name}" if error.name else ""
+    why = words[: named.start()] if named else words
+    return f"a package is missing: {why[:200].rstrip(' `(:')}" + (f": {command}" if command else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,10 @@ import torch
 import transformers
 
 from unisafe_providers.base import Image, Rejected, Request, Response, Text, Usage
-from unisafe_providers.local.engine import Prepared, seed_of
-from unisafe_providers.local.pictures import pictures_of
+from unisafe_providers.local.engine import UNWATCHED, Prepared, Watch, seed_of
+from unisafe_providers.local.image_tokens import ImageTokens
+from unisafe_providers.local.pictures import pictures_of, sizes_of
+from unisafe_providers.local.rows import RowEnds, StepsTold, append_written, can_go_on, find_placeholders, knows_tokens
 from unisafe_providers.local.sampling import build_processors, sampling_of
 from unisafe_providers.local.settings import LocalSettings
 
@@ -22,17 +25,30 @@ if TYPE_CHECKING:
 
 ROOM = 1_024
 """Tokens of an answer if neither the request nor the model sets a number."""
-IMAGE_TOKENS = 256
-"""The length that an image counts for when requests are sorted by length."""
 SIZES_APART = ("emu3",)
 """Model types whose processor pads images of different sizes, so the other images of a batch change what the model sees."""
 OPENED = re.compile(r"(<think>|\[THINK\])\s*\Z", re.I)
 """The end of a prompt whose template opens the model's thoughts."""
 
 
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A request in the model's template, and its answer as far as it is written.
+
+    Args:
+        text: the prompt.
+        written: tokens of the answer from earlier batches.
+        seconds: the time of these batches.
+    """
+
+    text: str
+    written: tuple[int, ...] = ()
+    seconds: float = 0.0
+
+
 def build_weights_options(settings: LocalSettings, device: Device) -> dict[str, Any]:
     """Arguments for loading weights: dtype, device, attention and quantization."""
-    options: dict[str, Any] = {"dtype": settings.dtype, "device_map": {"": device.name}}
+    options: dict[str, Any] = {"dtype": settings.dtype, **device.place_weights()}
     if settings.attn:
         options["attn_implementation"] = settings.attn
     if settings.gguf_file:
@@ -51,6 +67,7 @@ class LanguageEngine:
 
     Attributes:
         first, max_batch: the first size of a batch, and the largest size that it may grow to.
+        first_tokens: tokens of the first batch: one that holds large pictures begins small.
         tokens: the most tokens in a batch; on a CPU, a batch of more than `on_cpu` tokens is slower than two batches.
 
     Args:
@@ -59,6 +76,7 @@ class LanguageEngine:
 
     first = 16
     max_batch = 64
+    first_tokens: int | None = 16_384
     on_cpu = 4_096
 
     def __init__(self, settings: LocalSettings, device: Device, model: Any, processor: Any, tokenizer: Any) -> None:
@@ -72,12 +90,15 @@ class LanguageEngine:
         ends = own.eos_token_id if own.eos_token_id is not None else tokenizer.eos_token_id
         self.ends = tuple(ends) if isinstance(ends, list | tuple) else (ends,) if ends is not None else ()
         self._template_of = processor if processor is not None and getattr(processor, "chat_template", None) else tokenizer
-        janus = model.config.model_type == "janus"  # whose own `generate` drops logits processors when it writes text
-        self._generate = transformers.GenerationMixin.generate if janus else type(model).generate
+        self._janus = model.config.model_type == "janus"  # its own `generate` drops logits processors when it writes text
+        self._generate = transformers.GenerationMixin.generate if self._janus else type(model).generate
         self._markers = compile_markers(tokenizer)
         extra = dict(settings.extra)
         self._template_arguments = extra.pop("chat_template_kwargs", {})
         self._extra = extra
+        self._image_tokens = ImageTokens(processor)
+        self._placeholders = find_placeholders(model.config, processor) if processor is not None else ()
+        self._goes_on = not getattr(model.config, "is_encoder_decoder", False) and can_go_on(self.configure_generation(1), extra)
         text = getattr(model.config, "text_config", None) or model.config
         self._context = getattr(text, "max_position_embeddings", None)
 
@@ -89,17 +110,19 @@ class LanguageEngine:
         if request.images and self.processor is None:
             raise Rejected(f"model type {self.model.config.model_type!r} takes no images")
         prompt = self.prompt_of(request)
-        length = len(self.tokenizer(prompt, add_special_tokens=False)["input_ids"]) + IMAGE_TOKENS * len(request.images)
+        sizes = sizes_of(request)
+        length = len(self.tokenizer(prompt, add_special_tokens=False)["input_ids"])
+        if sizes:
+            length += self._image_tokens.count(prompt, length, sizes)
         room = request.max_tokens or self.model.generation_config.max_new_tokens or ROOM
         if self._context is not None:
             if length >= self._context:
                 raise Rejected(f"the prompt is {length:,} tokens long, and the model takes {self._context:,}")
             room = min(room, self._context - length)
         sampling = sampling_of(request, self.model.generation_config)
-        sizes = [picture.size for picture in pictures_of(request)] if self.model.config.model_type in SIZES_APART else []
-        return Prepared(
-            request=request, group=("chat", sampling, bool(request.images), *sizes), length=length, room=room, payload=prompt
-        )
+        apart = sizes if self.model.config.model_type in SIZES_APART else ()
+        group = ("chat", sampling, bool(sizes), *apart)
+        return Prepared(request=request, group=group, length=length, room=room, payload=Prompt(prompt))
 
     def prompt_of(self, request: Request) -> str:
         """The request in the model's chat template; plain text if the model has none."""
@@ -133,8 +156,8 @@ class LanguageEngine:
     # -------------------------------------------------------- a batch
 
     def build_inputs(self, batch: Sequence[Prepared]) -> Any:
-        """Token ids and images of a batch, left-padded, on the device."""
-        prompts = [prepared.payload for prepared in batch]
+        """Token ids and images of a batch, with the answers so far, left-padded, on the device."""
+        prompts = [prepared.payload.text for prepared in batch]
         if self.processor is None:
             inputs = self.tokenizer(
                 prompts, padding=True, return_tensors="pt", add_special_tokens=not self._template_of.chat_template
@@ -149,44 +172,77 @@ class LanguageEngine:
                 return_tensors="pt",
                 add_special_tokens=not (start and prompts[0].startswith(start)),
             )
-        return on_device(inputs, self.device, self.model.dtype)
+        found = on_device(inputs, self.device, self.model.dtype)
+        return append_written(found, [prepared.payload.written for prepared in batch], self.tokenizer.pad_token_id)
 
     def configure_generation(self, room: int) -> Any:
         """The model's generation_config for one batch, set to greedy: a processor does the sampling (sampling.py)."""
         config = copy.deepcopy(self.model.generation_config)
         config.do_sample = False
         config.temperature = config.top_p = config.top_k = config.max_length = None
+        if self._janus:
+            config.guidance_scale = (
+                1.0  # it is for images: Janus' own `generate` does without it for text, and None means the model's
+            )
         config.max_new_tokens = room
         config.pad_token_id = self.tokenizer.pad_token_id
         config.eos_token_id = list(self.ends) or None
         return config
 
-    def answer(self, batch: Sequence[Prepared]) -> list[Response]:
+    def answer(self, batch: Sequence[Prepared], watch: Watch = UNWATCHED) -> list[Response | Prepared]:
         started = monotonic()
-        room = max(prepared.room for prepared in batch)
+        rooms = [prepared.room for prepared in batch]
         inputs = self.build_inputs(batch)
         start = inputs["input_ids"].shape[1]
-        sampling = batch[0].group[1]  # type: ignore[index]
-        seeds = [seed_of(prepared.request) for prepared in batch]
-        processors = build_processors(sampling, seeds, room, self.device) if sampling else None
+        ends: Any = StepsTold(watch)
+        if self._goes_on and knows_tokens(inputs):
+            ends = RowEnds(rooms, start, self.ends, self._placeholders, watch, self.device.torch)
         with torch.inference_mode():
             ids = self._generate(
-                self.model, **inputs, generation_config=self.configure_generation(room), logits_processor=processors, **self._extra
+                self.model,
+                **inputs,
+                generation_config=self.configure_generation(max(rooms)),
+                logits_processor=self._choose_by(batch),
+                stopping_criteria=transformers.StoppingCriteriaList([ends]),
+                **self._extra,
             )[:, start:].cpu()
         lengths = inputs["attention_mask"].sum(dim=1).tolist()
         seconds = monotonic() - started
-        return [self._response(row, prepared, length, seconds) for row, prepared, length in zip(ids, batch, lengths, strict=True)]
+        stopped = isinstance(ends, RowEnds) and ends.stopped
+        return [
+            self._conclude(row, prepared, length, seconds, stopped)
+            for row, prepared, length in zip(ids, batch, lengths, strict=True)
+        ]
 
-    def _response(self, row: Any, prepared: Prepared, length: int, seconds: float) -> Response:
-        """If the template opened the thoughts, put the opening tag before the text, so that the thoughts are recognised."""
+    def _choose_by(self, batch: Sequence[Prepared]) -> Any:
+        """The processors that choose tokens; None for greedy."""
+        sampling = batch[0].group[1]  # type: ignore[index]
+        if not sampling:
+            return None
+        seeds = [seed_of(prepared.request) for prepared in batch]
+        written = [len(prepared.payload.written) for prepared in batch]
+        return build_processors(sampling, seeds, max(prepared.room for prepared in batch), self.device, written)
+
+    def _conclude(self, row: Any, prepared: Prepared, length: int, seconds: float, stopped: bool) -> Response | Prepared:
+        """The response; or if the batch was stopped before the row ended or filled its room, what is left to do.
+
+        If the template opened the thoughts, the opening tag is put before the text, so that the thoughts are recognised.
+        """
+        prompt: Prompt = prepared.payload
+        row = row[: prepared.room]
         ends = torch.isin(row, torch.tensor(self.ends, dtype=row.dtype)).nonzero() if self.ends else []
-        count = int(ends[0]) + 1 if len(ends) else min(len(row), prepared.room)
-        text = self.tokenizer.decode(row[:count], skip_special_tokens=True)
-        opened = OPENED.search(prepared.payload) if isinstance(prepared.payload, str) else None
+        count = int(ends[0]) + 1 if len(ends) else len(row)
+        written = (*prompt.written, *row[:count].tolist())
+        seconds += prompt.seconds
+        if stopped and not len(ends) and count < prepared.room:
+            rest = Prompt(prompt.text, written, seconds)
+            return replace(prepared, length=prepared.length + count, room=prepared.room - count, payload=rest)
+        text = self.tokenizer.decode(written, skip_special_tokens=True)
+        opened = OPENED.search(prompt.text)
         return Response(
             text=opened[1] + text if opened else text,
             finish="stop" if len(ends) else "length",
-            usage=Usage(tokens_in=length, tokens_out=count, cost=0.0),
+            usage=Usage(tokens_in=length - len(prompt.written), tokens_out=len(written), cost=0.0),
             latency=seconds,
         )
 

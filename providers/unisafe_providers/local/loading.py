@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import transformers
@@ -10,10 +9,11 @@ from transformers.models.auto import modeling_auto
 
 from unisafe_providers.local.engine import Engine
 from unisafe_providers.local.failures import Unsupported
-from unisafe_providers.local.gguf_reading import read_gguf_once
+from unisafe_providers.local.gguf_loading import load_gguf
 from unisafe_providers.local.language import LanguageEngine, build_weights_options
 from unisafe_providers.local.settings import LocalSettings
 from unisafe_providers.local.shieldgemma import ShieldGemmaEngine
+from unisafe_providers.local.telling import following_bars
 from unisafe_providers.local.unified import build_unified_engine
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 def load_language(settings: LocalSettings, device: Device) -> Engine:
     """Load a model of transformers and its processor. Raises Unsupported, or what transformers raises."""
-    with read_gguf_once() if settings.gguf_file else nullcontext():
-        return _load(settings, device)
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    with following_bars():
+        return load_gguf(settings, device, _load) if settings.gguf_file else _load(settings, device)
 
 
 def _load(settings: LocalSettings, device: Device) -> Engine:
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
     source: dict[str, Any] = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
     if settings.gguf_file:
         source["gguf_file"] = settings.gguf_file
@@ -44,6 +44,7 @@ def _load(settings: LocalSettings, device: Device) -> Engine:
         processor = transformers.AutoProcessor.from_pretrained(settings.model, **source)
         tokenizer = getattr(processor, "tokenizer", processor)
     model = loader.from_pretrained(settings.model, config=config, **source, **build_weights_options(settings, device)).eval()
+    device.check_placement(getattr(model, "hf_device_map", {}))
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from unisafe_providers.base import Image, Rejected, Request
-from unisafe_providers.pictures import NotAPicture, turn_upright
+from unisafe_providers.pictures import NotAPicture, open_picture, turn_upright
+
+ORIENTATION = 0x0112
+"""The EXIF tag; from 5 on its values turn a picture by a quarter."""
 
 
 def pictures_of(request: Request) -> list[Any]:
@@ -21,6 +24,21 @@ def pictures_of(request: Request) -> list[Any]:
         except (OSError, NotAPicture) as error:
             raise Rejected(f"an image of the request cannot be read: {error}") from None
     return pictures
+
+
+def sizes_of(request: Request) -> tuple[tuple[int, int], ...]:
+    """Width and height of each image as everybody sees it, from the files' headers. Raises Rejected."""
+    sizes = []
+    for image in request.images:
+        assert isinstance(image.source, bytes | Path)
+        try:
+            data = image.source if isinstance(image.source, bytes) else image.source.read_bytes()
+            with open_picture(data) as picture:
+                turned = picture.getexif().get(ORIENTATION, 1) in range(5, 9)
+                sizes.append(picture.size[::-1] if turned else picture.size)
+        except (OSError, NotAPicture) as error:
+            raise Rejected(f"an image of the request cannot be read: {error}") from None
+    return tuple(sizes)
 
 
 def png_of(picture: Any) -> Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,12 @@ import transformers
 from diffusers.pipelines import auto_pipeline
 
 from unisafe_providers.base import Block, Rejected, Request, Response, Usage
-from unisafe_providers.local.engine import Prepared, seed_of
+from unisafe_providers.local.engine import UNWATCHED, Prepared, Watch, seed_of
 from unisafe_providers.local.failures import Unsupported
 from unisafe_providers.local.pictures import pictures_of, png_of, size_of
 from unisafe_providers.local.settings import LocalSettings
 from unisafe_providers.local.stored import read_stored_dtype
+from unisafe_providers.local.telling import following_bars
 from unisafe_providers.named_files import expand_path
 
 if TYPE_CHECKING:
@@ -47,9 +49,11 @@ class PipelineEngine:
         transformers.utils.logging.disable_progress_bar()
         self.device = device
         self.tokens: int | None = None
+        self.first_tokens: int | None = None
         self.first, self.max_batch = (1, 1) if device.torch.type == "cpu" else (4, 16)
         self._settings = settings
-        self._pipeline = _load_pipeline(settings, device)
+        with following_bars():
+            self._pipeline = _load_pipeline(settings, device)
         self._editor: Any = None
         self._check_extra()
 
@@ -79,6 +83,8 @@ class PipelineEngine:
                     f"{name} edits no images and has no image-to-image form; leave image editing out of `tasks`"
                 ) from None
             self._editor.set_progress_bar_config(disable=True)
+            if self._settings.offload:
+                self._editor.enable_model_cpu_offload(device=self.device.torch)
         return self._editor
 
     # -------------------------------------------------------- requests
@@ -100,11 +106,13 @@ class PipelineEngine:
         group = ("edit", request.size, pictures[0].size, None if together else request.canonical)
         return Prepared(request=request, group=group, length=length, room=0, payload=pictures[0])
 
-    def answer(self, batch: Sequence[Prepared]) -> list[Response]:
+    def answer(self, batch: Sequence[Prepared], watch: Watch = UNWATCHED) -> list[Response | Prepared]:
         started = monotonic()
         request = batch[0].request
         pipeline = self._pipeline if request.kind == "image" else self.find_editor()
         arguments = self.build_arguments(pipeline, batch)
+        if "callback_on_step_end" in parameters_of(pipeline):
+            arguments.setdefault("callback_on_step_end", partial(_note_step, watch))
         try:
             with torch.inference_mode():
                 result = pipeline(**arguments)
@@ -153,6 +161,12 @@ class PipelineEngine:
         return found
 
 
+def _note_step(watch: Watch, pipeline: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+    """What diffusers calls after each step of diffusion; it takes back the tensors that it gave."""
+    watch.note()
+    return tensors
+
+
 def parameters_of(pipeline: Any) -> frozenset[str]:
     """The arguments that a pipeline names; some pipelines silently accept any others."""
     parameters = inspect.signature(type(pipeline).__call__).parameters.values()
@@ -178,7 +192,7 @@ def _load_pipeline(settings: LocalSettings, device: Device) -> Any:
         )
         if not device.cuda:
             raise Unsupported("diffusers quantizes on a CUDA GPU only; leave quantization out")
-        options["device_map"] = "cuda"
+    options |= _place(settings, device)
     load = diffusers.DiffusionPipeline.from_pretrained
     try:
         half = settings.dtype in ("float16", "bfloat16")
@@ -193,4 +207,16 @@ def _load_pipeline(settings: LocalSettings, device: Device) -> Any:
     vae: Any = getattr(pipeline, "vae", None)
     if hasattr(vae, "enable_slicing"):
         vae.enable_slicing()
-    return pipeline if settings.quantization else pipeline.to(device.torch)
+    if settings.offload:
+        pipeline.enable_model_cpu_offload(device=device.torch)
+        return pipeline
+    return pipeline if "device_map" in options else pipeline.to(device.torch)
+
+
+def _place(settings: LocalSettings, device: Device) -> dict[str, Any]:
+    """Arguments that say where a pipeline's parts go; none if they all go to one device once they are loaded."""
+    if settings.offload and not device.accelerated:
+        raise Unsupported(f"offload saves the memory of a GPU, and {device.name} is none; leave offload out")
+    if device.spread:
+        return {"device_map": "balanced", "max_memory": device.place_weights()["max_memory"]}
+    return {"device_map": "cuda"} if settings.quantization is not None else {}

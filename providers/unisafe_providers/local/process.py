@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from anyio import to_thread
 from anyio.abc import ByteReceiveStream, Process
 
+from unisafe_providers.gpus import PLACE, Machine
 from unisafe_providers.workers.environment import pick_environment
 from unisafe_providers.workers.framed import FramedWorker
 from unisafe_providers.workers.frames import Frames
-from unisafe_providers.workers.processes import end_process, start_process
+from unisafe_providers.workers.processes import end_process, kill_group, start_process
 from unisafe_providers.workers.worker import Ended, Worker, describe_end
 
 ROOT = str(Path(__file__).resolve().parents[2])
@@ -25,7 +27,7 @@ STOP_PATIENCE = 5.0
 
 
 class WorkerProcess(FramedWorker):
-    """One model in one process on one device. Arguments as of FramedWorker."""
+    """One model in one process on one device, or spread over several; the process sees no others. Arguments as of FramedWorker."""
 
     def __init__(self, *, title: str, device: str, on_event: Callable[[Worker, dict[str, Any]], None], load: bytes) -> None:
         super().__init__(title=title, device=device, on_event=on_event, load=load)
@@ -37,7 +39,9 @@ class WorkerProcess(FramedWorker):
         code: int | None = None
         try:
             path = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH", "")]))
-            async with start_process(COMMAND, pick_environment(beside={"PYTHONPATH": path}), patience=STOP_PATIENCE) as process:
+            view = await to_thread.run_sync(Machine().show, self.device)
+            environment = pick_environment(beside={**view.variables, PLACE: view.place, "PYTHONPATH": path})
+            async with start_process(COMMAND, environment, patience=STOP_PATIENCE) as process:
                 self._process = process
                 code = await self._hear(process)
         except OSError as error:
@@ -71,6 +75,7 @@ class WorkerProcess(FramedWorker):
         async with anyio.create_task_group() as group:
             group.start_soon(self._keep_stderr, process.stderr)
             group.start_soon(self.start_loading)
+            group.start_soon(self.watch_silence, self.patience, lambda: kill_group(process))
             frames = Frames()
             async for piece in process.stdout:
                 for head, blobs in frames.feed(piece):

@@ -9,6 +9,7 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from unisafe_providers.base import Request
+from unisafe_providers.local.engine import Watch
 
 if TYPE_CHECKING:
     from unisafe_providers.local.device import Device
@@ -36,6 +37,22 @@ class SeededChoice(LogitsProcessor):  # type: ignore[misc]
         return torch.full_like(scores, float("-inf")).scatter(-1, chosen, 0.0)
 
 
+class Told(LogitsProcessor):  # type: ignore[misc]
+    """Tells a watch of each step, and changes nothing.
+
+    Args:
+        rows: requests in the batch; guidance doubles the rows that the model sees.
+    """
+
+    def __init__(self, watch: Watch, rows: int) -> None:
+        self._watch = watch
+        self._rows = rows
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        self._watch.note(self._rows)
+        return scores
+
+
 def sampling_of(request: Request, own: Any) -> tuple[float, float | None, int | None] | None:
     """Temperature, top-p and top-k for a request; None for greedy.
 
@@ -53,9 +70,21 @@ def sampling_of(request: Request, own: Any) -> tuple[float, float | None, int | 
 
 
 def build_processors(
-    sampling: tuple[float, float | None, int | None], seeds: Sequence[int], steps: int, device: Device
+    sampling: tuple[float, float | None, int | None],
+    seeds: Sequence[int],
+    steps: int,
+    device: Device,
+    written: Sequence[int] | None = None,
 ) -> LogitsProcessorList:
-    """The processors that sample each row by its own seed."""
+    """The processors that sample each row by its own seed.
+
+    Args:
+        sampling: temperature, top-p and top-k.
+        seeds: one for each row.
+        steps: the most tokens of a row that are still to come.
+        device: where the numbers go.
+        written: tokens that each row has chosen already; its random numbers go on after theirs.
+    """
     temperature, top_p, top_k = sampling
     processors = LogitsProcessorList()
     if temperature != 1.0:
@@ -64,6 +93,11 @@ def build_processors(
         processors.append(TopKLogitsWarper(top_k))
     if top_p is not None and top_p < 1.0:
         processors.append(TopPLogitsWarper(top_p))
-    uniform = torch.stack([torch.rand(steps, generator=device.build_generator(seed)) for seed in seeds])
+    before = written or [0] * len(seeds)
+    numbers = [
+        torch.rand(skipped + steps, generator=device.build_generator(seed))[skipped:]
+        for seed, skipped in zip(seeds, before, strict=True)
+    ]
+    uniform = torch.stack(numbers)
     processors.append(SeededChoice(uniform.to(device.torch)))
     return processors

@@ -19,13 +19,16 @@ class LocalSettings:
         revision: branch, tag or commit at the hub; None takes the one in the hub's cache, else `main`.
         dtype: `float32`, `bfloat16`, `float16`, or `auto`, which is the checkpoint's own.
         gguf_file: the name of a GGUF file in the folder or repository. transformers only.
+        expanded: where copies of the GGUF file's weights in full are kept, without the dtype that ends each name; empty for none.
         quantization: `8bit` or `4bit` by bitsandbytes.
         attn: an attention implementation that transformers knows, such as `sdpa` or `flash_attention_2`.
         trust_remote_code: run the code that comes with the model.
         batch_size: the most requests in a batch; None finds what fits.
-        batch_tokens: the most tokens in a batch, padding and room for the answers included; None for what
-            the device likes: 4096 on a CPU, no such limit on a GPU.
-        memory_gb: the most memory to use on the device; None for all there is.
+        batch_tokens: the most tokens in a batch, padding, images and room for the answers included; None for what
+            the device likes: 4096 on a CPU, and on a GPU what fits.
+        memory_gb: the most memory to use on the device (of several: on each); None for all there is.
+        patience_s: seconds without a sign of life after which the process is ended.
+        offload: keep in the GPU's memory only the part of a pipeline that is at work. diffusers only.
         steps, guidance, strength: diffusion steps, guidance scale, and how far image-to-image may go from its image.
         sees, draws: whether a transformers model takes images, and whether it makes them.
         extra: further arguments of `generate` or of the pipeline's call; `chat_template_kwargs` go to the chat template.
@@ -36,12 +39,15 @@ class LocalSettings:
     revision: str | None = None
     dtype: str = "auto"
     gguf_file: str | None = None
+    expanded: str = ""
     quantization: str | None = None
     attn: str | None = None
     trust_remote_code: bool = False
     batch_size: int | None = None
     batch_tokens: int | None = None
     memory_gb: float | None = None
+    patience_s: float = 1_800.0
+    offload: bool = False
     steps: int | None = None
     guidance: float | None = None
     strength: float | None = None

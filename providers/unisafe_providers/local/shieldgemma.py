@@ -15,7 +15,7 @@ import torch
 import transformers
 
 from unisafe_providers.base import Rejected, Request, Response, Usage
-from unisafe_providers.local.engine import Prepared
+from unisafe_providers.local.engine import UNWATCHED, Prepared, Watch
 from unisafe_providers.local.language import build_weights_options, on_device
 from unisafe_providers.local.pictures import pictures_of
 from unisafe_providers.local.settings import LocalSettings
@@ -31,6 +31,7 @@ class ShieldGemmaEngine:
     """A loaded classifier: chat requests of one image each, answered with `{"scores": {policy: probability}}` as text."""
 
     first, max_batch = 4, 64
+    first_tokens: int | None = None
 
     def __init__(self, settings: LocalSettings, device: Device) -> None:
         source: dict[str, Any] = {"revision": settings.revision}
@@ -47,7 +48,7 @@ class ShieldGemmaEngine:
         length = PROMPT_TOKENS * len(self.policies)
         return Prepared(request=request, group="shieldgemma", length=length, room=1)
 
-    def answer(self, batch: Sequence[Prepared]) -> list[Response]:
+    def answer(self, batch: Sequence[Prepared], watch: Watch = UNWATCHED) -> list[Response | Prepared]:
         started = monotonic()
         images = [pictures_of(prepared.request) for prepared in batch]
         inputs = self.processor(images=images, return_tensors="pt")

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from unisafe_providers.local.weights import is_copy
+from unisafe_providers.local.model_files import is_copy
 
 SAFETENSORS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 """The dtypes that a pipeline can compute in, by their names in a safetensors file."""

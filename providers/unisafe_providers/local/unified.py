@@ -16,12 +16,14 @@ from PIL import Image as Pictures
 from transformers import ClassifierFreeGuidanceLogitsProcessor, LogitsProcessor, LogitsProcessorList
 
 from unisafe_providers.base import Rejected, Request, Response, Text, Usage
-from unisafe_providers.local.engine import Prepared, seed_of
+from unisafe_providers.local.engine import UNWATCHED, Prepared, Watch, seed_of
 from unisafe_providers.local.failures import Unsupported
 from unisafe_providers.local.language import LanguageEngine, on_device
 from unisafe_providers.local.pictures import png_of, size_of
-from unisafe_providers.local.sampling import build_processors
+from unisafe_providers.local.sampling import Told, build_processors
 
+FIRST_DRAWN = 2
+"""Images in a first batch: each is hundreds or thousands of tokens, and guidance doubles them."""
 SAMPLED = (1.0, None, None)
 """Temperature, top-p and top-k for images if a model's generation_config has none: these models sample their images."""
 
@@ -33,7 +35,13 @@ class Drawer(Protocol):
         """The text to tokenize. Raises Rejected for a request that the family cannot do."""
         ...
 
-    def draw(self, prompts: Sequence[str], request: Request, seeds: Sequence[int]) -> tuple[list[Any], list[int], int]:
+    def count_tokens(self, request: Request) -> int:
+        """The tokens of the image that it asks for."""
+        ...
+
+    def draw(
+        self, prompts: Sequence[str], request: Request, seeds: Sequence[int], watch: Watch
+    ) -> tuple[list[Any], list[int], int]:
         """PIL images, each one's prompt tokens, and the image tokens of one; `request` has the parameters of the whole batch."""
         ...
 
@@ -50,23 +58,31 @@ class UnifiedEngine:
         self._language = language
         self._drawer = drawer
         self.device = language.device
-        self.first, self.max_batch, self.tokens = language.first, language.max_batch, language.tokens
+        self.first, self.max_batch = language.first, language.max_batch
+        self.first_tokens, self.tokens = language.first_tokens, language.tokens
 
     def prepare(self, request: Request) -> Prepared:
         if request.kind == "chat":
             return self._language.prepare(request)
         prompt = self._drawer.prompt(request)
         length = len(self._language.tokenizer(prompt, add_special_tokens=False)["input_ids"])
-        return Prepared(request=request, group=(request.kind, request.size), length=length, room=0, payload=prompt)
+        return Prepared(
+            request=request,
+            group=(request.kind, request.size),
+            length=length,
+            room=self._drawer.count_tokens(request),
+            payload=prompt,
+            first=FIRST_DRAWN,
+        )
 
-    def answer(self, batch: Sequence[Prepared]) -> list[Response]:
+    def answer(self, batch: Sequence[Prepared], watch: Watch = UNWATCHED) -> list[Response | Prepared]:
         if batch[0].request.kind == "chat":
-            return self._language.answer(batch)
+            return self._language.answer(batch, watch)
         started = monotonic()
         prompts = [prepared.payload for prepared in batch]
         seeds = [seed_of(prepared.request) for prepared in batch]
         with torch.inference_mode():
-            pictures, lengths, tokens = self._drawer.draw(prompts, batch[0].request, seeds)
+            pictures, lengths, tokens = self._drawer.draw(prompts, batch[0].request, seeds, watch)
         seconds = monotonic() - started
         return [
             Response(
@@ -102,15 +118,20 @@ class JanusDrawer:
         _refuse_edits(request, "Janus")
         return self._language.apply_template(request.system, [Text(request.text)])
 
-    def draw(self, prompts: Sequence[str], request: Request, seeds: Sequence[int]) -> tuple[list[Any], list[int], int]:
+    def count_tokens(self, request: Request) -> int:
+        return int(self._language.model.model.vision_model.config.num_image_tokens)
+
+    def draw(
+        self, prompts: Sequence[str], request: Request, seeds: Sequence[int], watch: Watch
+    ) -> tuple[list[Any], list[int], int]:
         language, model = self._language, self._language.model
         inputs = language.processor(text=list(prompts), generation_mode="image", padding=True, return_tensors="pt")
         inputs = on_device(inputs, language.device, model.dtype)
         own = copy.deepcopy(model.generation_config)
-        tokens = model.model.vision_model.config.num_image_tokens
+        tokens = self.count_tokens(request)
         guidance = language.settings.guidance or own.guidance_scale or 5.0
         processors = LogitsProcessorList([ClassifierFreeGuidanceLogitsProcessor(guidance)] if guidance > 1 else [])
-        processors += build_processors(_sampling(own), seeds, tokens, language.device)
+        processors += [*build_processors(_sampling(own), seeds, tokens, language.device), Told(watch, len(prompts))]
         own.generation_kwargs = {"boi_token_id": language.tokenizer.convert_tokens_to_ids(language.processor.image_start_token)}
         own.do_sample, own.guidance_scale = False, 1.0  # both are done by the processors, in this order
         own.temperature = own.top_p = own.top_k = None
@@ -130,20 +151,35 @@ class Emu3Drawer:
 
     def __init__(self, language: LanguageEngine) -> None:
         self._language = language
+        self._tokens: dict[str | None, int] = {}
 
     def prompt(self, request: Request) -> str:
         _refuse_edits(request, "Emu3")
         return self._language.break_markers("\n".join(filter(None, (request.system, request.text))))
 
-    def draw(self, prompts: Sequence[str], request: Request, seeds: Sequence[int]) -> tuple[list[Any], list[int], int]:
-        language, model, processor = self._language, self._language.model, self._language.processor
+    def count_tokens(self, request: Request) -> int:
+        if request.size not in self._tokens:
+            height, width = self._language.processor(text=[""], **self._options(request))["image_sizes"][0]
+            self._tokens[request.size] = _count_emu3(int(height), int(width))
+        return self._tokens[request.size]
+
+    @staticmethod
+    def _options(request: Request) -> dict[str, Any]:
+        """The processor's arguments for images of the size that is asked for."""
         options: dict[str, Any] = {"return_for_image_generation": True, "padding": True, "return_tensors": "pt"}
         if (size := size_of(request)) is not None:
             options |= {"ratio": f"{size[0]}:{size[1]}", "image_area": size[0] * size[1]}
+        return options
+
+    def draw(
+        self, prompts: Sequence[str], request: Request, seeds: Sequence[int], watch: Watch
+    ) -> tuple[list[Any], list[int], int]:
+        language, model, processor = self._language, self._language.model, self._language.processor
+        options = self._options(request)
         inputs = processor(text=list(prompts), **options)
         height, width = (int(side) for side in inputs["image_sizes"][0])
         inputs = on_device(inputs, language.device, model.dtype)
-        steps = height * (width + 1) + 3
+        steps = _count_emu3(height, width)
         own = copy.deepcopy(model.generation_config)
         sampling = _sampling(own)
         own.guidance_scale = language.settings.guidance or own.guidance_scale or 3.0
@@ -152,7 +188,7 @@ class Emu3Drawer:
         own.max_new_tokens, own.eos_token_id, own.pad_token_id = steps, None, language.tokenizer.pad_token_id
         against = on_device(processor(text=[""] * len(prompts), **options), language.device, model.dtype)
         processors = LogitsProcessorList([ImageRows(language, width, height)])
-        processors += build_processors(sampling, seeds, steps, language.device)
+        processors += [*build_processors(sampling, seeds, steps, language.device), Told(watch, len(prompts))]
         ids = model.generate(
             input_ids=inputs["input_ids"],
             attention_mask=inputs["attention_mask"],
@@ -163,6 +199,11 @@ class Emu3Drawer:
         )[:, inputs["input_ids"].shape[1] :]
         decoded = model.decode_image_tokens(image_tokens=ids, height=height, width=width)
         return convert_pictures(decoded, processor.image_processor), inputs["attention_mask"].sum(dim=1).tolist(), steps
+
+
+def _count_emu3(height: int, width: int) -> int:
+    """The tokens of an image of `height` rows of `width` tokens: a token ends each row, and three end the image."""
+    return height * (width + 1) + 3
 
 
 def convert_pictures(pixels: Any, processor: Any) -> list[Any]:

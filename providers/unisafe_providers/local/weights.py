@@ -6,18 +6,25 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from unisafe_providers.base import Misconfigured
+from unisafe_providers.local.checkpoint import find_obstacle
+from unisafe_providers.local.model_files import (
+    ANY,
+    describe_missing,
+    find_missing,
+    is_hidden,
+    list_configs,
+    list_sizes,
+    measure_parts,
+)
 from unisafe_providers.local.settings import LocalSettings
 from unisafe_providers.named_files import expand_path
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt", ".pth")
-COPIES = (".fp16.", ".bf16.", ".non_ema.", "consolidated", "original/")
-"""Parts of the paths of files that hold the same weights again, in another precision or format."""
-NOT_THE_MODEL = (".md", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".lock", ".metadata")
 BLOCK = 1 << 22
 
 
@@ -30,14 +37,27 @@ class Weights:
         revision: the commit at the hub; None for a folder.
         gguf_file: the GGUF file in it, if a GGUF file is loaded.
         identity: tells these weights from all others: `id@commit`, or the digest of the folder's files.
-        size: bytes of weights; 0 if the hub did not say.
+        parts: bytes of weights on disk by folder: of a pipeline, one for each part; empty if the hub did not say.
+        obstacle: why they cannot be loaded here, with what would be right; empty if nothing is known to stand in the way.
+        download: bytes that are to be downloaded first; 0 if all are here.
     """
 
     model: str
     revision: str | None
     gguf_file: str | None
     identity: str
-    size: int
+    parts: Mapping[str, int]
+    obstacle: str = ""
+    download: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of weights on disk; 0 if not known."""
+        return sum(self.parts.values())
+
+    def measure_held(self, settings: LocalSettings) -> int:
+        """Bytes of weights that are on the device at once: of a pipeline with `offload`, those of its largest part."""
+        return max(self.parts.values(), default=0) if settings.offload else self.size
 
 
 def find_weights(settings: LocalSettings) -> Weights:
@@ -47,19 +67,26 @@ def find_weights(settings: LocalSettings) -> Weights:
         if path.suffix != ".gguf":
             raise Misconfigured(f"model {settings.model}: is a file; name the model's folder, a GGUF file or a hub id")
         return Weights(
-            model=str(path.parent), revision=None, gguf_file=path.name, identity=digest_of_files([path]), size=path.stat().st_size
+            model=str(path.parent),
+            revision=None,
+            gguf_file=path.name,
+            identity=digest_of_files([path]),
+            parts={"": path.stat().st_size},
+            obstacle=find_obstacle(settings, ()),
         )
     if os.path.isdir(path):
         return _find_in_folder(path, settings)
     if path.is_absolute() or not HUB_ID.fullmatch(settings.model):
         raise Misconfigured(f"model {settings.model}: there is no such folder; name one, or a hub id such as org/name")
-    return _find_in_hub(settings)
+    from unisafe_providers.local.hub import find_in_hub
+
+    return find_in_hub(settings)
 
 
 def _find_in_folder(path: Path, settings: LocalSettings) -> Weights:
     if settings.revision is not None:
         raise Misconfigured(f"model {settings.model}: is a folder, and only hub ids have a revision")
-    files = sorted(file for file in path.rglob("*") if file.is_file() and not _is_hidden(file, path))
+    files = sorted(file for file in path.rglob("*") if file.is_file() and not is_hidden(file, path))
     if settings.gguf_file is not None:
         files = [path / settings.gguf_file]
         if not files[0].is_file():
@@ -78,89 +105,16 @@ def _find_in_folder(path: Path, settings: LocalSettings) -> Weights:
         revision=None,
         gguf_file=settings.gguf_file,
         identity=digest_of_files(files),
-        size=_sum_sizes(_list_sizes(files, path), settings.library),
+        parts=measure_parts(list_sizes(files, path), "transformers" if settings.gguf_file else settings.library),
+        obstacle=_find_obstacle_in(path, settings),
     )
 
 
-def _list_sizes(files: list[Path], base: Path) -> dict[str, int]:
-    return {file.relative_to(base).as_posix(): file.stat().st_size for file in files}
-
-
-def _is_hidden(file: Path, base: Path) -> bool:
-    return file.suffix in NOT_THE_MODEL or any(part.startswith(".") for part in file.relative_to(base).parts)
-
-
-def is_copy(name: str) -> bool:
-    """Whether a file, by its path in the model's folder, holds weights that other files there hold already."""
-    return any(part in name for part in COPIES)
-
-
-def _sum_sizes(sizes: dict[str, int], library: str) -> int:
-    """Bytes of weights by file name, in one format and one precision: a folder may hold the same weights several times."""
-    for suffix in WEIGHTS:
-        size = sum(
-            size
-            for name, size in sizes.items()
-            if name.endswith(suffix) and not is_copy(name) and ("/" in name or library != "diffusers")
-        )
-        if size:
-            return size
-    return 0
-
-
-# ---------------------------------------------------------------- the hub
-
-
-def _find_in_hub(settings: LocalSettings) -> Weights:
-    try:
-        from huggingface_hub import HfApi, constants, try_to_load_from_cache
-    except ModuleNotFoundError:
-        raise Misconfigured(
-            f"model {settings.model}: local models need the extra `local`: pip install 'unisafe-async[local]'"
-        ) from None
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
-
-    model, revision = settings.model, settings.revision
-    index = settings.gguf_file or ("model_index.json" if settings.library == "diffusers" else "config.json")
-    cached = try_to_load_from_cache(model, index, revision=revision)
-    if isinstance(cached, str):
-        snapshot = _find_snapshot(Path(cached), index)
-        files = sorted(file for file in snapshot.rglob("*") if file.is_file() and not _is_hidden(file, snapshot))
-        chosen = [Path(cached)] if settings.gguf_file else files
-        size = _sum_sizes(_list_sizes(chosen, snapshot), settings.library)
-        return Weights(
-            model=model, revision=snapshot.name, gguf_file=settings.gguf_file, identity=f"{model}@{snapshot.name}", size=size
-        )
-    missing = f"model {model}: is no folder here and is not in the hub's cache ({constants.HF_HUB_CACHE})"
-    if constants.HF_HUB_OFFLINE:
-        raise Misconfigured(f"{missing}, and HF_HUB_OFFLINE is set; run `hf download {model}` where there is a network")
-    try:
-        info = HfApi().model_info(model, revision=revision, files_metadata=True, timeout=15)
-    except GatedRepoError:
-        raise Misconfigured(
-            f"model {model}: is gated; accept its terms at https://huggingface.co/{model}, then run `hf auth login`"
-        ) from None
-    except RevisionNotFoundError:
-        raise Misconfigured(f"model {model}: there is no revision {revision!r} of it") from None
-    except RepositoryNotFoundError:
-        raise Misconfigured(f"model {model}: there is no such model at the hub, or it is private: run `hf auth login`") from None
-    except Exception as error:
-        if not isinstance(error, OSError) and not type(error).__module__.startswith(("httpx", "huggingface_hub")):
-            raise
-        raise Misconfigured(
-            f"{missing}, and the hub cannot be reached ({type(error).__name__}); "
-            f"run `hf download {model}` where there is a network, or name a folder"
-        ) from None
-    names = {file.rfilename: file.size or 0 for file in info.siblings or []}
-    size = names.get(settings.gguf_file, 0) if settings.gguf_file else _sum_sizes(names, settings.library)
-    return Weights(model=model, revision=info.sha, gguf_file=settings.gguf_file, identity=f"{model}@{info.sha}", size=size)
-
-
-def _find_snapshot(file: Path, index: str) -> Path:
-    """The folder `snapshots/<commit>` that holds `file`."""
-    for _ in Path(index).parts:
-        file = file.parent
-    return file
+def _find_obstacle_in(path: Path, settings: LocalSettings) -> str:
+    missing = [] if settings.gguf_file else [name for name in find_missing(path, settings.library) if name != ANY]
+    if missing:  # a folder without any weights is for the library to judge: it may know more kinds of files than we do
+        return f"model {settings.model}: {describe_missing(missing)} there; copy or download the whole folder"
+    return find_obstacle(settings, () if settings.gguf_file else list_configs(path, settings.library))
 
 
 # ---------------------------------------------------------------- digests
@@ -195,8 +149,13 @@ def _digest_file(file: Path) -> str:
     return digest.hexdigest()
 
 
+def find_cache_folder() -> Path:
+    """The folder of what we keep for the user and can make again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unisafe"
+
+
 def _memory_file() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unisafe" / "digests.json"
+    return find_cache_folder() / "digests.json"
 
 
 def _recall() -> dict[str, str]:

@@ -12,16 +12,21 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, BinaryIO, NoReturn
 
-from unisafe_providers.base import Rejected
-from unisafe_providers.local.engine import Engine, Prepared
+from unisafe_providers.base import Rejected, Response
+from unisafe_providers.gpus import PLACE
+from unisafe_providers.local.engine import Engine, Prepared, Watch
 from unisafe_providers.local.failures import explain_failure, is_device_lost, is_out_of_memory
 from unisafe_providers.local.settings import LocalSettings, estimate_least_memory
-from unisafe_providers.workers.batches import BatchSizes, Pool, Waiting
+from unisafe_providers.local.telling import listening
+from unisafe_providers.workers.batches import BatchSizes, Pool, Waiting, measure_tokens
 from unisafe_providers.workers.frames import pack, pack_response, read_frame, unpack_request
+from unisafe_providers.workers.refill import Refill
+from unisafe_providers.workers.signs import EVERY, Signs
 
 LINGER = 0.03
 """Seconds that a batch with room waits for the next request."""
@@ -47,46 +52,87 @@ def main() -> None:
     os._exit(0)  # Libraries' threads and atexit hooks would only delay giving memory back.
 
 
+class Following(Watch):
+    """Tells the other side how a batch goes on, and stops it when its ended rows are worth replacing.
+
+    Args:
+        signs: hears of every step.
+        refill: the rule; None to let every batch run to its end.
+        count_waiting: how many requests could take the places of ended rows.
+    """
+
+    def __init__(self, signs: Signs, refill: Refill | None, count_waiting: Callable[[], int]) -> None:
+        self._signs = signs
+        self._refill = refill
+        self._count_waiting = count_waiting
+
+    def note(self, rows: int = 0) -> None:
+        self._signs.note(tokens=rows)
+
+    def wants_rest(self, live: int, rows: int, left: int) -> bool:
+        if self._refill is None:
+            return False
+        waiting = self._count_waiting() if live < rows else 0
+        return self._refill.is_worth_it(live, left, waiting, time.monotonic())
+
+
 class Worker:
     """A pool of requests in front of an engine.
 
     Args:
-        settings, device: what to load, and on which device.
+        settings, device: what to load, and on which device; in this process that may have another name (`PLACE`).
         size: bytes of the weights on disk, as far as known.
         frames, answers: the two pipes.
+        refills: whether the rows of a batch that have ended are replaced; answers are the same.
     """
 
-    def __init__(self, settings: LocalSettings, device: str, size: int, frames: BinaryIO, answers: BinaryIO) -> None:
+    def __init__(
+        self, settings: LocalSettings, device: str, size: int, frames: BinaryIO, answers: BinaryIO, refills: bool = True
+    ) -> None:
         self._settings = settings
         self._device = device
         self._size = size
         self._frames = frames
         self._answers = answers
+        self._refills = refills
         self._inbox: queue.SimpleQueue[tuple[dict[str, Any], list[bytes]]] = queue.SimpleQueue()
         self._pool = Pool()
         self._sizes = BatchSizes(settings.batch_size, 1, 1)
+        self._sending = threading.Lock()
+        self._signs = Signs(self._say, min(EVERY, settings.patience_s / 4))
+        self._withdrawn = False
 
     def serve(self) -> None:
         """Load the model, then answer until the other side is done."""
         threading.Thread(target=self._read, daemon=True).start()
+        self._signs.start()
         engine = self._load()
         if engine is None:
             return
-        self._sizes = BatchSizes(self._settings.batch_size, engine.first, engine.max_batch)
+        self._sizes = BatchSizes(self._settings.batch_size, engine.first, engine.max_batch, engine.first_tokens, engine.tokens)
         while True:
             self._gather(engine)
-            batch = self._pool.take(self._sizes.size(self._pool.next_group), engine.tokens)
-            self._run(engine, batch)
+            self._run(engine, self._pool.take(self._next_size(), self._sizes.tokens(self._pool.next_group)))
+
+    def _next_size(self) -> int:
+        oldest = self._pool.oldest
+        return self._sizes.size(oldest.group, oldest.first)
 
     def _read(self) -> None:
         while (frame := read_frame(self._frames)) is not None:
+            self._withdrawn = self._withdrawn or frame[0]["type"] == "withdraw"
             self._inbox.put(frame)
         os._exit(0)
 
     def _send(self, frame: bytes) -> None:
         view = memoryview(frame)
-        while view:
-            view = view[self._answers.write(view) :]
+        with self._sending:
+            while view:
+                view = view[self._answers.write(view) :]
+
+    def _say(self, words: str) -> None:
+        with suppress(OSError):  # the other side is gone, and this process ends at once
+            self._send(pack({"type": "said", "words": words}))
 
     # -------------------------------------------------------- loading
 
@@ -96,10 +142,11 @@ class Worker:
         try:
             from unisafe_providers.local.device import Device
 
-            device = Device(self._device, self._settings.memory_gb)
+            device = Device(os.environ.get(PLACE) or self._device, self._settings.memory_gb, shown=self._device)
             device.settle()
             device.check_room(estimate_least_memory(self._size, self._settings))
-            engine = load_engine(self._settings, device)
+            with listening(self._say):
+                engine = load_engine(self._settings, device)
         except Exception as error:
             self._send(pack({"type": "failed", "error": explain_failure(error, self._settings, device)}))
             return None
@@ -115,7 +162,7 @@ class Worker:
             self._accept(engine, *self._inbox.get())
         until = time.monotonic() + LONGEST_LINGER
         while True:
-            full = bool(self._pool) and self._pool.count(self._pool.next_group) >= self._sizes.size(self._pool.next_group)
+            full = bool(self._pool) and self._pool.count(self._pool.next_group) >= self._next_size()
             wait = 0.0 if full else min(LINGER, until - time.monotonic())
             try:
                 frame = self._inbox.get(timeout=wait) if wait > 0 else self._inbox.get_nowait()
@@ -142,65 +189,83 @@ class Worker:
                 room=prepared.room,
                 payload=prepared,
                 alone=bool(head["alone"]),
+                first=prepared.first,
             )
         )
 
     def _run(self, engine: Engine, batch: Sequence[Waiting]) -> None:
-        identifiers = [waiting.identifier for waiting in batch]
-        self._send(pack({"type": "batch", "ids": identifiers}))
+        self._send(pack({"type": "batch", "ids": [waiting.identifier for waiting in batch]}))
+        self._signs.begin(f"batch of {len(batch)}")
         started = time.monotonic()
-        prepared: list[Prepared] = [waiting.payload for waiting in batch]
         engine.device.reset_peak()
         try:
-            responses = engine.answer(prepared)
-        except Rejected as error:
-            for identifier in identifiers:
-                self._send(pack({"type": "error", "id": identifier, "error": str(error)}))
-            return
+            outcomes = engine.answer([waiting.payload for waiting in batch], self._follow(batch, started))
         except Exception as error:
             if is_device_lost(error):
                 end_with(error)
             if not is_out_of_memory(error):
                 self._report_failure(batch, error)
                 return
-            words = str(error).splitlines()[0]
+            words = str(error).splitlines()[0] if str(error) else "out of memory"
         else:
-            seconds = time.monotonic() - started
-            self._sizes.note_success(batch[0].group, len(batch), engine.device.has_headroom())
-            tokens = sum(response.usage.tokens_out for response in responses)
-            images = sum(len(response.images) for response in responses)
-            done = {"type": "done", "count": len(batch), "seconds": seconds, "tokens": tokens, "images": images}
-            self._send(pack({**done, "memory": engine.device.read_memory()}))
-            for identifier, response in zip(identifiers, responses, strict=True):
-                self._send(pack_response(identifier, response))
+            self._finish(engine, batch, outcomes, time.monotonic() - started)
             return
-        engine.device.give_back()
-        self._sizes.note_failure(batch[0].group, len(batch))
-        if len(batch) == 1:
-            self._send(pack({"type": "error", "id": identifiers[0], "error": engine.device.describe_shortage(words)}))
-            return
-        self._send(pack({"type": "halved", "count": len(batch)}))
+        self._shrink(engine, batch, words)
+
+    def _follow(self, batch: Sequence[Waiting], started: float) -> Following:
+        """Follows a batch; when the run was asked to stop, what is under way runs to its end."""
+        refill = Refill(len(batch), max(waiting.length for waiting in batch), started) if self._refills and len(batch) > 1 else None
+        group = batch[0].group
+        return Following(self._signs, refill, lambda: 0 if self._withdrawn else self._inbox.qsize() + self._pool.count(group))
+
+    def _finish(self, engine: Engine, batch: Sequence[Waiting], outcomes: Sequence[Response | Prepared], seconds: float) -> None:
+        """Send the answers of a batch, and put back what goes on in a later one."""
+        self._sizes.note_success(batch[0].group, len(batch), engine.device.has_headroom(), measure_tokens(batch))
+        answered = [
+            (one.identifier, outcome) for one, outcome in zip(batch, outcomes, strict=True) if isinstance(outcome, Response)
+        ]
+        rest = [
+            replace(one, length=outcome.length, room=outcome.room, payload=outcome)
+            for one, outcome in zip(batch, outcomes, strict=True)
+            if isinstance(outcome, Prepared)
+        ]
+        tokens = sum(response.usage.tokens_out for _, response in answered)
+        images = sum(len(response.images) for _, response in answered)
+        done = {"type": "done", "count": len(answered), "seconds": seconds, "tokens": tokens, "images": images}
+        self._send(pack({**done, "memory": engine.device.read_memory()}))
+        for identifier, response in answered:
+            self._send(pack_response(identifier, response))
+        self._put_back(rest)
+
+    def _put_back(self, batch: Sequence[Waiting]) -> None:
+        """Let requests wait for another batch."""
+        if batch:
+            self._send(pack({"type": "back", "ids": [waiting.identifier for waiting in batch]}))
         for waiting in batch:
             self._pool.add(waiting)
 
+    def _shrink(self, engine: Engine, batch: Sequence[Waiting], words: str) -> None:
+        """After memory ran out: the same requests in smaller batches; one that does not fit alone cannot be answered."""
+        engine.device.give_back()
+        self._sizes.note_failure(batch[0].group, len(batch), measure_tokens(batch))
+        if len(batch) == 1:
+            self._refuse(batch[0], engine.device.describe_shortage(words))
+            return
+        self._send(pack({"type": "halved", "count": len(batch)}))
+        self._put_back(batch)
+
     def _report_failure(self, batch: Sequence[Waiting], error: Exception) -> None:
         """After an error inside the library: try each request of the batch alone; a single request cannot be answered."""
-        traceback.print_exception(error)
+        if not isinstance(error, Rejected):
+            traceback.print_exception(error)
         if len(batch) > 1:
-            for waiting in batch:
-                self._pool.add(
-                    Waiting(
-                        identifier=waiting.identifier,
-                        group=waiting.group,
-                        length=waiting.length,
-                        room=waiting.room,
-                        payload=waiting.payload,
-                        alone=True,
-                    )
-                )
+            self._put_back([replace(waiting, alone=True) for waiting in batch])
             return
         words = " ".join(str(error).split())[:300] or "no message"
-        self._send(pack({"type": "error", "id": batch[0].identifier, "error": f"{type(error).__name__}: {words}"}))
+        self._refuse(batch[0], str(error) if isinstance(error, Rejected) else f"{type(error).__name__}: {words}")
+
+    def _refuse(self, waiting: Waiting, words: str) -> None:
+        self._send(pack({"type": "error", "id": waiting.identifier, "error": words}))
 
 
 def end_with(error: Exception) -> NoReturn:

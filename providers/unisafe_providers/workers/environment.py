@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 NEEDED = frozenset(
     {
         *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "TZ", "LANG", "LANGUAGE", "TMPDIR", "TEMP", "TMP", "PWD"),
+        *("CC", "CXX", "CPATH", "LIBRARY_PATH"),  # kernels are compiled at their first use
         *("LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV"),
         *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
         *("CURL_CA_BUNDLE", "SSH_AUTH_SOCK", "DOCKER_HOST", "DOCKER_CONFIG", "KUBECONFIG"),
@@ -34,11 +35,13 @@ FAMILIES = (
         "OPENBLAS_",
     ),
     *("NUMEXPR_", "KMP_", "GOMP_", "MALLOC_", "SLURM_", "SRUN_", "PMI_", "PMIX_", "MASTER_", "VLLM_", "SGLANG_", "SGL_", "LLAMA_"),
-    *("GGML_", "FLASHINFER_", "FLASH_ATTENTION", "RAY_", "UNISAFE_"),
+    *("CCL_", "HCCL_", "COVERAGE_", "GGML_", "FLASHINFER_", "FLASH_ATTENTION", "RAY_", "UNISAFE_"),
 )
 """Beginnings of variables' names, in capitals."""
-SECRET = re.compile(r"(^|_)(API_?KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?|ACCESS_?KEY)(_|$)")
-"""Such a name holds a secret, whatever its family; a token of the hub is needed for gated weights and stays."""
+SECRET = re.compile(r"(^|_)(KEYS?|[A-Z]*APIKEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(_|$)")
+"""Such a name holds a secret, whatever its family."""
+HUB = frozenset({"HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN"})
+"""A token of the hub is needed for gated weights."""
 
 
 def pick_environment(named: Iterable[str] = (), beside: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -54,4 +57,4 @@ def pick_environment(named: Iterable[str] = (), beside: Mapping[str, str] | None
 
 
 def _is_needed(name: str) -> bool:
-    return (name in NEEDED or name.startswith(FAMILIES)) and SECRET.search(name) is None
+    return name in HUB or ((name in NEEDED or name.startswith(FAMILIES)) and SECRET.search(name) is None)

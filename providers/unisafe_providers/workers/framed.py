@@ -21,7 +21,12 @@ class FramedWorker(Worker):
         title, device, on_event: as of Worker.
         load: the first frame, which says what to load.
         inline: whether pictures go as bytes, because the worker does not see this machine's files.
+
+    Attributes:
+        patience: seconds without a sign of life after which a worker that loads or works is ended.
     """
+
+    patience = 1_800.0
 
     def __init__(
         self, *, title: str, device: str, on_event: Callable[[Worker, dict[str, Any]], None], load: bytes, inline: bool = False

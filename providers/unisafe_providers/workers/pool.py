@@ -27,6 +27,7 @@ from unisafe_providers.base import (
     Transient,
     Withdrawn,
 )
+from unisafe_providers.gpus import split_place
 from unisafe_providers.workers.worker import Ended, Worker
 
 CRASHES = 3
@@ -46,7 +47,8 @@ class PooledProvider(ABC):
     Args:
         capabilities: what the model takes and gives.
         devices: the devices that it takes turns on; if there are several, each gets a copy of the model, and all copies get
-            requests. Empty for a model whose device is not ours to give: then there is one copy, and it takes no turns.
+            requests; a copy that is spread takes several (`cuda:0+cuda:1`). Empty for a model whose device is not ours to give:
+            then there is one copy, and it takes no turns.
         places: where the workers are, one for each, if that differs from the devices.
     """
 
@@ -55,8 +57,8 @@ class PooledProvider(ABC):
         self.capabilities = capabilities
         self.reported = Limits()
         self.status = DeviceStatus()
-        self.devices = tuple(devices)
-        self._places = tuple(places) or self.devices or ("",)
+        self.devices = tuple(device for place in devices for device in split_place(place))
+        self._places = tuple(places) or tuple(devices) or ("",)
         self._failure: Misconfigured | None = None
         self._stack = AsyncExitStack()
         self._group: TaskGroup | None = None
@@ -91,7 +93,7 @@ class PooledProvider(ABC):
             await self.prepare()
         except Misconfigured as error:
             self._failure = error
-            self.status.state = "failed"
+            self.status.state, self.status.said = "failed", str(error)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -163,6 +165,8 @@ class PooledProvider(ABC):
         if not self._workers:
             assert self._group is not None, "enter the provider first"
             self.status.state, self.status.places = "loading", ()
+            self.status.began = time.monotonic()
+            self.status.said, self.status.heard = "", time.monotonic()
             for device in self._places:
                 worker = self.launch(device)
                 self._workers.append(worker)

@@ -26,17 +26,23 @@ HURRY = 1.0
 
 @asynccontextmanager
 async def start_process(
-    command: Sequence[str], environment: Mapping[str, str], folder: Path | None = None, patience: float = PATIENCE
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path | None = None,
+    patience: float = PATIENCE,
+    *,
+    reads: bool = True,
 ) -> AsyncIterator[Process]:
     """A process with three pipes, at the head of a group of its own; the group is gone when the block is left.
 
+    Without `reads`, as for a server, it has one pipe for all that it prints, and SIGTERM is the first word that it gets.
     Raises OSError if it cannot be started.
     """
     process = await anyio.open_process(
         list(command),
-        stdin=subprocess.PIPE,
+        stdin=subprocess.PIPE if reads else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.PIPE if reads else subprocess.STDOUT,
         env=dict(environment),
         cwd=folder,
         start_new_session=True,
@@ -52,17 +58,20 @@ async def start_process(
 
 
 async def end_process(process: Process, patience: float = PATIENCE) -> int | None:
-    """End a process and its group: close its standard input, then SIGTERM, then SIGKILL, each after `patience` seconds.
+    """End a process and its group: close its standard input, if it reads one, then SIGTERM, then SIGKILL, each after `patience`
+    seconds.
 
     Returns its exit code; a negative one is a signal's number.
     """
-    if process.stdin is not None:
-        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
-            await process.stdin.aclose()
-    if not await _wait(process, patience):
-        signal_group(process, signal.SIGTERM)
-        await _wait(process, patience)
-    kill_group(process)  # also where its head is gone: children of its own may be left
+    try:
+        if process.stdin is not None:
+            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+                await process.stdin.aclose()
+        if process.stdin is None or not await _wait(process, patience):
+            signal_group(process, signal.SIGTERM)
+            await _wait(process, patience)
+    finally:
+        kill_group(process)  # also where its head is gone: children of its own may be left; also where this wait is cut short
     await process.wait()
     return process.returncode
 

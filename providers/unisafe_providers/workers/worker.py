@@ -49,7 +49,7 @@ class Worker(ABC):
     Args:
         title: what messages call its process, such as `the process that ran MODEL`.
         device: where the model is; empty where that is not ours to say.
-        on_event: called with each report that is no answer (`ready`, `batch`, `done`, `halved`, `said`).
+        on_event: called with each report that is no answer (`ready`, `batch`, `back`, `done`, `halved`, `said`).
 
     Attributes:
         ended: set when it is gone.
@@ -72,6 +72,7 @@ class Worker(ABC):
         self.heard = time.monotonic()
         self._loading = True
         self._silent = ""
+        self._withdrawn = False
         self._calls: dict[int, Call] = {}
         self._next = 0
 
@@ -123,12 +124,16 @@ class Worker(ABC):
         return call.response
 
     async def withdraw(self) -> None:
-        """Give up the requests that are in no batch yet, at once."""
+        """Give up the requests that are in no batch, at once, and those that come back from one."""
+        self._withdrawn = True
+        self._give_up_waiting()
+        await self.forget()
+
+    def _give_up_waiting(self) -> None:
         for call in self._calls.values():
             if not call.begun and not call.done.is_set():
                 call.error = Withdrawn("the run was asked to stop")
                 call.done.set()
-        await self.forget()
 
     # -------------------------------------------------------- what its kinds report
 
@@ -139,6 +144,8 @@ class Worker(ABC):
             self._loading = False
         elif head["type"] == "batch":
             self.begin(head["ids"])
+        elif head["type"] == "back":
+            self.put_back(head["ids"])
         self.on_event(self, head)
 
     def begin(self, identifiers: Iterable[int]) -> None:
@@ -146,6 +153,14 @@ class Worker(ABC):
         for identifier in identifiers:
             if identifier in self._calls:
                 self._calls[identifier].begun = True
+
+    def put_back(self, identifiers: Iterable[int]) -> None:
+        """These calls wait for another batch: they are not lost with the one under way."""
+        for identifier in identifiers:
+            if identifier in self._calls:
+                self._calls[identifier].begun = False
+        if self._withdrawn:
+            self._give_up_waiting()
 
     def answer(self, identifier: int, outcome: Response | Exception) -> None:
         """A call has its answer, or the error that it is to raise."""
@@ -161,8 +176,8 @@ class Worker(ABC):
 
     @property
     def busy(self) -> bool:
-        """Whether it loads, or works on a call."""
-        return self._loading or any(call.begun and not call.done.is_set() for call in self._calls.values())
+        """Whether it loads, or has calls to work on."""
+        return self._loading or any(not call.done.is_set() for call in self._calls.values())
 
     async def watch_silence(self, patience: float, end: Callable[[], None]) -> None:
         """Call `end` when a busy model has given no sign of life for `patience` seconds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -11,12 +12,21 @@ from unisafe_providers.base import Capabilities, Misconfigured, Rejected, Reques
 from unisafe_providers.local import LocalProvider, LocalSettings, process
 from unisafe_providers.local.failures import is_device_lost, is_out_of_memory
 
+Make = Callable[..., LocalProvider]
+
 
 @pytest.fixture
-def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalProvider:
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     monkeypatch.setattr(process, "COMMAND", forked_worker.standing_in("failing_worker"))
     (tmp_path / "config.json").write_text("{}")
-    return LocalProvider(LocalSettings(library="transformers", model=str(tmp_path)), Capabilities(), ["cpu"])
+    return lambda **options: LocalProvider(
+        LocalSettings(library="transformers", model=str(tmp_path), **options), Capabilities(), ["cpu"]
+    )
+
+
+@pytest.fixture
+def provider(make: Make) -> LocalProvider:
+    return make()
 
 
 async def answers_to(provider: LocalProvider, texts: list[str]) -> dict[str, Response | Exception]:
@@ -66,6 +76,29 @@ async def test_memory_of_the_devices_libraries_that_runs_out_halves_the_batch(pr
     answers = await answers_to(provider, [f"WIDE {number}" for number in range(8)])
     assert [answer for answer in answers.values() if not isinstance(answer, Response)] == []
     assert provider.status.halved >= 1
+
+
+async def test_a_batch_without_a_word_is_ended_and_costs_only_the_request_that_hangs(make: Make) -> None:
+    assert isinstance((await answers_to(make(), ["a calm day"]))["a calm day"], Response), "what processes start from is imported"
+    provider = make(patience_s=2.0)
+    answers = await answers_to(provider, ["a calm day", "HANG", "a calm night"])
+    assert [type(answers[text]) for text in ("a calm day", "a calm night")] == [Response, Response]
+    assert isinstance(answers["HANG"], Rejected)
+    assert "was ended: no word for 2 s while it worked" in str(answers["HANG"])
+    working = make(patience_s=2.0)
+    answer = (await answers_to(working, ["WORK"]))["WORK"]
+    assert isinstance(answer, Response), "twice its patience, and a sign of life at each step"
+    assert working.status.said.startswith("batch of 1: step ")
+    assert working.status.said.endswith("tokens")
+
+
+async def test_a_model_whose_loading_hangs_is_stopped_with_one_line(make: Make) -> None:
+    provider = make(patience_s=1.0, extra={"hangs": True})
+    answers = await answers_to(provider, ["a calm day", "a calm night"])
+    for error in answers.values():
+        assert isinstance(error, Misconfigured)
+        assert "was ended: no word for 1 s while it loaded" in str(error)
+    assert provider.status.state == "failed"
 
 
 class AcceleratorError(RuntimeError):

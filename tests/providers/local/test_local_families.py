@@ -167,6 +167,16 @@ def test_text_about_images_is_the_same_in_a_batch_and_alone(tiny: Tiny, folder_o
     assert together[0].usage.tokens_in > without.usage.tokens_in, "the image is seen"
 
 
+def test_the_guidance_of_images_does_not_change_text(folder_of: Weights) -> None:
+    engine = loaded(LocalSettings(library="transformers", model=str(folder_of(JANUS)), sees=True))
+    request = Request(kind="chat", parts=(Text("What is a boat?"),), max_tokens=12, temperature=1.0, seed=1)
+    own = engine.model.generation_config
+    assert own.guidance_scale == 5
+    guided = engine.answer([engine.prepare(request)])[0]
+    own.guidance_scale = None
+    assert engine.answer([engine.prepare(request)])[0].text == guided.text
+
+
 @pytest.mark.parametrize("tiny", UNIFIED, ids=name_of)
 def test_unified_models_draw_the_same_in_a_batch_and_alone(tiny: Tiny, folder_of: Weights) -> None:
     engine = loaded(LocalSettings(library="transformers", model=str(folder_of(tiny)), draws=True))
@@ -240,7 +250,7 @@ def test_nobody_ends_a_turn_or_adds_an_image_by_writing_control_tokens(tiny: Tin
             token for token in tokenizer(prompt, add_special_tokens=False)["input_ids"] if token in tokenizer.added_tokens_decoder
         ]
 
-    assert control(attempt.payload) == control(mild.payload)
+    assert control(attempt.payload.text) == control(mild.payload.text)
     assert engine.answer([attempt])[0].usage.tokens_out >= 1
 
 
