@@ -43,8 +43,8 @@ def settings_of(folder: Path, texts: Sequence[str], given: argparse.Namespace) -
     if given.python:
         model = {
             "provider": "llama-cpp-python",
-            "model": str(SMOLLM2),
-            "serve": {"python": given.python, "args": ["--n_ctx", "2048"]},
+            "model": given.gguf,
+            "serve": {"python": given.python, "args": ["--n_ctx", "2048", "--n_threads_batch", "1"]},
         }
     else:
         command = [sys.executable, "-S", str(FAKE), "{model}", "--port", "{port}", "--latency", str(given.latency)]
@@ -132,6 +132,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.05)
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--python", help="the interpreter of an environment that holds llama-cpp-python's server")
+    parser.add_argument("--gguf", default=str(SMOLLM2), help="the model's file")
     anyio.run(compare, parser.parse_args())
 
 

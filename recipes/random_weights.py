@@ -4,14 +4,16 @@
 
 Run it with the Python of the model's environment: it builds the authors' own classes in a small size, and writes the weights and a
 bench.toml with the command. Then it prints how to ask it (`recipes/smoke_check.py`). The answers are noise: what is checked is that
-the public code, the pins and the script fit together. Harmon draws on CUDA alone; the other two do all on a CPU.
+the public code, the pins and the script fit together. Harmon draws on CUDA alone; the others do all on a CPU.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -55,10 +57,19 @@ def write_entry(folder, recipe, places, options):
     """A bench.toml as in the recipe's folder, with places of this machine."""
     script = RECIPES / recipe / f"serve_{recipe}.py"
     command = [sys.executable, script, *(word for name, place in places.items() for word in (f"--{name}", place))]
-    listed = ", ".join(f"{name} = {json.dumps(value)}" for name, value in options.items())
+    if (folder / "cpu").is_dir():  # packages that stand in for those that need a GPU
+        command = ["env", f"PYTHONPATH={folder / 'cpu'}", *command]
+    listed = ", ".join(f"{name} = {write_value(value)}" for name, value in options.items())
     entry = f'[[models]]\nname = "random-{recipe}"\nprovider = "command"\ncommand = {json.dumps([str(word) for word in command])}\n'
     entry += f'takes = ["text", "image"]\ngives = ["text", "image"]\noptions = {{ {listed} }}\n'
     (folder / "bench.toml").write_text(entry, "utf-8")
+
+
+def write_value(value):
+    """A value of TOML."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {write_value(one)}" for name, one in value.items()) + " }"
+    return json.dumps(value)
 
 
 # --- parts
@@ -187,7 +198,84 @@ def make_harmon(folder):
     return {"weights": folder / "harmon.pth", "vae": vae}, options
 
 
-MAKERS = {"janusflow": make_janusflow, "show_o2": make_show_o2, "harmon": make_harmon}
+def make_tar(folder):
+    import tok.mm_autoencoder  # noqa: F401  (what it imports registers the parts)
+    import torch
+    from tok import models
+    from tok.ar_dtok.vqvae import VQ_models
+    from tok.ta_tok import TextAlignedTokenizer
+    from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM, SiglipConfig
+
+    weights, tokenizers, siglip, codes = folder / "weights", folder / "tokenizers", folder / "siglip", 4096
+    tokenizer = make_tokenizer(QWEN_MARKS, "<|im_end|>", "<|endoftext|>")
+    tokenizer.add_tokens(["<im_start>", "<im_end>", "<S0>", "<S1>", "<S2>", *(f"<I{number}>" for number in range(codes))])
+    tokenizer.chat_template = CHAT
+    tokenizer.save_pretrained(weights)
+    language = Qwen2ForCausalLM(Qwen2Config(vocab_size=len(tokenizer), **SMALL_QWEN))
+    language.generation_config = GenerationConfig(eos_token_id=[tokenizer.eos_token_id], do_sample=True, top_k=20)
+    language.save_pretrained(weights)
+    tokenizers.mkdir()
+    sight = {"hidden_size": 48, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4}
+    SiglipConfig(
+        text_config={**sight, "vocab_size": 64}, vision_config={**sight, "image_size": 384, "patch_size": 14}
+    ).save_pretrained(siglip)
+    quantizer = {"name": "simvq", "args": {"codebook_size": codes, "l2_normalized": True}}
+    bottleneck = {"name": "bottleneck", "args": {"bottleneck_dim": 16, "regularizer": quantizer}}
+    encoder = {"bottleneck": bottleneck, "bottleneck_token_num": 729, "teacher": str(siglip), "decoder_depth": 1}
+    state = TextAlignedTokenizer(**copy.deepcopy(encoder)).state_dict()
+    torch.save({"model": {"args": encoder, "sd": state}}, tokenizers / "ta_tok.pth")
+    decoder = {"model_type": "clip_cond", "cond_dim": 48, "vocab_size": 16384, "cls_token_num": 729, "max_seq_len": 16}
+    state = models.models["llama-abs-S"](**decoder).state_dict()
+    torch.save({"model": {"name": "llama-abs-S", "args": decoder, "sd": state}}, tokenizers / "ar_dtok_lp_256px.pth")
+    pixels = VQ_models["VQ-16"](codebook_size=16384, codebook_embed_dim=8)
+    torch.save({"model": pixels.state_dict()}, tokenizers / "vq_ds16_t2i.pt")
+    return {"weights": weights, "tokenizers": tokenizers}, {"dtype": "float32", "pixels": 256, "scale": 2, "edits": True}
+
+
+CHAT = (
+    "{% for turn in messages %}{{ '<|im_start|>' + turn['role'] + '\n' + turn['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+def make_bagel(folder):
+    """Its VAE has the real size, 0.3 GB: ask for small pictures. flash_attn, which runs on GPUs alone, has a stand-in."""
+    import torch
+    from tokenizers import pre_tokenizers
+
+    weights, stand_in = folder / "weights", folder / "cpu"
+    weights.mkdir()
+    stand_in.mkdir()
+    shutil.copy(RECIPES / "bagel" / "flash_attn_on_cpu.py", stand_in / "flash_attn.py")
+    sys.path[1:1] = [str(stand_in), str(RECIPES / "bagel")]
+    from modeling.autoencoder import load_ae
+    from safetensors.torch import save_file
+    from serve_bagel import outline
+
+    letters = {letter: number for number, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    marks = {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "additional_special_tokens": ["<|im_start|>", "<|im_end|>"]}
+    sight = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 2}
+    files = {
+        "vocab.json": letters,
+        "tokenizer_config.json": marks,
+        "llm_config.json": {"vocab_size": len(letters) + 5, **SMALL_QWEN},
+        "vit_config.json": {"patch_size": 14, "image_size": 980, **sight},
+    }
+    for name, content in files.items():
+        (weights / name).write_text(json.dumps(content))
+    (weights / "merges.txt").write_text("#version: 0.2\n")
+    vae, vae_config = load_ae(local_path=None)
+    save_file(vae.state_dict(), weights / "ae.safetensors")
+    model = outline(weights, vae_config)
+    for name, parameter in model.named_parameters():
+        if "vae" in name or "latent" in name:
+            parameter.data.normal_(0, 0.05)  # the public code starts them at 0, and nothing would be drawn
+    state = {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in model.state_dict().items()}
+    save_file(state, weights / "ema.safetensors")
+    return {"weights": weights}, {"draw": {"num_timesteps": 3}, "edit": {"num_timesteps": 3}}
+
+
+MAKERS = {"bagel": make_bagel, "harmon": make_harmon, "janusflow": make_janusflow, "show_o2": make_show_o2, "tar": make_tar}
 
 if __name__ == "__main__":
     main()

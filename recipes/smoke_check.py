@@ -45,7 +45,7 @@ def main() -> int:
         print(f"ready after {time.monotonic() - started:.0f} s: {json.dumps(ready)}", flush=True)
         failed = [
             kind
-            for number, (kind, request) in enumerate(_list_requests(ready, folder))
+            for number, (kind, request) in enumerate(_list_requests(ready, folder, {"size": asked.size} if asked.size else {}))
             if not _try(script.stdin, replies, kind, {"id": number, **request})
         ]
         script.stdin.close()
@@ -69,6 +69,7 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--entry", type=int, default=0, help="which entry of its bench.toml, from 0")
     parser.add_argument("--python", help="the interpreter of the model's environment")
     parser.add_argument("--device", default="cuda:0")
+    parser.add_argument("--size", help="of the pictures that it draws, such as 512x512; the model's own where it is not given")
     parser.add_argument(
         "--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the script; VALUE as JSON or text"
     )
@@ -83,7 +84,7 @@ def _read_option(text: str) -> tuple[str, Any]:
         return key, value
 
 
-def _list_requests(ready: dict[str, Any], folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _list_requests(ready: dict[str, Any], folder: Path, size: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """What is asked for each kind, by a name."""
     kinds, picture = ready.get("kinds", []), folder / "asked.png"
     picture.write_bytes(_draw_square())
@@ -102,7 +103,7 @@ def _list_requests(ready: dict[str, Any], folder: Path) -> Iterator[tuple[str, d
         )
     if "image" in kinds:
         for name in ("text to picture", "text to picture, again"):
-            yield name, {"kind": "image", "text": "a red apple on a wooden table", "seed": 1}
+            yield name, {"kind": "image", "text": "a red apple on a wooden table", "seed": 1, **size}
     if "edit" in kinds:
         yield "edit", {"kind": "edit", "text": "Make the square green.", "images": [{"path": str(picture)}], "seed": 1}
 

@@ -30,6 +30,8 @@ from unisafe_providers.workers.signs import EVERY, Signs
 
 LINGER = 0.03
 """Seconds that a batch with room waits for the next request."""
+GOES_ON = "goes on"
+"""Marks the group of what is left of a stopped batch: it waits for its like, since the others would be padded to its length."""
 LONGEST_LINGER = 0.2
 """Seconds that a batch with room waits altogether."""
 
@@ -216,7 +218,14 @@ class Worker:
         """Follows a batch; when the run was asked to stop, what is under way runs to its end."""
         refill = Refill(len(batch), max(waiting.length for waiting in batch), started) if self._refills and len(batch) > 1 else None
         group = batch[0].group
-        return Following(self._signs, refill, lambda: 0 if self._withdrawn else self._inbox.qsize() + self._pool.count(group))
+
+        def count_waiting() -> int:
+            if self._withdrawn:
+                return 0
+            new = 0 if GOES_ON in group else self._inbox.qsize()  # type: ignore[operator]
+            return new + self._pool.count(group)
+
+        return Following(self._signs, refill, count_waiting)
 
     def _finish(self, engine: Engine, batch: Sequence[Waiting], outcomes: Sequence[Response | Prepared], seconds: float) -> None:
         """Send the answers of a batch, and put back what goes on in a later one."""
@@ -225,7 +234,7 @@ class Worker:
             (one.identifier, outcome) for one, outcome in zip(batch, outcomes, strict=True) if isinstance(outcome, Response)
         ]
         rest = [
-            replace(one, length=outcome.length, room=outcome.room, payload=outcome)
+            replace(one, group=(outcome.group, GOES_ON), length=outcome.length, room=outcome.room, payload=outcome)
             for one, outcome in zip(batch, outcomes, strict=True)
             if isinstance(outcome, Prepared)
         ]
