@@ -36,6 +36,8 @@ MODEL = {"name": "m", "model": "x"}
 
 
 def parsed(**model: Any) -> Any:
+    if model.get("provider") == "command":
+        model = {"command": ["python", "serve.py"], **model}
     return parse_config({"models": [{**MODEL, **model}], "judge": JUDGE}).models[0]
 
 
@@ -247,7 +249,7 @@ def test_a_room_s_keys_stand_in_the_section_by_themselves(monkeypatch: pytest.Mo
         ({"structured": False}, "models[0].structured: goes with provider ="),
         (
             {"options": {"style": "loud"}},
-            "models[0].options: goes with a provider of another package only, and with none that has keys",
+            'models[0].options: goes with provider = "command", or with a provider of another package that has no keys of its own',
         ),
         ({"base_url": "https://a:b@host"}, "models[0].base_url: holds a user, a password or a query"),
         ({"mode": "batch"}, 'models[0].mode: no batch jobs with provider = "acme"; they go with openai, azure, anthropic'),

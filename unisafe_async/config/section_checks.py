@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unisafe_providers.registry import built_in_spec, find_takers, list_built_in
+from unisafe_providers.registry import CallableOptions, built_in_spec, find_takers, list_built_in
 
 from unisafe_async.config.addition_checks import mistakes_of_additions
 from unisafe_async.config.endpoint_sections import EndpointSection
@@ -37,14 +37,17 @@ def _mistakes_of_batching(endpoint: ModelSection) -> Iterator[str]:
         yield 'gives: batch jobs carry chats only; put gives = ["text"], and ask for images in an entry of its own, online'
 
 
-OPTIONS = "goes with a provider of another package only, and with none that has keys of its own; `unisafe providers` lists them"
-"""Of the table `options`: what plain callables take."""
+OPTIONS = (
+    'goes with provider = "command", or with a provider of another package that has no keys of its own; '
+    "`unisafe providers` lists them"
+)
+"""Of the table `options`: what commands and plain callables take."""
 
 
 def _words_of_foreign(key: str) -> str:
     """With whom a key goes that this provider has not."""
     takers = describe_takers(key)
-    return f"goes with {takers} only" if takers else OPTIONS
+    return f"goes with {takers} only" if takers and key not in CallableOptions.model_fields else OPTIONS
 
 
 def describe_takers(key: str) -> str:
