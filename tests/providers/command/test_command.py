@@ -131,6 +131,69 @@ async def test_errors_and_odd_answers_are_those_of_their_request() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ('{"id": ID, "text": "ok", "score": NaN, "best": -Infinity}', "ok"),
+        ('{"id": ID, "text": "half \\ud83d a character"}', "half ? a character"),
+        ('{"id": "ID", "text": "ok"}', "ok"),
+        ('{"id": ID.0, "text": "ok"}', "ok"),
+        ('\ufeff{"id": ID, "text": "ok"}\r', "ok"),
+        (
+            '{"id": ID, "text": "ok", "images": null, "finish": null, "usage": null, "error": null, "memory": null, "reason": null}',
+            "ok",
+        ),
+        ('{"id": ID, "text": "ok"}\n{"id": ID, "text": "a second answer"}\n{"id": true}\n{"id": [ID]}', "ok"),
+    ],
+)
+async def test_an_answer_is_read_as_scripts_write_it(line: str, text: str) -> None:
+    async with command() as provider:
+        with anyio.fail_after(5):
+            answer, fine = await answers_to(provider, [chat(f"RAW {line}"), chat("fine")])
+    assert isinstance(answer, Response)
+    assert answer.text == text
+    assert isinstance(fine, Response)
+    assert fine.text.startswith("fine")
+
+
+@pytest.mark.parametrize("line", ['{"id": ID, "finish": ["stop"]}', '{"id": ID, "finish": {}}', '{"id": ID, "images": [[]]}'])
+async def test_an_answer_of_another_shape_costs_itself_alone(line: str) -> None:
+    async with command() as provider:
+        odd, fine = await answers_to(provider, [chat(f"RAW {line}"), chat("fine")], tries=2)
+    assert isinstance(odd, Malformed)
+    assert isinstance(fine, Response)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"ready": true, "version": null, "parameters": {"guidance": NaN, "most": Infinity}}', ""),
+        (f'{{"ready": true, "parameters": {{"a": {"[" * 400}{"]" * 400}}}}}', "its `parameters` cannot be kept"),
+    ],
+)
+async def test_what_a_command_says_when_it_is_ready_is_read_as_scripts_write_it(line: str, said: str) -> None:
+    async with command(line) as provider:
+        with anyio.fail_after(5):
+            (outcome,) = await answers_to(provider, [chat("hello")])
+    assert isinstance(outcome, Misconfigured if said else Response)
+    assert said in str(outcome)
+
+
+async def test_a_child_that_a_command_leaves_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "LAST_WORDS", 0.1)
+    async with command() as provider:
+        with anyio.fail_after(5):
+            answers = await answers_to(provider, [chat("ORPHAN"), chat("ORPHAN APART"), chat("fine")], tries=3)
+    assert [type(answer) for answer in answers] == [Rejected, Rejected, Response]
+
+
+async def test_a_long_line_of_noise_fills_no_disk() -> None:
+    async with command() as provider:
+        (answer,) = await answers_to(provider, [chat(f"RAW {'x' * 200_000}\n{'{' * 200_000}\n" + '{"id": ID, "text": "ok"}')])
+        assert isinstance(answer, Response)
+        assert len(log_of(provider)) < 50_000
+
+
+@pytest.mark.parametrize(
     ("mode", "settings", "said"),
     [
         ("silent", {}, "ended: ImportError: No module named 'showo' before it was ready; its log: "),
