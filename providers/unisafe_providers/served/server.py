@@ -18,6 +18,7 @@ from anyio.abc import Process
 
 from unisafe_providers.base import Misconfigured
 from unisafe_providers.served.command import HOST, Start, find_program
+from unisafe_providers.workers.environment import pick_environment
 from unisafe_providers.workers.processes import Log, end_process, start_process
 
 PORTS = 4
@@ -179,6 +180,7 @@ async def guard(process: Process, leave: float) -> AsyncIterator[None]:
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        env=pick_environment(),
         start_new_session=True,
     )
     try:
