@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shlex
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,6 +29,7 @@ from unisafe_providers.command.lines import (
 )
 from unisafe_providers.workers.batches import BatchSizes, Pool, Waiting
 from unisafe_providers.workers.environment import pick_environment
+from unisafe_providers.workers.folders import picture_folder
 from unisafe_providers.workers.processes import PATIENCE, Log, end_process, hear_process, kill_group, start_process
 from unisafe_providers.workers.worker import Call, Ended, Worker, describe_end
 
@@ -103,26 +103,30 @@ class CommandWorker(Worker):
 
     async def run(self) -> None:
         code: int | None = None
-        log = Log(self._settings.name)
-        folder = Path(tempfile.mkdtemp(prefix="unisafe-pictures-"))
-        self._log, self._folder = log, folder
+        said = ""
         try:
-            self.on_event(self, {"type": "log", "path": str(log.path)})
-            beside = {"UNISAFE_DEVICE": self.device} if self.device else {}
-            environment = pick_environment(self._settings.variables, beside)
-            async with start_process(self._settings.command, environment, self._settings.folder) as process:
-                self._process = process
-                self._began.set()
-                code = await self._hear(process)
+            with closing(Log(self._settings.name)) as self._log, picture_folder() as self._folder:
+                self.on_event(self, {"type": "log", "path": str(self._log.path)})
+                try:
+                    code = await self._run_process()
+                finally:
+                    said = self._log.last
+                    if self._loading and self.failure is None and code is not None and code >= 0:
+                        self.failure = f"{describe_end(self.title, code, said)} before it was ready; its log: {self._log.path}"
         except OSError as error:
             self.failure = self.failure or f"{self.title} cannot be started: {error.strerror or error}"
         finally:
-            if self._loading and self.failure is None and code is not None and code >= 0:
-                self.failure = f"{describe_end(self.title, code, log.last)} before it was ready; its log: {log.path}"
-            log.close()
-            shutil.rmtree(folder, ignore_errors=True)
-            self.finish(describe_end(self.title, code, log.last))
+            self.finish(describe_end(self.title, code, said))
             self._began.set()
+
+    async def _run_process(self) -> int | None:
+        """Start the command and hear it until it ends; its exit code, None if it did not end by itself."""
+        beside = {"UNISAFE_DEVICE": self.device} if self.device else {}
+        environment = pick_environment(self._settings.variables, beside)
+        async with start_process(self._settings.command, environment, self._settings.folder) as process:
+            self._process = process
+            self._began.set()
+            return await self._hear(process)
 
     @property
     def pid(self) -> int | None:

@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -308,6 +309,52 @@ async def test_a_judge_is_told_the_schema_of_its_answer() -> None:
     schema = ("verdict", '{"type":"object"}')
     line = await build_request(1, chat("judge this", schema=schema, system="Be fair."), "paths", Path())
     assert (line["schema"], line["system"]) == ({"type": "object"}, "Be fair.")
+
+
+KEEPER = """
+import time
+from unisafe_providers.workers.folders import picture_folder
+with picture_folder() as folder:
+    print(folder.name, flush=True)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def kept_folder(temporary: Path) -> Iterator[str]:
+    """The name of a folder for pictures of another process, which is killed when the block is left."""
+    environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", KEEPER], stdout=subprocess.PIPE, env=environment, text=True) as keeper:
+        assert keeper.stdout is not None
+        yield keeper.stdout.readline().strip()
+        keeper.kill()
+
+
+async def test_a_folder_that_a_killed_run_left_is_removed_and_that_of_a_living_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def names() -> set[str]:
+        return {path.name for path in tmp_path.glob("unisafe-pictures-*")}
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "unisafe-pictures-of-somebody-else").mkdir()
+    with kept_folder(tmp_path) as left:
+        async with command() as provider:
+            await answers_to(provider, [chat("hello")])
+            assert len(names()) == 3
+    assert names() == {left, "unisafe-pictures-of-somebody-else"}
+    async with command() as provider:
+        await answers_to(provider, [chat("hello")])
+        assert left not in names()
+    assert names() == {"unisafe-pictures-of-somebody-else"}
+
+
+async def test_a_full_disk_stops_the_model_and_not_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    async with command() as provider:
+        (outcome,) = await answers_to(provider, [chat("hello")])
+    assert isinstance(outcome, Misconfigured)
+    assert "cannot be started: No such file or directory" in str(outcome)
 
 
 def test_logs_go_into_no_folder_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
