@@ -8,8 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -28,6 +28,8 @@ OCCUPIED = re.compile(
     rb"|(couldn'?t|could not|cannot|failed to) bind|port \d+ is (already )?(in use|occupied|not available)",
     re.I,
 )
+RESERVED: set[int] = set()
+"""The ports of servers that live or start."""
 POLL = 0.1
 LONGEST_POLL = 1.0
 TAIL = 4_000
@@ -76,7 +78,8 @@ class Server:
                 program = find_program(self._start.command[0], self._start.folder, self._start.environment)
                 for _ in range(PORTS):
                     self._occupied = anyio.Event()
-                    await self._run_at(find_free_port(), program)
+                    with reserve_port() as port:
+                        await self._run_at(port, program)
                     if not self._occupied.is_set():
                         break
         except Misconfigured as error:
@@ -162,6 +165,20 @@ async def _is_ready(client: httpx2.AsyncClient, url: str) -> bool:
         return (await client.get(url)).status_code == 200
     except httpx2.RequestError:
         return False
+
+
+@contextmanager
+def reserve_port() -> Iterator[int]:
+    """A port of this machine where nobody listens now, and that no other server of this process gets in the block.
+
+    One may bind its port minutes later: whoever answers there meanwhile would be taken for it.
+    """
+    port = next(port for port in iter(find_free_port, 0) if port not in RESERVED)
+    RESERVED.add(port)
+    try:
+        yield port
+    finally:
+        RESERVED.discard(port)
 
 
 def find_free_port() -> int:

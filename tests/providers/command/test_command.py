@@ -23,9 +23,10 @@ from unisafe_providers.base import (
     Text,
     Transient,
     Withdrawn,
+    digest_of,
 )
 from unisafe_providers.command.lines import build_request
-from unisafe_providers.command.provider import CommandProvider
+from unisafe_providers.command.provider import CommandProvider, digest_files
 from unisafe_providers.command.worker import CommandSettings
 from unisafe_providers.workers import processes
 
@@ -303,6 +304,17 @@ async def test_the_identity_is_known_before_and_holds_what_changes_answers(tmp_p
     assert await identity(version="2") != first
     (tmp_path / "serve.py").write_text("2")
     assert await identity() != first
+
+
+def test_files_of_a_folder_are_known_by_names_and_contents_whatever_they_are_called(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(b"weights")
+    assert digest_files(tmp_path, ["a.bin"]) == {"a.bin": digest_of(b"weights")}
+    before = digest_files(tmp_path, ["."])
+    try:
+        (tmp_path / os.fsdecode(b"half \xff.bin")).write_bytes(b"more")
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    assert digest_files(tmp_path, ["."]) != before
 
 
 async def test_a_judge_is_told_the_schema_of_its_answer() -> None:

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from unisafe_providers.base import Capabilities, Misconfigured, OnDevice, Provider, Rejected, Request, Response, Text, Withdrawn
 from unisafe_providers.hosted.openai_compatible import OpenAICompatible
+from unisafe_providers.served import server
 from unisafe_providers.served.command import Start, build_environment, find_program, restrict_devices
 from unisafe_providers.served.provider import ServedProvider
 
@@ -196,6 +197,15 @@ async def test_a_taken_port_is_left_for_another_one(tmp_path: Path) -> None:
     ports = [line.split()[1] for line in fake.events("start")]
     assert len(ports) == 2
     assert ports[0] != ports[1]
+
+
+def test_two_servers_that_start_at_once_never_get_one_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = iter([5001, 5001, 5002, 5001])
+    monkeypatch.setattr(server, "find_free_port", lambda: next(offered))
+    with server.reserve_port() as first, server.reserve_port() as second:
+        assert (first, second) == (5001, 5002)
+    with server.reserve_port() as again:
+        assert again == 5001
 
 
 async def test_one_that_hears_no_sigterm_is_killed_with_the_child_that_it_forked(tmp_path: Path) -> None:
