@@ -99,6 +99,7 @@ class CommandWorker(Worker):
         self._batch: dict[int, Waiting] = {}
         self._batch_done = anyio.Event()
         self._started = 0.0
+        self._odd = ""
         self._asked = self._out_of_memory = self._tokens = self._images = 0
 
     async def run(self) -> None:
@@ -205,7 +206,7 @@ class CommandWorker(Worker):
         said = read_line(line)
         if said is None:
             if line.strip():
-                self._note_noise(line[:LONGEST_NOISE] + b"\n")
+                self._note_no_answer(line)
         elif said.get("ready") is True and self._ready is None:
             return self._note_ready(said)
         elif isinstance(said.get("progress"), str):
@@ -213,8 +214,16 @@ class CommandWorker(Worker):
         elif (number := read_id(said)) in self._batch:
             await self._take_answer(number, said)
         else:
-            self._note_noise(line[:LONGEST_NOISE] + b"\n")
+            self._note_no_answer(line)
         return True
+
+    def _note_no_answer(self, line: bytes) -> None:
+        self._odd = " ".join(line[:200].decode("utf-8", "replace").split())
+        self._note_noise(line[:LONGEST_NOISE] + b"\n")
+
+    def _describe_work(self) -> str:
+        odd = f"; its last line on standard output is no answer: {self._odd}" if self._odd else ""
+        return f"{super()._describe_work()}{odd}"
 
     def _note_ready(self, said: dict[str, Any]) -> bool:
         try:
@@ -304,6 +313,7 @@ class CommandWorker(Worker):
             return
         self._asked, self._out_of_memory, self._tokens, self._images = len(self._batch), 0, 0, 0
         self._batch_done = anyio.Event()
+        self._odd = ""
         self.report({"type": "batch", "ids": list(lines)})
         started = time.monotonic()
         asked = list(lines.values())

@@ -244,6 +244,14 @@ async def test_a_request_without_a_word_is_ended() -> None:
     assert isinstance(fine, Response)
 
 
+@pytest.mark.parametrize("line", ['[{"id": ID, "text": "ok"}]', '{"batch": [{"id": ID}]}', '{"id": ID, "text": "o'])
+async def test_a_line_that_was_meant_as_an_answer_is_named_when_none_comes(line: str) -> None:
+    async with command(patience=0.8) as provider:
+        (outcome,) = await answers_to(provider, [chat(f"RAW {line}")], tries=1)
+    assert isinstance(outcome, Transient)
+    assert str(outcome).endswith(f"while it worked; its last line on standard output is no answer: {line.replace('ID', '1')}")
+
+
 async def test_released_it_is_gone_with_its_children_and_starts_again() -> None:
     async with command("child") as provider:
         await answers_to(provider, [chat("hello")])
