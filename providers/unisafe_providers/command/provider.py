@@ -14,7 +14,8 @@ from anyio import to_thread
 
 from unisafe_providers.base import Capabilities, Misconfigured, Request, Response, digest_of
 from unisafe_providers.command.lines import Ready
-from unisafe_providers.command.worker import CommandSettings, CommandWorker
+from unisafe_providers.command.settings import CommandSettings
+from unisafe_providers.command.worker import CommandWorker
 from unisafe_providers.named_files import expand_path, open_regular
 from unisafe_providers.workers.pool import PooledProvider
 from unisafe_providers.workers.worker import Worker

@@ -53,7 +53,7 @@ class CommandOptions(Options):
 def build_command(settings: ProviderSettings, options: CommandOptions) -> Provider:
     """A model behind a command, started at its first call."""
     from unisafe_providers.command.provider import CommandProvider
-    from unisafe_providers.command.worker import CommandSettings
+    from unisafe_providers.command.settings import CommandSettings
 
     started = CommandSettings(
         name=settings.model,

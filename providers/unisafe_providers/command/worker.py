@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -17,7 +15,6 @@ from anyio.abc import ByteReceiveStream, Process
 
 from unisafe_providers.base import Malformed, Rejected, Request, Transient, clean
 from unisafe_providers.command.lines import (
-    ImagesAs,
     MemoryRanOut,
     Ready,
     build_hello,
@@ -27,6 +24,7 @@ from unisafe_providers.command.lines import (
     read_line,
     read_ready,
 )
+from unisafe_providers.command.settings import CommandSettings
 from unisafe_providers.workers.batches import BatchSizes, Pool, Waiting
 from unisafe_providers.workers.environment import pick_environment
 from unisafe_providers.workers.folders import picture_folder
@@ -43,31 +41,6 @@ IMAGE_LENGTH = 1_000
 """What an image counts among the letters of a request, when a batch of similar ones is chosen."""
 DEFAULT_BATCH = 8
 """Requests in a batch, where the command takes batches and bench.toml names no `batch_size`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandSettings:
-    """How a command is started and spoken to.
-
-    Args:
-        name: the model's name, for messages.
-        command: the program and its arguments.
-        folder: the folder that it is started in.
-        options: what it is told in its first line.
-        images: whether pictures go as paths or inside of lines.
-        variables: names of further variables that it gets.
-        batch_size: requests in a batch, at most; None leaves it to DEFAULT_BATCH.
-        patience: seconds without a sign of life after which it is ended.
-    """
-
-    name: str
-    command: tuple[str, ...]
-    folder: Path = Path()
-    options: Mapping[str, Any] = field(default_factory=dict)
-    images: ImagesAs = "paths"
-    variables: tuple[str, ...] = ()
-    batch_size: int | None = None
-    patience: float = 1_800.0
 
 
 class CommandWorker(Worker):

@@ -27,7 +27,7 @@ from unisafe_providers.base import (
 )
 from unisafe_providers.command.lines import build_request
 from unisafe_providers.command.provider import CommandProvider, digest_files
-from unisafe_providers.command.worker import CommandSettings
+from unisafe_providers.command.settings import CommandSettings
 from unisafe_providers.workers import processes
 
 SCRIPT = Path(__file__).parent / "script.py"
