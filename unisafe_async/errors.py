@@ -42,7 +42,8 @@ UnisafeError                      unisafe_providers/errors.py
 `- NotConforming  (AssertionError)  a provider breaks a rule of the conformance suite
 
 A name in parentheses is a second base, so that `except ValueError` catches those too.
-Not errors, so not in the tree: NotRun, NoIntent, Ended, MemoryRanOut, ServerDied and Leave say to the caller that something was not done, on purpose.
+Not errors, so not in the tree: NotRun, NoIntent, Ended, MemoryRanOut, ServerDied and Leave say to the caller that something was not
+done, on purpose.
 """
 
 from __future__ import annotations
