@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import random
 import time
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -31,18 +32,27 @@ def prompts(count: int) -> list[str]:
 
 
 class Bare:
-    """The model as a script would hold it."""
+    """The model as a script would hold it.
 
-    def __init__(self) -> None:
+    Args:
+        folder: of a model; else SmolLM2 from its GGUF file.
+        device: where it is.
+    """
+
+    def __init__(self, folder: Path | None = None, device: str = "cpu") -> None:
         import transformers
 
         transformers.utils.logging.disable_progress_bar()
-        options: dict[str, Any] = {"gguf_file": SMOLLM2.name}
-        self._tokenizer = transformers.AutoTokenizer.from_pretrained(SMOLLM2.parent, **options)
+        source, options = folder, dict[str, Any]()
+        if source is None:
+            source, options = SMOLLM2.parent, {"gguf_file": SMOLLM2.name}
+        self._tokenizer = transformers.AutoTokenizer.from_pretrained(source, **options)
         self._tokenizer.padding_side = "left"
-        self._model = transformers.AutoModelForCausalLM.from_pretrained(
-            SMOLLM2.parent, quantization_config=transformers.GgufConfig(dequantize=True), **options
-        ).eval()
+        if self._tokenizer.pad_token_id is None:
+            self._tokenizer.pad_token = self._tokenizer.eos_token
+        if folder is None:
+            options["quantization_config"] = transformers.GgufConfig(dequantize=True)
+        self._model = transformers.AutoModelForCausalLM.from_pretrained(source, **options).eval().to(device)
 
     def generate(self, texts: list[str], tokens: int) -> None:
         import torch
@@ -51,9 +61,15 @@ class Bare:
             self._tokenizer.apply_chat_template([{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True)
             for text in texts
         ]
-        inputs = self._tokenizer(chats, return_tensors="pt", padding=True, add_special_tokens=False)
+        inputs = self._tokenizer(chats, return_tensors="pt", padding=True, add_special_tokens=False).to(self._model.device)
         with torch.inference_mode():
-            self._model.generate(**inputs, max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False)
+            self._model.generate(
+                input_ids=inputs["input_ids"],
+                attention_mask=inputs["attention_mask"],
+                max_new_tokens=tokens,
+                min_new_tokens=tokens,
+                do_sample=False,
+            )[:, -1].cpu()
 
     def length(self, text: str) -> int:
         return len(self._tokenizer(text)["input_ids"])
