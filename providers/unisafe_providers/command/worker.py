@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 import orjson
+from anyio import to_thread
 from anyio.abc import ByteReceiveStream, Process
 
 from unisafe_providers.base import Malformed, Rejected, Request, Transient
@@ -26,6 +27,7 @@ from unisafe_providers.command.lines import (
     read_line,
     read_ready,
 )
+from unisafe_providers.gpus import Machine
 from unisafe_providers.workers.batches import BatchSizes, Pool, Waiting
 from unisafe_providers.workers.environment import pick_environment
 from unisafe_providers.workers.processes import PATIENCE, Log, end_process, kill_group, start_process
@@ -87,6 +89,7 @@ class CommandWorker(Worker):
         self._settings = settings
         self._accept = accept
         self._process: Process | None = None
+        self._place = device
         self._began = anyio.Event()
         self._waiting = Pool()
         self._came = anyio.Event()
@@ -104,8 +107,7 @@ class CommandWorker(Worker):
         self._log, self._folder = log, folder
         try:
             self.on_event(self, {"type": "log", "path": str(log.path)})
-            beside = {"UNISAFE_DEVICE": self.device} if self.device else {}
-            environment = pick_environment(self._settings.variables, beside)
+            environment = await to_thread.run_sync(self._build_environment)
             async with start_process(self._settings.command, environment, self._settings.folder) as process:
                 self._process = process
                 self._began.set()
@@ -150,6 +152,16 @@ class CommandWorker(Worker):
         if self._process is not None:
             await end_process(self._process)
         await self.ended.wait()
+
+    def _build_environment(self) -> dict[str, str]:
+        """Its variables; on this machine it sees its own GPUs alone, and `_place` is what they are called there."""
+        beside: dict[str, str] = {}
+        if self.device and self._settings.images == "paths":
+            view = Machine().show(self.device)
+            self._place, beside = view.place, dict(view.variables)
+        if self._place:
+            beside["UNISAFE_DEVICE"] = self._place
+        return pick_environment(self._settings.variables, beside)
 
     # -------------------------------------------------------- its words
 
@@ -254,7 +266,7 @@ class CommandWorker(Worker):
         self._started = self.heard = time.monotonic()
         settings = self._settings
         try:
-            await process.stdin.send(_line(build_hello(settings.options, self.device, settings.images, self._folder)))
+            await process.stdin.send(_line(build_hello(settings.options, self._place, settings.images, self._folder)))
             while True:
                 await self._wait_for_work()
                 batch = self._waiting.take(self._sizes.size(self._waiting.next_group))

@@ -225,6 +225,30 @@ async def test_it_gets_no_key_of_an_endpoint(monkeypatch: pytest.MonkeyPatch, tm
     assert not {"OPENAI_API_KEY", "ACME_TOKEN", "NOT_SET"} & {*got}
 
 
+TELL = (
+    "import json, os, sys\n"
+    "hello = json.loads(sys.stdin.readline())['hello']; print(json.dumps({'ready': True}), flush=True)\n"
+    "for line in sys.stdin:\n"
+    "    told = {'id': json.loads(line)['id'], 'text': f\"{hello['device']} {os.environ.get('CUDA_VISIBLE_DEVICES')}\"}\n"
+    "    print(json.dumps(told), flush=True)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("place", "images", "told"),
+    [
+        ("cuda:1", "paths", "cuda:0 GPU-b"),
+        ("cuda:0+cuda:1", "paths", "cuda:0+cuda:1 GPU-a,GPU-b"),
+        ("cuda:1", "inline", "cuda:1 GPU-a,GPU-b"),
+    ],
+)
+async def test_it_sees_its_own_gpus_alone(place: str, images: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
+    settings = CommandSettings(name="A", command=(sys.executable, "-c", TELL), images=images)  # type: ignore[arg-type]
+    async with CommandProvider(settings, Capabilities(), [place], model="A") as provider:
+        assert (await provider.call(chat("hello"))).text == told
+
+
 async def test_the_identity_is_known_before_and_holds_what_changes_answers(tmp_path: Path) -> None:
     (tmp_path / "serve.py").write_text("1")
 
