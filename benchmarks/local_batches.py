@@ -57,10 +57,7 @@ class Bare:
     def generate(self, texts: list[str], tokens: int) -> None:
         import torch
 
-        chats = [
-            self._tokenizer.apply_chat_template([{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True)
-            for text in texts
-        ]
+        chats = [self._fill_template(text) for text in texts]
         inputs = self._tokenizer(chats, return_tensors="pt", padding=True, add_special_tokens=False).to(self._model.device)
         with torch.inference_mode():
             self._model.generate(
@@ -70,6 +67,21 @@ class Bare:
                 min_new_tokens=tokens,
                 do_sample=False,
             )[:, -1].cpu()
+
+    def generate_continuously(self, texts: list[str], tokens: int) -> int:
+        """The same by transformers' continuous batching; how many tokens it made."""
+        import transformers
+
+        prompts = [self._tokenizer(self._fill_template(text), add_special_tokens=False)["input_ids"] for text in texts]
+        endless = transformers.GenerationConfig(
+            max_new_tokens=tokens, do_sample=False, eos_token_id=-1, pad_token_id=self._tokenizer.pad_token_id
+        )
+        made = self._model.generate_batch(inputs=prompts, generation_config=endless, progress_bar=False)
+        return sum(len(one.generated_tokens) for one in made.values())
+
+    def _fill_template(self, text: str) -> str:
+        chat = [{"role": "user", "content": text}]
+        return str(self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
 
     def length(self, text: str) -> int:
         return len(self._tokenizer(text)["input_ids"])

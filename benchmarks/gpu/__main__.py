@@ -99,6 +99,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     given = parser.parse_args(arguments)
     if not given.device.startswith("cuda") and not given.small:
         parser.error(f"--device {given.device}: the checks would take hours there; put --small too")
+    if given.table and not given.table.parent.is_dir():
+        parser.error(f"--table {given.table}: there is no folder {given.table.parent}")
     return given
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,22 @@ def check_speed(place: Place) -> Seen:
         (f"provider against batches of {sizes[0]} by hand", f"{share:.2f} x"),
     )
     return Seen(not answers.errors and (place.small or share >= LEAST_SHARE), words, figures)
+
+
+def check_continuous(place: Place) -> Seen:
+    """SmolLM2 by transformers' continuous batching, which the program does not use: what static batches give away."""
+    count, tokens = (2, 2) if place.small else (512, 256)
+    bare, texts = Bare(find_smollm2(place), place.device), prompts(count)
+    try:
+        bare.generate_continuously(texts[:2], 2)
+        started = time.monotonic()
+        made = bare.generate_continuously(texts, tokens)
+    except Exception as error:
+        traceback.print_exc()
+        raise Missing(f"transformers' continuous batching failed: {type(error).__name__}: {error}") from None
+    speed = made / (time.monotonic() - started)
+    figures = ((f"the same {count} prompts by transformers' continuous batching", f"{speed:,.0f} tokens/s"),)
+    return Seen(made == count * tokens, f"{made:,} tokens, {speed:,.0f} tokens/s", figures)
 
 
 async def _ask_warm(provider: NotedProvider, texts: list[str], tokens: int) -> tuple[NotedProvider, Answers]:

@@ -23,6 +23,7 @@ CHECKS = (
     Check(name="seeded choice", where="benchmarks.gpu.batching:check_choice", limit_s=60, alone=True),
     Check(name="turns", where="benchmarks.gpu.memory:check_turns", limit_s=90, alone=True),
     Check(name="memory given back", where="benchmarks.gpu.memory:check_given_back", limit_s=90, alone=True),
+    Check(name="continuous batching", where="benchmarks.gpu.batching:check_continuous", limit_s=120, alone=True, on_cpu=False),
     Check(name="quantized", where="benchmarks.gpu.failing:check_quantized", limit_s=150, alone=True),
 )
 

@@ -18,7 +18,7 @@ PACKAGES = ("torch", "transformers", "diffusers", "bitsandbytes", "accelerate")
 
 
 def describe_machine(place: Place) -> str:
-    """`NVIDIA H100 80GB HBM3 (81,559 MiB), driver 580.1; torch 2.15; ...; 2026-11-27; commit 1a2b3c4`."""
+    """`NVIDIA H100 80GB HBM3 (81559 MiB), driver 580.1; torch 2.15; ...; 2026-11-27; commit 1a2b3c4`."""
     parts = [describe_card(place), *(f"{name} {version_of(name)}" for name in PACKAGES)]
     commit = read_commit(ROOT)
     return "; ".join([*parts, datetime.date.today().isoformat(), *([f"commit {commit}"] if commit else [])])
@@ -32,7 +32,7 @@ def describe_card(place: Place) -> str:
     if index >= len(cards):
         return f"{place.device}, of which nvidia-smi says nothing"
     name, memory, driver = cards[index]
-    return f"{name} ({int(memory):,} MiB), driver {driver}"
+    return f"{name} ({memory} MiB), driver {driver}"
 
 
 def version_of(package: str) -> str:

@@ -20,7 +20,7 @@ from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import running
 from benchmarks.gpu.place import Place
 from benchmarks.gpu.running import Check, Outcome, run_checks
-from benchmarks.gpu.table import write_table
+from benchmarks.gpu.table import describe_machine, write_table
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = "lost device,same answer again,attention,speed,growth,refill,seeded choice,turns,memory given back"
@@ -141,6 +141,7 @@ def test_a_stop_ends_what_was_started_and_removes_what_was_written(tmp_path: Pat
     ("arguments", "words"),
     [
         (["--device", "cpu"], "put --small too"),
+        (["--device", "cpu", "--small", "--table", "nowhere/table.md"], "there is no folder nowhere"),
         (["--only", "sped"], "--only: there is no check 'sped'; there are: large model,"),
     ],
 )
@@ -148,6 +149,15 @@ def test_what_cannot_be_asked_is_said(arguments: list[str], words: str, capsys: 
     with pytest.raises(SystemExit, match="2"):
         command.main(arguments)
     assert words in capsys.readouterr().err
+
+
+def test_the_table_names_the_card_and_its_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place(device="cuda:1", small=False, folder=tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert describe_machine(place).startswith("cuda:1, of which nvidia-smi says nothing; torch ")
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'NVIDIA L4, 23034, 580.1'\necho 'NVIDIA H100, 81559, 580.1'\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    assert describe_machine(place).startswith("NVIDIA H100 (81559 MiB), driver 580.1; torch ")
 
 
 def test_the_script_says_what_it_needs() -> None:
