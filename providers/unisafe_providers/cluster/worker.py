@@ -154,7 +154,9 @@ class ActorWorker(FramedWorker):
             options["memory"] = int(settings.memory_gb * 1e9)
         needed = pick_environment()
         environment = {name: value for name, value in needed.items() if name.startswith(PASSED_ON)}
-        return ray.remote(Relay).options(scheduling_strategy="SPREAD", **options).remote(environment, self._command)
+        # a cluster that begins here has the variables of this process, keys of endpoints among them
+        without = frozenset(os.environ) - needed.keys() if settings.address == "local" else frozenset()
+        return ray.remote(Relay).options(scheduling_strategy="SPREAD", **options).remote(environment, self._command, without)
 
     async def _ask(self, method: Any, *arguments: object) -> Any:  # noqa: ANN401
         """What a method of the actor returns. Raises Ended when the actor, or its machine, is gone."""

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -106,18 +108,38 @@ class Ready:
 
 
 def read_line(line: bytes) -> dict[str, Any] | None:
-    """The JSON object in a line; None for a line that holds none, which libraries print."""
-    if not line.lstrip().startswith(b"{"):
+    """The JSON object in a line; None for a line that holds none, which libraries print.
+
+    Python's own json writes NaN and halves of characters, which are no JSON, and some programs write a mark of UTF-8 first.
+    """
+    line = line.strip().removeprefix(codecs.BOM_UTF8)
+    if not line.startswith(b"{"):
         return None
     try:
         found = orjson.loads(line)
     except orjson.JSONDecodeError:
-        return None
+        try:
+            found = json.loads(line.decode("utf-8", "replace"))
+        except (ValueError, RecursionError):
+            return None
     return found if isinstance(found, dict) else None
+
+
+def read_id(said: Mapping[str, Any]) -> int | None:
+    """The number of the request that a line answers, also where it was written as a text or as 7.0; None for none."""
+    given = said.get("id")
+    if isinstance(given, bool) or not isinstance(given, int | float | str):
+        return None
+    try:
+        number = int(given)
+    except (ValueError, OverflowError):
+        return None
+    return number if str(number) == str(given) or number == given else None
 
 
 def read_ready(said: Mapping[str, Any]) -> Ready:
     """Raises ValueError with what is wrong, for a line whose `ready` is true."""
+    said = _drop_nulls(said)
     protocol = said.get("protocol", PROTOCOL)
     if protocol != PROTOCOL:
         raise ValueError(f"it speaks protocol {show_value(protocol)}, and this program speaks {PROTOCOL}")
@@ -126,6 +148,10 @@ def read_ready(said: Mapping[str, Any]) -> Ready:
         raise ValueError(f'its `kinds` should be a list of "chat", "image" and "edit", and is {show_value(kinds)}')
     if not isinstance(parameters, dict):
         raise ValueError(f"its `parameters` should be an object, and is {show_value(parameters)}")
+    try:
+        orjson.dumps(parameters)
+    except TypeError as error:
+        raise ValueError(f"its `parameters` cannot be kept: {error}") from None
     sees = said.get("sees")
     return Ready(
         model=_text(said, "model"),
@@ -142,13 +168,14 @@ async def read_answer(said: Mapping[str, Any], folder: Path) -> Response:
 
     Raises Malformed for a line of another shape, Transient, Rejected or MemoryRanOut for an error that the command reports.
     """
+    said = _drop_nulls(said)
     if "error" in said:
         words = " ".join(str(said["error"]).split())[:500] or "an error without words"
         if said.get("memory") is True:
             raise MemoryRanOut(clean(words))
         raise (Transient if said.get("retry") is True else Rejected)(clean(words))
     finish = said.get("finish", "stop")
-    if finish not in FINISHES:
+    if not isinstance(finish, str) or finish not in FINISHES:
         raise Malformed(f"its `finish` should be one of {', '.join(sorted(FINISHES))}, and is {show_value(finish)}")
     try:
         text, thoughts, reason = _text(said, "text"), _text(said, "thoughts"), _text(said, "reason")
@@ -175,6 +202,7 @@ def _read_picture(one: object, folder: Path) -> Image:
     """A picture from its file in `folder`, or from base64. Raises ValueError."""
     if isinstance(one, str):
         one = {"path": one}
+    one = _drop_nulls(one) if isinstance(one, dict) else one
     if not isinstance(one, dict) or not isinstance(one.get("path", one.get("data")), str):
         raise ValueError(f"a picture should have a `path` or `data`, and is {show_value(one)}")
     if "path" not in one:
@@ -191,6 +219,11 @@ def _read_picture(one: object, folder: Path) -> Image:
     except (NoSuchFile, OSError) as error:
         raise ValueError(f"a picture cannot be read: {error}") from None
     return image
+
+
+def _drop_nulls(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the keys that are null: a script may write all keys in each line."""
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _text(said: Mapping[str, Any], name: str) -> str:

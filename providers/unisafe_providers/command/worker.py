@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import orjson
 from anyio import to_thread
 from anyio.abc import ByteReceiveStream, Process
 
-from unisafe_providers.base import Malformed, Rejected, Request, Transient
+from unisafe_providers.base import Malformed, Rejected, Request, Transient, clean
 from unisafe_providers.command.lines import (
     ImagesAs,
     MemoryRanOut,
@@ -24,19 +24,23 @@ from unisafe_providers.command.lines import (
     build_hello,
     build_request,
     read_answer,
+    read_id,
     read_line,
     read_ready,
 )
 from unisafe_providers.gpus import Machine
 from unisafe_providers.workers.batches import BatchSizes, Pool, Waiting
 from unisafe_providers.workers.environment import pick_environment
-from unisafe_providers.workers.processes import PATIENCE, Log, end_process, kill_group, start_process
+from unisafe_providers.workers.folders import picture_folder
+from unisafe_providers.workers.processes import PATIENCE, Log, end_process, hear_process, kill_group, start_process
 from unisafe_providers.workers.worker import Call, Ended, Worker, describe_end
 
 LINGER = 0.03
 """Seconds that a batch with room waits for the next request."""
 LONGEST_LINE = 512 * 1024 * 1024
 """The most bytes of a line that a command may write."""
+LONGEST_NOISE = 10_000
+"""The most bytes that the log keeps of a line on stdout that is no answer."""
 IMAGE_LENGTH = 1_000
 """What an image counts among the letters of a request, when a batch of similar ones is chosen."""
 DEFAULT_BATCH = 8
@@ -102,25 +106,29 @@ class CommandWorker(Worker):
 
     async def run(self) -> None:
         code: int | None = None
-        log = Log(self._settings.name)
-        folder = Path(tempfile.mkdtemp(prefix="unisafe-pictures-"))
-        self._log, self._folder = log, folder
+        said = ""
         try:
-            self.on_event(self, {"type": "log", "path": str(log.path)})
-            environment = await to_thread.run_sync(self._build_environment)
-            async with start_process(self._settings.command, environment, self._settings.folder) as process:
-                self._process = process
-                self._began.set()
-                code = await self._hear(process)
+            with closing(Log(self._settings.name)) as self._log, picture_folder() as self._folder:
+                self.on_event(self, {"type": "log", "path": str(self._log.path)})
+                try:
+                    code = await self._run_process()
+                finally:
+                    said = self._log.last
+                    if self._loading and self.failure is None and code is not None and code >= 0:
+                        self.failure = f"{describe_end(self.title, code, said)} before it was ready; its log: {self._log.path}"
         except OSError as error:
             self.failure = self.failure or f"{self.title} cannot be started: {error.strerror or error}"
         finally:
-            if self._loading and self.failure is None and code is not None and code >= 0:
-                self.failure = f"{describe_end(self.title, code, log.last)} before it was ready; its log: {log.path}"
-            log.close()
-            shutil.rmtree(folder, ignore_errors=True)
-            self.finish(describe_end(self.title, code, log.last))
+            self.finish(describe_end(self.title, code, said))
             self._began.set()
+
+    async def _run_process(self) -> int | None:
+        """Start the command and hear it until it ends; its exit code, None if it did not end by itself."""
+        environment = await to_thread.run_sync(self._build_environment)
+        async with start_process(self._settings.command, environment, self._settings.folder) as process:
+            self._process = process
+            self._began.set()
+            return await self._hear(process)
 
     @property
     def pid(self) -> int | None:
@@ -173,7 +181,7 @@ class CommandWorker(Worker):
             group.start_soon(self._keep_log, process.stderr)
             group.start_soon(self.watch_silence, self._settings.patience, lambda: kill_group(process))
             group.start_soon(self._ask_batches, process)
-            await self._read_lines(process.stdout)
+            await hear_process(process, partial(self._read_lines, process.stdout))
             if self.failure is None:
                 with anyio.move_on_after(PATIENCE):
                     await process.wait()
@@ -209,15 +217,15 @@ class CommandWorker(Worker):
         said = read_line(line)
         if said is None:
             if line.strip():
-                self._note_noise(line + b"\n")
+                self._note_noise(line[:LONGEST_NOISE] + b"\n")
         elif said.get("ready") is True and self._ready is None:
             return self._note_ready(said)
         elif isinstance(said.get("progress"), str):
-            self.report({"type": "said", "words": " ".join(said["progress"].split())[:300]})
-        elif isinstance(said.get("id"), int) and said["id"] in self._batch:
-            await self._take_answer(said["id"], said)
+            self.report({"type": "said", "words": " ".join(clean(said["progress"]).split())[:300]})
+        elif (number := read_id(said)) in self._batch:
+            await self._take_answer(number, said)
         else:
-            self._note_noise(line[:2_000] + b"\n")
+            self._note_noise(line[:LONGEST_NOISE] + b"\n")
         return True
 
     def _note_ready(self, said: dict[str, Any]) -> bool:
@@ -244,7 +252,9 @@ class CommandWorker(Worker):
         except MemoryRanOut as error:
             if self._asked > 1:
                 self._out_of_memory += 1
-                self._waiting.add(waiting)
+                self.put_back([identifier])
+                if identifier in self._calls and not waiting.payload.done.is_set():
+                    self._waiting.add(waiting)
             else:
                 self.answer(identifier, Rejected(f"memory ran out with this request alone: {error}"))
         except (Transient, Rejected, Malformed) as error:
@@ -293,6 +303,8 @@ class CommandWorker(Worker):
         assert process.stdin is not None
         lines = {}
         for waiting in batch:
+            if waiting.payload.done.is_set():  # given up while the lines of others were built
+                continue
             try:
                 lines[waiting.identifier] = await build_request(
                     waiting.identifier, waiting.payload.request, self._settings.images, self._folder

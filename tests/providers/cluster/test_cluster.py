@@ -12,6 +12,7 @@ import anyio
 import pytest
 from unisafe_providers.base import Capabilities, Image, Misconfigured, Request, Response, Text, Transient
 from unisafe_providers.cluster import worker
+from unisafe_providers.cluster.relay import Relay
 from unisafe_providers.cluster.worker import ActorWorker, ClusterSettings
 from unisafe_providers.local import LocalProvider, LocalSettings
 
@@ -85,3 +86,12 @@ async def test_a_cluster_that_is_not_there_stops_the_model(tmp_path: Path) -> No
     async with model(tmp_path, "127.0.0.1:9", 1) as provider:
         with pytest.raises(Misconfigured, match=r"cluster\.address 127\.0\.0\.1:9: no Ray cluster answers there"):
             await provider.call(Request(kind="chat", parts=(Text("hello"),)))
+
+
+def test_the_process_of_a_model_gets_no_variable_that_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_API_KEY", "a secret")
+    monkeypatch.setenv("ACME_HOME", "a folder")
+    script = "import os; os.write(1, ' '.join(sorted(n for n in os.environ if 'ACME' in n or n == 'HF_HOME')).encode())"
+    relay = Relay({"HF_HOME": "there"}, [sys.executable, "-S", "-c", script], frozenset({"ACME_API_KEY"}))
+    assert relay.read() == b"ACME_HOME HF_HOME"
+    assert relay.end()[0] == 0

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from unisafe_providers.base import Capabilities, Misconfigured, OnDevice, Provider, Rejected, Request, Response, Text, Withdrawn
 from unisafe_providers.hosted.openai_compatible import OpenAICompatible
+from unisafe_providers.served import server
 from unisafe_providers.served.command import Start, build_environment, find_program, restrict_devices
 from unisafe_providers.served.provider import ServedProvider
 
@@ -141,6 +142,26 @@ async def test_a_request_that_ends_the_server_each_time_fails_alone(tmp_path: Pa
     assert "asked this alone, the server ended with exit code 9: RuntimeError: the engine is gone" in str(answers[2])
 
 
+async def test_after_a_death_a_rejected_request_does_not_hold_the_others_up(tmp_path: Path) -> None:
+    fake = Fake(tmp_path, "--dies-once", str(tmp_path / "died"), "--rejects", "bad", "--latency", "0.1")
+    async with fake.provider:
+        answers = await fake.answers("bad", "one", "two")
+        assert [type(answer) for answer in answers] == [Rejected, Response, Response]
+        before = len(fake.events("under-way"))
+        await fake.answers(*words(4))
+    assert max(map(int, fake.events("under-way")[before:])) > 1
+
+
+async def test_no_process_beside_the_server_gets_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_API_KEY", "a secret")
+    fake = Fake(tmp_path)
+    async with fake.provider:
+        await fake.answers("hello")
+        started = psutil.Process().children(recursive=True)
+        assert len(started) >= 2
+        assert not any("ACME_API_KEY" in one.environ() for one in started if one.status() != psutil.STATUS_ZOMBIE)
+
+
 async def test_a_server_that_always_dies_stops_its_model(tmp_path: Path) -> None:
     fake = Fake(tmp_path, "--dies-always")
     async with fake.provider:
@@ -184,6 +205,15 @@ async def test_a_taken_port_is_left_for_another_one(tmp_path: Path) -> None:
     ports = [line.split()[1] for line in fake.events("start")]
     assert len(ports) == 2
     assert ports[0] != ports[1]
+
+
+def test_two_servers_that_start_at_once_never_get_one_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = iter([5001, 5001, 5002, 5001])
+    monkeypatch.setattr(server, "find_free_port", lambda: next(offered))
+    with server.reserve_port() as first, server.reserve_port() as second:
+        assert (first, second) == (5001, 5002)
+    with server.reserve_port() as again:
+        assert again == 5001
 
 
 async def test_one_that_hears_no_sigterm_is_killed_with_the_child_that_it_forked(tmp_path: Path) -> None:
