@@ -147,6 +147,8 @@ async def read_answer(said: Mapping[str, Any], folder: Path) -> Response:
         if said.get("memory") is True:
             raise MemoryRanOut(clean(words))
         raise (Transient if said.get("retry") is True else Rejected)(clean(words))
+    if not said.keys() & {"text", "images", "finish"}:
+        raise Malformed(f"an answer should have `text`, `images` or `error`, and has {show_value(sorted(said))}")
     finish = said.get("finish", "stop")
     if finish not in FINISHES:
         raise Malformed(f"its `finish` should be one of {', '.join(sorted(FINISHES))}, and is {show_value(finish)}")

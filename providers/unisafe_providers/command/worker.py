@@ -26,6 +26,7 @@ from unisafe_providers.command.lines import (
     read_line,
     read_ready,
 )
+from unisafe_providers.programs import explain_start
 from unisafe_providers.workers.batches import BatchSizes, Pool, Waiting
 from unisafe_providers.workers.environment import pick_environment
 from unisafe_providers.workers.processes import PATIENCE, Log, end_process, kill_group, start_process
@@ -92,6 +93,7 @@ class CommandWorker(Worker):
         self._came = anyio.Event()
         self._sizes = BatchSizes(1, 1, 1)
         self._ready: Ready | None = None
+        self._strays = 0
         self._batch: dict[int, Waiting] = {}
         self._batch_done = anyio.Event()
         self._started = 0.0
@@ -111,10 +113,12 @@ class CommandWorker(Worker):
                 self._began.set()
                 code = await self._hear(process)
         except OSError as error:
-            self.failure = self.failure or f"{self.title} cannot be started: {error.strerror or error}"
+            why = explain_start(error, self._settings.command[0], self._settings.folder)
+            self.failure = self.failure or f"{self.title} cannot be started: {why}"
         finally:
             if self._loading and self.failure is None and code is not None and code >= 0:
-                self.failure = f"{describe_end(self.title, code, log.last)} before it was ready; its log: {log.path}"
+                said = f": {log.last}{self.quote_log(last_line=False)}" if log.last else ", and it printed nothing"
+                self.failure = f"{self.title} ended before it was ready{said}"
             log.close()
             shutil.rmtree(folder, ignore_errors=True)
             self.finish(describe_end(self.title, code, log.last))
@@ -150,6 +154,15 @@ class CommandWorker(Worker):
         if self._process is not None:
             await end_process(self._process)
         await self.ended.wait()
+
+    def quote_log(self, *, last_line: bool) -> str:
+        log = self._log
+        if not log.last:
+            return "; it printed nothing"
+        if not last_line:
+            return f"; its log: {log.path}"
+        stray = f"; lines on its standard output that are not of the protocol: {self._strays:,}" if self._strays else ""
+        return f"{stray}; its last line: {log.last}; its log: {log.path}"
 
     # -------------------------------------------------------- its words
 
@@ -197,7 +210,7 @@ class CommandWorker(Worker):
         said = read_line(line)
         if said is None:
             if line.strip():
-                self._note_noise(line + b"\n")
+                self._note_stray(line)
         elif said.get("ready") is True and self._ready is None:
             return self._note_ready(said)
         elif isinstance(said.get("progress"), str):
@@ -205,8 +218,12 @@ class CommandWorker(Worker):
         elif isinstance(said.get("id"), int) and said["id"] in self._batch:
             await self._take_answer(said["id"], said)
         else:
-            self._note_noise(line[:2_000] + b"\n")
+            self._note_stray(line[:2_000])
         return True
+
+    def _note_stray(self, line: bytes) -> None:
+        self._strays += 1
+        self._note_noise(line + b"\n")
 
     def _note_ready(self, said: dict[str, Any]) -> bool:
         try:
@@ -220,8 +237,7 @@ class CommandWorker(Worker):
         assert self._ready is not None
         size = (self._settings.batch_size or DEFAULT_BATCH) if self._ready.batches else 1
         self._sizes = BatchSizes(size, size, size)
-        place = self.device or "its own machine"
-        self.report({"type": "ready", "device": place, "seconds": time.monotonic() - self._started, "memory": (0, 0)})
+        self.report({"type": "ready", "device": self.device, "seconds": time.monotonic() - self._started, "memory": (0, 0)})
         self._came.set()
         return True
 
