@@ -157,6 +157,8 @@ def test_a_file_that_is_not_there_stops_the_model_before_it_starts(folder: Path)
     write(folder)
     bench = folder / "bench.toml"
     bench.write_text(bench.read_text().replace('files = ["serve.py"]', 'files = ["server.py"]'))
+    planned = unisafe("plan", cwd=folder)
+    assert "Acme-7B cannot be asked yet: files: server.py cannot be read" in " ".join(planned.stdout.split())
     stopped = unisafe("run", cwd=folder)
     assert "files: server.py cannot be read (No such file or directory)" in " ".join(stopped.stdout.split())
     assert count_starts(folder) == 0
