@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -57,6 +58,9 @@ class CommandOptions(Options):
     def list_commands(self, model: str) -> list[list[str]]:
         return [self.command]
 
+    def list_variables(self) -> list[str]:
+        return self.env
+
 
 def build_command(settings: ProviderSettings, options: CommandOptions) -> Provider:
     """A model behind a command, started at its first call."""
@@ -65,7 +69,7 @@ def build_command(settings: ProviderSettings, options: CommandOptions) -> Provid
 
     started = CommandSettings(
         name=settings.model,
-        command=tuple(options.command),
+        command=(os.path.expanduser(options.command[0]), *options.command[1:]),
         folder=settings.folder.absolute(),
         options=options.options,
         images=options.images,

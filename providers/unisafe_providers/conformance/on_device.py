@@ -173,7 +173,7 @@ class _Examination:
         if isinstance(outcome, Misconfigured):
             raise NotConforming(str(outcome))
         if isinstance(outcome, Exception):
-            raise NotConforming(f"{check}: {_describe(request)} should be answered; it {_describe_outcome(outcome)}")
+            raise NotConforming(f"{check}: {_describe(request)} should be answered; it failed: {str(outcome)[:500]}")
         try:
             response = await examine_response(outcome, image_due=request.image_due)
         except Exception as error:

@@ -112,6 +112,9 @@ async def test_a_request_that_ends_the_process_costs_itself_alone() -> None:
     assert [answer for answer in [*answers[:3], *answers[4:]] if not isinstance(answer, Response)] == []
     assert isinstance(answers[3], Rejected)
     assert "2 times while it ran this request alone" in str(answers[3])
+    (note,) = provider.notes
+    assert note.startswith("started again ")
+    assert "signal 9, as the kernel does when memory runs out; its log: " in note
 
 
 async def test_memory_that_runs_out_halves_the_batch() -> None:
@@ -198,7 +201,7 @@ async def test_a_long_line_of_noise_fills_no_disk() -> None:
 @pytest.mark.parametrize(
     ("mode", "settings", "said"),
     [
-        ("silent", {}, "ended: ImportError: No module named 'showo' before it was ready; its log: "),
+        ("silent", {}, "ended before it was ready: ImportError: No module named 'showo'; its log: "),
         ("", {"options": {"kinds": ["chat"]}}, "it draws no pictures (its kinds are chat); change `gives`"),
         ("", {"options": {"kinds": "chat"}}, "its `kinds` should be a list"),
         ("slow", {"patience": 0.5}, "no word for 0 s while it loaded"),
@@ -403,3 +406,61 @@ def test_logs_go_into_no_folder_of_somebody_else(tmp_path: Path, monkeypatch: py
     assert log.last == "100%"
     assert log.path.parent.parent == tmp_path
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def write_script(folder: Path, body: str) -> CommandSettings:
+    """A script that says it is ready and then does as `body` says with each `line`."""
+    (folder / "serve.py").write_text(
+        "import json, sys\n"
+        "sys.stdin.readline()\n"
+        'print(json.dumps({"ready": True}), flush=True)\n'
+        f"for line in sys.stdin:\n    number = json.loads(line)['id']\n    {body}\n"
+    )
+    return CommandSettings(name="Acme", command=(sys.executable, "-S", "serve.py"), folder=folder, patience=0.6)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("""print('step 1', json.dumps({"id": number, "text": "hi"}), flush=True)""", "its last line: step 1 {"),
+        ("""print(json.dumps({"id": str(number), "text": "hi"}), flush=True)""", 'its last line: {"id": "'),
+    ],
+)
+async def test_an_answer_that_is_no_line_of_the_protocol_is_shown(tmp_path: Path, body: str, said: str) -> None:
+    async with CommandProvider(write_script(tmp_path, body), Capabilities(), model="Acme") as provider:
+        await answers_to(provider, [chat("one"), chat("two"), chat("three")], tries=1)
+        (outcome,) = await answers_to(provider, [chat("four")])
+    assert isinstance(outcome, Misconfigured)
+    assert "no word for 1 s while it worked (patience_s), 3 times in a row; lines on its standard output that are" in str(outcome)
+    assert said in str(outcome)
+    assert "; its log: " in str(outcome)
+
+
+async def test_an_answer_without_any_of_its_keys_is_no_empty_answer(tmp_path: Path) -> None:
+    settings = write_script(tmp_path, 'print(json.dumps({"id": number, "answer": "hi"}), flush=True)')
+    async with CommandProvider(settings, Capabilities(), model="Acme") as provider:
+        (outcome,) = await answers_to(provider, [chat("one")], tries=1)
+    assert isinstance(outcome, Malformed)
+    assert 'an answer should have `text`, `images` or `error`, and has ["answer", "id"]' in str(outcome)
+
+
+@pytest.mark.parametrize(
+    ("content", "rights", "said"),
+    [
+        (None, 0, "there is no ./serve.py; paths are relative to the folder of bench.toml"),
+        ("#!/usr/bin/env python3\n", 0o600, "./serve.py may not be executed: run `chmod +x ./serve.py`"),
+        ("#!/nowhere/python\n", 0o700, "the first line of ./serve.py should name its interpreter"),
+        ("print()\n", 0o700, "the first line of ./serve.py should name its interpreter"),
+    ],
+)
+async def test_a_script_that_cannot_be_started_says_what_to_change(
+    tmp_path: Path, content: str | None, rights: int, said: str
+) -> None:
+    if content is not None:
+        (tmp_path / "serve.py").write_text(content)
+        (tmp_path / "serve.py").chmod(rights)
+    settings = CommandSettings(name="Acme", command=("./serve.py",), folder=tmp_path)
+    async with CommandProvider(settings, Capabilities(), model="Acme") as provider:
+        (outcome,) = await answers_to(provider, [chat("hello")])
+    assert isinstance(outcome, Misconfigured)
+    assert said in str(outcome)
