@@ -26,6 +26,8 @@ SENT = ("max_tokens", "temperature", "top_p", "seed", "size", "system")
 FINISHES = frozenset(get_args(Finish))
 MAX_PICTURE = 50 * 1024 * 1024
 """The most bytes of a picture file that is read."""
+GIVEN = "in-"
+"""How the name of a picture of a request begins, in the folder for pictures."""
 SPACE = re.compile(rb"\s+")
 ImagesAs = Literal["paths", "inline"]
 
@@ -65,7 +67,7 @@ async def _build_picture(image: Image, images: ImagesAs, folder: Path) -> dict[s
         return {"data": base64.b64encode(await image.read()).decode(), "type": image.media_type}
     if isinstance(image.source, Path):
         return {"path": str(image.source.absolute()), "type": image.media_type}
-    path = folder / f"in-{image.digest}.{image.media_type.rsplit('/', 1)[-1]}"
+    path = folder / f"{GIVEN}{image.digest}.{image.media_type.rsplit('/', 1)[-1]}"
     if not path.exists():
         data = await image.read()
         await to_thread.run_sync(path.write_bytes, data)
@@ -217,7 +219,8 @@ def _read_picture(one: object, folder: Path) -> Image:
         if path.stat().st_size > MAX_PICTURE:
             raise ValueError(f"a picture of more than {MAX_PICTURE // 2**20} MiB")
         image = Image.from_bytes(path.read_bytes())
-        path.unlink()
+        if not path.name.startswith(GIVEN):  # which other requests may need
+            path.unlink()
     except (NoSuchFile, OSError) as error:
         raise ValueError(f"a picture cannot be read: {error}") from None
     return image

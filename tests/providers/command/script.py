@@ -39,6 +39,8 @@ def answer(request, hello):
         seen = [os.path.getsize(one["path"]) if "path" in one else len(base64.b64decode(one["data"])) for one in request["images"]]
         told = f"{text} {hello['options'].get('word', '')} {hello['device']} saw {seen}".strip()
         return {"text": told, "usage": {"tokens_in": 3, "tokens_out": 2}}
+    if "ECHO" in text:
+        return {"images": [one for one in request["images"] if os.path.exists(one["path"])]}
     picture = draw(len(text) % 256)
     if "ELSEWHERE" in text:
         return {"images": [{"path": "/etc/hostname"}]}

@@ -105,6 +105,12 @@ async def test_a_picture_elsewhere_is_not_read(word: str) -> None:
     assert "the folder for pictures" in str(outcome) or "leads out" in str(outcome)
 
 
+async def test_a_picture_that_comes_back_as_it_was_is_there_for_the_next_request_too() -> None:
+    async with command("batches") as provider:
+        answers = await answers_to(provider, [Request(kind="edit", parts=(PICTURE, Text(f"ECHO NAP {n}"))) for n in range(3)])
+    assert [answer.images for answer in answers if isinstance(answer, Response)] == [(PICTURE,)] * 3
+
+
 async def test_a_request_that_ends_the_process_costs_itself_alone() -> None:
     good = [chat(f"a calm day {number}") for number in range(6)]
     async with command("batches") as provider:
