@@ -107,6 +107,7 @@ class CommandWorker(Worker):
         try:
             self.on_event(self, {"type": "log", "path": str(log.path)})
             beside = {"UNISAFE_DEVICE": self.device} if self.device else {}
+            beside["PYTHONUNBUFFERED"] = "1"  # a script that forgets to flush would seem to hang
             environment = pick_environment(self._settings.variables, beside)
             async with start_process(self._settings.command, environment, self._settings.folder) as process:
                 self._process = process
@@ -158,7 +159,7 @@ class CommandWorker(Worker):
     def quote_log(self, *, last_line: bool) -> str:
         log = self._log
         if not log.last:
-            return "; it printed nothing"
+            return "; it printed nothing, or does not flush what it prints"
         if not last_line:
             return f"; its log: {log.path}"
         stray = f"; lines on its standard output that are not of the protocol: {self._strays:,}" if self._strays else ""
