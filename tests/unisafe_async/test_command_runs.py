@@ -200,6 +200,8 @@ def test_check_command_of_a_wrong_name_says_which_is_right(folder: Path, words: 
 
 
 def test_check_command_takes_a_script_alone(folder: Path) -> None:
+    checked = unisafe("check-command", "--gives", "text, image", "--", sys.executable, "serve.py", cwd=folder)
+    assert "ok    answers (text to image): 1 picture" in checked.stdout
     refused = unisafe("check-command", "--", "./serve.py", cwd=folder)
     assert refused.returncode == 1
     assert "./serve.py may not be executed: run `chmod +x ./serve.py`" in " ".join(refused.stdout.split())
@@ -230,6 +232,7 @@ def test_a_file_without_a_judge_says_what_to_write(folder: Path) -> None:
     [
         (('"id": request["id"], **out', '"id": request["id"] + 1, **out'), "no word for"),
         (('return {"text": told, ', 'return {"text": "", '), "answers: text was answered with no text"),
+        (('return {"text": told, ', 'return {"error": "broken", '), "it failed: broken; its log: "),
         (('{"images": [{"path": path}], ', "{"), "answers: text to image was answered with no picture"),
         (("if __name__", "import acme\nif __name__"), "ended before it was ready: ModuleNotFoundError: No module named 'acme'"),
     ],

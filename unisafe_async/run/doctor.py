@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import anyio
 from unisafe_judger import Classifier, Judge
 from unisafe_providers.base import Listing, Misconfigured, Noting, OnDevice, ProviderError, RateLimited, Rejected, Transient
+from unisafe_providers.gpus import Machine
 from unisafe_providers.programs import find_fault
 from unisafe_providers.spec import Options
 
@@ -82,6 +83,18 @@ def _look_at_device(checked: CheckedEndpoint, endpoint: Endpoint) -> None:
         checked.say("model", "wrong", provider.status.said)
     for note in provider.notes if isinstance(provider, Noting) else ():
         checked.say("device", "warning", note)
+    if checked.section.provider != "command":  # which may run on another machine
+        _look_for_gpus(checked, provider.devices)
+
+
+def _look_for_gpus(checked: CheckedEndpoint, devices: Sequence[str]) -> None:
+    """Whether the GPUs that bench.toml names are among those that can be seen without torch."""
+    machine = Machine()
+    there = machine.accelerators
+    missing = sorted({device for device in devices if device.startswith("cuda") and machine.name_one(device) not in there})
+    if missing:
+        known = ", ".join(there) or "no GPU"
+        checked.say("device", "warning", f"as far as can be seen, this machine has {known}, and not {', '.join(missing)}")
 
 
 def _look_at_program(checked: CheckedEndpoint, base: Path) -> None:

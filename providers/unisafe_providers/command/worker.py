@@ -175,6 +175,7 @@ class CommandWorker(Worker):
             self._place, beside = view.place, dict(view.variables)
         if self._place:
             beside["UNISAFE_DEVICE"] = self._place
+        beside["PYTHONUNBUFFERED"] = "1"  # a script that forgets to flush would seem to hang
         return pick_environment(self._settings.variables, beside)
 
     def quote_log(self, *, last_line: bool) -> str:
@@ -182,7 +183,7 @@ class CommandWorker(Worker):
         if log is None:
             return ""
         if not log.last:
-            return "; it printed nothing"
+            return "; it printed nothing, or does not flush what it prints"
         if not last_line:
             return f"; its log: {log.path}"
         stray = f"; lines on its standard output that are not of the protocol: {self._strays:,}" if self._strays else ""

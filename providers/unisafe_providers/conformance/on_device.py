@@ -173,7 +173,8 @@ class _Examination:
         if isinstance(outcome, Misconfigured):
             raise NotConforming(str(outcome))
         if isinstance(outcome, Exception):
-            raise NotConforming(f"{check}: {_describe(request)} should be answered; it failed: {str(outcome)[:500]}")
+            log = f"; its log: {provider.status.log}" if provider.status.log else ""
+            raise NotConforming(f"{check}: {_describe(request)} should be answered; it failed: {str(outcome)[:500]}{log}")
         try:
             response = await examine_response(outcome, image_due=request.image_due)
         except Exception as error:

@@ -441,6 +441,14 @@ async def test_an_answer_that_is_no_line_of_the_protocol_is_shown(tmp_path: Path
     assert "; its log: " in str(outcome)
 
 
+async def test_a_python_script_need_not_flush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    settings = write_script(tmp_path, 'print(json.dumps({"id": number, "text": "hi"}))')
+    async with CommandProvider(settings, Capabilities(), model="Acme") as provider:
+        (outcome,) = await answers_to(provider, [chat("one")], tries=1)
+    assert isinstance(outcome, Response)
+
+
 async def test_an_answer_without_any_of_its_keys_is_no_empty_answer(tmp_path: Path) -> None:
     settings = write_script(tmp_path, 'print(json.dumps({"id": number, "answer": "hi"}), flush=True)')
     async with CommandProvider(settings, Capabilities(), model="Acme") as provider:
