@@ -118,8 +118,8 @@ class ActorWorker(FramedWorker):
                     group.start_soon(self._say_pending, ray)
                     group.start_soon(self._end_when_stopped, group.cancel_scope)
                     self._place = await self._ask(self._actor.where)
-                    self.heard = time.monotonic()
-                    group.start_soon(self.watch_silence, self.patience, self._stopping.set)
+                    self.heard = time.monotonic()  # until here it waited for its place
+                    group.start_soon(self.watch_silence, self.patience, group.cancel_scope.cancel)
                     group.start_soon(self.start_loading)
                     await self._read()
                     group.cancel_scope.cancel()

@@ -31,11 +31,13 @@ def cluster() -> Iterator[Any]:
     found.shutdown()
 
 
-def model(folder: Path, address: str, copies: int, gpus: float = 0.0) -> LocalProvider:
+def model(
+    folder: Path, address: str, copies: int, gpus: float = 0.0, script: str = SLOW, patience: float = 1_800.0
+) -> LocalProvider:
     (folder / "config.json").write_text("{}")
     settings = ClusterSettings(address=address, gpus=gpus)
-    launch = partial(ActorWorker, settings=settings, command=[sys.executable, "-c", SLOW])
-    loaded = LocalSettings(library="transformers", model=str(folder), batch_size=1)
+    launch = partial(ActorWorker, settings=settings, command=[sys.executable, "-c", script])
+    loaded = LocalSettings(library="transformers", model=str(folder), batch_size=1, patience_s=patience)
     return LocalProvider(loaded, Capabilities(image_in=True), ["cpu"] * copies, launch, turns=["cluster"])
 
 
@@ -73,6 +75,10 @@ async def test_a_machine_that_is_lost_costs_its_batch_and_no_answer(
         assert provider.devices == ("cluster",)
         await provider.release()
         assert provider.status.state == "unloaded"
+
+    async with model(tmp_path, cluster.address, 1, script="import sys; sys.stdin.read()", patience=0.5) as hanging:
+        with pytest.raises(Misconfigured, match="was ended: no word for 0 s while it loaded"), anyio.fail_after(20):
+            await hanging.call(Request(kind="chat", parts=(Text("hello"),)))
 
     monkeypatch.setattr(worker, "PENDING", 0.3)
     async with model(tmp_path, cluster.address, 1, gpus=1.0) as waiting:
