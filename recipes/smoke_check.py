@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import shlex
+import shutil
 import struct
 import subprocess
 import sys
@@ -30,11 +32,16 @@ END_S: Final = 30.0
 def main() -> int:
     """Ask, print, and return the exit code."""
     asked = _read_arguments()
-    entry = tomllib.loads((asked.recipe / "bench.toml").read_text("utf-8"))["models"][asked.entry]
+    try:
+        entry = tomllib.loads((asked.recipe / "bench.toml").read_text("utf-8"))["models"][asked.entry]
+    except (OSError, IndexError) as error:
+        sys.exit(f"{asked.recipe}: it is no folder of a recipe, or its bench.toml has no entry {asked.entry} ({error})")
     command = [asked.python or entry["command"][0], *entry["command"][1:]]
     options = {**entry.get("options", {}), **dict(map(_read_option, asked.option))}
     folder = Path(tempfile.mkdtemp(prefix="smoke-check-"))
-    print("$", *command, f"\npictures: {folder}", flush=True)
+    print(f"$ {shlex.join(command)}\npictures: {folder}", flush=True)
+    if shutil.which(command[0]) is None:
+        sys.exit(f"there is no program {command[0]}; name the interpreter of the model's environment with --python")
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8") as script:
         assert script.stdin is not None
         assert script.stdout is not None

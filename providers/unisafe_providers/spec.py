@@ -82,6 +82,10 @@ class Options(BaseModel):
         """
         return []
 
+    def list_variables(self) -> list[str]:
+        """The names of variables that bench.toml passes on to what this section starts."""
+        return []
+
     def find_mistakes(self, declared: Declared) -> Iterator[str]:
         """What is wrong although each key is right by itself, each with its key: `devices: names a device twice`."""
         yield from ()

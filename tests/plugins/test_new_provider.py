@@ -88,7 +88,7 @@ def test_nothing_is_overwritten_and_names_are_checked(tmp_path: Path, unisafe: C
         (["../up"], "lower-case letters and digits"),
         (["async"], "the module unisafe_async"),
         (["one", "--command", "--folder", "mine"], "mine is there already"),
-        (["../up", "--command"], "lower-case letters and digits"),
+        (["../up", "--command"], "cannot be the name of a script"),
     ):
         done = unisafe("new-provider", *arguments)
         assert done.returncode == 2
@@ -96,6 +96,13 @@ def test_nothing_is_overwritten_and_names_are_checked(tmp_path: Path, unisafe: C
         assert "Traceback" not in done.stderr
     assert (tmp_path / "mine" / "README.md").read_text() == "my own words"
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "log") == ["mine"]
+
+
+def test_a_script_is_called_as_its_model_is(tmp_path: Path, unisafe: Command) -> None:
+    written = unisafe("new-provider", "--command", "Show-o2.5")
+    assert written.returncode == 0, written.stderr
+    assert (tmp_path / "Show-o2.5" / "serve_show_o2_5.py").exists()
+    assert 'name = "Show-o2.5"' in written.stdout
 
 
 def test_the_script_of_a_command_answers_at_once_without_any_package(tmp_path: Path, unisafe: Command) -> None:

@@ -64,3 +64,8 @@ def test_the_smoke_check_says_what_failed(tmp_path: Path) -> None:
     assert broken.returncode == 1
     assert "Traceback" not in broken.stderr
     assert "exit code 3" in broken.stdout
+    for words, said in (((recipe, "--python", "/nowhere/python"), "--python"), ((tmp_path / "nowhere",), "no folder of a recipe")):
+        refused = smoke_check(*words)
+        assert refused.returncode == 1
+        assert "Traceback" not in refused.stderr
+        assert said in refused.stderr

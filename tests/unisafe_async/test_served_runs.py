@@ -202,6 +202,10 @@ async def test_only_a_run_starts_a_server_and_shows_its_command_line_first(tmp_p
     assert code == 0, output
     assert f"{FAKE} tiny --port PORT" in output
     assert len(starts(tmp_path, "tiny")) == 1
+    bench = tmp_path / "bench.toml"
+    bench.write_text(bench.read_text().replace('model = "tiny"\nserve', 'model = "tiny"\ndevice = "cuda:77"\nserve'))
+    code, output = await finished("doctor", "--free", folder=tmp_path)
+    assert "and not cuda:77" in " ".join(output.split())
     code, output = await finished("doctor", "--yes", folder=tmp_path)
     assert code == 0, output
     assert f"{FAKE} tiny --port PORT" in output

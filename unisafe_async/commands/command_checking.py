@@ -11,6 +11,10 @@ from unisafe_async.commands.options import DONE, UNJUDGED, ConfigOption
 from unisafe_async.config.default_paths import DEFAULT_FILE
 
 
+def _split(words: str) -> list[str]:
+    return [word.strip() for word in words.split(",")]
+
+
 def check_command(
     command: Annotated[
         list[str],
@@ -32,7 +36,7 @@ def check_command(
     from unisafe_async.text import plain
 
     console = stdout_console()
-    section, base = find_command(command, config, gives.split(","), takes.split(","))
+    section, base = find_command(command, config, _split(gives), _split(takes))
     for line in list_commands(section):
         console.print(Text(f"starts {line}"))
 

@@ -17,6 +17,7 @@ from unisafe_providers.registry import list_names, plugin_of
 from unisafe_async.errors import UsageError
 
 NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
+MODEL_NAME = re.compile(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*")
 HELPER = "unisafe_serve.py"
 """The script's side of the protocol: one file without dependencies, copied beside each script."""
 
@@ -56,10 +57,11 @@ def write_script(name: str, folder: Path | None = None) -> tuple[Path, Path]:
 
     Raises UsageError if the name is wrong, or if the folder is not empty.
     """
-    _check_name(name)
+    if not MODEL_NAME.fullmatch(name) or len(name) > 40:
+        raise UsageError(f"{name!r} cannot be the name of a script: letters and digits, joined by - _ or ., such as Show-o2")
     folder = folder or Path(name)
     _check_free(folder)
-    script, helper = folder / f"serve_{name.replace('-', '_')}.py", folder / HELPER
+    script, helper = folder / f"serve_{re.sub('[.-]', '_', name.lower())}.py", folder / HELPER
     template = files("unisafe_async").joinpath("data", "new_command", "serve.py.template").read_text("utf-8")
     served = files("unisafe_providers").joinpath("command", HELPER).read_text("utf-8")
     _write_files({script: Template(template).substitute(name=name), helper: served}, folder)

@@ -37,6 +37,10 @@ from unisafe_async.config.sections import (
 )
 from unisafe_async.config.toml_values import NotToml, find_mistakes, parse_toml
 
+NO_JUDGE = (
+    '; say who judges: [judge] with provider and model, such as provider = "vllm" and model = "Qwen/Qwen3-VL-8B-Instruct", '
+    'or provider = "simulated" and model = "judge" to try things out'
+)
 LARGEST = 16 * 1024 * 1024
 """The most bytes of a configuration."""
 MOST_MISTAKES = 100
@@ -239,7 +243,7 @@ def _describe_mistake(mistake: ErrorDetails, table: dict[str, Any]) -> str:
                     return "goes with several judges only, one [[judge.judges]] each"
             return f"unknown key{suggest(key, _keys_of(section)) or '; keys are ' + ', '.join(_keys_of(section))}"
         case "missing":
-            return "missing"
+            return "missing" + (NO_JUDGE if mistake["loc"] == ("judge",) else "")
         case "string_type":
             return f"should be a text{found}"
         case "int_type" | "int_from_float":

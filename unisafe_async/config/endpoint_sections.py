@@ -50,9 +50,11 @@ class EndpointSection(Section):
     """What `[[models]]` and `[judge]` share: one model behind one endpoint. The rest are the options of its provider."""
 
     provider: ProviderName = Field(
-        description="a vendor, a server, `transformers`, `diffusers`, `simulated`, `recorded` or a plugin"
+        description="a vendor, a server, `transformers`, `diffusers`, `command`, `simulated`, `recorded` or a plugin"
     )
-    model: str = Field(min_length=1, description="its name at the endpoint, or a hub id, a folder or a file")
+    model: str = Field(
+        min_length=1, description="its name at the endpoint, or a hub id, a folder or a file; of a command its `name`, unless set"
+    )
     takes: list[Medium] = Field(["text"], description='what it accepts: `"text"`, `"image"`')
     max_concurrency: int | None = Field(
         None,
@@ -173,7 +175,7 @@ class EndpointSection(Section):
     @property
     def asks_by_schema(self) -> bool:
         """Whether it is asked for JSON by schema, as a judge."""
-        return self.structured if isinstance(self, VendorOptions) else True
+        return self.structured if isinstance(self, VendorOptions | CallableOptions) else True
 
     @property
     def dialect(self) -> Preset | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unisafe_providers.registry import CallableOptions, built_in_spec, find_takers, list_built_in
+from unisafe_providers.near_names import suggest
+from unisafe_providers.registry import built_in_spec, find_takers, list_built_in
 
 from unisafe_async.config.addition_checks import mistakes_of_additions
 from unisafe_async.config.endpoint_sections import EndpointSection
@@ -16,7 +17,7 @@ FEW = 4
 
 def mistakes_of(endpoint: EndpointSection) -> list[str]:
     """Each mistake with its key in the section."""
-    found = [*mistakes_of_additions(endpoint), *(f"{key}: {_words_of_foreign(key)}" for key in endpoint.foreign)]
+    found = [*mistakes_of_additions(endpoint), *(f"{key}: {_words_of_foreign(endpoint, key)}" for key in endpoint.foreign)]
     if isinstance(endpoint, ModelSection):
         found += _mistakes_of_batching(endpoint)
     elif endpoint.spec.judges_not:
@@ -44,10 +45,10 @@ OPTIONS = (
 """Of the table `options`: what commands and plain callables take."""
 
 
-def _words_of_foreign(key: str) -> str:
+def _words_of_foreign(endpoint: EndpointSection, key: str) -> str:
     """With whom a key goes that this provider has not."""
     takers = describe_takers(key)
-    return f"goes with {takers} only" if takers and key not in CallableOptions.model_fields else OPTIONS
+    return f"goes with {takers} only{suggest(key, endpoint.spec.keys)}" if takers and key != "options" else OPTIONS
 
 
 def describe_takers(key: str) -> str:

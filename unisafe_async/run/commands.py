@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
+from unisafe_providers.endpoint_options import EndpointOptions
 from unisafe_providers.near_names import suggest
 from unisafe_providers.spec import Options
 
@@ -25,7 +26,8 @@ def find_command(words: Sequence[str], file: Path, gives: Sequence[str], takes: 
 
     Raises UsageError, and ConfigError for a file that cannot be used.
     """
-    if len(words) == 1 and not Path(words[0]).is_file():  # a folder may have the model's name
+    is_path = words[0].startswith((".", "/", "~")) or Path(words[0]).is_file()  # a folder may have the model's name
+    if len(words) == 1 and not is_path:
         return _find_by_name(words[0], file)
     given = {"name": Path(words[0]).name, "provider": "command", "command": [*words], "gives": [*gives], "takes": [*takes]}
     try:
@@ -37,14 +39,18 @@ def find_command(words: Sequence[str], file: Path, gives: Sequence[str], takes: 
 
 
 def _find_by_name(name: str, file: Path) -> tuple[EndpointSection, Path]:
+    if not file.exists():
+        raise UsageError(f"there is no {file} that names {name}; for a command itself: unisafe check-command -- python serve.py")
     config = load_config(file)
     sections = {
         section.title if isinstance(section, JudgeEndpointSection) else getattr(section, "name", section.model): section
         for _, section in config.endpoints()
         if isinstance(section, Options) and section.list_commands(section.model)
     }
+    if isinstance(sections.get(name), EndpointOptions):
+        raise UsageError(f"{name} is a server, which speaks no protocol of lines; `unisafe doctor` starts it and asks it")
     if name not in sections:
-        known = ", ".join(sections) or "none"
+        known = ", ".join(one for one, section in sections.items() if not isinstance(section, EndpointOptions)) or "none"
         hint = suggest(name, sections)
         raise UsageError(f"{name}: no model of that name in {file} starts a command; those that do: {known}{hint}")
     return sections[name], config.base

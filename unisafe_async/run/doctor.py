@@ -10,11 +10,15 @@ import difflib
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
 from unisafe_judger import Classifier, Judge
 from unisafe_providers.base import Listing, Misconfigured, Noting, OnDevice, ProviderError, RateLimited, Rejected, Transient
+from unisafe_providers.gpus import Machine
+from unisafe_providers.programs import find_fault
+from unisafe_providers.spec import Options
 
 from unisafe_async.benchmark import DatasetError, open_dataset
 from unisafe_async.benchmark.sources import TOKEN_VARIABLE
@@ -56,6 +60,7 @@ async def examine(config: Config, judges: Sequence[Judge | Classifier]) -> Async
                 continue
             checked.endpoint = endpoint
             _look_at_device(checked, endpoint)
+            _look_at_program(checked, config.base)
             if section.simulated:
                 checked.say("model", "ok", "simulated, in this process: there is nothing to look at")
                 continue
@@ -78,6 +83,31 @@ def _look_at_device(checked: CheckedEndpoint, endpoint: Endpoint) -> None:
         checked.say("model", "wrong", provider.status.said)
     for note in provider.notes if isinstance(provider, Noting) else ():
         checked.say("device", "warning", note)
+    if checked.section.provider != "command":  # which may run on another machine
+        _look_for_gpus(checked, provider.devices)
+
+
+def _look_for_gpus(checked: CheckedEndpoint, devices: Sequence[str]) -> None:
+    """Whether the GPUs that bench.toml names are among those that can be seen without torch."""
+    machine = Machine()
+    there = machine.accelerators
+    missing = sorted({device for device in devices if device.startswith("cuda") and machine.name_one(device) not in there})
+    if missing:
+        known = ", ".join(there) or "no GPU"
+        checked.say("device", "warning", f"as far as can be seen, this machine has {known}, and not {', '.join(missing)}")
+
+
+def _look_at_program(checked: CheckedEndpoint, base: Path) -> None:
+    """Whether the program that a run would start is there, and the variables that it is to get are set."""
+    section = checked.section
+    assert isinstance(section, Options), "a section whose provider is known has its options"
+    commands = section.list_commands(section.model)
+    for command in commands:
+        fault = find_fault(command[0], base)
+        checked.say("program", "wrong" if fault else "ok", fault or f"{command[0]} is there")
+    unset = [name for name in section.list_variables() if name not in os.environ] if commands else []
+    if unset:
+        checked.say("program", "warning", f"env: not set, so it starts without: {', '.join(unset)}")
 
 
 def _check_keys(checked: CheckedEndpoint) -> bool:

@@ -10,6 +10,7 @@ from functools import partial
 import duckdb
 from unisafe_cache import Store
 from unisafe_cache.batches import find_under_way
+from unisafe_providers.base import OnDevice
 
 from unisafe_async.benchmark import Dataset
 from unisafe_async.config.bench_toml import Config
@@ -76,7 +77,8 @@ class Plan:
     estimated from earlier answers. `rubrics_changed` says why the judge is asked again about answers that it has judged; empty if
     it is not. `mended` and `mended_drawn` count mended pictures of items and of models, by kind of mending. `later` names the
     judges that wait for a device, in the order of their turns; those of one turn stand together.
-    `shard` says of which part of the items the plan is; it is empty if it is of all.
+    `shard` says of which part of the items the plan is; it is empty if it is of all. `unable` says of each model and judge that
+    cannot be asked as things are why that is so: its figures are not those of a run after that is mended.
     """
 
     models: list[Need]
@@ -89,6 +91,7 @@ class Plan:
     mended_drawn: Mapping[str, int] = field(default_factory=dict)
     later: tuple[tuple[str, ...], ...] = ()
     shard: str = ""
+    unable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cost(self) -> float | None:
@@ -106,6 +109,14 @@ class Plan:
     @property
     def _needs(self) -> list[Need]:
         return [*self.models, *self.judges]
+
+
+def _find_fault(endpoint: Endpoint) -> str:
+    """Why a model cannot be asked, as far as opening it showed; empty if it showed nothing."""
+    provider = endpoint.provider
+    if isinstance(provider, OnDevice) and provider.status.state == "failed":
+        return provider.status.said
+    return str(endpoint.stopped) if endpoint.stopped is not None else ""
 
 
 OTHERS = """
@@ -148,6 +159,7 @@ async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
             mended=mended,
             mended_drawn=mended_drawn,
             shard=run.dataset.part,
+            unable={endpoint.name: why for endpoint in run.endpoints if (why := _find_fault(endpoint))},
             later=tuple(tuple(run.panel.members[one].name for one in turn) for turn in list_later(pipeline.passes)),
         )
 
@@ -264,7 +276,7 @@ async def _estimate(store: Store, endpoint: Endpoint, need: Need) -> None:
     at_once = min(endpoint.concurrency.max_calls, max(need.calls, 1))
     if need.devices:
         batch = LOCAL_BATCH if need.calls > need.images else 1
-        at_once = min(at_once, batch * len(need.devices))
+        at_once = min(at_once, batch * getattr(endpoint.provider, "copies", len(need.devices)))
     if need.batch:
         return
     need.seconds = max(

@@ -18,7 +18,7 @@ from unisafe_async.text import plain
 def describe_commands(config: Config) -> list[str]:
     """A line for each command that may be started."""
     started = [
-        f"{plain(getattr(section, 'name', '') or section.model)} runs on this machine, where the cache lacks its answers: {line}"
+        f"for answers of {plain(getattr(section, 'name', '') or section.model)} that the cache lacks, this machine starts: {line}"
         for _, section in config.endpoints()
         for line in list_commands(section)
     ]

@@ -16,7 +16,7 @@ from unisafe_async.run.diagnosis import CheckedEndpoint, Diagnosis
 from unisafe_async.screens.commands import list_started
 from unisafe_async.text import count, format_dollars, plain
 
-FREE = ("source", "lines", "key", "address", "price", "model")
+FREE = ("source", "lines", "key", "address", "price", "model", "program", "device")
 MARKS = {"ok": ("ok", "green"), "wrong": ("WRONG", "bold red"), "warning": ("look", "yellow"), "skipped": ("-", "dim")}
 
 

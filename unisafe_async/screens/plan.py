@@ -26,6 +26,8 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
     calls = sum(need.calls for need in [*plan.models, *plan.judges])
     cost = "cost unknown: give price_in and price_out" if plan.cost is None else f"about {format_dollars(plan.cost)}"
     console.print(Text(f"{count(calls, 'call')} to make, {cost}, about {format_duration(plan.seconds)}; nothing was sent."))
+    for name, why in plan.unable.items():
+        console.print(Text(f"{plain(name)} cannot be asked yet: {plain(why)}", style="yellow"))
     if plan.rubrics_changed:
         costs = [need.cost for need in plan.judges if need.calls]
         price = (

@@ -209,7 +209,8 @@ def describe_local(provider: Provider) -> str:
         return f"loading{size}{on}{elapsed}{said}{silence and ', '}{silence}"
     if status.state != "ready":
         return ""
-    words = [f"on {', '.join(status.places)}, loaded in {format_duration(status.load_seconds)}"]
+    places = ", ".join(filter(None, status.places))
+    words = [f"{places and f'on {places}, '}loaded in {format_duration(status.load_seconds)}"]
     if status.busy_seconds:
         if status.tokens:
             words.append(f"{status.tokens / status.busy_seconds:,.0f} tokens/s")

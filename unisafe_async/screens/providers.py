@@ -31,7 +31,7 @@ class Known:
     """One provider.
 
     Args:
-        kind: `vendor`, `server` (on this machine), `device` (loaded on this machine), `simulated`, `other` or `plugin`.
+        kind: `vendor`, `server` (on this machine), `device` (loaded or started on this machine), `simulated`, `other` or `plugin`.
         what: a vendor's or server's name, or the package and version that bring it.
         wire: the protocol.
         address: its default address; empty if that is not known.
@@ -83,7 +83,7 @@ def describe_provider(spec: ProviderSpec[Any]) -> Known:
         )
     match spec.answers_from:
         case "device":
-            return Known(name=spec.name, kind="device", what="loaded on this machine")
+            return Known(name=spec.name, kind="device", what=spec.title if spec.model_is_name else "loaded on this machine")
         case "simulation":
             return Known(name=spec.name, kind="simulated", what=spec.title, wire="in process")
         case _:

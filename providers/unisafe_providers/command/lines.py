@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import orjson
 from anyio import to_thread
@@ -176,8 +176,10 @@ async def read_answer(said: Mapping[str, Any], folder: Path) -> Response:
         if said.get("memory") is True:
             raise MemoryRanOut(clean(words))
         raise (Transient if said.get("retry") is True else Rejected)(clean(words))
-    finish = said.get("finish", "stop")
-    if str(finish) not in FINISHES:
+    if not said.keys() & {"text", "images", "finish"}:
+        raise Malformed(f"an answer should have `text`, `images` or `error`, and has {show_value(sorted(said))}")
+    finish: Any = said.get("finish", "stop")
+    if not isinstance(finish, str) or finish not in FINISHES:
         raise Malformed(f"its `finish` should be one of {', '.join(sorted(FINISHES))}, and is {show_value(finish)}")
     try:
         text, thoughts, reason = _text(said, "text"), _text(said, "thoughts"), _text(said, "reason")
@@ -189,7 +191,7 @@ async def read_answer(said: Mapping[str, Any], folder: Path) -> Response:
         return Response(
             text=text,
             images=pictures,
-            finish=finish,
+            finish=cast("Finish", finish),
             thoughts=thoughts,
             reason=reason,
             usage=Usage(

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import orjson
+from anyio import to_thread
 from anyio.abc import ByteReceiveStream, Process
 
 from unisafe_providers.base import Malformed, Rejected, Request, Transient, clean
@@ -25,6 +26,8 @@ from unisafe_providers.command.lines import (
     read_ready,
 )
 from unisafe_providers.command.settings import CommandSettings
+from unisafe_providers.gpus import Machine
+from unisafe_providers.programs import explain_start
 from unisafe_providers.workers.batches import BatchSizes, Pool, Waiting
 from unisafe_providers.workers.environment import pick_environment
 from unisafe_providers.workers.folders import picture_folder
@@ -64,39 +67,43 @@ class CommandWorker(Worker):
         self._settings = settings
         self._accept = accept
         self._process: Process | None = None
+        self._log: Log | None = None
+        self._place = device
         self._began = anyio.Event()
         self._waiting = Pool()
         self._came = anyio.Event()
         self._sizes = BatchSizes(1, 1, 1)
         self._ready: Ready | None = None
+        self._strays = 0
         self._batch: dict[int, Waiting] = {}
         self._batch_done = anyio.Event()
         self._started = 0.0
-        self._odd = ""
         self._asked = self._out_of_memory = self._tokens = self._images = 0
 
     async def run(self) -> None:
         code: int | None = None
         said = ""
         try:
-            with closing(Log(self._settings.name)) as self._log, picture_folder() as self._folder:
-                self.on_event(self, {"type": "log", "path": str(self._log.path)})
+            with closing(Log(self._settings.name)) as log, picture_folder() as self._folder:
+                self._log = log
+                self.on_event(self, {"type": "log", "path": str(log.path)})
                 try:
                     code = await self._run_process()
                 finally:
-                    said = self._log.last
+                    said = log.last
                     if self._loading and self.failure is None and code is not None and code >= 0:
-                        self.failure = f"{describe_end(self.title, code, said)} before it was ready; its log: {self._log.path}"
+                        why = f": {said}{self.quote_log(last_line=False)}" if said else ", and it printed nothing"
+                        self.failure = f"{self.title} ended before it was ready{why}"
         except OSError as error:
-            self.failure = self.failure or f"{self.title} cannot be started: {error.strerror or error}"
+            why = explain_start(error, self._settings.command[0], self._settings.folder)
+            self.failure = self.failure or f"{self.title} cannot be started: {why}"
         finally:
             self.finish(describe_end(self.title, code, said))
             self._began.set()
 
     async def _run_process(self) -> int | None:
         """Start the command and hear it until it ends; its exit code, None if it did not end by itself."""
-        beside = {"UNISAFE_DEVICE": self.device} if self.device else {}
-        environment = pick_environment(self._settings.variables, beside)
+        environment = await to_thread.run_sync(self._build_environment)
         async with start_process(self._settings.command, environment, self._settings.folder) as process:
             self._process = process
             self._began.set()
@@ -133,6 +140,28 @@ class CommandWorker(Worker):
             await end_process(self._process)
         await self.ended.wait()
 
+    def _build_environment(self) -> dict[str, str]:
+        """Its variables; on this machine it sees its own GPUs alone, and `_place` is what they are called there."""
+        beside: dict[str, str] = {}
+        if self.device and self._settings.images == "paths":
+            view = Machine().show(self.device)
+            self._place, beside = view.place, dict(view.variables)
+        if self._place:
+            beside["UNISAFE_DEVICE"] = self._place
+        beside["PYTHONUNBUFFERED"] = "1"  # a script that forgets to flush would seem to hang
+        return pick_environment(self._settings.variables, beside)
+
+    def quote_log(self, *, last_line: bool) -> str:
+        log = self._log
+        if log is None:
+            return ""
+        if not log.last:
+            return "; it printed nothing, or does not flush what it prints"
+        if not last_line:
+            return f"; its log: {log.path}"
+        stray = f"; lines on its standard output that are not of the protocol: {self._strays:,}" if self._strays else ""
+        return f"{stray}; its last line: {log.last}; its log: {log.path}"
+
     # -------------------------------------------------------- its words
 
     async def _hear(self, process: Process) -> int | None:
@@ -155,6 +184,7 @@ class CommandWorker(Worker):
             self._note_noise(chunk)
 
     def _note_noise(self, chunk: bytes) -> None:
+        assert self._log is not None
         self._log.write(chunk)
         self.report({"type": "said", "words": self._log.last})
 
@@ -179,7 +209,7 @@ class CommandWorker(Worker):
         said = read_line(line)
         if said is None:
             if line.strip():
-                self._note_no_answer(line)
+                self._note_stray(line)
         elif said.get("ready") is True and self._ready is None:
             return self._note_ready(said)
         elif isinstance(said.get("progress"), str):
@@ -187,16 +217,12 @@ class CommandWorker(Worker):
         elif (number := read_id(said)) in self._batch:
             await self._take_answer(number, said)
         else:
-            self._note_no_answer(line)
+            self._note_stray(line)
         return True
 
-    def _note_no_answer(self, line: bytes) -> None:
-        self._odd = " ".join(line[:200].decode("utf-8", "replace").split())
+    def _note_stray(self, line: bytes) -> None:
+        self._strays += 1
         self._note_noise(line[:LONGEST_NOISE] + b"\n")
-
-    def _describe_work(self) -> str:
-        odd = f"; its last line on standard output is no answer: {self._odd}" if self._odd else ""
-        return f"{super()._describe_work()}{odd}"
 
     def _note_ready(self, said: dict[str, Any]) -> bool:
         try:
@@ -210,8 +236,7 @@ class CommandWorker(Worker):
         assert self._ready is not None
         size = (self._settings.batch_size or DEFAULT_BATCH) if self._ready.batches else 1
         self._sizes = BatchSizes(size, size, size)
-        place = self.device or "its own machine"
-        self.report({"type": "ready", "device": place, "seconds": time.monotonic() - self._started, "memory": (0, 0)})
+        self.report({"type": "ready", "device": self.device, "seconds": time.monotonic() - self._started, "memory": (0, 0)})
         self._came.set()
         return True
 
@@ -246,7 +271,7 @@ class CommandWorker(Worker):
         self._started = self.heard = time.monotonic()
         settings = self._settings
         try:
-            await process.stdin.send(_line(build_hello(settings.options, self.device, settings.images, self._folder)))
+            await process.stdin.send(_line(build_hello(settings.options, self._place, settings.images, self._folder)))
             while True:
                 await self._wait_for_work()
                 batch = self._waiting.take(self._sizes.size(self._waiting.next_group))
@@ -286,7 +311,6 @@ class CommandWorker(Worker):
             return
         self._asked, self._out_of_memory, self._tokens, self._images = len(self._batch), 0, 0, 0
         self._batch_done = anyio.Event()
-        self._odd = ""
         self.report({"type": "batch", "ids": list(lines)})
         started = time.monotonic()
         asked = list(lines.values())

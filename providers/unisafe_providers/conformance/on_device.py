@@ -173,7 +173,9 @@ class _Examination:
         if isinstance(outcome, Misconfigured):
             raise NotConforming(str(outcome))
         if isinstance(outcome, Exception):
-            raise NotConforming(f"{check}: {_describe(request)} should be answered; it {_describe_outcome(outcome)}")
+            log = f"; its log: {provider.status.log}" if provider.status.log else ""
+            why = provider.last_end or f"{str(outcome)[:500]}{log}"
+            raise NotConforming(f"{check}: {_describe(request)} should be answered; it failed: {why}")
         try:
             response = await examine_response(outcome, image_due=request.image_due)
         except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import aiohttp
@@ -32,7 +33,7 @@ def explain_failure(error: Exception, url: str, timeout: float, *, hide: Callabl
         return fault
     words = hide(" ".join(str(error).split()).encode("utf-8", "replace")).decode()[:LONGEST_WORDS] or type(error).__name__
     if isinstance(cause, aiohttp.ClientConnectorError):
-        return Transient(f"cannot connect to {url}: {words}", unreachable=True)
+        return Transient(f"cannot connect to {url}: {_describe_refusal(cause) or words}", unreachable=True)
     if _is_too_slow(cause):
         return Timeout(f"no answer within {timeout:g} s")
     if isinstance(cause, aiohttp.ClientConnectionError):
@@ -40,6 +41,14 @@ def explain_failure(error: Exception, url: str, timeout: float, *, hide: Callabl
     if isinstance(cause, OSError):
         return Rejected(f"an image of the request cannot be read: {words}")
     return Transient(f"connection failed: {words}")
+
+
+def _describe_refusal(error: aiohttp.ClientConnectorError) -> str:
+    """What the system says of a connection that was not made, such as `Connection refused`; empty where more than that is known."""
+    number = error.os_error.errno
+    if isinstance(error, aiohttp.ClientSSLError) or number is None:
+        return ""
+    return os.strerror(number) if number > 0 else error.os_error.strerror or ""
 
 
 def _is_too_slow(error: BaseException) -> bool:

@@ -42,7 +42,7 @@ class LocalProvider(PooledProvider):
         turns: the devices that it takes turns on, if workers are elsewhere.
 
     Attributes:
-        notes: a line for each thing to know of where it is loaded from and where it runs.
+        found: a line for each thing to know of where it is loaded from and where it runs.
     """
 
     def __init__(
@@ -58,7 +58,6 @@ class LocalProvider(PooledProvider):
         self._launch = launch
         self._elsewhere = bool(turns)
         self._held = 0
-        self.notes: list[str] = []
 
     async def prepare(self) -> None:
         """Find the weights: their commit or digest is part of the identity."""
@@ -75,7 +74,7 @@ class LocalProvider(PooledProvider):
         self.identity = f"{self._settings.library}:{weights.identity}:{known.decode()}"
         self.status.size = weights.size
         self._held = weights.measure_held(self._settings)
-        self.notes = await to_thread.run_sync(_list_notes, weights, self.devices)
+        self.found = await to_thread.run_sync(_list_notes, weights, self.devices)
         if weights.obstacle and not self._elsewhere:  # what this machine lacks, another one may have
             raise Misconfigured(weights.obstacle)
 

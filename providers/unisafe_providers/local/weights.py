@@ -24,7 +24,7 @@ from unisafe_providers.local.model_files import (
 from unisafe_providers.local.settings import LocalSettings
 from unisafe_providers.named_files import expand_path
 
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 BLOCK = 1 << 22
 
 

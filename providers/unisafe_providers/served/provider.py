@@ -231,7 +231,7 @@ class ServedProvider:
         if server.failure:
             self._failure = Misconfigured(server.failure)
         elif self._deaths >= DEATHS:
-            self._failure = Misconfigured(f"{server.words}, {DEATHS} times in a row without an answer")
+            self._failure = Misconfigured(f"{DEATHS} times in a row without an answer, {server.words}")
         if self._failure is not None:
             self.status.state = "failed"
 

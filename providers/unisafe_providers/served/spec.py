@@ -82,6 +82,9 @@ class ServerOptions(OpenAIOptions):
         weights = _list_weights(preset.server, model, model)
         return [fill_command(words, model=model, name=model, weights=weights, count=len(self.places), port="PORT")]
 
+    def list_variables(self) -> list[str]:
+        return self.serve.env if self.serve is not None else []
+
     def list_words(self, server: ServerCommand, python: str | None = None) -> list[str]:
         """The server's command line before its words in braces are filled in; `python` is its interpreter's path, found."""
         assert self.serve is not None

@@ -50,6 +50,10 @@ class PooledProvider(ABC):
             requests; a copy that is spread takes several (`cuda:0+cuda:1`). Empty for a model whose device is not ours to give:
             then there is one copy, and it takes no turns.
         places: where the workers are, one for each, if that differs from the devices.
+
+    Attributes:
+        found: a line for each thing to know of it before it is loaded.
+        last_end: why a worker ended by itself and was started again; empty if none did.
     """
 
     def __init__(self, identity: str, capabilities: Capabilities, devices: Sequence[str], places: Sequence[str] = ()) -> None:
@@ -57,6 +61,7 @@ class PooledProvider(ABC):
         self.capabilities = capabilities
         self.reported = Limits()
         self.status = DeviceStatus()
+        self.found: list[str] = []
         self.devices = tuple(device for place in devices for device in split_place(place))
         self._places = tuple(places) or tuple(devices) or ("",)
         self._failure: Misconfigured | None = None
@@ -65,6 +70,8 @@ class PooledProvider(ABC):
         self._workers: list[Worker] = []
         self._crashed: set[bytes] = set()
         self._crashes = 0
+        self._restarts = 0
+        self.last_end = ""
         self._ends_alone: Counter[bytes] = Counter()
         self._given_up = 0
         self._withdrawn = False
@@ -78,9 +85,22 @@ class PooledProvider(ABC):
         """A worker for `device`, not yet running."""
 
     @property
+    def notes(self) -> list[str]:
+        """What was found, and that it ended by itself and was started again; for the end of a run."""
+        if not self._restarts or self._failure is not None:
+            return self.found
+        times = "once" if self._restarts == 1 else f"{self._restarts} times; the last time"
+        return [*self.found, f"started again {times} because {self.last_end}"]
+
+    @property
     def size(self) -> int:
         """Bytes of weights, known once the provider is open; the cost of loading."""
         return self.status.size
+
+    @property
+    def copies(self) -> int:
+        """How many copies of the model answer at the same time."""
+        return len(self._places)
 
     @property
     def pids(self) -> list[int]:
@@ -187,9 +207,12 @@ class PooledProvider(ABC):
         if worker.failure is not None:
             self._failure = Misconfigured(worker.failure)
         elif self._crashes >= CRASHES:
-            self._failure = Misconfigured(f"{worker.words}, {CRASHES} times in a row")
+            self._failure = Misconfigured(f"{worker.words}, {CRASHES} times in a row{worker.details}")
         elif self._given_up >= GIVEN_UP:
-            self._failure = Misconfigured(f"{worker.words}, for {GIVEN_UP} requests in a row")
+            self._failure = Misconfigured(f"{worker.words}, for {GIVEN_UP} requests in a row{worker.details}")
+        else:
+            self._restarts += 1
+            self.last_end = worker.words + worker.details
         if self._failure is not None:
             self.status.state = "failed"
         elif not self._workers:

@@ -55,6 +55,7 @@ class Worker(ABC):
         ended: set when it is gone.
         failure: why this model will never work; None as long as it may.
         words: why it ended.
+        details: where to read more about that; to end a message with.
         answered: how many answers it gave.
         ended_alone: whether it ended while it ran one request that was to be run alone: it ended of that request.
         heard: when it last gave a sign of life, by `time.monotonic()`.
@@ -67,6 +68,7 @@ class Worker(ABC):
         self.ended = anyio.Event()
         self.failure: str | None = None
         self.words = ""
+        self.details = ""
         self.answered = 0
         self.ended_alone = False
         self.heard = time.monotonic()
@@ -186,18 +188,21 @@ class Worker(ABC):
             if not self.busy:
                 self.heard = time.monotonic()
             elif time.monotonic() - self.heard > patience:
-                self._silent = f"{self.title} was ended: no word for {patience:,.0f} s while it {self._describe_work()}"
+                work = "loaded" if self._loading else "worked"
+                self._silent = f"{self.title} was ended: no word for {patience:,.0f} s while it {work} (patience_s)"
                 if self._loading:
-                    self.failure = self.failure or self._silent
+                    self.failure = self.failure or self._silent + self.quote_log(last_line=True)
                 end()
                 return
 
-    def _describe_work(self) -> str:
-        return "loaded" if self._loading else "worked"
+    def quote_log(self, *, last_line: bool) -> str:
+        """Where its log is, and with `last_line` what stands there last, to end a message with; empty for one without a log."""
+        return ""
 
     def finish(self, words: str) -> None:
         """It is gone; `words` say why. Calls that it had begun failed in passing, and the others can be sent again."""
         self.words = words = self._silent or words
+        self.details = self.quote_log(last_line=bool(self._silent))
         begun = [call for call in self._calls.values() if call.begun and not call.done.is_set()]
         self.ended_alone = len(begun) == 1 and begun[0].alone
         for call in self._calls.values():

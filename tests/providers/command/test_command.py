@@ -118,6 +118,9 @@ async def test_a_request_that_ends_the_process_costs_itself_alone() -> None:
     assert [answer for answer in [*answers[:3], *answers[4:]] if not isinstance(answer, Response)] == []
     assert isinstance(answers[3], Rejected)
     assert "2 times while it ran this request alone" in str(answers[3])
+    (note,) = provider.notes
+    assert note.startswith("started again ")
+    assert "signal 9, as the kernel does when memory runs out; its log: " in note
 
 
 async def test_memory_that_runs_out_halves_the_batch() -> None:
@@ -204,7 +207,7 @@ async def test_a_long_line_of_noise_fills_no_disk() -> None:
 @pytest.mark.parametrize(
     ("mode", "settings", "said"),
     [
-        ("silent", {}, "ended: ImportError: No module named 'showo' before it was ready; its log: "),
+        ("silent", {}, "ended before it was ready: ImportError: No module named 'showo'; its log: "),
         ("", {"options": {"kinds": ["chat"]}}, "it draws no pictures (its kinds are chat); change `gives`"),
         ("", {"options": {"kinds": "chat"}}, "its `kinds` should be a list"),
         ("slow", {"patience": 0.5}, "no word for 0 s while it loaded"),
@@ -242,14 +245,6 @@ async def test_a_request_without_a_word_is_ended() -> None:
     assert isinstance(hung, Rejected)
     assert "no word for 1 s while it worked" in str(hung)
     assert isinstance(fine, Response)
-
-
-@pytest.mark.parametrize("line", ['[{"id": ID, "text": "ok"}]', '{"batch": [{"id": ID}]}', '{"id": ID, "text": "o'])
-async def test_a_line_that_was_meant_as_an_answer_is_named_when_none_comes(line: str) -> None:
-    async with command(patience=0.8) as provider:
-        (outcome,) = await answers_to(provider, [chat(f"RAW {line}")], tries=1)
-    assert isinstance(outcome, Transient)
-    assert str(outcome).endswith(f"while it worked; its last line on standard output is no answer: {line.replace('ID', '1')}")
 
 
 async def test_released_it_is_gone_with_its_children_and_starts_again() -> None:
@@ -302,6 +297,30 @@ async def test_it_gets_no_key_of_an_endpoint(monkeypatch: pytest.MonkeyPatch, tm
         got = (await provider.call(chat("hello"))).text.split()
     assert {"PATH", "HF_HOME", "CUDA_VISIBLE_DEVICES", "SHOWO_CONFIG"} <= {*got}
     assert not {"OPENAI_API_KEY", "ACME_TOKEN", "NOT_SET"} & {*got}
+
+
+TELL = (
+    "import json, os, sys\n"
+    "hello = json.loads(sys.stdin.readline())['hello']; print(json.dumps({'ready': True}), flush=True)\n"
+    "for line in sys.stdin:\n"
+    "    told = {'id': json.loads(line)['id'], 'text': f\"{hello['device']} {os.environ.get('CUDA_VISIBLE_DEVICES')}\"}\n"
+    "    print(json.dumps(told), flush=True)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("place", "images", "told"),
+    [
+        ("cuda:1", "paths", "cuda:0 GPU-b"),
+        ("cuda:0+cuda:1", "paths", "cuda:0+cuda:1 GPU-a,GPU-b"),
+        ("cuda:1", "inline", "cuda:1 GPU-a,GPU-b"),
+    ],
+)
+async def test_it_sees_its_own_gpus_alone(place: str, images: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
+    settings = CommandSettings(name="A", command=(sys.executable, "-c", TELL), images=images)  # type: ignore[arg-type]
+    async with CommandProvider(settings, Capabilities(), [place], model="A") as provider:
+        assert (await provider.call(chat("hello"))).text == told
 
 
 async def test_the_identity_is_known_before_and_holds_what_changes_answers(tmp_path: Path) -> None:
@@ -393,3 +412,68 @@ def test_logs_go_into_no_folder_of_somebody_else(tmp_path: Path, monkeypatch: py
     assert log.last == "100%"
     assert log.path.parent.parent == tmp_path
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def write_script(folder: Path, body: str) -> CommandSettings:
+    """A script that says it is ready and then does as `body` says with each `line`."""
+    (folder / "serve.py").write_text(
+        "import json, sys\n"
+        "sys.stdin.readline()\n"
+        'print(json.dumps({"ready": True}), flush=True)\n'
+        f"for line in sys.stdin:\n    number = json.loads(line)['id']\n    {body}\n"
+    )
+    return CommandSettings(name="Acme", command=(sys.executable, "-S", "serve.py"), folder=folder, patience=0.6)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("""print('step 1', json.dumps({"id": number, "text": "hi"}), flush=True)""", "its last line: step 1 {"),
+    ],
+)
+async def test_an_answer_that_is_no_line_of_the_protocol_is_shown(tmp_path: Path, body: str, said: str) -> None:
+    async with CommandProvider(write_script(tmp_path, body), Capabilities(), model="Acme") as provider:
+        await answers_to(provider, [chat("one"), chat("two"), chat("three")], tries=1)
+        (outcome,) = await answers_to(provider, [chat("four")])
+    assert isinstance(outcome, Misconfigured)
+    assert "no word for 1 s while it worked (patience_s), 3 times in a row; lines on its standard output that are" in str(outcome)
+    assert said in str(outcome)
+    assert "; its log: " in str(outcome)
+
+
+async def test_a_python_script_need_not_flush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    settings = write_script(tmp_path, 'print(json.dumps({"id": number, "text": "hi"}))')
+    async with CommandProvider(settings, Capabilities(), model="Acme") as provider:
+        (outcome,) = await answers_to(provider, [chat("one")], tries=1)
+    assert isinstance(outcome, Response)
+
+
+async def test_an_answer_without_any_of_its_keys_is_no_empty_answer(tmp_path: Path) -> None:
+    settings = write_script(tmp_path, 'print(json.dumps({"id": number, "answer": "hi"}), flush=True)')
+    async with CommandProvider(settings, Capabilities(), model="Acme") as provider:
+        (outcome,) = await answers_to(provider, [chat("one")], tries=1)
+    assert isinstance(outcome, Malformed)
+    assert 'an answer should have `text`, `images` or `error`, and has ["answer", "id"]' in str(outcome)
+
+
+@pytest.mark.parametrize(
+    ("content", "rights", "said"),
+    [
+        (None, 0, "there is no ./serve.py; paths are relative to the folder of bench.toml"),
+        ("#!/usr/bin/env python3\n", 0o600, "./serve.py may not be executed: run `chmod +x ./serve.py`"),
+        ("#!/nowhere/python\n", 0o700, "the first line of ./serve.py should name its interpreter"),
+        ("print()\n", 0o700, "the first line of ./serve.py should name its interpreter"),
+    ],
+)
+async def test_a_script_that_cannot_be_started_says_what_to_change(
+    tmp_path: Path, content: str | None, rights: int, said: str
+) -> None:
+    if content is not None:
+        (tmp_path / "serve.py").write_text(content)
+        (tmp_path / "serve.py").chmod(rights)
+    settings = CommandSettings(name="Acme", command=("./serve.py",), folder=tmp_path)
+    async with CommandProvider(settings, Capabilities(), model="Acme") as provider:
+        (outcome,) = await answers_to(provider, [chat("hello")])
+    assert isinstance(outcome, Misconfigured)
+    assert said in str(outcome)

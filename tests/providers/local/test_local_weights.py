@@ -66,6 +66,8 @@ def test_a_folder_with_the_same_weights_in_several_formats_counts_them_once(tmp_
     [
         ("nowhere", {}, "there is no such folder"),
         ("/nowhere/at-all", {}, "there is no such folder"),
+        ("./nowhere", {}, "there is no such folder"),
+        ("../nowhere", {}, "there is no such folder"),
         ("{folder}/config.json", {}, "is a file; name the model's folder, a GGUF file or a hub id"),
         ("{folder}", {"revision": "main"}, "only hub ids have a revision"),
         ("{folder}", {"library": "diffusers"}, "has no model_index.json, so it is no folder that diffusers saved"),

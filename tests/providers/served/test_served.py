@@ -89,6 +89,14 @@ def is_alive(number: int) -> bool:
         return False
 
 
+async def are_gone(fake: Fake) -> bool:
+    """Whether none of its processes is left: a signal that was sent takes a moment."""
+    with anyio.move_on_after(5):
+        while any(map(is_alive, fake.processes())):  # noqa: ASYNC110 other processes
+            await anyio.sleep(0.01)
+    return not any(map(is_alive, fake.processes()))
+
+
 async def test_it_starts_at_the_first_call_says_what_it_does_and_is_gone_when_it_is_released(tmp_path: Path) -> None:
     loaded = anyio.Path(tmp_path / "loaded")
     fake = Fake(tmp_path, "--loads-until", str(loaded))
@@ -111,10 +119,10 @@ async def test_it_starts_at_the_first_call_says_what_it_does_and_is_gone_when_it
         assert "loading shard 1 of 2" in read(provider.status.log)
         await provider.release()
         assert provider.status.state == "unloaded"
-        assert not any(map(is_alive, fake.processes()))
+        assert await are_gone(fake)
         assert isinstance((await fake.answers("again"))[0], Response)
         assert len(fake.events("start")) == 2
-    assert not any(map(is_alive, fake.processes()))
+    assert await are_gone(fake)
 
 
 async def test_a_server_that_dies_is_started_again_and_its_items_are_asked_again(tmp_path: Path) -> None:
@@ -187,7 +195,7 @@ async def test_a_silent_start_ends_after_its_patience_and_a_slow_one_that_speaks
             assert "said nothing for 0.4 s" in str(answers[0])
         else:
             assert isinstance(answers[0], Response)
-        assert not any(map(is_alive, fake.processes()))
+        assert await are_gone(fake)
 
 
 async def test_a_taken_port_is_left_for_another_one(tmp_path: Path) -> None:
@@ -215,7 +223,7 @@ async def test_one_that_hears_no_sigterm_is_killed_with_the_child_that_it_forked
         assert len(fake.processes()) == 2
         assert all(map(is_alive, fake.processes()))
         await fake.provider.release()
-        assert not any(map(is_alive, fake.processes()))
+        assert await are_gone(fake)
 
 
 @pytest.mark.parametrize("state", ["loading", "asked"])
@@ -226,7 +234,7 @@ async def test_a_cancelled_run_leaves_no_server(tmp_path: Path, state: str) -> N
             group.start_soon(fake.answers, "hello")
             await fake.has_done("child" if state == "loading" else "asked")
             scope.cancel()
-    assert not any(map(is_alive, fake.processes()))
+    assert await are_gone(fake)
 
 
 async def test_a_run_that_stops_gives_up_the_calls_that_wait_for_the_server(tmp_path: Path) -> None:
