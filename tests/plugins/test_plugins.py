@@ -144,7 +144,7 @@ REFUSED = [
     (model("echo", more="steps = 3"), "models[0].steps: goes with provider ="),
     (
         model("simulated", model="balanced", more="options = { style = 'loud' }"),
-        "models[0].options: goes with a provider of another",
+        'models[0].options: goes with provider = "command", or with a provider of another',
     ),
     (model("broken-import"), "models[0].provider: the plugin 'broken-import' of unisafe-echo 1.2.3 cannot be loaded", "not_there"),
     (model("no-provider"), "models[0].provider: the plugin 'no-provider'", "dict lacks identity, capabilities"),
