@@ -22,6 +22,7 @@ class EndpointOptions(Options):
 
     base_url: str = Field(
         "",
+        examples=["http://localhost:8000/v1, or a list of such"],
         description="up to and with `/v1`; with one of yours, `key_env` must be named too; a list names [several servers]"
         "(servers.md#many-servers) of one model",
     )

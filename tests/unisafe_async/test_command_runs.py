@@ -230,7 +230,7 @@ def test_a_file_without_a_judge_says_what_to_write(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (('"id": request["id"], **out', '"id": request["id"] + 1, **out'), "no word for"),
+        (('"id": request["id"], **out', '"id": request["id"] + 1, **out'), 'not of the protocol: 3; its last line: {"id": 2'),
         (('return {"text": told, ', 'return {"text": "", '), "answers: text was answered with no text"),
         (('return {"text": told, ', 'return {"error": "broken", '), "it failed: broken; its log: "),
         (('{"images": [{"path": path}], ', "{"), "answers: text to image was answered with no picture"),

@@ -174,7 +174,8 @@ class _Examination:
             raise NotConforming(str(outcome))
         if isinstance(outcome, Exception):
             log = f"; its log: {provider.status.log}" if provider.status.log else ""
-            raise NotConforming(f"{check}: {_describe(request)} should be answered; it failed: {str(outcome)[:500]}{log}")
+            why = provider.last_end or f"{str(outcome)[:500]}{log}"
+            raise NotConforming(f"{check}: {_describe(request)} should be answered; it failed: {why}")
         try:
             response = await examine_response(outcome, image_due=request.image_due)
         except Exception as error:

@@ -53,6 +53,7 @@ class PooledProvider(ABC):
 
     Attributes:
         found: a line for each thing to know of it before it is loaded.
+        last_end: why a worker ended by itself and was started again; empty if none did.
     """
 
     def __init__(self, identity: str, capabilities: Capabilities, devices: Sequence[str], places: Sequence[str] = ()) -> None:
@@ -70,7 +71,7 @@ class PooledProvider(ABC):
         self._crashed: set[bytes] = set()
         self._crashes = 0
         self._restarts = 0
-        self._last_end = ""
+        self.last_end = ""
         self._ends_alone: Counter[bytes] = Counter()
         self._given_up = 0
         self._withdrawn = False
@@ -89,7 +90,7 @@ class PooledProvider(ABC):
         if not self._restarts or self._failure is not None:
             return self.found
         times = "once" if self._restarts == 1 else f"{self._restarts} times; the last time"
-        return [*self.found, f"started again {times} because {self._last_end}"]
+        return [*self.found, f"started again {times} because {self.last_end}"]
 
     @property
     def size(self) -> int:
@@ -211,7 +212,7 @@ class PooledProvider(ABC):
             self._failure = Misconfigured(f"{worker.words}, for {GIVEN_UP} requests in a row{worker.details}")
         else:
             self._restarts += 1
-            self._last_end = worker.words + worker.details
+            self.last_end = worker.words + worker.details
         if self._failure is not None:
             self.status.state = "failed"
         elif not self._workers:
