@@ -31,6 +31,10 @@ GIVEN = "in-"
 SPACE = re.compile(rb"\s+")
 ImagesAs = Literal["paths", "inline"]
 
+HELLO = 0
+"""The number of the first line; requests count from 1."""
+EMPTY: Mapping[str, Any] = {"id": HELLO, "kind": "chat", "text": "", "images": [], "parts": [], "max_tokens": 1, "batch": []}
+
 
 class MemoryRanOut(Exception):
     """The command says that memory ran out: fewer requests at a time may fit."""
@@ -40,8 +44,9 @@ class MemoryRanOut(Exception):
 
 
 def build_hello(options: Mapping[str, Any], device: str, images: ImagesAs, folder: Path) -> dict[str, Any]:
-    """The first line that a command reads."""
+    """The first line that a command reads. To one that knows no hello it is an empty request, whose answer is ignored."""
     return {
+        **EMPTY,
         "hello": {"protocol": PROTOCOL, "options": dict(options), "device": device, "images": images, "folder": str(folder)},
     }
 

@@ -16,6 +16,7 @@ from anyio.abc import ByteReceiveStream, Process
 
 from unisafe_providers.base import Malformed, Rejected, Request, Transient, clean
 from unisafe_providers.command.lines import (
+    HELLO,
     MemoryRanOut,
     Ready,
     build_hello,
@@ -216,7 +217,7 @@ class CommandWorker(Worker):
             self.report({"type": "said", "words": " ".join(clean(said["progress"]).split())[:300]})
         elif (number := read_id(said)) in self._batch:
             await self._take_answer(number, said)
-        else:
+        elif number != HELLO:
             self._note_stray(line)
         return True
 

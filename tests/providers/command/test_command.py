@@ -111,6 +111,22 @@ async def test_a_picture_that_comes_back_as_it_was_is_there_for_the_next_request
     assert [answer.images for answer in answers if isinstance(answer, Response)] == [(PICTURE,)] * 3
 
 
+NAIVE = (
+    "import json, sys\n"
+    "print(json.dumps({'ready': True}))\n"
+    "for line in sys.stdin:\n"
+    "    request = json.loads(line)\n"
+    "    print(json.dumps({'id': request['id'], 'text': request['text'].upper()}))\n"
+)
+
+
+async def test_a_program_that_wants_no_hello_need_not_know_of_it() -> None:
+    settings = CommandSettings(name="A", command=(sys.executable, "-c", NAIVE))
+    async with CommandProvider(settings, Capabilities(), model="A") as provider:
+        answers = await answers_to(provider, [chat("one"), chat("two")])
+    assert [answer.text for answer in answers if isinstance(answer, Response)] == ["ONE", "TWO"]
+
+
 async def test_a_request_that_ends_the_process_costs_itself_alone() -> None:
     good = [chat(f"a calm day {number}") for number in range(6)]
     async with command("batches") as provider:
