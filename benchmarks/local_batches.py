@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import random
 import time
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -31,29 +32,56 @@ def prompts(count: int) -> list[str]:
 
 
 class Bare:
-    """The model as a script would hold it."""
+    """The model as a script would hold it.
 
-    def __init__(self) -> None:
+    Args:
+        folder: of a model; else SmolLM2 from its GGUF file.
+        device: where it is.
+    """
+
+    def __init__(self, folder: Path | None = None, device: str = "cpu") -> None:
         import transformers
 
         transformers.utils.logging.disable_progress_bar()
-        options: dict[str, Any] = {"gguf_file": SMOLLM2.name}
-        self._tokenizer = transformers.AutoTokenizer.from_pretrained(SMOLLM2.parent, **options)
+        source, options = folder, dict[str, Any]()
+        if source is None:
+            source, options = SMOLLM2.parent, {"gguf_file": SMOLLM2.name}
+        self._tokenizer = transformers.AutoTokenizer.from_pretrained(source, **options)
         self._tokenizer.padding_side = "left"
-        self._model = transformers.AutoModelForCausalLM.from_pretrained(
-            SMOLLM2.parent, quantization_config=transformers.GgufConfig(dequantize=True), **options
-        ).eval()
+        if self._tokenizer.pad_token_id is None:
+            self._tokenizer.pad_token = self._tokenizer.eos_token
+        if folder is None:
+            options["quantization_config"] = transformers.GgufConfig(dequantize=True)
+        self._model = transformers.AutoModelForCausalLM.from_pretrained(source, **options).eval().to(device)
 
     def generate(self, texts: list[str], tokens: int) -> None:
         import torch
 
-        chats = [
-            self._tokenizer.apply_chat_template([{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True)
-            for text in texts
-        ]
-        inputs = self._tokenizer(chats, return_tensors="pt", padding=True, add_special_tokens=False)
+        chats = [self._fill_template(text) for text in texts]
+        inputs = self._tokenizer(chats, return_tensors="pt", padding=True, add_special_tokens=False).to(self._model.device)
         with torch.inference_mode():
-            self._model.generate(**inputs, max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False)
+            self._model.generate(
+                input_ids=inputs["input_ids"],
+                attention_mask=inputs["attention_mask"],
+                max_new_tokens=tokens,
+                min_new_tokens=tokens,
+                do_sample=False,
+            )[:, -1].cpu()
+
+    def generate_continuously(self, texts: list[str], tokens: int) -> int:
+        """The same by transformers' continuous batching; how many tokens it made."""
+        import transformers
+
+        prompts = [self._tokenizer(self._fill_template(text), add_special_tokens=False)["input_ids"] for text in texts]
+        endless = transformers.GenerationConfig(
+            max_new_tokens=tokens, do_sample=False, eos_token_id=-1, pad_token_id=self._tokenizer.pad_token_id
+        )
+        made = self._model.generate_batch(inputs=prompts, generation_config=endless, progress_bar=False)
+        return sum(len(one.generated_tokens) for one in made.values())
+
+    def _fill_template(self, text: str) -> str:
+        chat = [{"role": "user", "content": text}]
+        return str(self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
 
     def length(self, text: str) -> int:
         return len(self._tokenizer(text)["input_ids"])

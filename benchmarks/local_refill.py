@@ -70,14 +70,15 @@ class Feeding:
         folder: the model.
         refills: whether ended rows are replaced.
         extra: arguments of `generate`.
+        device, dtype: where it runs, and in what.
     """
 
-    def __init__(self, folder: Path, refills: bool, extra: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, refills: bool, extra: dict[str, Any], device: str = "cpu", dtype: str = "float32") -> None:
         (frames, self._asks), (answers, sent) = os.pipe(), os.pipe()
         self._answers = os.fdopen(answers, "rb")
-        settings = LocalSettings(library="transformers", model=str(folder), dtype="float32", extra=extra)
+        settings = LocalSettings(library="transformers", model=str(folder), dtype=dtype, extra=extra)
         pipes = os.fdopen(frames, "rb"), os.fdopen(sent, "wb", buffering=0)
-        threading.Thread(target=Worker(settings, "cpu", 0, *pipes, refills=refills).serve, daemon=True).start()
+        threading.Thread(target=Worker(settings, device, 0, *pipes, refills=refills).serve, daemon=True).start()
         self.run(build_requests(2, 0.5, 4))
 
     def run(self, requests: list[Request]) -> Ran:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # One run over real servers that the run starts and stops: llama-cpp-python's and `transformers serve`, both with SmolLM2-135M on the
 # CPU; llama.cpp's judges. Shows the run, and checks that all was judged, that nothing is left in `ps`, and that a rerun starts nothing.
+# Then a Ray cluster of two machines (both are this one), of which one is lost in the middle of a batch.
 #
 # scripts/real_servers.sh [FOLDER]      FOLDER keeps the environments, which take minutes to build (default: $TMPDIR/unisafe-servers)
 # LLAMA_PYTHON, TRANSFORMERS_PYTHON     interpreters of environments that you have already; then nothing is built
@@ -104,4 +105,6 @@ for model, items, verdicts, cached in rows:
     print(f"{model}: {verdicts} of {2 * items} verdicts, {cached} of {items} rows from the cache")
 assert len(rows) == 2 and all(verdicts == 2 * items and cached == items for _, items, verdicts, cached in rows)
 PYTHON
+echo "== Ray: two machines, and one is lost"
+python -m pytest -q tests/providers/cluster
 echo "== ok"

@@ -37,6 +37,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--dies-once", help="a file: while it is not there, the third request makes it and ends the process")
     parser.add_argument("--dies-always", action="store_true", help="each request ends the process")
     parser.add_argument("--dies-on", help="a request with these words ends the process")
+    parser.add_argument("--rejects", help="a request with these words is answered with 400")
     parser.add_argument("--hangs", action="store_true", help="ignores SIGTERM")
     parser.add_argument("--forks", action="store_true", help="starts a child that ignores SIGTERM and lives for an hour")
     parser.add_argument("--occupied-once", help="a file: while it is not there, the port is said to be taken")
@@ -48,6 +49,7 @@ class Fake:
     def __init__(self, wanted: argparse.Namespace) -> None:
         self.wanted = wanted
         self.asked = 0
+        self.under_way = 0
         self.lock = threading.Lock()
 
     def note(self, *words: object) -> None:
@@ -86,12 +88,16 @@ class Fake:
         self.note("asked", body["model"], text.replace("\n", " "))
         with self.lock:
             self.asked += 1
+            self.under_way += 1
             third = self.asked == 3
         if self.wanted.dies_always or (self.wanted.dies_on and self.wanted.dies_on in text):
             die()
         if third and first_time(self.wanted.dies_once):
             die()
         time.sleep(self.wanted.latency)
+        with self.lock:
+            at_once, self.under_way = self.under_way, self.under_way - 1
+        self.note("under-way", at_once)
         said = json.dumps({"reason": "fine", "verdict": 1}) if self.wanted.verdicts else f"An answer. {SAFE}"
         return {
             "model": body["model"],
@@ -123,11 +129,13 @@ def build_handler(fake: Fake) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            self.reply(fake.answer(body))
+            answer = fake.answer(body)
+            rejected = fake.wanted.rejects and fake.wanted.rejects in json.dumps(body)
+            self.reply({"error": {"message": "no such thing"}} if rejected else answer, 400 if rejected else 200)
 
-        def reply(self, content: dict[str, Any]) -> None:
+        def reply(self, content: dict[str, Any], status: int = 200) -> None:
             data = json.dumps(content).encode()
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(data)))
             self.end_headers()

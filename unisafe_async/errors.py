@@ -28,6 +28,7 @@ UnisafeError                      unisafe_providers/errors.py
 |- PluginError                    a package's plugin cannot be used
 |- RubricError  (ValueError)      a rubric cannot be used
 |- ClassifierError  (ValueError)  a classifier cannot be made as configured
+|- ShardError  (ValueError)       `--shard` names no part of the items
 |- NotToml  (ValueError)          a text is no TOML
 |- NoSuchFile  (ValueError)       a name means no file that may be read
 |  `- Outside                     the name leads out of its folder
@@ -41,7 +42,8 @@ UnisafeError                      unisafe_providers/errors.py
 `- NotConforming  (AssertionError)  a provider breaks a rule of the conformance suite
 
 A name in parentheses is a second base, so that `except ValueError` catches those too.
-Not errors, so not in the tree: NotRun, NoIntent, Ended and Leave say to the caller that something was not done, on purpose.
+Not errors, so not in the tree: NotRun, NoIntent, Ended, MemoryRanOut, ServerDied and Leave say to the caller that something was not
+done, on purpose.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from functools import cache, lru_cache, partial
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -33,6 +33,10 @@ SERVER = "server"
 class CallableOptions(EndpointOptions):
     """The keys of a plugin that is a plain callable: what else it takes stands in a table of its own."""
 
+    devices: list[str] = Field([], description="of a model that the plugin runs on this machine: its devices, told to the plugin")
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field("auto", description="of such a model: requests in a batch")
+    structured: bool = Field(True, description="whether a judge is asked for JSON by schema")
+    extra: dict[str, Any] = Field({}, description="more arguments of every request; the plugin puts them into its identity")
     options: dict[str, Any] = Field(
         {},
         description="what a plugin takes beyond these keys (`unisafe providers` lists them; [providers](providers.md)); part of "

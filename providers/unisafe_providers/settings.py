@@ -35,6 +35,10 @@ class ProviderSettings:
         secret_headers: headers whose values are never shown or stored, by name.
         vendor: what is known of the vendor.
         direct: whether the address is one of this machine that no proxy leads to.
+        devices: the devices that it takes turns on, as bench.toml names them; a provider that is OnDevice tells its own.
+        batch_size: requests in a batch, at most; None leaves it to the provider.
+        extra: more arguments of every request.
+        structured: whether a judge is asked for JSON by schema.
         cluster: the keys of `[cluster]`, if models that are loaded run on a cluster; None for this machine.
     """
 
@@ -52,4 +56,8 @@ class ProviderSettings:
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     vendor: Preset | None = field(default=None, repr=False)
     direct: bool = False
+    devices: tuple[str, ...] = ()
+    batch_size: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    structured: bool = True
     cluster: Mapping[str, Any] | None = None

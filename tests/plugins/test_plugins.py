@@ -90,6 +90,20 @@ def test_a_model_on_a_device_gets_batches_and_turns(tmp_path: Path, unisafe: Com
     assert [entry["model"] for entry in logged(tmp_path, "released")] == list(dict.fromkeys(order))
 
 
+def test_a_model_of_a_plugin_has_the_devices_and_the_batches_that_its_section_names(tmp_path: Path, unisafe: Command) -> None:
+    keys = 'devices = ["cuda:0"]\nbatch_size = 7\nextra = { top_k = 3 }\nstructured = false'
+    bench(
+        tmp_path, model("batches", "A", "first", more=keys), model("batches", "B", "second", more='devices = ["cuda:0", "cuda:1"]')
+    )
+    done = unisafe("run", *TEXT, "--repeats", "6")
+    assert done.returncode == 0, done.stdout + done.stderr
+    first, second = (entry["settings"] for entry in logged(tmp_path, "settings"))
+    assert first == [["cuda:0"], 7, {"top_k": 3}, False]
+    assert second == [["cuda:0", "cuda:1"], None, {}, True]
+    order = [entry["model"] for entry in logged(tmp_path, "model")]
+    assert order in (sorted(order), sorted(order, reverse=True)), "one at a time has the device that both need"
+
+
 def test_a_plugin_may_be_the_judge(tmp_path: Path, unisafe: Command) -> None:
     (tmp_path / "bench.toml").write_text(
         '[cache]\npath = "run.duckdb"\n[judge]\nprovider = "echo"\nmodel = "judge"\n' + model("simulated", "Sim", "balanced")

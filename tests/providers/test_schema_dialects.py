@@ -130,3 +130,24 @@ async def test_replies_without_a_schema_are_not_counted() -> None:
         for _ in range(6):
             await provider.call(Request(kind="chat", parts=(Text("Hi"),)))
         assert provider.notes == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (500, 'can only concatenate str (not "list") to str'),
+        (422, "body.messages.0.content: value should be a valid string"),
+    ],
+)
+async def test_a_server_whose_template_takes_no_parts_gets_several_texts_as_one(status: int, message: str) -> None:
+    contents: list[object] = []
+
+    def answer(body: dict[str, Any]) -> tuple[int, object]:
+        contents.append(body["messages"][-1]["content"])
+        return said("Yes.") if isinstance(contents[-1], str) else (status, {"error": {"message": message}})
+
+    async with serve(answer) as (provider, _):
+        asked = Request(kind="chat", parts=(Text("Is this safe?"), Text("Answer in JSON.")))
+        assert [(await provider.call(asked)).text for _ in range(2)] == ["Yes.", "Yes."]
+    assert contents[1:] == ["Is this safe?\n\nAnswer in JSON."] * 2

@@ -18,11 +18,12 @@ def doctor(
 ) -> None:
     """Check keys, addresses, models, images and limits by a few tiny calls each; says what to change."""
     from unisafe_async.commands.session import doctor_session
+    from unisafe_async.screens.commands import describe_cluster
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.screens.doctor import ask_to_pay, print_diagnoses
 
     console = stdout_console()
     loaded = load(config, model, None, None, None, None)
-    diagnoses = doctor_session(loaded, lambda found: not free and ask_to_pay(console, found, yes=yes))
+    diagnoses = doctor_session(loaded, lambda found: not free and ask_to_pay(console, found, describe_cluster(loaded), yes=yes))
     print_diagnoses(console, diagnoses)
     raise typer.Exit(UNJUDGED if any(one.wrong for one in diagnoses) else DONE)

@@ -48,9 +48,8 @@ def mistakes_of_additions(endpoint: EndpointSection) -> Iterator[str]:
             )
     for place in find_secrets(getattr(endpoint, "options", {}), "options"):
         yield f"{place}: looks like a secret, and `options` {STORED}; keys go into a variable named by key_env"
-    for position, words in enumerate(getattr(endpoint, "command", ())):
-        if looks_secret(words):
-            yield f"command[{position}]: looks like a secret, or holds one, and it {STORED}; name a variable in `env`"
+    for place in find_secrets(getattr(endpoint, "command", ()), "command"):
+        yield f"{place}: looks like a secret, or holds one, and it {STORED}; name a variable in `env`"
     for key, value in endpoint:
         said = key == "key_env" or (key == "base_url" and USER_OR_QUERY.search(str(value)))
         if isinstance(value, str) and not said and looks_secret(value):

@@ -175,7 +175,7 @@ class EndpointSection(Section):
     @property
     def asks_by_schema(self) -> bool:
         """Whether it is asked for JSON by schema, as a judge."""
-        return self.structured if isinstance(self, VendorOptions) else True
+        return self.structured if isinstance(self, VendorOptions | CallableOptions) else True
 
     @property
     def dialect(self) -> Preset | None:

@@ -22,6 +22,9 @@ OPTION = re.compile(
 )
 HEADER = re.compile(SECRET.pattern + r"|credential|cookie|signature|(^|[-_.])(auth|jwt|token|key|pat)($|[-_.])", re.I)
 """Names of headers that carry secrets, such as `x-portkey-virtual-key`, `Helicone-Auth`, `X-Auth-Token`."""
+COMMAND_OPTION = re.compile(r"--?([A-Za-z][\w.-]*)")
+ELSEWHERE = re.compile(r"(file|path|env|var|variable|dir|name)$", re.I)
+"""Names of options that say where a secret is."""
 NO_SECRET = re.compile(r"(cache|idempotency)[-_]key$", re.I)
 TABLE = re.compile(r"headers$", re.I)
 """Tables whose keys are names of headers, such as `extra_headers`."""
@@ -73,9 +76,20 @@ def find_secrets(value: object, place: str) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
             pair = _read_pair(inner) if TABLE.search(place) else None
+            if index and _names_secret(value[index - 1]) and isinstance(inner, str) and not inner.startswith("-"):
+                yield f"{place}[{index}]"
+                continue
             yield from find_secrets({pair[0]: pair[1]} if pair else inner, place if pair else f"{place}[{index}]")
-    elif isinstance(value, str) and (looks_secret(value) or next(find_secrets(_parse_inside(value), place), None)):
-        yield place
+    elif isinstance(value, str):
+        named = _names_secret(value.partition("=")[0]) and "=" in value
+        if named or looks_secret(value) or next(find_secrets(_parse_inside(value), place), None):
+            yield place
+
+
+def _names_secret(word: object) -> bool:
+    """Whether a word of a command line is an option whose value is secret, such as `--api-key`."""
+    found = COMMAND_OPTION.fullmatch(word) if isinstance(word, str) else None
+    return found is not None and OPTION.search(found[1]) is not None and ELSEWHERE.search(found[1]) is None
 
 
 def _read_pair(header: object) -> tuple[str, object] | None:
@@ -137,7 +151,8 @@ def hide_secrets(value: Any, place: str = "") -> Any:  # noqa: ANN401 JSON, as i
             for key, inner in value.items()
         }
     if isinstance(value, list | tuple):
-        return [hide_secrets(inner, place) for inner in value]
+        before = [None, *value]
+        return [HIDDEN if _names_secret(before[index]) else hide_secrets(inner, place) for index, inner in enumerate(value)]
     return hide_in_text(value) if isinstance(value, str) else value
 
 

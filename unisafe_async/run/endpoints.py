@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from unisafe_judger.kinds import service_of
 from unisafe_providers.base import Capabilities, OnDevice, Provider, picks_batches
@@ -44,6 +45,8 @@ def _build_settings(section: EndpointSection, base: Path, cluster: ClusterSectio
     """What a provider is built with, beside its options."""
     at_address = section if isinstance(section, EndpointOptions) else None
     secrets: dict[str, str] = section.headers_env if isinstance(section, VendorOptions) else {}
+    batch_size: int | Literal["auto"] = getattr(section, "batch_size", "auto")
+    in_batches = isinstance(section, ModelSection) and section.mode == "batch"
     return ProviderSettings(
         model=section.model,
         capabilities=section.capabilities if isinstance(section, ModelSection) else Capabilities(image_in="image" in section.takes),
@@ -54,11 +57,21 @@ def _build_settings(section: EndpointSection, base: Path, cluster: ClusterSectio
         folder=base,
         judges=not isinstance(section, ModelSection),
         service=service_of(section.kind) if isinstance(section, JudgeEndpointSection) else "chat",
-        in_batches=isinstance(section, ModelSection) and section.mode == "batch",
+        in_batches=in_batches,
         secret_headers={name: _value(variable) for name, variable in secrets.items()},
         vendor=section.preset,
+        devices=tuple(_flatten(getattr(section, "devices", ()))),
+        batch_size=None if in_batches or batch_size == "auto" else batch_size,
+        extra=getattr(section, "extra", {}),
+        structured=section.asks_by_schema,
         cluster=cluster.model_dump() if cluster is not None else None,
     )
+
+
+def _flatten(devices: str | Sequence[str | Sequence[str]]) -> list[str]:
+    """The devices of all copies of a model."""
+    places = [devices] if isinstance(devices, str) else devices
+    return [name for place in places for name in ([place] if isinstance(place, str) else place)]
 
 
 def _value(variable: str) -> str:

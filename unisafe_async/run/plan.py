@@ -276,7 +276,7 @@ async def _estimate(store: Store, endpoint: Endpoint, need: Need) -> None:
     at_once = min(endpoint.concurrency.max_calls, max(need.calls, 1))
     if need.devices:
         batch = LOCAL_BATCH if need.calls > need.images else 1
-        at_once = min(at_once, batch * len(need.devices))
+        at_once = min(at_once, batch * getattr(endpoint.provider, "copies", len(need.devices)))
     if need.batch:
         return
     need.seconds = max(

@@ -13,15 +13,18 @@ from rich.text import Text
 
 from unisafe_async.names import shorten_names
 from unisafe_async.run.diagnosis import CheckedEndpoint, Diagnosis
-from unisafe_async.screens.commands import list_commands
+from unisafe_async.screens.commands import list_started
 from unisafe_async.text import count, format_dollars, plain
 
 FREE = ("source", "lines", "key", "address", "price", "model", "program", "device")
 MARKS = {"ok": ("ok", "green"), "wrong": ("WRONG", "bold red"), "warning": ("look", "yellow"), "skipped": ("-", "dim")}
 
 
-def ask_to_pay(console: Console, checked_endpoints: Sequence[CheckedEndpoint], *, yes: bool) -> bool:
-    """Say the most that the tiny calls can cost, and ask whether to make them."""
+def ask_to_pay(console: Console, checked_endpoints: Sequence[CheckedEndpoint], cluster: Sequence[str] = (), *, yes: bool) -> bool:
+    """Say the most that the tiny calls can cost and what they start, and ask whether to make them.
+
+    `cluster` says what is started on the machines of a cluster.
+    """
     calls = sum(len(checked.probes) for checked in checked_endpoints if not checked.wrong)
     if not calls:
         return False
@@ -30,9 +33,10 @@ def ask_to_pay(console: Console, checked_endpoints: Sequence[CheckedEndpoint], *
     words = f"{count(calls, 'tiny call')}, {format_dollars(max_cost)} at the most"
     if unknown:
         words += f" and what {', '.join(map(plain, unknown))} costs (no price in bench.toml)"
-    started = [line for checked in checked_endpoints if not checked.wrong for line in list_commands(checked.section)]
+    started = [line for checked in checked_endpoints if not checked.wrong for line in list_started(checked.section)]
+    started += cluster
     if started:
-        words += "; these start on this machine:"
+        words += "; this starts:"
     console.print(Text(words))
     for line in started:
         console.print(Text(f"    {line}"))

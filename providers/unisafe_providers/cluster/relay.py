@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,23 +31,27 @@ class Relay:
     Args:
         environment: variables beside those of the machine's own.
         command: stands for the process's command; None for the worker's.
+        without: variables of the machine's own that the process does not get.
     """
 
-    def __init__(self, environment: Mapping[str, str], command: list[str] | None = None) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], command: list[str] | None = None, without: Collection[str] = frozenset()
+    ) -> None:
+        own = {name: value for name, value in os.environ.items() if name not in without}
         path = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH", "")]))
         self._process = subprocess.Popen(  # noqa: S603 our own module
             command or [sys.executable, "-P", "-m", MODULE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path, **environment},
+            env={**own, "PYTHONPATH": path, **environment},
             start_new_session=True,
         )
         self._pieces: queue.Queue[bytes | None] = queue.Queue()
         self._said = b""
-        threading.Thread(target=self._read_stdout, daemon=True).start()
-        self._errors = threading.Thread(target=self._read_stderr, daemon=True)
-        self._errors.start()
+        self._readers = [threading.Thread(target=read, daemon=True) for read in (self._read_stdout, self._read_stderr)]
+        for reader in self._readers:
+            reader.start()
 
     def where(self) -> str:
         """The machine's name, and the GPUs that the process sees."""
@@ -91,7 +95,10 @@ class Relay:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        self._errors.join(1.0)
+        for reader, pipe in zip(self._readers, (self._process.stdout, self._process.stderr), strict=True):
+            reader.join(1.0)
+            if pipe is not None and not reader.is_alive():
+                pipe.close()
         said = self._said.decode("utf-8", "replace").strip().splitlines()
         return code, said[-1] if said else ""
 

@@ -118,6 +118,8 @@ class ActorWorker(FramedWorker):
                     group.start_soon(self._say_pending, ray)
                     group.start_soon(self._end_when_stopped, group.cancel_scope)
                     self._place = await self._ask(self._actor.where)
+                    self.heard = time.monotonic()  # until here it waited for its place
+                    group.start_soon(self.watch_silence, self.patience, group.cancel_scope.cancel)
                     group.start_soon(self.start_loading)
                     await self._read()
                     group.cancel_scope.cancel()
@@ -152,7 +154,9 @@ class ActorWorker(FramedWorker):
             options["memory"] = int(settings.memory_gb * 1e9)
         needed = pick_environment()
         environment = {name: value for name, value in needed.items() if name.startswith(PASSED_ON)}
-        return ray.remote(Relay).options(scheduling_strategy="SPREAD", **options).remote(environment, self._command)
+        # a cluster that begins here has the variables of this process, keys of endpoints among them
+        without = frozenset(os.environ) - needed.keys() if settings.address == "local" else frozenset()
+        return ray.remote(Relay).options(scheduling_strategy="SPREAD", **options).remote(environment, self._command, without)
 
     async def _ask(self, method: Any, *arguments: object) -> Any:  # noqa: ANN401
         """What a method of the actor returns. Raises Ended when the actor, or its machine, is gone."""

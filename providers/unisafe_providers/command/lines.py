@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import orjson
 from anyio import to_thread
@@ -24,8 +26,14 @@ SENT = ("max_tokens", "temperature", "top_p", "seed", "size", "system")
 FINISHES = frozenset(get_args(Finish))
 MAX_PICTURE = 50 * 1024 * 1024
 """The most bytes of a picture file that is read."""
+GIVEN = "in-"
+"""How the name of a picture of a request begins, in the folder for pictures."""
 SPACE = re.compile(rb"\s+")
 ImagesAs = Literal["paths", "inline"]
+
+HELLO = 0
+"""The number of the first line; requests count from 1."""
+EMPTY: Mapping[str, Any] = {"id": HELLO, "kind": "chat", "text": "", "images": [], "parts": [], "max_tokens": 1, "batch": []}
 
 
 class MemoryRanOut(Exception):
@@ -36,8 +44,9 @@ class MemoryRanOut(Exception):
 
 
 def build_hello(options: Mapping[str, Any], device: str, images: ImagesAs, folder: Path) -> dict[str, Any]:
-    """The first line that a command reads."""
+    """The first line that a command reads. To one that knows no hello it is an empty request, whose answer is ignored."""
     return {
+        **EMPTY,
         "hello": {"protocol": PROTOCOL, "options": dict(options), "device": device, "images": images, "folder": str(folder)},
     }
 
@@ -63,7 +72,7 @@ async def _build_picture(image: Image, images: ImagesAs, folder: Path) -> dict[s
         return {"data": base64.b64encode(await image.read()).decode(), "type": image.media_type}
     if isinstance(image.source, Path):
         return {"path": str(image.source.absolute()), "type": image.media_type}
-    path = folder / f"in-{image.digest}.{image.media_type.rsplit('/', 1)[-1]}"
+    path = folder / f"{GIVEN}{image.digest}.{image.media_type.rsplit('/', 1)[-1]}"
     if not path.exists():
         data = await image.read()
         await to_thread.run_sync(path.write_bytes, data)
@@ -106,18 +115,38 @@ class Ready:
 
 
 def read_line(line: bytes) -> dict[str, Any] | None:
-    """The JSON object in a line; None for a line that holds none, which libraries print."""
-    if not line.lstrip().startswith(b"{"):
+    """The JSON object in a line; None for a line that holds none, which libraries print.
+
+    Python's own json writes NaN and halves of characters, which are no JSON, and some programs write a mark of UTF-8 first.
+    """
+    line = line.strip().removeprefix(codecs.BOM_UTF8)
+    if not line.startswith(b"{"):
         return None
     try:
         found = orjson.loads(line)
     except orjson.JSONDecodeError:
-        return None
+        try:
+            found = json.loads(line.decode("utf-8", "replace"))
+        except (ValueError, RecursionError):
+            return None
     return found if isinstance(found, dict) else None
+
+
+def read_id(said: Mapping[str, Any]) -> int | None:
+    """The number of the request that a line answers, also where it was written as a text or as 7.0; None for none."""
+    given = said.get("id")
+    if isinstance(given, bool) or not isinstance(given, int | float | str):
+        return None
+    try:
+        number = int(given)
+    except (ValueError, OverflowError):
+        return None
+    return number if str(number) == str(given) or number == given else None
 
 
 def read_ready(said: Mapping[str, Any]) -> Ready:
     """Raises ValueError with what is wrong, for a line whose `ready` is true."""
+    said = _drop_nulls(said)
     protocol = said.get("protocol", PROTOCOL)
     if protocol != PROTOCOL:
         raise ValueError(f"it speaks protocol {show_value(protocol)}, and this program speaks {PROTOCOL}")
@@ -126,6 +155,10 @@ def read_ready(said: Mapping[str, Any]) -> Ready:
         raise ValueError(f'its `kinds` should be a list of "chat", "image" and "edit", and is {show_value(kinds)}')
     if not isinstance(parameters, dict):
         raise ValueError(f"its `parameters` should be an object, and is {show_value(parameters)}")
+    try:
+        orjson.dumps(parameters)
+    except TypeError as error:
+        raise ValueError(f"its `parameters` cannot be kept: {error}") from None
     sees = said.get("sees")
     return Ready(
         model=_text(said, "model"),
@@ -142,6 +175,7 @@ async def read_answer(said: Mapping[str, Any], folder: Path) -> Response:
 
     Raises Malformed for a line of another shape, Transient, Rejected or MemoryRanOut for an error that the command reports.
     """
+    said = _drop_nulls(said)
     if "error" in said:
         words = " ".join(str(said["error"]).split())[:500] or "an error without words"
         if said.get("memory") is True:
@@ -149,8 +183,8 @@ async def read_answer(said: Mapping[str, Any], folder: Path) -> Response:
         raise (Transient if said.get("retry") is True else Rejected)(clean(words))
     if not said.keys() & {"text", "images", "finish"}:
         raise Malformed(f"an answer should have `text`, `images` or `error`, and has {show_value(sorted(said))}")
-    finish = said.get("finish", "stop")
-    if finish not in FINISHES:
+    finish: Any = said.get("finish", "stop")
+    if not isinstance(finish, str) or finish not in FINISHES:
         raise Malformed(f"its `finish` should be one of {', '.join(sorted(FINISHES))}, and is {show_value(finish)}")
     try:
         text, thoughts, reason = _text(said, "text"), _text(said, "thoughts"), _text(said, "reason")
@@ -162,7 +196,7 @@ async def read_answer(said: Mapping[str, Any], folder: Path) -> Response:
         return Response(
             text=text,
             images=pictures,
-            finish=finish,
+            finish=cast("Finish", finish),
             thoughts=thoughts,
             reason=reason,
             usage=Usage(
@@ -177,6 +211,7 @@ def _read_picture(one: object, folder: Path) -> Image:
     """A picture from its file in `folder`, or from base64. Raises ValueError."""
     if isinstance(one, str):
         one = {"path": one}
+    one = _drop_nulls(one) if isinstance(one, dict) else one
     if not isinstance(one, dict) or not isinstance(one.get("path", one.get("data")), str):
         raise ValueError(f"a picture should have a `path` or `data`, and is {show_value(one)}")
     if "path" not in one:
@@ -189,10 +224,16 @@ def _read_picture(one: object, folder: Path) -> Image:
         if path.stat().st_size > MAX_PICTURE:
             raise ValueError(f"a picture of more than {MAX_PICTURE // 2**20} MiB")
         image = Image.from_bytes(path.read_bytes())
-        path.unlink()
+        if not path.name.startswith(GIVEN):  # which other requests may need
+            path.unlink()
     except (NoSuchFile, OSError) as error:
         raise ValueError(f"a picture cannot be read: {error}") from None
     return image
+
+
+def _drop_nulls(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the keys that are null: a script may write all keys in each line."""
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _text(said: Mapping[str, Any], name: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,9 +139,11 @@ def digest_files(folder: Path, names: Sequence[str]) -> dict[str, str]:
 def _digest_folder(folder: Path) -> str:
     """The digest of all files in a folder, by their names and contents."""
     found = sorted(path for path in folder.rglob("*") if path.is_file() and not LEFT_OUT & set(path.relative_to(folder).parts))
-    return digest_of("\n".join(f"{path.relative_to(folder).as_posix()} {_digest_file(path)}" for path in found).encode())
+    lines = "\n".join(f"{path.relative_to(folder).as_posix()} {_digest_file(path)}" for path in found)
+    return digest_of(lines.encode("utf-8", "surrogateescape"))
 
 
 def _digest_file(path: Path) -> str:
+    """As digest_of, and piece by piece, because files of weights may be named."""
     with open_regular(path) as file:
-        return digest_of(file.read())
+        return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=16)).hexdigest()  # type: ignore[arg-type]

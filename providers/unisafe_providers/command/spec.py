@@ -7,14 +7,19 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from unisafe_providers.base import Provider
+from unisafe_providers.gpus import TOGETHER
 from unisafe_providers.settings import ProviderSettings
-from unisafe_providers.spec import Declared, Options, ProviderSpec
+from unisafe_providers.spec import ONE, SEVERAL, Declared, Options, ProviderSpec
+from unisafe_providers.workers.places import list_devices, names_twice, tell_number
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 PlaceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.:/-]{0,79}$")]
+CommandPlace = Annotated[
+    Annotated[PlaceName, Tag(ONE)] | Annotated[list[PlaceName], Field(min_length=1), Tag(SEVERAL)], Discriminator(tell_number)
+]
 
 
 class CommandOptions(Options):
@@ -23,8 +28,11 @@ class CommandOptions(Options):
     command: list[str] = Field(
         min_length=1, description="the program and its arguments, started in the folder of bench.toml; no shell reads them"
     )
-    devices: list[PlaceName] = Field(
-        [], examples=["auto, cpu, cuda:0"], description="a command is started for each; models on one device take turns"
+    devices: list[CommandPlace] = Field(
+        [],
+        examples=["auto, cpu, cuda:0"],
+        description="a command is started for each, and sees no other GPU; a list inside it holds the devices of one command; "
+        "models on one device take turns",
     )
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto", description="requests in a line, at most, for a command that takes batches (8 unless set)"
@@ -41,7 +49,7 @@ class CommandOptions(Options):
     def find_mistakes(self, declared: Declared) -> Iterator[str]:
         if not self.command[0].strip() or any("\0" in word for word in self.command):
             yield "command: should begin with a program, such as python, and hold no NUL"
-        if len(set(self.devices)) < len(self.devices):
+        if names_twice([name for place in self.devices for name in list_devices(place)]):
             yield "devices: names a device twice"
         for name in self.env:
             if not VARIABLE.fullmatch(name):
@@ -72,7 +80,7 @@ def build_command(settings: ProviderSettings, options: CommandOptions) -> Provid
     return CommandProvider(
         started,
         settings.capabilities,
-        options.devices,
+        [TOGETHER.join(list_devices(place)) for place in options.devices],
         model=settings.model,
         version=options.version,
         files=options.files,

@@ -3,39 +3,46 @@
 from __future__ import annotations
 
 import shlex
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import orjson
+from anyio import to_thread
 from anyio.abc import ByteReceiveStream, Process
 
-from unisafe_providers.base import Malformed, Rejected, Request, Transient
+from unisafe_providers.base import Malformed, Rejected, Request, Transient, clean
 from unisafe_providers.command.lines import (
+    HELLO,
     ImagesAs,
     MemoryRanOut,
     Ready,
     build_hello,
     build_request,
     read_answer,
+    read_id,
     read_line,
     read_ready,
 )
+from unisafe_providers.gpus import Machine
 from unisafe_providers.programs import explain_start
 from unisafe_providers.workers.batches import BatchSizes, Pool, Waiting
 from unisafe_providers.workers.environment import pick_environment
-from unisafe_providers.workers.processes import PATIENCE, Log, end_process, kill_group, start_process
+from unisafe_providers.workers.folders import picture_folder
+from unisafe_providers.workers.processes import PATIENCE, Log, end_process, hear_process, kill_group, start_process
 from unisafe_providers.workers.worker import Call, Ended, Worker, describe_end
 
 LINGER = 0.03
 """Seconds that a batch with room waits for the next request."""
 LONGEST_LINE = 512 * 1024 * 1024
 """The most bytes of a line that a command may write."""
+LONGEST_NOISE = 10_000
+"""The most bytes that the log keeps of a line on stdout that is no answer."""
 IMAGE_LENGTH = 1_000
 """What an image counts among the letters of a request, when a batch of similar ones is chosen."""
 DEFAULT_BATCH = 8
@@ -88,6 +95,8 @@ class CommandWorker(Worker):
         self._settings = settings
         self._accept = accept
         self._process: Process | None = None
+        self._log: Log | None = None
+        self._place = device
         self._began = anyio.Event()
         self._waiting = Pool()
         self._came = anyio.Event()
@@ -101,29 +110,32 @@ class CommandWorker(Worker):
 
     async def run(self) -> None:
         code: int | None = None
-        log = Log(self._settings.name)
-        folder = Path(tempfile.mkdtemp(prefix="unisafe-pictures-"))
-        self._log, self._folder = log, folder
+        said = ""
         try:
-            self.on_event(self, {"type": "log", "path": str(log.path)})
-            beside = {"UNISAFE_DEVICE": self.device} if self.device else {}
-            beside["PYTHONUNBUFFERED"] = "1"  # a script that forgets to flush would seem to hang
-            environment = pick_environment(self._settings.variables, beside)
-            async with start_process(self._settings.command, environment, self._settings.folder) as process:
-                self._process = process
-                self._began.set()
-                code = await self._hear(process)
+            with closing(Log(self._settings.name)) as log, picture_folder() as self._folder:
+                self._log = log
+                self.on_event(self, {"type": "log", "path": str(log.path)})
+                try:
+                    code = await self._run_process()
+                finally:
+                    said = log.last
+                    if self._loading and self.failure is None and code is not None and code >= 0:
+                        why = f": {said}{self.quote_log(last_line=False)}" if said else ", and it printed nothing"
+                        self.failure = f"{self.title} ended before it was ready{why}"
         except OSError as error:
             why = explain_start(error, self._settings.command[0], self._settings.folder)
             self.failure = self.failure or f"{self.title} cannot be started: {why}"
         finally:
-            if self._loading and self.failure is None and code is not None and code >= 0:
-                said = f": {log.last}{self.quote_log(last_line=False)}" if log.last else ", and it printed nothing"
-                self.failure = f"{self.title} ended before it was ready{said}"
-            log.close()
-            shutil.rmtree(folder, ignore_errors=True)
-            self.finish(describe_end(self.title, code, log.last))
+            self.finish(describe_end(self.title, code, said))
             self._began.set()
+
+    async def _run_process(self) -> int | None:
+        """Start the command and hear it until it ends; its exit code, None if it did not end by itself."""
+        environment = await to_thread.run_sync(self._build_environment)
+        async with start_process(self._settings.command, environment, self._settings.folder) as process:
+            self._process = process
+            self._began.set()
+            return await self._hear(process)
 
     @property
     def pid(self) -> int | None:
@@ -156,8 +168,21 @@ class CommandWorker(Worker):
             await end_process(self._process)
         await self.ended.wait()
 
+    def _build_environment(self) -> dict[str, str]:
+        """Its variables; on this machine it sees its own GPUs alone, and `_place` is what they are called there."""
+        beside: dict[str, str] = {}
+        if self.device and self._settings.images == "paths":
+            view = Machine().show(self.device)
+            self._place, beside = view.place, dict(view.variables)
+        if self._place:
+            beside["UNISAFE_DEVICE"] = self._place
+        beside["PYTHONUNBUFFERED"] = "1"  # a script that forgets to flush would seem to hang
+        return pick_environment(self._settings.variables, beside)
+
     def quote_log(self, *, last_line: bool) -> str:
         log = self._log
+        if log is None:
+            return ""
         if not log.last:
             return "; it printed nothing, or does not flush what it prints"
         if not last_line:
@@ -175,7 +200,7 @@ class CommandWorker(Worker):
             group.start_soon(self._keep_log, process.stderr)
             group.start_soon(self.watch_silence, self._settings.patience, lambda: kill_group(process))
             group.start_soon(self._ask_batches, process)
-            await self._read_lines(process.stdout)
+            await hear_process(process, partial(self._read_lines, process.stdout))
             if self.failure is None:
                 with anyio.move_on_after(PATIENCE):
                     await process.wait()
@@ -187,6 +212,7 @@ class CommandWorker(Worker):
             self._note_noise(chunk)
 
     def _note_noise(self, chunk: bytes) -> None:
+        assert self._log is not None
         self._log.write(chunk)
         self.report({"type": "said", "words": self._log.last})
 
@@ -215,16 +241,16 @@ class CommandWorker(Worker):
         elif said.get("ready") is True and self._ready is None:
             return self._note_ready(said)
         elif isinstance(said.get("progress"), str):
-            self.report({"type": "said", "words": " ".join(said["progress"].split())[:300]})
-        elif isinstance(said.get("id"), int) and said["id"] in self._batch:
-            await self._take_answer(said["id"], said)
-        else:
-            self._note_stray(line[:2_000])
+            self.report({"type": "said", "words": " ".join(clean(said["progress"]).split())[:300]})
+        elif (number := read_id(said)) in self._batch:
+            await self._take_answer(number, said)
+        elif number != HELLO:
+            self._note_stray(line)
         return True
 
     def _note_stray(self, line: bytes) -> None:
         self._strays += 1
-        self._note_noise(line + b"\n")
+        self._note_noise(line[:LONGEST_NOISE] + b"\n")
 
     def _note_ready(self, said: dict[str, Any]) -> bool:
         try:
@@ -249,7 +275,9 @@ class CommandWorker(Worker):
         except MemoryRanOut as error:
             if self._asked > 1:
                 self._out_of_memory += 1
-                self._waiting.add(waiting)
+                self.put_back([identifier])
+                if identifier in self._calls and not waiting.payload.done.is_set():
+                    self._waiting.add(waiting)
             else:
                 self.answer(identifier, Rejected(f"memory ran out with this request alone: {error}"))
         except (Transient, Rejected, Malformed) as error:
@@ -271,7 +299,7 @@ class CommandWorker(Worker):
         self._started = self.heard = time.monotonic()
         settings = self._settings
         try:
-            await process.stdin.send(_line(build_hello(settings.options, self.device, settings.images, self._folder)))
+            await process.stdin.send(_line(build_hello(settings.options, self._place, settings.images, self._folder)))
             while True:
                 await self._wait_for_work()
                 batch = self._waiting.take(self._sizes.size(self._waiting.next_group))
@@ -298,6 +326,8 @@ class CommandWorker(Worker):
         assert process.stdin is not None
         lines = {}
         for waiting in batch:
+            if waiting.payload.done.is_set():  # given up while the lines of others were built
+                continue
             try:
                 lines[waiting.identifier] = await build_request(
                     waiting.identifier, waiting.payload.request, self._settings.images, self._folder

@@ -21,12 +21,14 @@ class Accepted:
         structured: whether a schema is sent.
         names: the endpoint's own name for a parameter, if it differs from ours.
         left_out: fields that the model does not take.
+        joins_texts: whether several texts go as one, and not as a list of parts.
         schema_type: the type of `response_format` that carries a schema: OpenAI's, or that of llama.cpp's servers.
     """
 
     structured: bool = True
     names: Mapping[str, str] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
+    joins_texts: bool = False
     schema_type: Literal["json_schema", "json_object"] = "json_schema"
 
     def name(self, parameter: str) -> str:
@@ -44,6 +46,8 @@ class Accepted:
         """What the endpoint accepts after it refused a parameter of `sent`; the same object if nothing changes."""
         if refusal.parameter == "response_format":
             return self._without_schema(refusal) if sent.schema is not None else self
+        if refusal.parameter == "content":
+            return replace(self, joins_texts=True) if len(sent.parts) > 1 and not sent.images else self
         if refusal.instead is not None:
             return replace(self, names={**self.names, refusal.parameter: refusal.instead})
         if refusal.parameter in LEAVABLE and getattr(sent, refusal.parameter) is not None:

@@ -26,7 +26,7 @@ async def build_chat_body(model: str, request: Request, accepted: Accepted) -> J
     messages: list[Json] = []
     if request.system:
         messages.append({"role": "system", "content": request.system})
-    messages.append({"role": "user", "content": await content_of(request)})
+    messages.append({"role": "user", "content": await content_of(request, joined=accepted.joins_texts)})
     body: Json = {"model": model, "messages": messages}
     for name in ("max_tokens", "temperature", "top_p", "seed"):
         value = getattr(request, name)
@@ -46,8 +46,10 @@ def build_response_format(name: str, schema: str, accepted: Accepted) -> Json:
     return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": schema_of(schema)}}
 
 
-async def content_of(request: Request) -> str | list[Json]:
-    """A user turn's content: its text alone, or a list of parts, images as data URLs."""
+async def content_of(request: Request, *, joined: bool = False) -> str | list[Json]:
+    """A user turn's content: its text alone, or a list of parts, images as data URLs; with `joined` several texts are one."""
+    if joined and not request.images:
+        return "\n\n".join(part.text for part in request.parts if isinstance(part, Text))
     if len(request.parts) == 1 and isinstance(request.parts[0], Text):
         return request.parts[0].text
     content: list[Json] = []

@@ -18,7 +18,8 @@ class Refusal(NamedTuple):
     """A parameter that the endpoint does not take.
 
     Args:
-        parameter: its name in Request (`temperature`, `top_p`, `seed`, `max_tokens`, `size`), or `response_format`.
+        parameter: its name in Request (`temperature`, `top_p`, `seed`, `max_tokens`, `size`), or `response_format`; `content` where
+            it takes one text, and no list of parts.
         instead: the endpoint's own name for the parameter, or of `response_format` the type that it takes; None if the parameter is
             left out.
     """
@@ -74,6 +75,10 @@ TOGETHER = re.compile(r"\bboth\b|at the same time|together|only one of", re.I)
 WRITTEN_AS_FAILURE = re.compile(r"validation error|inputs? (should|are)|keyword argument|(un|not )supported", re.I)
 """Words by which a server answers 500 to a parameter that it does not take: its own check of the body failed (llama.cpp's Python
 server), or a function of its own got too many arguments."""
+TEXT_ALONE = re.compile(
+    r"can only concatenate str \(not \"list\"\)|\bcontent\b.{0,60}(must|should) be a (valid )?(str|string|text)\b", re.I
+)
+"""Words of a server whose chat template takes a turn's content as one text, and no list of parts."""
 TYPES = re.compile(r"\bjson_(schema|object)\b", re.I)
 """Words that refuse this type of `response_format` alone; a server of llama.cpp's takes the schema in another type."""
 CODES = frozenset({"extra_forbidden", "unknown_parameter", "unsupported_parameter", "unsupported_value", "value_error.extra"})
@@ -104,6 +109,8 @@ def find_refused_parameter(
     meant = [ALIASES[name] for name in names]
     if "response_format" in meant:
         return Refusal("response_format", JSON_OBJECT if TYPES.search(flat.message) else None)
+    if not names and TEXT_ALONE.search(flat.message):
+        return Refusal("content")
     if not names or not _is_refused(flat) or (status == 500 and not WRITTEN_AS_FAILURE.search(flat.message)):
         return None
     if "max_tokens" in names and "max_completion_tokens" in names:

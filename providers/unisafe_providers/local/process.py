@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from unisafe_providers.gpus import PLACE, Machine
 from unisafe_providers.workers.environment import pick_environment
 from unisafe_providers.workers.framed import FramedWorker
 from unisafe_providers.workers.frames import Frames
-from unisafe_providers.workers.processes import end_process, kill_group, start_process
+from unisafe_providers.workers.processes import end_process, hear_process, kill_group, start_process
 from unisafe_providers.workers.worker import Ended, Worker, describe_end
 
 ROOT = str(Path(__file__).resolve().parents[2])
@@ -76,14 +77,17 @@ class WorkerProcess(FramedWorker):
             group.start_soon(self._keep_stderr, process.stderr)
             group.start_soon(self.start_loading)
             group.start_soon(self.watch_silence, self.patience, lambda: kill_group(process))
-            frames = Frames()
-            async for piece in process.stdout:
-                for head, blobs in frames.feed(piece):
-                    self.take(head, blobs)
+            await hear_process(process, partial(self._read_frames, process.stdout))
             with anyio.move_on_after(STOP_PATIENCE):
                 code = await process.wait()
             group.cancel_scope.cancel()
         return code
+
+    async def _read_frames(self, stdout: ByteReceiveStream) -> None:
+        frames = Frames()
+        async for piece in stdout:
+            for head, blobs in frames.feed(piece):
+                self.take(head, blobs)
 
     async def _keep_stderr(self, stderr: ByteReceiveStream) -> None:
         async for chunk in stderr:

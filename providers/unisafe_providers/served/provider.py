@@ -114,9 +114,10 @@ class ServedProvider:
 
     async def release(self) -> None:
         """Stop the server, and return once it is gone. The next call starts another one."""
-        if self._standing is not None:
-            await self._standing.server.stop()
-            await self._standing.over.wait()
+        standing = self._standing
+        if standing is not None:
+            await standing.server.stop()
+            await standing.over.wait()
 
     def withdraw(self) -> None:
         """Give up the calls that wait for the server: they raise Withdrawn, as do later calls."""
@@ -135,21 +136,28 @@ class ServedProvider:
             if self._withdrawn:
                 raise Withdrawn("the run was asked to stop")
             assert standing.asking is not None
+            died = False
             try:
                 response = await standing.asking.call(request)
             except Transient as error:
-                if not await _has_died(standing.server, error):
+                died = await _has_died(standing.server, error)
+                if not died:
                     raise
-                self._suspects.add(request.canonical)
                 if alone:
-                    self._suspects.discard(request.canonical)
                     raise Rejected(f"asked this alone, {standing.server.words}") from None
                 raise ServerDied from None
+            finally:
+                self._note_suspect(request, died and not alone)
         self.reported = standing.asking.reported
         standing.server.answered += 1
-        if self._suspects:
-            self._suspects.discard(request.canonical)
         return response
+
+    def _note_suspect(self, request: Request, suspected: bool) -> None:
+        """Note whether the server may have ended of a request; as long as there is one, all are asked one at a time."""
+        if suspected:
+            self._suspects.add(request.canonical)
+        elif self._suspects:
+            self._suspects.discard(request.canonical)
 
     async def stand(self) -> Standing:
         """The server, ready. Raises Misconfigured if it cannot be started, Withdrawn if the run is stopping."""

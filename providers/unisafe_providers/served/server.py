@@ -8,8 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -18,6 +18,7 @@ from anyio.abc import Process
 
 from unisafe_providers.base import Misconfigured
 from unisafe_providers.served.command import HOST, Start, find_program
+from unisafe_providers.workers.environment import pick_environment
 from unisafe_providers.workers.processes import Log, end_process, start_process
 
 PORTS = 4
@@ -27,6 +28,8 @@ OCCUPIED = re.compile(
     rb"|(couldn'?t|could not|cannot|failed to) bind|port \d+ is (already )?(in use|occupied|not available)",
     re.I,
 )
+RESERVED: set[int] = set()
+"""The ports of servers that live or start."""
 POLL = 0.1
 LONGEST_POLL = 1.0
 TAIL = 4_000
@@ -75,7 +78,8 @@ class Server:
                 program = find_program(self._start.command[0], self._start.folder, self._start.environment)
                 for _ in range(PORTS):
                     self._occupied = anyio.Event()
-                    await self._run_at(find_free_port(), program)
+                    with reserve_port() as port:
+                        await self._run_at(port, program)
                     if not self._occupied.is_set():
                         break
         except Misconfigured as error:
@@ -163,6 +167,20 @@ async def _is_ready(client: httpx2.AsyncClient, url: str) -> bool:
         return False
 
 
+@contextmanager
+def reserve_port() -> Iterator[int]:
+    """A port of this machine where nobody listens now, and that no other server of this process gets in the block.
+
+    One may bind its port minutes later: whoever answers there meanwhile would be taken for it.
+    """
+    port = next(port for port in iter(find_free_port, 0) if port not in RESERVED)
+    RESERVED.add(port)
+    try:
+        yield port
+    finally:
+        RESERVED.discard(port)
+
+
 def find_free_port() -> int:
     """A port of this machine where nobody listens now."""
     with socket.socket() as probe:
@@ -179,6 +197,7 @@ async def guard(process: Process, leave: float) -> AsyncIterator[None]:
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        env=pick_environment(),
         start_new_session=True,
     )
     try:

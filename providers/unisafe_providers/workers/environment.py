@@ -38,7 +38,9 @@ FAMILIES = (
     *("CCL_", "HCCL_", "COVERAGE_", "GGML_", "FLASHINFER_", "FLASH_ATTENTION", "RAY_", "UNISAFE_"),
 )
 """Beginnings of variables' names, in capitals."""
-SECRET = re.compile(r"(^|_)(KEYS?|[A-Z]*APIKEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(_|$)")
+SECRET = re.compile(
+    r"(^|_)(KEYS?|[A-Z]*APIKEYS?|TOKEN|SECRETS?|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|AUTH|BEARER|JWT|PAT)\d*(_|$)"
+)
 """Such a name holds a secret, whatever its family."""
 HUB = frozenset({"HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN"})
 """A token of the hub is needed for gated weights."""
@@ -57,4 +59,4 @@ def pick_environment(named: Iterable[str] = (), beside: Mapping[str, str] | None
 
 
 def _is_needed(name: str) -> bool:
-    return name in HUB or ((name in NEEDED or name.startswith(FAMILIES)) and SECRET.search(name) is None)
+    return name in HUB or name in NEEDED or (name.startswith(FAMILIES) and SECRET.search(name) is None)

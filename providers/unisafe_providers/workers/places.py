@@ -14,17 +14,18 @@ EXAMPLES = "auto, cpu, cuda:0, xpu:0, npu:0, mps, or the UUID that `nvidia-smi -
 DeviceName = Annotated[str, Field(pattern=r"^(auto|cpu|mps|(cuda|xpu|npu)(:\d+)?|(GPU|MIG)-[\w./-]+)$")]
 
 
-def _tell_number(given: Any) -> str:  # noqa: ANN401 whatever stands in the file
+def tell_number(given: Any) -> str:  # noqa: ANN401 whatever stands in the file
+    """Whether a place is one device or several, for pydantic."""
     return SEVERAL if isinstance(given, list) else ONE
 
 
 Place = Annotated[
-    Annotated[DeviceName, Tag(ONE)] | Annotated[list[DeviceName], Field(min_length=1), Tag(SEVERAL)], Discriminator(_tell_number)
+    Annotated[DeviceName, Tag(ONE)] | Annotated[list[DeviceName], Field(min_length=1), Tag(SEVERAL)], Discriminator(tell_number)
 ]
 """What one copy of a model takes: a device, or several that it is spread over."""
 Places = Annotated[
     Annotated[Literal["all"], Tag(ONE)] | Annotated[list[Place], Tag(SEVERAL)],
-    Discriminator(_tell_number),
+    Discriminator(tell_number),
 ]
 """A place for each copy, or one on each GPU there is."""
 

@@ -98,6 +98,11 @@ class PooledProvider(ABC):
         return self.status.size
 
     @property
+    def copies(self) -> int:
+        """How many copies of the model answer at the same time."""
+        return len(self._places)
+
+    @property
     def pids(self) -> list[int]:
         """Its processes on this machine."""
         return [worker.pid for worker in self._workers if worker.pid is not None]

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from anyio.abc import Process
 
 PATIENCE = 10.0
 """Seconds that a process gets after its standard input was closed, and again after SIGTERM, before SIGKILL."""
+LAST_WORDS = 5.0
+"""Seconds in which what a process printed is read after its end, where a process that it left holds its pipe."""
 HURRY = 1.0
 """The same where the block that holds it was left by an error, or because the run is stopped at once."""
 
@@ -74,6 +76,25 @@ async def end_process(process: Process, patience: float = PATIENCE) -> int | Non
         kill_group(process)  # also where its head is gone: children of its own may be left; also where this wait is cut short
     await process.wait()
     return process.returncode
+
+
+async def hear_process(process: Process, read: Callable[[], Awaitable[None]]) -> None:
+    """Run `read`, which reads what a process prints, until that ends; when the process has ended, all that it started is ended.
+
+    Else a child that was left, and that holds the pipe, would be waited for. A child in a group of its own is waited for some
+    seconds only.
+    """
+
+    async def end_with_head(scope: anyio.CancelScope) -> None:
+        await process.wait()
+        kill_group(process)
+        await anyio.sleep(LAST_WORDS)
+        scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(end_with_head, group.cancel_scope)
+        await read()
+        group.cancel_scope.cancel()
 
 
 async def _wait(process: Process, seconds: float) -> bool:
@@ -135,17 +156,21 @@ class Log:
 
     def write(self, chunk: bytes) -> None:
         """Keep a piece of what was printed; `last` is its last line with words."""
-        if self._size > self._most:
-            self._file.seek(0)
-            self._file.truncate()
-            self._size = self._file.write(b"(earlier lines were dropped)\n")
-        self._size += self._file.write(chunk)
+        with suppress(OSError):  # a full disk costs the log, and no answer
+            self._keep(chunk)
         lines = (self._line + chunk)[-4_000:].replace(b"\r", b"\n").split(b"\n")
         self._line = lines[-1]
         for line in reversed(lines):
             if words := line.decode("utf-8", "replace").strip():
                 self.last = words[:300]
                 return
+
+    def _keep(self, chunk: bytes) -> None:
+        if self._size > self._most:
+            self._file.seek(0)
+            self._file.truncate()
+            self._size = self._file.write(b"(earlier lines were dropped)\n")
+        self._size += self._file.write(chunk)
 
     def close(self) -> None:
         """Close the file, and remove it if nothing was printed."""

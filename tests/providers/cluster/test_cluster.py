@@ -12,6 +12,7 @@ import anyio
 import pytest
 from unisafe_providers.base import Capabilities, Image, Misconfigured, Request, Response, Text, Transient
 from unisafe_providers.cluster import worker
+from unisafe_providers.cluster.relay import Relay
 from unisafe_providers.cluster.worker import ActorWorker, ClusterSettings
 from unisafe_providers.local import LocalProvider, LocalSettings
 
@@ -30,11 +31,13 @@ def cluster() -> Iterator[Any]:
     found.shutdown()
 
 
-def model(folder: Path, address: str, copies: int, gpus: float = 0.0) -> LocalProvider:
+def model(
+    folder: Path, address: str, copies: int, gpus: float = 0.0, script: str = SLOW, patience: float = 1_800.0
+) -> LocalProvider:
     (folder / "config.json").write_text("{}")
     settings = ClusterSettings(address=address, gpus=gpus)
-    launch = partial(ActorWorker, settings=settings, command=[sys.executable, "-c", SLOW])
-    loaded = LocalSettings(library="transformers", model=str(folder), batch_size=1)
+    launch = partial(ActorWorker, settings=settings, command=[sys.executable, "-c", script])
+    loaded = LocalSettings(library="transformers", model=str(folder), batch_size=1, patience_s=patience)
     return LocalProvider(loaded, Capabilities(image_in=True), ["cpu"] * copies, launch, turns=["cluster"])
 
 
@@ -73,6 +76,10 @@ async def test_a_machine_that_is_lost_costs_its_batch_and_no_answer(
         await provider.release()
         assert provider.status.state == "unloaded"
 
+    async with model(tmp_path, cluster.address, 1, script="import sys; sys.stdin.read()", patience=0.5) as hanging:
+        with pytest.raises(Misconfigured, match="was ended: no word for 0 s while it loaded"), anyio.fail_after(20):
+            await hanging.call(Request(kind="chat", parts=(Text("hello"),)))
+
     monkeypatch.setattr(worker, "PENDING", 0.3)
     async with model(tmp_path, cluster.address, 1, gpus=1.0) as waiting:
         with anyio.move_on_after(3.0):
@@ -85,3 +92,12 @@ async def test_a_cluster_that_is_not_there_stops_the_model(tmp_path: Path) -> No
     async with model(tmp_path, "127.0.0.1:9", 1) as provider:
         with pytest.raises(Misconfigured, match=r"cluster\.address 127\.0\.0\.1:9: no Ray cluster answers there"):
             await provider.call(Request(kind="chat", parts=(Text("hello"),)))
+
+
+def test_the_process_of_a_model_gets_no_variable_that_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_API_KEY", "a secret")
+    monkeypatch.setenv("ACME_HOME", "a folder")
+    script = "import os; os.write(1, ' '.join(sorted(n for n in os.environ if 'ACME' in n or n == 'HF_HOME')).encode())"
+    relay = Relay({"HF_HOME": "there"}, [sys.executable, "-S", "-c", script], frozenset({"ACME_API_KEY"}))
+    assert relay.read() == b"ACME_HOME HF_HOME"
+    assert relay.end()[0] == 0

@@ -25,6 +25,10 @@ def answer(request, hello):
         os.kill(os.getpid(), 9)
     if "HANG" in text:
         time.sleep(60)
+    if "ORPHAN" in text:
+        apart = "APART" in text
+        subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(5)"], start_new_session=apart)
+        os._exit(3)
     if "NAP" in text:
         time.sleep(0.2)
     if "REJECT" in text:
@@ -35,6 +39,8 @@ def answer(request, hello):
         seen = [os.path.getsize(one["path"]) if "path" in one else len(base64.b64decode(one["data"])) for one in request["images"]]
         told = f"{text} {hello['options'].get('word', '')} {hello['device']} saw {seen}".strip()
         return {"text": told, "usage": {"tokens_in": 3, "tokens_out": 2}}
+    if "ECHO" in text:
+        return {"images": [one for one in request["images"] if os.path.exists(one["path"])]}
     picture = draw(len(text) % 256)
     if "ELSEWHERE" in text:
         return {"images": [{"path": "/etc/hostname"}]}
@@ -60,6 +66,8 @@ def main():
     if mode == "child":
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
         print("child", child.pid, file=sys.stderr, flush=True)
+    if mode.startswith("{"):
+        print(mode, flush=True)
     kinds = hello["options"].get("kinds", ["chat", "image", "edit"])
     batches = mode == "batches"
     print(json.dumps({"ready": True, "kinds": kinds, "batches": batches, "version": mode}), flush=True)
@@ -69,6 +77,9 @@ def main():
         print(f"a batch of {len(requests)}", file=sys.stderr, flush=True)
         too_many = len(requests) > 3
         for request in reversed(requests):
+            if "RAW " in request["text"]:
+                print(request["text"].split("RAW ")[1].replace("ID", str(request["id"])), flush=True)
+                continue
             out = {"error": "CUDA out of memory", "memory": True} if too_many else answer(request, hello)
             print("noise", flush=True)
             print(json.dumps({"id": request["id"], **out}), flush=True)

@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -22,9 +23,10 @@ from unisafe_providers.base import (
     Text,
     Transient,
     Withdrawn,
+    digest_of,
 )
 from unisafe_providers.command.lines import build_request
-from unisafe_providers.command.provider import CommandProvider
+from unisafe_providers.command.provider import CommandProvider, digest_files
 from unisafe_providers.command.worker import CommandSettings
 from unisafe_providers.workers import processes
 
@@ -103,6 +105,28 @@ async def test_a_picture_elsewhere_is_not_read(word: str) -> None:
     assert "the folder for pictures" in str(outcome) or "leads out" in str(outcome)
 
 
+async def test_a_picture_that_comes_back_as_it_was_is_there_for_the_next_request_too() -> None:
+    async with command("batches") as provider:
+        answers = await answers_to(provider, [Request(kind="edit", parts=(PICTURE, Text(f"ECHO NAP {n}"))) for n in range(3)])
+    assert [answer.images for answer in answers if isinstance(answer, Response)] == [(PICTURE,)] * 3
+
+
+NAIVE = (
+    "import json, sys\n"
+    "print(json.dumps({'ready': True}))\n"
+    "for line in sys.stdin:\n"
+    "    request = json.loads(line)\n"
+    "    print(json.dumps({'id': request['id'], 'text': request['text'].upper()}))\n"
+)
+
+
+async def test_a_program_that_wants_no_hello_need_not_know_of_it() -> None:
+    settings = CommandSettings(name="A", command=(sys.executable, "-c", NAIVE))
+    async with CommandProvider(settings, Capabilities(), model="A") as provider:
+        answers = await answers_to(provider, [chat("one"), chat("two")])
+    assert [answer.text for answer in answers if isinstance(answer, Response)] == ["ONE", "TWO"]
+
+
 async def test_a_request_that_ends_the_process_costs_itself_alone() -> None:
     good = [chat(f"a calm day {number}") for number in range(6)]
     async with command("batches") as provider:
@@ -131,6 +155,69 @@ async def test_errors_and_odd_answers_are_those_of_their_request() -> None:
     assert isinstance(odd, Malformed)
     assert "its `text` should be a text" in str(odd)
     assert isinstance(fine, Response)
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ('{"id": ID, "text": "ok", "score": NaN, "best": -Infinity}', "ok"),
+        ('{"id": ID, "text": "half \\ud83d a character"}', "half ? a character"),
+        ('{"id": "ID", "text": "ok"}', "ok"),
+        ('{"id": ID.0, "text": "ok"}', "ok"),
+        ('\ufeff{"id": ID, "text": "ok"}\r', "ok"),
+        (
+            '{"id": ID, "text": "ok", "images": null, "finish": null, "usage": null, "error": null, "memory": null, "reason": null}',
+            "ok",
+        ),
+        ('{"id": ID, "text": "ok"}\n{"id": ID, "text": "a second answer"}\n{"id": true}\n{"id": [ID]}', "ok"),
+    ],
+)
+async def test_an_answer_is_read_as_scripts_write_it(line: str, text: str) -> None:
+    async with command() as provider:
+        with anyio.fail_after(5):
+            answer, fine = await answers_to(provider, [chat(f"RAW {line}"), chat("fine")])
+    assert isinstance(answer, Response)
+    assert answer.text == text
+    assert isinstance(fine, Response)
+    assert fine.text.startswith("fine")
+
+
+@pytest.mark.parametrize("line", ['{"id": ID, "finish": ["stop"]}', '{"id": ID, "finish": {}}', '{"id": ID, "images": [[]]}'])
+async def test_an_answer_of_another_shape_costs_itself_alone(line: str) -> None:
+    async with command() as provider:
+        odd, fine = await answers_to(provider, [chat(f"RAW {line}"), chat("fine")], tries=2)
+    assert isinstance(odd, Malformed)
+    assert isinstance(fine, Response)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"ready": true, "version": null, "parameters": {"guidance": NaN, "most": Infinity}}', ""),
+        (f'{{"ready": true, "parameters": {{"a": {"[" * 400}{"]" * 400}}}}}', "its `parameters` cannot be kept"),
+    ],
+)
+async def test_what_a_command_says_when_it_is_ready_is_read_as_scripts_write_it(line: str, said: str) -> None:
+    async with command(line) as provider:
+        with anyio.fail_after(5):
+            (outcome,) = await answers_to(provider, [chat("hello")])
+    assert isinstance(outcome, Misconfigured if said else Response)
+    assert said in str(outcome)
+
+
+async def test_a_child_that_a_command_leaves_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "LAST_WORDS", 0.1)
+    async with command() as provider:
+        with anyio.fail_after(5):
+            answers = await answers_to(provider, [chat("ORPHAN"), chat("ORPHAN APART"), chat("fine")], tries=3)
+    assert [type(answer) for answer in answers] == [Rejected, Rejected, Response]
+
+
+async def test_a_long_line_of_noise_fills_no_disk() -> None:
+    async with command() as provider:
+        (answer,) = await answers_to(provider, [chat(f"RAW {'x' * 200_000}\n{'{' * 200_000}\n" + '{"id": ID, "text": "ok"}')])
+        assert isinstance(answer, Response)
+        assert len(log_of(provider)) < 50_000
 
 
 @pytest.mark.parametrize(
@@ -228,6 +315,30 @@ async def test_it_gets_no_key_of_an_endpoint(monkeypatch: pytest.MonkeyPatch, tm
     assert not {"OPENAI_API_KEY", "ACME_TOKEN", "NOT_SET"} & {*got}
 
 
+TELL = (
+    "import json, os, sys\n"
+    "hello = json.loads(sys.stdin.readline())['hello']; print(json.dumps({'ready': True}), flush=True)\n"
+    "for line in sys.stdin:\n"
+    "    told = {'id': json.loads(line)['id'], 'text': f\"{hello['device']} {os.environ.get('CUDA_VISIBLE_DEVICES')}\"}\n"
+    "    print(json.dumps(told), flush=True)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("place", "images", "told"),
+    [
+        ("cuda:1", "paths", "cuda:0 GPU-b"),
+        ("cuda:0+cuda:1", "paths", "cuda:0+cuda:1 GPU-a,GPU-b"),
+        ("cuda:1", "inline", "cuda:1 GPU-a,GPU-b"),
+    ],
+)
+async def test_it_sees_its_own_gpus_alone(place: str, images: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
+    settings = CommandSettings(name="A", command=(sys.executable, "-c", TELL), images=images)  # type: ignore[arg-type]
+    async with CommandProvider(settings, Capabilities(), [place], model="A") as provider:
+        assert (await provider.call(chat("hello"))).text == told
+
+
 async def test_the_identity_is_known_before_and_holds_what_changes_answers(tmp_path: Path) -> None:
     (tmp_path / "serve.py").write_text("1")
 
@@ -244,10 +355,67 @@ async def test_the_identity_is_known_before_and_holds_what_changes_answers(tmp_p
     assert await identity() != first
 
 
+def test_files_of_a_folder_are_known_by_names_and_contents_whatever_they_are_called(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(b"weights")
+    assert digest_files(tmp_path, ["a.bin"]) == {"a.bin": digest_of(b"weights")}
+    before = digest_files(tmp_path, ["."])
+    try:
+        (tmp_path / os.fsdecode(b"half \xff.bin")).write_bytes(b"more")
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    assert digest_files(tmp_path, ["."]) != before
+
+
 async def test_a_judge_is_told_the_schema_of_its_answer() -> None:
     schema = ("verdict", '{"type":"object"}')
     line = await build_request(1, chat("judge this", schema=schema, system="Be fair."), "paths", Path())
     assert (line["schema"], line["system"]) == ({"type": "object"}, "Be fair.")
+
+
+KEEPER = """
+import time
+from unisafe_providers.workers.folders import picture_folder
+with picture_folder() as folder:
+    print(folder.name, flush=True)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def kept_folder(temporary: Path) -> Iterator[str]:
+    """The name of a folder for pictures of another process, which is killed when the block is left."""
+    environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", KEEPER], stdout=subprocess.PIPE, env=environment, text=True) as keeper:
+        assert keeper.stdout is not None
+        yield keeper.stdout.readline().strip()
+        keeper.kill()
+
+
+async def test_a_folder_that_a_killed_run_left_is_removed_and_that_of_a_living_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def names() -> set[str]:
+        return {path.name for path in tmp_path.glob("unisafe-pictures-*")}
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "unisafe-pictures-of-somebody-else").mkdir()
+    with kept_folder(tmp_path) as left:
+        async with command() as provider:
+            await answers_to(provider, [chat("hello")])
+            assert len(names()) == 3
+    assert names() == {left, "unisafe-pictures-of-somebody-else"}
+    async with command() as provider:
+        await answers_to(provider, [chat("hello")])
+        assert left not in names()
+    assert names() == {"unisafe-pictures-of-somebody-else"}
+
+
+async def test_a_full_disk_stops_the_model_and_not_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    async with command() as provider:
+        (outcome,) = await answers_to(provider, [chat("hello")])
+    assert isinstance(outcome, Misconfigured)
+    assert "cannot be started: No such file or directory" in str(outcome)
 
 
 def test_logs_go_into_no_folder_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,7 +445,6 @@ def write_script(folder: Path, body: str) -> CommandSettings:
     ("body", "said"),
     [
         ("""print('step 1', json.dumps({"id": number, "text": "hi"}), flush=True)""", "its last line: step 1 {"),
-        ("""print(json.dumps({"id": str(number), "text": "hi"}), flush=True)""", 'its last line: {"id": "'),
     ],
 )
 async def test_an_answer_that_is_no_line_of_the_protocol_is_shown(tmp_path: Path, body: str, said: str) -> None:

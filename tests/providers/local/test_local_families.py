@@ -31,6 +31,7 @@ from tiny_models import (
     STABLE_DIFFUSION_XL,
     Tiny,
 )
+from tiny_models.recast import recast
 from unisafe_providers.base import Image, Rejected, Request, Response, Text
 from unisafe_providers.local.engine import Engine
 from unisafe_providers.local.failures import Unsupported, explain_failure
@@ -86,24 +87,6 @@ def alone_and_together(engine: Engine, requests: list[Request]) -> tuple[list[Re
     prepared = [engine.prepare(request) for request in requests]
     assert len({one.group for one in prepared}) == 1, "they may share a batch"
     return [engine.answer([one])[0] for one in prepared], engine.answer(prepared)
-
-
-def recast(folder: Path, copy: Path, dtype: str) -> Path:
-    """A copy of a model's folder whose weights are stored in `dtype`, as today's checkpoints are."""
-    import torch
-    from safetensors import safe_open
-    from safetensors.torch import save_file
-
-    shutil.copytree(folder, copy)
-    for file in copy.rglob("*.safetensors"):
-        with safe_open(file, "pt") as weights:
-            tensors = {name: weights.get_tensor(name) for name in weights.keys()}  # noqa: SIM118 not a mapping
-            about = weights.metadata()
-        stored = {name: value.to(getattr(torch, dtype)) if value.is_floating_point() else value for name, value in tensors.items()}
-        save_file(stored, file, about)
-    for file in copy.rglob("config.json"):
-        file.write_text(file.read_text().replace('"float32"', f'"{dtype}"'))
-    return copy
 
 
 @pytest.mark.parametrize("tiny", [*TEXT, *READERS, *DRAWING, INSTRUCT_PIX2PIX, QWEN_IMAGE_EDIT], ids=name_of)

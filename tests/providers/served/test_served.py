@@ -15,6 +15,7 @@ import psutil
 import pytest
 from unisafe_providers.base import Capabilities, Misconfigured, OnDevice, Provider, Rejected, Request, Response, Text, Withdrawn
 from unisafe_providers.hosted.openai_compatible import OpenAICompatible
+from unisafe_providers.served import server
 from unisafe_providers.served.command import Start, build_environment, find_program, restrict_devices
 from unisafe_providers.served.provider import ServedProvider
 
@@ -88,6 +89,14 @@ def is_alive(number: int) -> bool:
         return False
 
 
+async def are_gone(fake: Fake) -> bool:
+    """Whether none of its processes is left: a signal that was sent takes a moment."""
+    with anyio.move_on_after(5):
+        while any(map(is_alive, fake.processes())):  # noqa: ASYNC110 other processes
+            await anyio.sleep(0.01)
+    return not any(map(is_alive, fake.processes()))
+
+
 async def test_it_starts_at_the_first_call_says_what_it_does_and_is_gone_when_it_is_released(tmp_path: Path) -> None:
     loaded = anyio.Path(tmp_path / "loaded")
     fake = Fake(tmp_path, "--loads-until", str(loaded))
@@ -110,10 +119,10 @@ async def test_it_starts_at_the_first_call_says_what_it_does_and_is_gone_when_it
         assert "loading shard 1 of 2" in read(provider.status.log)
         await provider.release()
         assert provider.status.state == "unloaded"
-        assert not any(map(is_alive, fake.processes()))
+        assert await are_gone(fake)
         assert isinstance((await fake.answers("again"))[0], Response)
         assert len(fake.events("start")) == 2
-    assert not any(map(is_alive, fake.processes()))
+    assert await are_gone(fake)
 
 
 async def test_a_server_that_dies_is_started_again_and_its_items_are_asked_again(tmp_path: Path) -> None:
@@ -131,6 +140,26 @@ async def test_a_request_that_ends_the_server_each_time_fails_alone(tmp_path: Pa
         answers = await fake.answers("one", "two", "poison", "three", "four")
     assert [type(answer) for answer in answers] == [Response, Response, Rejected, Response, Response]
     assert "asked this alone, the server ended with exit code 9: RuntimeError: the engine is gone" in str(answers[2])
+
+
+async def test_after_a_death_a_rejected_request_does_not_hold_the_others_up(tmp_path: Path) -> None:
+    fake = Fake(tmp_path, "--dies-once", str(tmp_path / "died"), "--rejects", "bad", "--latency", "0.1")
+    async with fake.provider:
+        answers = await fake.answers("bad", "one", "two")
+        assert [type(answer) for answer in answers] == [Rejected, Response, Response]
+        before = len(fake.events("under-way"))
+        await fake.answers(*words(4))
+    assert max(map(int, fake.events("under-way")[before:])) > 1
+
+
+async def test_no_process_beside_the_server_gets_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_API_KEY", "a secret")
+    fake = Fake(tmp_path)
+    async with fake.provider:
+        await fake.answers("hello")
+        started = psutil.Process().children(recursive=True)
+        assert len(started) >= 2
+        assert not any("ACME_API_KEY" in one.environ() for one in started if one.status() != psutil.STATUS_ZOMBIE)
 
 
 async def test_a_server_that_always_dies_stops_its_model(tmp_path: Path) -> None:
@@ -166,7 +195,7 @@ async def test_a_silent_start_ends_after_its_patience_and_a_slow_one_that_speaks
             assert "said nothing for 0.4 s" in str(answers[0])
         else:
             assert isinstance(answers[0], Response)
-        assert not any(map(is_alive, fake.processes()))
+        assert await are_gone(fake)
 
 
 async def test_a_taken_port_is_left_for_another_one(tmp_path: Path) -> None:
@@ -178,6 +207,15 @@ async def test_a_taken_port_is_left_for_another_one(tmp_path: Path) -> None:
     assert ports[0] != ports[1]
 
 
+def test_two_servers_that_start_at_once_never_get_one_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = iter([5001, 5001, 5002, 5001])
+    monkeypatch.setattr(server, "find_free_port", lambda: next(offered))
+    with server.reserve_port() as first, server.reserve_port() as second:
+        assert (first, second) == (5001, 5002)
+    with server.reserve_port() as again:
+        assert again == 5001
+
+
 async def test_one_that_hears_no_sigterm_is_killed_with_the_child_that_it_forked(tmp_path: Path) -> None:
     fake = Fake(tmp_path, "--hangs", "--forks")
     async with fake.provider:
@@ -185,7 +223,7 @@ async def test_one_that_hears_no_sigterm_is_killed_with_the_child_that_it_forked
         assert len(fake.processes()) == 2
         assert all(map(is_alive, fake.processes()))
         await fake.provider.release()
-        assert not any(map(is_alive, fake.processes()))
+        assert await are_gone(fake)
 
 
 @pytest.mark.parametrize("state", ["loading", "asked"])
@@ -196,7 +234,7 @@ async def test_a_cancelled_run_leaves_no_server(tmp_path: Path, state: str) -> N
             group.start_soon(fake.answers, "hello")
             await fake.has_done("child" if state == "loading" else "asked")
             scope.cancel()
-    assert not any(map(is_alive, fake.processes()))
+    assert await are_gone(fake)
 
 
 async def test_a_run_that_stops_gives_up_the_calls_that_wait_for_the_server(tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ class Batches(Echo):
 
     def __init__(self, settings: ProviderSettings, *, batch: int = 64) -> None:
         super().__init__(settings)
+        self.devices = settings.devices or self.devices
+        log(settings=[settings.devices, settings.batch_size, settings.extra, settings.structured])
         self.status = DeviceStatus()
         self._batch = batch
         self._waiting: list[anyio.Event] = []
