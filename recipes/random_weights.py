@@ -38,11 +38,17 @@ def main():
     parser.add_argument("--to", required=True, type=Path, help="a folder that is made, and filled")
     given = parser.parse_args()
     checkout, folder = given.checkout.resolve(), given.to.resolve()
-    folder.mkdir(parents=True)
+    if not checkout.is_dir():
+        sys.exit(f"there is no folder {checkout}; clone the public repository there")
+    if folder.exists():
+        sys.exit(f"{folder} is there already; name another one with --to")
     os.environ.update(HF_HOME=str(folder / "hub"), HF_HUB_OFFLINE="1")
+    try:
+        import torch
+    except ImportError:
+        sys.exit(f"{sys.executable} has no torch; run this with the python of the model's environment")
 
-    import torch
-
+    folder.mkdir(parents=True)
     torch.manual_seed(0)
     inside = checkout / "show-o2" if given.recipe == "show_o2" else checkout
     sys.path.insert(0, str(inside))

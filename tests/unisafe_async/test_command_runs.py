@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from forked import begun, left_to_end, unisafe
+from terminals import Terminal
 
 SCRIPT = Path(__file__).parents[1] / "providers" / "command" / "script.py"
 BENCH = """
@@ -197,6 +198,22 @@ def test_check_command_of_a_wrong_name_says_which_is_right(folder: Path, words: 
     refused = unisafe("check-command", *words, cwd=folder)
     assert refused.returncode == 2
     assert said in refused.stderr
+
+
+def test_a_terminal_shows_how_far_the_command_has_loaded(folder: Path) -> None:
+    script = folder / "serve.py"
+    lines = """    print(json.dumps({"progress": "loading shard 3 of 8"}), flush=True)
+    while not os.path.exists("go"):
+        time.sleep(0.01)
+"""
+    script.write_text(script.read_text().replace('    if mode == "silent":\n', f'{lines}    if mode == "silent":\n'))
+    for words in (("check-command", "Acme-7B"), ("doctor", "--yes")):
+        with Terminal(*words, folder=folder) as terminal:
+            terminal.expect("Acme-7B: loading for ")
+            terminal.expect("loading shard 3 of 8")
+            (folder / "go").touch()
+            assert {"check-command": "it keeps the protocol", "doctor": "nothing is wrong"}[words[0]] in terminal.end()
+        (folder / "go").unlink()
 
 
 def test_check_command_takes_a_script_alone(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -27,12 +26,14 @@ def check_command(
     """Start a model's command, and check that it keeps the protocol: its answers, a crash, and what is left of it."""
     import anyio
     from rich.text import Text
+    from unisafe_providers.base import Provider
     from unisafe_providers.conformance import NotConforming, conforms_on_device
 
     from unisafe_async.run.commands import find_command
     from unisafe_async.run.endpoints import provider_of
     from unisafe_async.screens.commands import list_commands
     from unisafe_async.screens.console import stdout_console
+    from unisafe_async.screens.waiting import show_waiting
     from unisafe_async.text import plain
 
     console = stdout_console()
@@ -43,10 +44,22 @@ def check_command(
     def tell(check: str, seen: str) -> None:
         console.print(Text.assemble(("ok    ", "green"), (f"{check}: ", "bold"), plain(seen)))
 
-    try:
-        anyio.run(conforms_on_device, partial(provider_of, section, base), tell)
-    except NotConforming as error:
-        console.print(Text.assemble(("WRONG ", "bold red"), plain(str(error))))
-        raise typer.Exit(UNJUDGED) from None
+    made: list[tuple[str, Provider]] = []
+
+    def make() -> Provider:
+        made.append((getattr(section, "name", section.model), provider_of(section, base)))
+        return made[-1][1]
+
+    async def check() -> str:
+        async with show_waiting(console, lambda: made):
+            try:
+                await conforms_on_device(make, tell)
+            except NotConforming as error:
+                return str(error)
+        return ""
+
+    if wrong := anyio.run(check):
+        console.print(Text.assemble(("WRONG ", "bold red"), plain(wrong)))
+        raise typer.Exit(UNJUDGED)
     console.print(Text("it keeps the protocol", style="bold green"))
     raise typer.Exit(DONE)

@@ -27,6 +27,7 @@ from unisafe_async.screens.commands import describe_commands
 from unisafe_async.screens.console import stdout_console
 from unisafe_async.screens.progress import Progress
 from unisafe_async.screens.report import print_report
+from unisafe_async.screens.waiting import show_waiting
 from unisafe_async.signals import HANGUP, stop_signals
 from unisafe_async.text import count, plain
 
@@ -168,7 +169,9 @@ def doctor_session(config: Config, pays: Callable[[list[CheckedEndpoint]], bool]
         dataset = await to_thread.run_sync(look_at_dataset, config)
         async with examine(config, judges_of(config)) as checked_endpoints:
             if pays(checked_endpoints):
-                await try_calls(checked_endpoints)
+                asked = [(one.name, one.endpoint.provider) for one in checked_endpoints if one.endpoint is not None]
+                async with show_waiting(stdout_console(), lambda: asked):
+                    await try_calls(checked_endpoints)
             return [dataset, *checked_endpoints]
 
     try:
