@@ -31,8 +31,7 @@ from unisafe_providers.gpus import split_place
 from unisafe_providers.workers.worker import Ended, Worker
 
 CRASHES = 3
-"""The model is given up after the process ended this often in a row without an answer; before the last time, all requests run alone,
-since each batch may have held one that ends the process."""
+"""The model is given up after the process ended this often in a row without an answer."""
 ENDS_ALONE = 2
 """A request is given up after it ended its process this often while it was alone in it; that does not count against the model."""
 GIVEN_UP = 5
@@ -131,9 +130,9 @@ class PooledProvider(ABC):
             if self._withdrawn:
                 raise Withdrawn("the run was asked to stop")
             worker = self._pick_least_busy()
-            alone = request.canonical in self._crashed or self._crashes >= CRASHES - 1
+            alone = request.canonical in self._crashed
             try:
-                response = await worker.ask(request, alone)
+                return await worker.ask(request, alone)
             except Ended:
                 continue
             except Transient as error:
@@ -142,9 +141,6 @@ class PooledProvider(ABC):
                 raise
             except OSError as error:
                 raise Rejected(f"an image of the request cannot be read: {error}") from None
-            else:
-                self._crashes = 0
-                return response
 
     def _note_crash(self, request: Request, error: Transient, alone: bool) -> None:
         """Note that a request was under way when its process ended; from now on it runs alone.

@@ -139,14 +139,6 @@ async def test_a_request_that_ends_the_process_costs_itself_alone() -> None:
     assert "signal 9, as the kernel does when memory runs out; its log: " in note
 
 
-async def test_a_request_that_ends_the_process_in_each_batch_costs_no_other_one() -> None:
-    lengths = (1, 40, 80, 120, 160)  # a batch takes what is alike in length
-    texts = [f"{word} {'x' * length}" for length in lengths for word in ("KILL", "calm")]
-    async with command("batches", batch_size=2) as provider:
-        answers = await answers_to(provider, [chat(text) for text in texts])
-    assert [type(answer) for answer in answers] == [Rejected, Response] * len(lengths)
-
-
 async def test_memory_that_runs_out_halves_the_batch() -> None:
     async with command("batches", batch_size=6) as provider:
         answers = await answers_to(provider, [chat(f"day {number}") for number in range(9)])
