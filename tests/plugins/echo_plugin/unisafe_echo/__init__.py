@@ -47,7 +47,7 @@ class Echo:
 class Batches(Echo):
     """A model on a device: calls wait until as many are there as make a batch, or nobody else comes."""
 
-    devices = ("cpu",)
+    devices: tuple[str, ...] = ("cpu",)
     size = 1_000
 
     def __init__(self, settings: ProviderSettings, *, batch: int = 64) -> None:
