@@ -19,7 +19,7 @@ from test_truth import SIM, run
 from unisafe_cache import read_file
 
 from unisafe_async.config.bench_toml import ConfigError, parse_config
-from unisafe_async.run.endpoints import endpoint_of
+from unisafe_async.run.endpoints import endpoint_of, provider_of
 
 FAKE = Path(__file__).parents[1] / "fake_server.py"
 SERVER = [sys.executable, "-S", str(FAKE), "{model}", "--port", "{port}"]
@@ -232,3 +232,17 @@ async def test_ctrl_c_twice_leaves_no_server_and_no_child_of_it(tmp_path: Path, 
     assert not any(map(is_alive, numbers))
     counted = read_file(tmp_path / "run.duckdb", lambda connection: connection.execute("SELECT count(*) FROM runs").fetchone())
     assert counted == (1,)
+
+
+async def test_the_content_of_a_model_s_file_is_part_of_what_identifies_it(tmp_path: Path) -> None:
+    async def identity(folder: Path, content: str) -> str:
+        await anyio.Path(folder).mkdir(exist_ok=True)
+        await anyio.Path(folder / "judge.gguf").write_text(content)
+        model = {"name": "m", "provider": "llama-cpp-python", "model": "judge.gguf", "serve": True, "device": "cpu"}
+        section = parse_config({"models": [model], "judge": {"provider": "simulated", "model": "judge"}}).models[0]
+        async with provider_of(section, folder) as provider:
+            return provider.identity
+
+    first = await identity(tmp_path / "a", "weights")
+    assert await identity(tmp_path / "b", "weights") == first
+    assert await identity(tmp_path / "a", "other weights") != first

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from unisafe_providers.base import digest_of
+from unisafe_providers.file_digests import find_cache_folder
 from unisafe_providers.local.model_files import read_json
-from unisafe_providers.local.weights import find_cache_folder
 
 LIST = "unisafe.json"
 """The file that is written last into a copy: the sizes of the others, and the version of transformers that expanded them."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -11,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unisafe_providers.base import Misconfigured
+from unisafe_providers.file_digests import digest_of_files
 from unisafe_providers.local.checkpoint import find_obstacle
 from unisafe_providers.local.model_files import (
     ANY,
@@ -25,7 +24,6 @@ from unisafe_providers.local.settings import LocalSettings
 from unisafe_providers.named_files import expand_path
 
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
-BLOCK = 1 << 22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,64 +113,3 @@ def _find_obstacle_in(path: Path, settings: LocalSettings) -> str:
     if missing:  # a folder without any weights is for the library to judge: it may know more kinds of files than we do
         return f"model {settings.model}: {describe_missing(missing)} there; copy or download the whole folder"
     return find_obstacle(settings, () if settings.gguf_file else list_configs(path, settings.library))
-
-
-# ---------------------------------------------------------------- digests
-
-
-def digest_of_files(files: list[Path]) -> str:
-    """BLAKE2b over names and contents, 128 bits in hexadecimal; a digest is remembered by the file's size and time.
-
-    The folder's own name is not part of it: a copy of a model is the same model.
-    """
-    known = _recall()
-    whole = hashlib.blake2b(digest_size=16)
-    changed = False
-    base = Path(os.path.commonpath([file.parent for file in files])) if files else Path()
-    for file in files:
-        status = file.stat()
-        key = f"{file.resolve()}:{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
-        if key not in known:
-            known[key] = _digest_file(file)
-            changed = changed or status.st_size > BLOCK
-        whole.update(f"{file.relative_to(base)}\0{known[key]}\0".encode())
-    if changed:
-        _remember(known)
-    return whole.hexdigest()
-
-
-def _digest_file(file: Path) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    with file.open("rb") as content:
-        while block := content.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def find_cache_folder() -> Path:
-    """The folder of what we keep for the user and can make again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unisafe"
-
-
-def _memory_file() -> Path:
-    return find_cache_folder() / "digests.json"
-
-
-def _recall() -> dict[str, str]:
-    try:
-        found = json.loads(_memory_file().read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _remember(known: dict[str, str]) -> None:
-    """Best effort: without it the files are read again."""
-    file = _memory_file()
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(known))
-        partial.replace(file)
-    except OSError:
-        return

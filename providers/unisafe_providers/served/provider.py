@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import anyio
+from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from unisafe_providers.base import (
@@ -26,6 +28,7 @@ from unisafe_providers.base import (
     Transient,
     Withdrawn,
 )
+from unisafe_providers.file_digests import digest_of_files, list_files
 from unisafe_providers.served.command import Start
 from unisafe_providers.served.server import Server
 
@@ -52,6 +55,7 @@ class ServedProvider:
         devices: what the server may take of this machine.
         start: how it is started.
         ask_at: gives the provider that asks the server at an address.
+        weights: the model's file or folder on this machine, whose content is part of the identity; None for a name at a hub.
     """
 
     takes_calls = True
@@ -65,13 +69,15 @@ class ServedProvider:
         devices: Sequence[str],
         start: Start,
         ask_at: Callable[[str], Provider],
+        weights: Path | None = None,
     ) -> None:
-        self.identity = identity
+        self.identity = self._identity = identity
         self.capabilities = capabilities
         self.reported = Limits()
         self.devices = tuple(devices)
         self.status = DeviceStatus()
         self.size = 0
+        self._weights = weights
         self._name = name
         self._start = start
         self._ask_at = ask_at
@@ -95,6 +101,13 @@ class ServedProvider:
 
     async def __aenter__(self) -> Self:
         self._group = await self._stack.enter_async_context(anyio.create_task_group())
+        if self._weights is not None:
+            try:
+                digest, self.size = await to_thread.run_sync(_read_weights, self._weights)
+            except OSError as error:
+                self._failure = Misconfigured(f"model {self._name}: {error.filename or self._weights}: {error.strerror or error}")
+            else:
+                self.identity = f"{self._identity}|{digest}"
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -263,3 +276,9 @@ async def _has_died(server: Server, error: Transient) -> bool:
     with anyio.move_on_after(GRACE):
         await server.ended.wait()
     return server.ended.is_set()
+
+
+def _read_weights(path: Path) -> tuple[str, int]:
+    """The digest of a model's file or folder, and its bytes. Raises OSError."""
+    files = list_files(path)
+    return digest_of_files(files), sum(file.stat().st_size for file in files)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -160,6 +162,7 @@ def build_server(settings: ProviderSettings, options: ServerOptions) -> Provider
         devices=options.places,
         start=start,
         ask_at=ask_at,
+        weights=Path(found) if os.path.isabs(found := find_weights(settings.model, settings.folder)) else None,
     )
 
 
