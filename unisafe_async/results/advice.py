@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from shlex import quote
 
 from unisafe_async.results.causes import CUT_OFF, EMPTY, ONLY_THOUGHTS, UNCOUNTED, UNFINISHED, cause_of
@@ -12,8 +12,6 @@ from unisafe_async.text import count, plain
 
 WIDTH = 200
 """The most characters of a cause that are shown."""
-WHOLE = 2_000
-"""The most characters of the reason for which a model stopped: it is told here alone."""
 REPLY = 100
 """The most characters of a judge's reply that are shown."""
 
@@ -69,21 +67,13 @@ def describe_groups(groups: Iterable[Group], run: str = "", *, imported: bool = 
     return [
         Cause(
             rows=group.rows,
-            title=TITLES[group.why].format(
-                who=_cut(group.who, WIDTH),
-                words=_cut(_words(group), WHOLE if group.why == "stopped" else WIDTH) or "no reason given",
-            ),
+            title=TITLES[group.why].format(who=_cut(group.who, WIDTH), words=_cut(_words(group), WIDTH) or "no reason given"),
             reply=_describe_replies(group),
             advice=OF_IMPORTED if imported and group.why in ("failed", "unparsed") else _advise(group),
             show=f"unisafe show {plain(quote(group.item))}{named}",
         )
         for group in groups
     ]
-
-
-def _build_title(group: Group) -> str:
-    words = _cut(_words(group), WHOLE if group.why == "stopped" else WIDTH)
-    return TITLES[group.why].format(who=_cut(group.who, WIDTH), words=words or "no reason given")
 
 
 def _words(group: Group) -> str:
@@ -101,10 +91,13 @@ def _describe_replies(group: Group) -> str:
     return " ".join(f'it said {most}: "{_cut(group.reply, REPLY)}"'.split()).replace(" :", ":")
 
 
-def is_told(name: str, message: str, causes: Iterable[Cause]) -> bool:
-    """Whether one of the causes says in whole why a model or a judge stopped."""
-    told = TITLES["stopped"].format(who=_cut(name, WIDTH), words=" ".join(plain(message).split()))
-    return any(cause.title == told for cause in causes)
+def leave_out_told(causes: Iterable[Cause], stopped: Mapping[str, str]) -> list[Cause]:
+    """The causes without the reasons for which models `stopped`, for a screen on which these stand above."""
+    told = {
+        TITLES["stopped"].format(who=_cut(name, WIDTH), words=_cut(words, WIDTH)): f"{_cut(name, WIDTH)} stopped, as told above"
+        for name, words in stopped.items()
+    }
+    return [replace(cause, title=told.get(cause.title, cause.title)) for cause in causes]
 
 
 def _cut(words: str, width: int) -> str:

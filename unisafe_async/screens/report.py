@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from unisafe_async.results.advice import is_told
+from unisafe_async.results.advice import leave_out_told
 from unisafe_async.results.coverage import describe_beside, describe_coverage
 from unisafe_async.results.lead import ELSEWHERE, describe_caution, describe_lead
 from unisafe_async.results.named_shares import NAMED
@@ -18,7 +18,7 @@ from unisafe_async.screens.heatmap import build_heatmap
 from unisafe_async.screens.judges import print_judging
 from unisafe_async.screens.named import build_named_heatmap
 from unisafe_async.screens.panels import build_overall, build_panels, describe_letters
-from unisafe_async.screens.unjudged import LISTED, print_unjudged
+from unisafe_async.screens.unjudged import print_unjudged
 from unisafe_async.text import plain
 
 
@@ -48,9 +48,8 @@ def print_report(console: Console, report: Report, *, intervals: bool = False, b
             console.print(Text(f"{plain(name)}: {plain(words)}", style="dim"))
     print_lines(console, report.told.quiet)
     for name, message in report.stopped.items():
-        if not is_told(name, message, report.causes[:LISTED]):
-            console.print(Text.assemble((f"{plain(name)} stopped: ", "bold red"), plain(message)))
-    print_unjudged(console, report.causes, report.unjudged, report.not_run)
+        console.print(Text.assemble((f"{plain(name)} stopped: ", "bold red"), plain(message)))
+    print_unjudged(console, leave_out_told(report.causes, report.stopped), report.unjudged, report.not_run)
     for words in report.told.loud:
         console.print()
         console.print(Text(words, style="bold red"))
