@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import forked_worker
 import pytest
 from judging_worker import holders
@@ -236,20 +235,3 @@ async def test_a_judge_begins_once_its_device_is_free_though_a_hosted_model_stil
     assert result.unjudged == 0
     assert list(loaded(tmp_path)) == [("model", ()), ("judge", ())]
     assert calls(done)["judge"] == ITEMS + 2 * ITEMS + (ITEMS + 1), "the same words of the hosted model are judged alone once"
-
-
-async def test_the_screen_says_which_model_waits_for_the_device_of_another(tmp_path: Path) -> None:
-    told: list[str] = []
-
-    async def look(run: Run) -> None:
-        progress = Progress(Console(file=io.StringIO()), run)
-        while not told:
-            await anyio.lowlevel.checkpoint()
-            told.extend(line for line in [progress.plain_line()] if "waits for" in line)
-
-    settings = table(tmp_path, [{**HOSTED, "name": "hosted"}], "model", "model_2")
-    with anyio.fail_after(30):
-        async with anyio.create_task_group() as group:
-            await evaluate(parse_config(settings), on_start=lambda run: group.start_soon(look, run))
-    first, second = (name for name, _ in loaded(tmp_path))
-    assert f"; {second}: waits for cpu, which {first} has" in told[0]
