@@ -406,6 +406,7 @@ class DeviceStatus:
         heard: when it last gave a sign of life, by `time.monotonic()`; 0 for never.
         log: the file that holds what its process printed; empty if there is none.
         began: when loading began, by `time.monotonic()`; 0 where that is not known.
+        patience: seconds without a sign of life after which it is ended; 0 where that is not known.
     """
 
     state: str = "unloaded"
@@ -423,6 +424,7 @@ class DeviceStatus:
     heard: float = 0.0
     log: str = ""
     began: float = 0.0
+    patience: float = 0.0
 
 
 @runtime_checkable

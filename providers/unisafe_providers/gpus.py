@@ -18,6 +18,8 @@ from pathlib import Path
 
 TOGETHER = "+"
 """Between the devices that one copy of a model takes: `cuda:0+cuda:1`."""
+ALL_GPUS = "all GPUs"
+"""The place of a model that is to be spread, where no GPU is known: it takes those that torch finds, or says that there is none."""
 UUID = re.compile(r"(GPU|MIG)-[\w./-]+")
 LISTED = re.compile(r"^([ \t]*)(?:GPU|MIG)\b.*\(UUID:\s*(\S+?)\)", re.M)
 """A line of `nvidia-smi -L`; the parts of a divided GPU are indented below it."""

@@ -133,6 +133,22 @@ def test_a_wrong_key_is_named_before_anything_is_sent(tmp_path: Path, change: tu
     assert not (tmp_path / "run.duckdb").exists()
 
 
+def test_without_a_configuration_it_says_the_smallest_one_which_runs(tmp_path: Path) -> None:
+    told = unisafe("plan", folder=tmp_path)
+    refused(told, "there is no such file", "a file of two lines")
+    lines = told.stderr.split("`")[1::2]
+    (tmp_path / "bench.toml").write_text("\n".join(lines))
+    assert unisafe("plan", folder=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("words", ["runs", "report", "cache stats", "show x", "export out.csv", "compare --paper", "batches"])
+def test_what_reads_a_cache_alone_asks_for_no_configuration(tmp_path: Path, words: str) -> None:
+    refused(unisafe(*words.split(), folder=tmp_path), "name the cache with --cache FILE")
+    told = unisafe(*words.split(), "--cache", "none.duckdb", folder=tmp_path)
+    assert "bench.toml" not in told.stderr
+    assert "none.duckdb" in told.stderr
+
+
 def test_bad_configurations(tmp_path: Path) -> None:
     refused(unisafe("run", folder=tmp_path), "bench.toml: there is no such file")
     bench(tmp_path, more='[[models]]\nname = "sim"\nprovider = "simulated"\nmodel = "cautious"\n')

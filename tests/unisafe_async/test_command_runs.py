@@ -173,6 +173,18 @@ def test_check_command_plays_the_protocol(folder: Path) -> None:
     assert "it keeps the protocol" in checked.stdout
 
 
+def test_check_command_needs_the_section_of_its_model_alone(folder: Path) -> None:
+    bench = folder / "bench.toml"
+    other = '[[models]]\nname = "Other"\nprovider = "nobody"\n'
+    bench.write_text(bench.read_text().split("[judge]")[0].replace("[[models]]", f"{other}[[models]]"))
+    checked = unisafe("check-command", "Acme-7B", cwd=folder)
+    assert checked.returncode == 0, checked.stderr
+    bench.write_text(bench.read_text().replace('files = ["serve.py"]', "files = 3"))
+    refused = unisafe("check-command", "Acme-7B", cwd=folder)
+    assert refused.returncode == 2
+    assert "bench.toml: models[1].files: should be a list" in refused.stderr
+
+
 SERVED = """
 [[models]]
 name = "Served"

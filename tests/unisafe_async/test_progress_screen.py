@@ -53,6 +53,9 @@ def test_a_model_that_has_been_silent_for_minutes_is_told_with_its_last_words() 
     assert describe_local(provider) == "loading on cpu: Loading weights: 12 of 291"
     status.heard -= 180
     assert describe_local(provider) == "loading on cpu, no word for 3 min 2 s (last: Loading weights: 12 of 291)"
+    status.patience = 1_800.0
+    assert "no word for 3 min 2 s, ended after 30 min" in describe_local(provider)
+    status.patience = 0.0
     status.state, status.places, status.batch, status.said = "ready", ("cpu",), 16, "batch of 16:\x1b[31m step 40"
     assert describe_local(provider).endswith("no word for 3 min 2 s (last: batch of 16:␛[31m step 40)")
     status.batch = 0

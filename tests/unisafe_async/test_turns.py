@@ -25,6 +25,7 @@ from unisafe_async.run.lanes import Lane
 from unisafe_async.run.panel import Panel, PanelMember
 from unisafe_async.run.scheduler import Pipeline
 from unisafe_async.run.turns import Turn, choose_next, estimate_work
+from unisafe_async.screens.progress import describe_wait
 from unisafe_async.simulate.simulated import Profile, Simulated
 
 ITEMS = 3
@@ -198,6 +199,26 @@ async def test_a_model_that_needs_no_turn_is_not_waited_for() -> None:
         await devices.end_turn(endpoints[1])
         await devices.end_turn(endpoints[0])
         await devices.wait_for_turn(endpoints[2])
+
+
+async def test_a_model_that_waits_says_for_which_devices_and_who_has_them() -> None:
+    needs = {"first": gpus(0, 1), "second": gpus(2, 3), "between": gpus(1, 2), "cached": gpus(0), "cached_2": gpus(3)}
+    works = {"cached": 10.0, "cached_2": 10.0}
+    turns = [Turn(name=name, devices=of_one, work=works.get(name, 1.0)) for name, of_one in needs.items()]
+    endpoints = {turn.name: build_endpoint(turn.name, Timed(turn, set(), anyio.lowlevel.checkpoint)) for turn in turns}
+    devices = Devices(turns)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            await devices.wait_for_turn(endpoints["first"])
+            group.start_soon(devices.wait_for_turn, endpoints["between"])
+            await anyio.wait_all_tasks_blocked()
+            assert describe_wait(devices, "between") == "waits for cuda:1, which first has, and for cuda:2, which second has"
+            assert {describe_wait(devices, name) for name in ("first", "cached", "hosted")} == {""}
+            for name in ("cached", "cached_2", "second"):
+                await devices.end_turn(endpoints[name])
+            assert describe_wait(devices, "between") == "waits for cuda:1, which first has"
+            await devices.end_turn(endpoints["first"])
+            assert describe_wait(devices, "between") == ""
 
 
 async def test_in_a_run_eight_models_have_eight_devices_at_the_same_time(tmp_path: Path) -> None:

@@ -44,6 +44,9 @@ def check_command(
     def tell(check: str, seen: str) -> None:
         console.print(Text.assemble(("ok    ", "green"), (f"{check}: ", "bold"), plain(seen)))
 
+    def warn(check: str, seen: str) -> None:
+        console.print(Text.assemble(("look  ", "yellow"), (f"{check}: ", "bold"), plain(seen)))
+
     made: list[tuple[str, Provider]] = []
 
     def make() -> Provider:
@@ -53,7 +56,7 @@ def check_command(
     async def check() -> str:
         async with show_waiting(console, lambda: made):
             try:
-                await conforms_on_device(make, tell)
+                await conforms_on_device(make, tell, warn=warn)
             except NotConforming as error:
                 return str(error)
         return ""

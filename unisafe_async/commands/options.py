@@ -92,9 +92,11 @@ def ask_user(question: str) -> bool:
 
 
 def find_cache_file(config: Path, cache: Path | None) -> Path:
-    """The cache file that a command reads."""
+    """The cache file that a command reads. Raises ConfigError, and UsageError if there is neither a cache nor a configuration."""
     if cache is not None:
         return cache
+    if not config.exists():
+        raise usage_error(f"there is no {config} that names a cache; name the cache with --cache FILE, or another --config")
     from unisafe_async.config.bench_toml import load_config
 
     return load_config(config).cache_path

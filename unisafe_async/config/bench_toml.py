@@ -18,7 +18,7 @@ from unisafe_providers.registry import CallableOptions, find_spec, find_takers
 from unisafe_providers.spec import ONE, SEVERAL
 
 from unisafe_async.benchmark.taxonomy import TASKS, Task
-from unisafe_async.config.default_paths import DEFAULT_FILE
+from unisafe_async.config.default_paths import DEFAULT_FILE, SMALLEST
 from unisafe_async.config.endpoint_sections import EndpointSection, Section, combine_section, list_keys
 from unisafe_async.config.judge_checks import mistakes_of_judges
 from unisafe_async.config.renamed_keys import new_name, override_keys, warn_of_old_keys
@@ -155,9 +155,9 @@ def read_table(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: there is no such file; name one with --config, or copy the bench.toml of the repository"
-        ) from None
+        lines = " and ".join(f"`{line}`" for line in SMALLEST.splitlines())
+        right = f"name one with --config, or try things out with a file of two lines: {lines}"
+        raise ConfigError(f"{path}: there is no such file; {right}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     if len(content) > LARGEST:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from shlex import quote
 
 from unisafe_async.results.causes import CUT_OFF, EMPTY, ONLY_THOUGHTS, UNCOUNTED, UNFINISHED, cause_of
@@ -89,6 +89,15 @@ def _describe_replies(group: Group) -> str:
     times = group.replies[group.reply]
     most = f"most often ({times:,} of {group.rows:,})" if group.rows > 1 else ""
     return " ".join(f'it said {most}: "{_cut(group.reply, REPLY)}"'.split()).replace(" :", ":")
+
+
+def leave_out_told(causes: Iterable[Cause], stopped: Mapping[str, str]) -> list[Cause]:
+    """The causes without the reasons for which models `stopped`, for a screen on which these stand above."""
+    told = {
+        TITLES["stopped"].format(who=_cut(name, WIDTH), words=_cut(words, WIDTH)): f"{_cut(name, WIDTH)} stopped, as told above"
+        for name, words in stopped.items()
+    }
+    return [replace(cause, title=told.get(cause.title, cause.title)) for cause in causes]
 
 
 def _cut(words: str, width: int) -> str:

@@ -10,10 +10,13 @@ from unisafe_providers.endpoint_options import EndpointOptions
 from unisafe_providers.near_names import suggest
 from unisafe_providers.spec import Options
 
-from unisafe_async.config.bench_toml import load_config
+from unisafe_async.config.bench_toml import Config, load_config, parse_config, read_table
 from unisafe_async.config.endpoint_sections import EndpointSection
 from unisafe_async.config.sections import JudgeEndpointSection, ModelSection
 from unisafe_async.errors import UsageError
+
+STAND_IN = {"provider": "simulated", "model": "balanced"}
+"""A section in the place of one that is not looked at."""
 
 
 def find_command(words: Sequence[str], file: Path, gives: Sequence[str], takes: Sequence[str]) -> tuple[EndpointSection, Path]:
@@ -41,7 +44,7 @@ def find_command(words: Sequence[str], file: Path, gives: Sequence[str], takes: 
 def _find_by_name(name: str, file: Path) -> tuple[EndpointSection, Path]:
     if not file.exists():
         raise UsageError(f"there is no {file} that names {name}; for a command itself: unisafe check-command -- python serve.py")
-    config = load_config(file)
+    config = _load_alone(name, file)
     sections = {
         section.title if isinstance(section, JudgeEndpointSection) else getattr(section, "name", section.model): section
         for _, section in config.endpoints()
@@ -54,3 +57,16 @@ def _find_by_name(name: str, file: Path) -> tuple[EndpointSection, Path]:
         hint = suggest(name, sections)
         raise UsageError(f"{name}: no model of that name in {file} starts a command; those that do: {known}{hint}")
     return sections[name], config.base
+
+
+def _load_alone(name: str, file: Path) -> Config:
+    """The configuration; of a model that [[models]] names, its section alone in its place, since nothing else has to be right."""
+    table = read_table(file)
+    models = table.get("models")
+    named = [isinstance(model, dict) and model.get("name") == name for model in models] if isinstance(models, list) else []
+    if sum(named) != 1:
+        return load_config(file)
+    place = named.index(True)
+    others = [{**STAND_IN, "name": f"{name} {number}"} for number in range(place)]
+    alone = {"models": [*others, table["models"][place]], "judge": {**STAND_IN, "model": "judge"}}
+    return parse_config(alone, file.name, file.parent)

@@ -27,6 +27,8 @@ class Devices:
         self._waiting = list(waiting)
         self._begins = {turn.name: anyio.Event() for turn in waiting}
         self._free = set().union(*(turn.devices for turn in waiting))
+        self._held = dict[str, frozenset[str]]()
+        self._kept_waiting = set[str]()
 
     @staticmethod
     def of(provider: Provider) -> frozenset[str]:
@@ -37,7 +39,17 @@ class Devices:
         """Return once the model has its devices to itself; at once for a hosted one."""
         if endpoint.name in self._begins:
             self._begin()
+            if not self._begins[endpoint.name].is_set():
+                self._kept_waiting.add(endpoint.name)
             await self._begins[endpoint.name].wait()
+
+    def find_holders(self, name: str) -> dict[str, str]:
+        """The devices that a model waits for now, each with the model that has it; empty if it does not wait."""
+        turn = next((turn for turn in self._waiting if turn.name == name), None)
+        if turn is None or name not in self._kept_waiting:
+            return {}
+        holders = {device: holder for holder, devices in self._held.items() for device in devices}
+        return {device: holders[device] for device in sorted(turn.devices) if device in holders}
 
     async def end_turn(self, endpoint: Endpoint) -> None:
         """Have the model give its devices back, and begin the turns that waited for them; it may have needed no turn.
@@ -48,7 +60,7 @@ class Devices:
         if endpoint.name not in self._begins:
             return
         if self._begins[endpoint.name].is_set():
-            self._free |= self.of(endpoint.provider)
+            self._free |= self._held.pop(endpoint.name, frozenset())
         else:
             self._waiting = [turn for turn in self._waiting if turn.name != endpoint.name]
         self._begin()
@@ -58,6 +70,7 @@ class Devices:
         for turn in choose_next(self._waiting, self._free):
             self._waiting.remove(turn)
             self._free -= turn.devices
+            self._held[turn.name] = turn.devices
             self._begins[turn.name].set()
 
     @staticmethod

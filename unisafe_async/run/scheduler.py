@@ -57,6 +57,7 @@ class Pipeline:
     Attributes:
         passes: who is asked one after another because of their devices.
         now: the pass under way.
+        devices: whose turn it is on the devices of this machine.
     """
 
     gateway: Gateway
@@ -72,7 +73,7 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         self._lane_of = {lane.endpoint.name: lane for lane in self.lanes}
-        self._devices = Devices(list_turns(self.lanes))
+        self.devices = Devices(list_turns(self.lanes))
         self._remembered = Remembered()
         self._asking = Asking(gateway=self.gateway, panel=self.panel, remembered=self._remembered)
         self.passes = plan_passes(
@@ -107,7 +108,7 @@ class Pipeline:
     async def _run_pass(self, one: Pass) -> None:
         """Ask everybody whose turn it is; before that, judges whose turn is over give their devices back."""
         for position in sorted(self.now.judges - one.judges):
-            await self._devices.release(self.panel.members[position].endpoint)
+            await self.devices.release(self.panel.members[position].endpoint)
         self._begin_pass(one)
         soon = one.judges | (self.passes[1].judges if one.generates and len(self.passes) > 1 else frozenset())
         width = sum(self.panel.members[position].endpoint.concurrency.max_calls for position in soon) or 1
@@ -161,7 +162,7 @@ class Pipeline:
             async with send:
                 await self._feed(lane, send, generates)
         if generates:
-            await self._devices.end_turn(lane.endpoint)
+            await self.devices.end_turn(lane.endpoint)
 
     async def _feed(self, lane: Lane, send: MemoryObjectSendStream[Trial], generates: bool) -> None:
         """Read items, write rows for trials that the cache completes, and pass on the others."""
@@ -228,7 +229,7 @@ class Pipeline:
                     continue
 
     async def _answer(self, lane: Lane, trial: Trial) -> None:
-        await self._devices.wait_for_turn(lane.endpoint)
+        await self.devices.wait_for_turn(lane.endpoint)
         asked = await self.gateway.ask(lane.endpoint, trial.request, looked_up=trial.looked_up)
         if not asked.cached:
             self._remembered.note_called(trial)

@@ -15,6 +15,7 @@ from rich.text import Text
 from unisafe_providers.base import DeviceStatus, OnDevice, Provider, picks_batches
 
 from unisafe_async.gateway import Endpoint
+from unisafe_async.run.devices import Devices
 from unisafe_async.run.evaluation import Run
 from unisafe_async.run.lanes import Lane
 from unisafe_async.run.passes import list_later
@@ -116,9 +117,11 @@ class Progress:
 
     def _notes(self) -> list[str]:
         """What batch jobs and models on this machine are doing, and that judging waits for them."""
-        run = self._run
+        run, devices = self._run, self._run.pipeline.devices
         notes = [f"{plain(lane.endpoint.name)}: {said}" for lane in run.lanes if (said := describe_batches(lane))]
         notes += [f"{plain(endpoint.name)}: {said}" for endpoint in run.endpoints if (said := describe_local(endpoint.provider))]
+        names = [lane.endpoint.name for lane in run.lanes]
+        notes += [f"{plain(name)}: {said}" for name in names if (said := describe_wait(devices, name))]
         notes += [f"{plain(endpoint.name)}: {describe_outage(endpoint)}" for endpoint in run.endpoints if endpoint.outage.down]
         notes += [f"{plain(endpoint.name)}: {said}" for endpoint in run.endpoints if (said := describe_retries(endpoint))]
         notes += [words] if (words := describe_turns(run)) else []
@@ -165,6 +168,14 @@ def describe_turns(run: Run) -> str:
         return after
     generated = sum(lane.generated for lane in run.lanes)
     return f"{generated:,} of {run.total:,} answered; {after}"
+
+
+def describe_wait(devices: Devices, name: str) -> str:
+    """Which devices a model waits for, and which models have them; empty if it does not wait."""
+    held = devices.find_holders(name)
+    of_each = {holder: [device for device, has in held.items() if has == holder] for holder in held.values()}
+    parts = [f"{' and '.join(map(plain, of_one))}, which {plain(holder)} has" for holder, of_one in of_each.items()]
+    return f"waits for {', and for '.join(parts)}" if parts else ""
 
 
 def describe_batches(lane: Lane) -> str:
@@ -231,8 +242,9 @@ def _describe_silence(status: DeviceStatus) -> str:
     if silent < QUIET:
         return ""
     last = f" (last: {shorten(status.said)})" if status.said else ""
+    end = f", ended after {format_duration(status.patience)}" if status.patience else ""
     log = f"; its log: {plain(status.log)}" if status.log else ""
-    return f"no word for {format_duration(silent)}{last}{log}"
+    return f"no word for {format_duration(silent)}{end}{last}{log}"
 
 
 def format_size(size: int) -> str:

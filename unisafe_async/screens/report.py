@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
+from unisafe_async.results.advice import leave_out_told
 from unisafe_async.results.coverage import describe_beside, describe_coverage
 from unisafe_async.results.lead import ELSEWHERE, describe_caution, describe_lead
 from unisafe_async.results.named_shares import NAMED
@@ -48,7 +49,7 @@ def print_report(console: Console, report: Report, *, intervals: bool = False, b
     print_lines(console, report.told.quiet)
     for name, message in report.stopped.items():
         console.print(Text.assemble((f"{plain(name)} stopped: ", "bold red"), plain(message)))
-    print_unjudged(console, report.causes, report.unjudged, report.not_run)
+    print_unjudged(console, leave_out_told(report.causes, report.stopped), report.unjudged, report.not_run)
     for words in report.told.loud:
         console.print()
         console.print(Text(words, style="bold red"))

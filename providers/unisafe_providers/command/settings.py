@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unisafe_providers.command.lines import ImagesAs
+from unisafe_providers.workers.processes import PATIENCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,7 @@ class CommandSettings:
         variables: names of further variables that it gets.
         batch_size: requests in a batch, at most; None leaves it to DEFAULT_BATCH.
         patience: seconds without a sign of life after which it is ended.
+        leave: seconds that it gets to end after its input did, and again after SIGTERM.
     """
 
     name: str
@@ -33,3 +35,4 @@ class CommandSettings:
     variables: tuple[str, ...] = ()
     batch_size: int | None = None
     patience: float = 1_800.0
+    leave: float = PATIENCE

@@ -138,7 +138,7 @@ class CommandWorker(Worker):
     async def stop(self) -> None:
         await self._began.wait()
         if self._process is not None:
-            await end_process(self._process)
+            self.needed = await end_process(self._process, self._settings.leave)
         await self.ended.wait()
 
     def _build_environment(self) -> dict[str, str]:

@@ -24,7 +24,11 @@ Told = Callable[[str, str], None]
 
 
 async def conforms_on_device(
-    make: Callable[[], Provider], tell: Told = lambda check, seen: None, *, patience: float = 3_600
+    make: Callable[[], Provider],
+    tell: Told = lambda check, seen: None,
+    *,
+    warn: Told = lambda check, seen: None,
+    patience: float = 3_600,
 ) -> None:
     """Check a provider that starts processes, and return when it keeps its contract.
 
@@ -35,18 +39,20 @@ async def conforms_on_device(
     Args:
         make: the provider, not yet open.
         tell: hears of each check that passed.
+        warn: hears of what the contract allows and somebody should look at.
         patience: seconds that all checks together may take.
 
     Raises NotConforming, whose message begins with the name of what failed.
     """
     with anyio.fail_after(patience):
-        await _Examination(make, tell).run()
+        await _Examination(make, tell, warn).run()
 
 
 class _Examination:
-    def __init__(self, make: Callable[[], Provider], tell: Told) -> None:
+    def __init__(self, make: Callable[[], Provider], tell: Told, warn: Told) -> None:
         self._make = make
         self._tell = tell
+        self._warn = warn
         self._numbers = count(1)
         self._seen: set[int] = set()
 
@@ -90,6 +96,8 @@ class _Examination:
         """Released, it is gone, and the next call starts it again."""
         self._note_processes(provider)
         await provider.release()
+        if provider.needed:
+            self._warn("end", f"it stayed after the end of its input and was ended by {provider.needed}")
         await self._check_gone("release")
         await self._answer(provider, self._build_probes(provider)[0], "release")
         self._tell("release", "gone, and started again by the next call")

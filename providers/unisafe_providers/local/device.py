@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from unisafe_providers.errors import UnisafeError
-from unisafe_providers.gpus import TOGETHER, split_place
+from unisafe_providers.gpus import ALL_GPUS, TOGETHER, split_place
 
 GIB = 1024**3
 VENDORS = {"cuda": "CUDA GPU", "xpu": "Intel GPU", "npu": "Ascend NPU"}
@@ -194,6 +194,10 @@ def _resolve(wanted: str, shown: str) -> list[str]:
         found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         kind = "cpu" if found is None or found.type not in (*VENDORS, "mps") else found.type
         return [f"{kind}:0" if kind in VENDORS else kind]
+    if wanted == ALL_GPUS:
+        if not torch.accelerator.is_available() or (found := torch.accelerator.current_accelerator()) is None:
+            raise NoDevice("`spread` takes all GPUs, and there is none here; leave it out to run on the CPU")
+        return [f"{found.type}:{number}" for number in range(torch.accelerator.device_count())]
     return [_check(name, shown) for name in split_place(wanted)]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from unisafe_providers.gpus import TOGETHER, Machine
+from unisafe_providers.gpus import ALL_GPUS, TOGETHER, Machine
 from unisafe_providers.spec import ONE, SEVERAL
 
 EXAMPLES = "auto, cpu, cuda:0, xpu:0, npu:0, mps, or the UUID that `nvidia-smi -L` shows"
@@ -82,7 +82,7 @@ def choose_places(device: str | list[str], devices: str | list[Any], spread: boo
     Without a GPU, `devices = "all"` is as `auto`; a model that is to be spread then says when it is loaded that there is none.
     """
     if spread:
-        return [TOGETHER.join(machine.accelerators) or "cuda:0"]
+        return [TOGETHER.join(machine.accelerators) or ALL_GPUS]
     if isinstance(devices, str):
         return list(machine.accelerators) or ["auto"]
     return [TOGETHER.join(list_devices(place)) for place in devices or [device]]

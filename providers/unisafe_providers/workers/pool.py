@@ -54,6 +54,7 @@ class PooledProvider(ABC):
     Attributes:
         found: a line for each thing to know of it before it is loaded.
         last_end: why a worker ended by itself and was started again; empty if none did.
+        needed: the signal that a worker needed to end at the last `release`; empty if the end of its input was enough for all.
     """
 
     def __init__(self, identity: str, capabilities: Capabilities, devices: Sequence[str], places: Sequence[str] = ()) -> None:
@@ -71,7 +72,7 @@ class PooledProvider(ABC):
         self._crashed: set[bytes] = set()
         self._crashes = 0
         self._restarts = 0
-        self.last_end = ""
+        self.last_end = self.needed = ""
         self._ends_alone: Counter[bytes] = Counter()
         self._given_up = 0
         self._withdrawn = False
@@ -161,6 +162,7 @@ class PooledProvider(ABC):
         async with anyio.create_task_group() as group:
             for worker in workers:
                 group.start_soon(worker.stop)
+        self.needed = next(filter(None, (worker.needed for worker in workers)), "")
         if workers and self.status.state != "failed":
             self.status.state = "unloaded"
 
@@ -234,6 +236,8 @@ class PooledProvider(ABC):
                 status.halved += 1
             case "said":
                 status.said = head["words"]
+            case "watched":
+                status.patience = head["patience"]
             case "log":
                 status.log = head["path"]
             case "done":

@@ -59,23 +59,24 @@ async def start_process(
             await process.aclose()
 
 
-async def end_process(process: Process, patience: float = PATIENCE) -> int | None:
+async def end_process(process: Process, patience: float = PATIENCE) -> str:
     """End a process and its group: close its standard input, if it reads one, then SIGTERM, then SIGKILL, each after `patience`
     seconds.
 
-    Returns its exit code; a negative one is a signal's number.
+    Returns the last signal that it needed, such as `SIGTERM`; empty if it ended by itself.
     """
+    needed = ""
     try:
         if process.stdin is not None:
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
                 await process.stdin.aclose()
         if process.stdin is None or not await _wait(process, patience):
             signal_group(process, signal.SIGTERM)
-            await _wait(process, patience)
+            needed = "SIGTERM" if await _wait(process, patience) else "SIGKILL"
     finally:
         kill_group(process)  # also where its head is gone: children of its own may be left; also where this wait is cut short
     await process.wait()
-    return process.returncode
+    return needed
 
 
 async def hear_process(process: Process, read: Callable[[], Awaitable[None]]) -> None:

@@ -49,7 +49,7 @@ class Worker(ABC):
     Args:
         title: what messages call its process, such as `the process that ran MODEL`.
         device: where the model is; empty where that is not ours to say.
-        on_event: called with each report that is no answer (`ready`, `batch`, `back`, `done`, `halved`, `said`).
+        on_event: called with each report that is no answer (`ready`, `batch`, `back`, `done`, `halved`, `said`, `watched`).
 
     Attributes:
         ended: set when it is gone.
@@ -59,6 +59,7 @@ class Worker(ABC):
         answered: how many answers it gave.
         ended_alone: whether it ended while it ran one request that was to be run alone: it ended of that request.
         heard: when it last gave a sign of life, by `time.monotonic()`.
+        needed: the signal that ended it when it was stopped, such as `SIGTERM`; empty if the end of its input was enough.
     """
 
     def __init__(self, title: str, device: str, on_event: Callable[[Worker, dict[str, Any]], None]) -> None:
@@ -71,6 +72,7 @@ class Worker(ABC):
         self.details = ""
         self.answered = 0
         self.ended_alone = False
+        self.needed = ""
         self.heard = time.monotonic()
         self._loading = True
         self._silent = ""
@@ -183,6 +185,7 @@ class Worker(ABC):
 
     async def watch_silence(self, patience: float, end: Callable[[], None]) -> None:
         """Call `end` when a busy model has given no sign of life for `patience` seconds."""
+        self.on_event(self, {"type": "watched", "patience": patience})
         while True:
             await anyio.sleep(min(POLL, patience / 4))
             if not self.busy:

@@ -28,11 +28,13 @@ from unisafe_providers.base import (
 from unisafe_providers.command.lines import build_request
 from unisafe_providers.command.provider import CommandProvider, digest_files
 from unisafe_providers.command.settings import CommandSettings
+from unisafe_providers.conformance import conforms_on_device
 from unisafe_providers.workers import processes
 
 SCRIPT = Path(__file__).parent / "script.py"
 ALL = Capabilities(image_in=True, image_out=True, edit=True)
 PICTURE = Image.from_bytes(b"\x89PNG\r\n\x1a\n a picture")
+IGNORES_SIGTERM = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
 
 
 def command(*mode: str, devices: Sequence[str] = (), able: Capabilities = ALL, **settings: object) -> CommandProvider:
@@ -260,6 +262,7 @@ async def test_a_request_without_a_word_is_ended() -> None:
         hung, fine = await answers_to(provider, [chat("HANG"), chat("fine")])
     assert isinstance(hung, Rejected)
     assert "no word for 1 s while it worked" in str(hung)
+    assert provider.status.patience == 0.8
     assert isinstance(fine, Response)
 
 
@@ -493,3 +496,14 @@ async def test_a_script_that_cannot_be_started_says_what_to_change(
         (outcome,) = await answers_to(provider, [chat("hello")])
     assert isinstance(outcome, Misconfigured)
     assert said in str(outcome)
+
+
+@pytest.mark.parametrize(("last", "said"), [("", []), ("time.sleep(60)", ["SIGTERM"]), (IGNORES_SIGTERM, ["SIGKILL"])])
+async def test_a_command_that_stays_after_its_input_ended_is_told(tmp_path: Path, last: str, said: list[str]) -> None:
+    (tmp_path / "serve.py").write_text(f"{SCRIPT.read_text()}\n{last}\n")
+    settings = CommandSettings(name="Acme", command=(sys.executable, "-S", "serve.py"), folder=tmp_path, leave=0.3)
+    warned: list[tuple[str, str]] = []
+    await conforms_on_device(
+        lambda: CommandProvider(settings, ALL, model="Acme"), warn=lambda check, seen: warned.append((check, seen)), patience=60
+    )
+    assert warned == [("end", f"it stayed after the end of its input and was ended by {name}") for name in said]

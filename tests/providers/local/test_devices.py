@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tiny_models import LLAMA, STABLE_DIFFUSION
+from unisafe_providers.gpus import Machine
 from unisafe_providers.local.settings import LocalSettings
 
 GIB = 1024**3
@@ -170,3 +171,16 @@ def test_offload_needs_a_gpu(tmp_path: Path) -> None:
     settings = LocalSettings(library="diffusers", model=str(STABLE_DIFFUSION.build(tmp_path / "sd")), offload=True)
     with pytest.raises(Unsupported, match="offload saves the memory of a GPU, and cpu is none; leave offload out"):
         load_engine(settings, Device("cpu"))
+
+
+def test_a_model_that_is_to_be_spread_where_no_gpu_is_names_the_key_alone(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from unisafe_providers.local.device import Device, NoDevice
+    from unisafe_providers.workers.places import choose_places
+
+    if torch.accelerator.is_available():
+        pytest.skip("there is a GPU")
+    (place,) = choose_places("auto", [], True, Machine(tmp_path, {"PATH": ""}))
+    assert "cuda" not in place
+    with pytest.raises(NoDevice, match="`spread` takes all GPUs, and there is none here"):
+        Device(place)
