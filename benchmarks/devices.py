@@ -59,7 +59,7 @@ def misjudge(turns: Sequence[Turn], choice: random.Random) -> list[Turn]:
 
 
 def find_lower_bound(turns: Sequence[Turn]) -> float:
-    """The most work of models of which each two share a device."""
+    """The most work of models of which no two can run at the same time: no order is done before that."""
     best = 0.0
 
     def add(left: list[Turn], work: float) -> None:

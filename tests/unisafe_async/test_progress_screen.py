@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from loopback import Handler, serving
 from rich.console import Console
 from unisafe_providers.base import Capabilities
 from unisafe_providers.local import LocalProvider, LocalSettings
@@ -19,31 +18,17 @@ from unisafe_async.run.evaluation import Run
 from unisafe_async.screens.progress import Progress, describe_local
 
 
-class Refusing(BaseHTTPRequestHandler):
+class Refusing(Handler):
     """An endpoint that takes no key."""
 
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        body = b'{"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}}'
-        self.send_response(401)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+    def answer(self, _: bytes) -> tuple[int, bytes]:
+        return 401, b'{"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}}'
 
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/v1"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Refusing) as url:
+        yield url
 
 
 def test_a_model_that_has_been_silent_for_minutes_is_told_with_its_last_words() -> None:

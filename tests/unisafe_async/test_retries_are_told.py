@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import anyio
 import pytest
+from loopback import Handler, serving
 from rich.console import Console
 from unisafe_cache import read_file
 from virtual_time import VirtualTime
@@ -23,32 +22,20 @@ from unisafe_async.screens.progress import Progress
 from unisafe_async.screens.report import print_report
 
 
-class Broken(BaseHTTPRequestHandler):
+class Broken(Handler):
     """An endpoint that answers, except to what holds the word `odd`."""
 
-    def do_POST(self) -> None:
-        odd = b"odd" in self.rfile.read(int(self.headers["Content-Length"]))
-        answer = {"choices": [{"message": {"content": "Fine."}, "finish_reason": "stop"}], "usage": {}}
-        body = json.dumps({"error": {"message": "the tokenizer is on fire"}} if odd else answer).encode()
-        self.send_response(500 if odd else 200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+    def answer(self, asked: bytes) -> tuple[int, bytes]:
+        odd = b"odd" in asked
+        fine = {"choices": [{"message": {"content": "Fine."}, "finish_reason": "stop"}], "usage": {}}
+        body = json.dumps({"error": {"message": "the tokenizer is on fire"}} if odd else fine).encode()
+        return 500 if odd else 200, body
 
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Broken)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/v1"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Broken) as url:
+        yield url
 
 
 async def test_the_last_error_is_on_the_screen_and_at_the_end(tmp_path: Path, address: str) -> None:

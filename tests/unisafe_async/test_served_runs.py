@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import psutil
 import pytest
+from living import is_alive
 from test_fire import ended, finished, unisafe
 from test_truth import SIM, run
 from unisafe_cache import read_file
@@ -51,13 +51,6 @@ def events(folder: Path, name: str) -> list[str]:
 
 def starts(folder: Path, name: str) -> list[int]:
     return [int(line.split()[1]) for line in events(folder, name) if line.startswith("start")]
-
-
-def is_alive(number: int) -> bool:
-    try:
-        return psutil.Process(number).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 @asynccontextmanager

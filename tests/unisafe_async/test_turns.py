@@ -18,6 +18,7 @@ from unisafe_judger import Judge, load_rubrics
 from unisafe_providers.base import Capabilities, DeviceStatus, Limits, Request, Response, Text, Usage
 from virtual_time import VirtualTime
 
+from benchmarks.devices import find_lower_bound
 from unisafe_async.benchmark import open_dataset
 from unisafe_async.gateway import AdaptiveConcurrency, Budget, Endpoint, Gateway, RateLimits
 from unisafe_async.run.devices import Devices
@@ -34,22 +35,6 @@ LONGEST_OVER_BOUND = 1.10
 
 def gpus(*numbers: int) -> frozenset[str]:
     return frozenset(f"cuda:{number}" for number in numbers)
-
-
-def find_lower_bound(turns: Sequence[Turn]) -> float:
-    """The most work of models of which no two can run at the same time: no order is done before that."""
-    best = 0.0
-
-    def add(left: list[Turn], work: float) -> None:
-        nonlocal best
-        best = max(best, work)
-        for index, one in enumerate(left):
-            if work + sum(other.work for other in left[index:]) <= best:
-                return
-            add([other for other in left[index + 1 :] if other.devices & one.devices], work + one.work)
-
-    add(sorted(turns, key=lambda turn: -turn.work), 0.0)
-    return best
 
 
 def play(turns: Sequence[Turn], takes: dict[str, float]) -> tuple[float, list[str]]:

@@ -7,7 +7,6 @@ import json
 import threading
 from collections.abc import Iterator
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import anyio
 import forked_worker
 import pytest
 from judging_worker import holders
+from loopback import Handler, serving
 from rich.console import Console
 from test_judges import ask, calls, judging
 from test_truth import run
@@ -186,36 +186,22 @@ async def test_what_the_cache_knows_of_a_model_does_not_wait_for_its_turn(tmp_pa
     assert list(loaded(tmp_path)) == [("model_z", ()), ("model_a", ())]
 
 
-class Waiting(BaseHTTPRequestHandler):
+class Waiting(Handler):
     """A hosted model that answers once `go_on` is set."""
 
     go_on: threading.Event
 
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+    def answer(self, _: bytes) -> tuple[int, bytes]:
         self.go_on.wait(60)
-        body = b'{"choices": [{"message": {"content": "Late."}, "finish_reason": "stop"}], "usage": {}}'
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        return 200, b'{"choices": [{"message": {"content": "Late."}, "finish_reason": "stop"}], "usage": {}}'
 
 
 @pytest.fixture
 def waiting() -> Iterator[str]:
     Waiting.go_on = threading.Event()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Waiting)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/v1"
-    Waiting.go_on.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Waiting) as url:
+        yield url
+        Waiting.go_on.set()
 
 
 async def test_a_judge_begins_once_its_device_is_free_though_a_hosted_model_still_answers(tmp_path: Path, waiting: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from living import is_alive
 from unisafe_providers.base import (
     Capabilities,
     Image,
@@ -40,12 +41,6 @@ IGNORES_SIGTERM = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);
 def command(*mode: str, devices: Sequence[str] = (), able: Capabilities = ALL, **settings: object) -> CommandProvider:
     started = CommandSettings(name="Acme-7B", command=(sys.executable, "-S", str(SCRIPT), *mode), folder=SCRIPT.parent, **settings)  # type: ignore[arg-type]
     return CommandProvider(started, able, devices, model="Acme-7B", files=["script.py"])
-
-
-def is_alive(process: int) -> bool:
-    """Whether it runs; one that has ended and whom nobody has asked for its exit code does not."""
-    found = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False)
-    return found.stdout.strip()[:1] not in ("", "Z")
 
 
 def log_of(provider: CommandProvider) -> str:

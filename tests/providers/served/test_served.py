@@ -13,6 +13,7 @@ from pathlib import Path
 import anyio
 import psutil
 import pytest
+from living import is_alive
 from unisafe_providers.base import Capabilities, Misconfigured, OnDevice, Provider, Rejected, Request, Response, Text, Withdrawn
 from unisafe_providers.hosted.openai_compatible import OpenAICompatible
 from unisafe_providers.served import server
@@ -80,13 +81,6 @@ def words(number: int) -> list[str]:
 
 def read(path: str) -> str:
     return Path(path).read_text()
-
-
-def is_alive(number: int) -> bool:
-    try:
-        return psutil.Process(number).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 async def are_gone(fake: Fake) -> bool:
