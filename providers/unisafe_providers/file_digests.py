@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 BLOCK = 1 << 22
@@ -20,24 +21,31 @@ def list_files(path: Path) -> list[Path]:
 
 
 def digest_of_files(files: list[Path]) -> str:
-    """BLAKE2b over names and contents, 128 bits in hexadecimal; a digest is remembered by the file's size and time.
+    """BLAKE2b over names and contents, 128 bits in hexadecimal.
 
     The folder's own name is not part of it: a copy of a model is the same model.
     """
-    known = _recall()
     whole = hashlib.blake2b(digest_size=16)
-    changed = False
     base = Path(os.path.commonpath([file.parent for file in files])) if files else Path()
+    for file, digest in zip(files, digest_each(files), strict=True):
+        whole.update(f"{file.relative_to(base)}\0{digest}\0".encode())
+    return whole.hexdigest()
+
+
+def digest_each(files: Sequence[Path]) -> list[str]:
+    """The digest of each file's content; a digest is remembered by the file's size and time. Raises OSError."""
+    known = _recall()
+    keys: list[str] = []
+    changed = False
     for file in files:
         status = file.stat()
-        key = f"{file.resolve()}:{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
-        if key not in known:
-            known[key] = _digest_file(file)
+        keys.append(f"{file.resolve()}:{status.st_size}:{status.st_mtime_ns}:{status.st_ino}")
+        if keys[-1] not in known:
+            known[keys[-1]] = _digest_file(file)
             changed = changed or status.st_size > BLOCK
-        whole.update(f"{file.relative_to(base)}\0{known[key]}\0".encode())
     if changed:
         _remember(known)
-    return whole.hexdigest()
+    return [known[key] for key in keys]
 
 
 def _digest_file(file: Path) -> str:

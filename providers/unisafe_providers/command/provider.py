@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,8 @@ from unisafe_providers.base import Capabilities, Misconfigured, Request, Respons
 from unisafe_providers.command.lines import Ready
 from unisafe_providers.command.settings import CommandSettings
 from unisafe_providers.command.worker import CommandWorker
-from unisafe_providers.named_files import expand_path, open_regular
+from unisafe_providers.file_digests import digest_each
+from unisafe_providers.named_files import check_regular, expand_path
 from unisafe_providers.workers.pool import PooledProvider
 from unisafe_providers.workers.worker import Worker
 
@@ -129,7 +128,11 @@ def digest_files(folder: Path, names: Sequence[str]) -> dict[str, str]:
     for name in names:
         path = expand_path(folder, name)
         try:
-            digests[name] = _digest_folder(path) if path.is_dir() else _digest_file(path)
+            if path.is_dir():
+                digests[name] = _digest_folder(path)
+            else:
+                check_regular(path)
+                digests[name] = digest_each([path])[0]
         except OSError as error:
             raise Misconfigured(
                 f"files: {name} cannot be read ({error.strerror or error}); paths are relative to bench.toml"
@@ -140,11 +143,6 @@ def digest_files(folder: Path, names: Sequence[str]) -> dict[str, str]:
 def _digest_folder(folder: Path) -> str:
     """The digest of all files in a folder, by their names and contents."""
     found = sorted(path for path in folder.rglob("*") if path.is_file() and not LEFT_OUT & set(path.relative_to(folder).parts))
-    lines = "\n".join(f"{path.relative_to(folder).as_posix()} {_digest_file(path)}" for path in found)
+    digests = zip(found, digest_each(found), strict=True)
+    lines = "\n".join(f"{path.relative_to(folder).as_posix()} {digest}" for path, digest in digests)
     return digest_of(lines.encode("utf-8", "surrogateescape"))
-
-
-def _digest_file(path: Path) -> str:
-    """As digest_of, and piece by piece, because files of weights may be named."""
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=16)).hexdigest()  # type: ignore[arg-type]
