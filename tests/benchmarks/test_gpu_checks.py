@@ -13,8 +13,8 @@ from pathlib import Path
 import anyio
 import forked_gpu_check
 import forked_worker
-import psutil
 import pytest
+from living import still_alive
 
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import running
@@ -41,11 +41,7 @@ def sleepers(folder: Path) -> list[int]:
     """Processes that odd checks started and that still run."""
     started = [int(line) for line in (folder / "sleepers").read_text().split()]
     assert started
-    return [pid for pid in started if is_running(pid)]
-
-
-def is_running(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return still_alive(started)
 
 
 def test_the_checks_run_on_a_cpu_with_tiny_models(
@@ -133,7 +129,7 @@ def test_a_stop_ends_what_was_started_and_removes_what_was_written(tmp_path: Pat
         printed, _ = process.communicate(timeout=60)
     os.close(told)
     assert process.returncode == 130, printed
-    assert not is_running(sleeper)
+    assert still_alive([sleeper]) == []
     assert [path.name for path in tmp_path.iterdir()] == ["sleepers"]
 
 

@@ -22,7 +22,7 @@ import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from living import is_alive
+from living import still_alive
 from PIL import Image
 
 HERE = Path(__file__).parent
@@ -143,7 +143,7 @@ def test_no_process_is_left_behind(tmp_path: Path, kind: str, end: str) -> None:
         with suppress(BrokenPipeError):
             script.stdin.close()
         assert script.wait(30) == (128 + signal.SIGTERM if end == "SIGTERM" else 0)
-    assert [child for child in children if is_alive(child)] == []
+    assert still_alive(children) == []
 
 
 def test_a_batch_is_of_one_kind_and_what_fails_together_is_asked_alone(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import anyio
 import pytest
-from living import is_alive
+from living import is_alive, still_alive
 from test_fire import ended, finished, unisafe
 from test_truth import SIM, run
 from unisafe_cache import read_file
@@ -78,7 +78,7 @@ async def test_two_servers_take_turns_cost_nothing_and_a_rerun_starts_none(tmp_p
     assert done.cost == 0
     assert max(alive) == 1
     assert [len(starts(tmp_path, name)) for name in ("first", "second")] == [1, 1]
-    assert not any(is_alive(number) for name in ("first", "second") for number in starts(tmp_path, name))
+    assert still_alive(number for name in ("first", "second") for number in starts(tmp_path, name)) == []
 
     again, _ = await run(settings)
     assert again.status == "done"
@@ -203,7 +203,7 @@ async def test_only_a_run_starts_a_server_and_shows_its_command_line_first(tmp_p
     assert code == 0, output
     assert f"{FAKE} tiny --port PORT" in output
     assert len(starts(tmp_path, "tiny")) == 2
-    assert not any(map(is_alive, starts(tmp_path, "tiny")))
+    assert still_alive(starts(tmp_path, "tiny")) == []
 
 
 @pytest.mark.parametrize("arguments", [("--slow", "60"), ("--latency", "60")])
@@ -222,7 +222,7 @@ async def test_ctrl_c_twice_leaves_no_server_and_no_child_of_it(tmp_path: Path, 
     assert code == 130
     numbers = [int(line.split()[1]) for line in events(tmp_path, "tiny") if line.startswith(("start", "child"))]
     assert len(numbers) == 2
-    assert not any(map(is_alive, numbers))
+    assert still_alive(numbers) == []
     counted = read_file(tmp_path / "run.duckdb", lambda connection: connection.execute("SELECT count(*) FROM runs").fetchone())
     assert counted == (1,)
 
