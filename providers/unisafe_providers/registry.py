@@ -1,7 +1,7 @@
 """Every provider that bench.toml can name: ours, vendors on the wires of ours, and those of installed packages.
 
 All are entry points of the group `unisafe.providers`. An entry point names a ProviderSpec (spec.py), or a plain callable,
-`(settings: ProviderSettings, **options) -> Provider`, most often a provider's class. A vendor of presets.toml needs none: it is the
+`(settings: ProviderSettings, **options) -> Provider`, most often a provider's class. A vendor of vendors/ needs none: it is the
 provider that speaks its wire, with the vendor's data. Each is imported when bench.toml names it.
 """
 

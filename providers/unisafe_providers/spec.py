@@ -112,7 +112,7 @@ class ProviderSpec(Generic[O]):
         unlisted: why a model may be missing from the list that its endpoint gives; empty where the list tells.
         packages: installed packages that its answers depend on: a run keeps their versions.
         model_is_name: whether a section may leave `model` out: then it is the section's `name`.
-        vendor: what is known of the vendor: the entry of presets.toml.
+        vendor: what is known of the vendor: the entry in vendors/.
         plugin: who brings it; None for one of ours.
     """
 

@@ -85,13 +85,16 @@ def _build(settings: ProviderSettings, options: OpenAIOptions, key_header: Liter
     from unisafe_providers.hosted.openai_batch import OpenAIBatches
     from unisafe_providers.hosted.openai_compatible import OpenAICompatible
     from unisafe_providers.hosted.openai_responses import OpenAIResponses
+    from unisafe_providers.hosted.picture_wires import build_pictures
 
     place, known = read_place(settings, options), build_hosted_options(settings, options)
     if settings.service == "moderation":
         return OpenAIModeration(*place, **known)
     vendor = settings.vendor
-    assert vendor is not None, "whoever speaks OpenAI's protocol is in presets.toml"
+    assert vendor is not None, "whoever speaks OpenAI's protocol stands in vendors/"
     dialect = options.find_dialect(vendor) or vendor
+    if dialect.image_wire and not settings.capabilities.text_out and options.image_api == "images":
+        return build_pictures(dialect.image_wire, settings, options)
     if key_header == "api-key":
         known["title"] = vendor.title
     else:
