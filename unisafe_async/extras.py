@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-EXTRAS = {"matplotlib": "paper", "huggingface_hub": "hub"}
+EXTRAS = {"botocore": "aws", "google.auth": "google", "matplotlib": "paper", "huggingface_hub": "hub"}
 """Packages outside the base installation, and the extra in pyproject.toml that brings each."""
 
 
