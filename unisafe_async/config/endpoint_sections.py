@@ -19,7 +19,7 @@ from pydantic import (
 from unisafe_providers.endpoint_options import EndpointOptions, VendorOptions
 from unisafe_providers.near_names import suggest
 from unisafe_providers.plugins import Plugin
-from unisafe_providers.presets import Preset, Price
+from unisafe_providers.presets import Preset, Price, find_preset
 from unisafe_providers.registry import CallableOptions, find_spec, find_takers
 from unisafe_providers.registry import list_names as provider_names
 from unisafe_providers.spec import Declared, Options, ProviderSpec
@@ -257,5 +257,13 @@ def find_defaults(spec: ProviderSpec[Any], given: Mapping[str, Any]) -> dict[str
     vendor = spec.vendor
     started = "serve" in spec.keys and bool(given.get("serve"))
     address = {} if vendor is None or started else {"base_url": vendor.base_url or "", "key_env": vendor.key_env}
-    defaults = {key: value for key, value in {**address, **spec.defaults}.items() if value is not None}
+    discount = {} if vendor is None or given.get("mode") != "batch" else {"batch_discount": _find_discount(vendor, given)}
+    defaults = {key: value for key, value in {**address, **spec.defaults, **discount}.items() if value is not None}
     return {key: value for key, value in defaults.items() if "base_url" not in given or key != "key_env"}
+
+
+def _find_discount(vendor: Preset, given: Mapping[str, Any]) -> float:
+    """What the vendor's prices are multiplied by in batch jobs of a section's model."""
+    address = given.get("base_url")
+    dialect = find_preset(address) if isinstance(address, str) else None
+    return (dialect or vendor).batch.find_price(str(given.get("model")))

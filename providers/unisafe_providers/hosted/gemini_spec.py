@@ -35,10 +35,17 @@ class GeminiOptions(VendorOptions):
 
 
 def build(settings: ProviderSettings, options: GeminiOptions) -> Provider:
-    """A model that is asked call by call."""
+    """A model that is asked call by call, or in batch jobs."""
     from unisafe_providers.hosted.gemini import Gemini
+    from unisafe_providers.hosted.gemini_batch import GeminiBatches
 
-    return Gemini(*read_place(settings, options), safety=options.safety, **build_hosted_options(settings, options))
+    place, known = read_place(settings, options), build_hosted_options(settings, options)
+    if not settings.in_batches:
+        return Gemini(*place, safety=options.safety, **known)
+    assert settings.vendor is not None, "whoever takes batch jobs stands in vendors/"
+    return GeminiBatches(*place, safety=options.safety, **known).keep_to(settings.vendor.batch)
 
 
-GEMINI = ProviderSpec(name="gemini", title="Google Gemini", options=GeminiOptions, build=build, key_header="x-goog-api-key")
+GEMINI = ProviderSpec(
+    name="gemini", title="Google Gemini", options=GeminiOptions, build=build, batches=True, key_header="x-goog-api-key"
+)

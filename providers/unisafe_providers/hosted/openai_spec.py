@@ -27,7 +27,12 @@ class OpenAIOptions(VendorOptions):
     )
     api: Literal["chat", "responses"] = Field("chat", description='`"responses"` for models that are only in the Responses API')
 
+    account_id: str | None = Field(
+        None, pattern=r"^[\w.-]+$", description="of batch jobs at Fireworks: the account, if the key belongs to several"
+    )
+
     KEY_EVERYWHERE: ClassVar[bool] = False
+    STORED_IF_SET: ClassVar[frozenset[str]] = VendorOptions.STORED_IF_SET | {"account_id"}
 
     @property
     def version(self) -> str | None:
@@ -37,6 +42,9 @@ class OpenAIOptions(VendorOptions):
     def _find_more(self, declared: Declared) -> Iterator[str]:
         if declared.in_batches and self.api == "responses":
             yield 'api: batch jobs carry chat completions; put api = "chat"'
+        dialect = self.find_dialect(declared.vendor)
+        if self.account_id is not None and (not declared.in_batches or dialect is None or dialect.batch.wire != "fireworks"):
+            yield 'account_id: goes with mode = "batch" at Fireworks only'
         yield from self._mistakes_of_deployment(declared, "/deployments/" in urlsplit(self.base_url).path)
 
     def _mistakes_of_deployment(self, declared: Declared, deployment: bool) -> Iterator[str]:
@@ -81,6 +89,8 @@ def build_azure(settings: ProviderSettings, options: AzureOptions) -> Provider:
 
 
 def _build(settings: ProviderSettings, options: OpenAIOptions, key_header: Literal["authorization", "api-key"]) -> Provider:
+    from unisafe_providers.hosted.batch_wires import WIRES
+    from unisafe_providers.hosted.fireworks_batch import FireworksBatches
     from unisafe_providers.hosted.moderation import OpenAIModeration
     from unisafe_providers.hosted.openai_batch import OpenAIBatches
     from unisafe_providers.hosted.openai_compatible import OpenAICompatible
@@ -102,8 +112,8 @@ def _build(settings: ProviderSettings, options: OpenAIOptions, key_header: Liter
             known["images"] = None  # a server of somebody else's has limits of its own
         if find_preset(options.base_url) is not None:
             known["title"] = dialect.title
-    chat = OpenAIBatches if settings.in_batches else OpenAICompatible
-    return (OpenAIResponses if options.api == "responses" else chat)(
+    online = OpenAIResponses if options.api == "responses" else OpenAICompatible
+    made = (WIRES[dialect.batch.wire] if settings.in_batches else online)(
         *place,
         image_api=options.image_api,
         key_header=key_header,
@@ -113,6 +123,9 @@ def _build(settings: ProviderSettings, options: OpenAIOptions, key_header: Liter
         image_leaves_out=dialect.image_leaves_out,
         **known,
     )
+    if isinstance(made, FireworksBatches):
+        made.account_id = options.account_id or ""
+    return made.keep_to(dialect.batch) if isinstance(made, OpenAIBatches) else made
 
 
 OPENAI = ProviderSpec(

@@ -32,6 +32,7 @@ async def collect(
     wanted = await store.query(lambda connection: find_unanswered(connection, record.identity, record.id, since))
     errors: dict[str, ProviderError] = {}
     pile: list[tuple[str, str, Response]] = []
+    asked = len(wanted)
 
     async def keep(pile: Sequence[tuple[str, str, Response]]) -> None:
         async with anyio.create_task_group() as commits:
@@ -63,7 +64,13 @@ async def collect(
                     await keep(pile)
                     pile = []
     await keep(pile)
-    left: ProviderError = Transient("the job ended without an answer to it")
+    return errors | dict.fromkeys(wanted, _explain_rest(status, some_named=len(wanted) < asked))
+
+
+def _explain_rest(status: JobStatus, *, some_named: bool) -> ProviderError:
+    """The error of requests that an ended job's results leave out; `some_named`: whether the results name others."""
     if status.cancelled:
-        left = Cancelled("the job was cancelled at the vendor")
-    return errors | dict.fromkeys(wanted, left)
+        return Cancelled("the job was cancelled at the vendor")
+    if isinstance(status.error, Transient) or (status.error is not None and not some_named):
+        return status.error
+    return Transient("the job ended without an answer to it")
