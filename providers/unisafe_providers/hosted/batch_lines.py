@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from unisafe_providers.base import ProviderError, Rejected, Response, Transient
+from unisafe_providers.base import ProviderError, Response, Transient
 from unisafe_providers.batching import Cancelled
 from unisafe_providers.hosted.batch_states import find_status
 from unisafe_providers.hosted.bodies import Json, json_of
@@ -12,6 +12,8 @@ from unisafe_providers.hosted.flattened import read_error_message
 
 CANCELLED = frozenset({"batch_cancelled", "batch_canceled", "cancelled", "canceled"})
 EXPIRED = frozenset({"batch_expired", "expired"})
+UNTOLD = 500
+"""Stands for the status of an error that tells none: what is known by its words or code counts, and anything else passes."""
 
 
 def find_answer(line: Json) -> tuple[int, Json] | None:
@@ -51,8 +53,7 @@ def explain_undone(error: Json, read: Callable[[int, Json], Response | ProviderE
         return Transient("the job expired before this request was answered")
     if not error:
         return Transient("no answer: the vendor gives no reason")
-    status = find_status(error.get("code"))
-    if status is not None:
-        return read(status, {"error": error})
-    found = read(200, {"error": error})
-    return Transient(f"no answer: {read_error_message(error)}") if type(found) is Rejected else found
+    told = (find_status(error.get(key)) for key in ("code", "status_code", "status"))
+    status = next((one for one in told if one is not None), UNTOLD)
+    found = read(status, {"error": error})
+    return Transient(f"no answer: {read_error_message(error)}") if status == UNTOLD and type(found) is Transient else found

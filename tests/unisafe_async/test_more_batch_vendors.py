@@ -1,0 +1,183 @@
+"""Batch jobs at the other vendors that take them: whole runs over each protocol, each request paid for once, whatever ends a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.batch_bench import bench, change, cut_off, newest, paid_once, prompts, ran, started, table
+from tests.batch_servers import ANSWERED, BLOCKED, EXPIRED, KEY, OVERLOADED, REJECTED, UNREADABLE, Vendor, serving
+from tests.more_batch_servers import MORE, XAI, Fireworks, Gemini, Mistral, Together
+from unisafe_async.config.bench_toml import ConfigError, load_config
+
+pytestmark = pytest.mark.anyio
+EACH = pytest.mark.parametrize("kind", MORE)
+PRICED = "price_in = 10.0\nprice_out = 20.0"
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCH_KEY", KEY)
+
+
+@EACH
+async def test_every_request_ends_as_it_would_online_at_the_vendors_discount(tmp_path: Path, kind: type[Vendor]) -> None:
+    first = dict(zip(prompts(6), [ANSWERED, BLOCKED, REJECTED, EXPIRED, OVERLOADED, UNREADABLE], strict=True))
+    vendor = kind(lambda prompt, before: ANSWERED if before and first[prompt] != REJECTED else first[prompt])
+    async with serving(vendor) as address:
+        bench(tmp_path, vendor, address, 6, model=PRICED)
+        done = await ran(tmp_path)
+    assert "1 failed" in done.said, done.said
+    rows = newest(tmp_path)
+    assert [row[1] for row in rows] == ["answered", "blocked_request", "failed", "answered", "answered", "answered"]
+    assert "oo long" in rows[2][4]
+    assert [len(job.entries) for job in vendor.jobs] == [6, 3]
+    paid_once(vendor, 5)
+    costs = table(tmp_path, "SELECT DISTINCT round(cost, 9) FROM responses WHERE identity NOT LIKE '%judge%' AND text <> ''")
+    assert costs == [(0.03 if kind is Together else 0.015,)]
+    assert KEY.encode() not in (tmp_path / "run.duckdb").read_bytes()
+
+
+@EACH
+async def test_a_job_that_the_vendor_took_as_the_run_ended_is_adopted(tmp_path: Path, kind: type[Vendor]) -> None:
+    vendor = kind()
+    async with serving(vendor) as address:
+        bench(tmp_path, vendor, address, 3)
+        vendor.silent = True
+        await cut_off(tmp_path, lambda: vendor.until(lambda: len(vendor.jobs) == 1))
+        assert table(tmp_path, "SELECT status FROM batches") == [("submitting",)]
+        vendor.others(vendor.jobs[0].entries)
+        done = await ran(tmp_path)
+    assert "3 items: 3 judged" in done.said
+    assert vendor.submissions == 1
+    paid_once(vendor, 3)
+
+
+async def test_a_killed_run_s_job_is_collected_by_the_next_run(tmp_path: Path) -> None:
+    vendor = Gemini(by_itself=False)
+    async with serving(vendor) as address:
+        bench(tmp_path, vendor, address, 2)
+        async with started(tmp_path) as process:
+            await vendor.until(lambda: len(vendor.jobs) == 1 and vendor.jobs[0].looks > 0)
+            process.kill()
+        vendor.finish(vendor.jobs[0])
+        assert "2 items: 2 judged" in (await ran(tmp_path)).said
+    assert vendor.submissions == 1
+    paid_once(vendor, 2)
+
+
+async def test_a_container_that_stayed_empty_is_filled_anew(tmp_path: Path) -> None:
+    vendor = XAI()
+    async with serving(vendor) as address:
+        bench(tmp_path, vendor, address, 2)
+        vendor.silent = True
+        await cut_off(tmp_path, lambda: vendor.until(lambda: len(vendor.jobs) == 1))
+        vendor.jobs.clear()
+        change(tmp_path, "UPDATE batches SET created = created - INTERVAL 1 HOUR")
+        assert "2 items: 2 judged" in (await ran(tmp_path)).said
+    assert vendor.submissions == 2
+    paid_once(vendor, 2)
+
+
+async def test_a_container_whose_requests_are_still_counted_has_not_ended(tmp_path: Path) -> None:
+    vendor = XAI()
+    vendor.arrives_late = 1
+    async with serving(vendor) as address:
+        bench(tmp_path, vendor, address, 3)
+        assert "3 items: 3 judged" in (await ran(tmp_path)).said
+    assert vendor.submissions == 1
+    paid_once(vendor, 3)
+
+
+@pytest.mark.parametrize("kind", [Gemini, Mistral])
+async def test_a_large_job_goes_as_a_file_and_comes_back_as_one(
+    tmp_path: Path, kind: type[Vendor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"unisafe_providers.hosted.{kind.provider}_batch.INLINE_REQUESTS", 1)  # type: ignore[attr-defined]
+    vendor = kind(lambda prompt, before: REJECTED if prompt == prompts(1)[0] else ANSWERED)
+    async with serving(vendor) as address:
+        bench(tmp_path, vendor, address, 3)
+        await ran(tmp_path)
+    assert len(vendor.files) > 0  # type: ignore[attr-defined]
+    assert [row[1] for row in newest(tmp_path)] == ["failed", "answered", "answered"]
+    assert len(vendor.jobs) == 1
+
+
+async def test_the_error_file_of_a_failed_job_says_which_requests_were_wrong(tmp_path: Path) -> None:
+    class Strict(Together):
+        """A job fails whole if a line is wrong; its error file names that line."""
+
+        async def _accept(self, *args: object) -> object:
+            job = await super()._accept(*args)  # type: ignore[arg-type]
+            wrong = [entry["custom_id"] for entry in job.entries if self._prompt(entry) == prompts(1)[0]]
+            if wrong:
+                self.files["e"] = b'{"custom_id": "%s", "error": {"code": 400, "message": "max_tokens"}}' % wrong[0].encode()
+                job.failure = ("e", "validation failed on line 1")
+            return job
+
+    vendor = Strict()
+    async with serving(vendor) as address:
+        bench(tmp_path, vendor, address, 3)
+        await ran(tmp_path)
+    rows = newest(tmp_path)
+    assert [row[1] for row in rows] == ["failed", "answered", "answered"]
+    assert "max_tokens" in rows[0][4]
+    assert [len(job.entries) for job in vendor.jobs] == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "failure", "words"),
+    [
+        (Together, ("", "validation failed on line 1"), "validation failed on line 1"),
+        (Together, ("never-written", "validation failed on line 1"), "validation failed on line 1"),
+        (Mistral, ("", "Unknown field"), "Unknown field"),
+        (Fireworks, ("INVALID_ARGUMENT", "The dataset has no messages"), "The dataset has no messages"),
+        (Gemini, ("3", "Unknown field"), "Unknown field"),
+    ],
+)
+async def test_a_job_that_failed_whole_fails_its_items_with_the_vendor_s_words(
+    tmp_path: Path, kind: type[Vendor], failure: tuple[str, str], words: str
+) -> None:
+    vendor = kind()
+    vendor.failures = [failure]
+    async with serving(vendor) as address:
+        bench(tmp_path, vendor, address, 2)
+        await ran(tmp_path)
+    rows = newest(tmp_path)
+    assert [row[1] for row in rows] == ["failed", "failed"]
+    assert words in rows[0][4]
+    assert len(vendor.jobs) == 1
+
+
+async def test_a_job_that_expired_whole_is_handed_over_again(tmp_path: Path) -> None:
+    vendor = Gemini()
+    vendor.failures = [("4", "Batch expired")]
+    async with serving(vendor) as address:
+        bench(tmp_path, vendor, address, 2)
+        assert "2 items: 2 judged" in (await ran(tmp_path)).said
+    assert len(vendor.jobs) == 2
+
+
+async def test_fireworks_results_are_fetched_without_the_key(tmp_path: Path) -> None:
+    vendor = Fireworks()
+    async with serving(vendor) as address:
+        bench(tmp_path, vendor, address, 1)
+        await ran(tmp_path)
+    assert vendor.signed_with == [None, None]
+
+
+async def test_a_key_of_several_accounts_needs_the_account_s_name(tmp_path: Path) -> None:
+    vendor = Fireworks()
+    vendor.accounts = ["an-account", "another"]
+    async with serving(vendor) as address:
+        bench(tmp_path / "untold", vendor, address, 1)
+        assert "account_id; it is one of an-account, another" in (await ran(tmp_path / "untold")).said
+        bench(tmp_path / "told", vendor, address, 1, model='account_id = "an-account"')
+        assert "1 items: 1 judged" in (await ran(tmp_path / "told")).said.replace("1 item:", "1 items:")
+
+
+def test_an_account_goes_with_fireworks_jobs_alone(tmp_path: Path) -> None:
+    bench(tmp_path, Together(), "http://127.0.0.1:9", model='account_id = "a"')
+    with pytest.raises(ConfigError, match=r"models\[0\].account_id: goes with .* Fireworks only"):
+        load_config(tmp_path / "bench.toml")
