@@ -405,4 +405,5 @@ class Gemini(Vendor):
         return line | {"response": {"candidates": [candidate], "usageMetadata": usage}}
 
 
-MORE: list[type[Vendor]] = [Groq, Together, Mistral, XAI, Fireworks, Gemini]
+MORE: list[type[Vendor]] = [Together, Mistral, XAI, Fireworks, Gemini]
+"""Those whose protocol differs from OpenAI's."""

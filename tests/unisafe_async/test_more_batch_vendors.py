@@ -8,7 +8,7 @@ import pytest
 
 from tests.batch_bench import bench, change, cut_off, newest, paid_once, prompts, ran, started, table
 from tests.batch_servers import ANSWERED, BLOCKED, EXPIRED, KEY, OVERLOADED, REJECTED, UNREADABLE, Vendor, serving
-from tests.more_batch_servers import MORE, XAI, Fireworks, Gemini, Mistral, Together
+from tests.more_batch_servers import MORE, XAI, Fireworks, Gemini, Groq, Mistral, Together
 from unisafe_async.config.bench_toml import ConfigError, load_config
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +39,7 @@ async def test_every_request_ends_as_it_would_online_at_the_vendors_discount(tmp
     assert KEY.encode() not in (tmp_path / "run.duckdb").read_bytes()
 
 
-@EACH
+@pytest.mark.parametrize("kind", [Groq, *MORE])
 async def test_a_job_that_the_vendor_took_as_the_run_ended_is_adopted(tmp_path: Path, kind: type[Vendor]) -> None:
     vendor = kind()
     async with serving(vendor) as address:
@@ -65,6 +65,19 @@ async def test_a_killed_run_s_job_is_collected_by_the_next_run(tmp_path: Path) -
         assert "2 items: 2 judged" in (await ran(tmp_path)).said
     assert vendor.submissions == 1
     paid_once(vendor, 2)
+
+
+async def test_results_that_name_no_request_are_not_bought_again(tmp_path: Path) -> None:
+    class Nameless(Gemini):
+        def _line(self, name: str, text: str, outcome: str) -> dict[str, object]:
+            return super()._line(name, text, outcome) | {"metadata": {}}
+
+    vendor = Nameless()
+    async with serving(vendor) as address:
+        bench(tmp_path, vendor, address, 2)
+        await ran(tmp_path)
+    assert [(row[1], "none says which request" in row[4]) for row in newest(tmp_path)] == [("failed", True)] * 2
+    assert vendor.submissions == 1
 
 
 async def test_a_container_that_stayed_empty_is_filled_anew(tmp_path: Path) -> None:

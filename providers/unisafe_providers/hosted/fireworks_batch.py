@@ -6,6 +6,7 @@ SDK 1.2 (BatchInferenceJob, Dataset, Account). All of it stands below an account
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from datetime import datetime
@@ -22,13 +23,15 @@ from unisafe_providers.hosted.openai_batch import OpenAIBatches
 
 JOBS, DATASETS = "batchInferenceJobs", "datasets"
 A_PAGE = 200
+ACCOUNT = "FIREWORKS_ACCOUNT_ID"
+"""The variable from which Fireworks' own package takes the account."""
 
 
 class FireworksBatches(OpenAIBatches):
     """One model of Fireworks whose chats can be submitted as batch jobs; arguments as in OpenAICompatible.
 
     Attributes:
-        account_id: the account; if it is empty, the one that the key belongs to.
+        account_id: the account; if it is empty, the one in FIREWORKS_ACCOUNT_ID, else the one that the key belongs to.
     """
 
     account_id = ""
@@ -45,6 +48,7 @@ class FireworksBatches(OpenAIBatches):
 
     async def _find_account(self) -> str:
         """`accounts/NAME`. Raises Misconfigured if the key belongs to several accounts, or to none."""
+        self.account_id = self.account_id or os.environ.get(ACCOUNT, "").strip()
         if not self.account_id:
             page = await self._ask("GET", f"{self._root}/accounts", missing=self._no_api())
             with catch_odd_shapes():
