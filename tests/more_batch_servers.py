@@ -303,6 +303,25 @@ class Fireworks(Whole):
         return web.Response(body=self.files[request.match_info["file"]])
 
 
+class OpenRouter(OpenAI):
+    """Requests within the call, results within the job; a list that tells no names."""
+
+    provider = "openrouter"
+
+    async def _create(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        assert list(body) == ["endpoint", "model", "completion_window", "requests"]
+        self.submissions += 1
+        return web.json_response(self._said(await self._accept(request, body["requests"], ""), request), status=202)
+
+    def _said(self, job: Job, request: web.Request) -> Json:
+        told = super()._said(job, request)
+        listed = request.path.endswith("/batches")
+        kept = {key: told[key] for key in ("id", "status", "created_at", "request_counts")}
+        error = {"code": 422, "message": job.failure[1]} if job.failure is not None else None
+        return kept | {"results": job.results if job.ended and not listed else None, "error": error}
+
+
 class Gemini(Vendor):
     """generateContent: an operation for each job, counts as strings, results twice."""
 
@@ -405,5 +424,5 @@ class Gemini(Vendor):
         return line | {"response": {"candidates": [candidate], "usageMetadata": usage}}
 
 
-MORE: list[type[Vendor]] = [Together, Mistral, XAI, Fireworks, Gemini]
+MORE: list[type[Vendor]] = [Together, Mistral, XAI, Fireworks, OpenRouter, Gemini]
 """Those whose protocol differs from OpenAI's."""

@@ -158,3 +158,24 @@ async def test_a_request_that_is_too_long_for_a_line_is_told_before_it_is_sent()
     async with OpenAIBatches("m", "http://127.0.0.1:9/v1", KEY, Capabilities()) as provider:
         with pytest.raises(Rejected, match=r"in batch jobs of .* one may hold 1,000"):
             await provider.keep_to(BatchRules(most_line_bytes=1_000)).entry("a-name", asked)
+
+
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        ("https://storage.googleapis.com/b/o.jsonl?signature=1", True),
+        ("https://8.8.8.8/o", True),
+        ("http://169.254.169.254/latest/meta-data", False),
+        ("https://10.0.0.1/o", False),
+        ("https://localhost/o", False),
+        ("https://metadata.google.internal/o", False),
+        ("file:///etc/passwd", False),
+    ],
+)
+async def test_results_at_signed_addresses_are_read_from_public_ones_only(url: str, taken: bool) -> None:
+    async with FireworksBatches("m", "https://api.fireworks.ai/inference/v1", KEY, Capabilities()) as provider:
+        if taken:
+            assert provider._check_address(url) == url
+        else:
+            with pytest.raises(Rejected, match="no public address"):
+                provider._check_address(url)

@@ -90,7 +90,7 @@ def test_code_that_is_neither_installed_nor_a_checkout_says_so(tmp_path: Path, m
 def test_a_vendor_on_a_known_wire_is_that_wire_with_the_vendor_s_data() -> None:
     mistral, openai = built_in_spec("mistral"), built_in_spec("openai")
     assert (mistral.title, mistral.options, mistral.build) == ("Mistral", openai.options, openai.build)
-    assert (openai.batches, mistral.batches, built_in_spec("openrouter").batches) == (True, True, False)
+    assert (openai.batches, mistral.batches, built_in_spec("ollama").batches) == (True, True, False)
 
 
 LIGHT = """

@@ -8,7 +8,7 @@ import pytest
 
 from tests.batch_bench import bench, change, cut_off, newest, paid_once, prompts, ran, started, table
 from tests.batch_servers import ANSWERED, BLOCKED, EXPIRED, KEY, OVERLOADED, REJECTED, UNREADABLE, Vendor, serving
-from tests.more_batch_servers import MORE, XAI, Fireworks, Gemini, Groq, Mistral, Together
+from tests.more_batch_servers import MORE, XAI, Fireworks, Gemini, Groq, Mistral, OpenRouter, Together
 from unisafe_async.config.bench_toml import ConfigError, load_config
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +35,7 @@ async def test_every_request_ends_as_it_would_online_at_the_vendors_discount(tmp
     assert [len(job.entries) for job in vendor.jobs] == [6, 3]
     paid_once(vendor, 5)
     costs = table(tmp_path, "SELECT DISTINCT round(cost, 9) FROM responses WHERE identity NOT LIKE '%judge%' AND text <> ''")
-    assert costs == [(0.03 if kind is Together else 0.015,)]
+    assert costs == [({Together: 0.03, XAI: 0.024}.get(kind, 0.015),)]
     assert KEY.encode() not in (tmp_path / "run.duckdb").read_bytes()
 
 
@@ -147,6 +147,7 @@ async def test_the_error_file_of_a_failed_job_says_which_requests_were_wrong(tmp
         (Mistral, ("", "Unknown field"), "Unknown field"),
         (Fireworks, ("INVALID_ARGUMENT", "The dataset has no messages"), "The dataset has no messages"),
         (Gemini, ("3", "Unknown field"), "Unknown field"),
+        (OpenRouter, ("", "stream is not supported"), "stream is not supported"),
     ],
 )
 async def test_a_job_that_failed_whole_fails_its_items_with_the_vendor_s_words(
@@ -188,6 +189,12 @@ async def test_a_key_of_several_accounts_needs_the_account_s_name(tmp_path: Path
         assert "account_id; it is one of an-account, another" in (await ran(tmp_path / "untold")).said
         bench(tmp_path / "told", vendor, address, 1, model='account_id = "an-account"')
         assert "1 items: 1 judged" in (await ran(tmp_path / "told")).said.replace("1 item:", "1 items:")
+
+
+def test_images_do_not_go_into_jobs_that_take_none(tmp_path: Path) -> None:
+    bench(tmp_path, OpenRouter(), "http://127.0.0.1:9", model='takes = ["text", "image"]')
+    with pytest.raises(ConfigError, match=r"models\[0\].takes: batch jobs of OpenRouter hold no images; put takes"):
+        load_config(tmp_path / "bench.toml")
 
 
 def test_an_account_goes_with_fireworks_jobs_alone(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from unisafe_providers.hosted.fireworks_batch import FireworksBatches
 from unisafe_providers.hosted.mistral_batch import MistralBatches
 from unisafe_providers.hosted.openai_batch import OpenAIBatches
+from unisafe_providers.hosted.openrouter_batch import OpenRouterBatches
 from unisafe_providers.hosted.xai_batch import XAIBatches
 
 WIRES: dict[str, type[OpenAIBatches]] = {
@@ -12,4 +13,5 @@ WIRES: dict[str, type[OpenAIBatches]] = {
     "mistral": MistralBatches,
     "xai": XAIBatches,
     "fireworks": FireworksBatches,
+    "openrouter": OpenRouterBatches,
 }

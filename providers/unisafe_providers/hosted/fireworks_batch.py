@@ -10,11 +10,12 @@ import os
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from urllib.parse import quote
+from ipaddress import ip_address
+from urllib.parse import quote, urlsplit
 
 import orjson
 
-from unisafe_providers.base import Misconfigured, ProviderError, Request, Response
+from unisafe_providers.base import Misconfigured, ProviderError, Rejected, Request, Response
 from unisafe_providers.batching import JobStatus, NoSuchJob, Reconciled
 from unisafe_providers.hosted.batch_http import Listing, follow_token, found_or
 from unisafe_providers.hosted.batch_states import find_status, read_state
@@ -131,7 +132,24 @@ class FireworksBatches(OpenAIBatches):
                 raise
             return []
         with catch_odd_shapes():
-            return [str(url) for url in (page.get("filenameToSignedUrls") or {}).values()]
+            return [self._check_address(str(url)) for url in (page.get("filenameToSignedUrls") or {}).values()]
+
+    def _check_address(self, url: str) -> str:
+        """A signed address of the web, or of where the endpoint is. Raises Rejected for any other: an answer may name anything."""
+        there, here = urlsplit(url), urlsplit(self.base_url)
+        if there.scheme == "https" and there.hostname and is_public_name(there.hostname):
+            return url
+        if (there.scheme, there.hostname) == (here.scheme, here.hostname):
+            return url
+        raise Rejected(f"the results lie at {url.partition('?')[0][:200]}, which is no public address of the web")
+
+
+def is_public_name(host: str) -> bool:
+    """Whether a host may be a public one by its spelling."""
+    try:
+        return ip_address(host).is_global
+    except ValueError:
+        return "." in host and not host.endswith((".local", ".internal", ".localhost"))
 
 
 def _count_done(job: Json) -> int:
