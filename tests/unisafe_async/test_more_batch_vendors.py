@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from tests.batch_bench import bench, change, cut_off, newest, paid_once, prompts, ran, started, table
-from tests.batch_servers import ANSWERED, BLOCKED, EXPIRED, KEY, OVERLOADED, REJECTED, UNREADABLE, Vendor, serving
+from tests.batch_servers import ANSWERED, BLOCKED, EXPIRED, KEY, OVERLOADED, REJECTED, UNREADABLE, Job, Vendor, serving
 from tests.more_batch_servers import MORE, XAI, Fireworks, Gemini, Groq, Mistral, OpenRouter, Together
 from unisafe_async.config.bench_toml import ConfigError, load_config
 
@@ -77,6 +78,20 @@ async def test_results_that_name_no_request_are_not_bought_again(tmp_path: Path)
         bench(tmp_path, vendor, address, 2)
         await ran(tmp_path)
     assert [(row[1], "none says which request" in row[4]) for row in newest(tmp_path)] == [("failed", True)] * 2
+    assert vendor.submissions == 1
+
+
+async def test_results_that_are_no_longer_kept_are_not_bought_again(tmp_path: Path) -> None:
+    class Forgetful(Mistral):
+        def _said(self, job: Job, request: web.Request) -> dict[str, object]:
+            done = {"outputs": None, "succeeded_requests": len(job.entries)} if job.ended else {}
+            return super()._said(job, request) | done
+
+    vendor = Forgetful()
+    async with serving(vendor) as address:
+        bench(tmp_path, vendor, address, 2)
+        await ran(tmp_path)
+    assert [(row[1], "shows no results" in row[4]) for row in newest(tmp_path)] == [("failed", True)] * 2
     assert vendor.submissions == 1
 
 

@@ -90,7 +90,8 @@ class XAIBatches(OpenAIBatches):
         while True:
             page = await self._fetch_job(f"{url}{f'&{TOKEN}={quote(token)}' if token else ''}", job)
             with catch_odd_shapes():
-                found = [(str(line.get("batch_request_id")), self._outcome(line)) for line in page.get("results") or []]
+                lines = page.get("results") or page.get("batch_results") or []
+                found = [(str(line.get("batch_request_id")), self._outcome(line)) for line in lines]
             for one in found:
                 yield one
             following = str(page.get(TOKEN) or "")
@@ -101,12 +102,11 @@ class XAIBatches(OpenAIBatches):
     def _outcome(self, line: Json) -> Response | ProviderError:
         try:
             with catch_odd_shapes():
-                result = line.get("batch_result") or {}
+                result = line.get("batch_result") or line
                 for body in (result.get("response") or {}).values():
                     if isinstance(body, dict):
                         return self._outcome_of(200, body, read_answer)
-                error = find_line_error(result) or find_line_error(line)
-                return explain_undone(error, partial(self._outcome_of, read=read_answer))
+                return explain_undone(find_line_error(result), partial(self._outcome_of, read=read_answer))
         except ProviderError as unreadable:
             return unreadable
 

@@ -81,4 +81,6 @@ def _explain_rest(status: JobStatus, *, named: bool, lines: int) -> ProviderErro
         return status.error
     if lines and not named:  # they were paid for, so that the requests must not go out again unasked
         return Rejected(f"the job has {lines:,} results, and none says which request it answers; look at it at the vendor")
+    if status.done and not lines:
+        return Rejected(f"the vendor counts {status.done:,} requests of the job as done, and shows no results of it any more")
     return Transient("the job ended without an answer to it")
