@@ -17,11 +17,10 @@ from pydantic import (
     model_validator,
 )
 from unisafe_providers.endpoint_options import EndpointOptions, VendorOptions
-from unisafe_providers.near_names import suggest
 from unisafe_providers.plugins import Plugin
 from unisafe_providers.presets import Preset, Price, find_preset
-from unisafe_providers.registry import CallableOptions, find_spec, find_takers
-from unisafe_providers.registry import list_names as provider_names
+from unisafe_providers.price_table import KnownPrice, find_price
+from unisafe_providers.registry import CallableOptions, describe_unknown, find_spec, find_takers
 from unisafe_providers.spec import Declared, Options, ProviderSpec
 
 from unisafe_async.config.stored_keys import STORED
@@ -35,7 +34,7 @@ LOCAL_CONCURRENCY_IMAGES = 128
 
 def _check_provider(name: str) -> str:
     if find_spec(name) is None:
-        raise ValueError(f"{name!r} is no provider; providers are {', '.join(provider_names())}{suggest(name, provider_names())}")
+        raise ValueError(describe_unknown(name))
     return name
 
 
@@ -184,17 +183,17 @@ class EndpointSection(Section):
 
     @property
     def prices(self) -> Price:
-        """The prices in the file, else the preset's prices of the model."""
+        """The prices in the file, else the known prices of the vendor's model."""
         given = self.given_price if isinstance(self, EndpointOptions) else None
-        return self.known_price or given or Price()
+        known = self.known_price
+        return known.price if known is not None else given or Price()
 
     @property
-    def known_price(self) -> Price | None:
-        """The preset's price of the model, if the file gives none and the address is the vendor's own."""
-        preset = self.preset
-        if preset is None or not isinstance(self, VendorOptions) or self.given_price is not None or not self.stands_at(preset):
+    def known_price(self) -> KnownPrice | None:
+        """The known price of the vendor's model, if the file gives none and the address is the vendor's own."""
+        if not isinstance(self, VendorOptions) or self.given_price is not None or not self.stands_at(self.preset):
             return None
-        return preset.prices.get(self.model)
+        return find_price(self.provider, self.model)
 
     @property
     def priced(self) -> bool:

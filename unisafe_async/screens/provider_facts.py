@@ -1,0 +1,99 @@
+"""What is known of a vendor, as words: for `unisafe providers NAME` and for the tables of docs/hosted-models.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+from unisafe_providers.presets import KnownBlock, Preset
+from unisafe_providers.price_table import count_prices, describe_table
+from unisafe_providers.spec import ProviderSpec
+
+from unisafe_async.text import count
+
+MEDIA = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WebP", "image/gif": "GIF"}
+OUTCOMES = {
+    "blocked/request": "blocked request",
+    "blocked/response": "blocked response",
+    "blocked": "blocked, stage not told",
+    "refused": "refused by the model",
+}
+"""What a block counts as, in the words of the report."""
+
+
+def list_facts(spec: ProviderSpec[Any], today: date) -> Iterator[tuple[str, str]]:
+    """A heading and words for each thing that is known of a vendor; nothing of a provider that has no vendor."""
+    vendor = spec.vendor
+    if vendor is None:
+        return
+    if vendor.note:
+        yield "Note", vendor.note
+    yield "Takes", describe_takes(vendor)
+    yield "Gives", describe_gives(spec)
+    yield "Batch jobs", "yes" if spec.batches else "no"
+    if vendor.names:
+        yield "Parameters", ", ".join(f"{ours} is sent as {theirs}" for ours, theirs in vendor.names.items())
+    for name, words in vendor.headers.items():
+        yield "Header", f"{name}: {words}"
+    if vendor.limits_source:
+        yield "Limits", vendor.limits_source
+    if vendor.server is None:
+        yield "Prices", describe_prices(spec.name, vendor, today)
+    if vendor.source:
+        yield "Checked", f"{vendor.checked}, read on {vendor.read}: {vendor.source}"
+    if vendor.also_called:
+        yield "Also called", ", ".join(vendor.also_called)
+
+
+def describe_takes(vendor: Preset) -> str:
+    """`text, and images (PNG, JPEG; up to 20 MB each, 500 in a request)` where a model sees."""
+    limits = vendor.images
+    sizes = [
+        f"up to {limits.max_bytes / 1e6:g} MB each" if limits.max_bytes else "",
+        f"{limits.max_edge} px an edge" if limits.max_edge else "",
+        f"{limits.max_count} in a request" if limits.max_count else "",
+    ]
+    types = ", ".join(MEDIA.get(kind, kind.removeprefix("image/")) for kind in limits.types)
+    inside = "; ".join(filter(None, (types, ", ".join(filter(None, sizes)))))
+    return f"text, and images where the model does{f' ({inside})' if inside else ''}"
+
+
+def describe_gives(spec: ProviderSpec[Any]) -> str:
+    """`text`, `text and images` or `images`."""
+    vendor = spec.vendor
+    gives = ("image",) if spec.judges_not else vendor.gives if vendor is not None else ()
+    return " and ".join({"text": "text", "image": "images"}[kind] for kind in gives)
+
+
+def describe_prices(name: str, vendor: Preset, today: date) -> str:
+    """How many models have a price, and from when it is."""
+    found = count_prices(name)
+    if not found:
+        return "none known: give price_in and price_out, or price_image"
+    own = f", {len(vendor.prices)} of them in {vendor.prices_source}, read on {vendor.prices_read}" if vendor.prices else ""
+    return f"of {count(found, 'model')}: {describe_table(today)}{own}"
+
+
+def describe_block(block: KnownBlock) -> tuple[str, str, str]:
+    """The outcome, how it looks, and how that is known with its source."""
+    return OUTCOMES[block.means], block.looks.replace("`", ""), f"{block.checked}: {block.source}"
+
+
+def write_example(spec: ProviderSpec[Any]) -> list[str]:
+    """A section of bench.toml for a vendor's model."""
+    vendor = spec.vendor
+    if vendor is None or vendor.server is not None:
+        return []
+    lines = ["[[models]]", 'name = "My model"', f'provider = "{spec.name}"', f'model = "{_example_model(vendor)}"']
+    if vendor.base_url is None and vendor.address is not None:
+        lines += [f'base_url = "{vendor.address}"', f'key_env = "{vendor.key_env}"']
+    secret = next((name for name, words in vendor.headers.items() if "headers_env" in words and vendor.key_env is None), None)
+    if secret is not None:
+        lines.append(f'headers_env = {{ "{secret}" = "{spec.name.upper()}_API_KEY" }}')
+    draws = describe_gives(spec) == "images"
+    return [*lines, 'takes = ["text", "image"]', *(['gives = ["image"]'] if draws else [])]
+
+
+def _example_model(vendor: Preset) -> str:
+    return "VENDOR/NAME" if vendor.gateway else "NAME"
