@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from unisafe_providers.batching import Batching
+from unisafe_providers.registry import built_in_spec, list_built_in
 
 from tests.batch_bench import bench, change, cut_off, newest, paid_once, prompts, ran, started, table
 from tests.batch_servers import ANSWERED, BLOCKED, EXPIRED, KEY, OVERLOADED, REJECTED, UNREADABLE, Job, Vendor, serving
 from tests.more_batch_servers import MORE, XAI, Fireworks, Gemini, Groq, Mistral, OpenRouter, Together
+from unisafe_async import parse_config
 from unisafe_async.config.bench_toml import ConfigError, load_config
+from unisafe_async.run.endpoints import provider_of
 
 pytestmark = pytest.mark.anyio
 EACH = pytest.mark.parametrize("kind", MORE)
@@ -216,3 +220,36 @@ def test_an_account_goes_with_fireworks_jobs_alone(tmp_path: Path) -> None:
     bench(tmp_path, Together(), "http://127.0.0.1:9", model='account_id = "a"')
     with pytest.raises(ConfigError, match=r"models\[0\].account_id: goes with .* Fireworks only"):
         load_config(tmp_path / "bench.toml")
+
+
+TAKERS = [name for name in list_built_in() if built_in_spec(name).batches]
+
+
+@pytest.mark.parametrize("name", TAKERS)
+def test_each_vendor_s_jobs_keep_to_its_own_limits_and_discount(name: str) -> None:
+    section = {"name": "m", "provider": name, "model": "a-model", "mode": "batch", "key_env": "BATCH_KEY"}
+    section |= {"base_url": "https://r.openai.azure.com/openai/v1"} if name == "azure" else {}
+    config = parse_config({"models": [section], "judge": {"provider": "simulated", "model": "judge"}})
+    model, vendor = config.models[0], built_in_spec(name).vendor
+    assert vendor is not None
+    assert vendor.batch.source
+    provider = provider_of(model, Path())
+    assert isinstance(provider, Batching)
+    assert (provider.most_requests, provider.most_bytes) == (vendor.batch.most_requests, vendor.batch.most_bytes)
+    assert model.batch_discount == vendor.batch.price
+
+
+@pytest.mark.parametrize(
+    ("keys", "discount"),
+    [
+        ({"provider": "together", "model": "zai-org/GLM-4.5-Air-FP8"}, 0.5),
+        ({"provider": "together", "batch_discount": 0.7}, 0.7),
+        ({"provider": "openai", "base_url": "https://api.together.xyz/v1", "key_env": "K"}, 1.0),
+    ],
+)
+def test_a_discount_is_the_model_s_own_or_the_user_s_or_the_address_s(keys: dict[str, object], discount: float) -> None:
+    section = {"name": "m", "model": "a-model", "mode": "batch"} | keys
+    assert (
+        parse_config({"models": [section], "judge": {"provider": "simulated", "model": "judge"}}).models[0].batch_discount
+        == discount
+    )

@@ -1,4 +1,4 @@
-"""OpenAI's Batch API and those of its shape (Azure OpenAI, Groq, Together, DashScope, Moonshot): chats for less, within a day.
+"""OpenAI's Batch API, and those of its shape (Azure, Groq, Together, DashScope, Moonshot, Nebius): chats for less, within a day.
 
 Shapes: OpenAI's API reference, "Batch" and "Files" (results and errors in two files); Azure's "Getting started with Azure OpenAI
 batch deployments" (a file is `processed` before a job may name it); Groq SDK 1.7; Together SDK 3.1 (states in capitals, the new job
