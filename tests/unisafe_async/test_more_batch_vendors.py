@@ -15,6 +15,7 @@ from tests.more_batch_servers import MORE, XAI, Fireworks, Gemini, Groq, Mistral
 from unisafe_async import parse_config
 from unisafe_async.config.bench_toml import ConfigError, load_config
 from unisafe_async.run.endpoints import provider_of
+from unisafe_async.screens.provider_facts import describe_batches
 
 pytestmark = pytest.mark.anyio
 EACH = pytest.mark.parametrize("kind", MORE)
@@ -253,3 +254,10 @@ def test_a_discount_is_the_model_s_own_or_the_user_s_or_the_address_s(keys: dict
         parse_config({"models": [section], "judge": {"provider": "simulated", "model": "judge"}}).models[0].batch_discount
         == discount
     )
+
+
+def test_what_a_vendor_s_jobs_hold_and_cost_is_told() -> None:
+    told = {name: describe_batches(spec.vendor.batch) for name in TAKERS if (spec := built_in_spec(name)).vendor is not None}
+    assert told["openrouter"].startswith("at 50% of the price; a job holds at most 10,000 requests, 50 MB; no images; OpenRouter,")
+    assert told["together"].startswith("at the full price (meta-llama/Llama-3.3-70B-Instruct-Turbo,")
+    assert "500 MB, 6 MB a request" in told["dashscope"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
+from unisafe_providers.batch_rules import BatchRules
 from unisafe_providers.presets import KnownBlock, Preset
 from unisafe_providers.price_table import count_prices, describe_table
 from unisafe_providers.spec import ProviderSpec
@@ -31,7 +32,7 @@ def list_facts(spec: ProviderSpec[Any], today: date) -> Iterator[tuple[str, str]
         yield "Note", vendor.note
     yield "Takes", describe_takes(vendor)
     yield "Gives", describe_gives(spec)
-    yield "Batch jobs", "yes" if spec.batches else "no"
+    yield "Batch jobs", describe_batches(vendor.batch) if spec.batches else "no"
     if vendor.names:
         yield "Parameters", ", ".join(f"{ours} is sent as {theirs}" for ours, theirs in vendor.names.items())
     for name, words in vendor.headers.items():
@@ -44,6 +45,16 @@ def list_facts(spec: ProviderSpec[Any], today: date) -> Iterator[tuple[str, str]
         yield "Checked", f"{vendor.checked}, read on {vendor.read}: {vendor.source}"
     if vendor.also_called:
         yield "Also called", ", ".join(vendor.also_called)
+
+
+def describe_batches(rules: BatchRules) -> str:
+    """What batch jobs cost and hold, and where that was read."""
+    price = "at the full price" if rules.price == 1 else f"at {rules.price:.0%} of the price"
+    but = f" ({', '.join(rules.price_of)} cost less)" if rules.price_of else ""
+    holds = f"{rules.most_requests:,} requests, {rules.most_bytes / 1e6:,.0f} MB"
+    line = f", {rules.most_line_bytes / 1e6:,.0f} MB a request" if rules.most_line_bytes else ""
+    images = "" if rules.pictures else "; no images"
+    return f"{price}{but}; a job holds at most {holds}{line}{images}; {rules.source}"
 
 
 def describe_takes(vendor: Preset) -> str:
