@@ -1,4 +1,4 @@
-"""The batch protocols of Groq, Together, Mistral, xAI, Fireworks and Gemini on loopback; what they have in common is batch_servers.
+"""The batch protocols of Together, Mistral, xAI, Fireworks and Gemini on loopback; what they have in common is batch_servers.
 
 Shapes as in unisafe_providers/hosted/*_batch.py, which name their sources. A request that expires is missing in the results.
 """
@@ -29,12 +29,6 @@ class Whole(OpenAI):
 
     def _expired(self, job: Job) -> bool:
         return len(job.results) < len(job.entries)
-
-
-class Groq(OpenAI):
-    """OpenAI's shape altogether."""
-
-    provider = "groq"
 
 
 class Together(OpenAI):

@@ -18,10 +18,12 @@ from unisafe_providers.hosted.fireworks_batch import FireworksBatches
 from unisafe_providers.hosted.gemini_batch import GeminiBatches
 from unisafe_providers.hosted.mistral_batch import MistralBatches
 from unisafe_providers.hosted.openai_batch import OpenAIBatches
+from unisafe_providers.hosted.openrouter_batch import OpenRouterBatches
 from unisafe_providers.hosted.xai_batch import XAIBatches
 from vendor_cases import Case, cases
 
 from tests.batch_servers import KEY, Vendor, serving
+from tests.more_batch_servers import XAI, Fireworks, Gemini, Mistral, OpenRouter, Together
 
 pytestmark = pytest.mark.anyio
 WIRES: dict[str, tuple[Any, str]] = {
@@ -98,6 +100,28 @@ async def test_what_a_vendor_was_seen_to_say_of_a_job(case: Case) -> None:
 def test_every_case_of_batch_jobs_is_played() -> None:
     told = {"xai add batch requests"} | set(WIRES)  # the first is part of each run at xAI
     assert all(cases(wire) for wire in told)
+
+
+@pytest.mark.parametrize(
+    ("kind", "made", "failure"),
+    [
+        (Together, OpenAIBatches, ("", "Unknown field")),
+        (Mistral, MistralBatches, ("", "Unknown field")),
+        (Fireworks, FireworksBatches, ("INVALID_ARGUMENT", "The dataset has no messages")),
+        (OpenRouter, OpenRouterBatches, ("", "stream is not supported")),
+        (Gemini, GeminiBatches, ("3", "Unknown field")),
+    ],
+)
+async def test_a_job_that_failed_whole_is_refused_in_the_vendor_s_words(kind: Any, made: Any, failure: tuple[str, str]) -> None:
+    vendor = kind()
+    vendor.failures = [failure]
+    tags = BatchRules(tags=False, upload="files/upload", purpose="batch-api") if kind is Together else BatchRules()
+    asked = Request(kind="chat", parts=(Text("Mild stand-in."),))
+    async with serving(vendor) as address, made("a-model", address + vendor.path, KEY, Capabilities()) as provider:
+        provider.keep_to(tags)
+        status = await provider.status(await provider.submit([await provider.entry("a-name", asked)], "a-tag"))
+    assert (status.state, type(status.error)) == ("failed", Rejected)
+    assert failure[1] in str(status.error)
 
 
 @pytest.mark.parametrize(
@@ -179,3 +203,35 @@ async def test_results_at_signed_addresses_are_read_from_public_ones_only(url: s
         else:
             with pytest.raises(Rejected, match="no public address"):
                 provider._check_address(url)
+
+
+@pytest.mark.parametrize(
+    ("kind", "made"),
+    [
+        (Together, OpenAIBatches),
+        (Mistral, MistralBatches),
+        (XAI, XAIBatches),
+        (Fireworks, FireworksBatches),
+        (Gemini, GeminiBatches),
+    ],
+)
+async def test_a_cancelled_job_keeps_its_answers_until_then(kind: Any, made: Any) -> None:
+    vendor = kind(by_itself=False)
+    rules = BatchRules(tags=False, upload="files/upload", purpose="batch-api") if kind is Together else BatchRules()
+    asked = Request(kind="chat", parts=(Text("Mild stand-in."),))
+    async with serving(vendor) as address, made("a-model", address + vendor.path, KEY, Capabilities()) as provider:
+        provider.keep_to(rules)
+        job = await provider.submit([await provider.entry(name, asked) for name in ("first", "second")], "unisafe-1")
+        assert (await provider.status(job)).state == "in_progress"
+        await provider.cancel(job)
+        status = await provider.status(job)
+        found = {name: tell(outcome) async for name, outcome in provider.results(job)}
+    assert (status.state, status.cancelled) == ("ended", True)
+    assert found.pop("first") == "stop"
+    assert found in ({}, {"second": "Cancelled"})
+
+
+async def test_a_job_that_nothing_cancels_says_so() -> None:
+    async with OpenRouterBatches("m", "http://127.0.0.1:9/v1", KEY, Capabilities()) as provider:
+        with pytest.raises(Rejected, match="cancels no batch job; it ends within 24h"):
+            await provider.cancel("a-job")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from unisafe_providers.base import ProviderError, Response, Transient
 from unisafe_providers.batching import Cancelled
-from unisafe_providers.hosted.batch_states import find_status
+from unisafe_providers.hosted.batch_states import RPC, find_status
 from unisafe_providers.hosted.bodies import Json, json_of
 from unisafe_providers.hosted.flattened import read_error_message
 
@@ -55,5 +55,7 @@ def explain_undone(error: Json, read: Callable[[int, Json], Response | ProviderE
         return Transient("no answer: the vendor gives no reason")
     told = (find_status(error.get(key)) for key in ("code", "status_code", "status"))
     status = next((one for one in told if one is not None), UNTOLD)
+    if status == RPC["CANCELLED"]:
+        return Cancelled("the job was cancelled at the vendor")
     found = read(status, {"error": error})
     return Transient(f"no answer: {read_error_message(error)}") if status == UNTOLD and type(found) is Transient else found
