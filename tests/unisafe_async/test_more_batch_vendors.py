@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
+import anyio
 import pytest
 from aiohttp import web
 from unisafe_providers.batching import Batching
@@ -88,6 +90,19 @@ async def test_results_that_are_no_longer_kept_are_not_bought_again(tmp_path: Pa
         bench(tmp_path, vendor, address, 2)
         await ran(tmp_path)
     assert [(row[1], "shows no results" in row[4]) for row in newest(tmp_path)] == [("failed", True)] * 2
+    assert vendor.submissions == 1
+
+
+async def test_a_job_that_never_ends_is_waited_for_until_a_day_after_its_announced_end(tmp_path: Path) -> None:
+    vendor = Gemini(by_itself=False)
+    async with serving(vendor) as address:
+        bench(tmp_path, vendor, address, 1)
+        async with anyio.create_task_group() as group:
+            group.start_soon(ran, tmp_path)
+            await vendor.until(lambda: len(vendor.jobs) == 1 and vendor.jobs[0].looks > 1)
+            vendor.jobs[0].created -= timedelta(days=3, hours=1)
+    assert [(row[1], "should have ended long ago" in row[4]) for row in newest(tmp_path)] == [("failed", True)]
+    assert table(tmp_path, "SELECT status FROM batches") == [("submitted",)]
     assert vendor.submissions == 1
 
 
