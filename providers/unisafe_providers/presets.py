@@ -98,6 +98,7 @@ class Preset:
         images: the limits of images in requests.
         safety_categories, safety_thresholds: the values that `safety` may have; empty if the vendor has no such settings.
         blocks: how each of its blocks looks.
+        no_filter: why none is listed, if no filter of its own is known.
         server: how a run can start it, if it is a server that runs on this machine.
         prices: the prices of models that the common table lacks (price_table.py), by their names at the vendor, as
             `prices_source` gave them on `prices_read`.
@@ -133,6 +134,7 @@ class Preset:
     safety_categories: tuple[str, ...] = ()
     safety_thresholds: tuple[str, ...] = ()
     blocks: tuple[KnownBlock, ...] = ()
+    no_filter: str = ""
     server: ServerCommand | None = None
     prices: dict[str, Price] = field(default_factory=dict)
     prices_read: str = ""

@@ -26,7 +26,7 @@ DATED = re.compile(r"[-@](20\d\d-\d\d-\d\d|20\d{6}|default)$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KnownPrice:
+class Quote:
     """A price that bench.toml does not give.
 
     Args:
@@ -45,15 +45,15 @@ class KnownPrice:
         return f"read on {self.read}, {days} days ago: {REFRESH}" if days > OLD_AFTER else ""
 
 
-def find_price(vendor: str, model: str) -> KnownPrice | None:
+def find_price(vendor: str, model: str) -> Quote | None:
     """The price of a vendor's model: what the vendor's own file says of it, else the table's; None where neither has one."""
     preset = load_preset(vendor)
     if preset is not None and model in preset.prices:
-        return KnownPrice(price=preset.prices[model], read=preset.prices_read, source=preset.prices_source)
+        return Quote(price=preset.prices[model], read=preset.prices_read, source=preset.prices_source)
     table = _load_table()
     prices = table["prices"].get(vendor, {})
     figures = next((prices[name] for name in spell_names(model) if name in prices), None) or _price_of_versions(vendor, model)
-    return None if figures is None else KnownPrice(price=Price(*figures), read=table["read"], source=table["source"])
+    return None if figures is None else Quote(price=Price(*figures), read=table["read"], source=table["source"])
 
 
 def spell_names(model: str) -> list[str]:
@@ -72,7 +72,7 @@ def count_prices(vendor: str) -> int:
 def describe_table(today: date) -> str:
     """Where the table's prices are from, and whether they are old."""
     table = _load_table()
-    old = KnownPrice(price=Price(), read=table["read"], source=table["source"]).describe_age(today)
+    old = Quote(price=Price(), read=table["read"], source=table["source"]).describe_age(today)
     return f"{table['source']}, " + (old or f"read on {table['read']}")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import cache, lru_cache, partial
 from typing import Annotated, Any, Literal
 
@@ -17,6 +16,7 @@ from pydantic import Field
 
 from unisafe_providers.base import Provider
 from unisafe_providers.endpoint_options import EndpointOptions
+from unisafe_providers.near_names import find_nearest
 from unisafe_providers.options import check_options
 from unisafe_providers.own_entries import read_own_entries
 from unisafe_providers.plugins import Plugin, PluginError, discover_plugins
@@ -88,8 +88,8 @@ def describe_unknown(name: str) -> str:
     for known, preset in load_presets().items():
         for other in preset.also_called:
             owners.setdefault(other, []).append(known)
-    near = get_close_matches(name.lower(), owners, 1, 0.6)
-    hint = f"; did you mean {' or '.join(owners[near[0]])}?" if near else ""
+    near = find_nearest(name.lower(), owners)
+    hint = f"; did you mean {' or '.join(owners[near])}?" if near else ""
     return f"{name!r} is no provider; providers are {', '.join(list_names())}{hint}"
 
 

@@ -336,8 +336,11 @@ def test_a_name_that_nobody_has_is_told_from_the_nearest() -> None:
         read_provider("gemni")
 
 
-def test_the_tables_of_keys_on_the_page_are_those_of_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["bench_keys.py", "--check"])
+@pytest.mark.parametrize("script", ["bench_keys.py", "vendor_tables.py"])
+def test_the_tables_on_the_pages_are_those_of_the_models_and_the_vendors_files(
+    script: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [script, "--check"])
     with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(ROOT / "scripts" / "bench_keys.py"), run_name="__main__")
-    assert ended.value.code == 0, "run `python scripts/bench_keys.py`"
+        runpy.run_path(str(ROOT / "scripts" / script), run_name="__main__")
+    assert ended.value.code == 0, f"run `python scripts/{script}`"

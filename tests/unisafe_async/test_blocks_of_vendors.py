@@ -60,7 +60,8 @@ async def test_each_block_of_each_vendor_lands_in_its_outcome(tmp_path: Path, mo
 @pytest.mark.parametrize("name", CHATS)
 def test_each_vendor_of_a_chat_says_what_is_known_of_it(name: str) -> None:
     preset = CHATS[name]
-    said: dict[str, Any] = {key: getattr(preset, key) for key in ("source", "read", "limits_source", "blocks", "also_called")}
+    said: dict[str, Any] = {key: getattr(preset, key) for key in ("source", "read", "limits_source", "also_called")}
+    said["blocks or no_filter"] = preset.blocks or preset.no_filter
     assert all(said.values()), f"{name} lacks {[key for key, value in said.items() if not value]}"
     assert all(block.body and block.source for block in preset.blocks), "each block has an answer that is played, and its source"
 

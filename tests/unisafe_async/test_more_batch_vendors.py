@@ -252,3 +252,5 @@ def test_what_a_vendor_s_jobs_hold_and_cost_is_told() -> None:
     assert told["openrouter"].startswith("at 50% of the price; a job holds at most 10,000 requests, 50 MB; no images; OpenRouter,")
     assert told["together"].startswith("at the full price (meta-llama/Llama-3.3-70B-Instruct-Turbo,")
     assert "500 MB, 6 MB a request" in told["dashscope"]
+    page = (Path(__file__).parents[2] / "docs" / "batch.md").read_text("utf-8")
+    assert [name for name in TAKERS if f"`{name}`" not in page] == []

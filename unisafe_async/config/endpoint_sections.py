@@ -19,7 +19,7 @@ from pydantic import (
 from unisafe_providers.endpoint_options import EndpointOptions, VendorOptions
 from unisafe_providers.plugins import Plugin
 from unisafe_providers.presets import Preset, Price, find_preset
-from unisafe_providers.price_table import KnownPrice, find_price
+from unisafe_providers.price_table import Quote, find_price
 from unisafe_providers.registry import CallableOptions, describe_unknown, find_spec, find_takers
 from unisafe_providers.spec import Declared, Options, ProviderSpec
 
@@ -189,7 +189,7 @@ class EndpointSection(Section):
         return known.price if known is not None else given or Price()
 
     @property
-    def known_price(self) -> KnownPrice | None:
+    def known_price(self) -> Quote | None:
         """The known price of the vendor's model, if the file gives none and the address is the vendor's own."""
         if not isinstance(self, VendorOptions) or self.given_price is not None or not self.stands_at(self.preset):
             return None

@@ -37,6 +37,8 @@ def list_facts(spec: ProviderSpec[Any], today: date) -> Iterator[tuple[str, str]
         yield "Parameters", ", ".join(f"{ours} is sent as {theirs}" for ours, theirs in vendor.names.items())
     for name, words in vendor.headers.items():
         yield "Header", f"{name}: {words}"
+    if vendor.no_filter:
+        yield "Filter", f"none of its own is known: {vendor.no_filter}; a word such as content_filter would be a block all the same"
     if vendor.limits_source:
         yield "Limits", vendor.limits_source
     if vendor.server is None:
