@@ -9,7 +9,8 @@ import anyio
 import pytest
 from aiohttp import web
 from unisafe_providers.batching import Batching
-from unisafe_providers.registry import built_in_spec, list_built_in
+from unisafe_providers.presets import load_presets
+from unisafe_providers.registry import built_in_spec
 
 from tests.batch_bench import bench, change, cut_off, newest, paid_once, prompts, ran, started, table
 from tests.batch_servers import ANSWERED, BLOCKED, EXPIRED, KEY, OVERLOADED, REJECTED, UNREADABLE, Job, Vendor, serving
@@ -214,7 +215,8 @@ def test_an_account_goes_with_fireworks_jobs_alone(tmp_path: Path) -> None:
         load_config(tmp_path / "bench.toml")
 
 
-TAKERS = [name for name in list_built_in() if built_in_spec(name).batches]
+WIRES = ("openai", "azure", "anthropic", "gemini")
+TAKERS = [name for name, preset in load_presets().items() if preset.wire in WIRES and built_in_spec(name).batches]
 
 
 @pytest.mark.parametrize("name", TAKERS)

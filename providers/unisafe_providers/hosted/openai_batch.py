@@ -143,10 +143,10 @@ class OpenAIBatches(OpenAICompatible, BatchHttp):
 
     async def results(self, job: str) -> AsyncGenerator[tuple[str, Response | ProviderError], None]:
         found = await self._fetch_job(f"{self.base_url}/batches/{job}", job)
-        failed = read_state(found.get("status")) == "failed"
+        may_lack = (NoSuchJob,) if read_state(found.get("status")) == "failed" else ()  # it may name files that were never written
         for file in (found.get("output_file_id"), found.get("error_file_id")):
             if file:
-                with suppress(*[NoSuchJob] if failed else []):  # what a failed job names may never have been written
+                with suppress(*may_lack):
                     async with aclosing(self._read_lines(self._place_file(file))) as lines:
                         async for line in lines:
                             yield str(line.get("custom_id")), self._outcome(line)
