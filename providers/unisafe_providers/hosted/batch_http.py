@@ -35,6 +35,8 @@ PAGES = 100
 A_PAGE = 100
 """Jobs on one page of that list."""
 TAKEN = (200, 201, 202, 204)
+FILES = "files"
+"""OpenAI's path for uploads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,15 +176,13 @@ class BatchHttp(HostedProvider):
 
     async def _upload(self, name: str, entries: Collection[bytes]) -> Json:
         """The endpoint's description of a new file of requests, as OpenAI's Files API takes it."""
-        content = (name, b"\n".join(entries) + b"\n", "application/jsonl")
-        data = (
-            {"purpose": self.rules.purpose, "file_name": name} if self.rules.upload != "files" else {"purpose": self.rules.purpose}
-        )
-        form = {"data": data, "files": [("file", content)]}
-        if self.rules.upload != "files":
-            with suppress(_NoAddress):
+        files = [("file", (name, b"\n".join(entries) + b"\n", "application/jsonl"))]
+        if self.rules.upload != FILES:
+            form = {"data": {"purpose": self.rules.purpose, "file_name": name}, "files": files}
+            with suppress(_NoAddress):  # a gateway before the vendor may have OpenAI's address alone
                 return await self._ask("POST", f"{self.base_url}/{self.rules.upload}", form=form, missing=_NoAddress("no address"))
-        return await self._ask("POST", f"{self.base_url}/files", form=form, missing=self._no_api())
+        form = {"data": {"purpose": self.rules.purpose}, "files": files}
+        return await self._ask("POST", f"{self.base_url}/{FILES}", form=form, missing=self._no_api())
 
     # -------------------------------------------------------- lists of jobs
 
