@@ -176,6 +176,15 @@ async def test_a_failed_job_whose_error_file_was_never_written_fails_its_items(t
     assert len(vendor.jobs) == 1
 
 
+async def test_a_job_refused_for_a_parameter_goes_again_without_it(tmp_path: Path) -> None:
+    vendor = Together()
+    vendor.failures = [("", "Line 1: `temperature` is not supported by this model")]
+    async with serving(vendor) as address:
+        bench(tmp_path, vendor, address, 2, run="[generation]\ntemperature = 0.5")
+        assert "2 items: 2 judged" in (await ran(tmp_path)).said
+    assert ["temperature" in job.entries[0]["body"] for job in vendor.jobs] == [True, False]
+
+
 async def test_a_job_that_expired_whole_is_handed_over_again(tmp_path: Path) -> None:
     vendor = Gemini()
     vendor.failures = [("4", "Batch expired")]

@@ -249,6 +249,16 @@ class BatchHttp(HostedProvider):
         except ProviderError as error:
             return error
 
+    def _explain_job(self, status: int, body: Json) -> ProviderError:
+        """The error of a job that failed whole: `status` and `body` as an online call would get them.
+
+        If the job was refused for a parameter that the model does not take, its requests go into another job without that.
+        """
+        refusal = find_refused_parameter(status, flatten(body))
+        if refusal is not None and (words := self._note_refusal(refusal)):
+            return Transient(words)
+        return self._build_error(status, body, {})
+
     def _note_refusal(self, refusal: Refusal) -> str:
         """Note a parameter that the model does not take and return a sentence about it; empty if nothing changes."""
         asked = replace(NOTHING, temperature=1.0, top_p=1.0, seed=0)

@@ -108,7 +108,7 @@ class FireworksBatches(OpenAIBatches):
     def _explain_failure(self, job: Json) -> ProviderError:
         told = job.get("status") or {}
         message = str(told.get("message") or "the vendor gives no reason")
-        return self._build_error(find_status(told.get("code")) or 400, {"error": {"message": f"the job failed: {message}"}}, {})
+        return self._explain_job(find_status(told.get("code")) or 400, {"error": {"message": f"the job failed: {message}"}})
 
     async def cancel(self, job: str) -> None:
         await self._ask("POST", f"{self._root}/{job}:cancel", body=b"{}")

@@ -107,7 +107,7 @@ class GeminiBatches(Gemini, BatchHttp):
             return None
         message = str(error.get("message") or "the vendor gives no reason")
         status = find_status(error.get("code")) or 400
-        return self._build_error(status, {"error": {**error, "message": f"the job failed: {message}"}}, {})
+        return self._explain_job(status, {"error": {**error, "message": f"the job failed: {message}"}})
 
     async def cancel(self, job: str) -> None:
         await self._ask("POST", f"{self.base_url}/{job}:cancel", body=b"{}")

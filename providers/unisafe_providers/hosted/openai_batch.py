@@ -174,4 +174,4 @@ class OpenAIBatches(OpenAICompatible, BatchHttp):
         code, message = str(first.get("code") or ""), str(first.get("message") or "the vendor gives no reason")
         if code in TOO_MUCH:
             return RateLimited(f"the job failed ({code}): {message}")
-        return self._build_error(400, {"error": {"code": code, "message": f"the job failed: {message}"}}, {})
+        return self._explain_job(400, {"error": {"code": code, "message": f"the job failed: {message}"}})
