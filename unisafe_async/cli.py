@@ -1,7 +1,8 @@
 """The command `unisafe`: thin over the library; its subcommands are in `commands/`, one file a subject.
 
 Exit codes: 0 all judged, 1 something unjudged, 2 bad usage, configuration, environment, dataset or cache, 70 a fault of the
-program, 130 interrupted. No standard stream changes them, whatever it is.
+program, 130 interrupted; of `gate` also 3 (a bound is broken) and 4 (not decided, or not measured). No standard stream changes
+them, whatever it is.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from unisafe_async.commands import (
     command_checking,
     data,
     doctoring,
+    gating,
     interchange,
     plugging,
     results,
@@ -46,6 +48,7 @@ for command in (
     doctoring.doctor,
     results.report,
     results.compare,
+    gating.gate,
     results.runs,
     batches.batches,
     running.simulate,

@@ -20,6 +20,7 @@ from unisafe_providers.spec import ONE, SEVERAL
 from unisafe_async.benchmark.taxonomy import TASKS, Task
 from unisafe_async.config.default_paths import DEFAULT_FILE, SMALLEST
 from unisafe_async.config.endpoint_sections import EndpointSection, Section, combine_section, list_keys
+from unisafe_async.config.gate_section import GateSection
 from unisafe_async.config.judge_checks import mistakes_of_judges
 from unisafe_async.config.renamed_keys import new_name, override_keys, warn_of_old_keys
 from unisafe_async.config.secret_words import find_secrets, hide_in_text
@@ -70,6 +71,7 @@ class Config(Section):
     cache: CacheSection = CacheSection()
     run: RunSection = RunSection()
     cluster: ClusterSection | None = Field(None, exclude_if=lambda cluster: cluster is None)
+    gate: GateSection | None = Field(None, exclude=True)  # says nothing of the run itself
     base: Path = Field(Path(), exclude=True)
     file: str = Field(DEFAULT_FILE.name, exclude=True)
 
@@ -275,6 +277,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "generation": GenerationSection,
     "cache": CacheSection,
     "run": RunSection,
+    "gate": GateSection,
     "judge": JudgeSection,
     "judges": JudgeEndpointSection,
     "models": ModelSection,

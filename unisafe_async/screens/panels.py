@@ -10,8 +10,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from unisafe_async.benchmark.measures import MEASURES
 from unisafe_async.benchmark.taxonomy import PANELS, TASKS, Task
-from unisafe_async.results.measures import MEASURES
 from unisafe_async.results.scores import BETTER, SCORES, SMALL, TITLES, Score, has_thoughts, is_small
 from unisafe_async.screens.fitting import Build, fit_table
 
