@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
-from unisafe_async.commands.options import DONE, UNJUDGED, ConfigOption, ModelOption, load
+from unisafe_async.commands.options import DONE, UNJUDGED, ConfigOption, JudgeOption, ModelOption, SpecOption, load
 from unisafe_async.config.default_paths import DEFAULT_FILE
 
 
 def doctor(
     config: ConfigOption = DEFAULT_FILE,
+    spec: SpecOption = None,
+    judge: JudgeOption = None,
     model: ModelOption = None,
     free: Annotated[bool, typer.Option("--free", help="Only free checks: keys, addresses, lists of models.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Make the tiny calls without asking.")] = False,
@@ -23,7 +25,7 @@ def doctor(
     from unisafe_async.screens.doctor import ask_to_pay, print_diagnoses
 
     console = stdout_console()
-    loaded = load(config, model, None, None, None, None)
+    loaded = load(config, model, None, None, None, None, specs=spec, judge=judge)
     diagnoses = doctor_session(loaded, lambda found: not free and ask_to_pay(console, found, describe_cluster(loaded), yes=yes))
     print_diagnoses(console, diagnoses)
     raise typer.Exit(UNJUDGED if any(one.wrong for one in diagnoses) else DONE)

@@ -127,7 +127,11 @@ def compare(
     print_comparison(stdout_console(), found, listed)
 
 
-def runs(config: ConfigOption = DEFAULT_FILE, cache: CacheOption = None) -> None:
+def runs(
+    config: ConfigOption = DEFAULT_FILE,
+    cache: CacheOption = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="WORD", help="Only runs with this tag (repeatable).")] = None,
+) -> None:
     """List the runs in the cache, the newest first."""
     from unisafe_cache import read_file
 
@@ -135,4 +139,5 @@ def runs(config: ConfigOption = DEFAULT_FILE, cache: CacheOption = None) -> None
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.screens.listing import print_runs
 
-    print_runs(stdout_console(), read_file(find_cache_file(config, cache), read_runs))
+    found = read_file(find_cache_file(config, cache), lambda connection: read_runs(connection, tag or ()))
+    print_runs(stdout_console(), found)

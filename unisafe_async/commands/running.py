@@ -10,11 +10,13 @@ from unisafe_async.commands.options import (
     CacheOption,
     CategoryOption,
     ConfigOption,
+    JudgeOption,
     LimitOption,
     ModelOption,
     OldRepeatsOption,
     RepeatsOption,
     ShardOption,
+    SpecOption,
     TaskOption,
     load,
     usage_error,
@@ -24,6 +26,8 @@ from unisafe_async.config.default_paths import DEFAULT_FILE
 
 def run(
     config: ConfigOption = DEFAULT_FILE,
+    spec: SpecOption = None,
+    judge: JudgeOption = None,
     model: ModelOption = None,
     task: TaskOption = None,
     category: CategoryOption = None,
@@ -33,9 +37,13 @@ def run(
     samples: OldRepeatsOption = None,
     cache: CacheOption = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ignore answers from earlier runs (they are kept).")] = False,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="What people call this run.")] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="WORD", help="A word to find it by (repeatable).")] = None,
+    note: Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Anything to be remembered of it.")] = None,
 ) -> None:
     """Evaluate the configured models; answers in the cache are not paid for again."""
-    loaded = load(config, model, task, category, limit, repeats, samples, shard, cache)
+    called = {key: value for key, value in (("name", name), ("tags", tag), ("note", note)) if value}
+    loaded = load(config, model, task, category, limit, repeats, samples, shard, cache, spec, judge, called)
     from unisafe_async.commands.session import run_session
 
     raise typer.Exit(run_session(loaded, fresh=fresh))
@@ -43,6 +51,8 @@ def run(
 
 def plan(
     config: ConfigOption = DEFAULT_FILE,
+    spec: SpecOption = None,
+    judge: JudgeOption = None,
     model: ModelOption = None,
     task: TaskOption = None,
     category: CategoryOption = None,
@@ -53,7 +63,7 @@ def plan(
     cache: CacheOption = None,
 ) -> None:
     """Show what a run would send and cost; sends nothing."""
-    loaded = load(config, model, task, category, limit, repeats, samples, shard, cache)
+    loaded = load(config, model, task, category, limit, repeats, samples, shard, cache, spec, judge)
     import anyio
 
     from unisafe_async.run.plan import plan as make_plan

@@ -18,7 +18,7 @@ from unisafe_providers.registry import CallableOptions, find_spec, find_takers
 from unisafe_providers.spec import ONE, SEVERAL
 
 from unisafe_async.benchmark.taxonomy import TASKS, Task
-from unisafe_async.config.default_paths import DEFAULT_FILE, SMALLEST
+from unisafe_async.config.default_paths import DEFAULT_FILE
 from unisafe_async.config.endpoint_sections import EndpointSection, Section, combine_section, list_keys
 from unisafe_async.config.gate_section import GateSection
 from unisafe_async.config.judge_checks import mistakes_of_judges
@@ -157,8 +157,7 @@ def read_table(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except FileNotFoundError:
-        lines = " and ".join(f"`{line}`" for line in SMALLEST.splitlines())
-        right = f"name one with --config, or try things out with a file of two lines: {lines}"
+        right = "`unisafe init` writes one, or name one with --config"
         raise ConfigError(f"{path}: there is no such file; {right}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None

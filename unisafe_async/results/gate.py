@@ -20,7 +20,7 @@ from unisafe_async.results.paper import OVERALL
 from unisafe_async.results.rater_agreement import compute_wilson_interval
 from unisafe_async.results.runs import Heading, build_heading, find_model, find_newest_run, find_side
 from unisafe_async.results.scores import ITEMS
-from unisafe_async.results.stored_run import IS_IMPORTED, StoredRun, read_run
+from unisafe_async.results.stored_run import CALLED_NAME, CALLED_TAGS, IS_IMPORTED, StoredRun, read_run
 
 Decision = Literal["pass", "fail", "not enough", "not measured"]
 MOST_MORE = 10_000_000
@@ -269,7 +269,7 @@ def _compare_with(connection: duckdb.DuckDBPyConnection, stored: StoredRun, mode
 PREVIOUS_RUN = f"""
 WITH this AS (SELECT run, started FROM runs WHERE run = $run)
 SELECT runs.run FROM runs, this
-WHERE status = 'done' AND NOT {IS_IMPORTED}
+WHERE status = 'done' AND NOT {IS_IMPORTED} AND {{alike}}
       AND (runs.started < this.started OR (runs.started = this.started AND runs.run < this.run))
       AND EXISTS (SELECT 1 FROM rows WHERE rows.run = runs.run AND rows.model = $model)
 ORDER BY runs.started DESC, runs.run DESC LIMIT 1
@@ -277,8 +277,15 @@ ORDER BY runs.started DESC, runs.run DESC LIMIT 1
 
 
 def find_previous(connection: duckdb.DuckDBPyConnection, stored: StoredRun, model: str) -> tuple[str, str] | None:
-    """The newest earlier run that was finished and asked `model` (by its name); runs of imported verdicts do not count."""
-    found = connection.execute(PREVIOUS_RUN, {"run": stored.run, "model": model}).fetchone()
+    """The newest earlier run that was finished and asked `model` (by its name).
+
+    If this run has a name or tags, the other has the same name or one of the tags. Runs of imported verdicts do not count.
+    """
+    called = stored.config.run
+    alike = f"({CALLED_NAME} = $name AND $name <> '' OR len(list_intersect({CALLED_TAGS}, $tags::VARCHAR[])) > 0)"
+    sql = PREVIOUS_RUN.format(alike=alike if called.name or called.tags else "$name = '' AND len($tags::VARCHAR[]) = 0")
+    given = {"run": stored.run, "model": model, "name": called.name, "tags": called.tags}
+    found = connection.execute(sql, given).fetchone()
     return (str(found[0]), model) if found else None
 
 

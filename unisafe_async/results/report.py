@@ -32,6 +32,7 @@ class Report:
     status: str
     dataset: str
     judge: str
+    called: str
     simulated_models: tuple[str, ...]
     simulated_judge: bool
     models: tuple[str, ...]
@@ -93,6 +94,7 @@ def read_report(
         status=stored.status,
         dataset=stored.items,
         judge=heading.judge,
+        called=stored.called,
         simulated_models=tuple(model for model in planned if model in heading.simulated_models),
         simulated_judge=heading.simulated_judge,
         models=tuple(planned),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -78,7 +79,8 @@ class Plan:
     it is not. `mended` and `mended_drawn` count mended pictures of items and of models, by kind of mending. `later` names the
     judges that wait for a device, in the order of their turns; those of one turn stand together.
     `shard` says of which part of the items the plan is; it is empty if it is of all. `unable` says of each model and judge that
-    cannot be asked as things are why that is so: its figures are not those of a run after that is mended.
+    cannot be asked as things are why that is so: its figures are not those of a run after that is mended. `unset` names the
+    variables with keys that a run will need and that are not set.
     """
 
     models: list[Need]
@@ -92,6 +94,7 @@ class Plan:
     later: tuple[tuple[str, ...], ...] = ()
     shard: str = ""
     unable: Mapping[str, str] = field(default_factory=dict)
+    unset: tuple[str, ...] = ()
 
     @property
     def cost(self) -> float | None:
@@ -119,6 +122,12 @@ def _find_fault(endpoint: Endpoint) -> str:
     return str(endpoint.stopped) if endpoint.stopped is not None else ""
 
 
+def _list_unset(config: Config) -> list[str]:
+    """The variables with keys that are not set."""
+    named = (name for _, section in config.endpoints() if section.hosted for name in section.secret_variables.values())
+    return [name for name in dict.fromkeys(named) if not os.environ.get(name, "").strip()]
+
+
 OTHERS = """
 SELECT avg((coalesce(thoughts, '') <> '')::INTEGER), avg((trim(text) <> '')::INTEGER) FILTER (len(images) > 0)
 FROM responses WHERE identity = ? AND key <> ''
@@ -129,7 +138,7 @@ HISTORY = "SELECT avg(latency) FILTER (WHERE latency > 0), avg(tokens_out) FROM 
 
 async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
     """Count what `evaluate` would send. Raises ConfigError, DatasetError or CacheError."""
-    async with prepare(config, dataset=dataset) as (run, pipeline, store):
+    async with prepare(config, dataset=dataset, sends=False) as (run, pipeline, store):
         run.gateway.rereading.keeps = False  # the run itself reports what it reads anew
         judges = [Need(name=member.name, devices=Devices.of(member.endpoint.provider)) for member in run.panel.members]
         intents, drawn, models = set[bytes](), dict[str, str](), list[Need]()
@@ -160,6 +169,7 @@ async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
             mended_drawn=mended_drawn,
             shard=run.dataset.part,
             unable={endpoint.name: why for endpoint in run.endpoints if (why := _find_fault(endpoint))},
+            unset=tuple(_list_unset(config)),
             later=tuple(tuple(run.panel.members[one].name for one in turn) for turn in list_later(pipeline.passes)),
         )
 

@@ -27,7 +27,12 @@ def print_report(console: Console, report: Report, *, intervals: bool = False, b
     console.print()
     if report.warning:
         console.print(Text(report.warning, style="yellow"))
-    head = Text.assemble(("Run ", "dim"), report.run, (f"  dataset {plain(report.dataset)}, judge {plain(report.judge)}", "dim"))
+    head = Text.assemble(
+        ("Run ", "dim"),
+        report.run,
+        f" {plain(report.called)}".rstrip(),
+        (f"  dataset {plain(report.dataset)}, judge {plain(report.judge)}", "dim"),
+    )
     console.print(head)
     print_lines(console, report.told.marks, "yellow")
     if report.where:
