@@ -73,6 +73,7 @@ JudgeOption = Annotated[
     str | None, typer.Option("--judge", metavar="PROVIDER:MODEL[@ADDRESS]", help="The judge instead of the configuration's.")
 ]
 OldRepeatsOption = Annotated[int | None, typer.Option("--samples", min=1, hidden=True)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 RunArgument = Annotated[str | None, typer.Argument(metavar="RUN", help="A run's name or its beginning; else the newest.")]
 
 
@@ -139,6 +140,13 @@ def _read_shard(named: str) -> str:
         return str(read_slurm(os.environ) if named == "slurm" else read_shard(named))
     except ShardError as error:
         raise usage_error(f"--shard {named}: {error}") from None
+
+
+def print_json(content: dict[str, Any]) -> None:
+    """Print what a command says with `--json`."""
+    from unisafe_async.interchange.command_json import write_json
+
+    print(write_json(content))
 
 
 def ask_user(question: str) -> bool:
