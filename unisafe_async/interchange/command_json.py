@@ -109,6 +109,7 @@ def build_plan_json(plan: Plan) -> Json:
         "seconds": plan.seconds,
         "unable": dict(plan.unable),
         "unset": list(plan.unset),
+        "weights": {name: list(told) for name, told in plan.weights.items()},
         "refused_lines": plan.problems,
         "shard": plan.shard,
     }
