@@ -37,7 +37,8 @@ from unisafe_providers.base import (
 from unisafe_providers.environment import check_proxies, proxy_of, wants_credentials
 from unisafe_providers.hosted.accepted import LEAVABLE, Accepted, describe_refusals
 from unisafe_providers.hosted.additions import Additions, Cutter, build_form
-from unisafe_providers.hosted.bodies import Json, catch_odd_shapes, find_error, find_usage, parse_body, parse_error_body, read_whole
+from unisafe_providers.hosted.bodies import Json, catch_odd_shapes, find_error, find_usage, parse_body, parse_error_body
+from unisafe_providers.hosted.downloads import Downloads
 from unisafe_providers.hosted.failures import read_error
 from unisafe_providers.hosted.flattened import flatten
 from unisafe_providers.hosted.listing import PAGES, find_next_page, is_unlistable, read_names
@@ -178,6 +179,7 @@ class HostedProvider:
             self.base_url, self._headers, timeout=self._timeout, max_connections=self._max_connections, direct=self._direct
         )
         self._extensions = self._http.extensions
+        self._downloads = Downloads(self.base_url, timeout=self._timeout, direct=self._direct, reached=lambda: self._http.reached)
         if self._http.detour:
             self._tell(f"requests to {self.title} go through httpx2 and cost more CPU, because of {self._http.detour}")
         await self._http.__aenter__()
@@ -185,6 +187,7 @@ class HostedProvider:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with anyio.CancelScope(shield=True):
+            await self._downloads.close()
             await self._http.__aexit__(None, None, None)
 
     async def call(self, request: Request) -> Response:
@@ -387,6 +390,8 @@ class HostedProvider:
             try:
                 with anyio.fail_after(self._timeout):
                     return Image.from_bytes(await image.read())
+            except Rejected as error:
+                raise Rejected(f"the image was made and paid for, but {error}") from None
             except (Transient, TimeoutError) as error:
                 if number == DOWNLOADS:
                     why = str(error) or f"nothing came within {self._timeout:g} s"
@@ -395,14 +400,8 @@ class HostedProvider:
         raise AssertionError
 
     async def _download(self, url: str) -> bytes:
-        """The bytes at an address; the key is not sent there."""
-        try:
-            async with self._http.stream("GET", url) as answer:
-                if answer.status_code != 200:
-                    raise Transient(f"its address answered {answer.status_code}")
-                return await read_whole(answer)
-        except (aiohttp.ClientError, httpx2.RequestError, httpx2.InvalidURL) as error:
-            raise Transient(f"it cannot be fetched from {url[:200]}: {error or type(error).__name__}") from None
+        """The bytes at an address; the key is not sent there. Raises Rejected for an address that pictures are not fetched from."""
+        return await self._downloads.fetch(url)
 
 
 def _read_partial(body: Json, read: Read) -> Response:

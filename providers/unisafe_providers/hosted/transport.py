@@ -8,6 +8,7 @@ if a proxy or a certificate file of the environment is on the way: httpx2 knows 
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -63,6 +64,9 @@ class EndpointClient(openai.DefaultAioHttpClient):
         timeout: seconds for one request; the caller keeps to it where `post_json` goes straight.
         max_connections: connections kept open at most.
         direct: whether proxies of the environment are left out.
+
+    Attributes:
+        reached: the addresses of the endpoint that connections were made to; empty where all goes through httpx2.
     """
 
     def __init__(
@@ -76,15 +80,24 @@ class EndpointClient(openai.DefaultAioHttpClient):
         self.extensions = {"timeout": timeouts.as_dict()}
         self._json_headers = dict(headers)
         self._session: aiohttp.ClientSession | None = None
+        self.reached: set[str] = set()
         mounts: dict[str, httpx2.AsyncBaseTransport] = {}
         if not self.detour:
-            connector = aiohttp.TCPConnector(limit=max_connections, keepalive_timeout=KEPT_SECONDS, ssl=certificates)
+            connector = aiohttp.TCPConnector(
+                limit=max_connections, keepalive_timeout=KEPT_SECONDS, ssl=certificates, socket_factory=self._note_reached
+            )
             patience = aiohttp.ClientTimeout(sock_connect=connect)
             self._session = aiohttp.ClientSession(connector=connector, timeout=patience, auto_decompress=False)
             mounts[_origin_of(base_url)] = AiohttpTransport(client=self._session, verify=certificates)
         super().__init__(
             limits=limits, timeout=timeouts, follow_redirects=False, verify=certificates, mounts=mounts, trust_env=not direct
         )
+
+    def _note_reached(self, entry: tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]) -> socket.socket:
+        """A socket for one address that the endpoint's name has."""
+        family, kind, protocol, _, place = entry
+        self.reached.add(place[0])
+        return socket.socket(family, kind, protocol)
 
     async def post_json(self, url: str, body: bytes) -> Reply:
         """Send a JSON body and read the whole answer.
@@ -96,7 +109,7 @@ class EndpointClient(openai.DefaultAioHttpClient):
                 httpx2.Request("POST", url, content=body, headers=self._json_headers, extensions=self.extensions)
             )
         async with self._session.post(url, data=body, headers=self._json_headers, allow_redirects=False) as answer:
-            content = await _read_body(answer)
+            content = await read_body(answer)
         return _build_reply(answer.status, answer.headers, answer.raw_headers, content)
 
     async def exchange(self, request: httpx2.Request) -> Reply:
@@ -106,7 +119,7 @@ class EndpointClient(openai.DefaultAioHttpClient):
         return _build_reply(answer.status_code, answer.headers, answer.headers.raw, content)
 
 
-async def _read_body(answer: aiohttp.ClientResponse) -> bytes:
+async def read_body(answer: aiohttp.ClientResponse) -> bytes:
     """The whole body; httpx2 unpacks it if it is compressed."""
     if hdrs.CONTENT_ENCODING not in answer.headers:
         return await join_chunks(answer.content.iter_any())
