@@ -2,7 +2,7 @@
 
 Sources: OpenAI, "Error codes"; Anthropic, "Errors"; Google, "Gemini API troubleshooting guide" and google.rpc's ErrorInfo and
 QuotaFailure; OpenRouter, "Errors and Debugging"; Groq, "Error codes"; Alibaba, "DashScope error codes"; Moonshot, Z.AI, DeepSeek,
-Hugging Face, Cohere, Stability, Replicate and ByteDance, their error pages.
+Hugging Face, Cohere, Stability, Replicate, ByteDance and MiniMax ("Error codes"), their error pages.
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ ACCOUNTS = (
             r"\b(limit|quota|allowance) (for|of) (the|this|to) ?day",
         ),
         where=frozenset({0, 403, 429}),
+    ),
+    Failure(
+        kind=Misconfigured,
+        says="the plan's window at {vendor} is spent ({status}): {message}; go on when the next one begins (5 hours, or a week)",
+        codes=split_names("2056"),
     ),
     Failure(
         kind=Misconfigured,
@@ -105,7 +110,7 @@ ACCOUNTS = (
         codes=split_names(
             "invalid_api_key api_key_invalid api_key_expired authentication_error unauthenticated invalidapikey incorrect_api_key "
             "authenticationerror unrecognizedclientexception expiredtokenexception invalid_authentication_error unauthorized "
-            "invalid_key missing_api_key invalidsignatureexception"
+            "invalid_key missing_api_key invalidsignatureexception 1004 2049"
         ),
         words=compile_words(
             r"\b(api[- ]?|access |secret |security )(key|token)s?\b.{0,40}"

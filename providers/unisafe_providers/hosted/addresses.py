@@ -1,7 +1,7 @@
 """Which addresses of the internet are public, in whatever spelling they come.
 
-Sources: IANA, "IPv4 Special-Purpose Address Registry" and "IPv6 Special-Purpose Address Registry"; RFC 6052 (NAT64), RFC 3056 (6to4),
-RFC 4291 (IPv4-mapped); the metadata addresses from the documents of AWS, Google Cloud, Azure, Alibaba Cloud and Oracle Cloud.
+Sources: IANA, "IPv4 Special-Purpose Address Registry" and "IPv6 Special-Purpose Address Registry"; RFC 6052 (NAT64), RFC 3056
+(6to4), RFC 4291 (IPv4-mapped); the metadata addresses from the documents of AWS, Google Cloud, Azure, Alibaba and Oracle.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ KINDS = tuple(
 )
 """Kinds of addresses that an endpoint may have too. What is neither here nor global belongs to nobody: documentation, multicast."""
 METADATA_ADDRESSES = frozenset(
-    map(ip_address, "169.254.169.254 169.254.170.2 100.100.100.200 192.0.0.192 168.63.129.16 fd00:ec2::254 fd20:ce::254".split())
+    map(
+        ip_address,
+        ["169.254.169.254", "169.254.170.2", "100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254", "fd20:ce::254"],
+    )
 )
 NAT64, COMPATIBLE, TRANSLATED = (ip_network(network) for network in ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96"))
 EMBEDDING = (NAT64, COMPATIBLE, TRANSLATED)

@@ -15,7 +15,6 @@ from functools import partial
 from types import TracebackType
 from typing import ClassVar, Self, TypedDict, Unpack
 
-import aiohttp
 import anyio
 import httpx2
 import orjson
@@ -45,18 +44,25 @@ from unisafe_providers.hosted.listing import PAGES, find_next_page, is_unlistabl
 from unisafe_providers.hosted.network_failures import FAILURES, explain_failure
 from unisafe_providers.hosted.parameters import find_refused_parameter
 from unisafe_providers.hosted.rate_headers import limits_of
+from unisafe_providers.hosted.rewritten import find_rewritten
 from unisafe_providers.hosted.transport import EndpointClient
 from unisafe_providers.hosted.transport import Reply as Reply
 from unisafe_providers.hosted.usage import usage_of
 from unisafe_providers.images import Fitting, ImageLimits
 
 File = tuple[str, tuple[str, bytes, str]]
+Field = tuple[None, str] | tuple[str, bytes, str]
+"""A part of a form: words, or a file."""
 SETTINGS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("temperature", ("temperature",), "temperature"),
     ("top_p", ("top_p", "topP"), "top_p"),
     ("seed", ("seed", "random_seed"), "seed"),
     ("max_tokens", ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens"), "max_tokens"),
-    ("size", ("size", "aspectRatio", "aspect_ratio", "width", "height"), "generation.image_size"),
+    (
+        "size",
+        ("size", "aspectRatio", "aspect_ratio", "width", "height", "image_size", "resolution"),
+        "generation.image_size",
+    ),
 )
 """Fields of a request that bench.toml sets, their names on the wires, and the key in bench.toml."""
 Make = Callable[[Request], Awaitable[Json]]
@@ -237,7 +243,10 @@ class HostedProvider:
         if wrong is None:
             try:
                 with catch_odd_shapes():
-                    return read(body)
+                    response = read(body)
+                if request.image_due:
+                    self._note_rewriting(body, request)
+                return response
             except ProviderError as error:
                 error.answered = True
                 usage = usage_of(find_usage(body))
@@ -247,6 +256,12 @@ class HostedProvider:
                 wrong = body
         with attach_partial(_read_partial(body, read)):
             return self._read_error(200, wrong, answer.headers, request, wire)
+
+    def _note_rewriting(self, body: object, request: Request) -> None:
+        """Say for the end of the run that the vendor draws from other words than were asked, if an answer gives them back."""
+        key = find_rewritten(body, request.text)
+        if key:
+            self._tell(f"{self.title} drew from rewritten prompts: its answers give others back than were sent ({key})")
 
     def _names_failure(self, body: Json, headers: Mapping[str, str], request: Request) -> bool:
         """Whether a body without an answer holds an error in another place, such as `base_resp`, or `code` and `message`."""
@@ -344,8 +359,8 @@ class HostedProvider:
         if files is None:
             answer = self._receive(await self._http.post_json(url, orjson.dumps(body)))
         else:
-            form = build_form(body)
-            request = httpx2.Request("POST", url, data=form, files=files, headers=self._own_headers, extensions=self._extensions)
+            parts: list[tuple[str, Field]] = [*build_form(body), *files]  # so it is a form of parts even without a file
+            request = httpx2.Request("POST", url, files=parts, headers=self._own_headers, extensions=self._extensions)
             await request.aread()
             answer = await self._send(request)
         if answer.tells_limits:
