@@ -55,6 +55,7 @@ ACCOUNTS = (
             r"credits? (are|is|has been|have been|were) (depleted|exhausted|used up|spent|insufficient)",
             r"(insufficient|not enough|no remaining|lack sufficient|lack of|exhausted|out of|no) "
             r"(account |available )?(credit|balance|fund)",
+            r"n['’]?t have (enough|sufficient|any) (\w+ )?(credit|balance|fund|unit)|(not enough|insufficient|out of) (api )?units",
             r"insufficient[ _]quota|(any|used all)( available)? credits",
             r"balance (is |was )?(insufficient|not enough|too low|exhausted|empty|negative|overdrawn)",
             r"overdue (balance|payment|bill|invoice)|\barrears?\b|arrearage|in good standing|past due",

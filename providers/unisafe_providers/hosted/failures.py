@@ -26,6 +26,12 @@ DOUBTFUL = frozenset({403, 404, 405, 422})
 """Statuses that may concern one request alone, unless a code or a word says more."""
 TAKEN_FROM_INSIDE = frozenset({401, 402, 429})
 """If the body of a 5xx holds one of these statuses, it counts instead of the 5xx."""
+NOT_SUPPORTED = re.compile(
+    r"\b(?:argument|parameter|field)s? not (?:supported|allowed|permitted|recogni[sz]ed)(?: (?:on|by|for|with) this model)?: ?"
+    r"['\"`]?([a-z]\w+)",
+    re.I,
+)
+"""Words of xAI's that end in the name of a parameter."""
 PARAMETER = re.compile(r"[a-z][a-z0-9_]{2,40}", re.I)
 OF_ONE_REQUEST = re.compile(
     r"prompt|text|message|content|input|image|picture|photo|mask|reference|file|url|part|document|source|tool|model|body|query",
@@ -139,7 +145,8 @@ def _build_failure(
     unset = _find_unset(flat) if row is None and status in (400, 422) else ""
     if unset:
         words = f"{vendor} does not take `{unset}` as it is asked for ({_describe_status(status)}): {flat.short}"
-        return Misconfigured(f"{words}; every request would fail: set extra.{unset}, or name another model", doubtful=status == 422)
+        change = f"change {settings[unset]}" if unset in settings else f"set extra.{unset}, or name another model"
+        return Misconfigured(f"{words}; every request would fail: {change}")
     if row is not None and row.kind is Misconfigured:
         words = row.says.format(vendor=vendor, model=model, status=_describe_status(status), message=flat.short)
         return Misconfigured(words, needs=row.needs, doubtful=status in DOUBTFUL and not said)
@@ -204,11 +211,12 @@ def _find_setting(flat: Flat, settings: Mapping[str, str], row: Failure | None, 
 
 
 def _find_unset(flat: Flat) -> str:
-    """The parameter that an error names although bench.toml sets none of that name: it is the same in every request.
+    """The parameter that an error names, be it set by bench.toml or by us: it is the same in every request.
 
     Empty where the error names none, or a part that each request has of its own.
     """
-    for parameter in flat.parameters:
+    named = NOT_SUPPORTED.search(flat.message)
+    for parameter in (*flat.parameters, *([named[1]] if named else [])):
         name = parameter.rpartition(".")[2]
         if PARAMETER.fullmatch(name) and not OF_ONE_REQUEST.search(parameter):
             return name

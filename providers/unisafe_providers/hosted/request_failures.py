@@ -47,7 +47,7 @@ REQUESTS = (
         ),
         where=frozenset({0, 400, 413, 422, 500}),
     ),
-    Failure(kind=Rejected, says="{vendor} does not take the request ({status}): {message}", codes=split_names("2013")),
+    Failure(kind=Rejected, says="{vendor} does not take the request ({status}): {message}", codes=split_names("2013 1042")),
     Failure(
         kind=Rejected,
         says="the request is larger than {vendor} takes ({status}): {message}",

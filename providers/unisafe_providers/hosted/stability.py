@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from unisafe_providers.base import Capabilities, Image, Malformed, Rejected, Request, Response, Usage
+from unisafe_providers.base import Capabilities, Image, Malformed, Misconfigured, Rejected, Request, Response, Usage
 from unisafe_providers.hosted.bodies import Json, catch_odd_shapes, parse_error_body
 from unisafe_providers.hosted.http import File, HostedOptions, Read, Reply
 from unisafe_providers.hosted.jobs import JobFailed, JobProvider
@@ -81,6 +81,9 @@ class Stability(JobProvider):
         self._strength = strength
 
     async def _submit(self, request: Request) -> Job | Response:
+        if request.kind == "edit" and self._edits_by == DRAWS_ANEW and MODELS.get(self.model) == "core":
+            words = f'{self.model} takes no picture; take "image" out of its `takes`, set `edits_by`, or name ultra or sd3.5'
+            raise Misconfigured(words, needs="images in")
         taken: list[Job] = []
 
         def read(body: Json) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field
@@ -11,7 +10,7 @@ from unisafe_providers.base import Provider
 from unisafe_providers.hosted.picture_options import PictureOptions
 from unisafe_providers.hosted.vendor_arguments import build_hosted_options, read_place
 from unisafe_providers.settings import ProviderSettings
-from unisafe_providers.spec import Declared, ProviderSpec
+from unisafe_providers.spec import ProviderSpec
 
 
 class StabilityOptions(PictureOptions):
@@ -35,11 +34,6 @@ class StabilityOptions(PictureOptions):
     strength: float = Field(
         0.7, ge=0, le=1, description="of `image-to-image`: how far an edit may move from its picture; 0 keeps it, 1 ignores it"
     )
-
-    def _find_more(self, declared: Declared) -> Iterator[str]:
-        yield from super()._find_more(declared)
-        if "image" in declared.takes and declared.model.endswith("core") and self.edits_by == "image-to-image":
-            yield 'takes: Stable Image Core takes no picture; put takes = ["text"], or name ultra or a model of sd3.5'
 
 
 def build(settings: ProviderSettings, options: StabilityOptions) -> Provider:
