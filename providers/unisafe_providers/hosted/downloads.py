@@ -12,13 +12,15 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 import aiohttp
+import httpx2
 from anyio import to_thread
 from yarl import URL
 
 from unisafe_providers.base import Rejected, Transient
 from unisafe_providers.environment import find_proxy_address, load_certificates
 from unisafe_providers.hosted.addresses import Address, Neighbourhood, is_local_name, kind_of, read_address
-from unisafe_providers.hosted.transport import CONNECT_SECONDS, KEPT_SECONDS, read_body
+from unisafe_providers.hosted.bodies import read_whole
+from unisafe_providers.hosted.transport import CHUNK, CONNECT_SECONDS, KEPT_SECONDS
 from unisafe_providers.pictures import Broken, NotAPicture, open_picture
 
 REDIRECTS = 3
@@ -96,7 +98,9 @@ class Downloads:
                     continue
                 if answer.status != 200:
                     raise Transient(f"its address answered {answer.status}")
-                return await read_body(answer)
+                return await read_whole(
+                    httpx2.Response(answer.status, headers=answer.raw_headers, content=answer.content.iter_chunked(CHUNK))
+                )
         raise Closed(f"its address leads on more than {REDIRECTS} times")
 
     async def _find_way(self, url: URL) -> Way:

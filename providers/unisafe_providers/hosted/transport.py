@@ -1,7 +1,7 @@
 """The way to one endpoint: an httpx2 client, and for the JSON of one call the aiohttp session below it.
 
 Most of what a run sends is one JSON body and one JSON answer. For that, the layers of httpx2 above aiohttp cost as much CPU as
-aiohttp itself (benchmarks/cpu_per_call.py). Forms, lists of models, batch files and downloads go through httpx2. So does all JSON
+aiohttp itself (benchmarks/cpu_per_call.py). Forms, lists of models and batch files go through httpx2. So does all JSON
 if a proxy or a certificate file of the environment is on the way: httpx2 knows all forms of them.
 """
 
@@ -93,12 +93,6 @@ class EndpointClient(openai.DefaultAioHttpClient):
             limits=limits, timeout=timeouts, follow_redirects=False, verify=certificates, mounts=mounts, trust_env=not direct
         )
 
-    def _note_reached(self, entry: tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]) -> socket.socket:
-        """A socket for one address that the endpoint's name has."""
-        family, kind, protocol, _, place = entry
-        self.reached.add(place[0])
-        return socket.socket(family, kind, protocol)
-
     async def post_json(self, url: str, body: bytes) -> Reply:
         """Send a JSON body and read the whole answer.
 
@@ -109,7 +103,7 @@ class EndpointClient(openai.DefaultAioHttpClient):
                 httpx2.Request("POST", url, content=body, headers=self._json_headers, extensions=self.extensions)
             )
         async with self._session.post(url, data=body, headers=self._json_headers, allow_redirects=False) as answer:
-            content = await read_body(answer)
+            content = await _read_body(answer)
         return _build_reply(answer.status, answer.headers, answer.raw_headers, content)
 
     async def exchange(self, request: httpx2.Request) -> Reply:
@@ -118,8 +112,14 @@ class EndpointClient(openai.DefaultAioHttpClient):
         content = await read_whole(answer)
         return _build_reply(answer.status_code, answer.headers, answer.headers.raw, content)
 
+    def _note_reached(self, entry: tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]) -> socket.socket:
+        """A socket for one address that the endpoint's name has."""
+        family, kind, protocol, _, place = entry
+        self.reached.add(place[0])
+        return socket.socket(family, kind, protocol)
 
-async def read_body(answer: aiohttp.ClientResponse) -> bytes:
+
+async def _read_body(answer: aiohttp.ClientResponse) -> bytes:
     """The whole body; httpx2 unpacks it if it is compressed."""
     if hdrs.CONTENT_ENCODING not in answer.headers:
         return await join_chunks(answer.content.iter_any())
