@@ -34,7 +34,8 @@ NOT_SUPPORTED = re.compile(
 """Words of xAI's that end in the name of a parameter."""
 PARAMETER = re.compile(r"[a-z][a-z0-9_]{2,40}", re.I)
 OF_ONE_REQUEST = re.compile(
-    r"prompt|text|message|content|input|image|picture|photo|mask|reference|file|url|part|document|source|tool|model|body|query",
+    r"prompt|text|message|content|input|image|picture|photo|mask|audio|video|reference|file|url|part|document|source|tool|model"
+    r"|body|query|request|payload|data|null|none|undefined",
     re.I,
 )
 """Parts of a request that differ from item to item, or that rows of the table speak of (the model)."""

@@ -204,7 +204,7 @@ class HostedProvider:
             async with asyncio.timeout(self._timeout):
                 response = await self._answer(request)
             response = replace(response, latency=time.perf_counter() - started)
-            return await self._fetch_pictures(response)
+            return await self._fetch_pictures(response, image_due=request.image_due)
         except FAILURES as error:
             raise self._explain_network_failure(error) from None
 
@@ -389,15 +389,22 @@ class HostedProvider:
             raise Malformed("the endpoint answered with an image at no web address")
         return decode_base64_image(url)
 
-    async def _fetch_pictures(self, response: Response) -> Response:
+    async def _fetch_pictures(self, response: Response, *, image_due: bool = True) -> Response:
         """`response` with the pictures that the endpoint keeps at an address; each is tried three times.
 
-        Raises Rejected if one cannot be fetched: it was paid for, so this run does not have it made again.
+        Raises Rejected if one cannot be fetched: it was paid for, so this run does not have it made again. If no picture was due,
+        it is left out.
         """
         if all(image.digest for image in response.images):
             return response
         with attach_partial(replace(response, images=())):
-            images = [image if image.digest else await self._try_fetch(image) for image in response.images]
+            images = []
+            for image in response.images:
+                try:
+                    images.append(image if image.digest else await self._try_fetch(image))
+                except Rejected:
+                    if image_due:
+                        raise
         return replace(response, images=tuple(images))
 
     async def _try_fetch(self, image: Image) -> Image:
