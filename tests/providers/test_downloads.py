@@ -197,6 +197,13 @@ async def test_an_endpoint_on_this_machine_gives_its_own_pictures() -> None:
     assert not {"authorization", "cookie"} & {name.lower() for name in asked[0].headers}
 
 
+async def test_an_endpoint_s_name_is_looked_up_where_no_connection_tells_where_it_is() -> None:
+    async with store(x=gives_picture) as (url, _):
+        assert await fetch(f"{url}/x", "http://localhost:9/v1", ()) == PICTURE
+        with pytest.raises(Rejected, match="a loopback address"):
+            await fetch(f"{url}/x", "http://no-such-host.invalid/v1", ())
+
+
 async def test_a_plain_address_is_no_neighbour_of_an_encrypted_endpoint() -> None:
     async with store(x=gives_picture) as (url, asked):
         with pytest.raises(Rejected, match="a loopback address"):
@@ -259,6 +266,15 @@ async def test_a_picture_is_one_by_its_bytes() -> None:
     async with store(x=page) as (url, _):
         with pytest.raises(Transient, match="an HTML page"):
             await fetch(f"{url}/x", url)
+
+
+async def test_a_file_that_is_not_packed_as_its_header_says_may_be_tried_again() -> None:
+    def packed(_: web.Request) -> web.Response:
+        return web.Response(body=PICTURE, headers={"content-encoding": "gzip"})
+
+    async with store(x=packed) as (url, _):
+        with pytest.raises(Transient, match="cannot be fetched from"):
+            await fetch(f"{url}/x?signature=abc", url)
 
 
 async def test_behind_a_proxy_names_and_addresses_of_this_network_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
