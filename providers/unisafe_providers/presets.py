@@ -140,6 +140,11 @@ class Preset:
     prices_read: str = ""
     prices_source: str = ""
 
+    @property
+    def is_own_server(self) -> bool:
+        """Whether it is a server that people run themselves: its usual address is this machine, and it asks nobody else."""
+        return self.base_url is not None and urlsplit(self.base_url).hostname == "localhost" and not self.gateway
+
     def holds(self, address: str) -> bool:
         """Whether `address` is the vendor's own: its one address, or of the form that its customers' addresses have."""
         if self.base_url is not None or self.address is None:

@@ -24,7 +24,9 @@ PLAYED = {
 CHATS = {
     name: preset
     for name, preset in load_presets().items()
-    if preset.server is None and (preset.key_env or preset.gateway) and (preset.wire in ("openai", "azure") or name == preset.wire)
+    if preset.server is None
+    and (preset.key_env or preset.gateway)
+    and (preset.wire in ("openai", "azure") or name in ("anthropic", "gemini"))
 }
 """Vendors of chats; a server on this machine has no filter."""
 

@@ -18,8 +18,9 @@ from pydantic import (
 )
 from unisafe_providers.endpoint_options import EndpointOptions, VendorOptions
 from unisafe_providers.plugins import Plugin
-from unisafe_providers.presets import Preset, Price, find_preset
+from unisafe_providers.presets import Preset, find_preset
 from unisafe_providers.price_table import Quote, find_price
+from unisafe_providers.prices import FREE, Price
 from unisafe_providers.registry import CallableOptions, describe_unknown, find_spec, find_takers
 from unisafe_providers.spec import Declared, Options, ProviderSpec
 
@@ -183,10 +184,13 @@ class EndpointSection(Section):
 
     @property
     def prices(self) -> Price:
-        """The prices in the file, else the known prices of the vendor's model."""
+        """The prices in the file, else the known ones of the vendor's model; a server of the user's own costs nothing a call."""
         given = self.given_price if isinstance(self, EndpointOptions) else None
+        if given is not None:
+            return given
         known = self.known_price
-        return known.price if known is not None else given or Price()
+        own = self.preset is not None and self.preset.is_own_server
+        return known.price if known is not None else FREE if own else Price()
 
     @property
     def known_price(self) -> Quote | None:
