@@ -145,6 +145,12 @@ class Preset:
         """Whether it is a server that people run themselves: its usual address is this machine, and it asks nobody else."""
         return self.base_url is not None and urlsplit(self.base_url).hostname == "localhost" and not self.gateway
 
+    @property
+    def key_header(self) -> str:
+        """The header of its own that takes the key, where no `key_env` does; empty for none."""
+        own = (name for name, words in self.headers.items() if "headers_env" in words and self.key_env is None)
+        return next(own, "")
+
     def holds(self, address: str) -> bool:
         """Whether `address` is the vendor's own: its one address, or of the form that its customers' addresses have."""
         if self.base_url is not None or self.address is None:

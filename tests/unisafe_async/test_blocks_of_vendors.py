@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from unisafe_providers.presets import KnownBlock, find_preset, load_presets
+from unisafe_providers.registry import built_in_spec
 from vendor_cases import Asked, Case, Reply, Told, played
 
 from unisafe_async import ConfigError, parse_config
+from unisafe_async.screens.provider_facts import write_example
 
 OUTCOMES = {
     "blocked/request": "blocked_request",
@@ -45,7 +48,7 @@ def tell(case: Case) -> Told:
 
 
 def play(case: Case, _asked: Asked, _number: int) -> Reply:
-    return Reply(case.status, case.body)
+    return Reply(case.status, case.body, case.headers)
 
 
 async def test_each_block_of_each_vendor_lands_in_its_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,3 +144,18 @@ async def test_what_gateways_say_in_place_of_a_vendor(tmp_path: Path, monkeypatc
     assert "credit" in (found["a spent budget"].row.error or "")
     assert found["a soft denial of the response"].response["text"] == "", "the gateway's sentence is judged by nobody"
     assert found["words before the filter, of a model"].response["text"] == "Once upon"
+
+
+async def test_a_gateway_tells_a_calls_cost_in_a_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_tokens = 1e-5
+    """What the section's prices make of the call."""
+    told = {"3.45e-05": 3.45e-05, "0.0": by_tokens, "None": by_tokens, "-1": by_tokens}
+    cases = [Case(cost, "openai", 200, {"x-litellm-response-cost": cost}, chat("Hello."), "answered") for cost in told]
+    found = await played(cases, tmp_path, monkeypatch, lambda _case: {"provider": "litellm"}, play)
+    assert {cost: one.response["cost"] for cost, one in found.items()} == pytest.approx(told)
+
+
+@pytest.mark.parametrize("name", [name for name, preset in load_presets().items() if preset.server is None])
+def test_each_example_section_is_a_section(name: str) -> None:
+    section = tomllib.loads("\n".join(write_example(built_in_spec(name))))
+    assert parse_config(section | {"judge": {"provider": "simulated", "model": "judge"}}).models

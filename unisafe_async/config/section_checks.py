@@ -61,7 +61,7 @@ def describe_takers(key: str) -> str:
     takers = find_takers(key)
     if not takers:
         return ""
-    vendors = [spec for spec in takers if spec.vendor is not None]
+    vendors = sorted((spec for spec in takers if spec.vendor is not None), key=lambda spec: spec.name != "openai")
     few = takers if len(takers) <= FEW else [*vendors[:1], *(spec for spec in takers if spec.vendor is None)]
     others = " or another hosted one" if len(few) < len(takers) else ""
     return "provider = " + " or ".join(f'"{spec.name}"' for spec in few) + others

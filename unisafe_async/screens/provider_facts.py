@@ -93,6 +93,14 @@ def describe_block(block: KnownBlock) -> tuple[str, str, str]:
     return OUTCOMES[block.means], block.looks.replace("`", ""), f"{block.checked}: {block.source}"
 
 
+def usual_variable(spec: ProviderSpec[Any]) -> str | None:
+    """The variable that usually holds a vendor's key."""
+    vendor = spec.vendor
+    if vendor is None or (vendor.key_env is None and not vendor.key_header):
+        return None
+    return vendor.key_env or f"{spec.name.upper()}_API_KEY"
+
+
 def write_example(spec: ProviderSpec[Any]) -> list[str]:
     """A section of bench.toml for a vendor's model."""
     vendor = spec.vendor
@@ -101,9 +109,8 @@ def write_example(spec: ProviderSpec[Any]) -> list[str]:
     lines = ["[[models]]", 'name = "My model"', f'provider = "{spec.name}"', f'model = "{_example_model(vendor)}"']
     if vendor.base_url is None and vendor.address is not None:
         lines += [f'base_url = "{vendor.address}"', f'key_env = "{vendor.key_env}"']
-    secret = next((name for name, words in vendor.headers.items() if "headers_env" in words and vendor.key_env is None), None)
-    if secret is not None:
-        lines.append(f'headers_env = {{ "{secret}" = "{spec.name.upper()}_API_KEY" }}')
+    if vendor.key_header:
+        lines.append(f'headers_env = {{ "{vendor.key_header}" = "{usual_variable(spec)}" }}')
     draws = describe_gives(spec) == "images"
     return [*lines, 'takes = ["text", "image"]', *(['gives = ["image"]'] if draws else [])]
 

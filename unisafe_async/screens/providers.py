@@ -18,6 +18,7 @@ from unisafe_providers.spec import ProviderSpec
 
 from unisafe_async.config.section_keys import read_keys
 from unisafe_async.screens.console import line
+from unisafe_async.screens.provider_facts import usual_variable
 from unisafe_async.text import plain
 
 HERE = ("localhost", "127.0.0.1", "::1")
@@ -93,7 +94,7 @@ def describe_provider(spec: ProviderSpec[Any]) -> Known:
             what=vendor.title,
             wire=vendor.wire,
             address=address,
-            key_env=vendor.key_env,
+            key_env=usual_variable(spec),
         )
     match spec.answers_from:
         case "device":

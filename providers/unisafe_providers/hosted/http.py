@@ -47,7 +47,7 @@ from unisafe_providers.hosted.rate_headers import limits_of
 from unisafe_providers.hosted.rewritten import find_rewritten
 from unisafe_providers.hosted.transport import EndpointClient, write_address
 from unisafe_providers.hosted.transport import Reply as Reply
-from unisafe_providers.hosted.usage import usage_of
+from unisafe_providers.hosted.usage import add_cost, usage_of
 from unisafe_providers.images import Fitting, ImageLimits
 
 File = tuple[str, tuple[str, bytes, str]]
@@ -247,7 +247,7 @@ class HostedProvider:
                     response = read(body)
                 if request.image_due:
                     self._note_rewriting(body, request)
-                return response
+                return add_cost(response, answer.headers)
             except ProviderError as error:
                 error.answered = True
                 usage = usage_of(find_usage(body))
