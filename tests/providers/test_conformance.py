@@ -16,6 +16,8 @@ import pytest
 from unisafe_providers.base import Capabilities, Misconfigured, Provider, RateLimited, Request, Response, Text, Transient
 from unisafe_providers.conformance import NotConforming, conforms
 from unisafe_providers.hosted.anthropic import Anthropic
+from unisafe_providers.hosted.bedrock import Bedrock
+from unisafe_providers.hosted.bedrock_pictures import BedrockPictures
 from unisafe_providers.hosted.bodies import Json
 from unisafe_providers.hosted.gemini import Gemini
 from unisafe_providers.hosted.http import HostedProvider
@@ -113,6 +115,44 @@ async def test_anthropic_conforms() -> None:
 async def test_gemini_conforms() -> None:
     says, draws = gemini_says, gemini_draws
     await conforms(hosted(Gemini), says=says, draws=draws, capabilities=EVERYTHING, nothing=GEMINI_NOTHING)
+
+
+def bedrock_ends(word: str, *content: object) -> object:
+    return {"output": {"message": {"role": "assistant", "content": list(content)}}, "stopReason": word}
+
+
+def bedrock_says(text: str) -> object:
+    return bedrock_ends("end_turn", {"text": text})
+
+
+def bedrock_shows(png: bytes) -> object:
+    return bedrock_ends("end_turn", {"image": {"format": "png", "source": {"bytes": base64.b64encode(png).decode()}}})
+
+
+def bedrock_draws(png: bytes) -> object:
+    return {"images": [base64.b64encode(png).decode()], "error": None}
+
+
+BEDROCK_NOTHING = (
+    bedrock_ends("end_turn", {"reasoningContent": {"reasoningText": {"text": "Hm."}}}),
+    bedrock_ends("end_turn", {"reasoningContent": {"redactedContent": "QUJD"}}),
+    bedrock_ends("tool_use", {"toolUse": {"toolUseId": "t", "name": "f", "input": {}}}),
+    bedrock_ends("max_tokens"),
+    bedrock_ends("whatever"),
+    bedrock_ends("malformed_model_output", {"text": "Half of"}),
+    {"output": {}, "stopReason": "end_turn"},
+    {"message": "broken"},
+)
+
+
+async def test_bedrock_conforms() -> None:
+    says, draws = bedrock_says, bedrock_shows
+    await conforms(hosted(Bedrock), says=says, draws=draws, capabilities=EVERYTHING, nothing=BEDROCK_NOTHING)
+
+
+async def test_bedrock_s_models_that_only_draw_conform() -> None:
+    draws_only = Capabilities(text_out=False, image_out=True, edit=True)
+    await conforms(hosted(BedrockPictures), draws=bedrock_draws, capabilities=draws_only)
 
 
 async def test_simulated_conforms() -> None:

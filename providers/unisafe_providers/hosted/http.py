@@ -231,7 +231,7 @@ class HostedProvider:
     def _read(self, answer: Reply, request: Request, read: Read, wire: str) -> Response:
         """The answer in a body that came with status 200; an error in the body counts, whatever else the body holds."""
         body = parse_body(answer.content)
-        wrong = find_error(body)
+        wrong = self._find_error(body)
         if wrong is None:
             try:
                 with catch_odd_shapes():
@@ -245,6 +245,10 @@ class HostedProvider:
                 wrong = body
         with attach_partial(_read_partial(body, read)):
             return self._read_error(200, wrong, answer.headers, request, wire)
+
+    def _find_error(self, body: Json) -> Json | None:
+        """The error inside a body that came with status 200."""
+        return find_error(body)
 
     def _names_failure(self, body: Json, headers: Mapping[str, str], request: Request) -> bool:
         """Whether a body without an answer holds an error in another place, such as `base_resp`, or `code` and `message`."""
