@@ -106,21 +106,25 @@ class BedrockAccess(HostedProvider):
         self._added = JoinedAdditions(added.extra, added.by_kind, added.headers, added.secrets)
         self._signer = signer
         self._authorizes = signer is not None
+        self._hidden: tuple[str, ...] = ()
         self._guardrail = guardrail
         self._path = f"model/{quote(model, safe='')}"
 
     async def __aenter__(self) -> Self:
         if self._signer is not None:
             await self._signer.open()
-            self._hide_credentials(self._signer)
         return await super().__aenter__()
 
-    def _hide_credentials(self, signer: Signer) -> None:
-        """Cut the credentials out of whatever the endpoint answers, as keys are."""
-        self._keyless = Cutter(*signer.secrets, *self._added.secrets.values())
-
     async def _authorize(self, method: str, url: str, body: bytes) -> Mapping[str, str]:
-        return await self._signer.sign(method, url, body) if self._signer is not None else {}
+        return await self._sign(self._signer, method, url, body) if self._signer is not None else {}
+
+    async def _sign(self, signer: Signer, method: str, url: str, body: bytes, service: str = "bedrock") -> Mapping[str, str]:
+        """A signature, whose credentials are cut out of whatever the endpoint answers, as keys are."""
+        headers = await signer.sign(method, url, body, service)
+        if signer.secrets != self._hidden:
+            self._hidden = signer.secrets
+            self._keyless = Cutter(*self._hidden, *self._added.secrets.values())
+        return headers
 
     async def _post(self, path: str, body: Json, files: list[File] | None = None, *, kind: Kind = "chat") -> Reply:
         used = self._signer.secrets if self._signer is not None else ()
@@ -129,7 +133,6 @@ class BedrockAccess(HostedProvider):
             return answer
         if not await self._signer.renew(used):
             return answer
-        self._hide_credentials(self._signer)
         return await super()._post(path, body, files, kind=kind)
 
     def _read_error(

@@ -77,7 +77,7 @@ class BedrockBatches(Bedrock, BatchHttp):
 
     async def _authorize(self, method: str, url: str, body: bytes) -> Mapping[str, str]:
         named = url.startswith(f"{self._s3}/") if self._s3 else "s3" in (urlsplit(url).hostname or "").split(".")
-        return await self._signs.sign(method, url, body, "s3" if named else "bedrock")
+        return await self._sign(self._signs, method, url, body, "s3" if named else "bedrock")
 
     async def entry(self, name: str, request: Request) -> bytes:
         if request.kind != "chat":
