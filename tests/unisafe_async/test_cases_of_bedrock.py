@@ -18,6 +18,8 @@ PICTURES = {"bedrock invoke nova canvas": "amazon.nova-canvas-v1:0", "bedrock in
 def tell(case: Case) -> Told:
     if case.wire in PICTURES:
         return {"provider": "bedrock", "model": PICTURES[case.wire], "gives": ["image"]}
+    if case.wire == "openai":
+        return {"provider": "bedrock-openai"}
     return {"provider": "bedrock", "model": "us.anthropic.claude-sonnet-5-v1:0"}
 
 
@@ -125,7 +127,24 @@ def build_own() -> list[Case]:
         Case(name, "bedrock converse", status, {"x-amzn-errortype": body["h"]} if "h" in body else {}, body, expected)
         for name, status, body, expected in OWN
     ]
-    return chats + [Case(name, "bedrock invoke nova canvas", 200, {}, body, expected) for name, body, expected in DRAWN]
+    drawn = [Case(name, "bedrock invoke nova canvas", 200, {}, body, expected) for name, body, expected in DRAWN]
+    return [*chats, *drawn, *(Case(name, "openai", 200, {}, body, expected) for name, body, expected in COMPLETED)]
+
+
+def completed(words: str, **more: Any) -> dict[str, Any]:
+    """A chat completion of its OpenAI-compatible address."""
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": words}}
+    usage = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
+    return {"choices": [choice], "usage": usage, "amazon-bedrock-guardrailAction": "INTERVENED", **more}
+
+
+COMPLETED = (
+    ("a choice that was blocked", completed("Not here.", **{"amazon-bedrock-trace": {"guardrail": {"outputs": [{"g": WORD}]}}}), "blocked/response"),
+    ("a prompt that was blocked", completed("Not here.", **{"amazon-bedrock-trace": {"guardrails": {"input": {"g": WORD}}}}), "blocked/request"),
+    ("a choice that was masked", completed("Hello.", **{"amazon-bedrock-trace": {"guardrail": {"outputs": [{"g": PII}]}}}), "stop, Hello."),
+    ("a choice without a trace", completed("Something."), "blocked, stage not told"),
+    ("a choice that nobody touched", completed("Hello.") | {"amazon-bedrock-guardrailAction": "NONE"}, "stop, Hello."),
+)  # fmt: skip
 
 
 def check_own(case: Case, found: Played) -> None:

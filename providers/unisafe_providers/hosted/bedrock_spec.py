@@ -45,7 +45,7 @@ class BedrockOptions(VendorOptions):
         f"that AWS's tools find, if the variable {KEY_VARIABLE} is not set",
     )
     guardrail: str | None = Field(None, min_length=1, description="id or ARN of a guardrail; part of the cache key")
-    guardrail_version: str = Field("DRAFT", pattern=r"^(DRAFT|[1-9]\d*)$", description="its version")
+    guardrail_version: str = Field("DRAFT", pattern=r"^(DRAFT|[1-9]\d*)$", examples=["1"], description="its version")
     guardrail_trace: Literal["enabled", "disabled", "enabled_full"] = Field(
         "enabled", description="how much its trace tells; without one, masked words cannot be told from a block"
     )

@@ -14,7 +14,7 @@ from unisafe_providers.anatomy import ONLY_THOUGHTS, TOOL_CALL, attach_partial, 
 from unisafe_providers.base import Image, Malformed, Request, Response, Text, Usage, clean
 from unisafe_providers.hosted.bodies import Json, find_usage
 from unisafe_providers.hosted.endings import WORDS, ending_of_bedrock
-from unisafe_providers.hosted.guardrails import Intervention, find_intervention
+from unisafe_providers.hosted.guardrails import find_intervention
 from unisafe_providers.hosted.openai_wire import apply_ending, read_pictures
 from unisafe_providers.hosted.usage import usage_of
 
@@ -74,7 +74,7 @@ def read_converse_response(body: Json, *, image_due: bool = False) -> Response:
     with attach_partial(Response(text=clean(text), usage=usage)):
         images = read_pictures(_find_images(content), decode_base64_image, image_due=image_due)
     done = find_intervention(body)
-    said = text if done is not None and _is_from_operator(done, find_usage(body)) else ""
+    said = text if done is not None and done.replaced_words(find_usage(body)) else ""
     counted = usage.reported or (bool(said) and isinstance(find_usage(body), dict))
     came = Response(
         text="" if said else clean(text),
@@ -133,11 +133,6 @@ def _find_served_name(body: Json) -> str:
     trace = body.get("trace")
     router = trace.get("promptRouter") if isinstance(trace, dict) else None
     return clean(str(router.get("invokedModelId") or ""))[:200] if isinstance(router, dict) else ""
-
-
-def _is_from_operator(done: Intervention, counts: object) -> bool:
-    """Whether the text is the guardrail's sentence: it blocked, or it intervened before the model wrote a token."""
-    return done.did == "blocked" or (done.did == "untold" and isinstance(counts, dict) and not counts.get("outputTokens"))
 
 
 def _convert_titan(body: Json) -> Json:

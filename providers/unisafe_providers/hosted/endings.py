@@ -188,7 +188,7 @@ def ending_of_bedrock(body: Json, word: object, *, nothing: bool, done: Interven
         said: the sentence that stands there instead of an answer.
     """
     if done is not None:
-        return _ending_of_guardrail(done, said)
+        return ending_of_guardrail(done, said)
     if WORDS.get(_word(word).lower()) != "blocked":
         return ending_of_word(_word(word), nothing=nothing)
     fields = body.get("additionalModelResponseFields")
@@ -200,7 +200,8 @@ def ending_of_bedrock(body: Json, word: object, *, nothing: bool, done: Interven
     return Ending("blocked", reason, Block(stage, categories) if stage else None)
 
 
-def _ending_of_guardrail(done: Intervention, said: str) -> Ending:
+def ending_of_guardrail(done: Intervention, said: str) -> Ending:
+    """The ending that a guardrail of Amazon Bedrock made; `said` is the sentence that stands there instead of an answer."""
     if done.did == "masked":
         return Ending("stop", describe_block("a guardrail masked words", done.categories))
     untold = "its trace names no action" if done.traced else "it has no trace, which tells blocks from masks"

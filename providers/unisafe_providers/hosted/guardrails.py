@@ -19,6 +19,8 @@ BLOCKED, MASKED = "BLOCKED", "ANONYMIZED"
 """The actions that change something; `NONE` only detects."""
 SAID_BLOCKED, SAID_MASKED = re.compile(r"\bblocked\b", re.I), re.compile(r"\b(mask|anonymi[sz])ed\b", re.I)
 """What `actionReason` says of the whole call."""
+WRITTEN = ("outputTokens", "completion_tokens", "output_tokens")
+"""The count of a model's own tokens on the wires of Amazon Bedrock."""
 
 
 class Intervention(NamedTuple):
@@ -35,6 +37,13 @@ class Intervention(NamedTuple):
     stage: Stage | None = None
     categories: Categories = ()
     traced: bool = False
+
+    def replaced_words(self, usage: object) -> bool:
+        """Whether the text is the operator's sentence: it blocked, or it intervened before the model wrote a token (`usage`)."""
+        if self.did != "untold":
+            return self.did == "blocked"
+        counts = usage if isinstance(usage, dict) else {}
+        return any(name in counts for name in WRITTEN) and not any(counts.get(name) for name in WRITTEN)
 
 
 def find_intervention(body: Json) -> Intervention | None:
@@ -61,7 +70,7 @@ def find_intervention(body: Json) -> Intervention | None:
 def _find_trace(body: Json) -> Json | None:
     """The guardrail's trace; None if it is off."""
     for place in (body.get("trace"), body.get("amazon-bedrock-trace")):
-        trace = place.get("guardrail") if isinstance(place, dict) else None
+        trace = (place.get("guardrail") or place.get("guardrails")) if isinstance(place, dict) else None
         if isinstance(trace, dict) and trace:
             return trace
     return None
