@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import quote, unquote
 
 from aiohttp import web
 from botocore.auth import S3SigV4Auth, SigV4Auth
@@ -33,6 +34,8 @@ def find_fault(request: web.Request, body: bytes, *, secret: str = SECRET, token
     names = [name for name in parts["SignedHeaders"].split(";") if name not in SIGNED_LATER]
     known = {name: request.headers[name] for name in names}
     path = re.sub(r"^http://[^/]+", "", request.raw_path)  # a proxy is asked for the whole address
+    if service == "s3":  # whose keys are quoted once, by AWS itself
+        path = quote(unquote(path), safe="/-_.~")
     again = AWSRequest(request.method, f"http://{request.host}{path}", data=body, headers=known)
     again.context["timestamp"] = request.headers["x-amz-date"]
     right = signer.signature(signer.string_to_sign(again, signer.canonical_request(again)), again)

@@ -29,6 +29,7 @@ PLACE = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s?#]*)?")
 class BedrockOptions(VendorOptions):
     """The keys of a model at Amazon Bedrock."""
 
+    BUILDS_ADDRESS = True
     KEY_EVERYWHERE = False
 
     region: str | None = Field(
