@@ -15,7 +15,7 @@ from urllib.parse import quote
 import anyio
 import httpx2
 
-from unisafe_providers.base import Capabilities, Kind, Misconfigured, ProviderError, Request, Response
+from unisafe_providers.base import Capabilities, Kind, Misconfigured, ProviderError, Rejected, Request, Response
 from unisafe_providers.hosted.additions import Additions, Cutter
 from unisafe_providers.hosted.aws import Signer, is_expired
 from unisafe_providers.hosted.bedrock_wire import build_converse_body, read_converse_response
@@ -113,6 +113,7 @@ class BedrockAccess(HostedProvider):
     async def __aenter__(self) -> Self:
         if self._signer is not None:
             await self._signer.open()
+            self._hide_credentials(self._signer)
         return await super().__aenter__()
 
     async def _authorize(self, method: str, url: str, body: bytes) -> Mapping[str, str]:
@@ -122,18 +123,28 @@ class BedrockAccess(HostedProvider):
         """A signature, whose credentials are cut out of whatever the endpoint answers, as keys are."""
         headers = await signer.sign(method, url, body, service)
         if signer.secrets != self._hidden:
-            self._hidden = signer.secrets
-            self._keyless = Cutter(*self._hidden, *self._added.secrets.values())
+            self._hide_credentials(signer)
         return headers
 
+    def _hide_credentials(self, signer: Signer) -> None:
+        self._hidden = signer.secrets
+        self._keyless = Cutter(*self._hidden, *self._added.secrets.values())
+
     async def _post(self, path: str, body: Json, files: list[File] | None = None, *, kind: Kind = "chat") -> Reply:
-        used = self._signer.secrets if self._signer is not None else ()
+        used = self._hidden
         answer = await super()._post(path, body, files, kind=kind)
+        return await super()._post(path, body, files, kind=kind) if await self._has_renewed(answer, used) else answer
+
+    async def _send(self, request: httpx2.Request) -> Reply:
+        used = self._hidden
+        answer = await super()._send(request)
+        return await super()._send(request) if await self._has_renewed(answer, used) else answer
+
+    async def _has_renewed(self, answer: Reply, used: tuple[str, ...]) -> bool:
+        """Whether an answer says that the credentials `used` have expired, and there are other ones now."""
         if self._signer is None or not is_expired(answer.status, answer.headers, answer.content):
-            return answer
-        if not await self._signer.renew(used):
-            return answer
-        return await super()._post(path, body, files, kind=kind)
+            return False
+        return await self._signer.renew(used)
 
     def _read_error(
         self, status: int, body: object, headers: Mapping[str, str], request: Request | None = None, wire: str = ""
@@ -172,6 +183,8 @@ class BedrockAccess(HostedProvider):
                 with catch_odd_shapes():
                     page: Any = parse_error_body(answer.content)
                     names += [str(entry[key]) for entry in page.get(entries) or []]
+        if self.model.startswith("arn:"):
+            raise Rejected("an ARN stands in none of its lists")
         return names
 
 

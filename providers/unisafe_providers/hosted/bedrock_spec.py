@@ -203,5 +203,4 @@ BEDROCK = ProviderSpec(
     build=build,
     batches=True,
     key_header="authorization",
-    unlisted="a region lists its own models and profiles, not those of an ARN",
 )
