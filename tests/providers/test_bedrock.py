@@ -152,6 +152,19 @@ def test_cached_tokens_are_counted_once(usage: dict[str, int], tokens: tuple[int
     assert (found.tokens_in, found.tokens_out) == tokens
 
 
+async def test_masked_words_are_noted_and_are_no_block() -> None:
+    hit = {
+        "g1": {"sensitiveInformationPolicy": {"piiEntities": [{"type": "EMAIL", "match": "a@b.example", "action": "ANONYMIZED"}]}}
+    }
+    masked = answer("Write to {EMAIL}.", "guardrail_intervened", trace={"guardrail": {"inputAssessment": hit}})
+    async with BedrockServer(masked) as server, Bedrock(CLAUDE, server.url, KEY, SEES) as provider:
+        response = await provider.call(HELLO)
+    assert (response.text, response.finish) == ("Write to {EMAIL}.", "stop")
+    assert "EMAIL" in response.reason
+    assert "a@b.example" not in response.reason
+    assert [note for note in provider.notes if "masked" in note]
+
+
 # ---------------------------------------------------------------- pictures
 
 DRAWN = {"images": [base64.b64encode(PNG).decode()]}

@@ -22,7 +22,6 @@ from unisafe_providers.hosted.bedrock_wire import build_converse_body, read_conv
 from unisafe_providers.hosted.bodies import Json, catch_odd_shapes, parse_error_body
 from unisafe_providers.hosted.http import File, HostedOptions, HostedProvider, Reply
 
-KEY_VARIABLE = "AWS_BEARER_TOKEN_BEDROCK"
 RUNTIME = re.compile(r"(https://)bedrock-runtime(-fips)?(\.[\w.-]+)")
 """The address that models are asked at; that of lists and batch jobs differs in its first word."""
 STOP_DETAILS = "/stop_details"

@@ -12,12 +12,13 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, Unpack
+from typing import Unpack
 
 from unisafe_providers.anatomy import NO_PICTURE, attach_partial, decode_base64_image
 from unisafe_providers.base import Capabilities, Malformed, Rejected, Request, Response, Transient, Usage
 from unisafe_providers.hosted.aws import Signer
 from unisafe_providers.hosted.bedrock import BedrockAccess, Guardrail
+from unisafe_providers.hosted.bedrock_families import Family, family_of
 from unisafe_providers.hosted.bodies import Json, find_usage
 from unisafe_providers.hosted.endings import Ending, ending_of_bedrock
 from unisafe_providers.hosted.guardrails import find_intervention
@@ -26,13 +27,6 @@ from unisafe_providers.hosted.openai_wire import apply_ending, read_pictures
 from unisafe_providers.hosted.usage import usage_of
 from unisafe_providers.hosted.withheld import find_withheld_block
 
-Family = Literal["nova-canvas", "stability", "sdxl"]
-FAMILIES: tuple[tuple[re.Pattern[str], Family], ...] = (
-    (re.compile(r"amazon\.(nova-canvas|titan-image)"), "nova-canvas"),
-    (re.compile(r"stability\.stable-diffusion-xl"), "sdxl"),
-    (re.compile(r"stability\."), "stability"),
-)
-"""How an id, also one with a region before it or within an ARN, shows what bodies look like; Titan's are Nova Canvas's."""
 RATIOS = ("16:9", "1:1", "21:9", "2:3", "3:2", "4:5", "5:4", "9:16", "9:21")
 """The ratios that Stability's models draw in."""
 TOOLS = re.compile(r"stability\.(?!sd3|stable-image-(core|ultra)|stable-diffusion)")
@@ -41,11 +35,6 @@ STRENGTH = 0.7
 """How far an edit may leave its picture, from 0 to 1, where `extra_edit` says nothing; Stability demands one."""
 LEAST, MOST, STEP, PIXELS = 320, 4096, 16, 4_194_304
 """The edges that Nova Canvas draws, in pixels, and how many pixels a picture has at most."""
-
-
-def family_of(model: str) -> Family | None:
-    """What the bodies of a model that gives images only look like, as its id shows; None for any other id."""
-    return next((family for pattern, family in FAMILIES if pattern.search(model)), None)
 
 
 class BedrockPictures(BedrockAccess):
@@ -117,7 +106,8 @@ class BedrockPictures(BedrockAccess):
                 self._tell(f"{self.title} takes no size for edits by {self.model}: the size of the picture stays")
         elif request.size:
             body["aspect_ratio"] = ratio = find_nearest_ratio(request.size)
-            self._tell(f"{self.model} draws in ratios: {request.size} was asked for as {ratio}")
+            if not _is_ratio(request.size, ratio):
+                self._tell(f"{self.model} draws in ratios: {request.size} was asked for as {ratio}, the nearest")
         return body
 
 
@@ -168,6 +158,12 @@ def find_nearest_ratio(size: str) -> str:
         return abs(math.log(width / height) - math.log(across / down))
 
     return min(RATIOS, key=distance)
+
+
+def _is_ratio(size: str, ratio: str) -> bool:
+    """Whether a size has exactly that ratio."""
+    (width, height), (across, down) = _read_size(size), map(int, ratio.split(":"))
+    return width * down == height * across
 
 
 def _read_size(size: str) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from unisafe_providers.base import Provider
 from unisafe_providers.endpoint_options import VendorOptions
+from unisafe_providers.hosted.bedrock_families import Family, family_of
 from unisafe_providers.hosted.vendor_arguments import build_hosted_options
 from unisafe_providers.presets import Preset
 from unisafe_providers.settings import ProviderSettings
@@ -20,8 +21,6 @@ from unisafe_providers.spec import Declared, ProviderSpec
 KEY_VARIABLE = "AWS_BEARER_TOKEN_BEDROCK"
 REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 """Variables that name a region where `region` does not."""
-PICTURES_ONLY = re.compile(r"amazon\.(nova-canvas|titan-image)|stability\.")
-"""Ids of models that give images only; bedrock_pictures.py tells their families."""
 ROLE = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 PLACE = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s?#]*)?")
 
@@ -56,7 +55,7 @@ class BedrockOptions(VendorOptions):
         description="`additionalModelResponseFieldPaths`: fields of the model's own that answers shall hold; of Claude its reason "
         "to stop, unless set",
     )
-    image_body: Literal["nova-canvas", "stability", "sdxl"] | None = Field(
+    image_body: Family | None = Field(
         None, description="what requests for images look like, if the model's id does not show it (Titan's look like Nova Canvas's)"
     )
     mask_prompt: str = Field("", description="what an edit by Nova Canvas or Titan may change; without it the whole picture varies")
@@ -121,7 +120,7 @@ class BedrockOptions(VendorOptions):
 
     def _mistakes_of_pictures(self, declared: Declared) -> Iterator[str]:
         draws = "image" in declared.gives
-        if "text" in declared.gives and (self.image_body or PICTURES_ONLY.search(declared.model)):
+        if "text" in declared.gives and (self.image_body or family_of(declared.model)):
             yield 'gives: this model draws and writes no text; put gives = ["image"]'
         if (self.image_body or self.mask_prompt) and not draws:
             yield f'{"image_body" if self.image_body else "mask_prompt"}: goes with gives = ["image"] only'
