@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from unisafe_providers.base import Capabilities, Image, Misconfigured, RateLimited, Rejected, Request, Response, Text, Transient
 from unisafe_providers.batching import Batching, Reconciled
 from unisafe_providers.hosted.aws import Signer
 from unisafe_providers.hosted.bedrock_batch import BedrockBatches
+from vendor_cases import cases
 from vendors.bedrock import KEY_ID, REGION, SECRET
 
 from tests.batch_bedrock import ROLE, Bedrock
@@ -180,3 +182,26 @@ async def test_pictures_go_out_in_batches_too() -> None:
         with pytest.raises(Rejected):
             await provider.entry("b", Request(kind="image", parts=(Text("a garden"),)))
     assert line["modelInput"]["messages"][0]["content"][0]["image"]["format"] == "png"
+
+
+async def test_answers_as_they_were_documented() -> None:
+    (told,), (lines,) = cases("bedrock get model invocation job"), cases("bedrock batch output file")
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path.startswith("/model-invocation-job/"):
+            return web.json_response(told.body)
+        assert request.path == "/s3/b/out/j/in.jsonl.out"
+        return web.Response(text=str(lines.body))
+
+    class Documented(Bedrock):
+        def routes(self) -> list[web.RouteDef]:
+            return [web.get("/{path:.*}", answer)]
+
+    async with serving(Documented()) as address, batches(address) as provider:
+        status = await provider.status("arn:aws:bedrock:r:1:model-invocation-job/j")
+        outcomes = {name: outcome async for name, outcome in provider.results("arn:aws:bedrock:r:1:model-invocation-job/j")}
+    assert (status.state, status.done, status.total) == ("ended", 2, 2)
+    first = outcomes["0"]
+    assert isinstance(first, Response)
+    assert (first.text, first.finish) == ("4", "stop")
+    assert type(outcomes["1"]) is Rejected
