@@ -165,6 +165,27 @@ async def test_masked_words_are_noted_and_are_no_block() -> None:
     assert [note for note in provider.notes if "masked" in note]
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("The model returned the following errors: top_k: Extra inputs are not permitted", "extra.additionalModelRequestFields.top_k"),
+        ("Malformed input request: #: extraneous key [style] is not permitted, please reformat your input.", "extra_chat.style"),
+        ("Malformed input request: #/inferenceConfig/maxTokens: 9000 is not less or equal to 5000", "max_tokens"),
+        ("The maximum tokens you requested exceeds the model limit of 8192. Try again with a lower value.", "max_tokens"),
+    ],
+)  # fmt: skip
+async def test_a_setting_that_the_model_does_not_take_is_named_as_bench_toml_has_it(words: str, named: str) -> None:
+    refusing = error("ValidationException", words, 400)
+    options: dict[str, Any] = {
+        "extra": {"additionalModelRequestFields": {"top_k": 5}},
+        "extra_by_kind": {"chat": {"style": "plain"}},
+    }
+    asked = Request(kind="chat", parts=(Text("hello"),), max_tokens=9000)
+    async with BedrockServer(refusing) as server, Bedrock(CLAUDE, server.url, KEY, SEES, **options) as provider:
+        with pytest.raises(Misconfigured, match=named.replace(".", r"\.")):
+            await provider.call(asked)
+
+
 # ---------------------------------------------------------------- pictures
 
 DRAWN = {"images": [base64.b64encode(PNG).decode()]}

@@ -55,8 +55,17 @@ class JoinedAdditions(Additions):
     """Additions whose tables are joined with ours of the same name, so that one more setting leaves the others as they are."""
 
     def merge_body(self, body: dict[str, Any], kind: Kind) -> dict[str, Any]:
-        added = {**self.extra, **self.by_kind.get(kind, {})}
-        return body | {key: _join(body.get(key), value) for key, value in added.items()}
+        return body | {key: _join(body.get(key), value) for key, value in self._of(kind).items()}
+
+    def list_places(self, kind: Kind) -> dict[str, str]:
+        """Also the keys within tables, such as those of `additionalModelRequestFields`, which errors name alone."""
+        places = super().list_places(kind)
+        tables = {places[key]: value for key, value in self._of(kind).items() if isinstance(value, dict)}
+        inner = {key: f"{place}.{key}" for place, table in tables.items() for key in table}
+        return inner | places
+
+    def _of(self, kind: Kind) -> dict[str, object]:
+        return {**self.extra, **self.by_kind.get(kind, {})}
 
 
 def _join(ours: object, added: object) -> object:

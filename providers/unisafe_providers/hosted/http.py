@@ -54,7 +54,7 @@ SETTINGS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("temperature", ("temperature",), "temperature"),
     ("top_p", ("top_p", "topP"), "top_p"),
     ("seed", ("seed", "random_seed"), "seed"),
-    ("max_tokens", ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens"), "max_tokens"),
+    ("max_tokens", ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens", "maxTokens"), "max_tokens"),
     ("size", ("size", "aspectRatio", "aspect_ratio", "width", "height"), "generation.image_size"),
 )
 """Fields of a request that bench.toml sets, their names on the wires, and the key in bench.toml."""

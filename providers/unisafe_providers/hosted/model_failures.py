@@ -69,6 +69,12 @@ MODELS = (
     ),
     Failure(
         kind=Misconfigured,
+        says="{model} writes fewer tokens ({status}): {message}; lower max_tokens",
+        words=compile_words(r"maximum tokens you requested exceeds"),
+        where=WRONG,
+    ),
+    Failure(
+        kind=Misconfigured,
         says="{vendor} knows no such guardrail ({status}): {message}; check its id, version and region",
         words=compile_words(r"guardrail\b.{0,60}\b(does not exist|not found|is (invalid|not valid|not ready))"),
         where=WRONG,
