@@ -173,7 +173,8 @@ class BedrockAccess(HostedProvider):
             words = words.replace("check the variable named by `key_env`", f"renew or check {self._signer.described}")
         elif "expired" in words:
             words = words.replace("check the variable", "renew it in the variable")
-        return Misconfigured(words, needs=error.needs, doubtful=error.doubtful)
+        error.args = (words,)
+        return error
 
     async def models(self) -> list[str]:
         """The ids of the region's models and inference profiles. Raises what `call` raises, and Rejected if they are not listed."""
