@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsp
 import anyio
 from anyio import to_thread
 
-from unisafe_providers.base import Misconfigured
+from unisafe_providers.base import Misconfigured, ProviderError, Transient
 
 NO_BOTOCORE = "AWS credentials need the extra `aws`: pip install 'unisafe-async[aws]'"
 LARGE = 1_000_000
@@ -44,7 +44,7 @@ class Signer:
         self._instead = instead
         self._source: Any = None
         self._frozen: Any = None
-        self._found_at = 0.0
+        self._found_at = self._renewed_at = -PAUSE
         self._turn: anyio.Lock | None = None
 
     @property
@@ -55,13 +55,18 @@ class Signer:
     async def open(self) -> None:
         """Find the credentials. Raises Misconfigured if there are none, or botocore is not installed."""
         self._turn = anyio.Lock()
+        self._renewed_at = -PAUSE
         await to_thread.run_sync(self._find)
 
     async def renew(self, used: tuple[str, ...]) -> bool:
-        """Find the credentials again after an endpoint called those `used` expired; whether there are other ones now."""
+        """Find the credentials again after an endpoint called those `used` expired; whether there are other ones now.
+
+        Calls that fail at the same time look once for all of them.
+        """
         assert self._turn is not None
         async with self._turn:
-            if self.secrets == used:
+            if self.secrets == used and time.monotonic() - self._renewed_at > PAUSE:
+                self._renewed_at = time.monotonic()
                 await to_thread.run_sync(self._find)
             return self.secrets != used
 
@@ -113,8 +118,12 @@ class Signer:
             )
         self._refresh()
 
-    def _explain(self, error: Exception) -> Misconfigured:
+    def _explain(self, error: Exception) -> ProviderError:
+        from botocore.exceptions import HTTPClientError
+
         words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        if isinstance(error, HTTPClientError):  # whoever gives credentials cannot be reached just now
+            return Transient(f"{self.described} cannot be renewed: {words}")
         return Misconfigured(
             f"{self.described} cannot be used: {words}; renew them (such as by `aws sso login`), or check `profile`"
         )
