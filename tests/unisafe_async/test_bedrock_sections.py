@@ -51,6 +51,14 @@ def test_the_address_follows_from_the_region(monkeypatch: pytest.MonkeyPatch) ->
     assert section(base_url="https://gateway.example/bedrock", key_env="K").address == "https://gateway.example/bedrock"
 
 
+def test_the_openai_compatible_address_follows_from_the_region_too() -> None:
+    named = section(provider="bedrock-openai", region="us-west-2")
+    assert named.address == "https://bedrock-runtime.us-west-2.amazonaws.com/openai/v1"
+    assert named.secret_variables == {"key_env": KEY}
+    with pytest.raises(ConfigError, match=r"models\[0\]\.region: missing; .* set AWS_REGION"):
+        section(provider="bedrock-openai")
+
+
 def test_a_key_is_asked_for_where_nothing_is_signed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert section(region="us-east-1").secret_variables == {}, "without the variable requests are signed"
     assert section(region="us-east-1", key_env="MINE").secret_variables == {"key_env": "MINE"}

@@ -7,20 +7,20 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
 from unisafe_providers.base import Provider
 from unisafe_providers.endpoint_options import VendorOptions
 from unisafe_providers.hosted.bedrock_families import Family, family_of
+from unisafe_providers.hosted.bedrock_regions import MISSING, REGION, REGIONS, fill_address, find_region
 from unisafe_providers.hosted.vendor_arguments import build_hosted_options
 from unisafe_providers.presets import Preset
 from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.spec import Declared, ProviderSpec
 
 KEY_VARIABLE = "AWS_BEARER_TOKEN_BEDROCK"
-REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
-"""Variables that name a region where `region` does not."""
 ROLE = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 PLACE = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s?#]*)?")
 
@@ -33,7 +33,7 @@ class BedrockOptions(VendorOptions):
 
     region: str | None = Field(
         None,
-        pattern=r"^[a-z]{2}(-[a-z]+)+-\d$",
+        pattern=REGION,
         examples=["us-east-1"],
         description="the region whose address is asked, and for which requests are signed; unless set, that of AWS_REGION or "
         "AWS_DEFAULT_REGION",
@@ -69,11 +69,7 @@ class BedrockOptions(VendorOptions):
     @model_validator(mode="before")
     @classmethod
     def _build_address(cls, given: Any) -> Any:  # noqa: ANN401 whatever stands in the file
-        """Without an address of its own a section has that of its region."""
-        if not isinstance(given, dict) or given.get("base_url"):
-            return given
-        region = given.get("region") or find_region()
-        return {**given, "base_url": address_of(region)} if isinstance(region, str) and region else given
+        return fill_address(given)
 
     @property
     def signs(self) -> bool:
@@ -93,11 +89,11 @@ class BedrockOptions(VendorOptions):
         return {key: variable for key, variable in found.items() if key != "key_env" or not self.signs}
 
     def stands_at(self, vendor: Preset | None) -> bool:
-        return self.base_url.rstrip("/").endswith(".amazonaws.com")
+        return (urlsplit(self.base_url).hostname or "").endswith(".amazonaws.com")
 
     def _mistake_of_address(self, vendor: Preset | None) -> str:
         if not self.base_url:
-            return f"region: missing; name the region of the model, such as us-east-1, or set {REGIONS[0]}"
+            return MISSING
         return super()._mistake_of_address(vendor)
 
     def _find_more(self, declared: Declared) -> Iterator[str]:
@@ -136,15 +132,6 @@ class BedrockOptions(VendorOptions):
                 yield f"{key}: missing; batch jobs of Amazon Bedrock need it, such as {such_as}"
             elif not form.fullmatch(value):
                 yield f"{key}: should be such as {such_as}, found {value!r}"
-
-
-def find_region() -> str:
-    """The region that a variable names; empty for none."""
-    return next((value for name in REGIONS if (value := os.environ.get(name, "").strip())), "")
-
-
-def address_of(region: str) -> str:
-    return f"https://bedrock-runtime.{region}.amazonaws.com"
 
 
 def build(settings: ProviderSettings, options: BedrockOptions) -> Provider:

@@ -33,7 +33,8 @@ async def build_converse_body(request: Request, *, guardrail: Mapping[str, str],
         guardrail: `guardrailConfig`; empty for none.
         response_fields: `additionalModelResponseFieldPaths`, further fields of the model's own that the answer shall hold.
     """
-    content = [{"text": part.text} if isinstance(part, Text) else {"image": await _build_image(part)} for part in request.parts]
+    parts = [part for part in request.parts if not isinstance(part, Text) or part.text.strip()] or request.parts  # none is blank
+    content = [{"text": part.text} if isinstance(part, Text) else {"image": await _build_image(part)} for part in parts]
     body: Json = {"messages": [{"role": "user", "content": content}]}
     if request.system:
         body["system"] = [{"text": request.system}]
