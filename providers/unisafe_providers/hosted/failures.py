@@ -229,7 +229,7 @@ def names_parameter(key: str, message: str) -> bool:
     word = re.escape(key)
     if "_" in key and re.search(rf"(?<!\w){word}(?!\w)", message):
         return True
-    called = r"\b(parameters?|arguments?|fields?|keys?|value for|value of|invalid|unsupported|input\.)[:\s]*['\"`]?"
+    called = r"\b(parameters?|arguments?|fields?|keys?|value for|value of|invalid|unsupported|input\.)[:\s]*['\"`\[]?"
     return bool(
         re.search(rf"['\"`]{word}['\"`]|{called}{word}\b|(?<!\w){word}['\"`]?\s*(:|must\b|should\b|cannot\b)", message, re.I)
     )
