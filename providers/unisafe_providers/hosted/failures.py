@@ -39,6 +39,7 @@ def read_error(
     sent: Sequence[str] = (),
     settings: Mapping[str, str] | None = None,
     wire: str = "",
+    ran: bool = False,
     clock: Callable[[], float] = time.time,
 ) -> Response | ProviderError:
     """What an error means: a Response if a content filter or the model refused, else the error to raise.
@@ -52,6 +53,7 @@ def read_error(
         sent: the texts of the request; words of them that the endpoint echoes are ignored.
         settings: keys of the body that bench.toml sets, each with its name there: `{"size": "generation.image_size"}`.
         wire: the protocol, for words that mean something special in it; empty for any.
+        ran: whether a job had begun, so that a block may be of the request or of its answer.
     """
     low = {str(name).lower(): str(value) for name, value in headers.items()}
     flat = _add_header_codes(flat_of(body, sent), low)
@@ -60,7 +62,7 @@ def read_error(
     if flat.page:
         return _explain_page(vendor, status, flat, low)
     code = _status(status, flat)
-    blocked = block_of_error(code, flat)
+    blocked = block_of_error(code, flat, ran=ran)
     if blocked is not None:
         return blocked
     error = _build_failure(vendor, code, flat, model, settings or {}, low, clock)
@@ -199,6 +201,5 @@ def names_parameter(key: str, message: str) -> bool:
     if "_" in key and re.search(rf"(?<!\w){word}(?!\w)", message):
         return True
     called = r"\b(parameters?|arguments?|fields?|keys?|value for|value of|invalid|unsupported|input\.)[:\s]*['\"`]?"
-    return bool(
-        re.search(rf"['\"`]{word}['\"`]|{called}{word}\b|(?<!\w){word}['\"`]?\s*(:|must\b|should\b|cannot\b)", message, re.I)
-    )
+    refused = r"(:|must\b|should\b|cannot\b|(is |was )?not (supported|allowed|valid)\b)"
+    return bool(re.search(rf"['\"`]{word}['\"`]|{called}{word}\b|(?<!\w){word}['\"`]?\s*{refused}", message, re.I))

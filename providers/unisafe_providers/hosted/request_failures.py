@@ -38,7 +38,7 @@ REQUESTS = (
             "image_load_error file_download_error file_too_large invalid_image_url invalidimage image_content_error"
         ),
         words=compile_words(
-            r"could not process image",
+            r"could not (process|decode|load|read|download|fetch) (the )?(input )?image|failed to moderate image",
             r"(unsupported|invalid|unable to (process|decode|load|read|download)|failed to (process|decode|load|download)"
             r"|cannot (identify|decode|load|read)|corrupt\w*)\b.{0,30}\b(image|picture)",
             r"\b(images?|pictures?)\b.{0,60}\b(exceeds?|too (large|small|many|big)|not (valid|a valid|supported|readable|decodable)"
@@ -52,6 +52,12 @@ REQUESTS = (
         says="the request is larger than {vendor} takes ({status}): {message}",
         statuses=frozenset({413}),
         codes=split_names("request_too_large payload_too_large"),
+    ),
+    Failure(
+        kind=Rejected,
+        says="the request needs more memory than {vendor} gives {model} ({status}): {message}",
+        words=compile_words(r"\bran out of memory\b|\bE1001\b"),
+        where=frozenset({0}),
     ),
 )
 

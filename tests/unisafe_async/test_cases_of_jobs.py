@@ -1,0 +1,136 @@
+"""Vendors whose pictures are made by jobs: what they say at submission, while they are polled and in the end, in whole runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from vendor_cases import Asked, Case, Played, Playing, Reply, Told, cases, check, find_wrong, played
+
+LINK = "https://cdn.example.com/done.png"
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Wire:
+    """One vendor's protocol: what it says when a job is taken and when it is done, so that a case can stand for each part.
+
+    Args:
+        provider: its name in bench.toml.
+        taken, done: bodies of both moments.
+        status: that of `taken`.
+        polled: what is said by a path that ends so, before the answer itself is asked for.
+        told: more keys of the section.
+    """
+
+    provider: str
+    taken: Json
+    done: Json
+    status: int = 200
+    polled: tuple[str, Json] | None = None
+    told: Told = field(default_factory=dict)
+
+
+BFL = Wire(
+    "bfl",
+    {"id": "t1", "polling_url": "https://api.us1.bfl.ai/v1/get_result?id=t1"},
+    {"status": "Ready", "result": {"sample": LINK}},
+)
+WIRES: dict[str, tuple[Wire, Literal["submit", "poll", "result", "download"]]] = {
+    "bfl submit": (BFL, "submit"),
+    "bfl get_result": (BFL, "poll"),
+    "bfl download": (BFL, "download"),
+}
+NEVER_AGAIN = ("bfl task not found", "bfl ready without a sample", "bfl delivery link gone")
+"""Cases of jobs that were paid for and are never submitted again, although their tries fail."""
+
+
+def play_wire(wire: Wire, part: str, chosen: list[Case]) -> Playing:
+    """What the vendor says, with the case in the place of one part."""
+
+    def play(case: Case, asked: Asked, number: int) -> Reply:
+        here = Reply(case.status, case.body, case.headers)
+        if asked.method == "POST":
+            return here if part == "submit" else Reply(wire.status, wire.taken)
+        if wire.polled is not None and asked.path.endswith(wire.polled[0]):
+            return here if part == "poll" and number == 1 else Reply(200, wire.polled[1])
+        if part == "download":
+            if asked.path.endswith("/gone.png"):
+                return here
+            link = f"http://{asked.headers['host']}/{chosen.index(case)}/gone.png"
+            return Reply(200, {"status": "Ready", "result": {"sample": link}})
+        over = part == "submit" or (case.expected.startswith("pending") and number > 1)
+        return Reply(200, wire.done) if over else here
+
+    return play
+
+
+def check_job(case: Case, found: Played) -> None:
+    """What `check` says, where several calls belong to one answer; and that nothing is bought twice that is under way."""
+    bought = sum(asked.method == "POST" for asked in found.asked)
+    expected, answer, row = case.expected, found.response, found.row
+    if expected.startswith("Transient"):
+        assert row.outcome == "failed"
+        assert found.stopped == ""
+        assert bought == 1 if case.name in NEVER_AGAIN else 2 <= bought <= 3
+        if case.name in NEVER_AGAIN:
+            assert "paid for" in (row.error or "") or "is done" in (row.error or "")
+        return
+    if expected.startswith("pending"):
+        assert (row.judged, bought) == ("image", 1)
+        return
+    if "empty answer" in expected:
+        assert (row.contextual, row.intrinsic, bought) == (None, None, 2)
+        assert answer["missing"]
+        return
+    assert bought == 1 or expected.startswith(("RateLimited", "stop"))
+    once = Played(
+        row,
+        min(found.calls, 1) if row.outcome != "answered" else found.calls,
+        found.asked,
+        found.stopped,
+        found.kinds_stopped,
+        answer,
+    )
+    check(
+        Case(
+            case.name, case.wire, case.status, case.headers, case.body, re.sub(r"^(1 image|blocked|Rejected).*", _first, expected)
+        ),
+        once,
+    )
+    if "the other" in expected:
+        assert "1 of 2 pictures was withheld" in answer["reason"]
+    for category in re.findall(r"\(([A-Z][\w ]+)\)", expected):
+        assert category in answer["reason"]
+    if cost := re.search(r"cost \$([\d.]+)", expected):
+        assert answer["cost"] == pytest.approx(float(cost[1]))
+    if named := re.match(r"Misconfigured: (\w+) \(every", expected):
+        assert named[1] in (row.error or "")
+
+
+def _first(found: re.Match[str]) -> str:
+    """`1 image`, `Rejected` without what follows; a block keeps its words."""
+    return found[0] if found[1] == "blocked" else found[1]
+
+
+def tell_for(wire: Wire) -> Callable[[Case], Told]:
+    def tell(case: Case) -> Told:
+        named = re.match(r"Misconfigured: (\w+) \(every", case.expected)
+        extra = {"extra": {named[1]: 6}} if named is not None and named[1] == "safety_tolerance" else {}
+        return {"provider": wire.provider, "gives": ["image"], **extra, **wire.told}
+
+    return tell
+
+
+@pytest.mark.parametrize("name", WIRES)
+async def test_every_answer_is_taken_for_what_it_is(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wire, part = WIRES[name]
+    chosen = cases(name)
+    assert chosen
+    found = await played(chosen, tmp_path, monkeypatch, tell_for(wire), play_wire(wire, part, chosen))
+    wrong = find_wrong(chosen, found, check_job)
+    assert not wrong, wrong
