@@ -40,12 +40,47 @@ BFL = Wire(
     {"id": "t1", "polling_url": "https://api.us1.bfl.ai/v1/get_result?id=t1"},
     {"status": "Ready", "result": {"sample": LINK}},
 )
+FAL = Wire(
+    "fal",
+    {"request_id": "r1", "status": "IN_QUEUE", "response_url": "https://queue.fal.run/o/m/requests/r1"},
+    {"images": [{"url": LINK}], "has_nsfw_concepts": [False]},
+    polled=("/status", {"status": "COMPLETED"}),
+)
+REPLICATE = Wire(
+    "replicate",
+    {"id": "p1", "status": "starting", "urls": {"get": "https://api.replicate.com/v1/predictions/p1"}, "error": None},
+    {"id": "p1", "status": "succeeded", "output": [LINK], "error": None},
+    status=201,
+)
+UNI = Wire("luma", {"id": "g1", "state": "queued", "output": []}, {"state": "completed", "output": [{"url": LINK}]}, status=201)
+PHOTON = Wire(
+    "luma", {"id": "g1", "state": "queued"}, {"state": "completed", "assets": {"image": LINK}}, 201, told={"model": "photon-1"}
+)
+IDEOGRAM = Wire("ideogram", {"generation_id": "g"}, {"status": "completed", "data": [{"url": LINK, "is_image_safe": True}]})
+TASK = {"output": {"task_id": "t", "task_status": "PENDING"}}
+WAN = Wire(
+    "dashscope", TASK, {"output": {"task_status": "SUCCEEDED", "results": [{"url": LINK}]}}, told={"model": "wan2.5-t2i-preview"}
+)
+QWEN = Wire("dashscope", TASK, WAN.done)
 WIRES: dict[str, tuple[Wire, Literal["submit", "poll", "result", "download"]]] = {
     "bfl submit": (BFL, "submit"),
     "bfl get_result": (BFL, "poll"),
     "bfl download": (BFL, "download"),
+    "fal queue submit": (FAL, "submit"),
+    "fal queue status": (FAL, "poll"),
+    "fal result": (FAL, "result"),
+    "replicate create prediction": (REPLICATE, "submit"),
+    "replicate get prediction": (REPLICATE, "poll"),
+    "luma agents get generation": (UNI, "poll"),
+    "luma dream machine create": (PHOTON, "submit"),
+    "luma dream machine get generation": (PHOTON, "poll"),
+    "ideogram generate": (IDEOGRAM, "submit"),
+    "ideogram get generation": (IDEOGRAM, "poll"),
+    "dashscope multimodal-generation": (QWEN, "submit"),
+    "dashscope image-synthesis submit": (WAN, "submit"),
+    "dashscope get task": (WAN, "poll"),
 }
-NEVER_AGAIN = ("bfl task not found", "bfl ready without a sample", "bfl delivery link gone")
+NEVER_AGAIN = ("wan unknown task", "bfl task not found", "bfl ready without a sample", "bfl delivery link gone")
 """Cases of jobs that were paid for and are never submitted again, although their tries fail."""
 
 
@@ -121,7 +156,8 @@ def tell_for(wire: Wire) -> Callable[[Case], Told]:
     def tell(case: Case) -> Told:
         named = re.match(r"Misconfigured: (\w+) \(every", case.expected)
         extra = {"extra": {named[1]: 6}} if named is not None and named[1] == "safety_tolerance" else {}
-        return {"provider": wire.provider, "gives": ["image"], **extra, **wire.told}
+        gives = ["text"] if "text model" in case.expected else ["image"]
+        return {"provider": wire.provider, "gives": gives, **extra, **wire.told}
 
     return tell
 

@@ -16,7 +16,7 @@ from unisafe_providers.hosted.bodies import Json
 from unisafe_providers.hosted.http import HostedOptions
 from unisafe_providers.hosted.jobs import JobProvider
 from unisafe_providers.hosted.made_pictures import Made, gather_pictures
-from unisafe_providers.hosted.picture_sizes import read_size, reduce_ratio
+from unisafe_providers.hosted.sizes import read_size, reduce_ratio
 from unisafe_providers.hosted.usage import read_dollars
 from unisafe_providers.jobs import Job
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from unisafe_providers.base import Provider
-from unisafe_providers.hosted.job_options import DRAWS_ONLY, JobOptions, build_job_provider
+from unisafe_providers.hosted.job_options import DRAWS, DRAWS_ONLY, JobOptions, build_job_provider
 from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.spec import ProviderSpec
 
@@ -16,5 +16,11 @@ def build(settings: ProviderSettings, options: JobOptions) -> Provider:
 
 
 BFL = ProviderSpec(
-    name="bfl", title="Black Forest Labs", options=JobOptions, build=build, judges_not=DRAWS_ONLY, key_header="x-key"
+    name="bfl",
+    title="Black Forest Labs",
+    options=JobOptions,
+    build=build,
+    defaults=DRAWS,
+    judges_not=DRAWS_ONLY,
+    key_header="x-key",
 )

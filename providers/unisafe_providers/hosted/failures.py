@@ -130,7 +130,7 @@ def _build_failure(
     said = row is not None and row.is_said(status, codes, flat.message)
     named = _find_setting(flat, settings, row, said) if status in WRONG else None
     if named is not None:
-        words = f"{vendor} does not take what {named} sets ({_describe_status(status)}): {flat.short}; change {named}"
+        words = f"{vendor} does not take what {named} sets ({_describe_status(status)}): {_name_parameter(flat)}; change {named}"
         return Misconfigured(words, doubtful=status in DOUBTFUL)
     if row is not None and row.kind is Misconfigured:
         words = row.says.format(vendor=vendor, model=model, status=_describe_status(status), message=flat.short)
@@ -142,6 +142,12 @@ def _build_failure(
     if kind is RateLimited:
         return RateLimited(words, _read_wait(flat, headers, clock))
     return Transient(words, _read_wait(flat, headers, clock)) if kind is Transient else kind(words)
+
+
+def _name_parameter(flat: Flat) -> str:
+    """The vendor's words, with the parameter that they are about where they do not name it."""
+    unnamed = [name for name in flat.parameters[:1] if name not in flat.short]
+    return ": ".join([*unnamed, flat.short])
 
 
 def _describe_status(status: int) -> str:

@@ -13,7 +13,9 @@ from unisafe_providers.hosted.vendor_arguments import build_hosted_options, read
 from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.spec import Declared
 
-DRAWS_ONLY = "its answers are pictures"
+DRAWS = {"gives": ["image"]}
+"""What a section says of such a model unless the file says otherwise."""
+DRAWS_ONLY = "its models give pictures, and a judge writes; name a provider whose models write"
 """Why such a provider cannot judge."""
 
 

@@ -12,7 +12,9 @@ from unisafe_providers.endpoint_options import VendorOptions
 from unisafe_providers.hosted.vendor_arguments import build_hosted_options, read_place
 from unisafe_providers.settings import ProviderSettings
 
-WIRES: dict[str, str] = {}
+WIRES: dict[str, str] = {
+    "dashscope": "unisafe_providers.hosted.dashscope_images:DashScopeImages",
+}
 """Modules and classes, `module:Class`, by the name that `image_wire` has in a vendor's file."""
 
 
