@@ -122,7 +122,7 @@ JUDGED = re.compile(r"\b(violat\w*|flagged|blocked|rejected|refused|detected|ina
 WARNING = re.compile(r"[^.;]*\b(may|might|could|will|can) (result|lead|cause|be)\b[^.;]*", re.I)
 """Words that only threaten a block."""
 OUT_OF_ORDER = re.compile(
-    r"(moderation|safety|filter|guardrail)\w* (service|system|endpoint|api|check) .{0,20}"
+    r"(moderation|safety|filter|guardrail)\w* (service|system|endpoint|api|check(er)?|classifier|model|backend) .{0,20}"
     r"(unavailable|down|timed out|failed|not (respond|reach|avail))"
     r"|(moderation|safety|filter|guardrail)s? (is|was|are) (currently |temporarily )?(overloaded|unavailable|down|out of order)"
     r"|(failed|unable|could not|cannot|error|timeout|timed out)( to| while| when| in)? ?"
