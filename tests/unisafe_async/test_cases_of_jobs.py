@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from zlib import crc32
 
 import pytest
 from vendor_cases import Asked, Case, Played, Playing, Reply, Told, cases, check, find_wrong, played
@@ -138,7 +139,7 @@ def check_job(case: Case, found: Played) -> None:
         once,
     )
     if "the other" in expected:
-        assert "1 of 2 pictures was withheld" in answer["reason"]
+        assert "1 of 2 pictures withheld" in answer["reason"]
     for category in re.findall(r"\(([A-Z][\w ]+)\)", expected):
         assert category in answer["reason"]
     if cost := re.search(r"cost \$([\d.]+)", expected):
@@ -169,4 +170,147 @@ async def test_every_answer_is_taken_for_what_it_is(name: str, tmp_path: Path, m
     assert chosen
     found = await played(chosen, tmp_path, monkeypatch, tell_for(wire), play_wire(wire, part, chosen))
     wrong = find_wrong(chosen, found, check_job)
+    assert not wrong, wrong
+
+
+# ---------------------------------------------------------------- inputs of our own, of the same kinds
+
+
+def own(wire: str, expected: str, body: object, status: int = 200, **headers: str) -> Case:
+    told = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Case(f"{wire}: {expected} {crc32(str(body).encode())}", wire, status, told, body, expected)
+
+
+def failed_prediction(words: str) -> Json:
+    return {"id": "p1", "status": "failed", "error": words, "logs": "", "output": None}
+
+
+OWN = [
+    own("bfl submit", "Misconfigured: key", {"detail": "Not authenticated - Invalid Authentication"}, 403),
+    own("bfl submit", "Transient", {"detail": "Internal error"}, 500),
+    own(
+        "bfl submit",
+        "Misconfigured: safety_tolerance (every",
+        {"detail": [{"loc": ["body", "safety_tolerance"], "msg": "too large"}]},
+        422,
+    ),
+    own("bfl get_result", "pending", {"id": "t1", "status": "Queued at the moon"}),
+    own("bfl get_result", "pending", {"detail": "slow down"}, 429, retry_after="0"),
+    own("bfl get_result", "pending", {"detail": "down"}, 503),
+    own("bfl get_result", "pending", "<html><title>Bad gateway</title></html>", 502),
+    own("bfl get_result", "Transient", {"id": "t1", "status": "Failed", "details": {"error": "worker died"}}),
+    own(
+        "bfl get_result",
+        "blocked/request (Violence)",
+        {"status": "Request Moderated", "details": {"Moderation Reasons": ["Violence"]}},
+    ),
+    own("fal queue submit", "Misconfigured: no credit", {"detail": "User is locked. Reason: Exhausted balance."}, 403),
+    own("fal queue submit", "Misconfigured: key", {"detail": "Invalid API key"}, 401),
+    own("fal queue status", "pending", {"status": "WARMING_UP"}),
+    own("fal queue status", "Transient", {"status": "COMPLETED", "error": "runner died", "error_type": "runner_disconnected"}),
+    own(
+        "fal queue status", "blocked/request", {"status": "COMPLETED", "error": "flagged", "error_type": "content_policy_violation"}
+    ),
+    own("fal result", "blocked/response", {"images": [], "has_nsfw_concepts": [True]}),
+    own("fal result", "Rejected", {"detail": [{"loc": ["body", "image_url"], "msg": "too small", "type": "image_too_small"}]}, 422),
+    own(
+        "fal result",
+        "Transient",
+        {"detail": [{"msg": "Downstream service error", "type": "downstream_service_error"}]},
+        400,
+        x_fal_retryable="true",
+    ),
+    own("fal result", "Transient", {"detail": "Runner is gone", "error_type": "runner_scheduling_failure"}, 503),
+    own(
+        "replicate create prediction",
+        "Misconfigured: no credit",
+        {"title": "Insufficient credit", "detail": "Insufficient credit", "status": 402},
+        402,
+    ),
+    own(
+        "replicate create prediction",
+        "Misconfigured",
+        {"title": "Invalid version or not permitted", "detail": "The specified version does not exist", "status": 422},
+        422,
+    ),
+    own("replicate create prediction", "blocked/response", {**failed_prediction("NSFW content detected.")}, 201),
+    own("replicate get prediction", "blocked, stage not told", failed_prediction("Content flagged for: violence")),
+    own("replicate get prediction", "blocked/request", failed_prediction("The prompt was flagged as sensitive (E005)")),
+    own("replicate get prediction", "Transient", failed_prediction("Prediction interrupted; please retry (code: PA)")),
+    own("replicate get prediction", "Rejected", failed_prediction("Input validation error: could not load image from URL")),
+    own(
+        "replicate get prediction",
+        "blocked/response",
+        {"status": "succeeded", "output": [], "logs": "NSFW content detected in image 0"},
+    ),
+    own(
+        "luma agents get generation",
+        "blocked/response",
+        {"state": "failed", "failure_code": "content_moderated", "failure_reason": "Output image not allowed"},
+    ),
+    own(
+        "luma agents get generation",
+        "blocked, stage not told",
+        {"state": "failed", "failure_code": "content_moderated", "failure_reason": ""},
+    ),
+    own(
+        "luma agents get generation", "Transient", {"state": "failed", "failure_code": "output_not_found", "failure_reason": "gone"}
+    ),
+    own(
+        "luma dream machine create",
+        "blocked/request",
+        {"detail": "400: prompt not allowed because advanced moderation failed"},
+        400,
+    ),
+    own("luma dream machine get generation", "Rejected", {"state": "failed", "failure_reason": "400: failed to moderate image"}),
+    own("luma dream machine get generation", "Transient", {"state": "failed", "failure_reason": "moderation service unavailable"}),
+    own("ideogram generate", "blocked/request", {"error": "Image failed the safety check."}, 422),
+    own("ideogram generate", "RateLimited", {"reject_reason": "inflight_limit"}, 402),
+    own("ideogram generate", "Misconfigured: day is spent", {"reject_reason": "daily_limit"}, 402),
+    own("ideogram get generation", "blocked/response", {"status": "completed", "data": [{"url": "", "is_image_safe": False}]}),
+    own("ideogram get generation", "Transient", {"status": "failed", "failure_reason": "internal"}),
+    own(
+        "dashscope multimodal-generation",
+        "blocked/response",
+        {"code": "DataInspectionFailed", "message": "Output data may contain inappropriate content."},
+        400,
+    ),
+    own(
+        "dashscope multimodal-generation",
+        "Rejected",
+        {
+            "code": "InvalidParameter.DataInspection",
+            "message": "Unable to download the media resource during the data inspection process.",
+        },
+        400,
+    ),
+    own(
+        "dashscope get task",
+        "Transient",
+        {"output": {"task_id": "t", "task_status": "FAILED", "code": "InternalError.Timeout", "message": "timed out"}},
+    ),
+    own(
+        "dashscope get task",
+        "blocked/response",
+        {
+            "output": {
+                "task_status": "SUCCEEDED",
+                "results": [{"code": "DataInspectionFailed", "message": "Output data may contain inappropriate content."}],
+            }
+        },
+    ),
+    own("dashscope get task", "pending", {"output": {"task_id": "t", "task_status": "SUSPENDED"}}),
+]
+
+
+async def test_inputs_of_our_own_are_taken_for_what_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plays = {name: play_wire(wire, part, OWN) for name, (wire, part) in WIRES.items()}
+    found = await played(
+        OWN,
+        tmp_path,
+        monkeypatch,
+        lambda case: tell_for(WIRES[case.wire][0])(case),
+        lambda case, asked, number: plays[case.wire](case, asked, number),
+    )
+    wrong = find_wrong(OWN, found, check_job)
     assert not wrong, wrong

@@ -15,7 +15,6 @@ from unisafe_providers.base import Capabilities, Malformed, Request, Response
 from unisafe_providers.hosted.bodies import Json
 from unisafe_providers.hosted.http import HostedOptions
 from unisafe_providers.hosted.jobs import JobProvider
-from unisafe_providers.hosted.made_pictures import Made, gather_pictures
 from unisafe_providers.hosted.sizes import read_size, reduce_ratio
 from unisafe_providers.hosted.usage import read_dollars
 from unisafe_providers.jobs import Job
@@ -92,9 +91,8 @@ class BlackForestLabs(JobProvider):
             sample = result.get("sample") if isinstance(result, dict) else None
             if not sample:
                 raise Malformed(f"the job {job.name} is done, and its answer names no picture")
-            self._note_rewritten(request, result.get("prompt"))
             cost = read_cost(body)
-            return gather_pictures([Made(sample)], self._fetch_picture, cost=job.cost if cost is None else cost)
+            return self._gather(body, [sample], request, cost=job.cost if cost is None else cost)
         if state == "task not found":
             raise self._build_lost(job, f"{self.title} does not know it")
         if state.endswith("moderated") or state in ("error", "failed"):

@@ -43,6 +43,7 @@ CODES: dict[str, Stage | None] = {
     "moderation_blocked": None,
     "data_inspection_failed": None,
     "datainspectionfailed": None,
+    "ipinfringementsuspect": None,
     "1301": None,
     "1026": "request",
     "1027": "response",
@@ -80,6 +81,7 @@ WORDS = re.compile(
     r"|(is|was|been) (blocked|censored|filtered)(?=[.;]|$)|(classified|detected|considered) as (unsafe|harmful))"
     r"|(violat\w*|against) (our|its|their) (\w+ ){0,2}(polic|guideline)|due to safety (concern|reason)"
     r"|prohibited (content|terms?|words?)|potentially (harmful|unsafe)|unsafe (content|prompt|image)|harmful content"
+    r"|\bprompts? (is |was )?not allowed"
     r"|content (is )?(not allowed|prohibited|blocked)|\bE005\b|敏感|违规|不安全内容|内容安全|内容审核",
     re.I,
 )
@@ -126,8 +128,8 @@ OUT_OF_ORDER = re.compile(
     r"(unavailable|down|timed out|failed|not (respond|reach|avail))"
     r"|(moderation|safety|filter|guardrail)s? (is|was|are) (currently |temporarily )?(overloaded|unavailable|down|out of order)"
     r"|(failed|unable|could not|cannot|error|timeout|timed out)( to| while| when| in)? ?"
-    r"(call|reach|run|load|connect|contact|moderat|apply|evaluat|invok)"
-    r".{0,40}(moderat|filter|safety|guardrail|image)",
+    r"(call|reach|run|load|connect|contact|moderat|apply|evaluat|invok|download|fetch|retriev)"
+    r".{0,60}(moderat|filter|safety|guardrail|image|inspection)",
     re.I,
 )
 """Words about a filter that does not work: it blocks nothing."""

@@ -10,16 +10,16 @@ import re
 from typing import Any, Unpack
 from urllib.parse import quote
 
-from unisafe_providers.base import Capabilities, Request, Response
+from unisafe_providers.base import Capabilities, Request, Response, clean
 from unisafe_providers.hosted.blocks import block_of_error
-from unisafe_providers.hosted.bodies import Json, find_error
+from unisafe_providers.hosted.bodies import Json, find_error, find_usage
 from unisafe_providers.hosted.endings import Ending
 from unisafe_providers.hosted.flattened import flatten
 from unisafe_providers.hosted.http import HostedOptions
 from unisafe_providers.hosted.jobs import JobProvider
-from unisafe_providers.hosted.made_pictures import Made, gather_pictures
 from unisafe_providers.hosted.openai_wire import build_data_url
 from unisafe_providers.hosted.sizes import read_size
+from unisafe_providers.hosted.usage import usage_of
 from unisafe_providers.jobs import Job
 
 BY_TASK = re.compile(r"wanx|wan2\.[0-5]-|flux-|stable-diffusion")
@@ -61,7 +61,7 @@ class DashScopeImages(JobProvider):
             job_wait=job_wait,
             **options,
         )
-        self._by_task = by_task
+        self._by_task = self.submits_each = by_task
 
     async def _submit(self, request: Request) -> Job | Response:
         path = AT_ONCE if not self._by_task else EDITING if request.images else DRAWING
@@ -88,7 +88,8 @@ class DashScopeImages(JobProvider):
         if _list_entries(output):
             return self._read_pictures(output, request)
         if not isinstance(output.get("task_id"), str) or not output["task_id"]:
-            return None
+            words = _find_words(output)
+            return Response(text=words, usage=usage_of(find_usage(body))) if words else None
         job = Job(name=output["task_id"])
         done = self._read_task(output, request, job)
         return job if done is None else done
@@ -116,19 +117,30 @@ class DashScopeImages(JobProvider):
 
     def _read_pictures(self, output: Json, request: Request) -> Response:
         """The pictures of an answer; an entry of a task may hold an error instead of one."""
-        entries = _list_entries(output)
-        made, failed = [], None
-        for entry in entries:
-            self._note_rewritten(request, entry.get("actual_prompt"))
-            if entry.get("code"):
-                stopped = block_of_error(0, flatten(entry), ran=True)
-                failed = failed or (entry if stopped is None else None)
-                made += [] if stopped is None else [Made(None, Ending("blocked", stopped.reason, stopped.block))]
+        places: list[object] = []
+        withheld: list[Ending] = []
+        failed: Json | None = None
+        for entry in _list_entries(output):
+            stopped = block_of_error(0, flatten(entry), ran=True) if entry.get("code") else None
+            if stopped is not None:
+                withheld.append(Ending("blocked", stopped.reason, stopped.block))
+            elif entry.get("code"):
+                failed = failed or entry
             else:
-                made.append(Made(entry.get("url") or entry.get("image")))
-        if failed is not None and not made:
+                places.append(entry.get("url") or entry.get("image"))
+        if failed is not None and not places and not withheld:
             return self._explain_failed(request, failed)
-        return gather_pictures(made, self._fetch_picture)
+        return self._gather(output, places, request, withheld=withheld)
+
+
+def _find_words(output: Json) -> str:
+    """What a model says instead of a picture."""
+    try:
+        content = output["choices"][0]["message"]["content"]
+    except (IndexError, KeyError, TypeError):
+        return ""
+    parts = content if isinstance(content, list) else [{"text": content}]
+    return clean("".join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)))
 
 
 def _list_entries(output: Json) -> list[Json]:

@@ -18,14 +18,26 @@ from unisafe_providers.hosted.failure_row import WRONG, Failure
 from unisafe_providers.hosted.flattened import Flat, flat_of
 from unisafe_providers.hosted.model_failures import MODELS, PICTURES
 from unisafe_providers.hosted.rate_headers import parse_duration, read_asked_wait, read_spent_wait, wait_in_words
-from unisafe_providers.hosted.request_failures import MOMENTS, REQUESTS, STATUSES, TOO_LONG
+from unisafe_providers.hosted.request_failures import AT_ONCE, MOMENTS, REQUESTS, STATUSES, TOO_LONG
 
-FAILURES = (*ACCOUNTS, *MODELS, *PICTURES, *REQUESTS, *MOMENTS, *STATUSES)
+FAILURES = (AT_ONCE, *ACCOUNTS, *MODELS, *PICTURES, *REQUESTS, *MOMENTS, *STATUSES)
 """The first row that matches counts. Without a row, a status of 500 or more gets another try, and any other is rejected."""
 DOUBTFUL = frozenset({403, 404, 405, 422})
 """Statuses that may concern one request alone, unless a code or a word says more."""
 TAKEN_FROM_INSIDE = frozenset({401, 402, 429})
 """If the body of a 5xx holds one of these statuses, it counts instead of the 5xx."""
+NOT_SUPPORTED = re.compile(
+    r"\b(?:argument|parameter|field)s? not (?:supported|allowed|permitted|recogni[sz]ed)(?: (?:on|by|for|with) this model)?: ?"
+    r"['\"`]?([a-z]\w+)",
+    re.I,
+)
+"""Words of xAI's that end in the name of a parameter."""
+PARAMETER = re.compile(r"[a-z][a-z0-9_]{2,40}", re.I)
+OF_ONE_REQUEST = re.compile(
+    r"prompt|text|message|content|input|image|picture|photo|mask|reference|file|url|part|document|source|tool|model|body|query",
+    re.I,
+)
+"""Parts of a request that differ from item to item, or that rows of the table speak of (the model)."""
 LIMIT = re.compile(r"limit:? ([\d,]+).{0,60}?requested:? ([\d,]+)", re.I)
 
 
@@ -68,6 +80,8 @@ def read_error(
     error = _build_failure(vendor, code, flat, model, settings or {}, low, clock)
     if isinstance(error, RateLimited | Transient) and _is_final(low):
         return Rejected(f"{error}; the server says not to try again")
+    if isinstance(error, Rejected) and _says_again(low):
+        return Transient(str(error))
     return error
 
 
@@ -86,6 +100,12 @@ def _add_header_codes(flat: Flat, headers: Mapping[str, str]) -> Flat:
 
 def _is_final(headers: Mapping[str, str]) -> bool:
     return any(headers.get(name, "").strip().lower() == "false" for name in ("x-should-retry", "x-fal-retryable"))
+
+
+def _says_again(headers: Mapping[str, str]) -> bool:
+    """Whether a header says that another try may succeed, whatever the status."""
+    told = (headers.get(name, "").strip().lower() for name in ("x-should-retry", "x-fal-retryable", "x-fal-needs-retry"))
+    return any(word in ("true", "1") for word in told)
 
 
 # ---------------------------------------------------------------- what no vendor said
@@ -132,6 +152,11 @@ def _build_failure(
     if named is not None:
         words = f"{vendor} does not take what {named} sets ({_describe_status(status)}): {_name_parameter(flat)}; change {named}"
         return Misconfigured(words, doubtful=status in DOUBTFUL)
+    unset = _find_unset(flat) if row is None and status in (400, 422) else ""
+    if unset:
+        words = f"{vendor} does not take `{unset}` as it is asked for ({_describe_status(status)}): {flat.short}"
+        change = f"change {settings[unset]}" if unset in settings else f"set extra.{unset}, or name another model"
+        return Misconfigured(f"{words}; every request would fail: {change}")
     if row is not None and row.kind is Misconfigured:
         words = row.says.format(vendor=vendor, model=model, status=_describe_status(status), message=flat.short)
         return Misconfigured(words, needs=row.needs, doubtful=status in DOUBTFUL and not said)
@@ -199,6 +224,19 @@ def _find_setting(flat: Flat, settings: Mapping[str, str], row: Failure | None, 
             if step in settings:
                 return settings[step]
     return None if said else next((name for key, name in settings.items() if names_parameter(key, flat.message)), None)
+
+
+def _find_unset(flat: Flat) -> str:
+    """The parameter that an error names, be it set by bench.toml or by us: it is the same in every request.
+
+    Empty where the error names none, or a part that each request has of its own.
+    """
+    named = NOT_SUPPORTED.search(flat.message)
+    for parameter in (*flat.parameters, *([named[1]] if named else [])):
+        name = parameter.rpartition(".")[2]
+        if PARAMETER.fullmatch(name) and not OF_ONE_REQUEST.search(parameter):
+            return name
+    return ""
 
 
 def names_parameter(key: str, message: str) -> bool:

@@ -14,10 +14,8 @@ from unisafe_providers.base import Capabilities, Malformed, Request, Response
 from unisafe_providers.hosted.bodies import Json, find_error, json_of, parse_body
 from unisafe_providers.hosted.http import HostedOptions, Reply
 from unisafe_providers.hosted.jobs import JobProvider
-from unisafe_providers.hosted.made_pictures import Made, gather_pictures
 from unisafe_providers.hosted.model_inputs import add_pictures
 from unisafe_providers.hosted.sizes import read_size, reduce_ratio
-from unisafe_providers.hosted.withheld import LISTS, find_withheld_block
 from unisafe_providers.jobs import Job
 
 SizeAs = Literal["image_size", "aspect_ratio"]
@@ -25,6 +23,9 @@ BY_RATIO = re.compile(r"kontext|ultra|nano-banana|gemini|imagen|luma|photon|gpt-
 """Models that take `aspect_ratio` and no pixels."""
 SEVERAL = re.compile(r"nano-banana|gemini|flux-2|seedream|gpt-image|qwen-image-edit-(plus|2)|kontext/(pro|max)/multi|multi$")
 """Models that take a list of pictures."""
+
+OF_THE_CALLER = frozenset({401, 402, 403, 429})
+"""Statuses that say nothing of a job."""
 
 
 class Fal(JobProvider):
@@ -105,12 +106,13 @@ class Fal(JobProvider):
         return self._read_result(await self._get(place), request, job)
 
     def _read_result(self, answer: Reply, request: Request, job: Job) -> Response:
-        """The job's answer. An error that fal words itself is the job's; any other one is that of this poll."""
+        """The job's answer. An error of the model or its runner is the job's; one of the account or of too many calls is not."""
         if answer.status < 300:
             return self._read_pictures(parse_body(answer.content), request)
         body = json_of(answer.content)
         details = body.get("detail") if isinstance(body, dict) else body
-        if isinstance(details, list) or answer.status == 422 or answer.headers.get("x-fal-error-type"):
+        typed = answer.headers.get("x-fal-error-type") or (isinstance(body, dict) and body.get("error_type"))
+        if answer.status not in OF_THE_CALLER and (isinstance(details, list) or answer.status == 422 or typed):
             return self._explain_failed(request, body, answer.status, answer.headers)
         return self._read_failed_look(request, job, answer)
 
@@ -122,13 +124,7 @@ class Fal(JobProvider):
             if wrong is not None:
                 return self._explain_failed(request, wrong)
             raise Malformed("the job is done, and its answer names no picture")
-        self._note_rewritten(request, body.get("prompt"))
-        flags = max((len(body[key]) for key in LISTS if isinstance(body.get(key), list)), default=0)
-        made = [
-            Made(_read_address(places[index]) if index < len(places) else None, find_withheld_block(body, index))
-            for index in range(max(len(places), flags))
-        ]
-        return gather_pictures(made, self._fetch_picture)
+        return self._gather(body, [_read_address(place) for place in places], request)
 
 
 def _holds_pictures(body: Json) -> bool:

@@ -15,7 +15,6 @@ from functools import partial
 from types import TracebackType
 from typing import ClassVar, Self, TypedDict, Unpack
 
-import aiohttp
 import anyio
 import httpx2
 import orjson
@@ -37,13 +36,15 @@ from unisafe_providers.base import (
 from unisafe_providers.environment import check_proxies, proxy_of, wants_credentials
 from unisafe_providers.hosted.accepted import LEAVABLE, Accepted, describe_refusals
 from unisafe_providers.hosted.additions import Additions, Cutter, build_form
-from unisafe_providers.hosted.bodies import Json, catch_odd_shapes, find_error, find_usage, parse_body, parse_error_body, read_whole
+from unisafe_providers.hosted.bodies import Json, catch_odd_shapes, find_error, find_usage, parse_body, parse_error_body
+from unisafe_providers.hosted.downloads import Downloads
 from unisafe_providers.hosted.failures import read_error
 from unisafe_providers.hosted.flattened import flatten
 from unisafe_providers.hosted.listing import PAGES, find_next_page, is_unlistable, read_names
 from unisafe_providers.hosted.network_failures import FAILURES, explain_failure
 from unisafe_providers.hosted.parameters import find_refused_parameter
 from unisafe_providers.hosted.rate_headers import limits_of
+from unisafe_providers.hosted.rewritten import find_rewritten
 from unisafe_providers.hosted.transport import EndpointClient
 from unisafe_providers.hosted.transport import Reply as Reply
 from unisafe_providers.hosted.usage import usage_of
@@ -189,6 +190,7 @@ class HostedProvider:
             self.base_url, self._headers, timeout=self._timeout, max_connections=self._max_connections, direct=self._direct
         )
         self._extensions = self._http.extensions
+        self._downloads = Downloads(self.base_url, timeout=self._timeout, direct=self._direct, reached=lambda: self._http.reached)
         if self._http.detour:
             self._tell(f"requests to {self.title} go through httpx2 and cost more CPU, because of {self._http.detour}")
         await self._http.__aenter__()
@@ -196,6 +198,7 @@ class HostedProvider:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with anyio.CancelScope(shield=True):
+            await self._downloads.close()
             await self._http.__aexit__(None, None, None)
 
     async def call(self, request: Request) -> Response:
@@ -252,7 +255,10 @@ class HostedProvider:
         if wrong is None:
             try:
                 with catch_odd_shapes():
-                    return read(body)
+                    response = read(body)
+                if request.image_due:
+                    self._note_rewriting(body, request)
+                return response
             except ProviderError as error:
                 error.answered = True
                 usage = usage_of(find_usage(body))
@@ -262,6 +268,12 @@ class HostedProvider:
                 wrong = body
         with attach_partial(_read_partial(body, read)):
             return self._read_error(200, wrong, answer.headers, request, wire)
+
+    def _note_rewriting(self, body: object, request: Request) -> None:
+        """Say for the end of the run that the vendor draws from other words than were asked, if an answer gives them back."""
+        key = find_rewritten(body, request.text)
+        if key:
+            self._tell(f"{self.title} drew from rewritten prompts: its answers give others back than were sent ({key})")
 
     def _names_failure(self, body: Json, headers: Mapping[str, str], request: Request) -> bool:
         """Whether a body without an answer holds an error in another place, such as `base_resp`, or `code` and `message`."""
@@ -422,6 +434,8 @@ class HostedProvider:
             try:
                 with anyio.fail_after(self._timeout):
                     return Image.from_bytes(await image.read())
+            except Rejected as error:
+                raise Rejected(f"the image was made and paid for, but {error}") from None
             except (Transient, TimeoutError) as error:
                 if number == DOWNLOADS:
                     why = str(error) or f"nothing came within {self._timeout:g} s"
@@ -430,14 +444,8 @@ class HostedProvider:
         raise AssertionError
 
     async def _download(self, url: str) -> bytes:
-        """The bytes at an address; the key is not sent there."""
-        try:
-            async with self._http.stream("GET", url) as answer:
-                if answer.status_code != 200:
-                    raise Transient(f"its address answered {answer.status_code}")
-                return await read_whole(answer)
-        except (aiohttp.ClientError, httpx2.RequestError, httpx2.InvalidURL) as error:
-            raise Transient(f"it cannot be fetched from {url[:200]}: {error or type(error).__name__}") from None
+        """The bytes at an address; the key is not sent there. Raises Rejected for an address that pictures are not fetched from."""
+        return await self._downloads.fetch(url)
 
 
 def _read_partial(body: Json, read: Read) -> Response:

@@ -7,6 +7,7 @@ told to be a job, so that a run that is killed finds its answer again.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any, Unpack
 from urllib.parse import quote
 
@@ -14,10 +15,8 @@ from unisafe_providers.base import Capabilities, Malformed, Request, Response
 from unisafe_providers.hosted.bodies import Json
 from unisafe_providers.hosted.http import File, HostedOptions
 from unisafe_providers.hosted.jobs import JobProvider
-from unisafe_providers.hosted.made_pictures import Made, gather_pictures
 from unisafe_providers.hosted.sizes import find_ratio, read_size
 from unisafe_providers.hosted.usage import read_dollars
-from unisafe_providers.hosted.withheld import find_withheld_block
 from unisafe_providers.jobs import Job
 
 MICRO = 1e-6
@@ -58,6 +57,7 @@ class Ideogram(JobProvider):
             **options,
         )
         self._of_v1 = OF_V1.fullmatch(model) is not None
+        self.submits_each = not self._of_v1
         self._by_pixels = BY_PIXELS.match(model) is not None
 
     async def _submit(self, request: Request) -> Job | Response:
@@ -113,8 +113,7 @@ class Ideogram(JobProvider):
     def _read_pictures(self, body: Json, request: Request) -> Response:
         """The pictures; one that was withheld is billed too."""
         entries: list[Any] = body["data"]
-        for entry in entries:
-            self._note_rewritten(request, entry.get("prompt"))
         micros = read_dollars(body.get("usage_cost_usd_micros"))
-        made = [Made(entry.get("url"), find_withheld_block(body, index)) for index, entry in enumerate(entries)]
-        return gather_pictures(made, self._fetch_picture, cost=None if micros is None else micros * MICRO, billed=len(made))
+        places = [entry.get("url") for entry in entries]
+        answer = self._gather(body, places, request, cost=None if micros is None else micros * MICRO)
+        return replace(answer, usage=replace(answer.usage, images=len(entries)))

@@ -13,7 +13,7 @@ from typing import Unpack
 
 import anyio
 
-from unisafe_providers.anatomy import attach_partial
+from unisafe_providers.anatomy import NO_PICTURE, attach_partial
 from unisafe_providers.base import (
     Capabilities,
     Image,
@@ -24,11 +24,14 @@ from unisafe_providers.base import (
     Request,
     Response,
     Transient,
+    Usage,
 )
 from unisafe_providers.hosted.bodies import Json, catch_odd_shapes, find_error, parse_body, parse_error_body
+from unisafe_providers.hosted.endings import Ending
 from unisafe_providers.hosted.http import Files, HostedOptions, HostedProvider, Make, Reply
 from unisafe_providers.hosted.key_hosts import may_get_key
 from unisafe_providers.hosted.network_failures import FAILURES
+from unisafe_providers.hosted.withheld import build_pictures_response, find_withheld_block
 from unisafe_providers.jobs import Job, JobBook, JobLost
 
 FIRST_PAUSE = 0.1
@@ -86,6 +89,8 @@ class JobProvider(HostedProvider):
     """How long the vendor keeps a job's answer, in words."""
 
     book: JobBook | None = None
+    submits_each = True
+    """Whether each answer is made by a job; False where most come at once."""
 
     def __init__(
         self,
@@ -194,10 +199,7 @@ class JobProvider(HostedProvider):
 
     def _build_lost(self, job: Job, why: str) -> JobLost:
         """The error of a job that was paid for and has no answer any more."""
-        lost = JobLost(
-            f"the job {job.name} was submitted and is paid for, but {why}: the vendor keeps answers for {self.LASTS}; "
-            "it is not submitted again unless you say so"
-        )
+        lost = JobLost(f"the job {job.name} was paid for, and {why}; answers are kept there for {self.LASTS}")
         lost.answered = True
         return lost
 
@@ -230,8 +232,7 @@ class JobProvider(HostedProvider):
                 wait = max(pause, asked)
             if time.monotonic() + wait > until:
                 raise Rejected(
-                    f"the job {job.name} is not done after {self._job_wait:g} s (job_wait_s); the next run goes on with it and "
-                    "does not pay for it again"
+                    f"the job {job.name} is not done after {self._job_wait:g} s (job_wait_s); the next run goes on with it"
                 )
             await anyio.sleep(wait)
             pause = min(LONGEST_PAUSE, pause * GROWTH)
@@ -270,10 +271,22 @@ class JobProvider(HostedProvider):
 
     # -------------------------------------------------------- what every such vendor says
 
-    def _note_rewritten(self, request: Request, drawn: object) -> None:
-        """Tell the user that the model drew another prompt than the one that was sent."""
-        if isinstance(drawn, str) and drawn.strip() and drawn.split() != request.text.split():
-            self._tell(f"{self.title} rewrote prompts before {self.model} drew them")
+    def _gather(
+        self, body: Json, places: Sequence[object], request: Request, *, withheld: Sequence[Ending] = (), cost: float | None = None
+    ) -> Response:
+        """The answer that some places of pictures are; one without any place and any reason is asked for once more.
+
+        Args:
+            body: the vendor's answer, with the flags beside its pictures.
+            places: base64 or an address for each picture; None where one is missing.
+            withheld: what the answer says beside its entries of pictures that are not there.
+            cost: US dollars, if the vendor tells them.
+        """
+        self._note_rewriting(body, request)
+        usage = Usage(images=len(places), cost=cost)
+        if not places and not withheld and find_withheld_block(body) is None:
+            return Response(usage=usage, missing=NO_PICTURE, asks_again=True)
+        return build_pictures_response(body, places, self._fetch_picture, usage=usage, withheld=withheld, title=self.title)
 
     def _leave_out(self, request: Request, *names: str) -> None:
         """Tell the user which settings the vendor has no place for."""

@@ -14,7 +14,6 @@ from unisafe_providers.base import Capabilities, Malformed, Request, Response
 from unisafe_providers.hosted.bodies import Json
 from unisafe_providers.hosted.http import HostedOptions
 from unisafe_providers.hosted.jobs import JobProvider
-from unisafe_providers.hosted.made_pictures import Made, gather_pictures
 from unisafe_providers.hosted.sizes import find_ratio
 from unisafe_providers.jobs import Job
 
@@ -95,10 +94,10 @@ class Luma(JobProvider):
         """The answer in a generation of either API; None while it is under way. Raises as `_poll`."""
         state = str(body.get("state") or "").lower()
         if state == "completed":
-            made = [Made(address) for address in _list_addresses(body)]
-            if not made:
+            places = _list_addresses(body)
+            if not places:
                 raise Malformed(f"the job {job.name} is done, and its answer names no picture")
-            return gather_pictures(made, self._fetch_picture)
+            return self._gather(body, places, request)
         if state == "failed":
             words = str(body.get("failure_reason") or "")
             within = STATUS.match(words)

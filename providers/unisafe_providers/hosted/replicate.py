@@ -16,7 +16,6 @@ from unisafe_providers.hosted.bodies import Json
 from unisafe_providers.hosted.endings import Ending
 from unisafe_providers.hosted.http import HostedOptions
 from unisafe_providers.hosted.jobs import JobProvider
-from unisafe_providers.hosted.made_pictures import Made, gather_pictures
 from unisafe_providers.hosted.model_inputs import add_pictures
 from unisafe_providers.hosted.openai_wire import read_served_name
 from unisafe_providers.hosted.sizes import read_size, reduce_ratio
@@ -132,18 +131,17 @@ class Replicate(JobProvider):
         if state == "succeeded" and output is None and body.get("data_removed"):
             raise self._build_lost(job, "its answer was removed (data_removed)")
         if state == "succeeded" or (request.image_due and output and state == "processing"):  # pictures may come before the end
-            return self._read_pictures(body, output) if request.image_due else self._read_text(body, output)
+            return self._read_pictures(body, output, request) if request.image_due else self._read_text(body, output)
         if state in ("failed", "canceled", "aborted"):
             words = str(body.get("error") or f"the prediction was {state}")
             status = UNPROCESSABLE if WRONG_INPUT.match(words) else 200
             return self._explain_failed(request, {"code": state, "message": words}, status)
         return None
 
-    def _read_pictures(self, body: Json, output: object) -> Response:
-        made = [Made(address) for address in _list_addresses(output)]
+    def _read_pictures(self, body: Json, output: object, request: Request) -> Response:
         removed = len(WITHHELD.findall(str(body.get("logs") or "")))
-        withheld = [Made(None, Ending("blocked", "NSFW content detected", Block("response")))] * removed
-        return gather_pictures([*made, *withheld], self._fetch_picture)
+        withheld = [Ending("blocked", "NSFW content detected", Block("response"))] * removed
+        return self._gather({}, _list_addresses(output), request, withheld=withheld)
 
     def _read_text(self, body: Json, output: object) -> Response:
         """The text of a language model, which comes in pieces."""
