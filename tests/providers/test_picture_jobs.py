@@ -69,6 +69,7 @@ def ready(server: Callable[[], JobServer]) -> Callable[[Asked], Reply]:
 
 async def ask(server: JobServer, request: Request = GARDEN, **options: Any) -> tuple[Response, BlackForestLabs]:
     async with BlackForestLabs("flux-2-pro", server.url, KEY, DRAWS, **options) as provider:
+        provider.key_hosts = (".bfl.ai",)
         return await provider.call(request), provider
 
 
@@ -88,8 +89,6 @@ def bfl(*replies: Any) -> BflServer:
         [pending(), pending("Reasoning"), pending("A word never seen")],
         [Reply({"detail": "overloaded"}, 503), Reply(b"<html>busy</html>"), Reply([1])],
         [Reply({"detail": "slow down"}, 429, {"retry-after": "0.01"}), pending()],
-        [Reply({"id": "t1", "status": "Task not found"}), pending()],
-        [Reply({"detail": "Not Found"}, 404), pending()],
     ],
 )
 async def test_whatever_polls_say_on_the_way_the_job_is_submitted_once(polls: list[Reply]) -> None:
@@ -174,12 +173,21 @@ async def test_polls_that_keep_failing_fail_the_try_and_not_the_job() -> None:
 
 async def test_a_job_that_takes_too_long_fails_its_item_and_the_next_run_takes_its_answer() -> None:
     book = JobsInMemory()
-    async with bfl(*[pending()] * 200) as server, BlackForestLabs("flux-2-pro", server.url, KEY, DRAWS, job_wait=0.1) as provider:
-        provider.book = book
+    async with bfl(*[pending()] * 200) as server, BlackForestLabs("flux-2-pro", server.url, KEY, DRAWS) as provider:
+        provider.book, provider.job_wait = book, 0.1
         with pytest.raises(Rejected, match=r"t1 is not done after 0.1 s \(job_wait_s\); the next run goes on with it"):
             await provider.call(GARDEN)
         server.replies = [ready(lambda: server)]
         assert (await provider.call(GARDEN)).images
+        assert len(server.submitted) == 1
+
+
+async def test_a_job_that_its_vendor_does_not_know_yet_is_polled_by_the_next_try() -> None:
+    async with bfl(pending("Task not found"), pending()) as server:
+        async with BlackForestLabs("flux-2-pro", server.url, KEY, DRAWS) as provider:
+            with pytest.raises(JobLost):
+                await provider.call(GARDEN)
+            assert (await provider.call(GARDEN)).images
         assert len(server.submitted) == 1
 
 
@@ -280,7 +288,7 @@ def test_the_key_goes_to_the_endpoint_and_from_there_to_hosts_of_its_vendor(told
 async def test_an_address_of_another_host_is_not_polled_and_one_of_this_host_is() -> None:
     async with bfl() as server:
         server.replies[0] = taken(polling_url="https://api.us1.bfl.ai/v1/get_result?id=t1")
-        await ask(server, key_hosts=(".bfl.ai",))
+        await ask(server)
         assert [(asked.path, asked.query) for asked in server.asked[1:]] == [("/v1/get_result", {"id": "t1"})]
     async with bfl() as server:
         server.replies[0] = taken(polling_url=f"{server.url}/get_result?region=eu")

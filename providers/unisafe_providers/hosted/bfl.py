@@ -28,7 +28,7 @@ DRAWS_ONLY = re.compile(r"flux-(dev|pro|pro-1\.1|pro-1\.1-ultra)$")
 
 
 class BlackForestLabs(JobProvider):
-    """One FLUX model at its vendor; arguments as in JobProvider."""
+    """One FLUX model at its vendor; arguments as in HostedProvider."""
 
     TITLE = "Black Forest Labs"
     LASTS = "10 minutes"
@@ -39,9 +39,6 @@ class BlackForestLabs(JobProvider):
         base_url: str,
         api_key: str,
         capabilities: Capabilities,
-        *,
-        key_hosts: tuple[str, ...] = (),
-        job_wait: float = 600.0,
         **options: Unpack[HostedOptions],
     ) -> None:
         super().__init__(
@@ -51,8 +48,6 @@ class BlackForestLabs(JobProvider):
             api_key,
             {"x-key": api_key},
             capabilities,
-            key_hosts=key_hosts,
-            job_wait=job_wait,
             **options,
         )
 

@@ -31,7 +31,7 @@ DRAWING, EDITING = "services/aigc/text2image/image-synthesis", "services/aigc/im
 
 
 class DashScopeImages(JobProvider):
-    """One image model of DashScope; arguments as in JobProvider. `extra` goes into `parameters`."""
+    """One image model of DashScope; arguments as in HostedProvider. `extra` goes into `parameters`."""
 
     TITLE = "DashScope"
     LASTS = "24 hours"
@@ -43,9 +43,6 @@ class DashScopeImages(JobProvider):
         base_url: str,
         api_key: str,
         capabilities: Capabilities,
-        *,
-        key_hosts: tuple[str, ...] = (),
-        job_wait: float = 600.0,
         **options: Unpack[HostedOptions],
     ) -> None:
         base_url = base_url.rstrip("/").removesuffix(CHATS) + (IMAGES if base_url.rstrip("/").endswith(CHATS) else "")
@@ -57,11 +54,13 @@ class DashScopeImages(JobProvider):
             api_key,
             {"authorization": f"Bearer {api_key}"} | ({"x-dashscope-async": "enable"} if by_task else {}),
             capabilities,
-            key_hosts=key_hosts,
-            job_wait=job_wait,
             **options,
         )
-        self._by_task = self.submits_each = by_task
+        self._by_task = by_task
+
+    @property
+    def submits_each(self) -> bool:
+        return self._by_task
 
     async def _submit(self, request: Request) -> Job | Response:
         path = AT_ONCE if not self._by_task else EDITING if request.images else DRAWING

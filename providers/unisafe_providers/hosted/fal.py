@@ -35,7 +35,7 @@ class Fal(JobProvider):
         model: its name there, such as `fal-ai/flux/dev`.
         size_as: the field that tells the size; empty for what the model's name says.
         picture_as: the field that holds the picture to edit, a list if its name is in the plural; empty for what the name says.
-        options: as in JobProvider.
+        options: HostedOptions.
     """
 
     TITLE = "fal"
@@ -50,8 +50,6 @@ class Fal(JobProvider):
         *,
         size_as: SizeAs | None = None,
         picture_as: str = "",
-        key_hosts: tuple[str, ...] = (),
-        job_wait: float = 600.0,
         **options: Unpack[HostedOptions],
     ) -> None:
         changed = "".join(f"|{name}={value}" for name, value in (("size", size_as), ("picture", picture_as)) if value)
@@ -62,8 +60,6 @@ class Fal(JobProvider):
             api_key,
             {"authorization": f"Key {api_key}"},
             capabilities,
-            key_hosts=key_hosts,
-            job_wait=job_wait,
             **options,
         )
         self._size_as = size_as or ("aspect_ratio" if BY_RATIO.search(model) else "image_size")

@@ -29,7 +29,7 @@ BY_PIXELS = re.compile(r"ideogram-4-[5-9]|ideogram-[5-9]")
 
 
 class Ideogram(JobProvider):
-    """One model: `ideogram-4-5` and others of v2, or `ideogram-v3` and `ideogram-v4` of v1; arguments as in JobProvider."""
+    """One model: `ideogram-4-5` and others of v2, or `ideogram-v3` and `ideogram-v4` of v1; arguments as in HostedProvider."""
 
     TITLE = "Ideogram"
     LASTS = "24 hours"
@@ -40,9 +40,6 @@ class Ideogram(JobProvider):
         base_url: str,
         api_key: str,
         capabilities: Capabilities,
-        *,
-        key_hosts: tuple[str, ...] = (),
-        job_wait: float = 600.0,
         **options: Unpack[HostedOptions],
     ) -> None:
         super().__init__(
@@ -52,13 +49,14 @@ class Ideogram(JobProvider):
             api_key,
             {"api-key": api_key},
             capabilities,
-            key_hosts=key_hosts,
-            job_wait=job_wait,
             **options,
         )
         self._of_v1 = OF_V1.fullmatch(model) is not None
-        self.submits_each = not self._of_v1
         self._by_pixels = BY_PIXELS.match(model) is not None
+
+    @property
+    def submits_each(self) -> bool:
+        return not self._of_v1
 
     async def _submit(self, request: Request) -> Job | Response:
         """Pictures go as files of a form; v1 takes forms alone."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -12,6 +12,9 @@ from unisafe_providers.endpoint_options import VendorOptions
 from unisafe_providers.hosted.vendor_arguments import build_hosted_options, read_place
 from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.spec import Declared
+
+if TYPE_CHECKING:
+    from unisafe_providers.hosted.jobs import JobProvider
 
 DRAWS = {"gives": ["image"]}
 """What a section says of such a model unless the file says otherwise."""
@@ -36,18 +39,14 @@ class JobOptions(VendorOptions):
 
 
 def build_job_provider(
-    make: Callable[..., Provider],
+    make: Callable[..., JobProvider],
     settings: ProviderSettings,
     options: JobOptions,
     **more: Any,  # noqa: ANN401 what only this vendor takes
 ) -> Provider:
     """The provider of one section, by its class."""
-    vendor = settings.vendor
-    key_hosts = vendor.key_hosts if vendor is not None else ()
-    known: dict[str, Any] = {
-        **build_hosted_options(settings, options),
-        "key_hosts": key_hosts,
-        "job_wait": options.job_wait_s,
-        **more,
-    }
-    return make(*read_place(settings, options), **known)
+    provider = make(*read_place(settings, options), **build_hosted_options(settings, options), **more)
+    provider.job_wait = options.job_wait_s
+    if settings.vendor is not None:
+        provider.key_hosts = settings.vendor.key_hosts
+    return provider

@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Unpack
+from functools import cached_property
+from typing import ClassVar
 
 import anyio
 
 from unisafe_providers.anatomy import NO_PICTURE, attach_partial
 from unisafe_providers.base import (
-    Capabilities,
     Image,
     Misconfigured,
     ProviderError,
@@ -28,7 +28,7 @@ from unisafe_providers.base import (
 )
 from unisafe_providers.hosted.bodies import Json, catch_odd_shapes, find_error, parse_body, parse_error_body
 from unisafe_providers.hosted.endings import Ending
-from unisafe_providers.hosted.http import Files, HostedOptions, HostedProvider, Make, Reply
+from unisafe_providers.hosted.http import Files, HostedProvider, Make, Reply
 from unisafe_providers.hosted.key_hosts import may_get_key
 from unisafe_providers.hosted.network_failures import FAILURES
 from unisafe_providers.hosted.withheld import build_pictures_response, find_withheld_block
@@ -40,12 +40,8 @@ GROWTH = 1.5
 """Each pause between two polls is so many times the one before: pictures take from one second to a minute and more."""
 FAILED_POLLS = 5
 """So many polls that fail one after the other fail the try; the next try goes on with the job."""
-LOST_POLLS = 2
-"""A vendor may not know a job yet at once, so it is asked twice before the job counts as lost."""
 LINKS = 3
 """How often a link to a finished picture is asked for, where the one before cannot be fetched."""
-PATIENCE = 600.0
-"""Seconds that a job may take, unless bench.toml says otherwise."""
 GONE = frozenset({404, 410})
 
 
@@ -76,39 +72,30 @@ class JobsInMemory:
 class JobProvider(HostedProvider):
     """One model that answers by jobs; a vendor's class adds `_submit` and `_poll`.
 
-    Args:
-        key_hosts: other hosts of the vendor's, which an answer may name for polls.
-        job_wait: seconds that a job may take; then its item fails, and the next run goes on with the job.
-        options: HostedOptions.
-
     Attributes:
         book: where jobs are written down; None for a provider that is used by itself.
+        job_wait: seconds that a job may take; then its item fails, and the next run goes on with the job. None for PATIENCE.
+        key_hosts: other hosts of the vendor's, which an answer may name for polls.
     """
+
+    PATIENCE: ClassVar[float] = 600.0
+    """Seconds that a job may take, unless bench.toml says otherwise."""
 
     LASTS = "a while"
     """How long the vendor keeps a job's answer, in words."""
 
     book: JobBook | None = None
-    submits_each = True
-    """Whether each answer is made by a job; False where most come at once."""
+    job_wait: float | None = None
+    key_hosts: Sequence[str] = ()
 
-    def __init__(
-        self,
-        identity: str,
-        model: str,
-        base_url: str,
-        api_key: str,
-        headers: Mapping[str, str],
-        capabilities: Capabilities,
-        *,
-        key_hosts: Sequence[str] = (),
-        job_wait: float = PATIENCE,
-        **options: Unpack[HostedOptions],
-    ) -> None:
-        super().__init__(identity, model, base_url, api_key, headers, capabilities, **options)
-        self._key_hosts = key_hosts
-        self._job_wait = job_wait
-        self._memory = JobsInMemory()
+    @property
+    def submits_each(self) -> bool:
+        """Whether each answer is made by a job; False where most come at once."""
+        return True
+
+    @cached_property
+    def _memory(self) -> JobsInMemory:
+        return JobsInMemory()
 
     async def call(self, request: Request) -> Response:
         self.capabilities.check(request)
@@ -180,7 +167,7 @@ class JobProvider(HostedProvider):
 
     def _place(self, told: str, path: str) -> str:
         """Where a job is polled: as the vendor told if the key may go there, else at `path` below the endpoint's address."""
-        return told if told and may_get_key(told, self.base_url, self._key_hosts) else f"{self.base_url}/{path}"
+        return told if told and may_get_key(told, self.base_url, self.key_hosts) else f"{self.base_url}/{path}"
 
     async def _look(self, request: Request, job: Job, address: str) -> Json | Response:
         """The body of a poll's answer, or the block that its error means. Raises as `_poll`."""
@@ -215,7 +202,8 @@ class JobProvider(HostedProvider):
 
     async def _await_job(self, request: Request, job: Job) -> Response:
         """The job's answer. A poll that fails is made again after a pause, and several of them fail this try."""
-        pause, failed, until = FIRST_PAUSE, 0, time.monotonic() + self._job_wait
+        patience = self.PATIENCE if self.job_wait is None else self.job_wait
+        pause, failed, until = FIRST_PAUSE, 0, time.monotonic() + patience
         while True:
             wait = pause
             try:
@@ -226,14 +214,11 @@ class JobProvider(HostedProvider):
             except (RateLimited, Transient) as error:
                 failed += 1
                 asked = error.retry_after or 0.0
-                most = LOST_POLLS if isinstance(error, JobLost) else FAILED_POLLS
-                if failed >= most or asked > LONGEST_PAUSE:  # the gateway holds the endpoint for longer waits
+                if isinstance(error, JobLost) or failed >= FAILED_POLLS or asked > LONGEST_PAUSE:  # the gateway waits longer
                     raise
                 wait = max(pause, asked)
             if time.monotonic() + wait > until:
-                raise Rejected(
-                    f"the job {job.name} is not done after {self._job_wait:g} s (job_wait_s); the next run goes on with it"
-                )
+                raise Rejected(f"the job {job.name} is not done after {patience:g} s (job_wait_s); the next run goes on with it")
             await anyio.sleep(wait)
             pause = min(LONGEST_PAUSE, pause * GROWTH)
 

@@ -24,7 +24,7 @@ STATUS = re.compile(r"\s*([45]\d\d)\s*:")
 
 
 class Luma(JobProvider):
-    """One image model of Luma; arguments as in JobProvider."""
+    """One image model of Luma; arguments as in HostedProvider."""
 
     TITLE = "Luma"
     LASTS = "an hour"
@@ -35,9 +35,6 @@ class Luma(JobProvider):
         base_url: str,
         api_key: str,
         capabilities: Capabilities,
-        *,
-        key_hosts: tuple[str, ...] = (),
-        job_wait: float = 600.0,
         **options: Unpack[HostedOptions],
     ) -> None:
         super().__init__(
@@ -47,8 +44,6 @@ class Luma(JobProvider):
             api_key,
             {"authorization": f"Bearer {api_key}"},
             capabilities,
-            key_hosts=key_hosts,
-            job_wait=job_wait,
             **options,
         )
 

@@ -46,7 +46,7 @@ class Replicate(JobProvider):
         model: `OWNER/NAME`, `OWNER/NAME:VERSION` or a version alone.
         size_as: how the model is told the size; None for what its name says.
         picture_as: the input that holds the picture to edit, a list if its name is in the plural; empty for what the name says.
-        options: as in JobProvider.
+        options: HostedOptions.
     """
 
     TITLE = "Replicate"
@@ -62,8 +62,6 @@ class Replicate(JobProvider):
         *,
         size_as: SizeAs | None = None,
         picture_as: str = "",
-        key_hosts: tuple[str, ...] = (),
-        job_wait: float = 600.0,
         **options: Unpack[HostedOptions],
     ) -> None:
         changed = "".join(f"|{name}={value}" for name, value in (("size", size_as), ("picture", picture_as)) if value)
@@ -74,8 +72,6 @@ class Replicate(JobProvider):
             api_key,
             {"authorization": f"Bearer {api_key}"},
             capabilities,
-            key_hosts=key_hosts,
-            job_wait=job_wait,
             **options,
         )
         named = next((name for words, name in PICTURES if words.search(model)), "image")
