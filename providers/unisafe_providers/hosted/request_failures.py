@@ -38,9 +38,9 @@ REQUESTS = (
             "image_load_error file_download_error file_too_large invalid_image_url invalidimage image_content_error"
         ),
         words=compile_words(
-            r"could not process image",
+            r"could not (process|decode|load|read|download|fetch) (the )?(input )?image|failed to moderate image",
             r"(unsupported|invalid|unable to (process|decode|load|read|download)|failed to (process|decode|load|download)"
-            r"|cannot (identify|decode|load|read)|corrupt\w*)\b.{0,30}\b(image|picture)",
+            r"|cannot (identify|decode|load|read)|corrupt\w*)\b.{0,30}\b(image|picture|media)",
             r"\b(images?|pictures?)\b.{0,60}\b(exceeds?|too (large|small|many|big)|not (valid|a valid|supported|readable|decodable)"
             r"|invalid|corrupt|load error|dimension|must be|resolution)",
             r"too many images|at most \d+ images?|image format|media[_ ]?type",
@@ -54,7 +54,20 @@ REQUESTS = (
         statuses=frozenset({413}),
         codes=split_names("request_too_large payload_too_large"),
     ),
+    Failure(
+        kind=Rejected,
+        says="the request needs more memory than {vendor} gives {model} ({status}): {message}",
+        words=compile_words(r"\bran out of memory\b|\bE1001\b"),
+        where=frozenset({0}),
+    ),
 )
+
+AT_ONCE = Failure(
+    kind=RateLimited,
+    says="{vendor} has as many requests under way as it takes ({status}): {message}",
+    codes=split_names("inflight_limit in_flight_limit too_many_inflight_requests concurrent_requests_limit"),
+)
+"""It goes before all others: Ideogram says it with 402, which means credit elsewhere."""
 
 MOMENTS = (
     Failure(
