@@ -252,7 +252,7 @@ def test_a_room_s_keys_stand_in_the_section_by_themselves(monkeypatch: pytest.Mo
             'models[0].options: goes with provider = "command", or with a provider of another package that has no keys of its own',
         ),
         ({"base_url": "https://a:b@host"}, "models[0].base_url: holds a user, a password or a query"),
-        ({"mode": "batch"}, 'models[0].mode: no batch jobs with provider = "acme"; they go with anthropic, azure, openai'),
+        ({"mode": "batch"}, 'models[0].mode: no batch jobs with provider = "acme"; they go with anthropic, azure, bedrock, openai'),
     ],
 )
 def test_a_mistake_in_a_room_s_keys_reads_as_any_other(keys: dict[str, Any], words: str) -> None:
@@ -307,6 +307,8 @@ def test_every_key_of_a_provider_is_shown_with_its_default(name: str) -> None:
 
 WANTED: dict[str, dict[str, Any]] = {
     "azure": {"base_url": "https://r.openai.azure.com/openai/v1", "key_env": "K"},
+    "bedrock": {"base_url": "https://bedrock-runtime.eu-west-1.amazonaws.com", "key_env": "K"},
+    "bedrock-openai": {"base_url": "https://bedrock-runtime.eu-west-1.amazonaws.com/openai/v1", "key_env": "K"},
     "cloudflare": {"base_url": "https://gateway.ai.cloudflare.com/v1/a/g/compat", "key_env": "K"},
     "databricks": {"base_url": "https://w.cloud.databricks.com/serving-endpoints", "key_env": "K"},
     "snowflake": {"base_url": "https://a.snowflakecomputing.com/api/v2/cortex/v1", "key_env": "K"},

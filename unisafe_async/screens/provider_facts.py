@@ -96,7 +96,9 @@ def write_example(spec: ProviderSpec[Any]) -> list[str]:
     if vendor is None or vendor.server is not None:
         return []
     lines = ["[[models]]", 'name = "My model"', f'provider = "{spec.name}"', f'model = "{_example_model(vendor)}"']
-    if vendor.base_url is None and vendor.address is not None:
+    if "region" in spec.keys:
+        lines.append('region = "us-east-1"')
+    elif vendor.base_url is None and vendor.address is not None:
         lines += [f'base_url = "{vendor.address}"', f'key_env = "{vendor.key_env}"']
     if vendor.key_header:
         lines.append(f'headers_env = {{ "{vendor.key_header}" = "{usual_variable(spec)}" }}')
