@@ -142,17 +142,24 @@ CHECKS = re.compile(r"SAFETY_CHECK_TYPE_(\w+)")
 LISTED = re.compile(r"(?:flagged for|categor(?:y|ies)):?\s+([a-z][a-z/ _-]{2,40})(?=[.,;)]|$)", re.I)
 
 
-def block_of_error(status: int, flat: Flat) -> Response | None:
+BLOCKING: frozenset[tuple[str, int]] = frozenset({("cohere", 498)})
+"""Statuses that only a filter gives on one wire, whatever their words: Cohere's 498, unless it speaks of the key or token."""
+TOKEN = re.compile(r"\b(api[- ]?key|token)\b", re.I)
+
+
+def block_of_error(status: int, flat: Flat, wire: str = "") -> Response | None:
     """The blocked (or refused) Response that an error means; None if the error is a failure.
 
     Args:
         status: the HTTP status. If the error came within a 200, the body's own status; 0 if it has none.
         flat: the error's body.
+        wire: the protocol, for statuses that only its vendor gives.
     """
     if status == 403 and "refusal" in flat.lowered:
         return Response(text=flat.message, finish="refused", reason="refusal, told as an error")
     named = _find_filter_code(flat)
-    if named is None and not _is_told_by_words(status, flat):
+    blocking = (wire, status) in BLOCKING and not TOKEN.search(flat.message)
+    if named is None and not blocking and not _is_told_by_words(status, flat):
         return None
     categories, stage = categories_of(flat), _find_stage(flat, named)
     reason = describe_block(named or "", categories, flat.message[:LONGEST])

@@ -60,7 +60,7 @@ def read_error(
     if flat.page:
         return _explain_page(vendor, status, flat, low)
     code = _status(status, flat)
-    blocked = block_of_error(code, flat)
+    blocked = block_of_error(code, flat, wire)
     if blocked is not None:
         return blocked
     error = _build_failure(vendor, code, flat, model, settings or {}, low, clock)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from unisafe_providers.base import Provider
 from unisafe_providers.endpoint_options import VendorOptions
 from unisafe_providers.hosted.vendor_arguments import build_hosted_options, read_place
 from unisafe_providers.near_names import suggest
+from unisafe_providers.presets import Preset
 from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.spec import Declared, ProviderSpec
 
@@ -22,16 +23,21 @@ class GeminiOptions(VendorOptions):
     safety: dict[str, str] = Field({}, description="threshold by harm category ([hosted models](hosted-models.md)); else Google's")
 
     def _find_more(self, declared: Declared) -> Iterator[str]:
-        if declared.vendor is None:
-            return
-        categories, thresholds = declared.vendor.safety_categories, declared.vendor.safety_thresholds
-        for category, threshold in self.safety.items():
-            if category not in categories:
-                near = suggest(f"{PREFIX}{category.upper().removeprefix(PREFIX)}", categories)
-                yield f"safety.{category}: is no harm category; categories are {', '.join(categories)}{near}"
-            elif threshold not in thresholds:
-                near = suggest(threshold.upper(), thresholds)
-                yield f"safety.{category}: {threshold!r} is no threshold; thresholds are {', '.join(thresholds)}{near}"
+        yield from find_safety_mistakes(self.safety, declared.vendor)
+
+
+def find_safety_mistakes(safety: Mapping[str, str], vendor: Preset | None) -> Iterator[str]:
+    """What is wrong with thresholds by harm category, at a vendor that has them."""
+    if vendor is None:
+        return
+    categories, thresholds = vendor.safety_categories, vendor.safety_thresholds
+    for category, threshold in safety.items():
+        if category not in categories:
+            near = suggest(f"{PREFIX}{category.upper().removeprefix(PREFIX)}", categories)
+            yield f"safety.{category}: is no harm category; categories are {', '.join(categories)}{near}"
+        elif threshold not in thresholds:
+            near = suggest(threshold.upper(), thresholds)
+            yield f"safety.{category}: {threshold!r} is no threshold; thresholds are {', '.join(thresholds)}{near}"
 
 
 def build(settings: ProviderSettings, options: GeminiOptions) -> Provider:

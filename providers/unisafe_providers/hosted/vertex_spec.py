@@ -1,0 +1,135 @@
+"""The spec of Vertex AI: its keys in bench.toml, and which of its three ways a model is asked by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from unisafe_providers.base import Provider
+from unisafe_providers.endpoint_options import VendorOptions
+from unisafe_providers.hosted.gemini_spec import find_safety_mistakes
+from unisafe_providers.hosted.vendor_arguments import build_hosted_options
+from unisafe_providers.presets import Preset, load_presets
+from unisafe_providers.settings import ProviderSettings
+from unisafe_providers.spec import Declared, ProviderSpec
+
+Family = Literal["gemini", "claude", "imagen"]
+NO_PROJECT = (
+    "project: missing; put the id of your Google Cloud project, as GOOGLE_CLOUD_PROJECT has it "
+    "(only an API key of express mode, in a variable named by key_env, needs none)"
+)
+SIGNING = frozenset({"authorization", "x-goog-api-key"})
+
+
+class VertexOptions(VendorOptions):
+    """The keys of a model at Vertex AI."""
+
+    KEY_EVERYWHERE: ClassVar[bool] = False
+
+    project: str = Field(
+        "",
+        pattern=r"^[a-z0-9.:-]*$",
+        examples=["my-project"],
+        description="the id of your Google Cloud project; not needed with an API key of express mode",
+    )
+    location: str = Field(
+        "global", pattern=r"^[a-z0-9-]+$", examples=["europe-west4"], description="where the model is asked; the address follows it"
+    )
+    family: Family | None = Field(
+        None,
+        description="how the model is asked: `gemini` (generateContent), `claude` (rawPredict) or `imagen` (predict); unless set, "
+        "its name tells",
+    )
+    safety: dict[str, str] = Field({}, description="of Gemini: threshold by harm category ([hosted models](hosted-models.md))")
+    safety_method: Literal["", "SEVERITY", "PROBABILITY"] = Field(
+        "", description="of Gemini: what the thresholds of `safety` are compared with; else Google's choice"
+    )
+    model_armor: dict[Literal["prompt", "response"], str] = Field(
+        {},
+        examples=['{ prompt = "projects/P/locations/L/templates/T" }'],
+        description="of Gemini: names of Model Armor templates that check prompts and responses",
+    )
+    person_generation: Literal["", "dont_allow", "allow_adult", "allow_all"] = Field(
+        "", description="of models that draw: whether they draw people; else Google's choice"
+    )
+    safety_setting: Literal["", "block_low_and_above", "block_medium_and_above", "block_only_high", "block_none"] = Field(
+        "", description="of Imagen: how strictly its pictures are filtered; else Google's choice"
+    )
+
+    def find_family(self, model: str) -> Family:
+        """How `model` is asked."""
+        name = model.rpartition("/")[2].lower()
+        return self.family or ("claude" if name.startswith("claude") else "imagen" if name.startswith("imagen") else "gemini")
+
+    def _mistake_of_address(self, vendor: Preset | None) -> str:
+        signs = self.key_env is not None or any(name.lower() in SIGNING for name in self.headers_env)
+        return super()._mistake_of_address(vendor) or ("" if self.project or signs else NO_PROJECT)
+
+    def _find_more(self, declared: Declared) -> Iterator[str]:
+        family = self.find_family(declared.model)
+        if family == "claude" and "image" in declared.gives:
+            yield 'gives: Anthropic\'s models write text only; put gives = ["text"]'
+        if family == "imagen" and "text" in declared.gives:
+            yield 'gives: Imagen draws only; put gives = ["image"]'
+        if family == "imagen" and declared.judges:
+            yield "model: Imagen draws only, so it cannot judge"
+        yield from find_safety_mistakes(self.safety, declared.vendor)
+        if self.safety_method and not self.safety:
+            yield "safety_method: says what the thresholds of `safety` are compared with, and there are none"
+        for key, families in _FAMILIES.items():
+            if getattr(self, key) and family not in families:
+                yield f"{key}: goes with models of {' and '.join(families)} only; {declared.model!r} is asked as {family}"
+
+
+_FAMILIES: dict[str, tuple[Family, ...]] = {
+    "safety": ("gemini",),
+    "safety_method": ("gemini",),
+    "model_armor": ("gemini",),
+    "person_generation": ("gemini", "imagen"),
+    "safety_setting": ("imagen",),
+}
+"""Keys that some families have only."""
+
+
+def build(settings: ProviderSettings, options: VertexOptions) -> Provider:
+    """A model that is asked in the way of its family."""
+    from unisafe_providers.hosted import vertex
+
+    family = options.find_family(settings.model)
+    if family == "claude":
+        settings = replace(settings, vendor=load_presets()["anthropic"])  # whose limits of images hold there too
+    url = vertex.locate(options.location) if options.stands_at(load_presets()["vertex"]) else options.base_url
+    place = (settings.model, url, settings.key or "" if options.key_env else "", settings.capabilities)
+    known: dict[str, Any] = {
+        **build_hosted_options(settings, options),
+        "project": options.project,
+        "location": options.location,
+    }
+    match family:
+        case "claude":
+            return vertex.VertexClaude(*place, **known)
+        case "imagen":
+            known |= {"safety_setting": options.safety_setting, "person_generation": options.person_generation}
+            return vertex.VertexImagen(*place, **known)
+        case "gemini":
+            return vertex.VertexGemini(
+                *place,
+                safety=options.safety,
+                safety_method=options.safety_method,
+                model_armor={str(stage): template for stage, template in options.model_armor.items()},
+                person_generation=options.person_generation,
+                **known,
+            )
+
+
+VERTEX = ProviderSpec(
+    name="vertex",
+    title="Google Vertex AI",
+    options=VertexOptions,
+    build=build,
+    key_header="authorization",
+    unlisted="Vertex AI lists no models",
+)
