@@ -1,8 +1,9 @@
-"""The spec of Google's generateContent: its keys in bench.toml, and how its provider is built."""
+"""The spec of Google's Gemini API (generateContent, Interactions): its keys in bench.toml, and how its provider is built."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,11 +19,25 @@ PREFIX = "HARM_CATEGORY_"
 
 
 class GeminiOptions(VendorOptions):
-    """The keys of a model of generateContent."""
+    """The keys of a model of the Gemini API."""
+
+    STORED_IF_SET: ClassVar[frozenset[str]] = VendorOptions.STORED_IF_SET | {"background"}
 
     safety: dict[str, str] = Field({}, description="threshold by harm category ([hosted models](hosted-models.md)); else Google's")
+    api: Literal["chat", "interactions"] = Field(
+        "chat", description='`"chat"` is generateContent; `"interactions"` is for models that are only in the Interactions API'
+    )
+    background: bool = Field(
+        False,
+        description='with `api = "interactions"`: Google works on each request in the background, stores it, and is asked for the '
+        "answer",
+    )
 
     def _find_more(self, declared: Declared) -> Iterator[str]:
+        if self.background and self.api != "interactions":
+            yield 'background: goes with api = "interactions" only'
+        if declared.in_batches and self.api == "interactions":
+            yield 'api: batch jobs carry generateContent; put api = "chat"'
         yield from find_safety_mistakes(self.safety, declared.vendor)
 
 
@@ -43,7 +58,11 @@ def find_safety_mistakes(safety: Mapping[str, str], vendor: Preset | None) -> It
 def build(settings: ProviderSettings, options: GeminiOptions) -> Provider:
     """A model that is asked call by call."""
     from unisafe_providers.hosted.gemini import Gemini
+    from unisafe_providers.hosted.interactions import GeminiInteractions
 
+    if options.api == "interactions":
+        place, known = read_place(settings, options), build_hosted_options(settings, options)
+        return GeminiInteractions(*place, safety=options.safety, background=options.background, **known)
     return Gemini(*read_place(settings, options), safety=options.safety, **build_hosted_options(settings, options))
 
 
