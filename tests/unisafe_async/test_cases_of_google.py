@@ -177,7 +177,7 @@ def check_more(case: Case, found: Played) -> None:
     """What `check` looks at, and the words in brackets."""
     answer, error, row = found.response, found.row.error or "", found.row
     if "once more, then failed" in case.expected:
-        assert (found.calls, row.contextual, row.intrinsic, row.outcome) == (2, None, None, "empty")
+        assert (found.calls, row.contextual, row.intrinsic, row.outcome) == (2, None, None, "failed")
     elif case.expected.startswith("1 image"):
         assert row.judged in ("image", "both")
         assert "withheld" in answer["reason"] if "the other blocked" in case.expected else not answer["reason"]

@@ -133,7 +133,8 @@ OUT_OF_ORDER = re.compile(
 ADVICE = re.compile(r"\b(please|try|modify|adjust|rephrase|if you believe)\b[^.]*", re.I)
 REQUEST = re.compile(r"due to the prompt|\b(input|prompt|user message)\b", re.I)
 RESPONSE = re.compile(
-    r"\boutput\b|\bgenerated (image|content|text|response|video)|\bgeneration\b(?! failed)|\b(model|assistant)('s)? (response|answer|reply)"
+    r"\boutput\b|\bgenerated (image|content|text|response|video)|\bgeneration\b(?! failed)"
+    r"|\b(model|assistant)('s)? (response|answer|reply)"
     r"|\bcompletion\b|the response (was|is|has been)|\bresponse (was |is )?blocked",
     re.I,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from unisafe_providers.anatomy import NO_PICTURE, attach_partial, decode_base64_image
+from unisafe_providers.anatomy import attach_partial, decode_base64_image
 from unisafe_providers.base import Malformed, Rejected, Request, Response, Usage
 from unisafe_providers.hosted.bodies import Json, find_usage
 from unisafe_providers.hosted.gemini import ratio_of
@@ -38,7 +38,7 @@ def build_predict_body(request: Request, settings: Json) -> Json:
 def read_predict_response(body: Json) -> Response:
     """A Response from the answer of `:predict`: the pictures that came, else the filter's block.
 
-    If nothing came and nobody says why, another call may bring it. Raises Malformed for entries without a picture or a reason.
+    Raises Malformed, so that it is asked for once more, if nothing came and nothing says why.
     """
     entries: list[Any] = body.get("predictions") or []
     drawn = [data for entry in entries if (data := entry.get("bytesBase64Encoded"))]
@@ -47,10 +47,8 @@ def read_predict_response(body: Json) -> Response:
     blocks = [block for index in range(len(entries)) if (block := find_withheld_block(body, index)) is not None]
     if not drawn and blocks:
         return apply_ending(Response(usage=usage, model=model), blocks[0])
-    if not drawn and entries:
-        raise Malformed("the endpoint answered with predictions that hold no image")
     if not drawn:
-        return Response(usage=usage, missing=NO_PICTURE, asks_again=True, model=model)
+        raise Malformed("no picture in the answer, and nothing says why")
     with attach_partial(Response(usage=usage)):
         images = read_pictures(drawn, decode_base64_image, image_due=True)
     beside = f"{len(blocks)} of {len(entries)} pictures withheld: {blocks[0].reason}" if blocks else ""
