@@ -155,11 +155,28 @@ async def test_without_google_auth_the_extra_is_named(monkeypatch: pytest.Monkey
     assert "pip install 'unisafe-async[google]'" in str(wrong)
 
 
+async def test_doctor_looks_at_credentials_although_there_is_no_list_of_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, tokens = VertexServer(HELLO), TokenServer(OLD)
+    async with signed(tmp_path, monkeypatch, server, tokens) as provider:
+        with pytest.raises(Rejected, match="lists no models"):
+            await provider.models()
+        tokens.replies = [Reply({"error": "invalid_grant"}, 400)]
+        async with VertexGemini("gemini", server.url, "", EVERYTHING, project="p") as another:
+            with pytest.raises(Misconfigured, match="invalid_grant"):
+                await another.models()
+    assert not server.asked
+
+
 async def test_a_key_signs_by_itself() -> None:
     async with VertexServer(HELLO, accepts={OLD}) as server:
         for key, project in ((OLD, "p"), (KEY, "")):
             async with VertexGemini("gemini-2.5-flash", server.url, key, EVERYTHING, project=project) as provider:
                 assert (await provider.call(GREETING)).text == "Hello."
+        placed = f"{server.url}/projects/q/locations/eu"
+        async with VertexGemini("gemini-2.5-flash", placed, OLD, EVERYTHING) as provider:
+            assert (await provider.call(GREETING)).text == "Hello."
         async with VertexGemini("gemini-2.5-flash", server.url, "wrong-token-0123456789", EVERYTHING, project="p") as provider:
             wrong = await fails(provider)
     assert isinstance(wrong, Misconfigured)

@@ -17,8 +17,8 @@ from unisafe_providers.spec import Declared, ProviderSpec
 class CohereOptions(VendorOptions):
     """The keys of a model of Cohere's."""
 
-    safety_mode: Literal["", "CONTEXTUAL", "STRICT", "OFF"] = Field(
-        "",
+    safety_mode: Literal["CONTEXTUAL", "STRICT", "OFF"] | None = Field(
+        None,
         description="the safety instruction that Cohere puts before the prompt; its own default is `CONTEXTUAL`",
     )
 
@@ -31,7 +31,7 @@ def build(settings: ProviderSettings, options: CohereOptions) -> Provider:
     """A model that is asked call by call."""
     from unisafe_providers.hosted.cohere import Cohere
 
-    return Cohere(*read_place(settings, options), safety_mode=options.safety_mode, **build_hosted_options(settings, options))
+    return Cohere(*read_place(settings, options), safety_mode=options.safety_mode or "", **build_hosted_options(settings, options))
 
 
 COHERE = ProviderSpec(name="cohere", title="Cohere", options=CohereOptions, build=build, key_header="authorization")

@@ -92,4 +92,4 @@ def _refresh(credentials: Any) -> Any:  # noqa: ANN401 one of google-auth's kind
 def _shorten(error: Exception) -> str:
     """google-auth's own words, without the answer of the token server that follows them."""
     words = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
-    return clean(" ".join(words.split()))[:LONGEST_WORDS] or type(error).__name__
+    return clean(" ".join(words.split()))[:LONGEST_WORDS].rstrip(".") or type(error).__name__

@@ -15,7 +15,7 @@ from unisafe_providers.hosted.gemini import ratio_of
 from unisafe_providers.hosted.openai_wire import apply_ending, read_pictures, read_served_name
 from unisafe_providers.hosted.withheld import find_withheld_block
 
-ENDED = "Imagen ended on 30 June 2026; name an image model of Gemini's, such as gemini-2.5-flash-image"
+ENDED = "Imagen ended on 30 June 2026; name an image model of Gemini's, such as gemini-3.1-flash-image"
 RATIOS = ("1:1", "3:4", "4:3", "9:16", "16:9")
 """Aspect ratios that Imagen draws in."""
 

@@ -25,18 +25,11 @@ from unisafe_providers.hosted.imagen import ENDED, build_predict_body, find_othe
 
 API_KEYS = ("AIza", "AQ.")
 """How Google's API keys begin; other keys are access tokens."""
+PROJECTS = "/projects/"
+"""What an address holds that names the project and the location itself, as a gateway's may."""
 ANTHROPIC_VERSION = "vertex-2023-10-16"
 PEOPLE_AT_GEMINI = {"dont_allow": "ALLOW_NONE", "allow_adult": "ALLOW_ADULT", "allow_all": "ALLOW_ALL"}
 """What generateContent calls the values of `personGeneration`, by what `:predict` calls them."""
-
-
-def locate(location: str) -> str:
-    """The address of a location: `global`, a multi-region (`us`, `eu`) or a region such as `europe-west4`."""
-    if location == "global":
-        return "https://aiplatform.googleapis.com/v1"
-    if location in ("us", "eu"):
-        return f"https://aiplatform.{location}.rep.googleapis.com/v1"
-    return f"https://{location}-aiplatform.googleapis.com/v1"
 
 
 class Vertex(HostedProvider):
@@ -70,7 +63,7 @@ class Vertex(HostedProvider):
         self._path = f"{place}{_locate_model(model, self.PUBLISHER)}:{self.METHOD}"
         kept = {name: value for name, value in (settings or {}).items() if value}
         written = f"|{orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()}" if kept else ""
-        express = api_key.startswith(API_KEYS) or not project
+        express = api_key.startswith(API_KEYS) or not (project or PROJECTS in base_url)
         super().__init__(
             f"vertex|{base_url.rstrip('/')}|{self._path}{written}",
             model,
@@ -86,6 +79,10 @@ class Vertex(HostedProvider):
         self._tokens = None if signed else GoogleTokens()
 
     async def models(self) -> list[str]:
+        """Raises Rejected, as there is no list; credentials of this machine are looked at before, which costs nothing."""
+        if self._tokens is not None:
+            with self._catch_network_errors():
+                await self._sign()
         raise Rejected("Vertex AI lists no models")
 
     async def _authorize(self, method: str, url: str, body: bytes) -> Mapping[str, str]:

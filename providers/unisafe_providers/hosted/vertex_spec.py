@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from unisafe_providers.base import Provider
 from unisafe_providers.endpoint_options import VendorOptions
@@ -21,7 +21,17 @@ NO_PROJECT = (
     "project: missing; put the id of your Google Cloud project, as GOOGLE_CLOUD_PROJECT has it "
     "(only an API key of express mode, in a variable named by key_env, needs none)"
 )
+ADDRESS = "https://aiplatform.googleapis.com/v1"
 SIGNING = frozenset({"authorization", "x-goog-api-key"})
+
+
+def locate(location: str) -> str:
+    """The address of a location: `global`, a multi-region (`us`, `eu`) or a region such as `europe-west4`."""
+    if location == "global":
+        return ADDRESS
+    if location in ("us", "eu"):
+        return f"https://aiplatform.{location}.rep.googleapis.com/v1"
+    return f"https://{location}-aiplatform.googleapis.com/v1"
 
 
 class VertexOptions(VendorOptions):
@@ -44,20 +54,35 @@ class VertexOptions(VendorOptions):
         "its name tells",
     )
     safety: dict[str, str] = Field({}, description="of Gemini: threshold by harm category ([hosted models](hosted-models.md))")
-    safety_method: Literal["", "SEVERITY", "PROBABILITY"] = Field(
-        "", description="of Gemini: what the thresholds of `safety` are compared with; else Google's choice"
+    safety_method: Literal["SEVERITY", "PROBABILITY"] | None = Field(
+        None, description="of Gemini: what the thresholds of `safety` are compared with; else Google's choice"
     )
     model_armor: dict[Literal["prompt", "response"], str] = Field(
         {},
         examples=['{ prompt = "projects/P/locations/L/templates/T" }'],
         description="of Gemini: names of Model Armor templates that check prompts and responses",
     )
-    person_generation: Literal["", "dont_allow", "allow_adult", "allow_all"] = Field(
-        "", description="of models that draw: whether they draw people; else Google's choice"
+    person_generation: Literal["dont_allow", "allow_adult", "allow_all"] | None = Field(
+        None, description="of models that draw: whether they draw people; else Google's choice"
     )
-    safety_setting: Literal["", "block_low_and_above", "block_medium_and_above", "block_only_high", "block_none"] = Field(
-        "", description="of Imagen: how strictly its pictures are filtered; else Google's choice"
+    safety_setting: Literal["block_low_and_above", "block_medium_and_above", "block_only_high", "block_none"] | None = Field(
+        None, description="of Imagen: how strictly its pictures are filtered; else Google's choice"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _place_address(cls, given: Any) -> Any:  # noqa: ANN401 whatever stands in the file
+        """The address of `location`, unless the file names another one."""
+        if (
+            not isinstance(given, dict)
+            or given.get("base_url") not in (None, "", ADDRESS)
+            or not isinstance(given.get("location"), str)
+        ):
+            return given
+        return {**given, "base_url": locate(given["location"])}
+
+    def stands_at(self, vendor: Preset | None) -> bool:
+        return super().stands_at(vendor) or self.base_url == locate(self.location)
 
     def find_family(self, model: str) -> Family:
         """How `model` is asked."""
@@ -66,7 +91,8 @@ class VertexOptions(VendorOptions):
 
     def _mistake_of_address(self, vendor: Preset | None) -> str:
         signs = self.key_env is not None or any(name.lower() in SIGNING for name in self.headers_env)
-        return super()._mistake_of_address(vendor) or ("" if self.project or signs else NO_PROJECT)
+        placed = self.project or "/projects/" in self.base_url
+        return super()._mistake_of_address(vendor) or ("" if placed or signs else NO_PROJECT)
 
     def _find_more(self, declared: Declared) -> Iterator[str]:
         family = self.find_family(declared.model)
@@ -101,8 +127,7 @@ def build(settings: ProviderSettings, options: VertexOptions) -> Provider:
     family = options.find_family(settings.model)
     if family == "claude":
         settings = replace(settings, vendor=load_presets()["anthropic"])  # whose limits of images hold there too
-    url = vertex.locate(options.location) if options.stands_at(load_presets()["vertex"]) else options.base_url
-    place = (settings.model, url, settings.key or "" if options.key_env else "", settings.capabilities)
+    place = (settings.model, options.base_url, settings.key or "" if options.key_env else "", settings.capabilities)
     known: dict[str, Any] = {
         **build_hosted_options(settings, options),
         "project": options.project,
@@ -112,15 +137,15 @@ def build(settings: ProviderSettings, options: VertexOptions) -> Provider:
         case "claude":
             return vertex.VertexClaude(*place, **known)
         case "imagen":
-            known |= {"safety_setting": options.safety_setting, "person_generation": options.person_generation}
+            known |= {"safety_setting": options.safety_setting or "", "person_generation": options.person_generation or ""}
             return vertex.VertexImagen(*place, **known)
         case "gemini":
             return vertex.VertexGemini(
                 *place,
                 safety=options.safety,
-                safety_method=options.safety_method,
+                safety_method=options.safety_method or "",
                 model_armor={str(stage): template for stage, template in options.model_armor.items()},
-                person_generation=options.person_generation,
+                person_generation=options.person_generation or "",
                 **known,
             )
 
