@@ -16,12 +16,14 @@ from vendors.google_cloud import TokenServer, write_credentials
 
 GEMINI, CLAUDE = "vertex gemini generateContent", "vertex anthropic rawPredict"
 IMAGEN, COHERE, INTERACTIONS = "vertex imagen predict", "cohere v2 chat", "gemini interactions"
+FOUNDRY = "anthropic-foundry messages"
 TOLD: dict[str, Told] = {
     GEMINI: {"provider": "vertex", "model": "gemini-2.5-flash", "project": "p", "location": "europe-west4"},
     CLAUDE: {"provider": "vertex", "model": "claude-opus-5", "project": "p"},
     IMAGEN: {"provider": "vertex", "model": "imagen-4.0-generate-001", "gives": ["image"]},
     COHERE: {"provider": "cohere", "model": "command-a-03-2025"},
     INTERACTIONS: {"provider": "gemini", "model": "gemini-3.8-flash", "api": "interactions"},
+    FOUNDRY: {"provider": "anthropic-foundry", "model": "my-deployment"},
 }
 PATHS = {
     GEMINI: "/v1/projects/p/locations/europe-west4/publishers/google/models/gemini-2.5-flash:generateContent",
@@ -29,6 +31,7 @@ PATHS = {
     IMAGEN: "/v1/publishers/google/models/imagen-4.0-generate-001:predict",
     COHERE: "/v1/chat",
     INTERACTIONS: "/v1/interactions",
+    FOUNDRY: "/v1/messages",
 }
 DRAWN = base64.b64encode(PICTURE).decode()
 Made = tuple[str, str, object, int]
@@ -150,6 +153,32 @@ MADE[INTERACTIONS] = [
         429,
     ),
     ("done later", "pending", interaction("completed", HELLO), 200),
+]
+FILTERED = {
+    "code": "content_filter",
+    "message": "The response was filtered due to the prompt triggering Azure's content management policy.",
+    "innererror": {
+        "code": "ResponsibleAIPolicyViolation",
+        "content_filter_result": {"violence": {"filtered": True, "severity": "high"}},
+    },
+}
+MADE[FOUNDRY] = [
+    ("said", "stop (text 'Hello.')", {"content": [{"type": "text", "text": "Hello."}], "stop_reason": "end_turn"}, 200),
+    ("refusal of Anthropic's", "blocked/request", {"content": [], "stop_reason": "refusal"}, 200),
+    ("filter of Azure's", "blocked/request (violence)", {"error": FILTERED}, 400),
+    (
+        "no such deployment",
+        "Misconfigured",
+        {"error": {"code": "DeploymentNotFound", "message": "The API deployment for this resource does not exist."}},
+        404,
+    ),
+    (
+        "wrong key",
+        "Misconfigured: key",
+        {"error": {"code": "401", "message": "Access denied due to invalid subscription key or wrong API endpoint."}},
+        401,
+    ),
+    ("too fast", "RateLimited", {"error": {"code": "429", "message": "Rate limit is exceeded. Try again in 6 seconds."}}, 429),
 ]
 DRAWS = ("vertex image out", "drawn")
 

@@ -16,7 +16,8 @@ import orjson
 from unisafe_providers.base import Capabilities, Kind, Misconfigured, Rejected, Request, Response
 from unisafe_providers.hosted.additions import Cutter
 from unisafe_providers.hosted.anthropic import build_messages_body, read_message_response
-from unisafe_providers.hosted.bodies import Json
+from unisafe_providers.hosted.bodies import Json, parse_error_body
+from unisafe_providers.hosted.flattened import read_error_message
 from unisafe_providers.hosted.gemini import build_content_body, list_safety_settings, read_content_response
 from unisafe_providers.hosted.google_numbers import VERTEX_AI
 from unisafe_providers.hosted.google_tokens import HOW_TO, GoogleTokens
@@ -108,22 +109,16 @@ class Vertex(HostedProvider):
             return answer
         await self._tokens.renew(used)
         self._hide(used)
-        return await super()._post(path, body, files, kind=kind)
+        answer = await super()._post(path, body, files, kind=kind)
+        if answer.status == 401:
+            said = read_error_message(parse_error_body(answer.content))
+            raise Misconfigured(f"{self.title} refused the access token, also after the token was renewed (401): {said}; {HOW_TO}")
+        return answer
 
     def _hide(self, old: str | None) -> None:
         """Cut the newest token out of what comes back, and the one before it, which calls under way still carry."""
         token = self._tokens.token if self._tokens is not None else None
         self._keyless = Cutter(*self._secrets, token or "", old or "")
-
-    def _read_error(
-        self, status: int, body: object, headers: Mapping[str, str], request: Request | None = None, wire: str = ""
-    ) -> Response:
-        try:
-            return super()._read_error(status, body, headers, request, wire)
-        except Misconfigured as error:
-            if status == 401 and self._tokens is not None:
-                raise Misconfigured(f"{error.args[0].partition(';')[0]}, also after the token was renewed; {HOW_TO}") from None
-            raise
 
 
 class VertexGemini(Vertex):
@@ -237,15 +232,12 @@ class VertexImagen(Vertex):
             self._tell(f"{self.model} drew from prompts that it had rewritten")
         return read_predict_response(body)
 
-    def _read_error(
-        self, status: int, body: object, headers: Mapping[str, str], request: Request | None = None, wire: str = ""
-    ) -> Response:
-        try:
-            return super()._read_error(status, body, headers, request, wire)
-        except Misconfigured as error:
-            if status in (404, 410):
-                raise Misconfigured(f"{error}; {ENDED}") from None
-            raise
+    async def _post(self, path: str, body: Json, files: list[File] | None = None, *, kind: Kind = "chat") -> Reply:
+        answer = await super()._post(path, body, files, kind=kind)
+        if answer.status in (404, 410):
+            found = self._build_error(answer.status, parse_error_body(answer.content), answer.headers)
+            raise Misconfigured(f"{found}; {ENDED}")
+        return answer
 
 
 def _locate_model(model: str, publisher: str) -> str:
