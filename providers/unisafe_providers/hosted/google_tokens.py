@@ -7,6 +7,7 @@ Sources: google-auth 2.63; cloud.google.com/docs/authentication/application-defa
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from typing import Any
 
@@ -74,7 +75,9 @@ def _refresh(credentials: Any) -> Any:  # noqa: ANN401 one of google-auth's kind
         raise Misconfigured(NO_EXTRA) from None
     try:
         if credentials is None:
-            credentials, _ = google.auth.default(scopes=[SCOPE])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # that a person's own credentials have no quota project
+                credentials, _ = google.auth.default(scopes=[SCOPE])
         credentials.refresh(partial(Request(), timeout=TOKEN_SECONDS))
     except exceptions.DefaultCredentialsError as error:
         raise Misconfigured(f"no Google credentials are found ({_shorten(error)}); {HOW_TO}") from None
