@@ -305,16 +305,11 @@ def test_every_key_of_a_provider_is_shown_with_its_default(name: str) -> None:
             assert (f'"{value}"' if isinstance(value, str) else str(value).lower().removesuffix(".0")) in rows[key]
 
 
-WANTED: dict[str, dict[str, Any]] = {
-    "azure": {"base_url": "https://r.openai.azure.com/openai/v1", "key_env": "K"},
-    "anthropic-foundry": {"base_url": "https://r.services.ai.azure.com/anthropic/v1", "key_env": "K"},
-    "vertex": {"project": "p"},
-}
-"""What a section must say, where its provider alone is not enough."""
-
-
 def parsed_of(name: str) -> dict[str, Any]:
-    address = WANTED.get(name, {})
+    vendor = built_in_spec(name).vendor
+    of_each_customer = vendor is not None and bool(vendor.address)
+    address = {"base_url": "https://r.openai.azure.com/openai/v1", "key_env": "K"} if of_each_customer else {}
+    address |= {"project": "p"} if name == "vertex" else {}
     model = "balanced" if built_in_spec(name).simulates else "x"
     own = json.loads(parsed(provider=name, model=model, **address).model_dump_json())
     unset = built_in_spec(name).options.STORED_IF_SET - own.keys()
