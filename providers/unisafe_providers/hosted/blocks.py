@@ -53,6 +53,7 @@ CODES: dict[str, Stage | None] = {
     "guardrail_violation": "request",
     "guardrail_intervened": None,
     "modelarmor": "request",
+    "http_498": "request",
 }
 """Error codes in lower case, and the stage that each stands for unless the message says more; OpenAI checks images twice."""
 ARK = re.compile(r"(input|output)?(?:text|image|video|audio)?(?:sensitivecontentdetected|riskdetection)(?:\.(\w+))?", re.I)
@@ -130,11 +131,11 @@ OUT_OF_ORDER = re.compile(
     re.I,
 )
 """Words about a filter that does not work: it blocks nothing."""
-ADVICE = re.compile(r"\b(please|try|modify|adjust|rephrase|if you believe)\b[^.]*", re.I)
+ADVICE = re.compile(r"\b(please|try|modify|adjust|rephrase|if you believe)\b[^.]*|\bgeneration failed\b", re.I)
+"""Words that tell no stage, whatever they speak of."""
 REQUEST = re.compile(r"due to the prompt|\b(input|prompt|user message)\b", re.I)
 RESPONSE = re.compile(
-    r"\boutput\b|\bgenerated (image|content|text|response|video)|\bgeneration\b(?! failed)"
-    r"|\b(model|assistant)('s)? (response|answer|reply)"
+    r"\boutput\b|\bgenerated (image|content|text|response|video)|\bgeneration\b|\b(model|assistant)('s)? (response|answer|reply)"
     r"|\bcompletion\b|the response (was|is|has been)|\bresponse (was |is )?blocked",
     re.I,
 )
@@ -143,24 +144,17 @@ CHECKS = re.compile(r"SAFETY_CHECK_TYPE_(\w+)")
 LISTED = re.compile(r"(?:flagged for|categor(?:y|ies)):?\s+([a-z][a-z/ _-]{2,40})(?=[.,;)]|$)", re.I)
 
 
-BLOCKING: frozenset[tuple[str, int]] = frozenset({("cohere", 498)})
-"""Statuses that only a filter gives on one wire, whatever their words: Cohere's 498, unless it speaks of the key or token."""
-TOKEN = re.compile(r"\b(api[- ]?key|token)\b", re.I)
-
-
-def block_of_error(status: int, flat: Flat, wire: str = "") -> Response | None:
+def block_of_error(status: int, flat: Flat) -> Response | None:
     """The blocked (or refused) Response that an error means; None if the error is a failure.
 
     Args:
         status: the HTTP status. If the error came within a 200, the body's own status; 0 if it has none.
         flat: the error's body.
-        wire: the protocol, for statuses that only its vendor gives.
     """
     if status == 403 and "refusal" in flat.lowered:
         return Response(text=flat.message, finish="refused", reason="refusal, told as an error")
     named = _find_filter_code(flat)
-    blocking = (wire, status) in BLOCKING and not TOKEN.search(flat.message)
-    if named is None and not blocking and not _is_told_by_words(status, flat):
+    if named is None and not _is_told_by_words(status, flat):
         return None
     categories, stage = categories_of(flat), _find_stage(flat, named)
     reason = describe_block(named or "", categories, flat.message[:LONGEST])

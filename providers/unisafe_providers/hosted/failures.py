@@ -26,6 +26,7 @@ DOUBTFUL = frozenset({403, 404, 405, 422})
 """Statuses that may concern one request alone, unless a code or a word says more."""
 TAKEN_FROM_INSIDE = frozenset({401, 402, 429})
 """If the body of a 5xx holds one of these statuses, it counts instead of the 5xx."""
+TOKEN = re.compile(r"\b(api[- ]?key|token)\b", re.I)
 LIMIT = re.compile(r"limit:? ([\d,]+).{0,60}?requested:? ([\d,]+)", re.I)
 
 
@@ -54,13 +55,13 @@ def read_error(
         wire: the protocol, for words that mean something special in it; empty for any.
     """
     low = {str(name).lower(): str(value) for name, value in headers.items()}
-    flat = _add_header_codes(flat_of(body, sent), low)
+    flat = _add_blocking_status(_add_header_codes(flat_of(body, sent), low), status, wire)
     if 300 <= status < 400:
         return _explain_redirect(status, low, vendor)
     if flat.page:
         return _explain_page(vendor, status, flat, low)
     code = _status(status, flat)
-    blocked = block_of_error(code, flat, wire)
+    blocked = block_of_error(code, flat)
     if blocked is not None:
         return blocked
     error = _build_failure(vendor, code, flat, model, settings or {}, low, clock)
@@ -80,6 +81,13 @@ def _add_header_codes(flat: Flat, headers: Mapping[str, str]) -> Flat:
     """`flat` with the codes that headers carry (fal's, Amazon's)."""
     extra = [headers[name].split(":")[0] for name in ("x-fal-error-type", "x-amzn-errortype") if headers.get(name)]
     return replace(flat, codes=(*flat.codes, *extra)) if extra else flat
+
+
+def _add_blocking_status(flat: Flat, status: int, wire: str) -> Flat:
+    """`flat` with the status as a code, if only a filter gives it on this wire: Cohere's 498, unless it speaks of a key or token."""
+    if (wire, status) != ("cohere", 498) or TOKEN.search(flat.message):
+        return flat
+    return replace(flat, codes=(*flat.codes, f"http_{status}"))
 
 
 def _is_final(headers: Mapping[str, str]) -> bool:
