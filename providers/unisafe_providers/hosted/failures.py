@@ -84,7 +84,7 @@ def _add_header_codes(flat: Flat, headers: Mapping[str, str]) -> Flat:
 
 
 def _add_blocking_status(flat: Flat, status: int, wire: str) -> Flat:
-    """`flat` with the status as a code, if only a filter gives it on this wire: Cohere's 498, unless it speaks of a key or token."""
+    """`flat` with the status as a code if only a filter gives it on this wire: Cohere's 498, unless it speaks of a key."""
     if (wire, status) != ("cohere", 498) or TOKEN.search(flat.message):
         return flat
     return replace(flat, codes=(*flat.codes, f"http_{status}"))
