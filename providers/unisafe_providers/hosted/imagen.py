@@ -53,9 +53,3 @@ def read_predict_response(body: Json) -> Response:
         images = read_pictures(drawn, decode_base64_image, image_due=True)
     beside = f"{len(blocks)} of {len(entries)} pictures withheld: {blocks[0].reason}" if blocks else ""
     return Response(images=images, reason=beside, usage=usage, model=model)
-
-
-def find_other_prompts(body: Json, sent: str) -> list[str]:
-    """The prompts that pictures were drawn from, if they are others than what was `sent`."""
-    entries: list[Any] = body.get("predictions") or []
-    return [str(entry["prompt"]) for entry in entries if entry.get("prompt") and entry["prompt"] != sent]

@@ -22,7 +22,7 @@ from unisafe_providers.hosted.gemini import build_content_body, list_safety_sett
 from unisafe_providers.hosted.google_numbers import VERTEX_AI
 from unisafe_providers.hosted.google_tokens import HOW_TO, GoogleTokens
 from unisafe_providers.hosted.http import File, HostedOptions, HostedProvider, Reply
-from unisafe_providers.hosted.imagen import ENDED, build_predict_body, find_other_prompts, read_predict_response
+from unisafe_providers.hosted.imagen import ENDED, build_predict_body, read_predict_response
 
 API_KEYS = ("AIza", "AQ.")
 """How Google's API keys begin; other keys are access tokens."""
@@ -217,20 +217,13 @@ class VertexImagen(Vertex):
         )
 
     async def _answer(self, request: Request) -> Response:
-        response = await self._exchange(
-            request, self._path, self._build_body, partial(self._read_answer, request.text), wire="gemini"
-        )
+        response = await self._exchange(request, self._path, self._build_body, read_predict_response, wire="gemini")
         if response.images and response.reason:
             self._tell(f"{self.title} withheld pictures beside those of {self.model} that it gave: {response.reason}")
         return response
 
     async def _build_body(self, request: Request) -> Json:
         return build_predict_body(request, self._settings)
-
-    def _read_answer(self, sent: str, body: Json) -> Response:
-        if find_other_prompts(body, sent):
-            self._tell(f"{self.model} drew from prompts that it had rewritten")
-        return read_predict_response(body)
 
     async def _post(self, path: str, body: Json, files: list[File] | None = None, *, kind: Kind = "chat") -> Reply:
         answer = await super()._post(path, body, files, kind=kind)
