@@ -260,6 +260,10 @@ def section(**keys: Any) -> Any:
     ("keys", "mistake"),
     [
         ({"project": ""}, "project: missing; put the id of your Google Cloud project"),
+        (
+            {"base_url": "https://gateway.example.com/v1"},
+            "key_env: missing; the Google credentials of this machine go to Google's own",
+        ),
         ({"model": "claude-opus-5", "gives": ["image"]}, "gives: Anthropic's models write text only"),
         ({"model": "imagen-4.0", "gives": ["text"]}, "gives: Imagen draws only"),
         ({"model": "claude-opus-5", "safety": {"HARM_CATEGORY_HARASSMENT": "OFF"}}, "safety: goes with models of gemini only"),

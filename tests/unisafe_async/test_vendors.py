@@ -29,7 +29,10 @@ def parsed(model: dict[str, Any]) -> Any:
     [
         ({"provider": "gemini", "safety": {"HARM_CATEGORY_HARRASSMENT": "OFF"}}, "did you mean HARM_CATEGORY_HARASSMENT?"),
         ({"provider": "gemini", "safety": {"HARM_CATEGORY_HARASSMENT": "BLOCK_NON"}}, "did you mean BLOCK_NONE?"),
-        ({"provider": "openai", "safety": {"HARM_CATEGORY_HARASSMENT": "OFF"}}, 'safety: goes with provider = "gemini" or "vertex" only'),
+        (
+            {"provider": "openai", "safety": {"HARM_CATEGORY_HARASSMENT": "OFF"}},
+            'safety: goes with provider = "gemini" or "vertex" only',
+        ),
         ({"provider": "anthropic", "api": "responses"}, "api: goes with"),
         ({"provider": "openai", "api_version": "2024-10-21"}, 'api_version: goes with provider = "azure" only'),
         ({"provider": "azure"}, "https://RESOURCE.openai.azure.com/openai/v1"),

@@ -16,6 +16,8 @@ import anyio
 from unisafe_providers.base import Misconfigured, Transient, clean
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+SIGNING = frozenset({"authorization", "x-goog-api-key"})
+"""Headers that sign a call, in small letters."""
 TOKEN_SECONDS = 30.0
 """The most seconds for one call to the token server; google-auth calls again by itself."""
 LONGEST_WORDS = 300

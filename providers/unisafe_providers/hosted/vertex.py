@@ -20,7 +20,7 @@ from unisafe_providers.hosted.bodies import Json, parse_error_body
 from unisafe_providers.hosted.flattened import read_error_message
 from unisafe_providers.hosted.gemini import build_content_body, list_safety_settings, read_content_response
 from unisafe_providers.hosted.google_numbers import VERTEX_AI
-from unisafe_providers.hosted.google_tokens import HOW_TO, GoogleTokens
+from unisafe_providers.hosted.google_tokens import HOW_TO, SIGNING, GoogleTokens
 from unisafe_providers.hosted.http import File, HostedOptions, HostedProvider, Reply
 from unisafe_providers.hosted.imagen import ENDED, build_predict_body, read_predict_response
 
@@ -76,7 +76,7 @@ class Vertex(HostedProvider):
         )
         secrets = options.get("secret_headers", {})
         self._secrets = (api_key, *secrets.values())
-        signed = bool(api_key) or any(name.lower() in ("authorization", "x-goog-api-key") for name in secrets)
+        signed = bool(api_key) or any(name.lower() in SIGNING for name in secrets)
         self._tokens = None if signed else GoogleTokens()
 
     async def models(self) -> list[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
 from unisafe_providers.base import Provider
 from unisafe_providers.endpoint_options import VendorOptions
 from unisafe_providers.hosted.gemini_spec import find_safety_mistakes
+from unisafe_providers.hosted.google_tokens import SIGNING
 from unisafe_providers.hosted.vendor_arguments import build_hosted_options
 from unisafe_providers.presets import Preset, load_presets
 from unisafe_providers.settings import ProviderSettings
@@ -22,7 +24,16 @@ NO_PROJECT = (
     "(only an API key of express mode, in a variable named by key_env, needs none)"
 )
 ADDRESS = "https://aiplatform.googleapis.com/v1"
-SIGNING = frozenset({"authorization", "x-goog-api-key"})
+GOOGLE = ".googleapis.com"
+HERE = frozenset({"localhost", "127.0.0.1", "::1"})
+OWN_KEYS: dict[str, tuple[Family, ...]] = {
+    "safety": ("gemini",),
+    "safety_method": ("gemini",),
+    "model_armor": ("gemini",),
+    "person_generation": ("gemini", "imagen"),
+    "safety_setting": ("imagen",),
+}
+"""Keys that some families have only."""
 
 
 def locate(location: str) -> str:
@@ -90,9 +101,14 @@ class VertexOptions(VendorOptions):
         return self.family or ("claude" if name.startswith("claude") else "imagen" if name.startswith("imagen") else "gemini")
 
     def _mistake_of_address(self, vendor: Preset | None) -> str:
+        wrong = super()._mistake_of_address(vendor)
         signs = self.key_env is not None or any(name.lower() in SIGNING for name in self.headers_env)
-        placed = self.project or "/projects/" in self.base_url
-        return super()._mistake_of_address(vendor) or ("" if placed or signs else NO_PROJECT)
+        if wrong or signs:
+            return wrong
+        host = urlsplit(self.base_url).hostname or ""
+        if not host.endswith(GOOGLE) and host not in HERE:
+            return f"key_env: missing; the Google credentials of this machine go to Google's own addresses only, not to {host}"
+        return "" if self.project or "/projects/" in self.base_url else NO_PROJECT
 
     def _find_more(self, declared: Declared) -> Iterator[str]:
         family = self.find_family(declared.model)
@@ -105,19 +121,9 @@ class VertexOptions(VendorOptions):
         yield from find_safety_mistakes(self.safety, declared.vendor)
         if self.safety_method and not self.safety:
             yield "safety_method: says what the thresholds of `safety` are compared with, and there are none"
-        for key, families in _FAMILIES.items():
+        for key, families in OWN_KEYS.items():
             if getattr(self, key) and family not in families:
                 yield f"{key}: goes with models of {' and '.join(families)} only; {declared.model!r} is asked as {family}"
-
-
-_FAMILIES: dict[str, tuple[Family, ...]] = {
-    "safety": ("gemini",),
-    "safety_method": ("gemini",),
-    "model_armor": ("gemini",),
-    "person_generation": ("gemini", "imagen"),
-    "safety_setting": ("imagen",),
-}
-"""Keys that some families have only."""
 
 
 def build(settings: ProviderSettings, options: VertexOptions) -> Provider:
