@@ -6,23 +6,30 @@ import asyncio
 import base64
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import anyio
 import pytest
-from unisafe_providers.base import Capabilities, Misconfigured, Provider, RateLimited, Request, Response, Text, Transient
+from unisafe_providers.base import Capabilities, Image, Misconfigured, Provider, RateLimited, Request, Response, Text, Transient
 from unisafe_providers.conformance import NotConforming, conforms
+from unisafe_providers.conformance.server import draw_picture
 from unisafe_providers.hosted.anthropic import Anthropic
+from unisafe_providers.hosted.ark import Ark
 from unisafe_providers.hosted.bodies import Json
 from unisafe_providers.hosted.cohere import Cohere
 from unisafe_providers.hosted.gemini import Gemini
 from unisafe_providers.hosted.http import HostedProvider
 from unisafe_providers.hosted.interactions import GeminiInteractions
+from unisafe_providers.hosted.minimax import MiniMax
 from unisafe_providers.hosted.openai_compatible import OpenAICompatible
+from unisafe_providers.hosted.recraft import Recraft
+from unisafe_providers.hosted.stability import Stability
+from unisafe_providers.hosted.together_images import Together
 from unisafe_providers.hosted.vertex import VertexClaude, VertexGemini, VertexImagen
+from unisafe_providers.hosted.xai_images import XAI
 from unisafe_providers.settings import ProviderSettings
 
 from unisafe_async.simulate.simulated import PROFILES, Simulated
@@ -174,6 +181,73 @@ async def test_anthropic_conforms() -> None:
 async def test_gemini_conforms() -> None:
     says, draws = gemini_says, gemini_draws
     await conforms(hosted(Gemini), says=says, draws=draws, capabilities=EVERYTHING, nothing=GEMINI_NOTHING)
+
+
+# ---------------------------------------------------------------- those that give pictures and no text
+
+DRAWS = Capabilities(text_out=False, image_in=True, image_out=True, edit=True)
+
+
+def stability_draws(png: bytes) -> object:
+    return {"image": base64.b64encode(png).decode(), "finish_reason": "SUCCESS", "seed": 7}
+
+
+def minimax_draws(png: bytes) -> object:
+    told = {"status_code": 0, "status_msg": "success"}
+    return {"data": {"image_base64": [base64.b64encode(png).decode()]}, "metadata": {"failed_count": "0"}, "base_resp": told}
+
+
+NO_ENTRIES = ({"data": []}, {"data": [{}]}, {"data": [{"b64_json": ""}]}, {"data": [{"error": {"code": "InternalServiceError"}}]})
+PICTURES: dict[type[HostedProvider], tuple[Callable[[bytes], object], Sequence[object]]] = {
+    Stability: (
+        stability_draws,
+        ({"image": "", "finish_reason": "SUCCESS"}, {"seed": 7}, {"image": "QUJD", "finish_reason": "ERROR"}),
+    ),
+    Recraft: (openai_draws, NO_ENTRIES),
+    Ark: (openai_draws, NO_ENTRIES),
+    MiniMax: (minimax_draws, ({"data": {"image_urls": []}}, {"data": None})),
+    XAI: (openai_draws, NO_ENTRIES),
+    Together: (openai_draws, NO_ENTRIES),
+}
+
+
+@pytest.mark.parametrize("vendor", PICTURES, ids=lambda vendor: vendor.__name__)
+async def test_those_that_give_pictures_alone_conform(vendor: type[HostedProvider]) -> None:
+    draws, nothing = PICTURES[vendor]
+    await conforms(hosted(vendor), draws=draws, capabilities=DRAWS, nothing=nothing)
+
+
+async def test_one_that_draws_and_edits_nothing_is_examined_too() -> None:
+    draws_only = Capabilities(text_out=False, image_out=True)
+    await conforms(hosted(Ark), draws=openai_draws, capabilities=draws_only)
+
+    class OneAfterTheOther(Ark):
+        async def __aenter__(self) -> Self:
+            self.turn = anyio.Lock()
+            return await super().__aenter__()
+
+        async def call(self, request: Request) -> Response:
+            async with self.turn:
+                return await super().call(request)
+
+    with pytest.raises(NotConforming, match=r"^concurrency: of 8 calls at once only 1 "):
+        await conforms(hosted(OneAfterTheOther), draws=openai_draws, capabilities=draws_only)
+
+
+async def test_one_that_takes_requests_for_later_is_polled() -> None:
+    await conforms(hosted(Stability), draws=stability_draws, takes=lambda job: {"id": job}, capabilities=DRAWS)
+
+
+class TakesAnyBytes(Ark):
+    """It says that nothing is a picture of no pixels."""
+
+    def _read_pictures(self, body: Json) -> Response:
+        return Response(images=(Image.from_bytes(base64.b64decode(body["data"][0]["b64_json"]) or draw_picture(0)),))
+
+
+async def test_a_picture_that_was_never_sent_is_caught() -> None:
+    with pytest.raises(NotConforming, match=r"^anatomy: nothing in the place of a picture"):
+        await conforms(hosted(TakesAnyBytes), draws=openai_draws, capabilities=DRAWS)
 
 
 async def test_simulated_conforms() -> None:

@@ -223,7 +223,7 @@ async def test_claude_gets_anthropic_s_body_without_the_model() -> None:
 
 
 async def test_imagen_draws_what_it_is_told() -> None:
-    picture = {"bytesBase64Encoded": "iVBORw0KGgo=", "mimeType": "image/png"}
+    picture = {"bytesBase64Encoded": "iVBORw0KGgo=", "mimeType": "image/png", "prompt": "A quiet garden at dawn."}
     async with VertexServer(Reply({"predictions": [picture]})) as server:
         settings: dict[str, Any] = {"safety_setting": "block_only_high", "person_generation": "allow_all"}
         async with VertexImagen("imagen-4.0", server.url, KEY, EVERYTHING, **settings) as provider:
@@ -245,6 +245,7 @@ async def test_imagen_draws_what_it_is_told() -> None:
             "addWatermark": False,
         },
     }
+    assert "rewritten prompts" in "; ".join(provider.notes)
 
 
 # ---------------------------------------------------------------- what bench.toml says

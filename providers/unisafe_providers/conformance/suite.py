@@ -46,6 +46,12 @@ ANATOMY = (
     ("text that looks like a picture", "See ![a](data:image/png;base64,QUJD).", "See ![a](data:image/png;base64,QUJD).", ""),
 )
 """An endpoint's words, and how a provider must read them: text and thoughts."""
+NO_PICTURES = (
+    ("a page", b"<!doctype html><p>Busy</p>"),
+    ("half of a picture", draw_picture(0)[:-40]),
+    ("nothing", b""),
+)
+"""Bytes in the place of a picture that are none."""
 
 
 class NotConforming(UnisafeError, AssertionError):
@@ -146,18 +152,22 @@ class Suite:
             if isinstance(found, Response):
                 seen = (found.text, found.thoughts)
                 require(seen == (wanted, thoughts), "anatomy", f"{what} should be read as {(wanted, thoughts)}, and is {seen}")
-        bodies = [
-            ("an answer with no text", self._server.body_of("")),
-            *(("a body with nothing to judge", body) for body in self._nothing),
-        ]
-        for what, body in bodies:
-            found = await self._examine("chat", body)
-            words = f"{what} is no answer and no refusal: it should raise, or leave the text empty; it {_describe_outcome(found)}"
-            require(not isinstance(found, Response) or found.missing, "anatomy", words)
-        for kind in sorted(self._answered - {"chat"}):
-            found = await self._examine(kind, self._server.picture_body(b"<!doctype html><p>Busy</p>"))
-            words = f"a page in the place of a picture should fail ({kind}); it {_describe_outcome(found)}"
-            require(not isinstance(found, Response), "anatomy", words)
+        drawn = sorted(self._answered - {"chat"})
+        asked = ["chat"] if "chat" in self._answered else drawn
+        bodies = [("a body with nothing to judge", body) for body in self._nothing]
+        if "chat" in self._answered:
+            bodies.insert(0, ("an answer with no text", self._server.body_of("")))
+        for kind in asked:
+            for what, body in bodies:
+                found = await self._examine(kind, body)
+                did = _describe_outcome(found)
+                words = f"{what} is no answer and no refusal: it should raise, or leave all empty ({kind}); it {did}"
+                require(not isinstance(found, Response) or found.missing, "anatomy", words)
+        for kind in drawn:
+            for what, data in NO_PICTURES:
+                found = await self._examine(kind, self._server.picture_body(data))
+                words = f"{what} in the place of a picture should fail ({kind}); it {_describe_outcome(found)}"
+                require(not isinstance(found, Response) or found.missing, "anatomy", words)
 
     async def _examine(self, kind: str, body: object) -> Response | Exception | None:
         """The gateway's result for a body; None if the provider is not asked for this kind."""
@@ -166,7 +176,7 @@ class Suite:
             request = next((one for one in self._build_probes() if one.kind == kind and provider.capabilities.can(one)), None)
             if request is None or kind not in self._answered:
                 return None
-            self._server.play = Play(200, encode_body(body))
+            self._server.play = Play(200, encode_body(body), of_answer=True)
             try:
                 return await examine_response(await provider.call(request), image_due=request.image_due)
             except Exception as error:  # what may be raised is checked by `errors`
@@ -203,7 +213,7 @@ class Suite:
                     )
                     if request is None:
                         continue
-                    self._server.play, sent = play, self._count_sent()
+                    self._server.play, self._server.kind, sent = play, kind, self._count_sent()
                     outcome = await _try_call(provider, request)
                     self._server.play = None
                     self._check_error(f"{what} ({kind})", outcome, wanted, self._count_sent() - sent)
@@ -226,11 +236,11 @@ class Suite:
     async def check_concurrency(self) -> None:
         """Calls at the same time each get their own answer, and none waits for another."""
         async with self._open() as provider:
-            kind = next(iter(sorted(self._answered)))
-            can = [one for one in self._build_probes() if one.kind == kind and provider.capabilities.can(one)]
+            can = [one for one in self._build_probes() if one.kind in self._answered and provider.capabilities.can(one)]
             if not can:
                 return
             alike = can[0]
+            kind = alike.kind
             requests = [next(one for one in self._build_probes() if _is_alike(one, alike)) for _ in range(AT_ONCE)]
             if self._server is not None:
                 self._server.gather, self._server.most_at_once, self._server.kind = AT_ONCE, 0, kind

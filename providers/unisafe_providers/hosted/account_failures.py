@@ -2,7 +2,7 @@
 
 Sources: OpenAI, "Error codes"; Anthropic, "Errors"; Google, "Gemini API troubleshooting guide" and google.rpc's ErrorInfo and
 QuotaFailure; OpenRouter, "Errors and Debugging"; Groq, "Error codes"; Alibaba, "DashScope error codes"; Moonshot, Z.AI, DeepSeek,
-Hugging Face, Cohere, Stability, Replicate and ByteDance, their error pages.
+Hugging Face, Cohere, Stability, Replicate, ByteDance and MiniMax ("Error codes"), their error pages.
 """
 
 from __future__ import annotations
@@ -37,6 +37,11 @@ ACCOUNTS = (
     ),
     Failure(
         kind=Misconfigured,
+        says="the plan's window at {vendor} is spent ({status}): {message}; go on when the next one begins (5 hours, or a week)",
+        codes=split_names("2056"),
+    ),
+    Failure(
+        kind=Misconfigured,
         says="no credit left at {vendor} ({status}): {message}; top up or raise the spend limit there",
         statuses=frozenset({402}),
         codes=split_names(
@@ -51,6 +56,7 @@ ACCOUNTS = (
             r"credits? (are|is|has been|have been|were) (depleted|exhausted|used up|spent|insufficient)",
             r"(insufficient|not enough|no remaining|lack sufficient|lack of|exhausted|out of|no) "
             r"(account |available )?(credit|balance|fund)",
+            r"n['’]?t have (enough|sufficient|any) (\w+ )?(credit|balance|fund|unit)|(not enough|insufficient|out of) (api )?units",
             r"insufficient[ _]quota|(any|used all)( available)? credits",
             r"balance (is |was )?(insufficient|not enough|too low|exhausted|empty|negative|overdrawn)",
             r"overdue (balance|payment|bill|invoice)|\barrears?\b|arrearage|in good standing|past due",
@@ -106,7 +112,7 @@ ACCOUNTS = (
         codes=split_names(
             "invalid_api_key api_key_invalid api_key_expired authentication_error unauthenticated invalidapikey incorrect_api_key "
             "authenticationerror unrecognizedclientexception expiredtokenexception invalid_authentication_error unauthorized "
-            "invalid_key missing_api_key invalidsignatureexception"
+            "invalid_key missing_api_key invalidsignatureexception 1004 2049"
         ),
         words=compile_words(
             r"\b(api[- ]?|access |secret |security )(key|token)s?\b.{0,40}"

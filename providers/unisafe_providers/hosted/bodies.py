@@ -116,6 +116,9 @@ def find_error(body: Json) -> Json | None:
     If the body has no answer, an error may be under other keys (MiniMax's `base_resp`, Baidu's `error_code`, a bare `detail`).
     """
     unanswered = not any(body.get(key) for key in ANSWERS)
+    told = body.get("base_resp")
+    if isinstance(told, dict) and told.get("status_code"):  # MiniMax's says 0 beside an answer
+        return body
     if body.get("error") or (unanswered and (isinstance(body.get("message"), str) or any(body.get(key) for key in ERRORS))):
         return body
     choices = body.get("choices")

@@ -27,6 +27,19 @@ DOUBTFUL = frozenset({403, 404, 405, 422})
 TAKEN_FROM_INSIDE = frozenset({401, 402, 429})
 """If the body of a 5xx holds one of these statuses, it counts instead of the 5xx."""
 TOKEN = re.compile(r"\b(api[- ]?key|token)\b", re.I)
+NOT_SUPPORTED = re.compile(
+    r"\b(?:argument|parameter|field)s? not (?:supported|allowed|permitted|recogni[sz]ed)(?: (?:on|by|for|with) this model)?: ?"
+    r"['\"`]?([a-z]\w+)",
+    re.I,
+)
+"""Words of xAI's that end in the name of a parameter."""
+PARAMETER = re.compile(r"[a-z][a-z0-9_]{2,40}", re.I)
+OF_ONE_REQUEST = re.compile(
+    r"prompt|text|message|content|input|image|picture|photo|mask|audio|video|reference|file|url|part|document|source|tool|model"
+    r"|body|query|request|payload|data|null|none|undefined",
+    re.I,
+)
+"""Parts of a request that differ from item to item, or that rows of the table speak of (the model)."""
 LIMIT = re.compile(r"limit:? ([\d,]+).{0,60}?requested:? ([\d,]+)", re.I)
 
 
@@ -138,6 +151,11 @@ def _build_failure(
     if named is not None:
         words = f"{vendor} does not take what {named} sets ({_describe_status(status)}): {flat.short}; change {named}"
         return Misconfigured(words, doubtful=status in DOUBTFUL)
+    unset = _find_unset(flat) if row is None and status in (400, 422) else ""
+    if unset:
+        words = f"{vendor} does not take `{unset}` as it is asked for ({_describe_status(status)}): {flat.short}"
+        change = f"change {settings[unset]}" if unset in settings else f"set extra.{unset}, or name another model"
+        return Misconfigured(f"{words}; every request would fail: {change}")
     if row is not None and row.kind is Misconfigured:
         words = row.says.format(vendor=vendor, model=model, status=_describe_status(status), message=flat.short)
         return Misconfigured(words, needs=row.needs, doubtful=status in DOUBTFUL and not said)
@@ -199,6 +217,19 @@ def _find_setting(flat: Flat, settings: Mapping[str, str], row: Failure | None, 
             if step in settings:
                 return settings[step]
     return None if said else next((name for key, name in settings.items() if names_parameter(key, flat.message)), None)
+
+
+def _find_unset(flat: Flat) -> str:
+    """The parameter that an error names, be it set by bench.toml or by us: it is the same in every request.
+
+    Empty where the error names none, or a part that each request has of its own.
+    """
+    named = NOT_SUPPORTED.search(flat.message)
+    for parameter in (*flat.parameters, *([named[1]] if named else [])):
+        name = parameter.rpartition(".")[2]
+        if PARAMETER.fullmatch(name) and not OF_ONE_REQUEST.search(parameter):
+            return name
+    return ""
 
 
 def names_parameter(key: str, message: str) -> bool:

@@ -15,7 +15,6 @@ from functools import partial
 from types import TracebackType
 from typing import ClassVar, Self, TypedDict, Unpack
 
-import aiohttp
 import anyio
 import httpx2
 import orjson
@@ -37,25 +36,33 @@ from unisafe_providers.base import (
 from unisafe_providers.environment import check_proxies, proxy_of, wants_credentials
 from unisafe_providers.hosted.accepted import LEAVABLE, Accepted, describe_refusals
 from unisafe_providers.hosted.additions import Additions, Cutter, build_form
-from unisafe_providers.hosted.bodies import Json, catch_odd_shapes, find_error, find_usage, parse_body, parse_error_body, read_whole
+from unisafe_providers.hosted.bodies import Json, catch_odd_shapes, find_error, find_usage, parse_body, parse_error_body
+from unisafe_providers.hosted.downloads import Downloads
 from unisafe_providers.hosted.failures import read_error
 from unisafe_providers.hosted.flattened import flatten
 from unisafe_providers.hosted.listing import PAGES, find_next_page, is_unlistable, read_names
 from unisafe_providers.hosted.network_failures import FAILURES, explain_failure
 from unisafe_providers.hosted.parameters import find_refused_parameter
 from unisafe_providers.hosted.rate_headers import limits_of
+from unisafe_providers.hosted.rewritten import find_rewritten
 from unisafe_providers.hosted.transport import EndpointClient, write_address
 from unisafe_providers.hosted.transport import Reply as Reply
 from unisafe_providers.hosted.usage import usage_of
 from unisafe_providers.images import Fitting, ImageLimits
 
 File = tuple[str, tuple[str, bytes, str]]
+Field = tuple[None, str] | tuple[str, bytes, str]
+"""A part of a form: words, or a file."""
 SETTINGS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("temperature", ("temperature",), "temperature"),
     ("top_p", ("top_p", "topP"), "top_p"),
     ("seed", ("seed", "random_seed"), "seed"),
     ("max_tokens", ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens"), "max_tokens"),
-    ("size", ("size", "aspectRatio", "aspect_ratio", "width", "height"), "generation.image_size"),
+    (
+        "size",
+        ("size", "aspectRatio", "aspect_ratio", "width", "height", "image_size", "resolution"),
+        "generation.image_size",
+    ),
 )
 """Fields of a request that bench.toml sets, their names on the wires, and the key in bench.toml."""
 Make = Callable[[Request], Awaitable[Json]]
@@ -179,6 +186,7 @@ class HostedProvider:
             self.base_url, self._headers, timeout=self._timeout, max_connections=self._max_connections, direct=self._direct
         )
         self._extensions = self._http.extensions
+        self._downloads = Downloads(self.base_url, timeout=self._timeout, direct=self._direct, reached=lambda: self._http.reached)
         if self._http.detour:
             self._tell(f"requests to {self.title} go through httpx2 and cost more CPU, because of {self._http.detour}")
         await self._http.__aenter__()
@@ -186,6 +194,7 @@ class HostedProvider:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with anyio.CancelScope(shield=True):
+            await self._downloads.close()
             await self._http.__aexit__(None, None, None)
 
     async def call(self, request: Request) -> Response:
@@ -196,7 +205,7 @@ class HostedProvider:
             async with asyncio.timeout(self._timeout):
                 response = await self._answer(request)
             response = replace(response, latency=time.perf_counter() - started)
-            return await self._fetch_pictures(response)
+            return await self._fetch_pictures(response, image_due=request.image_due)
         except FAILURES as error:
             raise self._explain_network_failure(error) from None
 
@@ -235,7 +244,10 @@ class HostedProvider:
         if wrong is None:
             try:
                 with catch_odd_shapes():
-                    return read(body)
+                    response = read(body)
+                if request.image_due:
+                    self._note_rewriting(body, request)
+                return response
             except ProviderError as error:
                 error.answered = True
                 usage = usage_of(find_usage(body))
@@ -245,6 +257,12 @@ class HostedProvider:
                 wrong = body
         with attach_partial(_read_partial(body, read)):
             return self._read_error(200, wrong, answer.headers, request, wire)
+
+    def _note_rewriting(self, body: object, request: Request) -> None:
+        """Say for the end of the run that the vendor draws from other words than were asked, if an answer gives them back."""
+        key = find_rewritten(body, request.text)
+        if key:
+            self._tell(f"{self.title} drew from rewritten prompts: its answers give others back than were sent ({key})")
 
     def _names_failure(self, body: Json, headers: Mapping[str, str], request: Request) -> bool:
         """Whether a body without an answer holds an error in another place, such as `base_resp`, or `code` and `message`."""
@@ -355,8 +373,8 @@ class HostedProvider:
             more = await self._authorize("POST", url, content) if self._authorizes else None
             answer = self._receive(await self._http.post_json(url, content, more))
         else:
-            form = build_form(body)
-            request = httpx2.Request("POST", url, data=form, files=files, headers=self._own_headers, extensions=self._extensions)
+            parts: list[tuple[str, Field]] = [*build_form(body), *files]  # so it is a form of parts even without a file
+            request = httpx2.Request("POST", url, files=parts, headers=self._own_headers, extensions=self._extensions)
             await request.aread()
             answer = await self._send(request)
         if answer.tells_limits:
@@ -388,15 +406,22 @@ class HostedProvider:
             raise Malformed("the endpoint answered with an image at no web address")
         return decode_base64_image(url)
 
-    async def _fetch_pictures(self, response: Response) -> Response:
+    async def _fetch_pictures(self, response: Response, *, image_due: bool = True) -> Response:
         """`response` with the pictures that the endpoint keeps at an address; each is tried three times.
 
-        Raises Rejected if one cannot be fetched: it was paid for, so this run does not have it made again.
+        Raises Rejected if one cannot be fetched: it was paid for, so this run does not have it made again. If no picture was due,
+        it is left out.
         """
         if all(image.digest for image in response.images):
             return response
         with attach_partial(replace(response, images=())):
-            images = [image if image.digest else await self._try_fetch(image) for image in response.images]
+            images = []
+            for image in response.images:
+                try:
+                    images.append(image if image.digest else await self._try_fetch(image))
+                except Rejected:
+                    if image_due:
+                        raise
         return replace(response, images=tuple(images))
 
     async def _try_fetch(self, image: Image) -> Image:
@@ -404,6 +429,8 @@ class HostedProvider:
             try:
                 with anyio.fail_after(self._timeout):
                     return Image.from_bytes(await image.read())
+            except Rejected as error:
+                raise Rejected(f"the image was made and paid for, but {error}") from None
             except (Transient, TimeoutError) as error:
                 if number == DOWNLOADS:
                     why = str(error) or f"nothing came within {self._timeout:g} s"
@@ -412,14 +439,8 @@ class HostedProvider:
         raise AssertionError
 
     async def _download(self, url: str) -> bytes:
-        """The bytes at an address; the key is not sent there."""
-        try:
-            async with self._http.stream("GET", url) as answer:
-                if answer.status_code != 200:
-                    raise Transient(f"its address answered {answer.status_code}")
-                return await read_whole(answer)
-        except (aiohttp.ClientError, httpx2.RequestError, httpx2.InvalidURL) as error:
-            raise Transient(f"it cannot be fetched from {url[:200]}: {error or type(error).__name__}") from None
+        """The bytes at an address; the key is not sent there. Raises Rejected for an address that pictures are not fetched from."""
+        return await self._downloads.fetch(url)
 
 
 def _read_partial(body: Json, read: Read) -> Response:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from unisafe_providers.anatomy import attach_partial, decode_base64_image
-from unisafe_providers.base import Malformed, Rejected, Request, Response, Usage
+from unisafe_providers.base import Rejected, Request, Response, Usage
 from unisafe_providers.hosted.bodies import Json, find_usage
 from unisafe_providers.hosted.gemini import ratio_of
-from unisafe_providers.hosted.openai_wire import apply_ending, read_pictures, read_served_name
-from unisafe_providers.hosted.withheld import find_withheld_block
+from unisafe_providers.hosted.openai_wire import read_served_name
+from unisafe_providers.hosted.withheld import build_pictures_response
 
 ENDED = "Imagen ended on 30 June 2026; name an image model of Gemini's, such as gemini-3.1-flash-image"
 RATIOS = ("1:1", "3:4", "4:3", "9:16", "16:9")
@@ -41,15 +40,6 @@ def read_predict_response(body: Json) -> Response:
     Raises Malformed, so that it is asked for once more, if nothing came and nothing says why.
     """
     entries: list[Any] = body.get("predictions") or []
-    drawn = [data for entry in entries if (data := entry.get("bytesBase64Encoded"))]
-    usage = Usage(images=len(drawn), reported=find_usage(body) is None)
-    model = read_served_name(body)
-    blocks = [block for index in range(len(entries)) if (block := find_withheld_block(body, index)) is not None]
-    if not drawn and blocks:
-        return apply_ending(Response(usage=usage, model=model), blocks[0])
-    if not drawn:
-        raise Malformed("no picture in the answer, and nothing says why")
-    with attach_partial(Response(usage=usage)):
-        images = read_pictures(drawn, decode_base64_image, image_due=True)
-    beside = f"{len(blocks)} of {len(entries)} pictures withheld: {blocks[0].reason}" if blocks else ""
-    return Response(images=images, reason=beside, usage=usage, model=model)
+    places = [entry.get("bytesBase64Encoded") for entry in entries]
+    usage = Usage(images=len(places), reported=find_usage(body) is None)
+    return build_pictures_response(body, places, usage=usage, model=read_served_name(body), title="Imagen")

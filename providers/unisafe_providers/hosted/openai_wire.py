@@ -16,7 +16,7 @@ from unisafe_providers.hosted.accepted import Accepted
 from unisafe_providers.hosted.bodies import Json, find_usage, schema_of
 from unisafe_providers.hosted.endings import Ending, ending_of_choice
 from unisafe_providers.hosted.usage import usage_of
-from unisafe_providers.hosted.withheld import find_withheld_block
+from unisafe_providers.hosted.withheld import build_pictures_response, find_withheld_block
 
 # ---------------------------------------------------------------- out
 
@@ -225,21 +225,19 @@ def read_served_name(body: Json) -> str:
     return clean(name)[:200] if isinstance(name, str) else ""
 
 
-def read_images_response(body: Json, picture: Pictured = decode_base64_image) -> Response:
-    """A Response from an images answer. Raises Malformed if its `data` is no list, or an entry holds no image."""
+def read_images_response(body: Json, picture: Pictured = decode_base64_image, *, empty_fails: bool = False) -> Response:
+    """A Response from an images answer. Raises Malformed if its `data` is no list, or an entry holds no image.
+
+    Args:
+        empty_fails: whether an empty list is a failure; if not, it is an answer that is asked for once more.
+    """
     entries = body.get("data")
     if not isinstance(entries, list):
         raise Malformed("the endpoint answered without any image data")
-    usage = usage_of(find_usage(body), len(entries))
-    stopped = find_withheld_block(body)
-    if stopped is not None:
-        return apply_ending(Response(usage=replace(usage, images=0), model=read_served_name(body)), stopped)
-    if not entries:  # tokens of pictures are not lost words
-        return Response(usage=usage, missing=NO_PICTURE, asks_again=True, model=read_served_name(body))
-    addresses = [entry.get("b64_json") or entry.get("url") for entry in entries]
-    if not any(addresses):
-        raise Malformed("the endpoint answered without any image data")
-    usage = usage if usage.reported else replace(usage, reported=find_usage(body) is None)  # images are paid for one by one
-    with attach_partial(Response(usage=usage)):
-        images = read_pictures([address for address in addresses if address], picture, image_due=True)
-    return Response(images=images, usage=usage, model=read_served_name(body))
+    usage, model = usage_of(find_usage(body), len(entries)), read_served_name(body)
+    if not entries and not empty_fails and find_withheld_block(body) is None:  # tokens of pictures are not lost words
+        return Response(usage=usage, missing=NO_PICTURE, asks_again=True, model=model)
+    places = [entry.get("b64_json") or entry.get("url") for entry in entries]
+    if any(places):
+        usage = usage if usage.reported else replace(usage, reported=find_usage(body) is None)  # images are paid for one by one
+    return build_pictures_response(body, places, picture, usage=usage, model=model)

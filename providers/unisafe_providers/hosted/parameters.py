@@ -37,6 +37,8 @@ ALIASES = {
     "max_tokens": "max_tokens",
     "max_completion_tokens": "max_tokens",
     "size": "size",
+    "image_size": "size",
+    "aspect_ratio": "size",
     "response_format": "response_format",
     "json_schema": "response_format",
     "structured output": "response_format",
@@ -68,7 +70,7 @@ RANGE = re.compile(
     r"|at (most|least)|too (large|small|high|low)",
     re.I,
 )
-VALUE = re.compile(r"\d+ ?x ?\d+|\bvalues?\b", re.I)
+VALUE = re.compile(r"\d+ ?[x*:] ?\d+|\bvalues?\b", re.I)
 """Words that refuse only this size: the endpoint may take another size, and the user should choose it."""
 TOGETHER = re.compile(r"\bboth\b|at the same time|together|only one of", re.I)
 """Words that refuse two parameters together, but not each by itself."""

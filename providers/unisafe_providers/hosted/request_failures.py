@@ -47,6 +47,7 @@ REQUESTS = (
         ),
         where=frozenset({0, 400, 413, 422, 500}),
     ),
+    Failure(kind=Rejected, says="{vendor} does not take the request ({status}): {message}", codes=split_names("2013 1042")),
     Failure(
         kind=Rejected,
         says="the request is larger than {vendor} takes ({status}): {message}",
@@ -63,7 +64,7 @@ MOMENTS = (
         codes=split_names(
             "rate_limit_exceeded rate_limit_error ramp_limit_exceeded resource_exhausted ratelimitreached too_many_requests "
             "throttlingexception throttling throttling.ratequota throttling.allocationquota engine_overloaded_error rate_limit "
-            "concurrent_requests_limit service_tier_capacity_exceeded 1302 1303 1304 1305"
+            "concurrent_requests_limit service_tier_capacity_exceeded 1302 1303 1304 1305 1002 1039 1041 2045"
         ),
         words=compile_words(
             r"rate[- ]?limit(ed|s)?\b", r"too many (requests|concurrent|active)", r"request was throttled|throttling"

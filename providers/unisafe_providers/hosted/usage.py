@@ -76,17 +76,17 @@ def _sum(usage: Mapping[str, Any], names: tuple[str, ...]) -> int:
 def cost_of(usage: Mapping[str, Any]) -> float | None:
     """US dollars that the vendor itself charges: OpenRouter's fee (with the upstream's price if the key is the user's own),
     Perplexity's `total_cost`, xAI's ticks; None if none of them makes sense."""
-    ticks = _dollars(usage.get("cost_in_usd_ticks"))
+    ticks = read_dollars(usage.get("cost_in_usd_ticks"))
     if ticks is not None:
         return ticks / TICKS
     cost = usage.get("cost")
     if isinstance(cost, Mapping):
         cost = cost.get("total_cost")
-    fee = _dollars(cost)
+    fee = read_dollars(cost)
     if fee is None or not usage.get("is_byok"):
         return fee
     details = usage.get("cost_details")
-    upstream = _dollars(details.get("upstream_inference_cost")) if isinstance(details, Mapping) else None
+    upstream = read_dollars(details.get("upstream_inference_cost")) if isinstance(details, Mapping) else None
     return fee + (upstream or 0.0)
 
 
@@ -97,7 +97,8 @@ def _tokens(value: object) -> int:
     return int(value)
 
 
-def _dollars(value: object) -> float | None:
+def read_dollars(value: object) -> float | None:
+    """An amount as a vendor tells it; None if it makes no sense."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
         return None
     return float(value)

@@ -217,10 +217,7 @@ class VertexImagen(Vertex):
         )
 
     async def _answer(self, request: Request) -> Response:
-        response = await self._exchange(request, self._path, self._build_body, read_predict_response, wire="gemini")
-        if response.images and response.reason:
-            self._tell(f"{self.title} withheld pictures beside those of {self.model} that it gave: {response.reason}")
-        return response
+        return await self._exchange(request, self._path, self._build_body, read_predict_response, wire="gemini")
 
     async def _build_body(self, request: Request) -> Json:
         return build_predict_body(request, self._settings)
