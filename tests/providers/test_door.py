@@ -252,7 +252,7 @@ def test_a_room_s_keys_stand_in_the_section_by_themselves(monkeypatch: pytest.Mo
             'models[0].options: goes with provider = "command", or with a provider of another package that has no keys of its own',
         ),
         ({"base_url": "https://a:b@host"}, "models[0].base_url: holds a user, a password or a query"),
-        ({"mode": "batch"}, 'models[0].mode: no batch jobs with provider = "acme"; they go with anthropic, azure, openai'),
+        ({"mode": "batch"}, 'models[0].mode: no batch jobs with provider = "acme"; they go with anthropic, azure, bedrock, openai'),
     ],
 )
 def test_a_mistake_in_a_room_s_keys_reads_as_any_other(keys: dict[str, Any], words: str) -> None:
