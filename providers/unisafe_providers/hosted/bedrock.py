@@ -155,10 +155,17 @@ class BedrockAccess(HostedProvider):
         return await self._signer.renew(used)
 
     def _read_error(
-        self, status: int, body: object, headers: Mapping[str, str], request: Request | None = None, wire: str = ""
+        self,
+        status: int,
+        body: object,
+        headers: Mapping[str, str],
+        request: Request | None = None,
+        wire: str = "",
+        *,
+        ran: bool = False,
     ) -> Response:
         try:
-            return super()._read_error(status, body, headers, request, wire)
+            return super()._read_error(status, body, headers, request, wire, ran=ran)
         except Misconfigured as error:
             raise self._name_credentials(error) from None
 
