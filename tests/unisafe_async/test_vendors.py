@@ -34,6 +34,8 @@ def parsed(model: dict[str, Any]) -> Any:
             'safety: goes with provider = "gemini" or "vertex" only',
         ),
         ({"provider": "anthropic", "api": "responses"}, "api: goes with"),
+        ({"provider": "gemini", "background": True}, 'background: goes with api = "interactions" only'),
+        ({"provider": "gemini", "api": "interactions", "job_wait_s": 9.0}, "job_wait_s: goes with background = true only"),
         ({"provider": "openai", "api_version": "2024-10-21"}, 'api_version: goes with provider = "azure" only'),
         ({"provider": "azure"}, "https://RESOURCE.openai.azure.com/openai/v1"),
         (

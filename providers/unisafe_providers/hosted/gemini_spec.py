@@ -21,7 +21,7 @@ PREFIX = "HARM_CATEGORY_"
 class GeminiOptions(VendorOptions):
     """The keys of a model of the Gemini API."""
 
-    STORED_IF_SET: ClassVar[frozenset[str]] = VendorOptions.STORED_IF_SET | {"background"}
+    STORED_IF_SET: ClassVar[frozenset[str]] = VendorOptions.STORED_IF_SET | {"background", "job_wait_s"}
 
     safety: dict[str, str] = Field({}, description="threshold by harm category ([hosted models](hosted-models.md)); else Google's")
     api: Literal["chat", "interactions"] = Field(
@@ -32,10 +32,18 @@ class GeminiOptions(VendorOptions):
         description='with `api = "interactions"`: Google works on each request in the background, stores it, and is asked for the '
         "answer",
     )
+    job_wait_s: float | None = Field(
+        None,
+        gt=0,
+        description="with `background`: seconds that one answer may take (600 unless set); later its item fails, and the next run "
+        "goes on with it without paying again",
+    )
 
     def _find_more(self, declared: Declared) -> Iterator[str]:
         if self.background and self.api != "interactions":
             yield 'background: goes with api = "interactions" only'
+        if self.job_wait_s is not None and not self.background:
+            yield "job_wait_s: goes with background = true only"
         if declared.in_batches and self.api == "interactions":
             yield 'api: batch jobs carry generateContent; put api = "chat"'
         yield from find_safety_mistakes(self.safety, declared.vendor)
@@ -62,7 +70,9 @@ def build(settings: ProviderSettings, options: GeminiOptions) -> Provider:
 
     if options.api == "interactions":
         place, known = read_place(settings, options), build_hosted_options(settings, options)
-        return GeminiInteractions(*place, safety=options.safety, background=options.background, **known)
+        provider = GeminiInteractions(*place, safety=options.safety, background=options.background, **known)
+        provider.job_wait = options.job_wait_s
+        return provider
     return Gemini(*read_place(settings, options), safety=options.safety, **build_hosted_options(settings, options))
 
 
