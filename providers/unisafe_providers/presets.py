@@ -56,6 +56,7 @@ class KnownBlock:
         source: where it was read.
         status, body: an answer of that kind, as JSON, which tests play; empty where a test of the vendor's own plays it.
         asks: what such an answer was for: words, or an image.
+        section: further keys of a section that is answered so, such as its `model`.
     """
 
     looks: str
@@ -65,6 +66,7 @@ class KnownBlock:
     status: int = 200
     body: str = ""
     asks: Literal["text", "image"] = "text"
+    section: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

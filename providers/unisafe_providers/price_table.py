@@ -24,6 +24,9 @@ REGION = re.compile(r"^(us|eu|apac|au|jp|ca|in|global|us-gov)\.")
 DATED = re.compile(r"[-@](20\d\d-\d\d-\d\d|20\d{6}|default)$")
 """The date of one version of a model, after its name."""
 
+SAME = {"bedrock-openai": "bedrock"}
+"""Who has the prices of another entry."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
@@ -50,8 +53,7 @@ def find_price(vendor: str, model: str) -> Quote | None:
     preset = load_preset(vendor)
     if preset is not None and model in preset.prices:
         return Quote(price=preset.prices[model], read=preset.prices_read, source=preset.prices_source)
-    table = _load_table()
-    prices = table["prices"].get(vendor, {})
+    table, prices = _load_table(), _prices_of(vendor)
     figures = next((prices[name] for name in spell_names(model) if name in prices), None) or _price_of_versions(vendor, model)
     return None if figures is None else Quote(price=Price(*figures), read=table["read"], source=table["source"])
 
@@ -66,7 +68,7 @@ def count_prices(vendor: str) -> int:
     """How many models of a vendor have a price."""
     preset = load_preset(vendor)
     own = preset.prices if preset is not None else {}
-    return len(own.keys() | _load_table()["prices"].get(vendor, {}).keys())
+    return len(own.keys() | _prices_of(vendor).keys())
 
 
 def describe_table(today: date) -> str:
@@ -86,9 +88,14 @@ def _price_of_versions(vendor: str, model: str) -> list[float | None] | None:
 def _index_versions(vendor: str) -> dict[str, list[list[float | None]]]:
     """The prices of dated versions by the name without the date."""
     found: dict[str, list[list[float | None]]] = {}
-    for name, figures in _load_table()["prices"].get(vendor, {}).items():
+    for name, figures in _prices_of(vendor).items():
         if DATED.search(name):
             found.setdefault(DATED.sub("", name), []).append(figures)
+    return found
+
+
+def _prices_of(vendor: str) -> dict[str, list[float | None]]:
+    found: dict[str, list[float | None]] = _load_table()["prices"].get(SAME.get(vendor, vendor), {})
     return found
 
 

@@ -306,10 +306,14 @@ def test_every_key_of_a_provider_is_shown_with_its_default(name: str) -> None:
 
 
 WANTED: dict[str, dict[str, Any]] = {
+    "anthropic-foundry": {"base_url": "https://r.services.ai.azure.com/anthropic/v1", "key_env": "K"},
     "azure": {"base_url": "https://r.openai.azure.com/openai/v1", "key_env": "K"},
+    "bedrock": {"base_url": "https://bedrock-runtime.eu-west-1.amazonaws.com", "key_env": "K"},
+    "bedrock-openai": {"base_url": "https://bedrock-runtime.eu-west-1.amazonaws.com/openai/v1", "key_env": "K"},
     "cloudflare": {"base_url": "https://gateway.ai.cloudflare.com/v1/a/g/compat", "key_env": "K"},
     "databricks": {"base_url": "https://w.cloud.databricks.com/serving-endpoints", "key_env": "K"},
     "snowflake": {"base_url": "https://a.snowflakecomputing.com/api/v2/cortex/v1", "key_env": "K"},
+    "vertex": {"project": "p"},
 }
 """What a section must say, where its provider alone is not enough."""
 

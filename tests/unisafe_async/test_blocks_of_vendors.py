@@ -40,11 +40,12 @@ def case_of(name: str, number: int, block: KnownBlock) -> Case:
 
 def tell(case: Case) -> Told:
     name, number = case.name.split()
-    draws = load_presets()[name].blocks[int(number)].asks == "image"
+    preset = load_presets()[name]
+    block = preset.blocks[int(number)]
     told: Told = {"provider": name}
-    if draws:
-        told["gives"] = ["image"] if load_presets()[name].image_wire else ["text", "image"]
-    return told
+    if block.asks == "image":
+        told["gives"] = ["image"] if preset.image_wire else ["text", "image"]
+    return told | block.section
 
 
 def play(case: Case, _asked: Asked, _number: int) -> Reply:

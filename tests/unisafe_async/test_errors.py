@@ -29,6 +29,7 @@ NO_ERRORS = {
     "MemoryRanOut",
     "ServerDied",
     "Closed",
+    "JobFailed",
 }
 """What a caller is told on purpose, and handles itself."""
 BENCH = (

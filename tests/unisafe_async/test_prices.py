@@ -48,6 +48,7 @@ def _table(monkeypatch: pytest.MonkeyPatch) -> None:
         ("anthropic", "claude-odd", None),
         ("bedrock", "us.anthropic.claude-x-v1:0", (3.3, 16.5, None)),
         ("bedrock", "eu.anthropic.claude-x-v1:0", (3.0, 15.0, None)),
+        ("bedrock-openai", "eu.anthropic.claude-x-v1:0", (3.0, 15.0, None)),
         ("gemini", "gemini-image", (0.3, 0.0, 0.039)),
         ("gemini", "claude-opus-5-5", None),
         ("azure", "claude-opus-5-5", None),

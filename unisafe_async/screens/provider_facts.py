@@ -93,6 +93,10 @@ def describe_block(block: KnownBlock) -> tuple[str, str, str]:
     return OUTCOMES[block.means], block.looks.replace("`", ""), f"{block.checked}: {block.source}"
 
 
+PLACES = {"region": "us-east-1", "project": "my-project"}
+"""Keys from which an address follows, each with an example."""
+
+
 def usual_variable(spec: ProviderSpec[Any]) -> str | None:
     """The variable that usually holds a vendor's key."""
     vendor = spec.vendor
@@ -107,7 +111,9 @@ def write_example(spec: ProviderSpec[Any]) -> list[str]:
     if vendor is None or vendor.server is not None:
         return []
     lines = ["[[models]]", 'name = "My model"', f'provider = "{spec.name}"', f'model = "{_example_model(vendor)}"']
-    if vendor.base_url is None and vendor.address is not None:
+    places = [key for key in PLACES if key in spec.keys]
+    lines += [f'{key} = "{PLACES[key]}"' for key in places]
+    if not places and vendor.base_url is None and vendor.address is not None:
         lines += [f'base_url = "{vendor.address}"', f'key_env = "{vendor.key_env}"']
     if vendor.key_header:
         lines.append(f'headers_env = {{ "{vendor.key_header}" = "{usual_variable(spec)}" }}')

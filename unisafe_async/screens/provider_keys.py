@@ -42,7 +42,8 @@ def read_provider(name: str) -> tuple[Known, list[Key]]:
     """A provider and the keys that it adds. Raises ConfigError for a name that nobody has, PluginError for a broken plugin."""
     spec = find_provider(name)
     keys = read_keys(spec.options, defaults=find_defaults(spec, {}))
-    if spec.vendor is not None and spec.vendor.base_url is None:
+    built = getattr(spec.options, "BUILDS_ADDRESS", False)
+    if spec.vendor is not None and spec.vendor.base_url is None and not built:
         keys = [replace(key, default="needed") if key.name == "base_url" else key for key in keys]
     if spec.plugin is not None and spec.options is CallableOptions:
         keys = [*(key for key in keys if key.name != "options"), *_keys_of_callable(spec.plugin)]

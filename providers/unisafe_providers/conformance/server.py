@@ -76,6 +76,11 @@ class Server:
         self._stack.close()
 
     @property
+    def takes_jobs(self) -> bool:
+        """Whether it takes requests for later."""
+        return self._takes is not None
+
+    @property
     def connections(self) -> int:
         """The number of open connections."""
         return len(self._runner.server.connections) if self._runner.server else 0

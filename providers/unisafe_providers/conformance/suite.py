@@ -28,6 +28,7 @@ from unisafe_providers.conformance.faults import FAULTS, KEY
 from unisafe_providers.conformance.leaks import Leaks
 from unisafe_providers.conformance.server import Play, Server, build_text, draw_picture, encode_body
 from unisafe_providers.errors import UnisafeError
+from unisafe_providers.jobs import Job, Submitting
 from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.soundness import find_provider_fault, find_response_fault, find_usage_fault
 
@@ -97,6 +98,7 @@ class Suite:
                 self.check_capabilities,
                 self.check_errors,
                 self.check_cancellation,
+                self.check_jobs,
                 self.check_concurrency,
                 self.check_reopening,
                 self.check_leaks,
@@ -232,6 +234,28 @@ class Suite:
                     continue
                 await self._cancel(provider, request)
                 await self._answer(provider, next(one for one in self._build_probes() if _is_alike(one, request)), "cancellation")
+
+    async def check_jobs(self) -> None:
+        """A job that the endpoint took is written down before it is polled, and whoever asks again goes on with it."""
+        if self._server is None or not self._server.takes_jobs:
+            return
+        async with self._open() as provider:
+            can = [one for one in self._build_probes() if one.kind in self._answered and provider.capabilities.can(one)]
+            if not can:
+                return
+            request, book = can[0], Book()
+            require(isinstance(provider, Submitting), "jobs", "its endpoint takes jobs, and it has no `book` for them")
+            assert isinstance(provider, Submitting)
+            provider.book = book
+            self._server.kind, sent = request.kind, self._count_sent()
+            self._server.play = Play(503, b"{}", of_answer=True)
+            with anyio.move_on_after(SHORT):
+                await _try_call(provider, request)
+            self._server.play = None
+            require(book.jobs, "jobs", "a job that was taken is not in the book while its polls fail")
+            await self._answer(provider, request, "jobs")
+            again = self._count_sent() - sent
+            require(again == 1, "jobs", f"a job whose polls failed was submitted {again} times: each is paid for")
 
     async def check_concurrency(self) -> None:
         """Calls at the same time each get their own answer, and none waits for another."""
@@ -402,6 +426,22 @@ async def _try_call(provider: Provider, request: Request) -> Response | Exceptio
         return error
     except SystemExit as error:
         return RuntimeError(f"it ended the program: SystemExit({error.code})")
+
+
+class Book:
+    """The book of jobs that the suite gives to a provider; `jobs` are those under way."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[bytes, Job] = {}
+
+    async def find(self, request: Request) -> Job | None:
+        return self.jobs.get(request.canonical)
+
+    async def note(self, request: Request, job: Job) -> None:
+        self.jobs[request.canonical] = job
+
+    async def end(self, request: Request) -> None:
+        self.jobs.pop(request.canonical, None)
 
 
 def _describe_outcome(outcome: Response | Exception | None) -> str:

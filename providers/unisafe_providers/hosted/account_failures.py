@@ -31,6 +31,7 @@ ACCOUNTS = (
             r"\b(tpd|rpd)\b",
             r"\bdaily (\w+ ){0,3}(limit|quota|allowance|cap|budget|allotment)",
             r"\b(limit|quota|allowance) (for|of) (the|this|to) ?day",
+            r"\bcalls (per|a|/) month\b",
         ),
         where=frozenset({0, 403, 429}),
     ),
@@ -111,17 +112,18 @@ ACCOUNTS = (
         codes=split_names(
             "invalid_api_key api_key_invalid api_key_expired authentication_error unauthenticated invalidapikey incorrect_api_key "
             "authenticationerror unrecognizedclientexception expiredtokenexception invalid_authentication_error unauthorized "
-            "invalid_key missing_api_key invalidsignatureexception 1004 2049"
+            "invalid_key missing_api_key 1004 2049 invalidsignatureexception incompletesignatureexception "
+            "missingauthenticationtokenexception expiredtoken invalidaccesskeyid signaturedoesnotmatch invalidclienttokenid"
         ),
         words=compile_words(
-            r"\b(api[- ]?|access |secret |security )(key|token)s?\b.{0,40}"
+            r"\b(api[- ]?|access |secret |security |bearer )(key|token)s?\b.{0,40}"
             r"\b(not valid|invalid|expired|revoked|incorrect|missing|not found|malformed)",
             r"\b(invalid|incorrect|missing|wrong|expired|malformed) (\w+ )?"
             r"(api[- ]?key|access token|credentials?|authentication|bearer)",
             r"correct (credentials|api key)|valid (authentication|api) ?(token|key|credentials?)",
             r"authentication (is )?(required|failed)|not authenticated",
         ),
-        where=frozenset({0, 400, 403}),
+        where=frozenset({0, 400, 403, 498}),
     ),
 )
 """The first row that matches counts."""

@@ -25,6 +25,8 @@ def build(settings: ProviderSettings, options: AnthropicOptions) -> Provider:
     from unisafe_providers.hosted.anthropic_batch import AnthropicBatches
 
     place, known = read_place(settings, options), build_hosted_options(settings, options)
+    if settings.vendor is not None:
+        known["title"] = settings.vendor.title
     if not settings.in_batches:
         return Anthropic(*place, **known)
     assert settings.vendor is not None, "whoever takes batch jobs stands in vendors/"

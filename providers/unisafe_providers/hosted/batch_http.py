@@ -174,7 +174,7 @@ class BatchHttp(HostedProvider):
         words = f"this key knows no job {job} at {self.base_url}; run with the key of the project or workspace that submitted it"
         return await self._ask("GET", url, missing=NoSuchJob(words))
 
-    async def _upload(self, name: str, entries: Collection[bytes]) -> Json:
+    async def _upload_file(self, name: str, entries: Collection[bytes]) -> Json:
         """The endpoint's description of a new file of requests, as OpenAI's Files API takes it."""
         files = [("file", (name, b"\n".join(entries) + b"\n", "application/jsonl"))]
         if self.rules.upload != FILES:

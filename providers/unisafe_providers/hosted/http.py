@@ -57,7 +57,7 @@ SETTINGS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("temperature", ("temperature",), "temperature"),
     ("top_p", ("top_p", "topP"), "top_p"),
     ("seed", ("seed", "random_seed"), "seed"),
-    ("max_tokens", ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens"), "max_tokens"),
+    ("max_tokens", ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens", "maxTokens"), "max_tokens"),
     (
         "size",
         ("size", "aspectRatio", "aspect_ratio", "width", "height", "image_size", "resolution"),
@@ -68,6 +68,8 @@ SETTINGS: tuple[tuple[str, tuple[str, ...], str], ...] = (
 Make = Callable[[Request], Awaitable[Json]]
 Read = Callable[[Json], Response]
 Files = Callable[[Request], Awaitable[list[File]]]
+TAKEN = frozenset({200, 201, 202, 246})
+"""Statuses of an answer, and of a job that was taken; Portkey answers 246 where a guardrail found something and let it pass."""
 LESSONS = 6
 """How many parameters one request may lose and be sent again; this stops an endpoint that takes neither of two names."""
 DOWNLOADS = 3
@@ -126,6 +128,9 @@ class HostedProvider:
 
     NAMES: ClassVar[Mapping[str, str]] = {}
     """The protocol's own names of parameters, if they differ from ours."""
+
+    EXTRA_IN = ""
+    """The table of a body that the user's keys go into, such as `input`; empty for the body itself."""
 
     def __init__(
         self,
@@ -224,13 +229,20 @@ class HostedProvider:
             wire: the protocol, for words that only its vendor uses.
             files: builds what goes beside the body in a form.
         """
+        found = await self._send_accepted(request, path, make, wire=wire, files=files)
+        return found if isinstance(found, Response) else self._read(*found, read, wire)
+
+    async def _send_accepted(
+        self, request: Request, path: str, make: Make, *, wire: str = "", files: Files | None = None
+    ) -> tuple[Reply, Request] | Response:
+        """The endpoint's answer, with the request as the endpoint took it; or the block or refusal that an error means."""
         for number in range(LESSONS + 1):
             accepted = self._accepted
             sent = accepted.of(request)
             body_sent, files_sent = await make(sent), await files(sent) if files is not None else None
             answer = await self._post(path, body_sent, files_sent, kind=request.kind)
-            if 200 <= answer.status < 300:  # Portkey answers 246 where a guardrail found something and let it pass
-                return self._read(answer, sent, read, wire)
+            if answer.status in TAKEN:
+                return answer, sent
             with catch_odd_shapes():
                 body = parse_error_body(answer.content)
             if number == LESSONS or not self._learn_refusal(answer.status, body, sent, accepted):
@@ -240,7 +252,7 @@ class HostedProvider:
     def _read(self, answer: Reply, request: Request, read: Read, wire: str) -> Response:
         """The answer in a body that came with a status of success; an error in the body counts, whatever else the body holds."""
         body = parse_body(answer.content)
-        wrong = find_error(body)
+        wrong = self._find_error(body)
         if wrong is None:
             try:
                 with catch_odd_shapes():
@@ -264,6 +276,10 @@ class HostedProvider:
         if key:
             self._tell(f"{self.title} drew from rewritten prompts: its answers give others back than were sent ({key})")
 
+    def _find_error(self, body: Json) -> Json | None:
+        """The error inside a body that came with status 200."""
+        return find_error(body)
+
     def _names_failure(self, body: Json, headers: Mapping[str, str], request: Request) -> bool:
         """Whether a body without an answer holds an error in another place, such as `base_resp`, or `code` and `message`."""
         with catch_odd_shapes():
@@ -283,11 +299,11 @@ class HostedProvider:
 
     async def models(self) -> list[str]:
         """The endpoint's models by name, from all pages of its list. Raises what `call` raises, and Rejected if it lists none."""
-        url = f"{self.base_url}/models{self._query or self.LIST_QUERY}"
+        url = self._locate_list()
         names: dict[str, None] = {}
         with self._catch_network_errors(), anyio.fail_after(self._timeout):
             for _ in range(PAGES):
-                answer = await self._send(httpx2.Request("GET", url, headers=self._own_headers, extensions=self._extensions))
+                answer = await self._get(url)
                 if answer.status != 200:
                     raise self._build_listing_error(answer)
                 page, before = parse_error_body(answer.content), len(names)
@@ -298,6 +314,10 @@ class HostedProvider:
                     break
                 url = following
         return list(names)
+
+    def _locate_list(self) -> str:
+        """The address of the list of models."""
+        return f"{self.base_url}/models{self._query or self.LIST_QUERY}"
 
     def _build_listing_error(self, answer: Reply) -> ProviderError:
         """What a status other than 200 means when we list models: a missing list is no mistake."""
@@ -312,13 +332,20 @@ class HostedProvider:
         return Rejected(f"{status}: {found.reason}") if isinstance(found, Response) else found
 
     def _read_error(
-        self, status: int, body: object, headers: Mapping[str, str], request: Request | None = None, wire: str = ""
+        self,
+        status: int,
+        body: object,
+        headers: Mapping[str, str],
+        request: Request | None = None,
+        wire: str = "",
+        *,
+        ran: bool = False,
     ) -> Response:
-        """The block or refusal that an error means; any other error is raised, with its usage."""
+        """The block or refusal that an error means; any other error is raised, with its usage. `ran`: of a job that had begun."""
         sent = (request.system, request.text) if request is not None else ()
         settings = self._list_settings(request) if request is not None else {}
         with catch_odd_shapes():
-            found = read_error(self.title, status, body, headers, self.model, sent=sent, settings=settings, wire=wire)
+            found = read_error(self.title, status, body, headers, self.model, sent=sent, settings=settings, wire=wire, ran=ran)
             usage = usage_of(find_usage(body))
         if isinstance(found, Response):
             return replace(found, usage=usage)
@@ -360,7 +387,7 @@ class HostedProvider:
 
     async def _post(self, path: str, body: Json, files: list[File] | None = None, *, kind: Kind = "chat") -> Reply:
         """Send `body`, for a request of `kind`, as JSON, or as a form with `files`."""
-        body = self._added.merge_body(body, kind)
+        body = self._add_extra(body, kind)
         url = self._urls.get(path)
         if url is None:
             url = self._urls[path] = write_address(f"{self.base_url}/{path}{self._query}")
@@ -376,6 +403,16 @@ class HostedProvider:
         if answer.tells_limits:
             self.reported = limits_of(answer.headers)
         return answer
+
+    def _add_extra(self, body: Json, kind: Kind) -> Json:
+        """`body` with the user's keys, where the protocol has a place for them."""
+        if not self.EXTRA_IN:
+            return self._added.merge_body(body, kind)
+        return {**body, self.EXTRA_IN: self._added.merge_body(body.get(self.EXTRA_IN, {}), kind)}
+
+    async def _get(self, url: str) -> Reply:
+        """What an address of the vendor's own answers; the key goes there."""
+        return await self._send(httpx2.Request("GET", url, headers=self._own_headers, extensions=self._extensions))
 
     async def _send(self, request: httpx2.Request) -> Reply:
         """Send through httpx2, and read the whole answer. Raises Malformed for one of more than MAX_BYTES."""

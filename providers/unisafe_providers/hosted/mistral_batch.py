@@ -42,7 +42,7 @@ class MistralBatches(OpenAIBatches):
         if len(entries) <= INLINE_REQUESTS and sum(map(len, entries)) <= INLINE_BYTES:
             requests = b',"requests":[' + b",".join(entries) + b"]"
         else:
-            job["input_files"] = [await self._await_processing(await self._upload(f"{tag}.jsonl", entries))]
+            job["input_files"] = [await self._await_processing(await self._upload_file(f"{tag}.jsonl", entries))]
         body = orjson.dumps(job)[:-1] + requests + b"}"
         answer = await self._ask("POST", f"{self.base_url}/batch/jobs", body=body, missing=self._no_api())
         with catch_odd_shapes():

@@ -52,7 +52,7 @@ class OpenAIBatches(OpenAICompatible, BatchHttp):
 
     async def submit(self, entries: Sequence[bytes], tag: str) -> str:
         job: Json = {
-            "input_file_id": await self._await_processing(await self._upload(f"{tag}.jsonl", entries)),
+            "input_file_id": await self._await_processing(await self._upload_file(f"{tag}.jsonl", entries)),
             "endpoint": f"/v1/{CHAT}",
             "completion_window": self.rules.window,
         }

@@ -15,6 +15,7 @@ from unisafe_providers.settings import ProviderSettings
 
 WIRES: dict[str, str] = {
     "ark": "unisafe_providers.hosted.ark:Ark",
+    "dashscope": "unisafe_providers.hosted.dashscope_images:DashScopeImages",
     "minimax": "unisafe_providers.hosted.minimax:MiniMax",
     "together": "unisafe_providers.hosted.together_images:Together",
     "xai": "unisafe_providers.hosted.xai_images:XAI",

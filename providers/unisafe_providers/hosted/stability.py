@@ -56,6 +56,8 @@ class Stability(JobProvider):
     """
 
     TITLE = "Stability AI"
+    LASTS = "24 hours"
+    submits_each = False
 
     def __init__(
         self,
