@@ -189,6 +189,8 @@ async def test_a_request_that_is_too_long_for_a_line_is_told_before_it_is_sent()
     [
         ("https://storage.googleapis.com/b/o.jsonl?signature=1", True),
         ("https://8.8.8.8/o", True),
+        ("https://0x7f000001/o", False),
+        ("https:///o", False),
         ("http://169.254.169.254/latest/meta-data", False),
         ("https://10.0.0.1/o", False),
         ("https://localhost/o", False),

@@ -10,13 +10,13 @@ import os
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from ipaddress import ip_address
 from urllib.parse import quote, urlsplit
 
 import orjson
 
 from unisafe_providers.base import Misconfigured, ProviderError, Rejected, Request, Response
 from unisafe_providers.batching import JobStatus, NoSuchJob, Reconciled
+from unisafe_providers.hosted.addresses import PUBLIC, is_local_name, kind_of, read_address
 from unisafe_providers.hosted.batch_http import Listing, follow_token, found_or
 from unisafe_providers.hosted.batch_states import find_status, read_state
 from unisafe_providers.hosted.bodies import Json, catch_odd_shapes
@@ -137,19 +137,13 @@ class FireworksBatches(OpenAIBatches):
     def _check_address(self, url: str) -> str:
         """A signed address of the web, or of where the endpoint is. Raises Rejected for any other: an answer may name anything."""
         there, here = urlsplit(url), urlsplit(self.base_url)
-        if there.scheme == "https" and there.hostname and is_public_name(there.hostname):
+        address = read_address(there.hostname or "localhost")
+        public = kind_of(address) == PUBLIC if address is not None else not is_local_name(there.hostname or "")
+        if there.scheme == "https" and public:
             return url
         if (there.scheme, there.hostname) == (here.scheme, here.hostname):
             return url
         raise Rejected(f"the results lie at {url.partition('?')[0][:200]}, which is no public address of the web")
-
-
-def is_public_name(host: str) -> bool:
-    """Whether a host may be a public one by its spelling."""
-    try:
-        return ip_address(host).is_global
-    except ValueError:
-        return "." in host and not host.endswith((".local", ".internal", ".localhost"))
 
 
 def _count_done(job: Json) -> int:
