@@ -24,6 +24,8 @@ BY_RATIO = re.compile(r"kontext|ultra|nano-banana|gemini|imagen|luma|photon|gpt-
 SEVERAL = re.compile(r"nano-banana|gemini|flux-2|seedream|gpt-image|qwen-image-edit-(plus|2)|kontext/(pro|max)/multi|multi$")
 """Models that take a list of pictures."""
 
+UNPROCESSABLE = frozenset({400, 422})
+"""Statuses that end a job also where its state is asked for."""
 OF_THE_CALLER = frozenset({401, 402, 403, 429})
 """Statuses that say nothing of a job."""
 
@@ -94,7 +96,8 @@ class Fal(JobProvider):
         answer = await self._get(f"{place}/status")
         body = parse_body(answer.content) if answer.status < 300 else None
         if body is None or "status" not in body:
-            return self._read_result(answer, request, job)
+            ends = answer.status < 300 or answer.status in UNPROCESSABLE
+            return self._read_result(answer, request, job) if ends else self._read_failed_look(request, job, answer)
         if str(body["status"]).upper() != "COMPLETED":
             return None
         if body.get("error"):

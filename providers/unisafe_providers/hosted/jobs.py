@@ -169,12 +169,15 @@ class JobProvider(HostedProvider):
         """Where a job is polled: as the vendor told if the key may go there, else at `path` below the endpoint's address."""
         return told if told and may_get_key(told, self.base_url, self.key_hosts) else f"{self.base_url}/{path}"
 
-    async def _look(self, request: Request, job: Job, address: str) -> Json | Response:
-        """The body of a poll's answer, or the block that its error means. Raises as `_poll`."""
+    async def _look(self, request: Request, job: Job, address: str, *state: str) -> Json | Response:
+        """The body of a poll's answer, or the block that an error means. Raises as `_poll`, also for a body without a `state`."""
         answer = await self._get(address)
-        if answer.status < 300:
-            return parse_body(answer.content)
-        return self._read_failed_look(request, job, answer)
+        if answer.status >= 300:
+            return self._read_failed_look(request, job, answer)
+        body = parse_body(answer.content)
+        if any(body.get(key) for key in state):
+            return body
+        return self._read_error(200, find_error(body) or body, answer.headers, request, ran=True)
 
     def _read_failed_look(self, request: Request, job: Job, answer: Reply) -> Response:
         """The block that a poll's error means. Raises JobLost where the job is not known, else the error itself."""
@@ -251,6 +254,8 @@ class JobProvider(HostedProvider):
         try:
             with anyio.fail_after(self._timeout):
                 return Image.from_bytes(await image.read())
+        except Rejected as error:
+            raise Rejected(f"the image was made and paid for, but {error}") from None
         except TimeoutError:
             raise Transient(f"nothing came from its address within {self._timeout:g} s") from None
 

@@ -118,7 +118,7 @@ class Replicate(JobProvider):
         return job if done is None else done
 
     async def _poll(self, request: Request, job: Job) -> Response | None:
-        found = await self._look(request, job, self._place(job.poll, f"predictions/{quote(job.name, safe='')}"))
+        found = await self._look(request, job, self._place(job.poll, f"predictions/{quote(job.name, safe='')}"), "status")
         return found if isinstance(found, Response) else self._read_prediction(found, request, job)
 
     def _read_prediction(self, body: Json, request: Request, job: Job) -> Response | None:
