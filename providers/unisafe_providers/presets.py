@@ -110,6 +110,11 @@ class Preset:
     prices_read: str = ""
     prices_source: str = ""
 
+    @property
+    def is_own_server(self) -> bool:
+        """Whether it is a server that people run themselves: its usual address is this machine."""
+        return self.base_url is not None and urlsplit(self.base_url).hostname == "localhost"
+
 
 @cache
 def load_presets() -> dict[str, Preset]:

@@ -18,6 +18,8 @@ from unisafe_providers.conformance import NotConforming, conforms
 from unisafe_providers.conformance.server import draw_picture
 from unisafe_providers.hosted.anthropic import Anthropic
 from unisafe_providers.hosted.ark import Ark
+from unisafe_providers.hosted.bedrock import Bedrock
+from unisafe_providers.hosted.bedrock_pictures import BedrockPictures
 from unisafe_providers.hosted.bodies import Json
 from unisafe_providers.hosted.gemini import Gemini
 from unisafe_providers.hosted.http import HostedProvider
@@ -187,6 +189,44 @@ class TakesAnyBytes(Ark):
 async def test_a_picture_that_was_never_sent_is_caught() -> None:
     with pytest.raises(NotConforming, match=r"^anatomy: nothing in the place of a picture"):
         await conforms(hosted(TakesAnyBytes), draws=openai_draws, capabilities=DRAWS)
+
+
+def bedrock_ends(word: str, *content: object) -> object:
+    return {"output": {"message": {"role": "assistant", "content": list(content)}}, "stopReason": word}
+
+
+def bedrock_says(text: str) -> object:
+    return bedrock_ends("end_turn", {"text": text})
+
+
+def bedrock_shows(png: bytes) -> object:
+    return bedrock_ends("end_turn", {"image": {"format": "png", "source": {"bytes": base64.b64encode(png).decode()}}})
+
+
+def bedrock_draws(png: bytes) -> object:
+    return {"images": [base64.b64encode(png).decode()], "error": None}
+
+
+BEDROCK_NOTHING = (
+    bedrock_ends("end_turn", {"reasoningContent": {"reasoningText": {"text": "Hm."}}}),
+    bedrock_ends("end_turn", {"reasoningContent": {"redactedContent": "QUJD"}}),
+    bedrock_ends("tool_use", {"toolUse": {"toolUseId": "t", "name": "f", "input": {}}}),
+    bedrock_ends("max_tokens"),
+    bedrock_ends("whatever"),
+    bedrock_ends("malformed_model_output", {"text": "Half of"}),
+    {"output": {}, "stopReason": "end_turn"},
+    {"message": "broken"},
+)
+
+
+async def test_bedrock_conforms() -> None:
+    says, draws = bedrock_says, bedrock_shows
+    await conforms(hosted(Bedrock), says=says, draws=draws, capabilities=EVERYTHING, nothing=BEDROCK_NOTHING)
+
+
+async def test_bedrock_s_models_that_only_draw_conform() -> None:
+    draws_only = Capabilities(text_out=False, image_out=True, edit=True)
+    await conforms(hosted(BedrockPictures), draws=bedrock_draws, capabilities=draws_only)
 
 
 async def test_simulated_conforms() -> None:

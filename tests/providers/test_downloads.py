@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from ipaddress import ip_address
 
 import aiohttp
@@ -12,8 +13,14 @@ import pytest
 from aiohttp import web
 from unisafe_providers.base import Capabilities, Rejected, Request, Text, Transient
 from unisafe_providers.hosted.addresses import PUBLIC, Neighbourhood, is_local_name, kind_of, read_address
+from unisafe_providers.hosted.ark import Ark
 from unisafe_providers.hosted.downloads import Downloads
+from unisafe_providers.hosted.http import HostedProvider
+from unisafe_providers.hosted.minimax import MiniMax
 from unisafe_providers.hosted.openai_compatible import OpenAICompatible
+from unisafe_providers.hosted.recraft import Recraft
+from unisafe_providers.hosted.together_images import Together
+from unisafe_providers.hosted.xai_images import XAI
 from vendor_cases import KEY, PICTURE
 
 DRAW = Request(kind="image", parts=(Text("a lighthouse"),))
@@ -190,6 +197,13 @@ async def test_an_endpoint_on_this_machine_gives_its_own_pictures() -> None:
     assert not {"authorization", "cookie"} & {name.lower() for name in asked[0].headers}
 
 
+async def test_an_endpoint_s_name_is_looked_up_where_no_connection_tells_where_it_is() -> None:
+    async with store(x=gives_picture) as (url, _):
+        assert await fetch(f"{url}/x", "http://localhost:9/v1", ()) == PICTURE
+        with pytest.raises(Rejected, match="a loopback address"):
+            await fetch(f"{url}/x", "http://no-such-host.invalid/v1", ())
+
+
 async def test_a_plain_address_is_no_neighbour_of_an_encrypted_endpoint() -> None:
     async with store(x=gives_picture) as (url, asked):
         with pytest.raises(Rejected, match="a loopback address"):
@@ -254,6 +268,15 @@ async def test_a_picture_is_one_by_its_bytes() -> None:
             await fetch(f"{url}/x", url)
 
 
+async def test_a_file_that_is_not_packed_as_its_header_says_may_be_tried_again() -> None:
+    def packed(_: web.Request) -> web.Response:
+        return web.Response(body=PICTURE, headers={"content-encoding": "gzip"})
+
+    async with store(x=packed) as (url, _):
+        with pytest.raises(Transient, match="cannot be fetched from"):
+            await fetch(f"{url}/x?signature=abc", url)
+
+
 async def test_behind_a_proxy_names_and_addresses_of_this_network_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     async with store(x=gives_picture) as (url, asked):
         monkeypatch.setenv("http_proxy", url)
@@ -263,6 +286,36 @@ async def test_behind_a_proxy_names_and_addresses_of_this_network_are_refused(mo
         assert asked == []
         assert await fetch("http://pictures.example.com/x", "http://api.example.com/v1") == PICTURE
     assert asked[0].headers["host"] == "pictures.example.com"
+
+
+FAR = "http://10.1.2.3/x.png"
+MESSAGE = {"role": "assistant", "content": "Here.", "images": [{"image_url": {"url": FAR}}]}
+CHAT = {"choices": [{"finish_reason": "stop", "message": MESSAGE}]}
+LISTED = {"data": [{"url": FAR}]}
+HOSTED: dict[str, tuple[Callable[..., HostedProvider], object]] = {
+    "openai": (OpenAICompatible, LISTED),
+    "openrouter": (partial(OpenAICompatible, image_api="chat"), CHAT),
+    "xai": (XAI, LISTED),
+    "together": (Together, LISTED),
+    "ark": (Ark, LISTED),
+    "recraft": (Recraft, LISTED),
+    "minimax": (MiniMax, {"data": {"image_urls": [FAR]}, "base_resp": {"status_code": 0}}),
+}
+
+
+@pytest.mark.parametrize("vendor", HOSTED)
+async def test_no_vendor_s_answer_leads_into_our_network(vendor: str) -> None:
+    make, body = HOSTED[vendor]
+    paths = ("images/generations", "chat/completions", "image_generation")
+    async with store(**{f"v1/{path}": lambda _: web.json_response(body) for path in paths}) as (url, asked):
+        made = make("m", f"{url}/v1", KEY, Capabilities(image_out=True))
+        async with made as provider:
+            with pytest.raises(Rejected, match=r"leads to 10\.1\.2\.3"):
+                await provider.call(DRAW)
+            if vendor == "openrouter":  # nobody asked for that picture
+                answer = await provider.call(Request(kind="chat", parts=(Text("hello"),)))
+                assert (answer.text, answer.images) == ("Here.", ())
+    assert all(one.method == "POST" for one in asked)
 
 
 async def test_a_picture_that_was_paid_for_and_lies_elsewhere_fails_once_and_says_why() -> None:

@@ -70,6 +70,7 @@ OWN = [
         "Transient",
         503,
     ),
+    case("recraft, one", RECRAFT, {"credits": 10, "image": {"b64_json": B64}}, "1 image (cost $0.01)"),
     case("recraft, none", RECRAFT, {"credits": 0, "data": []}, "an empty answer with nothing said of why"),
     case("recraft 401", RECRAFT, {"code": "unauthorized", "message": "Unauthorized"}, "Misconfigured: key", 401),
     case("recraft, units", RECRAFT, {"code": "x", "message": "You don't have enough API units"}, "Misconfigured: no credit", 403),
@@ -172,8 +173,8 @@ def look(case: Case, found: Played) -> None:
             assert "1 of 2 pictures withheld" in answer["reason"]
         return
     check(case, found)
-    if expected.startswith("RateLimited ") and expected.split()[1].isdigit():
-        assert found.row.error is not None
+    if seconds := re.match(r"RateLimited (\d+)", expected):
+        assert found.calls == pytest.approx(900 / int(seconds[1]), abs=2)  # so long a limit is waited for
     if named := re.match(r"Misconfigured: (\w+)", expected):
         words = {"no": "no credit", "the": "window", "address": "another address"}.get(named[1], named[1])
         assert re.search(words, found.row.error or "", re.I), found.row.error

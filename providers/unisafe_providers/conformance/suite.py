@@ -162,8 +162,8 @@ class Suite:
         for kind in asked:
             for what, body in bodies:
                 found = await self._examine(kind, body)
-                outcome = _describe_outcome(found)
-                words = f"{what} is no answer and no refusal ({kind}): it should raise, or leave all of it empty; it {outcome}"
+                did = _describe_outcome(found)
+                words = f"{what} is no answer and no refusal: it should raise, or leave all empty ({kind}); it {did}"
                 require(not isinstance(found, Response) or found.missing, "anatomy", words)
         for kind in drawn:
             for what, data in NO_PICTURES:

@@ -111,10 +111,11 @@ ACCOUNTS = (
         codes=split_names(
             "invalid_api_key api_key_invalid api_key_expired authentication_error unauthenticated invalidapikey incorrect_api_key "
             "authenticationerror unrecognizedclientexception expiredtokenexception invalid_authentication_error unauthorized "
-            "invalid_key missing_api_key invalidsignatureexception 1004 2049"
+            "invalid_key missing_api_key 1004 2049 invalidsignatureexception incompletesignatureexception "
+            "missingauthenticationtokenexception expiredtoken invalidaccesskeyid signaturedoesnotmatch invalidclienttokenid"
         ),
         words=compile_words(
-            r"\b(api[- ]?|access |secret |security )(key|token)s?\b.{0,40}"
+            r"\b(api[- ]?|access |secret |security |bearer )(key|token)s?\b.{0,40}"
             r"\b(not valid|invalid|expired|revoked|incorrect|missing|not found|malformed)",
             r"\b(invalid|incorrect|missing|wrong|expired|malformed) (\w+ )?"
             r"(api[- ]?key|access token|credentials?|authentication|bearer)",

@@ -54,6 +54,7 @@ CODES: dict[str, Stage | None] = {
     "guardrail_violation": "request",
     "guardrail_intervened": None,
     "modelarmor": "request",
+    "invalid_prompts": "request",
 }
 """Error codes in lower case, and the stage that each stands for unless the message says more; OpenAI checks images twice."""
 ARK = re.compile(r"(input|output)?(?:text|image|video|audio)?(?:sensitivecontentdetected|riskdetection)(?:\.(\w+))?", re.I)
@@ -82,7 +83,7 @@ WORDS = re.compile(
     r"|(violat\w*|against) (our|its|their) (\w+ ){0,2}(polic|guideline)|due to safety (concern|reason)"
     r"|prohibited (content|terms?|words?)|potentially (harmful|unsafe)|unsafe (content|prompt|image)|harmful content"
     r"|\bprompts? (is |was )?not allowed"
-    r"|content (is )?(not allowed|prohibited|blocked)|\bE005\b|敏感|违规|不安全内容|内容安全|内容审核",
+    r"|content (is )?(not allowed|prohibited|blocked)|filtered words|\bE005\b|敏感|违规|不安全内容|内容安全|内容审核",
     re.I,
 )
 """Words that say at any status that a filter stopped something."""

@@ -26,7 +26,7 @@ from unisafe_providers.pictures import Broken, NotAPicture, open_picture
 REDIRECTS = 3
 """The most redirects that are followed to a picture."""
 MOVED = frozenset({301, 302, 303, 307, 308})
-HEADERS = {"accept": "image/*,*/*;q=0.5", "accept-encoding": "identity"}
+HEADERS = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "unisafe-async"}
 RULE = "pictures are fetched from public addresses only, or from where the endpoint is"
 NOWHERE = Neighbourhood()
 Connecting = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
@@ -76,7 +76,7 @@ class Downloads:
             data = await self._follow(URL(address))
         except Closed as error:
             raise Rejected(str(error)) from None
-        except (aiohttp.ClientError, ValueError) as error:
+        except (aiohttp.ClientError, httpx2.RequestError, ValueError) as error:
             if isinstance(error, aiohttp.ClientConnectorError) and RULE in str(error.os_error):
                 raise Rejected(_cut_rule(str(error.os_error))) from None
             raise Transient(f"it cannot be fetched from {_show(address)}: {error or type(error).__name__}") from None

@@ -14,6 +14,7 @@ from unisafe_providers.base import Block, Finish, Malformed, Misconfigured, Resp
 from unisafe_providers.hosted.blocks import Categories, describe_block, read_filtered
 from unisafe_providers.hosted.failure_row import split_names
 from unisafe_providers.hosted.failures import read_error
+from unisafe_providers.hosted.guardrails import Intervention
 
 Json = dict[str, Any]
 Meaning = Literal["stop", "length", "blocked", "failed"]
@@ -169,6 +170,44 @@ def ending_of_message(body: Json, text: str) -> Ending:
         describe_block(stop, categories, str(details.get("explanation") or "")),
         Block("request" if nothing else "response", categories),
     )
+
+
+# ---------------------------------------------------------------- Amazon Bedrock's Converse and InvokeModel
+
+
+def ending_of_bedrock(body: Json, word: object, *, nothing: bool, done: Intervention | None, said: str) -> Ending:
+    """The ending of an answer of Amazon Bedrock: first what a guardrail did, then the word.
+
+    A guardrail that masked words of an answer blocked nothing. One that intervened and does not say how counts as a block of an
+    unknown stage.
+
+    Args:
+        word: `stopReason`, or the word that InvokeModel's bodies have for it.
+        nothing: whether no text and no image came.
+        done: what a guardrail did.
+        said: the sentence that stands there instead of an answer.
+    """
+    if done is not None:
+        return ending_of_guardrail(done, said)
+    if WORDS.get(_word(word).lower()) != "blocked":
+        return ending_of_word(_word(word), nothing=nothing)
+    fields = body.get("additionalModelResponseFields")
+    details = fields.get("stop_details") if isinstance(fields, dict) else None
+    details = details if isinstance(details, dict) else {}
+    categories: Categories = ((str(details["category"]), ""),) if details.get("category") else ()
+    stage: Stage | None = "response" if not nothing else "request" if details else None
+    reason = describe_block(_word(word), categories, str(details.get("explanation") or ""))
+    return Ending("blocked", reason, Block(stage, categories) if stage else None)
+
+
+def ending_of_guardrail(done: Intervention, said: str) -> Ending:
+    """The ending that a guardrail of Amazon Bedrock made; `said` is the sentence that stands there instead of an answer."""
+    if done.did == "masked":
+        return Ending("stop", describe_block("a guardrail masked words", done.categories))
+    untold = "its trace names no action" if done.traced else "it has no trace, which tells blocks from masks"
+    why = "" if done.did == "blocked" else untold
+    reason = describe_block("guardrail_intervened", done.categories, ": ".join(filter(None, (why, said[:300]))))
+    return Ending("blocked", reason, Block(done.stage, done.categories) if done.stage else None)
 
 
 # ---------------------------------------------------------------- Google's generateContent

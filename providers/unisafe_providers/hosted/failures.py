@@ -34,7 +34,8 @@ NOT_SUPPORTED = re.compile(
 """Words of xAI's that end in the name of a parameter."""
 PARAMETER = re.compile(r"[a-z][a-z0-9_]{2,40}", re.I)
 OF_ONE_REQUEST = re.compile(
-    r"prompt|text|message|content|input|image|picture|photo|mask|reference|file|url|part|document|source|tool|model|body|query",
+    r"prompt|text|message|content|input|image|picture|photo|mask|audio|video|reference|file|url|part|document|source|tool|model"
+    r"|body|query|request|payload|data|null|none|undefined",
     re.I,
 )
 """Parts of a request that differ from item to item, or that rows of the table speak of (the model)."""
@@ -244,6 +245,6 @@ def names_parameter(key: str, message: str) -> bool:
     word = re.escape(key)
     if "_" in key and re.search(rf"(?<!\w){word}(?!\w)", message):
         return True
-    called = r"\b(parameters?|arguments?|fields?|keys?|value for|value of|invalid|unsupported|input\.)[:\s]*['\"`]?"
+    called = r"\b(parameters?|arguments?|fields?|keys?|value for|value of|invalid|unsupported|input\.)[:\s]*['\"`\[]?"
     refused = r"(:|must\b|should\b|cannot\b|(is |was )?not (supported|allowed|valid)\b)"
     return bool(re.search(rf"['\"`]{word}['\"`]|{called}{word}\b|(?<!\w){word}['\"`]?\s*{refused}", message, re.I))

@@ -45,7 +45,7 @@ from unisafe_providers.hosted.network_failures import FAILURES, explain_failure
 from unisafe_providers.hosted.parameters import find_refused_parameter
 from unisafe_providers.hosted.rate_headers import limits_of
 from unisafe_providers.hosted.rewritten import find_rewritten
-from unisafe_providers.hosted.transport import EndpointClient
+from unisafe_providers.hosted.transport import EndpointClient, write_address
 from unisafe_providers.hosted.transport import Reply as Reply
 from unisafe_providers.hosted.usage import usage_of
 from unisafe_providers.images import Fitting, ImageLimits
@@ -57,7 +57,7 @@ SETTINGS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("temperature", ("temperature",), "temperature"),
     ("top_p", ("top_p", "topP"), "top_p"),
     ("seed", ("seed", "random_seed"), "seed"),
-    ("max_tokens", ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens"), "max_tokens"),
+    ("max_tokens", ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens", "maxTokens"), "max_tokens"),
     (
         "size",
         ("size", "aspectRatio", "aspect_ratio", "width", "height", "image_size", "resolution"),
@@ -170,6 +170,7 @@ class HostedProvider:
         self._accepted = Accepted(options.get("structured", True), self.NAMES)
         self._told_of: list[str] = []
         self._answered = False
+        self._authorizes = type(self)._authorize is not HostedProvider._authorize
 
     @property
     def notes(self) -> list[str]:
@@ -209,7 +210,7 @@ class HostedProvider:
             async with asyncio.timeout(self._timeout):
                 response = await self._answer(request)
             response = replace(response, latency=time.perf_counter() - started)
-            return await self._fetch_pictures(response)
+            return await self._fetch_pictures(response, image_due=request.image_due)
         except FAILURES as error:
             raise self._explain_network_failure(error) from None
 
@@ -251,7 +252,7 @@ class HostedProvider:
     def _read(self, answer: Reply, request: Request, read: Read, wire: str) -> Response:
         """The answer in a body that came with status 200; an error in the body counts, whatever else the body holds."""
         body = parse_body(answer.content)
-        wrong = find_error(body)
+        wrong = self._find_error(body)
         if wrong is None:
             try:
                 with catch_odd_shapes():
@@ -274,6 +275,10 @@ class HostedProvider:
         key = find_rewritten(body, request.text)
         if key:
             self._tell(f"{self.title} drew from rewritten prompts: its answers give others back than were sent ({key})")
+
+    def _find_error(self, body: Json) -> Json | None:
+        """The error inside a body that came with status 200."""
+        return find_error(body)
 
     def _names_failure(self, body: Json, headers: Mapping[str, str], request: Request) -> bool:
         """Whether a body without an answer holds an error in another place, such as `base_resp`, or `code` and `message`."""
@@ -369,14 +374,23 @@ class HostedProvider:
         """The vendor's way to ask; `call` turns errors of the network into ProviderErrors."""
         raise NotImplementedError
 
+    async def _authorize(self, method: str, url: str, body: bytes) -> Mapping[str, str]:
+        """Headers of one call, such as a signature or a token that is renewed; they replace those of the same name.
+
+        `url` and `body` are what is sent, byte for byte. A class that has one header for all calls gives it to `__init__`.
+        """
+        return {}
+
     async def _post(self, path: str, body: Json, files: list[File] | None = None, *, kind: Kind = "chat") -> Reply:
         """Send `body`, for a request of `kind`, as JSON, or as a form with `files`."""
         body = self._add_extra(body, kind)
         url = self._urls.get(path)
         if url is None:
-            url = self._urls[path] = str(httpx2.URL(f"{self.base_url}/{path}{self._query}"))
+            url = self._urls[path] = write_address(f"{self.base_url}/{path}{self._query}")
         if files is None:
-            answer = self._receive(await self._http.post_json(url, orjson.dumps(body)))
+            content = orjson.dumps(body)
+            more = await self._authorize("POST", url, content) if self._authorizes else None
+            answer = self._receive(await self._http.post_json(url, content, more))
         else:
             parts: list[tuple[str, Field]] = [*build_form(body), *files]  # so it is a form of parts even without a file
             request = httpx2.Request("POST", url, files=parts, headers=self._own_headers, extensions=self._extensions)
@@ -398,6 +412,9 @@ class HostedProvider:
 
     async def _send(self, request: httpx2.Request) -> Reply:
         """Send through httpx2, and read the whole answer. Raises Malformed for one of more than MAX_BYTES."""
+        if self._authorizes:
+            url = write_address(str(request.url))
+            request.headers.update(await self._authorize(request.method, url, request.content))
         return self._receive(await self._http.exchange(request))
 
     def _receive(self, answer: Reply) -> Reply:
@@ -418,15 +435,22 @@ class HostedProvider:
             raise Malformed("the endpoint answered with an image at no web address")
         return decode_base64_image(url)
 
-    async def _fetch_pictures(self, response: Response) -> Response:
+    async def _fetch_pictures(self, response: Response, *, image_due: bool = True) -> Response:
         """`response` with the pictures that the endpoint keeps at an address; each is tried three times.
 
-        Raises Rejected if one cannot be fetched: it was paid for, so this run does not have it made again.
+        Raises Rejected if one cannot be fetched: it was paid for, so this run does not have it made again. If no picture was due,
+        it is left out.
         """
         if all(image.digest for image in response.images):
             return response
         with attach_partial(replace(response, images=())):
-            images = [image if image.digest else await self._try_fetch(image) for image in response.images]
+            images = []
+            for image in response.images:
+                try:
+                    images.append(image if image.digest else await self._try_fetch(image))
+                except Rejected:
+                    if image_due:
+                        raise
         return replace(response, images=tuple(images))
 
     async def _try_fetch(self, image: Image) -> Image:

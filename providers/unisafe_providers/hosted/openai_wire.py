@@ -14,7 +14,8 @@ from unisafe_providers.anatomy import AUDIO, NO_PICTURE, TOOL_CALL, attach_parti
 from unisafe_providers.base import Image, Malformed, ProviderError, Request, Response, Text, clean
 from unisafe_providers.hosted.accepted import Accepted
 from unisafe_providers.hosted.bodies import Json, find_usage, schema_of
-from unisafe_providers.hosted.endings import Ending, ending_of_choice
+from unisafe_providers.hosted.endings import Ending, ending_of_choice, ending_of_guardrail
+from unisafe_providers.hosted.guardrails import find_intervention
 from unisafe_providers.hosted.usage import usage_of
 from unisafe_providers.hosted.withheld import build_pictures_response, find_withheld_block
 
@@ -105,7 +106,7 @@ def read_chat_response(body: Json, picture: Pictured = decode_base64_image, *, i
     if ending.finish == "refused":
         text = clean(str(message["refusal"]))
     missing = ending.missing or _describe_not_words(message)
-    return Response(
+    came = Response(
         text=text,
         images=images,
         finish=ending.finish,
@@ -117,6 +118,7 @@ def read_chat_response(body: Json, picture: Pictured = decode_base64_image, *, i
         model=model,
         asks_again=ending.asks_again,
     )
+    return apply_guardrail(came, body)
 
 
 def _place_refusal(message: Json) -> Json:
@@ -137,6 +139,18 @@ def apply_ending(came: Response, ending: Ending) -> Response:
         missing=ending.missing or came.missing,
         asks_again=ending.asks_again,
     )
+
+
+def apply_guardrail(came: Response, body: Json) -> Response:
+    """The content as a guardrail of Amazon Bedrock left it: it marks bodies of every wire that is spoken there."""
+    done = find_intervention(body)
+    if done is None:
+        return came
+    said = came.text if done.replaced_words(find_usage(body)) else ""
+    ending = ending_of_guardrail(done, said)
+    if ending.finish != "blocked":
+        return replace(came, reason=came.reason or ending.reason)
+    return apply_ending(replace(came, text="", images=()) if said else came, ending)
 
 
 def _read_missing_message(body: Json, choice: Json) -> Response:

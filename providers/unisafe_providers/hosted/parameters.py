@@ -47,6 +47,8 @@ ALIASES = {
     "text.format": "response_format",
     "output_config": "response_format",
     "output_format": "response_format",
+    "outputconfig": "response_format",
+    "textformat": "response_format",
     "responsejsonschema": "response_format",
     "response_json_schema": "response_format",
     "responseschema": "response_format",
@@ -58,7 +60,7 @@ ALIASES = {
 """Vendors' names of parameters, in lower case, with our names."""
 
 NAMES = "|".join(re.escape(name) for name in sorted(ALIASES, key=len, reverse=True))
-NAME = re.compile(rf"(?<![\w.])(?:generation_?config\.)?({NAMES})(?!\w)", re.I)
+NAME = re.compile(rf"(?<![\w.])(?:(?:generation|inference)_?config\.)?({NAMES})(?!\w)", re.I)
 REFUSES = re.compile(
     r"not (currently |yet )?(supported?|permitted|allowed|accepted|available|enabled|recogni[sz]ed|compatible)|n[o']t support"
     r"|unsupported|deprecated|cannot (both )?be|can't be|unknown|unrecogni[sz]ed|unexpected|extra (inputs|fields)"

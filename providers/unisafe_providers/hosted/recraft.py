@@ -64,7 +64,9 @@ class Recraft(PictureProvider):
         return [("image", (image.file_name, await image.read(), image.media_type)) for image in request.images]
 
     def _read_pictures(self, body: Json) -> Response:
-        response = read_images_response(body, self._fetch_picture, empty_fails=True)
+        one = body.get("image")  # its tools answer with one picture, and no list
+        entries = body if "data" in body or not isinstance(one, dict) else {**body, "data": [one]}
+        response = read_images_response(entries, self._fetch_picture, empty_fails=True)
         credits = read_dollars(body.get("credits"))
         if credits is None:
             return response

@@ -77,7 +77,8 @@ MOMENTS = (
         codes=split_names(
             "rate_limit_exceeded rate_limit_error ramp_limit_exceeded resource_exhausted ratelimitreached too_many_requests "
             "throttlingexception throttling throttling.ratequota throttling.allocationquota engine_overloaded_error rate_limit "
-            "concurrent_requests_limit service_tier_capacity_exceeded 1302 1303 1304 1305 1002 1039 1041 2045"
+            "concurrent_requests_limit service_tier_capacity_exceeded 1302 1303 1304 1305 1002 1039 1041 2045 "
+            "servicequotaexceededexception modelnotreadyexception"
         ),
         words=compile_words(
             r"rate[- ]?limit(ed|s)?\b", r"too many (requests|concurrent|active)", r"request was throttled|throttling"
@@ -90,7 +91,8 @@ MOMENTS = (
         statuses=frozenset({408, 409, 424, 425, 498, 499}),
         codes=split_names(
             "server_error overloaded_error timeout_error provider_unavailable unavailable internal_server_error internal_error "
-            "internalerror service_unavailable serviceunavailable overloaded timeout generation_timeout vector_store_timeout"
+            "internalerror service_unavailable serviceunavailable overloaded timeout generation_timeout vector_store_timeout "
+            "internalserverexception serviceunavailableexception modeltimeoutexception modelerrorexception"
         ),
     ),
 )

@@ -12,12 +12,17 @@ MOST_TOKENS = 2**31 - 1
 """No call uses more, and no column holds more."""
 TICKS = 1e10
 """xAI's ticks in a dollar (docs.x.ai, "Cost tracking")."""
-IN = ("prompt_tokens", "input_tokens", "promptTokenCount")
-OUT = ("completion_tokens", "output_tokens", "candidatesTokenCount")
-TOTAL = ("total_tokens", "totalTokenCount")
-BESIDE_IN = ("cache_creation_input_tokens", "cache_read_input_tokens")
-"""Input tokens that Anthropic counts apart from `input_tokens`."""
-BESIDE_OUT = ("thoughtsTokenCount",)
+IN = ("prompt_tokens", "input_tokens", "promptTokenCount", "inputTokens")
+OUT = ("completion_tokens", "output_tokens", "candidatesTokenCount", "outputTokens")
+TOTAL = ("total_tokens", "totalTokenCount", "totalTokens")
+BESIDE_IN = (
+    ("cache_creation_input_tokens",),
+    ("cache_read_input_tokens",),
+    ("cacheReadInputTokens", "cacheReadInputTokenCount"),
+    ("cacheWriteInputTokens", "cacheWriteInputTokenCount"),
+)
+"""Input tokens that Anthropic and Amazon Bedrock count apart from `input_tokens`, each count by its names."""
+BESIDE_OUT = (("thoughtsTokenCount",),)
 
 
 def usage_of(usage: object, images: int = 0) -> Usage:
@@ -33,7 +38,10 @@ def usage_of(usage: object, images: int = 0) -> Usage:
     beside_in, beside_out = _sum(usage, BESIDE_IN), _sum(usage, BESIDE_OUT)
     if given_in is given_out is None or -1 in (given_in, given_out, total, beside_in, beside_out):
         return Usage(images=images, cost=cost, reported=cost is not None)
-    tokens_in, written = (given_in or 0) + beside_in, (given_out or 0) + beside_out
+    written = (given_out or 0) + beside_out
+    if total and total == (given_in or 0) + written:
+        beside_in = 0  # the total shows that the count of input tokens has them
+    tokens_in = (given_in or 0) + beside_in
     if cost is None and not tokens_in and not written and not total:
         return Usage(images=images, reported=False)
     return Usage(
@@ -57,17 +65,10 @@ def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     return found
 
 
-def _sum(usage: Mapping[str, Any], names: tuple[str, ...]) -> int:
-    """The sum of some counts; -1 if one makes no sense."""
-    total = 0
-    for name in names:
-        value = usage.get(name)
-        if value is not None:
-            count = _tokens(value)
-            if count < 0:
-                return -1
-            total += count
-    return total
+def _sum(usage: Mapping[str, Any], counts: tuple[tuple[str, ...], ...]) -> int:
+    """The sum of some counts, each by the first of its names that stands there; -1 if one makes no sense."""
+    found = [_first(usage, names) or 0 for names in counts]
+    return -1 if -1 in found else sum(found)
 
 
 def cost_of(usage: Mapping[str, Any]) -> float | None:
