@@ -356,6 +356,20 @@ ASKED: list[tuple[type[JobServer], Callable[[str], JobProvider], Request, str, d
         {"version": "5c7d", "input": {"prompt": "Make it green.", "seed": 7, "image_input": [URL]}},
     ),
     (
+        FalServer,
+        lambda url: Fal("fal-ai/flux-2-pro/edit", url, KEY, DRAWS),
+        EDIT,
+        "/fal-ai/flux-2-pro/edit",
+        {"prompt": "Make it green.", "seed": 7, "image_urls": [URL]},
+    ),
+    (
+        ReplicateServer,
+        lambda url: Replicate("qwen/qwen-image-edit-plus", url, KEY, DRAWS),
+        EDIT,
+        "/v1/models/qwen/qwen-image-edit-plus/predictions",
+        {"input": {"prompt": "Make it green.", "seed": 7, "image": [URL]}},
+    ),
+    (
         LumaServer,
         lambda url: Luma("uni-1", url, KEY, DRAWS),
         GARDEN,

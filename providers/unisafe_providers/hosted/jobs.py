@@ -40,6 +40,8 @@ GROWTH = 1.5
 """Each pause between two polls is so many times the one before: pictures take from one second to a minute and more."""
 FAILED_POLLS = 5
 """So many polls that fail one after the other fail the try; the next try goes on with the job."""
+BRIEF = 1.0
+"""The longest wait in seconds that a vendor may ask for between two polls of one try."""
 LINKS = 3
 """How often a link to a finished picture is asked for, where the one before cannot be fetched."""
 GONE = frozenset({404, 410})
@@ -216,10 +218,9 @@ class JobProvider(HostedProvider):
                 failed = 0
             except (RateLimited, Transient) as error:
                 failed += 1
-                asked = error.retry_after or 0.0
-                if isinstance(error, JobLost) or failed >= FAILED_POLLS or asked > LONGEST_PAUSE:  # the gateway waits longer
+                if failed >= FAILED_POLLS or not _is_brief(error):
                     raise
-                wait = max(pause, asked)
+                wait = max(pause, error.retry_after or 0.0)
             if time.monotonic() + wait > until:
                 raise Rejected(f"the job {job.name} is not done after {patience:g} s (job_wait_s); the next run goes on with it")
             await anyio.sleep(wait)
@@ -289,6 +290,14 @@ class JobProvider(HostedProvider):
         return Misconfigured(
             f'{self.model} edits no pictures; take "image" out of its `takes`, or name a model that edits', needs="images in"
         )
+
+
+def _is_brief(error: RateLimited | Transient) -> bool:
+    """Whether a failed poll is made again here: the gateway waits longer, and holds the endpoint meanwhile."""
+    if isinstance(error, JobLost):
+        return False
+    asked = error.retry_after
+    return asked <= BRIEF if asked is not None else isinstance(error, Transient)
 
 
 __all__ = ["JobFailed", "JobLost", "JobProvider"]
