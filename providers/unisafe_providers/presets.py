@@ -120,8 +120,8 @@ class Preset:
 def load_presets() -> dict[str, Preset]:
     """All presets by name, in the order of their names."""
     folder = files("unisafe_providers").joinpath("vendors")
-    written = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
-    return {file.name.removesuffix(".toml"): _read_preset(tomllib.loads(file.read_text("utf-8"))) for file in written}
+    written = {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}
+    return {name: _read_preset(tomllib.loads(file.read_text("utf-8"))) for name, file in sorted(written.items())}
 
 
 def find_preset(address: str) -> Preset | None:

@@ -21,13 +21,16 @@ from unisafe_providers.hosted.ark import Ark
 from unisafe_providers.hosted.bedrock import Bedrock
 from unisafe_providers.hosted.bedrock_pictures import BedrockPictures
 from unisafe_providers.hosted.bodies import Json
+from unisafe_providers.hosted.cohere import Cohere
 from unisafe_providers.hosted.gemini import Gemini
 from unisafe_providers.hosted.http import HostedProvider
+from unisafe_providers.hosted.interactions import GeminiInteractions
 from unisafe_providers.hosted.minimax import MiniMax
 from unisafe_providers.hosted.openai_compatible import OpenAICompatible
 from unisafe_providers.hosted.recraft import Recraft
 from unisafe_providers.hosted.stability import Stability
 from unisafe_providers.hosted.together_images import Together
+from unisafe_providers.hosted.vertex import VertexClaude, VertexGemini, VertexImagen
 from unisafe_providers.hosted.xai_images import XAI
 from unisafe_providers.settings import ProviderSettings
 
@@ -104,6 +107,64 @@ GEMINI_NOTHING = (
     {"candidates": [{"finishReason": "NO_IMAGE"}]},
     {"candidates": []},
 )
+
+
+COHERE_NOTHING = (
+    {"message": {"content": [{"type": "thinking", "thinking": "Hm."}]}, "finish_reason": "COMPLETE"},
+    {"message": {"tool_calls": [{"id": "1"}]}, "finish_reason": "TOOL_CALL"},
+    {"message": {"content": []}, "finish_reason": "MAX_TOKENS"},
+    {"message": {"content": []}, "finish_reason": "WHATEVER"},
+    {"message": {"content": [{"type": "text", "text": "Half of"}]}, "finish_reason": "ERROR"},
+    {"message": "your request was blocked"},
+)
+INTERACTIONS_NOTHING = (
+    {"status": "completed", "steps": [{"type": "thought", "summary": [{"type": "text", "text": "Hm."}]}]},
+    {"status": "requires_action", "steps": [{"type": "function_call", "name": "f"}]},
+    {"status": "incomplete", "steps": []},
+    {"status": "failed", "steps": [], "errors": [{"code": "api_error", "message": "broken"}]},
+    {"status": "completed"},
+    {"status": "in_progress", "steps": []},
+)
+
+
+def cohere_says(text: str) -> object:
+    return {"message": {"role": "assistant", "content": [{"type": "text", "text": text}]}, "finish_reason": "COMPLETE"}
+
+
+def interaction_of(part: dict[str, Any]) -> object:
+    return {"id": "v1_1", "status": "completed", "steps": [{"type": "model_output", "content": [part]}]}
+
+
+def interactions_say(text: str) -> object:
+    return interaction_of({"type": "text", "text": text})
+
+
+def interactions_draw(png: bytes) -> object:
+    return interaction_of({"type": "image", "mime_type": "image/png", "data": base64.b64encode(png).decode()})
+
+
+def imagen_draws(png: bytes) -> object:
+    return {"predictions": [{"bytesBase64Encoded": base64.b64encode(png).decode(), "mimeType": "image/png"}]}
+
+
+async def test_cohere_conforms() -> None:
+    await conforms(hosted(Cohere), says=cohere_says, capabilities=SEES, nothing=COHERE_NOTHING)
+
+
+async def test_gemini_by_interactions_conforms() -> None:
+    says, draws, vendor = interactions_say, interactions_draw, hosted(GeminiInteractions)
+    await conforms(vendor, says=says, draws=draws, capabilities=EVERYTHING, nothing=INTERACTIONS_NOTHING)
+
+
+async def test_vertex_conforms() -> None:
+    gemini, claude = hosted(VertexGemini, project="p"), hosted(VertexClaude, project="p")
+    await conforms(gemini, says=gemini_says, draws=gemini_draws, capabilities=EVERYTHING, nothing=GEMINI_NOTHING)
+    await conforms(claude, says=anthropic_says, capabilities=SEES, nothing=ANTHROPIC_NOTHING)
+
+
+async def test_imagen_conforms() -> None:
+    draws_only = Capabilities(text_out=False, image_out=True)
+    await conforms(hosted(VertexImagen), draws=imagen_draws, capabilities=draws_only, nothing=({}, {"predictions": []}))
 
 
 async def test_openai_conforms() -> None:

@@ -309,6 +309,7 @@ def parsed_of(name: str) -> dict[str, Any]:
     vendor = built_in_spec(name).vendor
     of_each_customer = vendor is not None and bool(vendor.address)
     address = {"base_url": "https://r.openai.azure.com/openai/v1", "key_env": "K"} if of_each_customer else {}
+    address |= {"project": "p"} if name == "vertex" else {}
     model = "balanced" if built_in_spec(name).simulates else "x"
     own = json.loads(parsed(provider=name, model=model, **address).model_dump_json())
     unset = built_in_spec(name).options.STORED_IF_SET - own.keys()

@@ -31,6 +31,7 @@ ACCOUNTS = (
             r"\b(tpd|rpd)\b",
             r"\bdaily (\w+ ){0,3}(limit|quota|allowance|cap|budget|allotment)",
             r"\b(limit|quota|allowance) (for|of) (the|this|to) ?day",
+            r"\bcalls (per|a|/) month\b",
         ),
         where=frozenset({0, 403, 429}),
     ),
@@ -122,7 +123,7 @@ ACCOUNTS = (
             r"correct (credentials|api key)|valid (authentication|api) ?(token|key|credentials?)",
             r"authentication (is )?(required|failed)|not authenticated",
         ),
-        where=frozenset({0, 400, 403}),
+        where=frozenset({0, 400, 403, 498}),
     ),
 )
 """The first row that matches counts."""

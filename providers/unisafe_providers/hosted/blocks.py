@@ -54,6 +54,7 @@ CODES: dict[str, Stage | None] = {
     "guardrail_violation": "request",
     "guardrail_intervened": None,
     "modelarmor": "request",
+    "http_498": "request",
     "invalid_prompts": "request",
 }
 """Error codes in lower case, and the stage that each stands for unless the message says more; OpenAI checks images twice."""
@@ -134,12 +135,13 @@ OUT_OF_ORDER = re.compile(
     re.I,
 )
 """Words about a filter that does not work: it blocks nothing."""
-ADVICE = re.compile(r"\b(please|try|modify|adjust|rephrase|if you believe)\b[^.]*", re.I)
+ADVICE = re.compile(r"\b(please|try|modify|adjust|rephrase|if you believe)\b[^.]*|\bgeneration failed\b", re.I)
+"""Words that tell no stage, whatever they speak of."""
 REQUEST = re.compile(r"due to the prompt|\b(input|prompt|user message)\b", re.I)
 RESPONSE = re.compile(
     r"\boutput\b|\bgenerated (image|content|text|response|video)|\bgeneration\b|\b(model|assistant)('s)? (response|answer|reply)"
     r"|\bcompletion\b|the response (was|is|has been)|\bresponse (was |is )?blocked"
-    r"|\bnsfw (content|concept|image)s? (was |were )?(detected|found)",
+    r"|\bnsfw (content|concept|image)s? (was |were )?(detected|found)(?! in (the |your )?(prompt|input|request|text))",
     re.I,
 )
 VIOLATIONS = re.compile(r"safety_violations=\[([^\]]*)\]")

@@ -17,7 +17,7 @@ from unisafe_providers.base import Malformed, Misconfigured
 Json = dict[str, Any]
 MAX_BYTES = 64 * 1024 * 1024
 """The most bytes of an unpacked body; a stream that is longer is given up."""
-ANSWERS = ("choices", "data", "output", "content", "candidates", "promptFeedback")
+ANSWERS = ("choices", "data", "output", "content", "candidates", "promptFeedback", "steps")
 """The keys under which vendors put their answers."""
 ERRORS = ("base_resp", "error_code", "error_msg", "errors", "detail")
 STREAMED = re.compile(rb"(?:\s*:[^\n]*\n|\s*(?:id|retry):[^\n]*\n)*\s*(?:data|event):", re.I)

@@ -26,6 +26,7 @@ DOUBTFUL = frozenset({403, 404, 405, 422})
 """Statuses that may concern one request alone, unless a code or a word says more."""
 TAKEN_FROM_INSIDE = frozenset({401, 402, 429})
 """If the body of a 5xx holds one of these statuses, it counts instead of the 5xx."""
+TOKEN = re.compile(r"\b(api[- ]?key|token)\b", re.I)
 NOT_SUPPORTED = re.compile(
     r"\b(?:argument|parameter|field)s? not (?:supported|allowed|permitted|recogni[sz]ed)(?: (?:on|by|for|with) this model)?: ?"
     r"['\"`]?([a-z]\w+)",
@@ -69,7 +70,7 @@ def read_error(
         ran: whether a job had begun, so that a block may be of the request or of its answer.
     """
     low = {str(name).lower(): str(value) for name, value in headers.items()}
-    flat = _add_header_codes(flat_of(body, sent), low)
+    flat = _add_blocking_status(_add_header_codes(flat_of(body, sent), low), status, wire)
     if 300 <= status < 400:
         return _explain_redirect(status, low, vendor)
     if flat.page:
@@ -97,6 +98,13 @@ def _add_header_codes(flat: Flat, headers: Mapping[str, str]) -> Flat:
     """`flat` with the codes that headers carry (fal's, Amazon's)."""
     extra = [headers[name].split(":")[0] for name in ("x-fal-error-type", "x-amzn-errortype") if headers.get(name)]
     return replace(flat, codes=(*flat.codes, *extra)) if extra else flat
+
+
+def _add_blocking_status(flat: Flat, status: int, wire: str) -> Flat:
+    """`flat` with the status as a code if only a filter gives it on this wire: Cohere's 498, unless it speaks of a key."""
+    if (wire, status) != ("cohere", 498) or TOKEN.search(flat.message):
+        return flat
+    return replace(flat, codes=(*flat.codes, f"http_{status}"))
 
 
 def _is_final(headers: Mapping[str, str]) -> bool:

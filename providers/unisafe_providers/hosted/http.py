@@ -299,7 +299,7 @@ class HostedProvider:
 
     async def models(self) -> list[str]:
         """The endpoint's models by name, from all pages of its list. Raises what `call` raises, and Rejected if it lists none."""
-        url = f"{self.base_url}/models{self._query or self.LIST_QUERY}"
+        url = self._locate_list()
         names: dict[str, None] = {}
         with self._catch_network_errors(), anyio.fail_after(self._timeout):
             for _ in range(PAGES):
@@ -314,6 +314,10 @@ class HostedProvider:
                     break
                 url = following
         return list(names)
+
+    def _locate_list(self) -> str:
+        """The address of the list of models."""
+        return f"{self.base_url}/models{self._query or self.LIST_QUERY}"
 
     def _build_listing_error(self, answer: Reply) -> ProviderError:
         """What a status other than 200 means when we list models: a missing list is no mistake."""

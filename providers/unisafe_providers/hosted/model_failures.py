@@ -130,6 +130,7 @@ MODELS = (
             r"(unknown|invalid|no such|unsupported|unrecogni[sz]ed) (model|deployment)\b"
             r"(?! (parameter|input|output|length|response))",
             r"is not a valid model|not activated the model|^model: \S+$|don.t have access to (the|this) model",
+            r"not servable in region|not allowed to use publisher model",
             r"模型不存在",
         ),
         where=WRONG,

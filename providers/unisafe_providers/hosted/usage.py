@@ -12,8 +12,8 @@ MOST_TOKENS = 2**31 - 1
 """No call uses more, and no column holds more."""
 TICKS = 1e10
 """xAI's ticks in a dollar (docs.x.ai, "Cost tracking")."""
-IN = ("prompt_tokens", "input_tokens", "promptTokenCount", "inputTokens")
-OUT = ("completion_tokens", "output_tokens", "candidatesTokenCount", "outputTokens")
+IN = ("prompt_tokens", "input_tokens", "promptTokenCount", "inputTokens", "total_input_tokens")
+OUT = ("completion_tokens", "output_tokens", "candidatesTokenCount", "outputTokens", "total_output_tokens")
 TOTAL = ("total_tokens", "totalTokenCount", "totalTokens")
 BESIDE_IN = (
     ("cache_creation_input_tokens",),
@@ -22,7 +22,9 @@ BESIDE_IN = (
     ("cacheWriteInputTokens", "cacheWriteInputTokenCount"),
 )
 """Input tokens that Anthropic and Amazon Bedrock count apart from `input_tokens`, each count by its names."""
-BESIDE_OUT = (("thoughtsTokenCount",),)
+BESIDE_OUT = (("thoughtsTokenCount",), ("total_thought_tokens",))
+BILLED = ("billed_units", "tokens")
+"""Tables of counts within Cohere's `usage`; it charges for those of the first one."""
 
 
 def usage_of(usage: object, images: int = 0) -> Usage:
@@ -33,6 +35,7 @@ def usage_of(usage: object, images: int = 0) -> Usage:
     """
     if not isinstance(usage, Mapping):
         return Usage(images=images, reported=False)
+    usage = next((usage[key] for key in BILLED if isinstance(usage.get(key), Mapping)), usage)
     cost = cost_of(usage)
     given_in, given_out, total = _first(usage, IN), _first(usage, OUT), _first(usage, TOTAL) or 0
     beside_in, beside_out = _sum(usage, BESIDE_IN), _sum(usage, BESIDE_OUT)
