@@ -15,11 +15,11 @@ from unisafe_providers.hosted.bfl import BlackForestLabs
 from unisafe_providers.hosted.dashscope_images import DashScopeImages
 from unisafe_providers.hosted.fal import Fal
 from unisafe_providers.hosted.ideogram import Ideogram
-from unisafe_providers.hosted.jobs import JobProvider, JobsInMemory
+from unisafe_providers.hosted.jobs import JobProvider
 from unisafe_providers.hosted.key_hosts import may_get_key
 from unisafe_providers.hosted.luma import Luma
 from unisafe_providers.hosted.replicate import Replicate
-from unisafe_providers.jobs import JobLost
+from unisafe_providers.jobs import JobLost, JobsInMemory
 from unisafe_providers.settings import ProviderSettings
 from vendors import KEY, Asked, Reply
 from vendors.jobs import (

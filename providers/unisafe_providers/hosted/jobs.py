@@ -32,7 +32,7 @@ from unisafe_providers.hosted.http import Files, HostedProvider, Make, Reply
 from unisafe_providers.hosted.key_hosts import may_get_key
 from unisafe_providers.hosted.network_failures import FAILURES
 from unisafe_providers.hosted.withheld import build_pictures_response, find_withheld_block
-from unisafe_providers.jobs import Job, JobBook, JobLost
+from unisafe_providers.jobs import Job, JobBook, JobLost, JobsInMemory
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
@@ -53,22 +53,6 @@ class JobFailed(Exception):
     def __init__(self, error: ProviderError) -> None:
         super().__init__(str(error))
         self.error = error
-
-
-class JobsInMemory:
-    """The book of a provider that is used by itself: it lasts as long as the provider."""
-
-    def __init__(self) -> None:
-        self._jobs: dict[bytes, Job] = {}
-
-    async def find(self, request: Request) -> Job | None:
-        return self._jobs.get(request.canonical)
-
-    async def note(self, request: Request, job: Job) -> None:
-        self._jobs[request.canonical] = job
-
-    async def end(self, request: Request) -> None:
-        self._jobs.pop(request.canonical, None)
 
 
 class JobProvider(HostedProvider):
