@@ -33,6 +33,7 @@ from unisafe_cache.records import (
     look_up,
     save_run,
 )
+from unisafe_cache.submitted_jobs import end_jobs
 
 T = TypeVar("T")
 GATHER = 0.003
@@ -299,6 +300,8 @@ class Store:
                 connection.begin()
                 pictures = {digest: picture for _, some, _ in paid for digest, picture in some.items()}
                 add_answers(connection, [one for one, _, _ in paid], pictures)
+                if jobs := {one.key: one.job for one, _, _ in paid if one.job}:
+                    end_jobs(connection, jobs)
                 add_rows(connection, [row for some, _, _ in rows for row in some])
                 add_opinions(connection, [vote for _, some, _ in rows for vote in some])
                 connection.commit()
