@@ -166,7 +166,7 @@ async def test_a_poll_that_fails_is_repeated_about_the_same_job(tmp_path: Path, 
 async def test_a_job_whose_polls_fail_to_the_end_is_gone_on_with_by_the_next_run(tmp_path: Path) -> None:
     vendor = Vendor(in_turn(Transient("500: busy")))
     said = await ask(tmp_path, vendor)
-    assert "gave up after 3 failed tries: 500: busy; its job job-0 is paid for: the next run goes on with it" in said
+    assert "gave up after 3 failed tries: 500: busy; its job job-0 stays under way and is paid for" in said
     vendor.polls = in_turn(DONE)
     assert await ask(tmp_path, vendor) == "done"
     assert vendor.submitted["one"] == 1
@@ -191,7 +191,7 @@ async def test_a_picture_that_cannot_be_fetched_is_fetched_by_the_next_run(tmp_p
     vendor = Vendor(lambda _: Response(images=(Image("", "", download),)))
     said = await ask(tmp_path, vendor)
     assert "was made and paid for" in said
-    assert "its job job-0 is paid for" in said
+    assert "its job job-0 stays under way" in said
     works = True
     async with run(tmp_path, vendor) as (gateway, endpoint):
         assert len((await gateway.ask(endpoint, chat("one"))).response.images) == 1
@@ -231,7 +231,7 @@ async def test_a_lost_job_fails_its_item_and_is_never_bought_again_unasked(tmp_p
     for _ in range(2):
         said = await ask(tmp_path, vendor)
         assert "the vendor knows no job job-0; its job job-0 was paid for" in said
-        assert "`unisafe batches --cancel job-0` frees the request" in said
+        assert "`unisafe batches --cancel job-0` frees the request to be submitted and paid for once more" in said
     assert vendor.submitted["one"] == 1
     assert vendor.polled["job-0"] == 4  # twice in each run: a vendor may be slow to know its newest jobs
     assert [job.state for job in await jobs_in(tmp_path)] == ["lost"]

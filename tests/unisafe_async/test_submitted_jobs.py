@@ -14,7 +14,7 @@ import forked
 import pytest
 from anyio import to_thread
 from typer.testing import CliRunner, Result
-from unisafe_cache.maintenance import export
+from unisafe_cache.maintenance import Prune, export, prune
 from vendors import KEY, Reply
 from vendors.background import BackgroundServer, finished
 
@@ -194,7 +194,10 @@ async def test_lost_jobs_are_listed_and_bought_again_only_when_the_user_frees_th
             assert result.unjudged == ITEMS
         assert server.submitted.total() == ITEMS
         errors = [error for *_, error in newest(tmp_path)]
-        assert all("`unisafe batches --cancel resp_000" in error and "was paid for" in error for error in errors)
+        assert all(
+            re.search(r"no longer has the response (resp_000\d), .* its job \1 was paid for; .*--cancel \1`", error)
+            for error in errors
+        )
         assert "3 jobs lost: paid for" in flat(await batches(tmp_path))
         kept = await batches(tmp_path, "--cancel", "resp_0001", said="n\n")
         assert (kept.exit_code, "pays for the request a second time" in flat(kept)) == (2, True)
@@ -240,11 +243,14 @@ async def test_archives_and_exports_hold_no_job(tmp_path: Path) -> None:
         bench(tmp_path, server)
         server.poll = lambda name, _: finished(name) if name == "resp_0001" else None
         await cut_off(tmp_path, server)
+    assert "2 submitted jobs not answered yet" in (await ended(tmp_path, "cache", "stats"))[1]
     export(tmp_path / "run.duckdb", tmp_path / "tables")
     assert (await ended(tmp_path, "export", "--output", "a.zip"))[0] == 0
     written = [*(tmp_path / "tables").iterdir(), tmp_path / "a.zip"]
     assert "submitted_jobs" not in {path.stem for path in written}
     assert not any(b"resp_0002" in path.read_bytes() for path in written)
+    prune(tmp_path / "run.duckdb", Prune(older_than=0))
+    assert table(tmp_path, "SELECT count(*) FROM submitted_jobs") == [(2,)]
 
 
 async def test_a_file_whose_jobs_another_program_changed_is_refused(tmp_path: Path) -> None:

@@ -221,12 +221,9 @@ def explain_unsure(number: int) -> str:
 def explain_open_job(job: Job, why: str, *, lost: bool) -> str:
     """The words of a request that failed although the vendor has taken it."""
     if lost:
-        return (
-            f"{why}; its job {job.name} was paid for, so it is not submitted again unasked: "
-            f"`unisafe batches --cancel {job.name}` frees the request to be paid for once more"
-        )
-    gives_up = f"`unisafe batches --cancel {job.name}` gives it up"
-    return f"{why}; its job {job.name} is paid for: the next run goes on with it, and {gives_up}"
+        paid = "" if "paid for" in why else f"; its job {job.name} was paid for"
+        return f"{why}{paid}; `unisafe batches --cancel {job.name}` frees the request to be submitted and paid for once more"
+    return f"{why}; its job {job.name} stays under way and is paid for (`unisafe batches --cancel {job.name}` gives it up)"
 
 
 def _was_refused(error: ProviderError) -> bool:
