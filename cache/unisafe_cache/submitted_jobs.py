@@ -6,7 +6,7 @@ or the user deletes it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -43,24 +43,42 @@ class JobRecord:
     created: datetime
 
 
-def begin_submission(connection: duckdb.DuckDBPyConnection, record: JobRecord, request: str) -> JobRecord | None:
-    """Store that `request` is being submitted, unless it has a job; returns what the table held of the request before."""
-    before = find_job(connection, record.key)
-    if before is None or before.job is None:
-        _replace(connection, record, request)
-    return before
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A job's record before it goes into the table; `request` is canonical JSON."""
+
+    record: JobRecord
+    request: str
 
 
-def note_job(connection: duckdb.DuckDBPyConnection, record: JobRecord, request: str) -> None:
-    """Store the job that the vendor took for `request`."""
-    _replace(connection, record, request)
+def begin_submissions(connection: duckdb.DuckDBPyConnection, begun: Sequence[Submission]) -> list[JobRecord | None]:
+    """Store that requests are being submitted, unless they have a job; returns what the table held of each before."""
+    keys = [one.record.key for one in begun]
+    before = {record.key: record for record in _read(connection, "key IN (SELECT unnest($value::VARCHAR[]))", keys)}
+    new = [one for one in begun if (held := before.get(one.record.key)) is None or held.job is None]
+    _replace(connection, new)
+    return [before.get(key) for key in keys]
 
 
-def _replace(connection: duckdb.DuckDBPyConnection, record: JobRecord, request: str) -> None:
+def note_jobs(connection: duckdb.DuckDBPyConnection, taken: Sequence[Submission]) -> list[None]:
+    """Store the jobs that the vendor took for requests."""
+    _replace(connection, taken)
+    return [None] * len(taken)
+
+
+def _replace(connection: duckdb.DuckDBPyConnection, submissions: Sequence[Submission]) -> None:
+    newest = {one.record.key: one for one in submissions}
+    if not newest:
+        return
     connection.begin()
-    connection.execute("DELETE FROM submitted_jobs WHERE key = ?", [record.key])
-    values = [record.key, record.identity, request, record.job, record.state, record.cost, record.run, record.created]
-    connection.execute("INSERT INTO submitted_jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+    drop_jobs(connection, list(newest))
+    appender = connection.appender("submitted_jobs")
+    for one in newest.values():
+        record = one.record
+        appender.append_row(
+            record.key, record.identity, one.request, record.job, record.state, record.cost, record.run, record.created
+        )
+    appender.flush()
     connection.commit()
 
 
@@ -69,9 +87,10 @@ def note_lost(connection: duckdb.DuckDBPyConnection, key: str) -> None:
     connection.execute("UPDATE submitted_jobs SET state = 'lost' WHERE key = ? AND job IS NOT NULL", [key])
 
 
-def drop_jobs(connection: duckdb.DuckDBPyConnection, keys: Collection[str]) -> None:
+def drop_jobs(connection: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> list[None]:
     """Delete what is stored of the requests' jobs: the requests may be submitted anew."""
     connection.execute("DELETE FROM submitted_jobs WHERE key IN (SELECT unnest($1::VARCHAR[]))", [list(keys)])
+    return [None] * len(keys)
 
 
 def end_jobs(connection: duckdb.DuckDBPyConnection, answered: Mapping[str, str]) -> None:
@@ -98,7 +117,7 @@ def list_jobs(connection: duckdb.DuckDBPyConnection) -> list[JobRecord]:
     return _read(connection, "$value", "true")
 
 
-def _read(connection: duckdb.DuckDBPyConnection, where: str, value: str) -> list[JobRecord]:
+def _read(connection: duckdb.DuckDBPyConnection, where: str, value: object) -> list[JobRecord]:
     where = f"FROM submitted_jobs WHERE {where}"
     found = connection.execute(f"SELECT {COLUMNS} {where} ORDER BY created DESC, key", {"value": value}).fetchall()
     if found and (wrong := find_first_wrong(connection, "submitted_jobs", f"(SELECT * {where})", {"value": value})):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -10,13 +11,23 @@ from typing import TypeVar
 import duckdb
 from unisafe_cache import CacheError, Store
 from unisafe_cache.records import now
-from unisafe_cache.submitted_jobs import JobRecord, begin_submission, drop_jobs, find_job, find_jobs, note_job, note_lost
+from unisafe_cache.submitted_jobs import (
+    JobRecord,
+    Submission,
+    begin_submissions,
+    drop_jobs,
+    find_job,
+    find_jobs,
+    note_jobs,
+    note_lost,
+)
 from unisafe_providers.base import Misconfigured, ProviderError, RateLimited, Rejected, Request, Response, Transient, clean
 from unisafe_providers.jobs import Job, JobLost
 
 from unisafe_async.gateway.calling import key_of
 from unisafe_async.text import count
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 NO_JOB = "{}"
@@ -84,9 +95,8 @@ class EndpointJobs:
         key, entry = self._open(request)
         if entry.job is None and not entry.begun:
             if self._submits_each:
-                record = self._record(key, request)
-                begin = partial(begin_submission, record=record, request=_text(request))
-                self._take(entry, await self._query(begin))
+                begun = Submission(record=self._record(key, request), request=request.canonical.decode())
+                self._take(entry, await self._query_together(begin_submissions, begun))
                 entry.begun, entry.sought = True, True
             elif not entry.sought:
                 await self._seek(key, entry)
@@ -98,14 +108,17 @@ class EndpointJobs:
         record = replace(self._record(key, request), job=entry.job.write(), state="submitted")
         if entry.job.cost is not None:
             record = replace(record, cost=entry.job.cost)
-        write = partial(note_job, record=record, request=_text(request))
-        await self._query(write, announced=not self._submits_each)
+        taken = Submission(record=record, request=request.canonical.decode())
+        if self._submits_each:
+            await self._query_together(note_jobs, taken)
+        else:
+            await self._announce(taken)
         entry.begun = self._has_some = True
 
     async def end(self, request: Request) -> None:
         key, entry = self._open(request)
         if entry.job is not None or entry.begun:
-            await self._query(partial(drop_jobs, keys=[key]))
+            await self._query_together(drop_jobs, key)
         entry.job, entry.begun, entry.lost = None, False, False
 
     # -------------------------------------------------------- what the gateway calls
@@ -168,14 +181,24 @@ class EndpointJobs:
             created=now(),
         )
 
-    async def _query(self, action: Callable[[duckdb.DuckDBPyConnection], T], *, announced: bool = False) -> T:
-        """Run `action` on the cache file; a failure, which the provider's own caller may take for a provider's, is remembered.
+    async def _query(self, action: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        with self._remember_failure():
+            return await self._store.query(action)
 
-        Args:
-            announced: whether other runs shall look for jobs of a model that seldom has any.
-        """
+    async def _query_together(self, action: Callable[[duckdb.DuckDBPyConnection, Sequence[A]], Sequence[T]], value: A) -> T:
+        with self._remember_failure():
+            return await self._store.query_together(action, value)
+
+    async def _announce(self, taken: Submission) -> None:
+        """Store a job of a model that seldom has any, and make other runs look for it."""
+        with self._remember_failure():
+            await self._store.begin_job(partial(note_jobs, taken=[taken]))
+
+    @contextmanager
+    def _remember_failure(self) -> Iterator[None]:
+        """Inside the block, a failure of the cache is remembered: what a provider lets through may pass for the provider's own."""
         try:
-            return await (self._store.begin_job(action) if announced else self._store.query(action))
+            yield
         except CacheError as error:
             self.failure = error
             raise
@@ -235,7 +258,3 @@ def _was_refused(error: ProviderError) -> bool:
 
 def _check_cost(cost: float | None) -> float | None:
     return cost if isinstance(cost, int | float) and 0 <= cost <= MOST_COST else None
-
-
-def _text(request: Request) -> str:
-    return request.canonical.decode()
