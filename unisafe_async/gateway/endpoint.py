@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, replace
 
 from unisafe_providers.base import Misconfigured, Need, Provider, ProviderError, Request, Response, picks_batches
@@ -15,6 +16,7 @@ from unisafe_async.gateway.outages import Outage
 from unisafe_async.gateway.rates import RateLimits
 from unisafe_async.gateway.retries import Retries
 
+log = logging.getLogger(__name__)
 UNTRIED = 3
 """Calls at once to an endpoint that has not answered yet: a wrong key costs no more calls than this."""
 
@@ -106,6 +108,7 @@ class Endpoint:
 
     def stop(self, error: Misconfigured) -> Misconfigured:
         """Send nothing more, or no more requests with a need that the model lacks; returns the error."""
+        log.warning("%s stopped: %s", self.name, error, extra={"event": "stopped", "model": self.name, "needs": error.needs})
         if error.needs is not None:
             self.stopped_for.setdefault(error.needs, error)
         elif self.stopped is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Awaitable, Callable
 
@@ -13,6 +14,7 @@ from unisafe_async.gateway.budget import NotRun
 from unisafe_async.gateway.clock import Pauses
 from unisafe_async.gateway.endpoint import Endpoint
 
+log = logging.getLogger(__name__)
 FIRST_WAIT = 0.5
 SHORT_WAIT = 0.01
 LONGEST_WAIT = 30.0
@@ -85,6 +87,8 @@ class Tries:
     def note_failure(self, error: RateLimited | Transient) -> None:
         """Count a failed try; raises Misconfigured if the endpoint has failed for all requests for too long."""
         self._endpoint.retries.note_failure(self, str(error))
+        name, kind = self._endpoint.name, type(error).__name__
+        log.info("%s: %s: %s", name, kind, error, extra={"event": "failed try", "model": name, "kind": kind})
         outage, now = self._endpoint.outage, self._pauses.now()
         self._suspect |= self._last is not None and outage.answers > self._last
         if isinstance(error, RateLimited):

@@ -25,17 +25,20 @@ def print_runs(console: Console, runs: list[ListedRun]) -> None:
 
 def _runs(runs: list[ListedRun], names: Mapping[str, Text]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    for heading in ("Run", "status", "dataset"):
+    called = any(one.name or one.tags for one in runs)
+    for heading in ("Run", *(["called"] if called else []), "status", "dataset"):
         table.add_column(heading, no_wrap=True)
     for heading in ("models", "judged", "cost", "time"):
         table.add_column(heading, justify="right", no_wrap=True)
     for one in runs:
         judged = f"{one.judged:,}/{one.total:,}"
+        names_it = [Text(plain(" ".join([one.name, *(f"#{tag}" for tag in one.tags)]).strip()))] if called else []
         if not one.readable:
-            table.add_row(Text(plain(one.run)), "unreadable", names[one.dataset], "", judged, "", "")
+            table.add_row(Text(plain(one.run)), *names_it, "unreadable", names[one.dataset], "", judged, "", "")
             continue
         table.add_row(
             Text(plain(one.run)),
+            *names_it,
             Text(plain(one.status)),
             names[one.dataset],
             str(one.models),

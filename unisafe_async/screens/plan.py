@@ -28,6 +28,12 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
     console.print(Text(f"{count(calls, 'call')} to make, {cost}, about {format_duration(plan.seconds)}; nothing was sent."))
     for name, why in plan.unable.items():
         console.print(Text(f"{plain(name)} cannot be asked yet: {plain(why)}", style="yellow"))
+    for name, weights in plan.weights.items():
+        console.print(Text(f"{plain(name)}: {'; '.join(map(plain, weights))}", style="dim"))
+    if plan.unset:
+        console.print(
+            Text(f"A run needs {', '.join(plan.unset)}, which {'is' if len(plan.unset) == 1 else 'are'} not set.", style="yellow")
+        )
     if plan.rubrics_changed:
         costs = [need.cost for need in plan.judges if need.calls]
         price = (

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from unisafe_providers.base import Provider
 from unisafe_providers.endpoint_options import VendorOptions
+from unisafe_providers.hosted.picture_wires import build_pictures, find_picture_wire
 from unisafe_providers.hosted.vendor_arguments import build_hosted_options, read_place
 from unisafe_providers.presets import find_preset
 from unisafe_providers.settings import ProviderSettings
@@ -30,6 +31,11 @@ class OpenAIOptions(VendorOptions):
     KEY_EVERYWHERE: ClassVar[bool] = False
 
     @property
+    def draws_by_itself(self) -> bool:
+        """Whether images are asked for by requests of their own, and not in chats."""
+        return self.image_api == "images" and self.api == "chat"
+
+    @property
     def version(self) -> str | None:
         """`api-version` of an Azure deployment's own address."""
         return None
@@ -38,6 +44,13 @@ class OpenAIOptions(VendorOptions):
         if declared.in_batches and self.api == "responses":
             yield 'api: batch jobs carry chat completions; put api = "chat"'
         yield from self._mistakes_of_deployment(declared, "/deployments/" in urlsplit(self.base_url).path)
+        dialect = self.find_dialect(declared.vendor)
+        apart = dialect is not None and dialect.image_wire and not find_picture_wire(dialect, draws=True, talks=True)
+        if dialect is not None and apart and self.draws_by_itself and {"text", "image"} <= set(declared.gives):
+            yield (
+                f'gives: a model of {dialect.title} gives text or images, not both; put gives = ["image"] for one that draws, '
+                "and name one that talks in an entry of its own"
+            )
 
     def _mistakes_of_deployment(self, declared: Declared, deployment: bool) -> Iterator[str]:
         """What is wrong with an address that is a `deployment`'s own, or is none."""
@@ -85,7 +98,6 @@ def _build(settings: ProviderSettings, options: OpenAIOptions, key_header: Liter
     from unisafe_providers.hosted.openai_batch import OpenAIBatches
     from unisafe_providers.hosted.openai_compatible import OpenAICompatible
     from unisafe_providers.hosted.openai_responses import OpenAIResponses
-    from unisafe_providers.hosted.picture_wires import build_pictures
 
     place, known = read_place(settings, options), build_hosted_options(settings, options)
     if settings.service == "moderation":
@@ -93,8 +105,9 @@ def _build(settings: ProviderSettings, options: OpenAIOptions, key_header: Liter
     vendor = settings.vendor
     assert vendor is not None, "whoever speaks OpenAI's protocol stands in vendors/"
     dialect = options.find_dialect(vendor) or vendor
-    if dialect.image_wire and not settings.capabilities.text_out and options.image_api == "images":
-        return build_pictures(dialect.image_wire, settings, options)
+    draws = settings.capabilities.image_out or settings.capabilities.edit
+    if options.draws_by_itself and find_picture_wire(dialect, draws=draws, talks=settings.capabilities.text_out):
+        return build_pictures(dialect, settings, options)
     if key_header == "api-key":
         known["title"] = vendor.title
     else:

@@ -1,13 +1,14 @@
 """The way to one endpoint: an httpx2 client, and for the JSON of one call the aiohttp session below it.
 
 Most of what a run sends is one JSON body and one JSON answer. For that, the layers of httpx2 above aiohttp cost as much CPU as
-aiohttp itself (benchmarks/cpu_per_call.py). Forms, lists of models, batch files and downloads go through httpx2. So does all JSON
+aiohttp itself (benchmarks/cpu_per_call.py). Forms, lists of models and batch files go through httpx2. So does all JSON
 if a proxy or a certificate file of the environment is on the way: httpx2 knows all forms of them.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ import httpx2
 import openai
 from aiohttp import hdrs
 from httpx_aiohttp.httpx2 import AiohttpTransport
+from yarl import URL
 
 from unisafe_providers.environment import load_certificates, proxy_of
 from unisafe_providers.hosted.bodies import join_chunks, read_whole
@@ -63,6 +65,9 @@ class EndpointClient(openai.DefaultAioHttpClient):
         timeout: seconds for one request; the caller keeps to it where `post_json` goes straight.
         max_connections: connections kept open at most.
         direct: whether proxies of the environment are left out.
+
+    Attributes:
+        reached: the addresses of the endpoint that connections were made to; empty where all goes through httpx2.
     """
 
     def __init__(
@@ -76,9 +81,12 @@ class EndpointClient(openai.DefaultAioHttpClient):
         self.extensions = {"timeout": timeouts.as_dict()}
         self._json_headers = dict(headers)
         self._session: aiohttp.ClientSession | None = None
+        self.reached: set[str] = set()
         mounts: dict[str, httpx2.AsyncBaseTransport] = {}
         if not self.detour:
-            connector = aiohttp.TCPConnector(limit=max_connections, keepalive_timeout=KEPT_SECONDS, ssl=certificates)
+            connector = aiohttp.TCPConnector(
+                limit=max_connections, keepalive_timeout=KEPT_SECONDS, ssl=certificates, socket_factory=self._note_reached
+            )
             patience = aiohttp.ClientTimeout(sock_connect=connect)
             self._session = aiohttp.ClientSession(connector=connector, timeout=patience, auto_decompress=False)
             mounts[_origin_of(base_url)] = AiohttpTransport(client=self._session, verify=certificates)
@@ -86,16 +94,17 @@ class EndpointClient(openai.DefaultAioHttpClient):
             limits=limits, timeout=timeouts, follow_redirects=False, verify=certificates, mounts=mounts, trust_env=not direct
         )
 
-    async def post_json(self, url: str, body: bytes) -> Reply:
-        """Send a JSON body and read the whole answer.
+    async def post_json(self, url: str, body: bytes, more: Mapping[str, str] | None = None) -> Reply:
+        """Send a JSON body and read the whole answer; `more` are headers of this call alone, in small letters.
+
+        `url` is sent as it is (`write_address`).
 
         Raises aiohttp.ClientError or httpx2.RequestError, and Malformed for an answer of more than MAX_BYTES.
         """
+        headers = {**self._json_headers, **more} if more else self._json_headers
         if self._session is None:
-            return await self.exchange(
-                httpx2.Request("POST", url, content=body, headers=self._json_headers, extensions=self.extensions)
-            )
-        async with self._session.post(url, data=body, headers=self._json_headers, allow_redirects=False) as answer:
+            return await self.exchange(httpx2.Request("POST", url, content=body, headers=headers, extensions=self.extensions))
+        async with self._session.post(URL(url, encoded=True), data=body, headers=headers, allow_redirects=False) as answer:
             content = await _read_body(answer)
         return _build_reply(answer.status, answer.headers, answer.raw_headers, content)
 
@@ -104,6 +113,12 @@ class EndpointClient(openai.DefaultAioHttpClient):
         answer = await self.send(request, stream=True)
         content = await read_whole(answer)
         return _build_reply(answer.status_code, answer.headers, answer.headers.raw, content)
+
+    def _note_reached(self, entry: tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]) -> socket.socket:
+        """A socket for one address that the endpoint's name has."""
+        family, kind, protocol, _, place = entry
+        self.reached.add(place[0])
+        return socket.socket(family, kind, protocol)
 
 
 async def _read_body(answer: aiohttp.ClientResponse) -> bytes:
@@ -117,6 +132,11 @@ def _build_reply(status: int, headers: Mapping[str, str], raw: Sequence[tuple[by
     """The answer. Headers that will be read go through httpx2, which joins repeated ones; in most answers none will be."""
     tells_limits = b"limit" in b" ".join([name for name, _ in raw]).lower()
     return Reply(status, httpx2.Headers(raw) if tells_limits or status != 200 else headers, content, tells_limits)
+
+
+def write_address(url: str) -> str:
+    """An address as every request is sent to it: aiohttp writes a quoted `:` of a path plainly, and leaves a quoted `/` so."""
+    return str(URL(str(httpx2.URL(url))))
 
 
 def _origin_of(url: str) -> str:
