@@ -81,10 +81,17 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def run(
-    folder: Path, vendor: Vendor, *, budget: float | None = None, name: str = "run", since: int = 0, price: Price | None = None
+    folder: Path,
+    vendor: Vendor,
+    *,
+    budget: float | None = None,
+    name: str = "run",
+    since: int = 0,
+    price: Price | None = None,
+    kind: type[Model] = Model,
 ) -> AsyncIterator[tuple[Gateway, Endpoint]]:
     """A run on the cache of `folder`, with one model at the vendor."""
-    async with Store(folder / "cache.duckdb") as store, Model(vendor) as provider:
+    async with Store(folder / "cache.duckdb") as store, kind(vendor) as provider:
         gateway = Gateway(store, Budget(budget), name, since, VirtualTime())
         endpoint = endpoint_of(gateway, provider, max_tries=3, **({"prices": price} if price else {}))
         gateway.keep_jobs(endpoint)
@@ -265,6 +272,33 @@ async def test_two_runs_at_once_on_one_cache_have_one_job_for_a_request(tmp_path
         group.start_soon(one, "second")
     assert said == ["done", "done"]
     assert vendor.submitted["one"] == 1
+
+
+class Seldom(Model):
+    """A model that answers most requests at once."""
+
+    submits_each = False
+
+
+async def test_a_run_finds_the_rare_job_that_another_one_submitted_meanwhile(tmp_path: Path) -> None:
+    vendor = Vendor(takes=lambda _: Response(text="at once"))
+    async with run(tmp_path, vendor, kind=Seldom) as (gateway, endpoint):
+        assert (await gateway.ask(endpoint, chat("zero"))).response.text == "at once"
+        vendor.takes = lambda _: None
+        await cut_off(tmp_path, vendor, "one", kind=Seldom, name="other")
+        assert (await gateway.ask(endpoint, chat("one"))).response.text == "done"
+        assert (await gateway.ask(endpoint, chat("two"))).response.text == "done"
+    assert vendor.submitted == {"zero": 1, "one": 1, "two": 1}
+    assert await jobs_in(tmp_path) == []
+
+
+async def test_a_request_whose_rare_job_failed_a_run_is_not_submitted_again_within_it(tmp_path: Path) -> None:
+    vendor = Vendor(in_turn(Transient("500")))
+    async with run(tmp_path, vendor, kind=Seldom) as (gateway, endpoint):
+        for _ in range(2):
+            with pytest.raises(Transient, match="its job job-0 stays under way"):
+                await gateway.ask(endpoint, chat("one"))
+    assert vendor.submitted == {"one": 1}
 
 
 # ---------------------------------------------------------------- submissions that nobody saw confirmed

@@ -185,6 +185,10 @@ async def test_lost_jobs_are_listed_and_bought_again_only_when_the_user_frees_th
         listed = await batches(tmp_path)
         assert re.search(r"slow under way \d\d \w+ \d\d:\d\d resp_0001 \$\d+\.\d\d \d+\.\d s ago", flat(listed)), listed.output
         assert "3 submitted jobs under way" in flat(listed)
+        told = json.loads((await batches(tmp_path, "--json")).output)
+        assert told["batches"] == []
+        assert {(job["model"], job["status"]) for job in told["submitted"]} == {("slow", "submitted")}
+        assert {job["id"] for job in told["submitted"]} == {"resp_0001", "resp_0002", "resp_0003"}
         server.poll, server.finishes = (
             lambda name, _: None if name > "resp_0003" else Reply({"error": {"message": "none"}}, 404),
             True,

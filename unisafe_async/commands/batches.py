@@ -15,8 +15,10 @@ from unisafe_async.commands.options import (
     UNJUDGED,
     CacheOption,
     ConfigOption,
+    JsonOption,
     ask_user,
     find_cache_file,
+    print_json,
     usage_error,
 )
 from unisafe_async.config.default_paths import DEFAULT_FILE
@@ -38,6 +40,7 @@ def batches(
         str | None, typer.Option("--cancel", metavar="ID", help="Cancel this job; `lost`: free all lost jobs.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List the batch jobs and the submitted jobs in the cache; nothing is sent without --refresh or --cancel."""
     from unisafe_cache import read_file
@@ -46,6 +49,8 @@ def batches(
 
     if refresh and cancel is not None:
         raise usage_error("say either --refresh or --cancel ID")
+    if as_json and cancel is not None:
+        raise usage_error("--json goes with the list of jobs, not with --cancel")
     path = find_cache_file(config, cache)
     jobs, submitted = read_file(path, lambda connection: (all_batches(connection), list_jobs(connection)))
     if cancel is not None:
@@ -60,7 +65,7 @@ def batches(
         from unisafe_async.run.batches.vendor_jobs import look_at
 
         looks = anyio.run(look_at, load_config(config), path, [job for job in jobs if job.open])
-    _print(config, jobs, looks, submitted)
+    (_print_json if as_json else _print)(config, jobs, looks, submitted)
     raise typer.Exit(UNJUDGED if any(look.failed for look in looks.values()) else DONE)
 
 
@@ -74,6 +79,19 @@ def _print(config: Path, jobs: Sequence[BatchRecord], looks: Mapping[BatchRecord
         print_batches(console, jobs, looks, _read_names(config) if jobs else {})
     if submitted:
         print_submitted(console, submitted, _name_submitted(config, submitted))
+
+
+def _print_json(
+    config: Path, jobs: Sequence[BatchRecord], looks: Mapping[BatchRecord, Look], submitted: Sequence[JobRecord]
+) -> None:
+    from unisafe_async.interchange.command_json import build_jobs_json
+    from unisafe_async.screens.batch_jobs import describe_identity, look_words
+
+    names = (_read_names(config) if jobs else {}) | _name_submitted(config, submitted)
+    identities = {*(job.identity for job in jobs), *(job.identity for job in submitted)}
+    called = {identity: names.get(identity) or describe_identity(identity) for identity in identities}
+    words = {job.id: " ".join(look_words(look).split()) for job, look in looks.items()}
+    print_json(build_jobs_json(jobs, submitted, called, words))
 
 
 def _read_names(config: Path) -> dict[str, str]:
