@@ -227,6 +227,7 @@ async def prepare(
         )
         for endpoint in [*(lane.endpoint for lane in lanes), *panel.endpoints]:
             await stack.enter_async_context(open_endpoint(endpoint))
+            gateway.keep_jobs(endpoint)
         unable = [member.endpoint.stopped for member in members if member.extracts_intents]
         if None not in unable:
             place = next(

@@ -54,6 +54,12 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
     for need in held:
         words = f"{plain(need.name)}: {count(need.under_way, 'call')} in batch jobs under way, which a run online does not repeat; "
         console.print(Text(f'{words}`mode = "batch"` collects them, `unisafe batches` lists them', style="yellow"))
+    for need in plan.models:
+        if need.submitted:
+            words = f"{count(need.submitted, 'request')} submitted before and not answered yet: the run goes on with their jobs"
+            console.print(
+                Text(f"{plain(need.name)}: {words}, which cost nothing new; `unisafe batches` lists them", style="yellow")
+            )
     if not all(need.known_latency for need in [*plan.models, *plan.judges] if need.calls and not need.batch):
         console.print(
             Text(
