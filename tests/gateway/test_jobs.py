@@ -22,6 +22,7 @@ from unisafe_providers.prices import Price
 from virtual_time import VirtualTime
 
 from unisafe_async.gateway import Budget, BudgetSpent, Endpoint, Gateway
+from unisafe_async.gateway.job_calls import keep_jobs
 
 DONE = Response(text="done")
 Step = Response | Exception | None
@@ -94,7 +95,7 @@ async def run(
     async with Store(folder / "cache.duckdb") as store, kind(vendor) as provider:
         gateway = Gateway(store, Budget(budget), name, since, VirtualTime())
         endpoint = endpoint_of(gateway, provider, max_tries=3, **({"prices": price} if price else {}))
-        gateway.keep_jobs(endpoint)
+        keep_jobs(endpoint, store, name)
         yield gateway, endpoint
 
 
