@@ -141,7 +141,7 @@ REQUEST = re.compile(r"due to the prompt|\b(input|prompt|user message)\b", re.I)
 RESPONSE = re.compile(
     r"\boutput\b|\bgenerated (image|content|text|response|video)|\bgeneration\b|\b(model|assistant)('s)? (response|answer|reply)"
     r"|\bcompletion\b|the response (was|is|has been)|\bresponse (was |is )?blocked"
-    r"|\bnsfw (content|concept|image)s? (was |were )?(detected|found)",
+    r"|\bnsfw (content|concept|image)s? (was |were )?(detected|found)(?! in (the |your )?(prompt|input|request|text))",
     re.I,
 )
 VIOLATIONS = re.compile(r"safety_violations=\[([^\]]*)\]")
