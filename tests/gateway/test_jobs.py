@@ -275,6 +275,19 @@ async def test_two_runs_at_once_on_one_cache_have_one_job_for_a_request(tmp_path
     assert vendor.submitted["one"] == 1
 
 
+@pytest.mark.parametrize("poll", ["", "file:///etc/passwd", "https://x.example/" + "long" * 9_000, "HTTP odd \ud800"])
+async def test_odd_names_addresses_and_prices_of_jobs_spoil_no_cache(tmp_path: Path, poll: str) -> None:
+    class Odd(Model):
+        async def _submit(self, request: Request) -> Job | Response:
+            self.vendor.submitted[request.text] += 1
+            return Job(name="job/\x00\u202e é\ud800" + "n" * 9_000, poll=poll, cost=float("nan"))
+
+    vendor = Vendor()
+    await cut_off(tmp_path, vendor, "one", kind=Odd)
+    assert await ask(tmp_path, vendor, kind=Odd) == "done"
+    assert vendor.submitted["one"] == 1
+
+
 class Seldom(Model):
     """A model that answers most requests at once."""
 
