@@ -61,6 +61,22 @@ class JobBook(Protocol):
         ...
 
 
+class JobsInMemory:
+    """A book that lasts as long as its owner: of a provider that is used by itself, and of tests; `jobs` are those under way."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[bytes, Job] = {}
+
+    async def find(self, request: Request) -> Job | None:
+        return self.jobs.get(request.canonical)
+
+    async def note(self, request: Request, job: Job) -> None:
+        self.jobs[request.canonical] = job
+
+    async def end(self, request: Request) -> None:
+        self.jobs.pop(request.canonical, None)
+
+
 @runtime_checkable
 class Submitting(Protocol):
     """A provider whose answers are made by jobs. Without a book it works too, and pays again for what was interrupted.
