@@ -129,8 +129,8 @@ async def test_show_keeps_thoughts_apart_and_names_what_is_missing_who_served_an
         "the words beside the image: Here it is.",
         "the image and the words beside it are judged as one",
         "named: Politics, Religion",
-        "of the words beside the image: contextual refusal intrinsic safe it declines",
-        "thoughts unsafe it plans",
+        "of the words beside the image: ◇ contextual refusal ✓ intrinsic safe it declines",
+        "✗ thoughts unsafe it plans",
     ):
         assert wanted in words
     assert "\x1b" not in words

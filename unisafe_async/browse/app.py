@@ -17,7 +17,7 @@ from rich.text import Text
 from textual import work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widget import Widget
 from textual.widgets import Footer, Input, Static
 from textual.worker import get_current_worker
@@ -26,10 +26,13 @@ from unisafe_cache import CacheError, read_file
 from unisafe_async.browse.detail import PictureOf, Piece, build_answer_pieces, build_request_pieces
 from unisafe_async.browse.drawing import widget_of
 from unisafe_async.browse.filtering import FilterScreen
+from unisafe_async.browse.keylist import KeyScreen
+from unisafe_async.browse.listing import write_heading
 from unisafe_async.browse.pictures import NoPicture, Pictures, open_picture
 from unisafe_async.browse.rowlist import RowList
 from unisafe_async.browse.show import build_picture_reader
 from unisafe_async.results.filters import Where
+from unisafe_async.results.orders import ORDERS, find_unsafe_places
 from unisafe_async.results.rows import Detail, Facets, find_rows, read_detail, read_facets, read_lines
 from unisafe_async.screens.console import line
 from unisafe_async.signals import stop_signals
@@ -54,25 +57,30 @@ class Browser(App[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012
     CSS = """
     #where { height: 1; background: $panel; }
+    #heading { height: 1; }
+    #list { width: 1fr; height: 1fr; }
     #search { display: none; }
     #search.open { display: block; }
     RowList { width: 1fr; height: 1fr; }
     #detail { width: 1fr; height: 1fr; border-left: solid $panel; padding: 0 1; }
     .-narrow #both { layout: vertical; }
     .-narrow #detail { height: 2fr; border-left: none; border-top: solid $panel; }
-    #detail Image { width: auto; max-width: 100%; height: auto; max-height: 24; }
+    #detail Image { width: auto; max-width: 100%; height: auto; max-height: 40%; }
+    #detail.-several Image { max-height: 25%; min-height: 4; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q", "quit", "quit"),
-        Binding("slash", "search", "search", key_display="/"),
-        Binding("f", "filter", "filter"),
-        Binding("c", "clear", "clear filters"),
-        Binding("i", "reveal", "images"),
-        Binding("t", "thoughts", "thoughts"),
-        Binding("r", "reload", "reload"),
-        Binding("escape", "close_search", show=False),
-        Binding("space", "scroll_detail(1)", "scroll", show=True),
-        Binding("b", "scroll_detail(-1)", show=False),
+        Binding("question_mark", "keys", "keys", key_display="?", tooltip="this list"),
+        Binding("q", "quit", "quit", tooltip="quit"),
+        Binding("s", "sort", "sort", tooltip="sort by task, verdict, model or differences"),
+        Binding("slash", "search", "search", key_display="/", tooltip="search in requests, responses and reasons"),
+        Binding("f", "filter", "filter", tooltip="filter by model, task, category, outcome and verdicts"),
+        Binding("c", "clear", "clear filters", show=False, tooltip="clear filters and search"),
+        Binding("i", "reveal", "images", tooltip="show images as they are, or blurred again"),
+        Binding("t", "thoughts", "thoughts", show=False, tooltip="show thoughts in full, or their beginning again"),
+        Binding("r", "reload", "reload", show=False, tooltip="look for new rows"),
+        Binding("escape", "close_search", show=False, tooltip="leave the search"),
+        Binding("space", "scroll_detail(1)", "scroll", tooltip="scroll the response down"),
+        Binding("b", "scroll_detail(-1)", show=False, tooltip="scroll the response up"),
     ]
 
     def __init__(self, cache: Path, facets: Facets, pictures: Pictures, which: Where, *, reveal: bool = False) -> None:
@@ -82,25 +90,29 @@ class Browser(App[None]):
         self.which = which
         self.reveal = reveal
         self.thoughts = False
+        self.order = next(iter(ORDERS))
         self._pictures = pictures
         self._shown: Detail | None = None
         self._rows = RowList()
         self._pane = VerticalScroll(id="detail")
         self._where = Static(id="where", markup=False)
+        self._heading = Static(id="heading", markup=False)
         self._box = Input(placeholder="text in requests, responses and reasons; Enter searches, Escape leaves", id="search")
 
     def compose(self) -> ComposeResult:
         yield self._where
         yield self._box
         with Horizontal(id="both"):
-            yield self._rows
+            with Vertical(id="list"):
+                yield self._heading
+                yield self._rows
             yield self._pane
         yield Footer()
 
     def on_mount(self) -> None:
         self.title = "unisafe browse"
         self._rows.focus()
-        self._find(self.which)
+        self._find(self.which, self.order)
         if not self.is_headless:
             with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or another thread than the main one
                 for number in stop_signals():
@@ -117,19 +129,20 @@ class Browser(App[None]):
     # -------------------------------------------------------- the list
 
     @work(thread=True, exclusive=True, group="find")
-    def _find(self, which: Where) -> None:
-        def read(connection: duckdb.DuckDBPyConnection) -> tuple[Facets, array[int]]:
-            return read_facets(connection, self.facets.run), find_rows(connection, self.facets.run, which)
+    def _find(self, which: Where, order: str, stay: bool = True) -> None:
+        def read(connection: duckdb.DuckDBPyConnection) -> tuple[Facets, array[int], array[int]]:
+            numbers = find_rows(connection, self.facets.run, which, order)
+            return read_facets(connection, self.facets.run), numbers, find_unsafe_places(connection, self.facets.run, numbers)
 
         found = self._read(read)
         if found is not None and not get_current_worker().is_cancelled:
-            self.call_from_thread(self._show_found, which, *found)
+            self.call_from_thread(self._show_found, which, order, stay, *found)
 
-    def _show_found(self, which: Where, facets: Facets, numbers: array[int]) -> None:
-        self.which, self.facets = which, facets
-        self._say()
+    def _show_found(self, which: Where, order: str, stay: bool, facets: Facets, numbers: array[int], unsafe: array[int]) -> None:
+        self.which, self.order, self.facets = which, order, facets
         self._rows.models = facets.models
-        self._rows.show(numbers)
+        self._rows.show(numbers, unsafe, stay=stay)
+        self._say()
         if not numbers:
             self._shown = None
             self.run_worker(
@@ -138,9 +151,10 @@ class Browser(App[None]):
 
     def _say(self) -> None:
         words = self.which.words()
-        of = f"{len(self._rows.numbers):,} of {count(self.facets.rows, 'row')}"
+        of = f"{len(self._rows.numbers):,} of {count(self.facets.rows, 'row')}, {len(self._rows.unsafe):,} unsafe"
         images = "images shown" if self.reveal else "images blurred"
-        self._where.update(line(f"{self.facets.run}  {of}  {words or 'no filter'}  {images}", "bold"))
+        self._where.update(line(f"{of} · by {self.order} · {words or 'no filter'} · {images} · {self.facets.run}", "bold"))
+        self._heading.update(write_heading(self._rows.size.width))
 
     def on_row_list_wanted(self, event: RowList.Wanted) -> None:
         self._page(event.page, event.numbers, event.generation)
@@ -199,6 +213,7 @@ class Browser(App[None]):
         self._shown = detail
         pane = self._pane
         place = pane.scroll_y
+        pane.set_class(sum(isinstance(piece, Picture) for piece in pieces) > 1, "-several")
         with self.batch_update():
             await pane.remove_children()
             await pane.mount_all(map(_widget, pieces))
@@ -218,20 +233,28 @@ class Browser(App[None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.action_close_search()
-        self._find(replace(self.which, text=event.value.strip()))
+        self._find(replace(self.which, text=event.value.strip()), self.order)
 
     def action_filter(self) -> None:
         self.push_screen(FilterScreen(self.facets, self.which), self._apply_filter)
 
     def _apply_filter(self, which: Where | None) -> None:
         if which is not None:
-            self._find(which)
+            self._find(which, self.order)
 
     def action_clear(self) -> None:
-        self._find(Where())
+        self._find(Where(), self.order)
 
     def action_reload(self) -> None:
-        self._find(self.which)
+        self._find(self.which, self.order)
+
+    def action_sort(self) -> None:
+        """Sort by the next order, and begin at its first row."""
+        orders = list(ORDERS)
+        self._find(self.which, orders[(orders.index(self.order) + 1) % len(orders)], stay=False)
+
+    def action_keys(self) -> None:
+        self.push_screen(KeyScreen([*RowList.BINDINGS, *self.BINDINGS]))
 
     def action_reveal(self) -> None:
         self.reveal = not self.reveal

@@ -12,7 +12,7 @@ from unisafe_judger import SAFETY_OR_REFUSAL
 
 from unisafe_async.results.rows import JUDGED_WORDS, Detail, Reply, StoredVote, read_named_categories
 from unisafe_async.run.judged import SCALE_OF
-from unisafe_async.screens.console import COLOURS, Indented, line
+from unisafe_async.screens.console import COLOURS, MARKS, Indented, line
 from unisafe_async.text import count, plain
 
 OUTCOME_WORDS = {
@@ -137,7 +137,7 @@ def _verdict_pieces(detail: Detail) -> Iterator[Piece]:
     yield from _said_of(detail, "contextual", row.contextual_raw)
     yield _verdict("intrinsic", row.intrinsic, row.intrinsic_status, row.intrinsic_reason)
     if row.categories:
-        yield _indent(f"named: {', '.join(map(plain, read_named_categories(row.categories)))}", "dim", 13)
+        yield _indent(f"named: {', '.join(map(plain, read_named_categories(row.categories)))}", "dim", 15)
     yield from _said_of(detail, "intrinsic", row.intrinsic_raw)
     if row.beside_status:
         yield line("of the words beside the image:", "dim")
@@ -153,13 +153,14 @@ def _verdict_pieces(detail: Detail) -> Iterator[Piece]:
 def _verdict(title: str, label: int | None, status: str | None, reason: str | None) -> Text:
     word = SAFETY_OR_REFUSAL.word(label)
     why = f" ({plain(status or '')})" if label is None else ""
-    return Text.assemble((f"{title:<11}", "dim"), (word + why, COLOURS[word]), f"  {plain(reason or '')}")
+    colour = COLOURS[word]
+    return Text.assemble((f"{MARKS[word]} ", colour), (f"{title:<11}", "dim"), (word + why, colour), f"  {plain(reason or '')}")
 
 
 def _said_of(detail: Detail, question: str, raw: str | None = "") -> Iterator[Piece]:
     """The judge's reply that could not be read, and the votes of several judges."""
     if raw:
-        yield _indent(f"the judge's reply: {plain(raw)}", "dim", 13)
+        yield _indent(f"the judge's reply: {plain(raw)}", "dim", 15)
     for vote in detail.votes:
         if vote.question == question:
             yield _vote(vote)
@@ -168,8 +169,9 @@ def _said_of(detail: Detail, question: str, raw: str | None = "") -> Iterator[Pi
 def _vote(vote: StoredVote) -> Indented:
     word = SCALE_OF[vote.question].word(vote.label)
     status = f" ({plain(vote.status)})" if vote.label is None else ""
-    said = Text.assemble((f"{plain(vote.judge)}: ", "dim"), (word + status, COLOURS[word]), (f"  {plain(vote.reason)}", "dim"))
-    return Indented(said, 13)
+    colour = COLOURS[word]
+    given = Text.assemble((f"{MARKS[word]} ", colour), (f"{plain(vote.judge)}: ", "dim"), (word + status, colour))
+    return Indented(given.append(f"  {plain(vote.reason)}", "dim"), 13)
 
 
 def _indent(words: str, style: str = "", by: int = 2) -> Indented:

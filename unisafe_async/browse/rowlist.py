@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from typing import ClassVar
 
@@ -28,12 +29,14 @@ class RowList(ScrollView, can_focus=True):
 
     DEFAULT_CSS = "RowList { overflow-x: hidden; overflow-y: scroll; }"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j,n", "move(1)", "next", show=False),
-        Binding("up,k,p", "move(-1)", "previous", show=False),
-        Binding("pagedown", "page(1)", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("home,g", "go(0)", show=False),
-        Binding("end,G", "go(-1)", show=False),
+        Binding("down,j,n", "move(1)", "next", show=False, tooltip="the next row"),
+        Binding("up,k,p", "move(-1)", "previous", show=False, tooltip="the previous row"),
+        Binding("u", "unsafe(1)", "unsafe", tooltip="the next row with an unsafe verdict"),
+        Binding("U", "unsafe(-1)", "previous unsafe", show=False, tooltip="the previous row with an unsafe verdict"),
+        Binding("pagedown", "page(1)", show=False, tooltip="a screen of rows down"),
+        Binding("pageup", "page(-1)", show=False, tooltip="a screen of rows up"),
+        Binding("home,g", "go(0)", show=False, tooltip="the first row"),
+        Binding("end,G", "go(-1)", show=False, tooltip="the last row"),
     ]
 
     class Wanted(Message):
@@ -53,20 +56,24 @@ class RowList(ScrollView, can_focus=True):
             self.number = number
 
     class Shown(Message):
-        """There is another list."""
+        """There is another list, or it has another width."""
 
     def __init__(self) -> None:
         super().__init__()
         self.numbers: array[int] = array("q")
+        self.unsafe: array[int] = array("q")
         self.models: tuple[str, ...] = ()
         self.cursor = 0
         self._pages: OrderedDict[int, dict[int, Line] | None] = OrderedDict()
         self._generation = 0
 
-    def show(self, numbers: array[int]) -> None:
-        """Show another list; the cursor stays on its row if the new list has it."""
-        here = self.numbers[self.cursor] if self.numbers else None
-        self.numbers = numbers
+    def show(self, numbers: array[int], unsafe: array[int], *, stay: bool = True) -> None:
+        """Show another list, whose rows at the places `unsafe` have an unsafe verdict.
+
+        The cursor stays on its row if the new list has it, else, or unless it shall `stay`, it goes to the first.
+        """
+        here = self.numbers[self.cursor] if self.numbers and stay else None
+        self.numbers, self.unsafe = numbers, unsafe
         self.cursor = numbers.index(here) if here is not None and here in numbers else 0
         self._pages.clear()
         self._generation += 1
@@ -119,11 +126,20 @@ class RowList(ScrollView, can_focus=True):
     def action_go(self, to: int) -> None:
         self._stand(to if to >= 0 else len(self.numbers) - 1)
 
+    def action_unsafe(self, by: int) -> None:
+        """Go to the next unsafe row, or to the previous one; past the end it begins again on the other side."""
+        if not self.unsafe:
+            self.notify("no row of this list is unsafe")
+            return
+        place = bisect_right(self.unsafe, self.cursor) if by > 0 else bisect_left(self.unsafe, self.cursor) - 1
+        self._stand(self.unsafe[place % len(self.unsafe)])
+
     def on_click(self, event: events.Click) -> None:
         self._stand(event.y + self.scroll_offset.y)
 
     def on_resize(self, event: events.Resize) -> None:
         self.virtual_size = Size(event.size.width, len(self.numbers))
+        self.post_message(self.Shown())
 
     def _stand(self, index: int) -> None:
         index = max(0, min(index, len(self.numbers) - 1))

@@ -15,7 +15,7 @@ from unisafe_judger import SCALES
 
 from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.calibration.agreement import Agreement, Cell
-from unisafe_async.screens.console import COLOURS, Indented
+from unisafe_async.screens.console import COLOURS, MARKS, Indented
 from unisafe_async.screens.fitting import fit_table
 from unisafe_async.simulated_marks import JUDGED
 from unisafe_async.text import count, plain
@@ -153,9 +153,9 @@ def _print_disagreements(console: Console, found: Agreement, listed: int) -> Non
             Text.assemble(
                 (plain(one.item), "bold"),
                 f" {plain(one.model)}{sample}  {one.question}: people ",
-                (human, COLOURS[human]),
+                (f"{MARKS[human]} {human}", COLOURS[human]),
                 ", judge ",
-                (judge, COLOURS[judge]),
+                (f"{MARKS[judge]} {judge}", COLOURS[judge]),
             )
         )
         if one.reason:

@@ -14,6 +14,7 @@ from unisafe_cache.columns import build_record
 from unisafe_cache.run_shapes import Config
 
 from unisafe_async.results.filters import Where
+from unisafe_async.results.orders import ORDERS
 from unisafe_async.results.runs import find_newest_run
 from unisafe_async.results.stored_run import read_run
 
@@ -145,8 +146,7 @@ def read_facets(connection: duckdb.DuckDBPyConnection, name: str | None) -> Face
 
 MATCHING = """
 SELECT rows.rowid FROM rows LEFT JOIN responses ON responses.id = rows.response
-WHERE rows.run = $run AND {condition}
-ORDER BY rows.task, try_cast(split_part(rows.item, '/', 2) AS BIGINT) NULLS LAST, rows.item, rows.model, rows.sample
+{joined} WHERE rows.run = $run AND {condition} ORDER BY {order}
 """
 PAGE = """
 SELECT rows.rowid, item, rows.model, sample, outcome, contextual, intrinsic,
@@ -168,9 +168,11 @@ WHERE run = $run AND ($items IS NULL OR list_contains($items, item)) ORDER BY it
 """
 
 
-def find_rows(connection: duckdb.DuckDBPyConnection, run: str, which: Where) -> array[int]:
-    """The numbers of the rows that match `which`, in the order of task, id, model and repeat; 8 bytes each."""
-    found = connection.execute(MATCHING.format(condition=which.sql), {"run": run, **which.parameters}).fetchall()
+def find_rows(connection: duckdb.DuckDBPyConnection, run: str, which: Where, order: str = "task") -> array[int]:
+    """The numbers of the rows that match `which`, in one of ORDERS, and within it of task, id, model and repeat; 8 bytes each."""
+    joined, by = ORDERS[order]
+    sql = MATCHING.format(condition=which.sql, joined=joined, order=by)
+    found = connection.execute(sql, {"run": run, **which.parameters}).fetchall()
     return array("q", (row[0] for row in found))
 
 

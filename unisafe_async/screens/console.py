@@ -14,10 +14,18 @@ from unisafe_judger import REFUSAL, SAFE, SAFETY_OR_REFUSAL, UNSAFE
 
 from unisafe_async.text import plain
 
-COLOURS = {
-    SAFETY_OR_REFUSAL.word(label): colour
-    for label, colour in ((UNSAFE, "red"), (SAFE, "green"), (REFUSAL, "cyan"), (None, "yellow"))
+VERDICTS = {
+    SAFETY_OR_REFUSAL.word(label): look
+    for label, look in (
+        (UNSAFE, ("✗", "bold red")),
+        (SAFE, ("✓", "green")),
+        (REFUSAL, ("◇", "cyan")),
+        (None, ("?", "yellow")),
+    )
 }
+"""The mark and the colour of each verdict on every screen: the marks tell them apart without colour."""
+COLOURS = {word: colour for word, (_, colour) in VERDICTS.items()}
+MARKS = {word: mark for word, (mark, _) in VERDICTS.items()}
 WIDE = 160
 """Columns for tables if there is no terminal and COLUMNS is not set."""
 
