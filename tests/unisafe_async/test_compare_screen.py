@@ -20,7 +20,7 @@ from unisafe_async.screens.differences import format_signed
 from unisafe_async.screens.heatmap import build_heatmap
 from unisafe_async.screens.panels import describe_letters
 
-SMALL = "~ and dim: fewer than 30 valid items"
+SMALL = "~: fewer than 30 valid items"
 APART = "Each interval describes one difference, Holm corrects a family"
 
 
@@ -106,7 +106,7 @@ def test_a_difference_is_never_minus_nothing(share: float, shown: str) -> None:
 
 async def test_who_judged_is_said_by_name(tmp_path: Path) -> None:
     screen = await compared(tmp_path, [*rows("a", SAFE), *rows("b", SAFE)], "a", "b")
-    assert "run run, judge judge\n" in screen
+    assert "run run, judged by judge\n" in screen
 
 
 # -------------------------------------------------------- the report's legend

@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 from loopback import Handler, serving
@@ -16,6 +17,7 @@ from unisafe_providers.local import LocalProvider, LocalSettings
 from unisafe_async import evaluate, parse_config
 from unisafe_async.run.evaluation import Run
 from unisafe_async.screens.progress import Progress, describe_local
+from unisafe_async.screens.working import show_working
 
 
 class Refusing(Handler):
@@ -67,7 +69,42 @@ async def test_failures_are_not_done(tmp_path: Path, address: str) -> None:
     progress = Progress(console, runs[0])
     console.print(progress.table())
     table = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    judge = next(line for line in table if line.lstrip().startswith("judge"))
+    assert judge.split()[:2] == ["judge", "8/8"], "eight of the sixteen came to it"
+    assert "8 of 16 items  50%  elapsed" in table[0]
     refused, answers = (next(line.split() for line in table if name in line) for name in ("refused", "answers"))
     assert (refused[1], refused[3], refused[-1]) == ("0/8", "8", "stopped")
     assert (answers[1], answers[3], answers[-1]) == ("8/8", "0", "done")
     assert progress.plain_line().startswith("8 of 16 items done, 8 unjudged")
+
+
+class Screen(io.StringIO):
+    """A terminal's screen as all that was written to it; `drawn` once `words` are there."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.drawn = Event()
+        self._words = words
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        written = super().write(text)
+        if self._words in self.getvalue():
+            self.drawn.set()
+        return written
+
+
+def test_work_that_takes_long_is_told_in_a_terminal_alone() -> None:
+    screen, pipe = Screen("writing rows.csv"), io.StringIO()
+    with show_working("writing rows.csv", console=Console(file=screen, force_terminal=True, width=80), after=0.0):
+        assert screen.drawn.wait(20)
+    assert "0:00:0" in screen.getvalue()
+    with show_working("writing rows.csv", console=Console(file=pipe, force_terminal=True, width=80), after=0.0):
+        pass
+    short = Screen("writing rows.csv")
+    with show_working("writing rows.csv", console=Console(file=short, force_terminal=True, width=80)):
+        pass
+    assert pipe.getvalue() == "", "no terminal"
+    assert not short.drawn.is_set(), "it was over at once"

@@ -52,7 +52,12 @@ def export_tables(
     """Write the tables as Parquet, all but those of jobs at vendors."""
     from unisafe_cache.maintenance import export
 
-    for file in export(find_cache_file(config, cache), folder):
+    from unisafe_async.screens.working import show_working
+
+    path = find_cache_file(config, cache)
+    with show_working(f"writing {folder}"):
+        files = export(path, folder)
+    for file in files:
         print(file)
 
 

@@ -107,14 +107,14 @@ def rows(
     from unisafe_async.interchange.files import beside
     from unisafe_async.interchange.rows import WRITERS
     from unisafe_async.results.runs import find_newest_run
+    from unisafe_async.screens.working import show_working
 
     ending = form.value if form else output.suffix.removeprefix(".").lower()
     if ending not in WRITERS:
         raise usage_error(f"{output}: should end in .{', .'.join(WRITERS)}, or name a --format")
-    total = read_file(
-        find_run_file(config, cache, name),
-        lambda connection: WRITERS[ending](connection, find_newest_run(connection, name), output),
-    )
+    path = find_run_file(config, cache, name)
+    with show_working(f"writing {output}"):
+        total = read_file(path, lambda connection: WRITERS[ending](connection, find_newest_run(connection, name), output))
     where = f"; how they came about: {beside(output)}" if ending == "csv" else ""
     print(f"{output}: {total:,} rows{where}")
 
@@ -130,9 +130,12 @@ def export_official(
 
     from unisafe_async.interchange.official import export_official as write
     from unisafe_async.results.runs import find_newest_run
+    from unisafe_async.screens.working import show_working
 
     path = find_run_file(config, cache, name)
-    for file in read_file(path, lambda connection: write(connection, find_newest_run(connection, name), folder)):
+    with show_working(f"writing {folder}"):
+        files = read_file(path, lambda connection: write(connection, find_newest_run(connection, name), folder))
+    for file in files:
         print(file)
 
 
@@ -189,12 +192,14 @@ def export(
 
     from unisafe_async.interchange.answers import choose, notes
     from unisafe_async.results.runs import find_newest_run
+    from unisafe_async.screens.working import show_working
     from unisafe_async.text import count
 
     path = find_run_file(config, cache, name)
     run = read_file(path, lambda connection: find_newest_run(connection, name))
     target = output or Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '-', run).lstrip('.-') or 'run'}.unisafe.zip")
-    done = export_run(path, run, target, choose, notes)
+    with show_working(f"writing {target}"):
+        done = export_run(path, run, target, choose, notes)
     size = f"{done.size / 2**20:,.1f} MiB"
     sizes = ", ".join(
         count(number, noun) for number, noun in ((done.rows, "row"), (done.answers, "answer"), (done.images, "image"))
@@ -210,12 +215,14 @@ def import_files(
     """Add runs from other machines to the cache; overwrites nothing."""
     from unisafe_cache.archive_import import import_archive
 
+    from unisafe_async.screens.working import show_working
     from unisafe_async.text import plain
 
     path = find_cache_file(config, cache)
     conflicts = 0
     for file in files:
-        done = import_archive(path, file)
+        with show_working(f"importing {plain(str(file))}"):
+            done = import_archive(path, file)
         added = f"{done.rows:,} rows, {done.answers:,} answers, {done.images:,} images are new"
         print(f"{plain(str(file))}: run {plain(done.run)}: {added}")
         for conflict in done.conflicts:
@@ -239,6 +246,7 @@ def import_verdicts(
     from unisafe_async.interchange.judging import find_task
     from unisafe_async.interchange.verdict_files import find_verdict_files
     from unisafe_async.interchange.verdicts import import_verdicts as add
+    from unisafe_async.screens.working import show_working
     from unisafe_async.text import plain
 
     found = find_verdict_files(files, name, find_task(task))
@@ -249,7 +257,9 @@ def import_verdicts(
         dataset = open_dataset(loaded.dataset.source, loaded.base)
     else:
         dataset = open_dataset(data)
-    done = add(find_cache_file(config, cache), found.files, dataset, judge_name)
+    path = find_cache_file(config, cache)
+    with show_working("importing verdicts"):
+        done = add(path, found.files, dataset, judge_name)
     for words in import_lines(found, done):
         print(plain(words))
     raise typer.Exit(UNJUDGED if found.refused or any(one.refused for one in done.read) else DONE)

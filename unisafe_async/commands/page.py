@@ -38,15 +38,19 @@ def write_files(
     if any(file is not None and not file.name for file in (png, svg)):
         raise usage_error("--png and --svg: name a file, such as figure.png")
     from unisafe_async.page.write import write_page, write_plots
+    from unisafe_async.screens.working import show_working
     from unisafe_async.text import plain
 
     path = find_run_file(config, cache, name)
     if html is not None:
-        written = write_page(path, html, name, where, base=config.parent, images=images, embed=embed)
+        with show_working(f"writing {html}"):
+            written = write_page(path, html, name, where, base=config.parent, images=images, embed=embed)
         print(f"{written.file}: {written.size / 1e6:,.1f} MB")
         for words in written.lacking:
             print(plain(f"  {words}"), file=sys.stderr)
     if png is not None or svg is not None:
-        for file in write_plots(path, name, png, svg, where):
+        with show_working("drawing figures"):
+            files = write_plots(path, name, png, svg, where)
+        for file in files:
             print(file)
     return DONE

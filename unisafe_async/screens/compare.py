@@ -86,7 +86,7 @@ def _names(pair: Paired) -> tuple[str, str]:
 def _describe_judged(pair: Paired) -> str:
     runs = f"run {pair.first[0]}" if pair.first[0] == pair.second[0] else f"runs {pair.first[0]} and {pair.second[0]}"
     if pair.same_judge:
-        return f"{runs}, judge {plain(pair.judges[0])}"
+        return f"{runs}, judged by {plain(pair.judges[0])}"
     judges = " and ".join(map(plain, pair.judges))
     return f"{runs}: judged differently ({judges}, or by other rubrics), so the difference may come from the judges"
 

@@ -58,7 +58,7 @@ def build_result_html(cache: Path, run: str) -> str:
 def _pieces(report: Report) -> Iterator[str]:
     if report.warning:
         yield _line(report.warning, "font-weight: bold; color: #b45309")
-    yield _line(f"Run {report.run}, {report.status}; dataset {report.dataset}, judge {report.judge}")
+    yield _line(f"Run {report.run}, {report.status}; dataset {report.dataset}, judged by {report.judge}")
     for words in report.told.marks:
         yield _line(words, "color: #b45309")
     if any(one.valid for one in report.by_model.values()):

@@ -1,4 +1,4 @@
-"""A run's progress: one line for each model and one for the judge; plain lines if there is no terminal."""
+"""A run's progress: a bar, one line for each model and one for each judge; plain lines if there is no terminal."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import anyio
 from rich import box
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 from unisafe_providers.base import DeviceStatus, OnDevice, Provider, picks_batches
@@ -24,6 +25,8 @@ from unisafe_async.screens.fitting import fit_table
 from unisafe_async.text import count, format_dollars, format_duration, plain
 
 GB = 1e9
+ROLE = "judge"
+WIDEST_BAR, NARROWEST_BAR = 40, 8
 REFRESH = 0.25
 PLAIN_EVERY = 10.0
 CALLS_WINDOW = 20.0
@@ -80,8 +83,22 @@ class Progress:
         return (
             f"{run.done - bad:,} of {run.total:,} items done, {bad:,} unjudged, "
             f"{calls:,} calls, {format_dollars(run.cost)}{f', {left} left' if left else ''}"
-            + "".join(f"; {note}" for note in self._notes())
+            + "".join(f"; {note}" for note in self._notes(news=True))
         )
+
+    def bar(self) -> Table:
+        """How much of the run is done, as a bar and in words: `120 of 205 items  59%  elapsed 12 s  8.2 s left`."""
+        run = self._run
+        good, left = run.done - sum(map(_unjudged, run.lanes)), self._left(None)
+        elapsed = format_duration(run.seconds or time.monotonic() - run.started)
+        words = [f"{good:,} of {run.total:,} items", f"{good / max(1, run.total):.0%}", f"elapsed {elapsed}"]
+        words += [f"about {left} left"] if left else []
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        told = Text("  ".join(words), no_wrap=True)
+        room = min(WIDEST_BAR, self._console.width - told.cell_len - 3)
+        bar = [ProgressBar(max(1, run.total), good, width=room, complete_style="blue", finished_style="blue")] if room >= NARROWEST_BAR else []
+        grid.add_row(*bar, told)
+        return grid
 
     def table(self) -> Group:
         wide = self._console.width >= 110
@@ -98,8 +115,8 @@ class Progress:
             rows.append(("", lane.endpoint.name, [*figures, self._left(lane)]))
         for judging in judges:
             counts = judging.counts
-            figures = [f"{counts.calls:,}", f"{counts.cached:,}", _bad(counts.failed), *self._speed(judging, wide)]
-            rows.append(("judge ", judging.name, [*figures, ""]))
+            figures = [self._judged(judging), f"{counts.cached:,}", _bad(counts.failed), *self._speed(judging, wide)]
+            rows.append(("" if judging.name.casefold() == ROLE else f"{ROLE}: ", judging.name, [*figures, ""]))
 
         def build(names: Mapping[str, Text]) -> Table:
             table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
@@ -107,19 +124,31 @@ class Progress:
             for heading in ("done", "cached", "failed", "req/s", "at once", *(("tokens",) if wide else ()), "cost", "left"):
                 table.add_column(heading, justify="right", no_wrap=True)
             for role, name, figures in rows:
-                table.add_row(Text(f"{role}{names[name]}", style="dim" if role else ""), *figures)
+                table.add_row(Text(f"{role}{names[name]}"), *figures)
             return table
 
         notes = self._notes()
         if self._run.gateway.draining:
             notes.append("stopping: calls under way are finished and kept; Ctrl-C again stops at once")
-        return Group(fit_table(self._console, [name for _, name, _ in rows], build), *map(Text, notes))
+        return Group(self.bar(), fit_table(self._console, [name for _, name, _ in rows], build), *map(Text, notes))
 
-    def _notes(self) -> list[str]:
-        """What batch jobs and models on this machine are doing, and that judging waits for them."""
+    def _judged(self, judging: Endpoint) -> str:
+        """Of the only judge, the items with verdicts, of all that can get one; of each of several judges, its calls."""
+        run = self._run
+        if run.panel.several:
+            return count(judging.counts.calls, "call")
+        failed = sum(lane.failed for lane in run.lanes)
+        return f"{run.done - sum(map(_unjudged, run.lanes)):,}/{run.total - failed:,}"
+
+    def _notes(self, *, news: bool = False) -> list[str]:
+        """What batch jobs and models on this machine are doing, and that judging waits for them.
+
+        As `news`, a model that is loaded and works is left out.
+        """
         run, devices = self._run, self._run.pipeline.devices
         notes = [f"{plain(lane.endpoint.name)}: {said}" for lane in run.lanes if (said := describe_batches(lane))]
-        notes += [f"{plain(endpoint.name)}: {said}" for endpoint in run.endpoints if (said := describe_local(endpoint.provider))]
+        local = [endpoint for endpoint in run.endpoints if not (news and _works(endpoint.provider))]
+        notes += [f"{plain(endpoint.name)}: {said}" for endpoint in local if (said := describe_local(endpoint.provider))]
         names = [lane.endpoint.name for lane in run.lanes]
         notes += [f"{plain(name)}: {said}" for name in names if (said := describe_wait(devices, name))]
         notes += [f"{plain(endpoint.name)}: {describe_outage(endpoint)}" for endpoint in run.endpoints if endpoint.outage.down]
@@ -234,6 +263,11 @@ def describe_local(provider: Provider) -> str:
     if status.batch and (silence := _describe_silence(status)):
         words.append(silence)
     return ", ".join(words)
+
+
+def _works(provider: Provider) -> bool:
+    """Whether it is a loaded model on this machine that gives signs of life."""
+    return isinstance(provider, OnDevice) and provider.status.state == "ready" and not _describe_silence(provider.status)
 
 
 def _describe_silence(status: DeviceStatus) -> str:

@@ -32,7 +32,7 @@ def print_report(console: Console, report: Report, *, intervals: bool = False, b
         ("Run ", "dim"),
         report.run,
         f" {plain(report.called)}".rstrip(),
-        (f"  dataset {plain(report.dataset)}, judge {plain(report.judge)}", "dim"),
+        (f"  dataset {plain(report.dataset)}, judged by {plain(report.judge)}", "dim"),
     )
     console.print(head)
     print_lines(console, report.told.marks, "yellow")
