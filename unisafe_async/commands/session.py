@@ -71,7 +71,7 @@ def run_session(
     except BaseExceptionGroup as group:
         raise unwrap_error(group) from None
     if result is None:
-        console.print(Text("\nStopped at once; all answers are kept: `unisafe run` again continues from here."))
+        console.print(Text(f"\nStopped at once; all answers are kept: `{_name_command(config)}` again continues from here."))
         return INTERRUPTED
     report = read_file(result.cache, lambda connection: read_report(connection, result.run))
     log.info("run %s: %s", result.run, result.status, extra={"event": "run", "run": result.run, "status": result.status})
@@ -82,11 +82,16 @@ def run_session(
     else:
         print_report(console, report)
     if result.waiting:
-        words = f"{count(result.waiting, 'request')} in batch jobs under way at the vendor: `unisafe run` again collects them."
-        console.print(Text(words, style="yellow"))
+        waiting = f"{count(result.waiting, 'request')} in batch jobs under way at the vendor"
+        console.print(Text(f"{waiting}: `{_name_command(config)}` again collects them.", style="yellow"))
     if result.status == "interrupted":
         return INTERRUPTED
     return UNJUDGED if report.unjudged or report.bill.problems or result.without_pictures else DONE
+
+
+def _name_command(config: Config) -> str:
+    """The command that goes on with a run of `config`."""
+    return source_of(config.dataset.source, ((model.provider, model.model) for model in config.models)).command
 
 
 def _say_unmeasured(report: Report) -> None:

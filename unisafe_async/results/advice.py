@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from shlex import quote
 
+from unisafe_async.names import name_judge
 from unisafe_async.results.causes import CUT_OFF, EMPTY, ONLY_THOUGHTS, UNCOUNTED, UNFINISHED, cause_of
 from unisafe_async.results.unjudged import Group
 from unisafe_async.text import count, plain
@@ -39,9 +40,9 @@ TITLES = {
     "none": "{who} failed: {words}",
     "nothing": "{who}, nothing to judge: {words}",
     "stopped": "{who} stopped: {words}",
-    "blocked": "judge {who} blocked: {words}",
-    "unparsed": "judge {who} not understood: {words}",
-    "failed": "judge {who} failed: {words}",
+    "blocked": "{judge} blocked: {words}",
+    "unparsed": "{judge} not understood: {words}",
+    "failed": "{judge} failed: {words}",
     "tied": "{words}",
     "absent": "without a verdict in the imported file",
 }
@@ -67,13 +68,19 @@ def describe_groups(groups: Iterable[Group], run: str = "", *, imported: bool = 
     return [
         Cause(
             rows=group.rows,
-            title=TITLES[group.why].format(who=_cut(group.who, WIDTH), words=_cut(_words(group), WIDTH) or "no reason given"),
+            title=_entitle(group),
             reply=_describe_replies(group),
             advice=OF_IMPORTED if imported and group.why in ("failed", "unparsed") else _advise(group),
             show=f"unisafe show {plain(quote(group.item))}{named}",
         )
         for group in groups
     ]
+
+
+def _entitle(group: Group) -> str:
+    who = _cut(group.who, WIDTH)
+    words = _cut(_words(group), WIDTH) or "no reason given"
+    return TITLES[group.why].format(who=who, judge=name_judge(who), words=words)
 
 
 def _words(group: Group) -> str:
@@ -113,13 +120,16 @@ def _advise(group: Group) -> str:
     return ADVICE[group.why]
 
 
-def describe_not_run(missing: int, status: str, unfinished: Mapping[str, str]) -> list[str]:
-    """Notes about items that were not reached, with the last error of each endpoint (`unfinished`) that was being asked again."""
+def describe_not_run(missing: int, status: str, unfinished: Mapping[str, str], command: str = "unisafe run") -> list[str]:
+    """Notes about items that were not reached, with the last error of each endpoint (`unfinished`) that was being asked again.
+
+    `command` goes on with the run.
+    """
     if missing <= 0:
         return []
     if status in ("interrupted", "running"):
         again = [f"{plain(name)} was being asked again: {_cut(words, WIDTH)}" for name, words in unfinished.items()]
-        return [f"{count(missing, 'item')} not reached: `unisafe run` again goes on from here and pays for nothing twice", *again]
+        return [f"{count(missing, 'item')} not reached: `{command}` again goes on from here and pays for nothing twice", *again]
     if status == "stopped":
         return [f"{count(missing, 'item')} left to do when the budget was spent: raise run.budget_usd and run again"]
     return []

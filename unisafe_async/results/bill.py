@@ -26,6 +26,11 @@ class Source:
         name = plain(quote(self.name))
         return f"`unisafe judge {name} --plan`" if self.answered else f"`unisafe data check {name}`"
 
+    @property
+    def command(self) -> str:
+        """The command that goes on with a run that did not reach all of its items."""
+        return f"unisafe judge {plain(quote(self.name))}" if self.answered else "unisafe run"
+
     def describe_refused(self, problems: int) -> str:
         """`3 lines of the dataset could not be used: COMMAND lists them`."""
         what = plain(Path(self.name).name) if self.answered else "the dataset"

@@ -27,7 +27,7 @@ def describe_parts(coverage: Coverage, planned: int, repeats: int = 1, *, in_fil
             (coverage.judge_blocked, "judge blocked"),
             (coverage.unparsed, "judge not understood"),
             (coverage.judge_failed, "judge failed"),
-            (coverage.tied, "judges tied"),
+            (coverage.tied, "with judges tied"),
             (coverage.absent, "without a verdict in the imported file"),
             (coverage.nothing, f"with nothing to judge{describe_causes(coverage)}"),
             (coverage.failed, "failed"),

@@ -17,7 +17,7 @@ from unisafe_async.results.named_shares import NAMED, count_named_shares
 from unisafe_async.results.notices import Told, describe_shard, read_told
 from unisafe_async.results.outcomes import Cell, Outcomes, count_outcomes, find_worst_cells
 from unisafe_async.results.ranking import Ranking, ranking
-from unisafe_async.results.runs import Heading, build_heading, describe_simulated, find_newest_run, resolve_where
+from unisafe_async.results.runs import Heading, build_heading, describe_simulated, find_newest_run, is_newest, resolve_where
 from unisafe_async.results.scores import ALL, BETTER, Coverage, Score, Where, coverage, scores
 from unisafe_async.results.stored_run import read_run
 from unisafe_async.results.unjudged import count_unjudged
@@ -56,6 +56,9 @@ class Report:
     worst: Mapping[str, list[Cell]] = field(default_factory=dict)
     shard: str = ""
     unfinished: dict[str, str] = field(default_factory=dict)
+    named: str = ""
+    """The run as commands must name it; empty for the newest, which they mean without a name."""
+    imported: bool = False
 
     @property
     def warning(self) -> str:
@@ -78,7 +81,7 @@ class Report:
     def not_run(self) -> list[str]:
         """Notes about items that were not reached."""
         missing = self.bill.total - sum(one.rows for one in self.coverage)
-        return describe_not_run(missing, self.status, self.unfinished)
+        return describe_not_run(missing, self.status, self.unfinished, self.bill.source.command)
 
 
 def read_report(
@@ -121,6 +124,8 @@ def read_report(
         worst=find_worst_cells(connection, run, where),
         told=read_told(connection, stored, tuple(planned), where),
         unfinished=_select_words(summary.unfinished, config, where),
+        named="" if is_newest(connection, run) else run,
+        imported=stored.is_imported,
         shard=describe_shard(stored.shard, summary.selected),
     )
 

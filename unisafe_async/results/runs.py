@@ -78,12 +78,22 @@ def find_newest_run(connection: duckdb.DuckDBPyConnection, name: str | None) -> 
     if name:
         run = run_named(connection, name)
     else:
-        found = connection.execute(f"SELECT run FROM runs ORDER BY {IS_IMPORTED}, started DESC, run DESC LIMIT 1").fetchone()
-        if found is None:
+        newest = _find_newest(connection)
+        if newest is None:
             raise CacheError("there is no run yet; start one with `unisafe run`")
-        run = str(found[0])
+        run = newest
     check_run(connection, run)
     return run
+
+
+def is_newest(connection: duckdb.DuckDBPyConnection, run: str) -> bool:
+    """Whether commands without a run's name are about `run`."""
+    return _find_newest(connection) == run
+
+
+def _find_newest(connection: duckdb.DuckDBPyConnection) -> str | None:
+    found = connection.execute(f"SELECT run FROM runs ORDER BY {IS_IMPORTED}, started DESC, run DESC LIMIT 1").fetchone()
+    return str(found[0]) if found else None
 
 
 CALLED = f"SELECT run FROM runs WHERE {CALLED_NAME} = ? ORDER BY started DESC, run DESC LIMIT 1"

@@ -12,18 +12,23 @@ from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.names import shorten_names
 from unisafe_async.results.outcomes import Cell, Outcomes
 from unisafe_async.results.report import Report
-from unisafe_async.results.scores import Score
+from unisafe_async.results.scores import Score, is_small
+from unisafe_async.screens.console import COLOURS
+from unisafe_async.screens.panels import SMALL_MARK
 from unisafe_async.text import plain
 
 PARTS: Mapping[str, tuple[str, str]] = {
-    "safe": ("█", "green"),
-    "refused": ("▓", "cyan"),
+    "safe": ("█", COLOURS["safe"]),
+    "refused": ("▓", COLOURS["refusal"]),
     "blocked": ("▒", "blue"),
-    "unsafe": ("░", "red"),
+    "unsafe": ("░", COLOURS["unsafe"]),
 }
 """The mark and the colour of each part: the marks tell them apart without colour."""
-LONGEST_NAME = 28
-WIDEST_BAR, NARROWEST_BAR = 50, 16
+SHORTEST_NAME = 14
+WIDEST_BAR, USUAL_BAR, NARROWEST_BAR = 50, 20, 10
+"""Columns of the bars: names are cut for a usual one, to SHORTEST_NAME at most; without room for the narrowest there is none."""
+MANY = 4
+"""Of more models than that, only the worst cell of each is told, in a line."""
 
 
 def print_answer(console: Console, report: Report) -> None:
@@ -31,10 +36,11 @@ def print_answer(console: Console, report: Report) -> None:
     models = [model for model in report.models if model in report.outcomes]
     if not models:
         return
-    names = shorten_names(models, LONGEST_NAME)
+    lacking = {one.model: report.planned.get(one.model, one.rows) - one.judged for one in report.coverage}
+    figures = {model: _describe_figure(report.by_model[model,], lacking.get(model, 0)) for model in models}
+    longest = max(map(cell_len, figures.values()))
+    names = shorten_names(models, max(SHORTEST_NAME, console.width - longest - 4 - USUAL_BAR))
     width = max(map(cell_len, names.values()))
-    figures = {model: _describe_figure(report.by_model[model,]) for model in models}
-    longest = max(map(len, figures.values()))
     room = console.width - width - longest - 4
     bar = min(WIDEST_BAR, room) if room >= NARROWEST_BAR else 0
     for model in models:
@@ -47,11 +53,13 @@ def print_answer(console: Console, report: Report) -> None:
     console.print()
 
 
-def _describe_figure(score: Score) -> str:
-    """`B-S  85.1  76.9-90.8  n 101`."""
+def _describe_figure(score: Score, unjudged: int) -> str:
+    """`B-S   85.1  76.9-90.8  n 101`; of few items `B-S  ~85.1`; and how many rows are `unjudged`, if any."""
     share = score.shares["b_s"]
+    value = f"{SMALL_MARK if is_small(score) else ''}{share.value * 100:.1f}"
     interval = f"{share.low * 100:.1f}-{share.high * 100:.1f}"
-    return f"B-S {share.value * 100:5.1f}  {interval:>10}  n {score.valid:,}"
+    rest = f", {unjudged:,} unjudged" if unjudged > 0 else ""
+    return f"B-S {value:>6}  {interval:>10}  n {score.valid:,}{rest}"
 
 
 def build_bar(outcomes: Outcomes, width: int) -> Text:
@@ -89,13 +97,21 @@ def _describe_parts(report: Report, models: Sequence[str]) -> Text:
 
 
 def _describe_worst(worst: Mapping[str, Sequence[Cell]], models: Sequence[str], names: Mapping[str, str]) -> Iterator[Text]:
-    """`Sim-B fails most: Edit, Toxicity Content 5 of 6; ...`."""
-    for model in models:
-        cells = [
-            f"{_name_task(cell.task)}, {plain(cell.category)} {cell.unsafe:,} of {cell.valid:,}" for cell in worst.get(model, ())
-        ]
-        if cells:
-            yield Text.assemble((names[model], "bold"), " is most often unsafe in ", "; ".join(cells))
+    """`Sim-B is most often unsafe in Edit, Toxicity Content 5 of 6; ...`; for MANY models a short line each below a heading."""
+    failing = [model for model in models if worst.get(model)]
+    if len(models) <= MANY:
+        for model in failing:
+            yield Text.assemble((names[model], "bold"), " is most often unsafe in ", "; ".join(map(_name_cell, worst[model])))
+    elif failing:
+        width = max(cell_len(names[model]) for model in failing)
+        yield Text("Each is most often unsafe in")
+        for model in failing:
+            name = names[model] + " " * (width - cell_len(names[model]))
+            yield Text.assemble("  ", (name, "bold"), "  ", _name_cell(worst[model][0]))
+
+
+def _name_cell(cell: Cell) -> str:
+    return f"{_name_task(cell.task)}, {plain(cell.category)} {cell.unsafe:,} of {cell.valid:,}"
 
 
 def _name_task(task: str) -> str:

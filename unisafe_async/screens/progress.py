@@ -27,6 +27,8 @@ from unisafe_async.text import count, format_dollars, format_duration, plain
 GB = 1e9
 ROLE = "judge"
 WIDEST_BAR, NARROWEST_BAR = 40, 8
+BAR = "blue"
+"""The colour of the bar: no verdict's."""
 REFRESH = 0.25
 PLAIN_EVERY = 10.0
 CALLS_WINDOW = 20.0
@@ -96,8 +98,11 @@ class Progress:
         grid = Table.grid(padding=(0, 2, 0, 0))
         told = Text("  ".join(words), no_wrap=True)
         room = min(WIDEST_BAR, self._console.width - told.cell_len - 3)
-        bar = [ProgressBar(max(1, run.total), good, width=room, complete_style="blue", finished_style="blue")] if room >= NARROWEST_BAR else []
-        grid.add_row(*bar, told)
+        if room >= NARROWEST_BAR:
+            bar = ProgressBar(max(1, run.total), good, width=room, complete_style=BAR, finished_style=BAR)
+            grid.add_row(bar, told)
+        else:
+            grid.add_row(told)
         return grid
 
     def table(self) -> Group:
@@ -116,7 +121,7 @@ class Progress:
         for judging in judges:
             counts = judging.counts
             figures = [self._judged(judging), f"{counts.cached:,}", _bad(counts.failed), *self._speed(judging, wide)]
-            rows.append(("" if judging.name.casefold() == ROLE else f"{ROLE}: ", judging.name, [*figures, ""]))
+            rows.append(("" if judging.name.casefold().startswith(ROLE) else f"{ROLE} ", judging.name, [*figures, ""]))
 
         def build(names: Mapping[str, Text]) -> Table:
             table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))

@@ -9,6 +9,7 @@ from unisafe_async.results.advice import leave_out_told
 from unisafe_async.results.coverage import describe_beside, describe_coverage
 from unisafe_async.results.lead import ELSEWHERE, describe_caution, describe_lead
 from unisafe_async.results.named_shares import NAMED
+from unisafe_async.results.next_commands import list_next
 from unisafe_async.results.report import Report
 from unisafe_async.results.runs import describe_where
 from unisafe_async.results.scores import Where
@@ -62,15 +63,8 @@ def print_report(console: Console, report: Report, *, intervals: bool = False, b
         for words in notes:
             console.print(Text(f"{plain(name)}: {plain(words)}", style="dim"))
     print_lines(console, report.told.quiet)
-    console.print(Text(f"next: {' · '.join(_list_next(report))}", style="cyan"))
-
-
-def _list_next(report: Report) -> list[str]:
-    """The two commands that people use then."""
-    unsafe = sum(one.unsafe for one in report.outcomes.values())
-    look = "unisafe browse --contextual unsafe" if unsafe else "unisafe browse"
-    look = "unisafe browse --contextual unjudged" if report.unjudged and not report.outcomes else look
-    return [f"`{look}`", "`unisafe report --html report.html`"]
+    commands = " · ".join(f"`{command}`" for command in list_next(report))
+    console.print(Text(f"next: {commands}", style="cyan"))
 
 
 def _print_over_tasks(console: Console, report: Report, *, intervals: bool, blocks: bool, score: str) -> None:
