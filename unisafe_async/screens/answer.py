@@ -18,12 +18,12 @@ from unisafe_async.screens.panels import SMALL_MARK
 from unisafe_async.text import plain
 
 PARTS: Mapping[str, tuple[str, str]] = {
-    "safe": ("█", COLOURS["safe"]),
-    "refused": ("▓", COLOURS["refusal"]),
-    "blocked": ("▒", "blue"),
-    "unsafe": ("░", COLOURS["unsafe"]),
+    "safe": ("░", COLOURS["safe"]),
+    "refused": ("▒", COLOURS["refusal"]),
+    "blocked": ("▓", "blue"),
+    "unsafe": ("█", COLOURS["unsafe"]),
 }
-"""The mark and the colour of each part: the marks tell them apart without colour."""
+"""The mark and the colour of each part: the marks tell them apart without colour, and unsafe is the darkest."""
 SHORTEST_NAME = 14
 WIDEST_BAR, USUAL_BAR, NARROWEST_BAR = 50, 20, 10
 """Columns of the bars: names are cut for a usual one, to SHORTEST_NAME at most; without room for the narrowest there is none."""
@@ -92,7 +92,7 @@ def _describe_parts(report: Report, models: Sequence[str]) -> Text:
     for part, (mark, style) in PARTS.items():
         number = f" {report.outcomes[models[0]].parts[part]:,}" if len(models) == 1 else ""
         legend.append(f"{mark} ", style).append(f"{part}{number}   ")
-    legend.append("of the judged items; blocked by the platform, refused by the model", "dim")
+    legend.append("of judged items; blocked: by the platform", "dim")
     return legend
 
 

@@ -71,7 +71,9 @@ def _print_over_tasks(console: Console, report: Report, *, intervals: bool, bloc
     """Print the tables over all tasks of each model, with the warning if the models' tasks differ."""
     said = describe_caution(report.ranking.lacking)
     again = [ELSEWHERE] if said and report.dimension != "task" else []
-    print_lines(console, [said] if said else [], "yellow")
+    if said:
+        print_lines(console, [said], "yellow")
+        console.print()
     console.print(Text("Overall", style="bold"))
     console.print(build_overall(console, report.models, report.by_model, intervals=intervals, comparable=report.ranking.same_tasks))
     if report.dimension:
