@@ -92,7 +92,7 @@ def _describe_parts(report: Report, models: Sequence[str]) -> Text:
     for part, (mark, style) in PARTS.items():
         number = f" {report.outcomes[models[0]].parts[part]:,}" if len(models) == 1 else ""
         legend.append(f"{mark} ", style).append(f"{part}{number}   ")
-    legend.append("of judged items; blocked: by the platform", "dim")
+    legend.append("of the judged items", "dim")
     return legend
 
 
