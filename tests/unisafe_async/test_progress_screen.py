@@ -75,6 +75,11 @@ async def test_failures_are_not_done(tmp_path: Path, address: str) -> None:
     refused, answers = (next(line.split() for line in table if name in line) for name in ("refused", "answers"))
     assert (refused[1], refused[3], refused[-1]) == ("0/8", "8", "stopped")
     assert (answers[1], answers[3], answers[-1]) == ("8/8", "0", "done")
+    narrow = Console(file=io.StringIO(), width=60)
+    narrow.print(Progress(narrow, runs[0]).bar())
+    bar, words = narrow.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert set(bar.strip()) <= set("━╸╺ ")
+    assert words.startswith("8 of 16 items  50%  elapsed")
     assert progress.plain_line().startswith("8 of 16 items done, 8 unjudged")
 
 

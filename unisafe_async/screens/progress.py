@@ -26,7 +26,8 @@ from unisafe_async.text import count, format_dollars, format_duration, plain
 
 GB = 1e9
 ROLE = "judge"
-WIDEST_BAR, NARROWEST_BAR = 40, 8
+WIDEST_BAR, NARROWEST_BAR, WORDS = 40, 8, 62
+"""Columns of the bar, and those that are kept for its words, so that it does not change with them."""
 BAR = "blue"
 """The colour of the bar: no verdict's."""
 REFRESH = 0.25
@@ -89,20 +90,18 @@ class Progress:
         )
 
     def bar(self) -> Table:
-        """How much of the run is done, as a bar and in words: `120 of 205 items  59%  elapsed 12 s  8.2 s left`."""
+        """How much of the run is done, as a bar and in words: `120 of 205 items  59%  elapsed 12 s  about 8.2 s left`."""
         run = self._run
         good, left = run.done - sum(map(_unjudged, run.lanes)), self._left(None)
         elapsed = format_duration(run.seconds or time.monotonic() - run.started)
         words = [f"{good:,} of {run.total:,} items", f"{good / max(1, run.total):.0%}", f"elapsed {elapsed}"]
-        words += [f"about {left} left"] if left else []
+        told = Text("  ".join([*words, *([f"about {left} left"] if left else [])]))
+        room = self._console.width - max(WORDS, told.cell_len) - 3
+        width = min(WIDEST_BAR, room if room >= NARROWEST_BAR else self._console.width - 1)
+        bar = ProgressBar(max(1, run.total), good, width=width, complete_style=BAR, finished_style=BAR)
         grid = Table.grid(padding=(0, 2, 0, 0))
-        told = Text("  ".join(words), no_wrap=True)
-        room = min(WIDEST_BAR, self._console.width - told.cell_len - 3)
-        if room >= NARROWEST_BAR:
-            bar = ProgressBar(max(1, run.total), good, width=room, complete_style=BAR, finished_style=BAR)
-            grid.add_row(bar, told)
-        else:
-            grid.add_row(told)
+        for cells in [(bar, told)] if room >= NARROWEST_BAR else [(bar,), (told,)]:
+            grid.add_row(*cells)
         return grid
 
     def table(self) -> Group:
