@@ -44,7 +44,7 @@ from unisafe_providers.hosted.listing import PAGES, find_next_page, is_unlistabl
 from unisafe_providers.hosted.network_failures import FAILURES, explain_failure
 from unisafe_providers.hosted.parameters import find_refused_parameter
 from unisafe_providers.hosted.rate_headers import limits_of
-from unisafe_providers.hosted.transport import EndpointClient
+from unisafe_providers.hosted.recording_client import open_client
 from unisafe_providers.hosted.transport import Reply as Reply
 from unisafe_providers.hosted.usage import usage_of
 from unisafe_providers.images import Fitting, ImageLimits
@@ -174,8 +174,13 @@ class HostedProvider:
             check_proxies(self.base_url)
         self._urls: dict[str, str] = {}
         self._headers = httpx2.Headers({**self._own_headers, "content-type": "application/json"})
-        self._http = EndpointClient(
-            self.base_url, self._headers, timeout=self._timeout, max_connections=self._max_connections, direct=self._direct
+        self._http = open_client(
+            self.base_url,
+            self._headers,
+            timeout=self._timeout,
+            max_connections=self._max_connections,
+            direct=self._direct,
+            hide=self._keyless,
         )
         self._extensions = self._http.extensions
         if self._http.detour:
