@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio
+import httpx2
 import pytest
 from unisafe_providers import Capabilities, Image, Limits, ProviderError, Request, Response, Text
 from unisafe_providers.base import Malformed, RateLimited, Rejected, Timeout, Transient
@@ -286,3 +287,36 @@ async def test_an_address_that_is_none_of_http_fails_its_item() -> None:
     async with OpenAICompatible("m", "ftp://127.0.0.1:9/v1", KEY, Capabilities()) as provider:
         error = await failure_of(provider)
     assert isinstance(error, Transient | Rejected)
+
+
+# ---------------------------------------------------------------- headers of one call
+
+
+class Signs(OpenAICompatible):
+    """A provider each of whose calls has a header of its own, which depends on what is sent."""
+
+    async def _authorize(self, method: str, url: str, body: bytes) -> Mapping[str, str]:
+        return {"authorization": f"Signed {method} {url.partition('/v1/')[2]} {len(body)}"}
+
+    async def _answer(self, request: Request) -> Response:
+        answer = await self._post("model/arn%3Aaws%3Ax%2Fy%3A0/converse", {"text": request.text})
+        url = f"{self.base_url}/jobs/arn%3Aaws%3Ax%2Fy"
+        await self._send(httpx2.Request("PUT", url, content=b"{}", extensions=self._extensions))
+        return self._read_chat_response(json.loads(answer.content), image_due=False)
+
+
+@WAYS
+async def test_what_a_call_is_signed_for_is_what_is_sent(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with wire(ok(), closes=False) as server:
+        url = server.url
+        if way == "through a proxy":
+            monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{server.port}")
+            url = "http://endpoint.invalid/v1"
+        async with Signs("m", url, KEY, Capabilities()) as provider:
+            assert (await provider.call(HELLO)).text == "hi"
+    assert len(server.asked) == 2
+    for head in server.asked:
+        method, place, _ = head.decode().splitlines()[0].split()
+        length = dict(line.lower().split(": ", 1) for line in head.decode().strip().splitlines()[1:])["content-length"]
+        assert f"authorization: signed {method} {place.partition('/v1/')[2]} {length}".lower() in head.decode().lower()
+        assert b"%2F" in head.split()[1], "a / within a name is none of the path"

@@ -17,6 +17,7 @@ from unisafe_providers.hosted.bodies import Json, catch_odd_shapes, parse_body, 
 from unisafe_providers.hosted.flattened import flatten
 from unisafe_providers.hosted.http import HostedProvider, Read, Reply
 from unisafe_providers.hosted.parameters import Refusal, find_refused_parameter
+from unisafe_providers.hosted.transport import write_address
 
 NOTHING = Request(kind="chat", parts=())
 """Used instead of a line's request, which is not known when results are read."""
@@ -60,7 +61,8 @@ class BatchHttp(HostedProvider):
         """The objects of a JSON Lines file, as they arrive, with the key cut out of them."""
         rest = b""
         with self._catch_network_errors():
-            async with self._http.stream("GET", url, headers=self._own_headers) as answer:
+            more = await self._authorize("GET", write_address(url), b"")
+            async with self._http.stream("GET", url, headers={**self._own_headers, **more}) as answer:
                 if answer.status_code in (404, 410):
                     raise NoSuchJob(f"{self.base_url} no longer keeps the results of this job, or this key may not read them")
                 if answer.status_code != 200:

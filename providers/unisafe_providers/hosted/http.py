@@ -46,6 +46,7 @@ from unisafe_providers.hosted.parameters import find_refused_parameter
 from unisafe_providers.hosted.rate_headers import limits_of
 from unisafe_providers.hosted.recording_client import open_client
 from unisafe_providers.hosted.transport import Reply as Reply
+from unisafe_providers.hosted.transport import write_address
 from unisafe_providers.hosted.usage import usage_of
 from unisafe_providers.images import Fitting, ImageLimits
 
@@ -158,6 +159,7 @@ class HostedProvider:
         self._accepted = Accepted(options.get("structured", True), self.NAMES)
         self._told_of: list[str] = []
         self._answered = False
+        self._authorizes = type(self)._authorize is not HostedProvider._authorize
 
     @property
     def notes(self) -> list[str]:
@@ -337,14 +339,23 @@ class HostedProvider:
         """The vendor's way to ask; `call` turns errors of the network into ProviderErrors."""
         raise NotImplementedError
 
+    async def _authorize(self, method: str, url: str, body: bytes) -> Mapping[str, str]:
+        """Headers of one call, such as a signature or a token that is renewed; they replace those of the same name.
+
+        `url` and `body` are what is sent, byte for byte. A class that has one header for all calls gives it to `__init__`.
+        """
+        return {}
+
     async def _post(self, path: str, body: Json, files: list[File] | None = None, *, kind: Kind = "chat") -> Reply:
         """Send `body`, for a request of `kind`, as JSON, or as a form with `files`."""
         body = self._added.merge_body(body, kind)
         url = self._urls.get(path)
         if url is None:
-            url = self._urls[path] = str(httpx2.URL(f"{self.base_url}/{path}{self._query}"))
+            url = self._urls[path] = write_address(f"{self.base_url}/{path}{self._query}")
         if files is None:
-            answer = self._receive(await self._http.post_json(url, orjson.dumps(body)))
+            content = orjson.dumps(body)
+            more = await self._authorize("POST", url, content) if self._authorizes else None
+            answer = self._receive(await self._http.post_json(url, content, more))
         else:
             form = build_form(body)
             request = httpx2.Request("POST", url, data=form, files=files, headers=self._own_headers, extensions=self._extensions)
@@ -356,6 +367,9 @@ class HostedProvider:
 
     async def _send(self, request: httpx2.Request) -> Reply:
         """Send through httpx2, and read the whole answer. Raises Malformed for one of more than MAX_BYTES."""
+        if self._authorizes:
+            url = write_address(str(request.url))
+            request.headers.update(await self._authorize(request.method, url, request.content))
         return self._receive(await self._http.exchange(request))
 
     def _receive(self, answer: Reply) -> Reply:
@@ -371,7 +385,7 @@ class HostedProvider:
     def _fetch_picture(self, url: object) -> Image:
         """A picture from base64 or a data URL, or by its address; by address it has no digest until it is fetched."""
         if isinstance(url, str) and url.lstrip()[:8].lower().startswith(("http://", "https://")):
-            return Image("", "", partial(self._download, url.strip()))
+            return Image("", "", partial(self._download_noted, url.strip()))
         if isinstance(url, str) and ":" in url and not is_data_url(url):
             raise Malformed("the endpoint answered with an image at no web address")
         return decode_base64_image(url)
@@ -398,6 +412,12 @@ class HostedProvider:
                     raise Rejected(f"the image was made and paid for, but {why}, {DOWNLOADS} times") from None
                 await anyio.sleep(number * DOWNLOAD_PAUSE)
         raise AssertionError
+
+    async def _download_noted(self, url: str) -> bytes:
+        """As `_download`; a client that records keeps the picture too."""
+        data = await self._download(url)
+        self._http.note_download(url, data)
+        return data
 
     async def _download(self, url: str) -> bytes:
         """The bytes at an address; the key is not sent there."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import httpx2
 
-from unisafe_providers.hosted.bodies import read_whole
 from unisafe_providers.hosted.transport import EndpointClient, Reply
 from unisafe_providers.recording import Exchange, Tape, find_tape
-
-UNPACKED = ("content-encoding", "content-length", "transfer-encoding")
-"""Headers that are not true of a body that was unpacked."""
 
 
 def open_client(
@@ -28,35 +24,38 @@ def open_client(
 
 
 class RecordingClient(EndpointClient):
-    """An EndpointClient whose exchanges are written to a tape. Every body is read whole, so it is for tiny calls only."""
+    """An EndpointClient that writes every exchange to a tape: both its ways, and pictures that were fetched elsewhere."""
 
-    def record_to(self, tape: Tape, base_url: str, hide: Callable[[bytes], bytes]) -> None:
+    def record_to(self, tape: Tape, address: str, hide: Callable[[bytes], bytes]) -> None:
         self._tape = tape
-        self._address = base_url
+        self._address = address
         self._hide_keys = hide
 
-    async def post_json(self, url: str, body: bytes, *more: Any, **options: Any) -> Reply:  # noqa: ANN401 passed on as they are
-        if self._session is None:  # it goes through `send`, which writes it
-            return await super().post_json(url, body, *more, **options)
-        asked = httpx2.Request("POST", url, content=body, headers=self._json_headers)
-        try:
-            reply = await super().post_json(url, body, *more, **options)
-        except BaseException as error:  # a timeout cancels it
-            self._keep(asked, failure=type(error).__name__)
-            raise
+    async def post_json(self, url: str, body: bytes, more: Mapping[str, str] | None = None) -> Reply:
+        if self._session is None:  # it goes through `exchange`, which writes it
+            return await super().post_json(url, body, more)
+        asked = httpx2.Request("POST", url, content=body, headers={**self._json_headers, **(more or {})})
+        with self._keeping_failures(asked):
+            reply = await super().post_json(url, body, more)
         self._keep(asked, reply.status, reply.headers, reply.content)
         return reply
 
-    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:  # noqa: ANN401 passed on as they are
+    async def exchange(self, request: httpx2.Request) -> Reply:
+        with self._keeping_failures(request):
+            reply = await super().exchange(request)
+        self._keep(request, reply.status, reply.headers, reply.content)
+        return reply
+
+    def note_download(self, url: str, data: bytes) -> None:
+        self._keep(httpx2.Request("GET", url, headers={}), 200, {}, data)
+
+    @contextmanager
+    def _keeping_failures(self, asked: httpx2.Request) -> Iterator[None]:
         try:
-            answer = await super().send(request, **{**options, "stream": True})
-            content = await read_whole(answer)
+            yield
         except BaseException as error:  # a timeout cancels it
-            self._keep(request, failure=type(error).__name__)
+            self._keep(asked, failure=type(error).__name__)
             raise
-        self._keep(request, answer.status_code, answer.headers, content)
-        headers = [(name, value) for name, value in answer.headers.multi_items() if name.lower() not in UNPACKED]
-        return httpx2.Response(answer.status_code, headers=headers, content=content, request=request)
 
     def _keep(
         self,

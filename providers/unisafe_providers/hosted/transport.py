@@ -17,6 +17,7 @@ import httpx2
 import openai
 from aiohttp import hdrs
 from httpx_aiohttp.httpx2 import AiohttpTransport
+from yarl import URL
 
 from unisafe_providers.environment import load_certificates, proxy_of
 from unisafe_providers.hosted.bodies import join_chunks, read_whole
@@ -86,18 +87,22 @@ class EndpointClient(openai.DefaultAioHttpClient):
             limits=limits, timeout=timeouts, follow_redirects=False, verify=certificates, mounts=mounts, trust_env=not direct
         )
 
-    async def post_json(self, url: str, body: bytes) -> Reply:
-        """Send a JSON body and read the whole answer.
+    async def post_json(self, url: str, body: bytes, more: Mapping[str, str] | None = None) -> Reply:
+        """Send a JSON body and read the whole answer; `more` are headers of this call alone, in small letters.
+
+        `url` is sent as it is (`write_address`).
 
         Raises aiohttp.ClientError or httpx2.RequestError, and Malformed for an answer of more than MAX_BYTES.
         """
+        headers = {**self._json_headers, **more} if more else self._json_headers
         if self._session is None:
-            return await self.exchange(
-                httpx2.Request("POST", url, content=body, headers=self._json_headers, extensions=self.extensions)
-            )
-        async with self._session.post(url, data=body, headers=self._json_headers, allow_redirects=False) as answer:
+            return await self.exchange(httpx2.Request("POST", url, content=body, headers=headers, extensions=self.extensions))
+        async with self._session.post(URL(url, encoded=True), data=body, headers=headers, allow_redirects=False) as answer:
             content = await _read_body(answer)
         return _build_reply(answer.status, answer.headers, answer.raw_headers, content)
+
+    def note_download(self, url: str, data: bytes) -> None:
+        """Told of each picture that was fetched at an address, for a client that keeps what it hears (recording_client.py)."""
 
     async def exchange(self, request: httpx2.Request) -> Reply:
         """Send any request through httpx2 and read the whole answer; raises as `post_json`."""
@@ -117,6 +122,11 @@ def _build_reply(status: int, headers: Mapping[str, str], raw: Sequence[tuple[by
     """The answer. Headers that will be read go through httpx2, which joins repeated ones; in most answers none will be."""
     tells_limits = b"limit" in b" ".join([name for name, _ in raw]).lower()
     return Reply(status, httpx2.Headers(raw) if tells_limits or status != 200 else headers, content, tells_limits)
+
+
+def write_address(url: str) -> str:
+    """An address as every request is sent to it: aiohttp writes a quoted `:` of a path plainly, and leaves a quoted `/` so."""
+    return str(URL(str(httpx2.URL(url))))
 
 
 def _origin_of(url: str) -> str:
