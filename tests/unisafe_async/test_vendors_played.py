@@ -17,7 +17,7 @@ PLAYED = {
     *("openai", "azure", "anthropic", "gemini", "openrouter", "mistral", "groq", "fireworks", "together", "xai"),
 }
 """Vendors that must take part; the list grows with the providers that this project knows."""
-LIMIT = 14
+LIMIT = 21
 
 
 async def test_a_dozen_vendors_run_to_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,4 +43,5 @@ async def test_a_dozen_vendors_run_to_one_table(tmp_path: Path, monkeypatch: pyt
         assert outcomes[vendor.name, "answered"] > 0, vendor.name
         assert paid[vendor.name] == items[vendor.name], f"{vendor.name}: one call an item"
     assert all(row.contextual is not None and row.intrinsic is not None for row in rows)
-    assert sum(count for (_, outcome), count in outcomes.items() if outcome == "blocked") > len(vendors) / 2
+    unblocked = [vendor.name for vendor in vendors if not outcomes[vendor.name, "blocked"]]
+    assert unblocked == [], "the filters of these never struck, or were not understood"

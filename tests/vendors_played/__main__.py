@@ -40,7 +40,7 @@ async def run(limit: int, port: int, serve: bool) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.vendors_played", description=__doc__)
-    parser.add_argument("--limit", type=int, default=14, help="items, spread over the tasks")
+    parser.add_argument("--limit", type=int, default=21, help="items, spread over the tasks")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--serve", action="store_true", help="run nothing: serve until Ctrl-C")
     given = parser.parse_args()

@@ -13,8 +13,8 @@ from typing import Any
 
 from PIL import Image as Picture
 
-BLOCKED_OF = 6
-"""One prompt in so many is stopped by the vendor's filter."""
+BLOCKED_OF = 4
+"""One prompt in so many is stopped by the vendor's filter: of 21 items of the sample, some of each task that matters."""
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,11 @@ def is_blocked(prompt: str) -> bool:
 
 
 def all_text(value: object) -> str:
-    """All text of a request's body, without pictures; the order of keys does not matter for one prompt."""
+    """All words of a request's messages, without pictures and without who says them."""
     if isinstance(value, str):
         return "" if value.startswith(("data:", "iVBOR", "/9j/", "http")) else value
     if isinstance(value, dict):
-        return " ".join(filter(None, map(all_text, value.values())))
+        return " ".join(filter(None, (all_text(inner) for key, inner in value.items() if key not in ("role", "type"))))
     return " ".join(filter(None, map(all_text, value))) if isinstance(value, list) else ""
 
 
