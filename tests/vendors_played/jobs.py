@@ -1,23 +1,22 @@
 """Vendors that draw by jobs: submit, poll, fetch. Shapes: docs.bfl.ai, fal.ai/docs, replicate.com/docs, Luma's and Ideogram's references.
 
-A job's name holds its prompt's fate, so the server remembers nothing: `ok-3` is drawn at its second poll, `no-3` is blocked.
+A job's name begins with its prompt's fate, so the server remembers nothing: `ok...` is drawn at its second poll, `no...` is blocked.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
+import uuid
 from collections import Counter
 
 from .pictures import DRAWS, EDITS
 from .vendor import Asked, Reply, Vendor, WrongCall, all_text, is_blocked
 
-NUMBERS = itertools.count(1)
 POLLED: Counter[str] = Counter()
 
 
 def submit(prompt: str) -> str:
-    return f"{'no' if is_blocked(prompt) else 'ok'}-{next(NUMBERS)}"
+    return f"{'no' if is_blocked(prompt) else 'ok'}-{uuid.uuid4()}"
 
 
 def is_pending(job: str) -> bool:

@@ -35,6 +35,8 @@ class PlayedVendors:
             return self._refuse(f"nobody is at {request.path}", 404)
         if headers.get(vendor.key_header) != vendor.key_form.format(key=vendor.key) or held != [vendor.name]:
             return self._refuse(f"{vendor.name}: {request.method} {request.path} came with the key of {held or 'nobody'}", 401)
+        if request.method == "GET" and rest.endswith("models"):
+            return web.json_response({"error": {"message": "models are not listed here"}}, status=404)
         try:
             asked = self._read(vendor, request, rest, headers, raw)
             reply = vendor.answer(asked)
