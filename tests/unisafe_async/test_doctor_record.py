@@ -278,6 +278,12 @@ def test_what_error_messages_say_of_accounts_is_removed(said: str, gone: str) ->
     assert gone not in Scrubber([]).text(said)
 
 
+def test_a_name_is_removed_wherever_it_stands_and_a_plain_word_only_where_it_names_an_account() -> None:
+    scrubber, body = Scrubber([]), {"project": "Garden-7", "subscription": "standard", "tier": "standard", "said": "of Garden-7"}
+    scrubber.learn_ids(body)
+    assert scrubber.body(body) == {"project": "removed", "subscription": "removed", "tier": "standard", "said": "of removed"}
+
+
 @pytest.mark.parametrize(
     "said",
     [

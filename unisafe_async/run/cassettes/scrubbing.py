@@ -60,7 +60,7 @@ class Scrubber:
             for key, inner in value.items():
                 ids = inner if isinstance(inner, list) else [inner]
                 if words.ACCOUNT.search(str(key)) and key != "owned_by":
-                    self._names |= {one for one in ids if isinstance(one, str) and len(one) >= SHORTEST_ID and one not in apart}
+                    self._names |= {one for one in ids if isinstance(one, str) and is_name(one) and one not in apart}
                 if words.ID.search(str(key)) and not words.ACCOUNT.search(str(key)):
                     for one in ids:
                         if isinstance(one, str) and len(one) >= SHORTEST_ID and " " not in one and one not in apart:
@@ -176,6 +176,11 @@ class Scrubber:
     def _count(self, what: str, value: T) -> T:
         self.removed[what] += 1
         return value
+
+
+def is_name(text: str) -> bool:
+    """Whether a text under an account's key is a name, to be removed elsewhere too, and no plain word such as `standard`."""
+    return len(text) >= SHORTEST_ID and re.search(r"[\dA-Z_@ -]", text) is not None
 
 
 def list_forms(secrets: Iterable[str]) -> list[str]:
