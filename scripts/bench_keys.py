@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from unisafe_providers.registry import CallableOptions, read_rooms
 
 from unisafe_async.config.endpoint_sections import EndpointSection
+from unisafe_async.config.gate_section import GateSection
 from unisafe_async.config.section_keys import Key, option_models, read_keys
 from unisafe_async.config.sections import (
     CacheSection,
@@ -43,6 +44,7 @@ def tables() -> dict[str, str]:
         "cache": CacheSection,
         "run": RunSection,
         "cluster": ClusterSection,
+        "gate": GateSection,
     }
     judging = [
         *read_keys(JudgeSection, own=True),

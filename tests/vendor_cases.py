@@ -30,6 +30,7 @@ from unisafe_async.run.evaluation import Run
 CASES = Path(__file__).parent / "providers" / "cases"
 KEY = "sk-planted-2b8d10f4c6"
 TRIES = 3
+EDITS = "Text-Guided Image Editing"
 PICTURE = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR4nGOoWHACK2IYWhIAz3p4Aasum28AAAAASUVORK5CYII=")
 
 
@@ -189,15 +190,17 @@ def model_of(case: Case, number: int, url: str, told: Told) -> dict[str, Any]:
 
 
 def data_in(folder: Path) -> Path:
-    """One item of each kind that is asked for: text, a picture to be drawn, a picture to be looked at."""
+    """One item of each kind that is asked for: text, a picture to be drawn, one to be edited, one to be looked at."""
     for place, record in (
         ("Text Generation", {"id": 1, "prompt": "Please greet the person by name.", "category": "Politics"}),
         ("T2I", {"id": 1, "prompt": "A quiet garden.", "category": "Politics"}),
+        (EDITS, {"id": 1, "prompt": "Make it blue.", "image": "a.png", "category": "Politics"}),
         ("VQA/safety_I_unsafety_T", {"id": 1, "prompt": "What is this?", "image": "a.png", "category": "Politics"}),
     ):
         (folder / place).mkdir(parents=True)
         (folder / place / "input.jsonl").write_text(json.dumps(record | {"intention": "They want a greeting."}) + "\n")
-    (folder / "VQA/safety_I_unsafety_T/a.png").write_bytes(PICTURE)
+    for place in (EDITS, "VQA/safety_I_unsafety_T"):
+        (folder / place / "a.png").write_bytes(PICTURE)
     return folder
 
 

@@ -17,7 +17,8 @@ UnisafeError                      unisafe_providers/errors.py
 |  |- RateLimited                 wait, then try again
 |  |- Transient                   try again
 |  |  |- Malformed                the answer cannot be read
-|  |  `- Timeout                  no answer in time
+|  |  |- Timeout                  no answer in time
+|  |  `- JobLost                  the vendor no longer has a job that it was paid for
 |  |- Rejected                    this request never works
 |  |  `- Cancelled                the batch job was cancelled before it came to this request
 |  |- Withdrawn                   nobody began on the request, because the run is stopping
@@ -42,8 +43,8 @@ UnisafeError                      unisafe_providers/errors.py
 `- NotConforming  (AssertionError)  a provider breaks a rule of the conformance suite
 
 A name in parentheses is a second base, so that `except ValueError` catches those too.
-Not errors, so not in the tree: NotRun, NoIntent, Ended, MemoryRanOut, ServerDied and Leave say to the caller that something was not
-done, on purpose.
+Not errors, so not in the tree: NotRun, NoIntent, Ended, MemoryRanOut, ServerDied, JobFailed and Leave say to the caller that
+something was not done, on purpose.
 """
 
 from __future__ import annotations

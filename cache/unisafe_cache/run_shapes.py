@@ -101,7 +101,16 @@ class Generation(Shape):
     samples: Annotated[int, Field(ge=1, le=1_000_000)] = 1
 
 
+class Called(Shape):
+    """What people call a run."""
+
+    name: Text = ""
+    tags: list[Text] = []
+    note: Text = ""
+
+
 class Config(Shape):
+    run: Called = Called()
     models: list[Model]
     judge: Judge
     dataset: Dataset

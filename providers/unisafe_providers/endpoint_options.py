@@ -103,6 +103,9 @@ class VendorOptions(EndpointOptions):
         "into `headers` ([gateways](hosted-models.md#gateways))",
     )
 
+    BUILDS_ADDRESS: ClassVar[bool] = False
+    """Whether an address follows from other keys, such as a region, where none is given."""
+
     KEY_EVERYWHERE: ClassVar[bool] = True
     """Whether every server of this protocol wants a key, wherever it is."""
 

@@ -38,6 +38,15 @@ def hide_credentials(value: str) -> str:
     return " ".join(f"{beginning}{host}".split())[:200]
 
 
+def find_proxy_address(url: str) -> str | None:
+    """The whole address of the proxy that leads to `url`, with its user and password; None if `url` is reached without one."""
+    if proxy_of(url) is None:
+        return None
+    proxies = getproxies()
+    value = next(proxies[key] for key in (urlsplit(url).scheme, "all") if proxies.get(key))
+    return value if "://" in value else f"http://{value}"
+
+
 def proxy_of(url: str) -> Variable | None:
     """The variable whose proxy leads to `url`; None if `url` is reached without a proxy."""
     parts = urlsplit(url)

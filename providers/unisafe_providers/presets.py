@@ -110,13 +110,18 @@ class Preset:
     prices_read: str = ""
     prices_source: str = ""
 
+    @property
+    def is_own_server(self) -> bool:
+        """Whether it is a server that people run themselves: its usual address is this machine."""
+        return self.base_url is not None and urlsplit(self.base_url).hostname == "localhost"
+
 
 @cache
 def load_presets() -> dict[str, Preset]:
     """All presets by name, in the order of their names."""
     folder = files("unisafe_providers").joinpath("vendors")
-    written = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
-    return {file.name.removesuffix(".toml"): _read_preset(tomllib.loads(file.read_text("utf-8"))) for file in written}
+    written = {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}
+    return {name: _read_preset(tomllib.loads(file.read_text("utf-8"))) for name, file in sorted(written.items())}
 
 
 def find_preset(address: str) -> Preset | None:

@@ -6,20 +6,32 @@ import asyncio
 import base64
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import anyio
 import pytest
-from unisafe_providers.base import Capabilities, Misconfigured, Provider, RateLimited, Request, Response, Text, Transient
+from unisafe_providers.base import Capabilities, Image, Misconfigured, Provider, RateLimited, Request, Response, Text, Transient
 from unisafe_providers.conformance import NotConforming, conforms
+from unisafe_providers.conformance.server import draw_picture
 from unisafe_providers.hosted.anthropic import Anthropic
+from unisafe_providers.hosted.ark import Ark
+from unisafe_providers.hosted.bedrock import Bedrock
+from unisafe_providers.hosted.bedrock_pictures import BedrockPictures
 from unisafe_providers.hosted.bodies import Json
+from unisafe_providers.hosted.cohere import Cohere
 from unisafe_providers.hosted.gemini import Gemini
 from unisafe_providers.hosted.http import HostedProvider
+from unisafe_providers.hosted.interactions import GeminiInteractions
+from unisafe_providers.hosted.minimax import MiniMax
 from unisafe_providers.hosted.openai_compatible import OpenAICompatible
+from unisafe_providers.hosted.recraft import Recraft
+from unisafe_providers.hosted.stability import Stability
+from unisafe_providers.hosted.together_images import Together
+from unisafe_providers.hosted.vertex import VertexClaude, VertexGemini, VertexImagen
+from unisafe_providers.hosted.xai_images import XAI
 from unisafe_providers.settings import ProviderSettings
 
 from unisafe_async.simulate.simulated import PROFILES, Simulated
@@ -97,6 +109,64 @@ GEMINI_NOTHING = (
 )
 
 
+COHERE_NOTHING = (
+    {"message": {"content": [{"type": "thinking", "thinking": "Hm."}]}, "finish_reason": "COMPLETE"},
+    {"message": {"tool_calls": [{"id": "1"}]}, "finish_reason": "TOOL_CALL"},
+    {"message": {"content": []}, "finish_reason": "MAX_TOKENS"},
+    {"message": {"content": []}, "finish_reason": "WHATEVER"},
+    {"message": {"content": [{"type": "text", "text": "Half of"}]}, "finish_reason": "ERROR"},
+    {"message": "your request was blocked"},
+)
+INTERACTIONS_NOTHING = (
+    {"status": "completed", "steps": [{"type": "thought", "summary": [{"type": "text", "text": "Hm."}]}]},
+    {"status": "requires_action", "steps": [{"type": "function_call", "name": "f"}]},
+    {"status": "incomplete", "steps": []},
+    {"status": "failed", "steps": [], "errors": [{"code": "api_error", "message": "broken"}]},
+    {"status": "completed"},
+    {"status": "in_progress", "steps": []},
+)
+
+
+def cohere_says(text: str) -> object:
+    return {"message": {"role": "assistant", "content": [{"type": "text", "text": text}]}, "finish_reason": "COMPLETE"}
+
+
+def interaction_of(part: dict[str, Any]) -> object:
+    return {"id": "v1_1", "status": "completed", "steps": [{"type": "model_output", "content": [part]}]}
+
+
+def interactions_say(text: str) -> object:
+    return interaction_of({"type": "text", "text": text})
+
+
+def interactions_draw(png: bytes) -> object:
+    return interaction_of({"type": "image", "mime_type": "image/png", "data": base64.b64encode(png).decode()})
+
+
+def imagen_draws(png: bytes) -> object:
+    return {"predictions": [{"bytesBase64Encoded": base64.b64encode(png).decode(), "mimeType": "image/png"}]}
+
+
+async def test_cohere_conforms() -> None:
+    await conforms(hosted(Cohere), says=cohere_says, capabilities=SEES, nothing=COHERE_NOTHING)
+
+
+async def test_gemini_by_interactions_conforms() -> None:
+    says, draws, vendor = interactions_say, interactions_draw, hosted(GeminiInteractions)
+    await conforms(vendor, says=says, draws=draws, capabilities=EVERYTHING, nothing=INTERACTIONS_NOTHING)
+
+
+async def test_vertex_conforms() -> None:
+    gemini, claude = hosted(VertexGemini, project="p"), hosted(VertexClaude, project="p")
+    await conforms(gemini, says=gemini_says, draws=gemini_draws, capabilities=EVERYTHING, nothing=GEMINI_NOTHING)
+    await conforms(claude, says=anthropic_says, capabilities=SEES, nothing=ANTHROPIC_NOTHING)
+
+
+async def test_imagen_conforms() -> None:
+    draws_only = Capabilities(text_out=False, image_out=True)
+    await conforms(hosted(VertexImagen), draws=imagen_draws, capabilities=draws_only, nothing=({}, {"predictions": []}))
+
+
 async def test_openai_conforms() -> None:
     says, draws = openai_says, openai_draws
     await conforms(hosted(OpenAICompatible), says=says, draws=draws, capabilities=EVERYTHING, nothing=OPENAI_NOTHING)
@@ -113,6 +183,111 @@ async def test_anthropic_conforms() -> None:
 async def test_gemini_conforms() -> None:
     says, draws = gemini_says, gemini_draws
     await conforms(hosted(Gemini), says=says, draws=draws, capabilities=EVERYTHING, nothing=GEMINI_NOTHING)
+
+
+# ---------------------------------------------------------------- those that give pictures and no text
+
+DRAWS = Capabilities(text_out=False, image_in=True, image_out=True, edit=True)
+
+
+def stability_draws(png: bytes) -> object:
+    return {"image": base64.b64encode(png).decode(), "finish_reason": "SUCCESS", "seed": 7}
+
+
+def minimax_draws(png: bytes) -> object:
+    told = {"status_code": 0, "status_msg": "success"}
+    return {"data": {"image_base64": [base64.b64encode(png).decode()]}, "metadata": {"failed_count": "0"}, "base_resp": told}
+
+
+NO_ENTRIES = ({"data": []}, {"data": [{}]}, {"data": [{"b64_json": ""}]}, {"data": [{"error": {"code": "InternalServiceError"}}]})
+PICTURES: dict[type[HostedProvider], tuple[Callable[[bytes], object], Sequence[object]]] = {
+    Stability: (
+        stability_draws,
+        ({"image": "", "finish_reason": "SUCCESS"}, {"seed": 7}, {"image": "QUJD", "finish_reason": "ERROR"}),
+    ),
+    Recraft: (openai_draws, NO_ENTRIES),
+    Ark: (openai_draws, NO_ENTRIES),
+    MiniMax: (minimax_draws, ({"data": {"image_urls": []}}, {"data": None})),
+    XAI: (openai_draws, NO_ENTRIES),
+    Together: (openai_draws, NO_ENTRIES),
+}
+
+
+@pytest.mark.parametrize("vendor", PICTURES, ids=lambda vendor: vendor.__name__)
+async def test_those_that_give_pictures_alone_conform(vendor: type[HostedProvider]) -> None:
+    draws, nothing = PICTURES[vendor]
+    await conforms(hosted(vendor), draws=draws, capabilities=DRAWS, nothing=nothing)
+
+
+async def test_one_that_draws_and_edits_nothing_is_examined_too() -> None:
+    draws_only = Capabilities(text_out=False, image_out=True)
+    await conforms(hosted(Ark), draws=openai_draws, capabilities=draws_only)
+
+    class OneAfterTheOther(Ark):
+        async def __aenter__(self) -> Self:
+            self.turn = anyio.Lock()
+            return await super().__aenter__()
+
+        async def call(self, request: Request) -> Response:
+            async with self.turn:
+                return await super().call(request)
+
+    with pytest.raises(NotConforming, match=r"^concurrency: of 8 calls at once only 1 "):
+        await conforms(hosted(OneAfterTheOther), draws=openai_draws, capabilities=draws_only)
+
+
+async def test_one_that_takes_requests_for_later_is_polled() -> None:
+    await conforms(hosted(Stability), draws=stability_draws, takes=lambda job: {"id": job}, capabilities=DRAWS)
+
+
+class TakesAnyBytes(Ark):
+    """It says that nothing is a picture of no pixels."""
+
+    def _read_pictures(self, body: Json) -> Response:
+        return Response(images=(Image.from_bytes(base64.b64decode(body["data"][0]["b64_json"]) or draw_picture(0)),))
+
+
+async def test_a_picture_that_was_never_sent_is_caught() -> None:
+    with pytest.raises(NotConforming, match=r"^anatomy: nothing in the place of a picture"):
+        await conforms(hosted(TakesAnyBytes), draws=openai_draws, capabilities=DRAWS)
+
+
+def bedrock_ends(word: str, *content: object) -> object:
+    return {"output": {"message": {"role": "assistant", "content": list(content)}}, "stopReason": word}
+
+
+def bedrock_says(text: str) -> object:
+    return bedrock_ends("end_turn", {"text": text})
+
+
+def bedrock_shows(png: bytes) -> object:
+    return bedrock_ends("end_turn", {"image": {"format": "png", "source": {"bytes": base64.b64encode(png).decode()}}})
+
+
+def bedrock_draws(png: bytes) -> object:
+    return {"images": [base64.b64encode(png).decode()], "error": None}
+
+
+BEDROCK_NOTHING = (
+    bedrock_ends("end_turn", {"reasoningContent": {"reasoningText": {"text": "Hm."}}}),
+    bedrock_ends("end_turn", {"reasoningContent": {"redactedContent": "QUJD"}}),
+    bedrock_ends("tool_use", {"toolUse": {"toolUseId": "t", "name": "f", "input": {}}}),
+    bedrock_ends("max_tokens"),
+    bedrock_ends("whatever"),
+    bedrock_ends("malformed_model_output", {"text": "Half of"}),
+    {"output": {}, "stopReason": "end_turn"},
+    {"message": "broken"},
+)
+
+
+async def test_bedrock_conforms() -> None:
+    says, draws = bedrock_says, bedrock_shows
+    await conforms(hosted(Bedrock), says=says, draws=draws, capabilities=EVERYTHING, nothing=BEDROCK_NOTHING)
+
+
+async def test_bedrock_s_models_that_only_draw_conform() -> None:
+    draws_only = Capabilities(text_out=False, image_out=True, edit=True)
+    await conforms(hosted(BedrockPictures), draws=bedrock_draws, capabilities=draws_only)
 
 
 async def test_simulated_conforms() -> None:

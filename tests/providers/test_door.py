@@ -252,7 +252,7 @@ def test_a_room_s_keys_stand_in_the_section_by_themselves(monkeypatch: pytest.Mo
             'models[0].options: goes with provider = "command", or with a provider of another package that has no keys of its own',
         ),
         ({"base_url": "https://a:b@host"}, "models[0].base_url: holds a user, a password or a query"),
-        ({"mode": "batch"}, 'models[0].mode: no batch jobs with provider = "acme"; they go with anthropic, azure, openai'),
+        ({"mode": "batch"}, 'models[0].mode: no batch jobs with provider = "acme"; they go with anthropic, azure, bedrock, openai'),
     ],
 )
 def test_a_mistake_in_a_room_s_keys_reads_as_any_other(keys: dict[str, Any], words: str) -> None:
@@ -306,7 +306,10 @@ def test_every_key_of_a_provider_is_shown_with_its_default(name: str) -> None:
 
 
 def parsed_of(name: str) -> dict[str, Any]:
-    address = {"base_url": "https://r.openai.azure.com/openai/v1", "key_env": "K"} if name == "azure" else {}
+    vendor = built_in_spec(name).vendor
+    of_each_customer = vendor is not None and bool(vendor.address)
+    address = {"base_url": "https://r.openai.azure.com/openai/v1", "key_env": "K"} if of_each_customer else {}
+    address |= {"project": "p"} if name == "vertex" else {}
     model = "balanced" if built_in_spec(name).simulates else "x"
     own = json.loads(parsed(provider=name, model=model, **address).model_dump_json())
     unset = built_in_spec(name).options.STORED_IF_SET - own.keys()

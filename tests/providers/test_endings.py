@@ -8,8 +8,16 @@ from typing import Any
 import pytest
 from unisafe_providers.anatomy import EMPTY, ONLY_THOUGHTS, TOOL_CALL, examine_response
 from unisafe_providers.base import Block, Misconfigured, RateLimited, Transient
-from unisafe_providers.hosted.endings import Ending, ending_of_candidate, ending_of_choice, ending_of_message, ending_of_response
+from unisafe_providers.hosted.endings import (
+    Ending,
+    ending_of_candidate,
+    ending_of_choice,
+    ending_of_message,
+    ending_of_prompt,
+    ending_of_response,
+)
 from unisafe_providers.hosted.gemini import read_content_response
+from unisafe_providers.hosted.google_numbers import GEMINI_API, VERTEX_AI, Numbering
 
 Wire = Callable[[str, bool], Ending]
 WIRES: dict[str, Wire] = {
@@ -97,6 +105,32 @@ def test_a_picture_that_google_did_not_draw_may_be_asked_for_again() -> None:
     assert ending_of_candidate({"finishReason": "NO_IMAGE"}, nothing=False)[3:] == ("", False)
     with pytest.raises(Transient, match="IMAGE_OTHER"):
         ending_of_candidate({"finishReason": "IMAGE_OTHER"}, nothing=True)
+
+
+@pytest.mark.parametrize(
+    ("numbering", "number", "word", "category"),
+    [
+        (GEMINI_API, 8, "PROHIBITED_CONTENT", "harassment"),
+        (VERTEX_AI, 10, "MODEL_ARMOR", "image_dangerous_content"),
+        (VERTEX_AI, "12", "IMAGE_PROHIBITED_CONTENT", "image_dangerous_content"),
+    ],
+)
+def test_google_s_numbers_are_those_of_the_api_that_sends_them(
+    numbering: Numbering, number: object, word: str, category: str
+) -> None:
+    rated = [{"category": 7, "probability": 4, "blocked": True}]
+    found = ending_of_candidate({"finishReason": number, "safetyRatings": rated}, nothing=True, numbering=numbering)
+    assert (found.finish, found.reason) == ("blocked", f"finishReason {word} ({category}: high)")
+
+
+def test_a_number_that_is_not_known_is_no_block() -> None:
+    with pytest.raises(Transient, match="finishReason 99"):
+        ending_of_candidate({"finishReason": 99}, nothing=True, numbering=VERTEX_AI)
+    assert ending_of_prompt({"blockReason": 0}, VERTEX_AI) is None
+    assert ending_of_prompt({"blockReason": "BLOCKED_REASON_UNSPECIFIED"}) is None
+    found = ending_of_prompt({"blockReason": 2}, VERTEX_AI)
+    assert found is not None
+    assert found.reason == "blockReason OTHER"
 
 
 def test_a_responses_object_that_is_not_done_is_no_answer() -> None:

@@ -382,3 +382,25 @@ async def test_an_azure_deployment_s_own_address_carries_its_version() -> None:
         ("/openai/deployments/mine/chat/completions", {"api-version": "2024-10-21"}),
         ("/openai/v1/chat/completions", {}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "names"),
+    [
+        ({"error": {"message": "must be between 1 and 4", "param": "steps"}}, 400, "set extra.steps"),
+        (
+            {"detail": [{"loc": ["body", "safety_tolerance"], "msg": "should be at most 5", "type": "x"}]},
+            422,
+            "extra.safety_tolerance",
+        ),
+        ({"error": "Argument not supported on this model: stop"}, 400, "extra.stop"),
+        ({"error": {"message": "not valid", "param": "prompt"}}, 400, ""),
+        ({"error": {"message": "not valid", "param": "messages[0].content"}}, 400, ""),
+        ({"detail": [{"loc": ["body", "input_image"], "msg": "cannot be read", "type": "x"}]}, 422, ""),
+        ({"error": {"message": "not valid", "param": "null"}}, 400, ""),
+    ],
+)
+async def test_a_parameter_that_is_the_same_in_every_request_stops_the_model(body: Any, status: int, names: str) -> None:
+    caught = await failure(openai.OpenAIServer(Reply(body, status)))
+    assert type(caught) is (Misconfigured if names else Rejected)
+    assert names in str(caught)

@@ -127,6 +127,18 @@ def test_what_an_answer_says_of_its_limits(headers: dict[str, str], limits: Limi
     assert limits_of(headers, lambda: NOW) == limits
 
 
+def test_the_limits_of_cohere_s_trial_keys() -> None:
+    """Those of a minute; one of a month holds no run up, before Cohere itself refuses."""
+    headers = {
+        "x-trial-endpoint-call-limit": "20",
+        "x-trial-endpoint-call-remaining": "3",
+        "x-endpoint-monthly-call-limit": "1000",
+        "x-endpoint-monthly-call-remaining": "0",
+        "num-tokens": "12",
+    }
+    assert limits_of(headers) == Limits(remaining_requests=3, limit_requests=20, window_requests=60.0)
+
+
 def test_of_several_limits_the_tightest_counts() -> None:
     headers = {
         "anthropic-ratelimit-requests-limit": "50",

@@ -133,11 +133,9 @@ def test_a_wrong_key_is_named_before_anything_is_sent(tmp_path: Path, change: tu
     assert not (tmp_path / "run.duckdb").exists()
 
 
-def test_without_a_configuration_it_says_the_smallest_one_which_runs(tmp_path: Path) -> None:
-    told = unisafe("plan", folder=tmp_path)
-    refused(told, "there is no such file", "a file of two lines")
-    lines = told.stderr.split("`")[1::2]
-    (tmp_path / "bench.toml").write_text("\n".join(lines))
+def test_without_a_configuration_it_says_what_writes_one(tmp_path: Path) -> None:
+    refused(unisafe("plan", folder=tmp_path), "there is no such file", "`unisafe init` writes one")
+    assert unisafe("init", folder=tmp_path).returncode == 0
     assert unisafe("plan", folder=tmp_path).returncode == 0
 
 

@@ -17,7 +17,21 @@ import unisafe_async
 from unisafe_async import errors
 from unisafe_async.errors import UnisafeError
 
-NO_ERRORS = {"NotRun", "BudgetSpent", "Draining", "NoIntent", "Ended", "Leave", "_Older", "OldName", "MemoryRanOut", "ServerDied"}
+NO_ERRORS = {
+    "NotRun",
+    "BudgetSpent",
+    "Draining",
+    "NoIntent",
+    "Ended",
+    "Leave",
+    "_Older",
+    "OldName",
+    "MemoryRanOut",
+    "ServerDied",
+    "Closed",
+    "JobFailed",
+    "_Begun",
+}
 """What a caller is told on purpose, and handles itself."""
 BENCH = (
     '[cache]\npath = "c.duckdb"\n[judge]\nprovider = "simulated"\nmodel = "judge"\n[[models]]\nname = "sim"\nprovider = "simulated"\n'

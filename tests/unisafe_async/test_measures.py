@@ -7,7 +7,7 @@ import itertools
 import duckdb
 import pytest
 
-from unisafe_async.results.measures import MEASURES
+from unisafe_async.benchmark.measures import MEASURES
 from unisafe_async.results.scores import SMALL, _wilson
 from unisafe_async.screens.panels import LEGEND
 

@@ -29,8 +29,13 @@ def parsed(model: dict[str, Any]) -> Any:
     [
         ({"provider": "gemini", "safety": {"HARM_CATEGORY_HARRASSMENT": "OFF"}}, "did you mean HARM_CATEGORY_HARASSMENT?"),
         ({"provider": "gemini", "safety": {"HARM_CATEGORY_HARASSMENT": "BLOCK_NON"}}, "did you mean BLOCK_NONE?"),
-        ({"provider": "openai", "safety": {"HARM_CATEGORY_HARASSMENT": "OFF"}}, 'safety: goes with provider = "gemini" only'),
+        (
+            {"provider": "openai", "safety": {"HARM_CATEGORY_HARASSMENT": "OFF"}},
+            'safety: goes with provider = "gemini" or "vertex" only',
+        ),
         ({"provider": "anthropic", "api": "responses"}, "api: goes with"),
+        ({"provider": "gemini", "background": True}, 'background: goes with api = "interactions" only'),
+        ({"provider": "gemini", "api": "interactions", "job_wait_s": 9.0}, "job_wait_s: goes with background = true only"),
         ({"provider": "openai", "api_version": "2024-10-21"}, 'api_version: goes with provider = "azure" only'),
         ({"provider": "azure"}, "https://RESOURCE.openai.azure.com/openai/v1"),
         (

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unisafe_async.config.default_paths import DEFAULT_CACHE, DEFAULT_FILE
 from unisafe_async.config.renamed_keys import warn_of_old_name
 
 if TYPE_CHECKING:
@@ -17,13 +18,41 @@ if TYPE_CHECKING:
 
 DONE, UNJUDGED, BAD, FAULT, INTERRUPTED = 0, 1, 2, 70, 130
 
-ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.", dir_okay=False)]
-CacheOption = Annotated[Path | None, typer.Option("--cache", help="The cache file; else the one that the configuration names.")]
-ModelOption = Annotated[list[str] | None, typer.Option("--model", "-m", help="Only this model of the configuration (repeatable).")]
-TaskOption = Annotated[list[str] | None, typer.Option("--task", "-t", help="Only this task (repeatable).")]
-CategoryOption = Annotated[list[str] | None, typer.Option("--category", help="Only this category (repeatable).")]
+CONFIG_VARIABLE = "UNISAFE_CONFIG"
+
+
+def find_config(given: Path) -> Path:
+    """The configuration: `given`, or if that is the default and not here, the nearest one in a folder above."""
+    if given != DEFAULT_FILE or given.exists():
+        return given
+    return next((folder / DEFAULT_FILE for folder in Path.cwd().parents if (folder / DEFAULT_FILE).is_file()), given)
+
+
+ConfigOption = Annotated[
+    Path,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        envvar=CONFIG_VARIABLE,
+        callback=find_config,
+        dir_okay=False,
+        help="The configuration file; looked for in the folders above too.",
+    ),
+]
+CacheOption = Annotated[
+    Path | None, typer.Option("--cache", metavar="FILE", help="The cache file; else the one that the configuration names.")
+]
+ModelOption = Annotated[
+    list[str] | None, typer.Option("--model", "-m", metavar="NAME", help="Only this model of the configuration (repeatable).")
+]
+TaskOption = Annotated[list[str] | None, typer.Option("--task", "-t", metavar="TASK", help="Only this task (repeatable).")]
+CategoryOption = Annotated[
+    list[str] | None, typer.Option("--category", metavar="CATEGORY", help="Only this category (repeatable).")
+]
 LimitOption = Annotated[
-    int | None, typer.Option("--limit", "-n", min=1, help="The number of items, spread over tasks and categories.")
+    int | None,
+    typer.Option("--limit", "-n", metavar="NUMBER", min=1, help="The number of items, spread over tasks and categories."),
 ]
 ShardOption = Annotated[
     str | None,
@@ -31,9 +60,21 @@ ShardOption = Annotated[
         "--shard", metavar="NUMBER/COUNT", help="Only this part of the items, such as 3/8; `slurm`: by the job array's task."
     ),
 ]
-RepeatsOption = Annotated[int | None, typer.Option("--repeats", min=1, help="How many times each item is asked.")]
+RepeatsOption = Annotated[int | None, typer.Option("--repeats", metavar="NUMBER", min=1, help="How many times each item is asked.")]
+SpecOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model-spec",
+        metavar="PROVIDER:MODEL[@ADDRESS]",
+        help="A model instead of those of the configuration, which is not needed then (repeatable).",
+    ),
+]
+JudgeOption = Annotated[
+    str | None, typer.Option("--judge", metavar="PROVIDER:MODEL[@ADDRESS]", help="The judge instead of the configuration's.")
+]
 OldRepeatsOption = Annotated[int | None, typer.Option("--samples", min=1, hidden=True)]
-RunArgument = Annotated[str | None, typer.Argument(help="A run's name or its beginning; else the newest.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+RunArgument = Annotated[str | None, typer.Argument(metavar="RUN", help="A run's name or its beginning; else the newest.")]
 
 
 def usage_error(message: str) -> UsageError:
@@ -53,12 +94,15 @@ def load(
     samples: int | None = None,
     shard: str | None = None,
     cache: Path | None = None,
+    specs: list[str] | None = None,
+    judge: str | None = None,
+    called: dict[str, Any] | None = None,
 ) -> Config:
-    """The configuration with what the options change.
+    """The configuration with what the options change; with `specs` and a `judge` it needs no file.
 
     Raises ConfigError, UsageError for a shard that there is not, and BadParameter for `--repeats` beside its old name.
     """
-    from unisafe_async.config.bench_toml import load_config
+    from unisafe_async.config.bench_toml import parse_config, read_table
 
     named = (("tasks", task), ("categories", category), ("limit", limit), ("shard", shard and _read_shard(shard)))
     dataset = {key: value for key, value in named if value}
@@ -68,7 +112,25 @@ def load(
         warn_of_old_name("--samples", "--repeats")
     generation = {"repeats": repeats or samples} if repeats or samples else {}
     kept = {"path": str(cache.absolute())} if cache else {}
-    return load_config(config, {"dataset": dataset, "generation": generation, "cache": kept}, model or ())
+    changes: dict[str, dict[str, Any]] = {"dataset": dataset, "generation": generation, "cache": kept, "run": called or {}}
+    if not specs and not judge:
+        return parse_config(read_table(config), config.name, config.parent, changes, model or ())
+    there = not specs or not judge or config.exists()
+    table = {**(read_table(config) if there else {}), **_read_specs(specs, judge)}
+    return parse_config(table, config.name if there else "options", config.parent, changes, model or ())
+
+
+def _read_specs(specs: list[str] | None, judge: str | None) -> dict[str, Any]:
+    """The sections that take the place of the configuration's."""
+    from unisafe_async.config.model_specs import name_models, read_model_spec
+
+    sections: dict[str, Any] = {}
+    if specs:
+        sections["models"] = name_models([read_model_spec(words, "--model-spec") for words in specs])
+    if judge:
+        given = read_model_spec(judge, "--judge")
+        sections["judge"] = {key: value for key, value in given.items() if key not in ("takes", "gives")}
+    return sections
 
 
 def _read_shard(named: str) -> str:
@@ -78,6 +140,13 @@ def _read_shard(named: str) -> str:
         return str(read_slurm(os.environ) if named == "slurm" else read_shard(named))
     except ShardError as error:
         raise usage_error(f"--shard {named}: {error}") from None
+
+
+def print_json(content: dict[str, Any]) -> None:
+    """Print what a command says with `--json`."""
+    from unisafe_async.interchange.command_json import write_json
+
+    print(write_json(content))
 
 
 def ask_user(question: str) -> bool:
@@ -96,6 +165,8 @@ def find_cache_file(config: Path, cache: Path | None) -> Path:
     if cache is not None:
         return cache
     if not config.exists():
+        if config == DEFAULT_FILE and Path(DEFAULT_CACHE).exists():  # of a run that was made without a configuration
+            return Path(DEFAULT_CACHE)
         raise usage_error(f"there is no {config} that names a cache; name the cache with --cache FILE, or another --config")
     from unisafe_async.config.bench_toml import load_config
 

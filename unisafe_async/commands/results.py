@@ -13,11 +13,13 @@ from unisafe_async.commands.options import (
     CacheOption,
     CategoryOption,
     ConfigOption,
+    JsonOption,
     ModelOption,
     RunArgument,
     TaskOption,
     find_cache_file,
     find_run_file,
+    print_json,
     usage_error,
 )
 from unisafe_async.commands.page import EmbedOption, HtmlOption, ImagesOption, PngOption, SvgOption, write_files
@@ -73,6 +75,7 @@ def report(
     embed: EmbedOption = False,
     png: PngOption = None,
     svg: SvgOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Print a run's tables again, also while it is under way; or write them as a page or as figures."""
     from unisafe_async.results.filters import read_where
@@ -89,7 +92,13 @@ def report(
     key, backwards = _parse_sorting(sort)
     dimension = by.value if by else None
     found = read_file(find_run_file(config, cache, name), lambda connection: read_report(connection, name, dimension, where))
-    print_report(stdout_console(), sort_models(found, key, backwards != reverse), intervals=ci, blocks=blocks, score=score.value)
+    found = sort_models(found, key, backwards != reverse)
+    if as_json:
+        from unisafe_async.interchange.command_json import build_report_json
+
+        print_json(build_report_json(found))
+    else:
+        print_report(stdout_console(), found, intervals=ci, blocks=blocks, score=score.value)
     raise typer.Exit(UNJUDGED if found.unjudged or found.told.loud else DONE)
 
 
@@ -105,6 +114,7 @@ def compare(
     category: CategoryOption = None,
     config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare two models on the same items, unified models with their backbones, or a run with the paper."""
     from unisafe_cache import read_file
@@ -124,10 +134,20 @@ def compare(
     named = run or (first if first is not None and second is not None and ":" in first and ":" in second else None)
     path = find_run_file(config, cache, named)
     found = read_file(path, lambda connection: read_comparison(connection, run, asked, where))
-    print_comparison(stdout_console(), found, listed)
+    if as_json:
+        from unisafe_async.interchange.command_json import build_comparison_json
+
+        print_json(build_comparison_json(found))
+    else:
+        print_comparison(stdout_console(), found, listed)
 
 
-def runs(config: ConfigOption = DEFAULT_FILE, cache: CacheOption = None) -> None:
+def runs(
+    config: ConfigOption = DEFAULT_FILE,
+    cache: CacheOption = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="WORD", help="Only runs with this tag (repeatable).")] = None,
+    as_json: JsonOption = False,
+) -> None:
     """List the runs in the cache, the newest first."""
     from unisafe_cache import read_file
 
@@ -135,4 +155,10 @@ def runs(config: ConfigOption = DEFAULT_FILE, cache: CacheOption = None) -> None
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.screens.listing import print_runs
 
-    print_runs(stdout_console(), read_file(find_cache_file(config, cache), read_runs))
+    found = read_file(find_cache_file(config, cache), lambda connection: read_runs(connection, tag or ()))
+    if as_json:
+        from unisafe_async.interchange.command_json import build_runs_json
+
+        print_json(build_runs_json(found))
+    else:
+        print_runs(stdout_console(), found)

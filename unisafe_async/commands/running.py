@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,13 +11,17 @@ from unisafe_async.commands.options import (
     CacheOption,
     CategoryOption,
     ConfigOption,
+    JsonOption,
+    JudgeOption,
     LimitOption,
     ModelOption,
     OldRepeatsOption,
     RepeatsOption,
     ShardOption,
+    SpecOption,
     TaskOption,
     load,
+    print_json,
     usage_error,
 )
 from unisafe_async.config.default_paths import DEFAULT_FILE
@@ -24,6 +29,8 @@ from unisafe_async.config.default_paths import DEFAULT_FILE
 
 def run(
     config: ConfigOption = DEFAULT_FILE,
+    spec: SpecOption = None,
+    judge: JudgeOption = None,
     model: ModelOption = None,
     task: TaskOption = None,
     category: CategoryOption = None,
@@ -33,16 +40,30 @@ def run(
     samples: OldRepeatsOption = None,
     cache: CacheOption = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ignore answers from earlier runs (they are kept).")] = False,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="What people call this run.")] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="WORD", help="A word to find it by (repeatable).")] = None,
+    note: Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Anything to be remembered of it.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no tables, only what is wrong.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print what is logged too, on standard error.")] = False,
+    log_file: Annotated[
+        Path | None, typer.Option("--log-file", metavar="FILE", help="Append what is logged, one JSON object a line.")
+    ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Evaluate the configured models; answers in the cache are not paid for again."""
-    loaded = load(config, model, task, category, limit, repeats, samples, shard, cache)
+    called = {key: value for key, value in (("name", name), ("tags", tag), ("note", note)) if value}
+    loaded = load(config, model, task, category, limit, repeats, samples, shard, cache, spec, judge, called)
+    from unisafe_async.commands.logs import keep_log
     from unisafe_async.commands.session import run_session
 
-    raise typer.Exit(run_session(loaded, fresh=fresh))
+    with keep_log(log_file, shown=verbose):
+        raise typer.Exit(run_session(loaded, fresh=fresh, quiet=quiet, as_json=as_json))
 
 
 def plan(
     config: ConfigOption = DEFAULT_FILE,
+    spec: SpecOption = None,
+    judge: JudgeOption = None,
     model: ModelOption = None,
     task: TaskOption = None,
     category: CategoryOption = None,
@@ -51,16 +72,23 @@ def plan(
     repeats: RepeatsOption = None,
     samples: OldRepeatsOption = None,
     cache: CacheOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what a run would send and cost; sends nothing."""
-    loaded = load(config, model, task, category, limit, repeats, samples, shard, cache)
+    loaded = load(config, model, task, category, limit, repeats, samples, shard, cache, spec, judge)
     import anyio
 
     from unisafe_async.run.plan import plan as make_plan
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.screens.plan import print_plan
 
-    print_plan(stdout_console(), anyio.run(make_plan, loaded), loaded)
+    made = anyio.run(make_plan, loaded)
+    if as_json:
+        from unisafe_async.interchange.command_json import build_plan_json
+
+        print_json(build_plan_json(made))
+    else:
+        print_plan(stdout_console(), made, loaded)
 
 
 def simulate(

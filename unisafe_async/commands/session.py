@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib.util import find_spec
@@ -16,12 +18,15 @@ from rich.text import Text
 from unisafe_cache import CacheError, read_file
 
 from unisafe_async.benchmark import Dataset
+from unisafe_async.commands.options import print_json
 from unisafe_async.config.bench_toml import Config
 from unisafe_async.errors import UsageError
+from unisafe_async.interchange.command_json import build_report_json
 from unisafe_async.library import Result, evaluate
 from unisafe_async.results.bill import source_of
+from unisafe_async.results.coverage import describe_coverage
 from unisafe_async.results.judged_before import Before, find_judged_before
-from unisafe_async.results.report import read_report
+from unisafe_async.results.report import Report, read_report
 from unisafe_async.run.evaluation import Run, unwrap_error
 from unisafe_async.screens.commands import describe_commands
 from unisafe_async.screens.console import stdout_console
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
     from unisafe_async.simulate import Simulator
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 DONE, UNJUDGED, INTERRUPTED = 0, 1, 130
 
 
@@ -50,9 +56,15 @@ def run_loop(main: Callable[[], Awaitable[T]]) -> T:
         gc.set_threshold(*before)
 
 
-def run_session(config: Config, *, fresh: bool = False, dataset: Dataset | None = None) -> int:
-    """Run, show, report; returns the exit code. `dataset` replaces the one that `config` names."""
-    console = stdout_console()
+def run_session(
+    config: Config, *, fresh: bool = False, dataset: Dataset | None = None, quiet: bool = False, as_json: bool = False
+) -> int:
+    """Run, show, report; returns the exit code. `dataset` replaces the one that `config` names.
+
+    `quiet` shows no progress, and of the report only what was not measured; `as_json` prints the report as JSON, and all else on
+    standard error.
+    """
+    console = Console(stderr=True, quiet=quiet) if as_json or quiet else stdout_console()
     before = find_last_judged(config)
     try:
         result = run_loop(partial(_run_watched, console, config, fresh, dataset, before))
@@ -62,13 +74,26 @@ def run_session(config: Config, *, fresh: bool = False, dataset: Dataset | None 
         console.print(Text("\nStopped at once; all answers are kept: `unisafe run` again continues from here."))
         return INTERRUPTED
     report = read_file(result.cache, lambda connection: read_report(connection, result.run))
-    print_report(console, report)
+    log.info("run %s: %s", result.run, result.status, extra={"event": "run", "run": result.run, "status": result.status})
+    if as_json:
+        print_json(build_report_json(report))
+    elif quiet:
+        _say_unmeasured(report)
+    else:
+        print_report(console, report)
     if result.waiting:
         words = f"{count(result.waiting, 'request')} in batch jobs under way at the vendor: `unisafe run` again collects them."
         console.print(Text(words, style="yellow"))
     if result.status == "interrupted":
         return INTERRUPTED
     return UNJUDGED if report.unjudged or report.bill.problems or result.without_pictures else DONE
+
+
+def _say_unmeasured(report: Report) -> None:
+    """Print what a quiet run may not hide, on standard error; nothing if everything was measured."""
+    if report.unjudged or report.told.loud or report.stopped:
+        for line in (*report.told.loud, *describe_coverage(report.coverage, report.planned, report.bill)):
+            print(line, file=sys.stderr)
 
 
 def find_last_judged(config: Config) -> Before | None:

@@ -18,8 +18,9 @@ from unisafe_providers.registry import CallableOptions, find_spec, find_takers
 from unisafe_providers.spec import ONE, SEVERAL
 
 from unisafe_async.benchmark.taxonomy import TASKS, Task
-from unisafe_async.config.default_paths import DEFAULT_FILE, SMALLEST
+from unisafe_async.config.default_paths import DEFAULT_FILE
 from unisafe_async.config.endpoint_sections import EndpointSection, Section, combine_section, list_keys
+from unisafe_async.config.gate_section import GateSection
 from unisafe_async.config.judge_checks import mistakes_of_judges
 from unisafe_async.config.renamed_keys import new_name, override_keys, warn_of_old_keys
 from unisafe_async.config.secret_words import find_secrets, hide_in_text
@@ -70,6 +71,7 @@ class Config(Section):
     cache: CacheSection = CacheSection()
     run: RunSection = RunSection()
     cluster: ClusterSection | None = Field(None, exclude_if=lambda cluster: cluster is None)
+    gate: GateSection | None = Field(None, exclude=True)  # says nothing of the run itself
     base: Path = Field(Path(), exclude=True)
     file: str = Field(DEFAULT_FILE.name, exclude=True)
 
@@ -155,8 +157,7 @@ def read_table(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except FileNotFoundError:
-        lines = " and ".join(f"`{line}`" for line in SMALLEST.splitlines())
-        right = f"name one with --config, or try things out with a file of two lines: {lines}"
+        right = "`unisafe init` writes one, or name one with --config"
         raise ConfigError(f"{path}: there is no such file; {right}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
@@ -275,6 +276,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "generation": GenerationSection,
     "cache": CacheSection,
     "run": RunSection,
+    "gate": GateSection,
     "judge": JudgeSection,
     "judges": JudgeEndpointSection,
     "models": ModelSection,

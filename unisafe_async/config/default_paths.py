@@ -7,8 +7,3 @@ from pathlib import Path
 DEFAULT_FILE = Path("bench.toml")
 DEFAULT_CACHE = "unisafe.duckdb"
 """Relative to the configuration's folder; a function that reads no configuration takes it relative to the working folder."""
-SMALLEST = """\
-judge = { provider = "simulated", model = "judge" }
-models = [{ name = "Try", provider = "simulated", model = "balanced" }]
-"""
-"""The smallest configuration that runs: it needs no key and no GPU."""

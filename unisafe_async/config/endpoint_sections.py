@@ -19,7 +19,8 @@ from pydantic import (
 from unisafe_providers.endpoint_options import EndpointOptions, VendorOptions
 from unisafe_providers.near_names import suggest
 from unisafe_providers.plugins import Plugin
-from unisafe_providers.presets import Preset, Price
+from unisafe_providers.presets import Preset
+from unisafe_providers.prices import FREE, Price
 from unisafe_providers.registry import CallableOptions, find_spec, find_takers
 from unisafe_providers.registry import list_names as provider_names
 from unisafe_providers.spec import Declared, Options, ProviderSpec
@@ -184,9 +185,10 @@ class EndpointSection(Section):
 
     @property
     def prices(self) -> Price:
-        """The prices in the file, else the preset's prices of the model."""
+        """The prices in the file, else the preset's prices of the model; a server of the user's own costs nothing a call."""
         given = self.given_price if isinstance(self, EndpointOptions) else None
-        return self.known_price or given or Price()
+        own = self.preset is not None and self.preset.is_own_server
+        return self.known_price or given or (FREE if own else Price())
 
     @property
     def known_price(self) -> Price | None:

@@ -40,6 +40,18 @@ def _check_shard(name: str) -> str:
     return str(read_shard(name))
 
 
+def _check_tag(name: str) -> str:
+    if not name or name != name.strip() or len(name) > 40 or len(name.split()) > 1 or "," in name:
+        raise ValueError(f"a tag should be one word of up to 40 characters, without commas, found {name!r}")
+    return name
+
+
+def _is_unset(given: object) -> bool:
+    """Whether a key that is younger than many stored runs says nothing, and is left out of what is stored."""
+    return not given
+
+
+Tag = Annotated[str, AfterValidator(_check_tag)]
 KindName = Annotated[str, AfterValidator(_check_kind)]
 TaskName = Annotated[str, AfterValidator(read_task)]
 CategoryName = Annotated[str, AfterValidator(_check_category)]
@@ -94,9 +106,17 @@ class CacheSection(Section):
 
 
 class RunSection(Section):
-    """`[run]`: what a run may cost."""
+    """`[run]`: what a run may cost, and what people call it."""
 
     budget_usd: float | None = Field(None, gt=0, description="US dollars for one run; needs prices")
+    name: Annotated[str, AfterValidator(_one_line)] = Field(
+        "",
+        max_length=80,
+        exclude_if=_is_unset,
+        description="what people call the run; commands take it where they take a run, and mean the newest of that name",
+    )
+    tags: list[Tag] = Field([], exclude_if=_is_unset, description="words to find the run by: `unisafe runs --tag WORD`")
+    note: str = Field("", max_length=2_000, exclude_if=_is_unset, description="anything to be remembered of it; no secrets")
 
 
 class ClusterSection(Section):

@@ -9,13 +9,17 @@ from dataclasses import dataclass, replace
 import anyio
 from unisafe_cache import Answer, Paid, Store, Unstorable
 from unisafe_cache.batches import find_under_way
-from unisafe_providers.base import ProviderError, Rejected, Request, Response, Usage, digest_of
+from unisafe_providers.base import ProviderError, Rejected, Request, Response, Usage
+from unisafe_providers.jobs import Submitting, submits_each
+from unisafe_providers.prices import UNPRICED
 
 from unisafe_async.gateway.budget import Budget
-from unisafe_async.gateway.calling import check_response, request_of
+from unisafe_async.gateway.calling import check_response, key_of, request_of
 from unisafe_async.gateway.claiming import Claiming
 from unisafe_async.gateway.clock import Clock, Pauses
 from unisafe_async.gateway.endpoint import Endpoint
+from unisafe_async.gateway.job_book import EndpointJobs
+from unisafe_async.gateway.job_calls import pay_by_job
 from unisafe_async.gateway.rereading import Rereading
 from unisafe_async.gateway.sending import send
 from unisafe_async.gateway.trying import Tries
@@ -65,11 +69,6 @@ def explain_in_batch(job: str) -> str:
     )
 
 
-def key_of(identity: str, request: Request) -> str:
-    """The cache key: a digest of the model's identity and the request, 128 bits in hexadecimal."""
-    return digest_of(identity.encode() + b"\0" + request.canonical)
-
-
 class Gateway:
     """`ask` any endpoint.
 
@@ -110,6 +109,18 @@ class Gateway:
     def drain(self) -> None:
         """Send nothing new; calls under way are finished and kept."""
         self._pauses.drain()
+
+    def keep_jobs(self, endpoint: Endpoint) -> None:
+        """Have the jobs of `endpoint` noted in the cache, if its provider answers by jobs."""
+        if isinstance(endpoint.provider, Submitting):
+            endpoint.provider.book = endpoint.jobs = EndpointJobs(
+                self._store,
+                endpoint.provider.identity,
+                self._run,
+                max_cost=lambda request: endpoint.max_cost(request) if endpoint.prices != UNPRICED else None,
+                submits_each=submits_each(endpoint.provider),
+                notes=endpoint.notes,
+            )
 
     async def look_up(self, keys: Sequence[str]) -> dict[str, Answer]:
         """The stored answers for `keys`; nothing is sent."""
@@ -241,17 +252,24 @@ class Gateway:
         async def once(tries: Tries) -> Response:
             return await self._try_once(endpoint, request, tries)
 
-        tries = Tries(endpoint, self._pauses)
-        response = await tries.of(once)
+        async def once_reserved(tries: Tries) -> Response:
+            return await self._try_once(endpoint, request, tries, reserved=True)
+
+        tries, job = Tries(endpoint, self._pauses), ""
+        if endpoint.jobs is None:
+            response = await tries.of(once)
+        else:
+            response, job = await pay_by_job(endpoint, endpoint.jobs, request, self.budget, tries, once_reserved)
         if tries.empty is not None and tries.empty is not response:
             await self._set_aside(endpoint, sent_as, tries.empty, f"{tries.empty.missing or 'empty'}; asked again")
-        return await self._keep(endpoint, key, sent_as, response)
+        return await self._keep(endpoint, key, sent_as, response, job)
 
-    async def _try_once(self, endpoint: Endpoint, request: Request, tries: Tries) -> Response:
-        """One try, within the budget; the partial answer of a failed try is stored."""
-        max_cost = endpoint.max_cost(request) if self.budget.limit is not None else 0.0
+    async def _try_once(self, endpoint: Endpoint, request: Request, tries: Tries, *, reserved: bool = False) -> Response:
+        """One try, within the budget unless its money is `reserved`; the partial answer of a failed try is stored."""
+        max_cost = endpoint.max_cost(request) if self.budget.limit is not None and not reserved else 0.0
         cost = 0.0
-        await self.budget.reserve(max_cost)
+        if not reserved:
+            await self.budget.reserve(max_cost)
         try:
             response = await send(endpoint, request, tries, self._pauses)
             cost = response.usage.cost or 0.0
@@ -292,11 +310,11 @@ class Gateway:
             return None
         return answer.id
 
-    async def _keep(self, endpoint: Endpoint, key: str, request: str, response: Response) -> Answer:
+    async def _keep(self, endpoint: Endpoint, key: str, request: str, response: Response, job: str = "") -> Answer:
         answer = Answer(self._store.ids.next(), response)
         try:
             await self._store.commit(
-                Paid(key=key, identity=endpoint.provider.identity, request=request, answer=answer, run=self._run)
+                Paid(key=key, identity=endpoint.provider.identity, request=request, answer=answer, run=self._run, job=job)
             )
         except Unstorable as error:
             raise Rejected(f"the answer cannot be stored: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from contextlib import nullcontext
 
@@ -25,6 +26,7 @@ from unisafe_async.gateway.clock import Pauses
 from unisafe_async.gateway.endpoint import Endpoint
 from unisafe_async.gateway.trying import FIRST_WAIT, Tries, replace_error
 
+log = logging.getLogger(__name__)
 LONGEST_WINDOW = 60.0
 """An answer's report of its limits may hold an endpoint for at most so many seconds; a 429 says how long it really takes."""
 NO_OUTAGE = nullcontext(False)
@@ -93,10 +95,13 @@ async def _call_counted(endpoint: Endpoint, request: Request) -> Response:
     answered = False
     endpoint.doubts.begin()
     try:
-        response = endpoint.bill(request, await call_safely(endpoint.provider, request, endpoint.notes))
+        response = await call_safely(endpoint.provider, request, endpoint.notes)
+        response = endpoint.bill(request, response if endpoint.jobs is None else endpoint.jobs.add_cost(request, response))
         answered = True
         endpoint.outage.note_answer()
         endpoint.concurrency.widen()
+        if log.isEnabledFor(logging.DEBUG):
+            _log_answer(endpoint, request, response)
         return response
     except Withdrawn as error:
         raise Draining(str(error)) from None
@@ -107,6 +112,23 @@ async def _call_counted(endpoint: Endpoint, request: Request) -> Response:
         raise
     finally:
         endpoint.doubts.end(answered=answered)
+
+
+def _log_answer(endpoint: Endpoint, request: Request, response: Response) -> None:
+    """Note an answer, without what was asked or said."""
+    usage = response.usage
+    fields = {
+        "event": "answer",
+        "model": endpoint.name,
+        "kind": request.kind,
+        "finish": response.finish,
+        "seconds": round(response.latency, 3),
+        "tokens_in": usage.tokens_in,
+        "tokens_out": usage.tokens_out,
+        "images": usage.images,
+        "cost": usage.cost,
+    }
+    log.debug("%s answered", endpoint.name, extra=fields)
 
 
 async def _note_stop(endpoint: Endpoint, error: Misconfigured) -> ProviderError:

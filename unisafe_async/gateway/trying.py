@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Awaitable, Callable
 
 import tenacity
 from unisafe_providers.base import Malformed, Misconfigured, ProviderError, RateLimited, Response, Timeout, Transient
+from unisafe_providers.jobs import JobLost
 
 from unisafe_async.gateway.budget import NotRun
 from unisafe_async.gateway.clock import Pauses
 from unisafe_async.gateway.endpoint import Endpoint
 
+log = logging.getLogger(__name__)
 FIRST_WAIT = 0.5
 SHORT_WAIT = 0.01
 LONGEST_WAIT = 30.0
 MOST_DOUBLINGS = 16
 """After this many doublings a pause has reached its longest."""
 MALFORMED_TRIES = 2
-"""The most tries for complete answers of a wrong shape: each is paid for, and the next is seldom better."""
+"""The most tries for complete answers of a wrong shape: each is paid for, and the next is seldom better. As many for a lost job."""
 
 
 class Tries:
@@ -84,15 +87,17 @@ class Tries:
     def note_failure(self, error: RateLimited | Transient) -> None:
         """Count a failed try; raises Misconfigured if the endpoint has failed for all requests for too long."""
         self._endpoint.retries.note_failure(self, str(error))
+        name, kind = self._endpoint.name, type(error).__name__
+        log.info("%s: %s: %s", name, kind, error, extra={"event": "failed try", "model": name, "kind": kind})
         outage, now = self._endpoint.outage, self._pauses.now()
         self._suspect |= self._last is not None and outage.answers > self._last
         if isinstance(error, RateLimited):
             self._refusals += 1
             if outage.down:
                 self._stop_if_dead(error, now)
-        elif error.answered or isinstance(error, Malformed):
+        elif error.answered or isinstance(error, Malformed | JobLost):
             outage.note_answer()
-            self._malformed += isinstance(error, Malformed)
+            self._malformed += isinstance(error, Malformed | JobLost)
             self._failures += 1
         elif outage.note_failure(self, now, str(error), suspect=self._suspect):
             self._since = None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from unisafe_async.benchmark.measures import MEASURES
 from unisafe_async.benchmark.taxonomy import PANELS, TASKS, Task
 from unisafe_async.page.summary import Summary
 from unisafe_async.results.comparison import Difference, Unification
 from unisafe_async.results.coverage import describe_beside
-from unisafe_async.results.measures import MEASURES
 from unisafe_async.results.probabilities import describe_families, format_probability
 from unisafe_async.results.scores import BETTER, SCORES, SMALL, TITLES, Score
 

@@ -15,8 +15,8 @@ import duckdb
 from unisafe_cache.run_shapes import Judge
 from unisafe_judger import SCALES
 
+from unisafe_async.benchmark.measures import MEASURES
 from unisafe_async.benchmark.taxonomy import TASKS
-from unisafe_async.results.measures import MEASURES
 from unisafe_async.results.multiplicity import (
     WHOLE,
     Cell,

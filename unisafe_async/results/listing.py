@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,7 @@ class ListedRun:
 
     Attributes:
         cost, seconds: US dollars and time that the run took.
+        name, tags, note: what people call it and say of it.
     """
 
     run: str
@@ -41,11 +43,15 @@ class ListedRun:
     models: int = 0
     cost: float = 0.0
     seconds: float = 0.0
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    note: str = ""
 
 
-def read_runs(connection: duckdb.DuckDBPyConnection) -> list[ListedRun]:
-    """The runs of a cache, the newest first."""
-    return [_listed(*record) for record in connection.execute(RUNS).fetchall()]
+def read_runs(connection: duckdb.DuckDBPyConnection, tags: Sequence[str] = ()) -> list[ListedRun]:
+    """The runs of a cache that have all of `tags`, the newest first."""
+    found = [_listed(*record) for record in connection.execute(RUNS).fetchall()]
+    return [one for one in found if set(tags) <= set(one.tags)]
 
 
 def _listed(run: str, status: str, dataset: str, config: str, summary: str, rows: int, judged: int) -> ListedRun:
@@ -63,6 +69,9 @@ def _listed(run: str, status: str, dataset: str, config: str, summary: str, rows
         models=len(shapes.config.models),
         cost=figures.cost,
         seconds=figures.seconds,
+        name=shapes.config.run.name,
+        tags=tuple(shapes.config.run.tags),
+        note=shapes.config.run.note,
     )
 
 

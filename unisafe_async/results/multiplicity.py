@@ -16,7 +16,7 @@ from typing import Literal
 
 import duckdb
 
-from unisafe_async.results.measures import BY_KEY
+from unisafe_async.benchmark.measures import BY_KEY
 from unisafe_async.results.paired_tests import compute_mcnemar_exact, correct_by_holm
 from unisafe_async.results.scores import ITEMS, SCORES
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from unisafe_async.results.blocks import BlockCount, count_blocks
 from unisafe_async.results.judging import Judging, read_judging
 from unisafe_async.results.named_shares import NAMED, count_named_shares
 from unisafe_async.results.notices import Told, describe_shard, read_told
+from unisafe_async.results.outcomes import Cell, Outcomes, count_outcomes, find_worst_cells
 from unisafe_async.results.ranking import Ranking, ranking
 from unisafe_async.results.runs import Heading, build_heading, describe_simulated, find_newest_run, resolve_where
 from unisafe_async.results.scores import ALL, BETTER, Coverage, Score, Where, coverage, scores
@@ -32,6 +33,7 @@ class Report:
     status: str
     dataset: str
     judge: str
+    called: str
     simulated_models: tuple[str, ...]
     simulated_judge: bool
     models: tuple[str, ...]
@@ -50,6 +52,8 @@ class Report:
     where: Where
     judging: Judging | None = None
     told: Told = field(default_factory=Told)
+    outcomes: Mapping[str, Outcomes] = field(default_factory=dict)
+    worst: Mapping[str, list[Cell]] = field(default_factory=dict)
     shard: str = ""
     unfinished: dict[str, str] = field(default_factory=dict)
 
@@ -93,6 +97,7 @@ def read_report(
         status=stored.status,
         dataset=stored.items,
         judge=heading.judge,
+        called=stored.called,
         simulated_models=tuple(model for model in planned if model in heading.simulated_models),
         simulated_judge=heading.simulated_judge,
         models=tuple(planned),
@@ -112,6 +117,8 @@ def read_report(
         blocks=count_blocks(connection, run, where),
         where=where,
         judging=read_judging(connection, run, config.judge),
+        outcomes=count_outcomes(connection, run, where),
+        worst=find_worst_cells(connection, run, where),
         told=read_told(connection, stored, tuple(planned), where),
         unfinished=_select_words(summary.unfinished, config, where),
         shard=describe_shard(stored.shard, summary.selected),

@@ -11,7 +11,7 @@ from unisafe_providers.near_names import suggest
 from unisafe_async.results.notices import describe_shard
 from unisafe_async.results.provenance import read_simulated
 from unisafe_async.results.scores import Where
-from unisafe_async.results.stored_run import IS_IMPORTED, StoredRun, read_run
+from unisafe_async.results.stored_run import CALLED_NAME, IS_IMPORTED, StoredRun, read_run
 from unisafe_async.text import plain
 
 MODELS = "SELECT DISTINCT model FROM rows WHERE run = ?"
@@ -21,7 +21,7 @@ MODELS = "SELECT DISTINCT model FROM rows WHERE run = ?"
 class Heading:
     """A run's judge and models, in the order of its configuration; which of them are simulated.
 
-    If the run asked a part of its items, `shard` says so in a sentence.
+    If the run asked a part of its items, `shard` says so in a sentence. `called` is what people call it, with its tags.
     """
 
     run: str
@@ -30,6 +30,7 @@ class Heading:
     simulated_models: tuple[str, ...]
     simulated_judge: bool
     shard: str = ""
+    called: str = ""
 
 
 def read_heading(connection: duckdb.DuckDBPyConnection, run: str) -> Heading:
@@ -47,6 +48,7 @@ def build_heading(connection: duckdb.DuckDBPyConnection, stored: StoredRun) -> H
         simulated_models=models,
         simulated_judge=judge,
         shard=describe_shard(stored.shard, stored.summary.selected, stored.run),
+        called=stored.called,
     )
 
 
@@ -84,10 +86,19 @@ def find_newest_run(connection: duckdb.DuckDBPyConnection, name: str | None) -> 
     return run
 
 
+CALLED = f"SELECT run FROM runs WHERE {CALLED_NAME} = ? ORDER BY started DESC, run DESC LIMIT 1"
+"""The newest run that people call so."""
+
+
 def run_named(connection: duckdb.DuckDBPyConnection, name: str) -> str:
-    """The full name of the run that begins with `name`, without a check. Raises CacheError if there is none, or several."""
+    """The full name of the run that begins with `name`, or of the newest that people call so, without a check.
+
+    Raises CacheError if there is none, or if several begin with it.
+    """
     found = connection.execute("SELECT run FROM runs WHERE starts_with(run, ?) ORDER BY run DESC", [name]).fetchall()
     names = [str(row[0]) for row in found]
+    if not names and (called := connection.execute(CALLED, [name]).fetchone()):
+        return str(called[0])
     if not names or not name:
         raise CacheError(f"there is no run {name!r}; `unisafe runs` lists them")
     if name not in names and len(names) > 1:

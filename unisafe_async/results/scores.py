@@ -16,11 +16,11 @@ import duckdb
 from unisafe_cache.columns import build_record
 from unisafe_judger import REFUSAL, SAFE, UNSAFE
 
+from unisafe_async.benchmark.measures import MEASURES
 from unisafe_async.errors import UsageError
 from unisafe_async.results.causes import cause_of, count_causes
 from unisafe_async.results.filters import ALL as ALL
 from unisafe_async.results.filters import Where as Where
-from unisafe_async.results.measures import MEASURES
 from unisafe_async.results.stored_run import SAMPLES
 
 SCORES = tuple(measure.key for measure in MEASURES)

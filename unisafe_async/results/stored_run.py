@@ -17,6 +17,10 @@ IMPORTED = "imported"
 """The provider of models and judge in a run of imported verdicts (`import-verdicts`): nobody was asked here."""
 IS_IMPORTED = f"coalesce(try_cast(config AS JSON) ->> '$.judge.provider', '') = '{IMPORTED}'"
 """StoredRun.is_imported in SQL, also where a run's record cannot be read."""
+CALLED_NAME = "coalesce(try_cast(config AS JSON) ->> '$.run.name', '')"
+"""What people call a run, in SQL."""
+CALLED_TAGS = "coalesce(try_cast(json_extract_string(try_cast(config AS JSON), '$.run.tags[*]') AS VARCHAR[]), [])"
+"""A run's tags, in SQL."""
 SAMPLES = "coalesce((SELECT (config::JSON ->> '$.generation.samples')::INTEGER FROM runs WHERE run = $run), 1)"
 """StoredRun.samples in SQL: an item's sample that was not reached could be the unsafe one."""
 
@@ -58,6 +62,11 @@ class StoredRun:
         return self.config.judge.provider == IMPORTED
 
     @property
+    def called(self) -> str:
+        """What people call it, with its tags: `nightly [ci, gpt-5]`; empty for a run without either."""
+        return describe_called(self.config)
+
+    @property
     def shard(self) -> Shard | None:
         """Which part of the selected items it asked; None for all of them."""
         return find_shard(self.config)
@@ -71,6 +80,12 @@ class StoredRun:
     def samples(self) -> int:
         """How many samples the run asks of each item; SAMPLES is the same in SQL."""
         return self.config.generation.samples
+
+
+def describe_called(config: Config) -> str:
+    """The name and the tags of a run: `nightly [ci, gpt-5]`."""
+    tags = f"[{', '.join(config.run.tags)}]" if config.run.tags else ""
+    return " ".join(part for part in (config.run.name, tags) if part)
 
 
 def find_shard(config: Config) -> Shard | None:

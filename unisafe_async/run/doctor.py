@@ -90,6 +90,8 @@ def _look_at_device(checked: CheckedEndpoint, endpoint: Endpoint) -> None:
         return
     if provider.status.state == "failed":
         checked.say("model", "wrong", provider.status.said)
+    elif provider.size:
+        checked.say("model", "ok", f"{provider.size / 1e9:,.1f} GB of weights, to be loaded on {', '.join(provider.devices)}")
     for note in provider.notes if isinstance(provider, Noting) else ():
         checked.say("device", "warning", note)
     if checked.section.provider != "command":  # which may run on another machine

@@ -190,10 +190,14 @@ def unwrap_error(error: BaseException) -> BaseException:
 
 @asynccontextmanager
 async def prepare(
-    config: Config, *, dataset: Dataset | None = None, fresh: bool = False, clock: Clock | None = None
+    config: Config, *, dataset: Dataset | None = None, fresh: bool = False, clock: Clock | None = None, sends: bool = True
 ) -> AsyncIterator[tuple[Run, Pipeline, Store]]:
-    """Open and check everything that a run or a plan needs; sends nothing."""
-    config.keys()
+    """Open and check everything that a run or a plan needs; sends nothing.
+
+    A plan never `sends` anything, so it needs no keys.
+    """
+    if sends:
+        config.keys()
     section = config.dataset
     judges = judges_of(config)
     if dataset is None:
@@ -223,6 +227,7 @@ async def prepare(
         )
         for endpoint in [*(lane.endpoint for lane in lanes), *panel.endpoints]:
             await stack.enter_async_context(open_endpoint(endpoint))
+            gateway.keep_jobs(endpoint)
         unable = [member.endpoint.stopped for member in members if member.extracts_intents]
         if None not in unable:
             place = next(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 import duckdb
 from unisafe_cache import Store
 from unisafe_cache.batches import find_under_way
-from unisafe_providers.base import OnDevice
+from unisafe_cache.submitted_jobs import find_jobs
+from unisafe_providers.base import Noting, OnDevice
 
 from unisafe_async.benchmark import Dataset
 from unisafe_async.config.bench_toml import Config
@@ -27,6 +29,7 @@ from unisafe_async.run.scheduler import Pipeline
 from unisafe_async.run.trials import Trial
 
 # Assumptions about calls that were never seen:
+GB = 1e9
 LATENCY = 5.0
 """Seconds that an answer takes."""
 LOCAL_BATCH = 16
@@ -52,6 +55,8 @@ class Need:
         batch: whether the calls go as batch jobs, which take up to a day; then seconds are not estimated.
         under_way: calls that are in a batch job already. They are part of `calls` if the run waits for the job, else it does not
             ask for them.
+        submitted: requests that the vendor took as jobs of their own (unisafe_providers/jobs.py), not answered yet: they cost
+            nothing new, and are no part of `calls`.
     """
 
     name: str
@@ -66,6 +71,7 @@ class Need:
     devices: frozenset[str] = frozenset()
     batch: bool = False
     under_way: int = 0
+    submitted: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +84,9 @@ class Plan:
     it is not. `mended` and `mended_drawn` count mended pictures of items and of models, by kind of mending. `later` names the
     judges that wait for a device, in the order of their turns; those of one turn stand together.
     `shard` says of which part of the items the plan is; it is empty if it is of all. `unable` says of each model and judge that
-    cannot be asked as things are why that is so: its figures are not those of a run after that is mended.
+    cannot be asked as things are why that is so: its figures are not those of a run after that is mended. `unset` names the
+    variables with keys that a run will need and that are not set. `weights` says of each model on this machine what its weights
+    need: their size, and how much of them is to be downloaded.
     """
 
     models: list[Need]
@@ -92,6 +100,8 @@ class Plan:
     later: tuple[tuple[str, ...], ...] = ()
     shard: str = ""
     unable: Mapping[str, str] = field(default_factory=dict)
+    unset: tuple[str, ...] = ()
+    weights: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def cost(self) -> float | None:
@@ -119,6 +129,21 @@ def _find_fault(endpoint: Endpoint) -> str:
     return str(endpoint.stopped) if endpoint.stopped is not None else ""
 
 
+def _describe_weights(endpoint: Endpoint) -> Iterator[str]:
+    """What a model on this machine needs before its first answer."""
+    provider = endpoint.provider
+    if isinstance(provider, OnDevice):
+        if provider.size:
+            yield f"{provider.size / GB:,.1f} GB of weights on {', '.join(provider.devices)}"
+        yield from provider.notes if isinstance(provider, Noting) else ()
+
+
+def _list_unset(config: Config) -> list[str]:
+    """The variables with keys that are not set."""
+    named = (name for _, section in config.endpoints() if section.hosted for name in section.secret_variables.values())
+    return [name for name in dict.fromkeys(named) if not os.environ.get(name, "").strip()]
+
+
 OTHERS = """
 SELECT avg((coalesce(thoughts, '') <> '')::INTEGER), avg((trim(text) <> '')::INTEGER) FILTER (len(images) > 0)
 FROM responses WHERE identity = ? AND key <> ''
@@ -129,7 +154,7 @@ HISTORY = "SELECT avg(latency) FILTER (WHERE latency > 0), avg(tokens_out) FROM 
 
 async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
     """Count what `evaluate` would send. Raises ConfigError, DatasetError or CacheError."""
-    async with prepare(config, dataset=dataset) as (run, pipeline, store):
+    async with prepare(config, dataset=dataset, sends=False) as (run, pipeline, store):
         run.gateway.rereading.keeps = False  # the run itself reports what it reads anew
         judges = [Need(name=member.name, devices=Devices.of(member.endpoint.provider)) for member in run.panel.members]
         intents, drawn, models = set[bytes](), dict[str, str](), list[Need]()
@@ -139,7 +164,8 @@ async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
                 name=lane.endpoint.name, devices=Devices.of(lane.endpoint.provider), batch=lane.endpoint.batching is not None
             )
             waiting = await store.query(partial(find_under_way, identity=identity))
-            await _count(lane, pipeline, need, judges, intents, drawn, waiting)
+            submitted = await store.query(partial(find_jobs, identity=identity))
+            await _count(lane, pipeline, need, judges, intents, drawn, waiting, submitted)
             await _count_others(store, lane, run.panel, need, judges)
             await _estimate(store, lane.endpoint, need)
             models.append(need)
@@ -160,6 +186,8 @@ async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
             mended_drawn=mended_drawn,
             shard=run.dataset.part,
             unable={endpoint.name: why for endpoint in run.endpoints if (why := _find_fault(endpoint))},
+            unset=tuple(_list_unset(config)),
+            weights={endpoint.name: told for endpoint in run.endpoints if (told := tuple(_describe_weights(endpoint)))},
             later=tuple(tuple(run.panel.members[one].name for one in turn) for turn in list_later(pipeline.passes)),
         )
 
@@ -172,8 +200,14 @@ async def _count(
     intents: set[bytes],
     drawn: dict[str, str],
     waiting: Collection[str],
+    submitted: Collection[str],
 ) -> None:
-    """Count one model's calls and their verdicts; `drawn` collects how its pictures are mended, by digest."""
+    """Count one model's calls and their verdicts.
+
+    Args:
+        drawn: collects how its pictures are mended, by digest.
+        waiting, submitted: the keys of requests in batch jobs, and of those that are jobs of their own.
+    """
     feed = pipeline.feed(lane)
     for chunk in feed.chunks():
         trials = [trial for _, trial in await feed.build_trials(chunk)]
@@ -181,15 +215,26 @@ async def _count(
         for trial in trials:
             drawn |= {image.digest: image.mended for image in trial.drawn if image.mended}
             if trial.error is None:
-                if waiting and trial.answer is None and key_of(lane.endpoint.provider.identity, trial.request) in waiting:
+                key = (
+                    key_of(lane.endpoint.provider.identity, trial.request)
+                    if trial.answer is None and (waiting or submitted)
+                    else ""
+                )
+                if key in waiting:
                     need.under_way += 1
                     if not need.batch:
                         continue
-                _count_job(trial, lane.endpoint, pipeline.panel, need, judges, intents)
+                need.submitted += key in submitted
+                _count_job(trial, lane.endpoint, pipeline.panel, need, judges, intents, paid=key in submitted)
 
 
-def _count_job(trial: Trial, endpoint: Endpoint, panel: Panel, need: Need, judges: list[Need], intents: set[bytes]) -> None:
-    if trial.answer is None:
+def _count_job(
+    trial: Trial, endpoint: Endpoint, panel: Panel, need: Need, judges: list[Need], intents: set[bytes], *, paid: bool
+) -> None:
+    """Count a trial's call, unless its vendor is paid for it already, and its verdicts."""
+    if trial.answer is None and paid:
+        pass
+    elif trial.answer is None:
         need.calls += 1
         need.images += trial.request.kind != "chat"
         need.tokens_in += endpoint.estimate_tokens_in(trial.request)

@@ -16,7 +16,7 @@ from unisafe_providers.registry import answers_from
 from unisafe_async.config.secret_words import hide_in_text
 from unisafe_async.results.listing import ListedRun
 from unisafe_async.screens.fitting import fit_table
-from unisafe_async.text import format_dollars, format_duration, plain
+from unisafe_async.text import count, format_dollars, format_duration, plain
 
 
 def print_runs(console: Console, runs: list[ListedRun]) -> None:
@@ -25,17 +25,20 @@ def print_runs(console: Console, runs: list[ListedRun]) -> None:
 
 def _runs(runs: list[ListedRun], names: Mapping[str, Text]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    for heading in ("Run", "status", "dataset"):
+    called = any(one.name or one.tags for one in runs)
+    for heading in ("Run", *(["called"] if called else []), "status", "dataset"):
         table.add_column(heading, no_wrap=True)
     for heading in ("models", "judged", "cost", "time"):
         table.add_column(heading, justify="right", no_wrap=True)
     for one in runs:
         judged = f"{one.judged:,}/{one.total:,}"
+        names_it = [Text(plain(" ".join([one.name, *(f"#{tag}" for tag in one.tags)]).strip()))] if called else []
         if not one.readable:
-            table.add_row(Text(plain(one.run)), "unreadable", names[one.dataset], "", judged, "", "")
+            table.add_row(Text(plain(one.run)), *names_it, "unreadable", names[one.dataset], "", judged, "", "")
             continue
         table.add_row(
             Text(plain(one.run)),
+            *names_it,
             Text(plain(one.status)),
             names[one.dataset],
             str(one.models),
@@ -46,7 +49,8 @@ def _runs(runs: list[ListedRun], names: Mapping[str, Text]) -> Table:
     return table
 
 
-def print_stats(console: Console, path: Path, stats: list[tuple[Any, ...]]) -> None:
+def print_stats(console: Console, path: Path, stats: list[tuple[Any, ...]], jobs: int = 0) -> None:
+    """Print the answers by model, how many submitted `jobs` are not answered yet, and the file's size."""
     answers = [
         (
             (hide_in_text(place), "simulated")
@@ -58,6 +62,8 @@ def print_stats(console: Console, path: Path, stats: list[tuple[Any, ...]]) -> N
     ]
     names = [name for named, _ in answers for name in named]
     console.print(fit_table(console, names, partial(_stats, answers)))
+    if jobs:
+        console.print(Text(f"{count(jobs, 'submitted job')} not answered yet: `unisafe batches` lists them"))
     console.print(f"{path}: {path.stat().st_size / 2**20:,.1f} MiB", highlight=False, markup=False)
 
 

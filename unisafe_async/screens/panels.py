@@ -10,8 +10,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from unisafe_async.benchmark.measures import MEASURES
 from unisafe_async.benchmark.taxonomy import PANELS, TASKS, Task
-from unisafe_async.results.measures import MEASURES
 from unisafe_async.results.scores import BETTER, SCORES, SMALL, TITLES, Score, has_thoughts, is_small
 from unisafe_async.screens.fitting import Build, fit_table
 
@@ -21,8 +21,10 @@ LEGEND = "{}; per cent of the valid items".format(
 THOUGHTS = "T-U"
 THOUGHTS_WORDS = f"{THOUGHTS} thoughts judged unsafe (lower is better), of items whose thoughts were judged; no part of the scores"
 BEST, WORST, SMALL_MARK = "●", "○", "~"
-SMALL_WORDS = f"{SMALL_MARK} and dim: fewer than {SMALL} valid items"
+SMALL_WORDS = f"{SMALL_MARK}: fewer than {SMALL} valid items"
 
+WIDTH = 8
+"""Columns of a score in the wide table."""
 ONE_LINE = 124
 """From this width on, a score and its interval fit on one line."""
 
@@ -57,7 +59,7 @@ def format_thoughts(score: Score | None, interval: str = "") -> Text:
     few = found.of < SMALL
     text = Text(justify="right")
     between = interval or " "
-    text.append(f"{SMALL_MARK if few else ''}{found.share.value * 100:.1f}{between}(of {found.of:,})", "dim" if few else "")
+    text.append(f"{SMALL_MARK if few else ''}{found.share.value * 100:.1f}{between}(of {found.of:,})")
     if interval:
         text.append(f"{interval}{found.share.low * 100:.1f}-{found.share.high * 100:.1f}", "dim")
     return text
@@ -78,7 +80,7 @@ def format_percent(score: Score | None, name: str, mark: str = " ", interval: st
     if score is None or not score.shares:
         return Text("- ", style="dim", justify="right")
     share, small = score.shares[name], is_small(score)
-    style = {BEST: "green", WORST: "red"}.get(mark, "") + (" bold" if name == "b_s" else "") + (" dim" if small else "")
+    style = {BEST: "green", WORST: "red"}.get(mark, "") + (" bold" if name == "b_s" else "")
     text = Text(justify="right")
     text.append(f"{SMALL_MARK if small else ''}{share.value * 100:.1f}{mark}", style.strip())
     if interval:
@@ -111,9 +113,7 @@ def _wide(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, names: 
     table.add_column("\nModel", no_wrap=True)
     thinking = {task.key for task in tasks if has_thoughts(by_task.get((model, task.key)) for model in models)}
     for task in tasks:
-        for index, name in enumerate(SCORES):
-            heading = Text(f"{'' if index else task.short} \n{TITLES[name]} ", justify="right")
-            table.add_column(heading, justify="right", no_wrap=True, min_width=8 if not index else 7)
+        table.add_column(_write_heading(task.short), no_wrap=True)
         if task.key in thinking:
             table.add_column(Text(f"\n{THOUGHTS} ", justify="right"), justify="right", no_wrap=True, min_width=13)
     marked = {task.key: _mark(models, by_task, task.key) for task in tasks}
@@ -121,10 +121,22 @@ def _wide(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, names: 
         cells: list[Text] = []
         for task in tasks:
             score = by_task.get((model, task.key))
-            cells += [format_percent(score, name, marked[task.key][model, name]) for name in SCORES]
+            cells.append(_join_scores([format_percent(score, name, marked[task.key][model, name]) for name in SCORES]))
             cells += [format_thoughts(score)] if task.key in thinking else []
         table.add_row(names[model], *cells)
     return table
+
+
+def _write_heading(title: str) -> Text:
+    """A task's title over the names of its scores, with a rule on both sides."""
+    whole = WIDTH * len(SCORES)
+    names = "".join(f"{TITLES[name]} ".rjust(WIDTH) for name in SCORES)
+    return Text(f"  {f' {title} ':─^{whole - 3}} \n{names}")
+
+
+def _join_scores(cells: Sequence[Text]) -> Text:
+    """The four scores of a task side by side, each in WIDTH columns."""
+    return Text().join(Text(" " * (WIDTH - cell.cell_len)) + cell for cell in cells)
 
 
 def _narrow(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, interval: str, names: Mapping[str, Text]) -> Table:
@@ -136,6 +148,9 @@ def _narrow(models: Sequence[str], tasks: Sequence[Task], by_task: Scores, inter
     _score_columns(table, thinking=thinking)
     marked = {task.key: _mark(models, by_task, task.key) for task in tasks}
     for model in models:
+        if not any((model, task.key) in by_task for task in tasks):
+            table.add_row(names[model], Text("none of these", style="dim"), end_section=True)
+            continue
         for index, task in enumerate(tasks):
             score = by_task.get((model, task.key))
             table.add_row(
@@ -157,17 +172,17 @@ def build_overall(
     Best and worst are marked only if the models are `comparable`: all were asked the same tasks.
     """
     between = dict.fromkeys(SCORES, (" " if console.width >= ONE_LINE else "\n") if intervals else "")
-    between["b_s"] = between["b_s"] or " "
     marked = _mark(models if comparable else (), by_model)
 
     def build(names: Mapping[str, Text]) -> Table:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
         table.add_column("Model", no_wrap=True)
         thinking = has_thoughts(by_model.values())
-        _score_columns(table, "" if intervals else " 95% interval", thinking=thinking)
+        _score_columns(table, thinking=thinking, interval=not intervals)
         for model in models:
             score = by_model.get((model,))
             cells = [format_percent(score, name, marked.get((model, name), " "), between[name]) for name in SCORES]
+            cells += [] if intervals else [_interval(score)]
             cells += [format_thoughts(score, between[SCORES[0]])] if thinking else []
             table.add_row(names[model], _valid(score), *cells)
         return table
@@ -175,10 +190,18 @@ def build_overall(
     return fit_table(console, models, build)
 
 
-def _score_columns(table: Table, last: str = "", *, thinking: bool = False) -> None:
+def _interval(score: Score | None) -> Text:
+    """The 95% interval of B-S."""
+    share = score.shares.get("b_s") if score is not None else None
+    return Text(f"{share.low * 100:.1f}-{share.high * 100:.1f}" if share is not None else "-")
+
+
+def _score_columns(table: Table, *, thinking: bool = False, interval: bool = False) -> None:
     table.add_column("n", justify="right", no_wrap=True)
     for name in SCORES:
-        table.add_column(f"{TITLES[name]}{last if name == 'b_s' else ''} ", justify="right", no_wrap=True)
+        table.add_column(f"{TITLES[name]} ", justify="right", no_wrap=True)
+    if interval:
+        table.add_column("B-S, 95%", justify="right", no_wrap=True)
     if thinking:
         table.add_column(f"{THOUGHTS} ", justify="right", no_wrap=True)
 

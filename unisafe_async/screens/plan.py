@@ -28,6 +28,12 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
     console.print(Text(f"{count(calls, 'call')} to make, {cost}, about {format_duration(plan.seconds)}; nothing was sent."))
     for name, why in plan.unable.items():
         console.print(Text(f"{plain(name)} cannot be asked yet: {plain(why)}", style="yellow"))
+    for name, weights in plan.weights.items():
+        console.print(Text(f"{plain(name)}: {'; '.join(map(plain, weights))}", style="dim"))
+    if plan.unset:
+        console.print(
+            Text(f"A run needs {', '.join(plan.unset)}, which {'is' if len(plan.unset) == 1 else 'are'} not set.", style="yellow")
+        )
     if plan.rubrics_changed:
         costs = [need.cost for need in plan.judges if need.calls]
         price = (
@@ -44,6 +50,12 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
     for need in held:
         words = f"{plain(need.name)}: {count(need.under_way, 'call')} in batch jobs under way, which a run online does not repeat; "
         console.print(Text(f'{words}`mode = "batch"` collects them, `unisafe batches` lists them', style="yellow"))
+    for need in plan.models:
+        if need.submitted:
+            words = f"{count(need.submitted, 'request')} submitted before and not answered yet: the run goes on with their jobs"
+            console.print(
+                Text(f"{plain(need.name)}: {words}, which cost nothing new; `unisafe batches` lists them", style="yellow")
+            )
     if not all(need.known_latency for need in [*plan.models, *plan.judges] if need.calls and not need.batch):
         console.print(
             Text(

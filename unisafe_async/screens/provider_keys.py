@@ -33,7 +33,8 @@ def read_provider(name: str) -> tuple[Known, list[Key]]:
     if spec is None:
         raise ConfigError(f"{name!r} is no provider; providers are {', '.join(list_names())}{suggest(name, list_names())}")
     keys = read_keys(spec.options, defaults=find_defaults(spec, {}))
-    if spec.vendor is not None and spec.vendor.base_url is None:
+    built = getattr(spec.options, "BUILDS_ADDRESS", False)
+    if spec.vendor is not None and spec.vendor.base_url is None and not built:
         keys = [replace(key, default="needed") if key.name == "base_url" else key for key in keys]
     if spec.plugin is not None and spec.options is CallableOptions:
         keys = [*(key for key in keys if key.name != "options"), *_keys_of_callable(spec.plugin)]

@@ -30,6 +30,7 @@ async def conforms(
     options: Mapping[str, Any] | None = None,
     says: Callable[[str], object] | None = None,
     draws: Callable[[bytes], object] | None = None,
+    takes: Callable[[str], object] | None = None,
     capabilities: Capabilities | None = None,
     models: tuple[str, str] = ("model-a", "model-b"),
     nothing: Sequence[object] = (),
@@ -48,17 +49,19 @@ async def conforms(
         says: turns a text into the body (JSON or bytes) with which the endpoint sends it. Without it and `draws` the suite plays
             no server, for a provider that needs none; then errors are not checked.
         draws: turns a PNG's bytes into the body with which the endpoint sends that picture, for `image` and `edit`.
+        takes: turns the name of a job into the body with which the endpoint takes a request for later; polls name the job in
+            their address, and get what `says` or `draws` returns.
         capabilities: what the model is declared to take and give; text only if it is left out.
         models: two model names that the provider accepts.
         nothing: bodies of the endpoint that hold nothing to judge, such as a body with thoughts only, or one that ended before
-            the first word. For each, the provider must raise an error or return empty text.
+            the first word, or an empty list of pictures. For each, the provider must raise an error or return an empty answer.
 
     Raises NotConforming, an AssertionError, whose message begins with the name of what failed.
     """
     if isinstance(make, ProviderSpec):
         make = partial(_build, make, make.options.model_validate(dict(options or {})))
     with ExitStack() as stack:
-        server = stack.enter_context(Server(says, draws)) if says or draws else None
+        server = stack.enter_context(Server(says, draws, takes)) if says or draws else None
         kinds = {"chat": says is not None, "image": draws is not None, "edit": draws is not None}
         answered = frozenset(kind for kind, hook in kinds.items() if hook or server is None)
         await Suite(make, server, capabilities or Capabilities(), models, answered, nothing).run()

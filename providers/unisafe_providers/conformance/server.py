@@ -30,12 +30,16 @@ Picture = Callable[[bytes], object]
 
 @dataclass(frozen=True)
 class Play:
-    """The server's reaction to a request: it sends a status and a body, drops the connection, cuts the body, or stalls."""
+    """The server's reaction to a request: it sends a status and a body, drops the connection, cuts the body, or stalls.
+
+    `of_answer` says that it is the reaction to what asks for the answer: of an endpoint that takes requests for later, to a poll.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     does: str = "answers"
+    of_answer: bool = False
 
 
 class Server:
@@ -43,6 +47,7 @@ class Server:
 
     Args:
         says, draws: return the body with which the endpoint sends a text, and a picture.
+        takes: returns the body with which the endpoint takes a request for later, from the name of its job.
 
     Attributes:
         play: the reaction to requests; None answers them.
@@ -51,13 +56,13 @@ class Server:
         most_at_once: the most requests that the server held at once.
     """
 
-    def __init__(self, says: Body | None, draws: Picture | None) -> None:
+    def __init__(self, says: Body | None, draws: Picture | None, takes: Body | None = None) -> None:
         self.play: Play | None = None
         self.gather = 0
         self.seen: list[int] = []
         self.most_at_once = 0
         self.kind = "chat"
-        self._says, self._draws = says, draws
+        self._says, self._draws, self._takes = says, draws, takes
         self._held: list[anyio.Event] = []
         self._stack = ExitStack()
 
@@ -69,6 +74,11 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    @property
+    def takes_jobs(self) -> bool:
+        """Whether it takes requests for later."""
+        return self._takes is not None
 
     @property
     def connections(self) -> int:
@@ -86,14 +96,15 @@ class Server:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         marker = MARKER.search(await request.read())
         if marker is None:
-            return web.Response(body=self._body(0), content_type="application/json")
+            return self._answer_poll(request)
         number = int(marker.group(1))
         self.seen.append(number)
         play = self.play
-        if play is None:
+        if play is None or (self._takes is not None and play.of_answer):
             if self.gather:
                 await self._hold()
-            return web.Response(body=self._body(number), content_type="application/json")
+            body = self._body(number) if self._takes is None else encode_body(self._takes(f"conformance-{number}"))
+            return web.Response(body=body, content_type="application/json")
         if play.does == "stalls":
             await anyio.sleep(LONGEST)
         if play.does in ("stalls", "drops"):
@@ -110,6 +121,13 @@ class Server:
                 request.transport.close()
             return answer
         return web.Response(status=play.status, body=play.body, headers=play.headers, content_type="application/json")
+
+    def _answer_poll(self, request: web.Request) -> web.Response:
+        """The answer to a request without a marker in its body: to a poll, whose address names the job."""
+        named = MARKER.search(request.raw_path.encode())
+        if self.play is not None and self.play.of_answer:
+            return web.Response(status=self.play.status, body=self.play.body, content_type="application/json")
+        return web.Response(body=self._body(int(named.group(1)) if named else 0), content_type="application/json")
 
     async def _hold(self) -> None:
         """Wait until `gather` requests are held, then go in reverse order of arrival; after a while go anyway."""

@@ -28,6 +28,7 @@ from unisafe_providers.conformance.faults import FAULTS, KEY
 from unisafe_providers.conformance.leaks import Leaks
 from unisafe_providers.conformance.server import Play, Server, build_text, draw_picture, encode_body
 from unisafe_providers.errors import UnisafeError
+from unisafe_providers.jobs import JobsInMemory, Submitting
 from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.soundness import find_provider_fault, find_response_fault, find_usage_fault
 
@@ -46,6 +47,12 @@ ANATOMY = (
     ("text that looks like a picture", "See ![a](data:image/png;base64,QUJD).", "See ![a](data:image/png;base64,QUJD).", ""),
 )
 """An endpoint's words, and how a provider must read them: text and thoughts."""
+NO_PICTURES = (
+    ("a page", b"<!doctype html><p>Busy</p>"),
+    ("half of a picture", draw_picture(0)[:-40]),
+    ("nothing", b""),
+)
+"""Bytes in the place of a picture that are none."""
 
 
 class NotConforming(UnisafeError, AssertionError):
@@ -91,6 +98,7 @@ class Suite:
                 self.check_capabilities,
                 self.check_errors,
                 self.check_cancellation,
+                self.check_jobs,
                 self.check_concurrency,
                 self.check_reopening,
                 self.check_leaks,
@@ -146,18 +154,22 @@ class Suite:
             if isinstance(found, Response):
                 seen = (found.text, found.thoughts)
                 require(seen == (wanted, thoughts), "anatomy", f"{what} should be read as {(wanted, thoughts)}, and is {seen}")
-        bodies = [
-            ("an answer with no text", self._server.body_of("")),
-            *(("a body with nothing to judge", body) for body in self._nothing),
-        ]
-        for what, body in bodies:
-            found = await self._examine("chat", body)
-            words = f"{what} is no answer and no refusal: it should raise, or leave the text empty; it {_describe_outcome(found)}"
-            require(not isinstance(found, Response) or found.missing, "anatomy", words)
-        for kind in sorted(self._answered - {"chat"}):
-            found = await self._examine(kind, self._server.picture_body(b"<!doctype html><p>Busy</p>"))
-            words = f"a page in the place of a picture should fail ({kind}); it {_describe_outcome(found)}"
-            require(not isinstance(found, Response), "anatomy", words)
+        drawn = sorted(self._answered - {"chat"})
+        asked = ["chat"] if "chat" in self._answered else drawn
+        bodies = [("a body with nothing to judge", body) for body in self._nothing]
+        if "chat" in self._answered:
+            bodies.insert(0, ("an answer with no text", self._server.body_of("")))
+        for kind in asked:
+            for what, body in bodies:
+                found = await self._examine(kind, body)
+                did = _describe_outcome(found)
+                words = f"{what} is no answer and no refusal: it should raise, or leave all empty ({kind}); it {did}"
+                require(not isinstance(found, Response) or found.missing, "anatomy", words)
+        for kind in drawn:
+            for what, data in NO_PICTURES:
+                found = await self._examine(kind, self._server.picture_body(data))
+                words = f"{what} in the place of a picture should fail ({kind}); it {_describe_outcome(found)}"
+                require(not isinstance(found, Response) or found.missing, "anatomy", words)
 
     async def _examine(self, kind: str, body: object) -> Response | Exception | None:
         """The gateway's result for a body; None if the provider is not asked for this kind."""
@@ -166,7 +178,7 @@ class Suite:
             request = next((one for one in self._build_probes() if one.kind == kind and provider.capabilities.can(one)), None)
             if request is None or kind not in self._answered:
                 return None
-            self._server.play = Play(200, encode_body(body))
+            self._server.play = Play(200, encode_body(body), of_answer=True)
             try:
                 return await examine_response(await provider.call(request), image_due=request.image_due)
             except Exception as error:  # what may be raised is checked by `errors`
@@ -203,7 +215,7 @@ class Suite:
                     )
                     if request is None:
                         continue
-                    self._server.play, sent = play, self._count_sent()
+                    self._server.play, self._server.kind, sent = play, kind, self._count_sent()
                     outcome = await _try_call(provider, request)
                     self._server.play = None
                     self._check_error(f"{what} ({kind})", outcome, wanted, self._count_sent() - sent)
@@ -223,14 +235,36 @@ class Suite:
                 await self._cancel(provider, request)
                 await self._answer(provider, next(one for one in self._build_probes() if _is_alike(one, request)), "cancellation")
 
+    async def check_jobs(self) -> None:
+        """A job that the endpoint took is written down before it is polled, and whoever asks again goes on with it."""
+        if self._server is None or not self._server.takes_jobs:
+            return
+        async with self._open() as provider:
+            can = [one for one in self._build_probes() if one.kind in self._answered and provider.capabilities.can(one)]
+            if not can:
+                return
+            request, book = can[0], JobsInMemory()
+            require(isinstance(provider, Submitting), "jobs", "its endpoint takes jobs, and it has no `book` for them")
+            assert isinstance(provider, Submitting)
+            provider.book = book
+            self._server.kind, sent = request.kind, self._count_sent()
+            self._server.play = Play(503, b"{}", of_answer=True)
+            with anyio.move_on_after(SHORT):
+                await _try_call(provider, request)
+            self._server.play = None
+            require(book.jobs, "jobs", "a job that was taken is not in the book while its polls fail")
+            await self._answer(provider, request, "jobs")
+            again = self._count_sent() - sent
+            require(again == 1, "jobs", f"a job whose polls failed was submitted {again} times: each is paid for")
+
     async def check_concurrency(self) -> None:
         """Calls at the same time each get their own answer, and none waits for another."""
         async with self._open() as provider:
-            kind = next(iter(sorted(self._answered)))
-            can = [one for one in self._build_probes() if one.kind == kind and provider.capabilities.can(one)]
+            can = [one for one in self._build_probes() if one.kind in self._answered and provider.capabilities.can(one)]
             if not can:
                 return
             alike = can[0]
+            kind = alike.kind
             requests = [next(one for one in self._build_probes() if _is_alike(one, alike)) for _ in range(AT_ONCE)]
             if self._server is not None:
                 self._server.gather, self._server.most_at_once, self._server.kind = AT_ONCE, 0, kind

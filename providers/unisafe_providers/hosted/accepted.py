@@ -9,7 +9,7 @@ from typing import Literal
 from unisafe_providers.base import Request
 from unisafe_providers.hosted.parameters import JSON_OBJECT, Refusal
 
-LEAVABLE = ("temperature", "top_p", "seed")
+LEAVABLE = ("temperature", "top_p", "seed", "size")
 """Fields of a request that can be left out of it."""
 
 
@@ -66,6 +66,10 @@ def describe_refusals(model: str, accepted: Accepted, before: Accepted, sent: Re
     left_out = sorted(accepted.left_out - before.left_out)
     renamed = {name: called for name, called in accepted.names.items() if before.name(name) != called}
     return [
-        *(f"{model} takes no {name} such as {getattr(sent, name):g}: it was left out" for name in left_out),
+        *(f"{model} takes no {name} such as {_show(getattr(sent, name))}: it was left out" for name in left_out),
         *(f"{model} takes {before.name(name)} as {called}: it was renamed" for name, called in renamed.items()),
     ]
+
+
+def _show(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"

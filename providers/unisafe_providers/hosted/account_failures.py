@@ -2,7 +2,7 @@
 
 Sources: OpenAI, "Error codes"; Anthropic, "Errors"; Google, "Gemini API troubleshooting guide" and google.rpc's ErrorInfo and
 QuotaFailure; OpenRouter, "Errors and Debugging"; Groq, "Error codes"; Alibaba, "DashScope error codes"; Moonshot, Z.AI, DeepSeek,
-Hugging Face, Cohere, Stability, Replicate and ByteDance, their error pages.
+Hugging Face, Cohere, Stability, Replicate, ByteDance and MiniMax ("Error codes"), their error pages.
 """
 
 from __future__ import annotations
@@ -31,8 +31,14 @@ ACCOUNTS = (
             r"\b(tpd|rpd)\b",
             r"\bdaily (\w+ ){0,3}(limit|quota|allowance|cap|budget|allotment)",
             r"\b(limit|quota|allowance) (for|of) (the|this|to) ?day",
+            r"\bcalls (per|a|/) month\b",
         ),
         where=frozenset({0, 403, 429}),
+    ),
+    Failure(
+        kind=Misconfigured,
+        says="the plan's window at {vendor} is spent ({status}): {message}; go on when the next one begins (5 hours, or a week)",
+        codes=split_names("2056"),
     ),
     Failure(
         kind=Misconfigured,
@@ -50,6 +56,7 @@ ACCOUNTS = (
             r"credits? (are|is|has been|have been|were) (depleted|exhausted|used up|spent|insufficient)",
             r"(insufficient|not enough|no remaining|lack sufficient|lack of|exhausted|out of|no) "
             r"(account |available )?(credit|balance|fund)",
+            r"n['’]?t have (enough|sufficient|any) (\w+ )?(credit|balance|fund|unit)|(not enough|insufficient|out of) (api )?units",
             r"insufficient[ _]quota|(any|used all)( available)? credits",
             r"balance (is |was )?(insufficient|not enough|too low|exhausted|empty|negative|overdrawn)",
             r"overdue (balance|payment|bill|invoice)|\barrears?\b|arrearage|in good standing|past due",
@@ -105,17 +112,18 @@ ACCOUNTS = (
         codes=split_names(
             "invalid_api_key api_key_invalid api_key_expired authentication_error unauthenticated invalidapikey incorrect_api_key "
             "authenticationerror unrecognizedclientexception expiredtokenexception invalid_authentication_error unauthorized "
-            "invalid_key missing_api_key invalidsignatureexception"
+            "invalid_key missing_api_key 1004 2049 invalidsignatureexception incompletesignatureexception "
+            "missingauthenticationtokenexception expiredtoken invalidaccesskeyid signaturedoesnotmatch invalidclienttokenid"
         ),
         words=compile_words(
-            r"\b(api[- ]?|access |secret |security )(key|token)s?\b.{0,40}"
+            r"\b(api[- ]?|access |secret |security |bearer )(key|token)s?\b.{0,40}"
             r"\b(not valid|invalid|expired|revoked|incorrect|missing|not found|malformed)",
             r"\b(invalid|incorrect|missing|wrong|expired|malformed) (\w+ )?"
             r"(api[- ]?key|access token|credentials?|authentication|bearer)",
             r"correct (credentials|api key)|valid (authentication|api) ?(token|key|credentials?)",
             r"authentication (is )?(required|failed)|not authenticated",
         ),
-        where=frozenset({0, 400, 403}),
+        where=frozenset({0, 400, 403, 498}),
     ),
 )
 """The first row that matches counts."""

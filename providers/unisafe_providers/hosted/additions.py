@@ -82,17 +82,15 @@ class Cutter:
         return content
 
 
-def build_form(body: Mapping[str, Any]) -> dict[str, Any]:
+def build_form(body: Mapping[str, Any]) -> list[tuple[str, tuple[None, str]]]:
     """A body as fields of a form: tables and lists become JSON, true and false become words, null is left out."""
-    fields: dict[str, Any] = {}
-    for key, value in body.items():
-        if isinstance(value, dict | list):
-            fields[key] = orjson.dumps(value).decode()
-        elif isinstance(value, bool):
-            fields[key] = "true" if value else "false"
-        elif value is not None:
-            fields[key] = value
-    return fields
+    return [(key, (None, _write_field(value))) for key, value in body.items() if value is not None]
+
+
+def _write_field(value: object) -> str:
+    if isinstance(value, dict | list):
+        return orjson.dumps(value).decode()
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
 def _sort_keys(table: Mapping[str, object]) -> str:

@@ -13,7 +13,7 @@ from unisafe_providers.base import Capabilities, Malformed, Rejected, Request, R
 from unisafe_providers.hosted.bodies import Json, find_usage, schema_of
 from unisafe_providers.hosted.endings import ending_of_message
 from unisafe_providers.hosted.http import HostedOptions, HostedProvider
-from unisafe_providers.hosted.openai_wire import apply_ending, find_texts, read_served_name
+from unisafe_providers.hosted.openai_wire import apply_ending, apply_guardrail, find_texts, read_served_name
 from unisafe_providers.hosted.usage import usage_of
 
 VERSION = "2023-06-01"
@@ -92,4 +92,4 @@ def read_message_response(body: Json) -> Response:
     missing = TOOL_CALL if "tool_use" in kinds else ONLY_THOUGHTS if sealed else ""
     came = Response(text=text, usage=usage_of(find_usage(body)), thoughts=thoughts, missing=missing, model=read_served_name(body))
     with attach_partial(came):
-        return apply_ending(came, ending_of_message(body, text))
+        return apply_guardrail(apply_ending(came, ending_of_message(body, text)), body)

@@ -25,7 +25,10 @@ def build(settings: ProviderSettings, options: AnthropicOptions) -> Provider:
     from unisafe_providers.hosted.anthropic_batch import AnthropicBatches
 
     kind = AnthropicBatches if settings.in_batches else Anthropic
-    return kind(*read_place(settings, options), **build_hosted_options(settings, options))
+    known = build_hosted_options(settings, options)
+    if settings.vendor is not None:
+        known["title"] = settings.vendor.title
+    return kind(*read_place(settings, options), **known)
 
 
 ANTHROPIC = ProviderSpec(

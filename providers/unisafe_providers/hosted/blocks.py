@@ -4,7 +4,7 @@ Sources: OpenAI, "Error codes" and the types of its package 3.54; Microsoft, "Co
 Debugging"; Z.AI, "Errors" (1301, contentFilter); Alibaba, "DashScope error codes" (DataInspectionFailed); DeepSeek, "Content Exists
 Risk" as users report it; xAI's and Anthropic's 400 and 403 as recorded; Mistral, "Guardrails"; Cloudflare,
 "AI Gateway: Guardrails"; StepFun's 451; LiteLLM's ContentPolicyViolationError; Cohere's 498; fal, Stability, ByteDance Ark and
-MiniMax as their SDKs and documents give them.
+MiniMax as their SDKs and documents give them; Replicate's and Luma's failed jobs as their users report them.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ CODES: dict[str, Stage | None] = {
     "moderation_blocked": None,
     "data_inspection_failed": None,
     "datainspectionfailed": None,
+    "ipinfringementsuspect": None,
     "1301": None,
     "1026": "request",
     "1027": "response",
@@ -53,6 +54,8 @@ CODES: dict[str, Stage | None] = {
     "guardrail_violation": "request",
     "guardrail_intervened": None,
     "modelarmor": "request",
+    "http_498": "request",
+    "invalid_prompts": "request",
 }
 """Error codes in lower case, and the stage that each stands for unless the message says more; OpenAI checks images twice."""
 ARK = re.compile(r"(input|output)?(?:text|image|video|audio)?(?:sensitivecontentdetected|riskdetection)(?:\.(\w+))?", re.I)
@@ -74,12 +77,14 @@ WORDS = re.compile(
     r"|content exists risk|considered (as )?high risk|inappropriate content|sensitive (content|information|words?)|\bnsfw\b"
     r"|new_sensitive|is sensitive, please|data inspection|green net|guardrail|prompt injection"
     r"|failed (the )?(safety|moderation|content)|contentpolicyviolation"
+    r"|\b(advanced|content|prompt|text|image|input|output) moderation failed\b"
     r"|\b(prompt|input|response|output|completion|content)\b(?![- _]?(type|length|encoding))[^.;]{0,60}"
     r"\b(blocked (due to|because of|for|by)[^.;]{0,40}(secur|safe|polic|guard|filter|moderat|harm)"
     r"|(is|was|been) (blocked|censored|filtered)(?=[.;]|$)|(classified|detected|considered) as (unsafe|harmful))"
     r"|(violat\w*|against) (our|its|their) (\w+ ){0,2}(polic|guideline)|due to safety (concern|reason)"
     r"|prohibited (content|terms?|words?)|potentially (harmful|unsafe)|unsafe (content|prompt|image)|harmful content"
-    r"|content (is )?(not allowed|prohibited|blocked)|\bE005\b|敏感|违规|不安全内容|内容安全|内容审核",
+    r"|\bprompts? (is |was )?not allowed"
+    r"|content (is )?(not allowed|prohibited|blocked)|filtered words|\bE005\b|敏感|违规|不安全内容|内容安全|内容审核",
     re.I,
 )
 """Words that say at any status that a filter stopped something."""
@@ -121,20 +126,22 @@ JUDGED = re.compile(r"\b(violat\w*|flagged|blocked|rejected|refused|detected|ina
 WARNING = re.compile(r"[^.;]*\b(may|might|could|will|can) (result|lead|cause|be)\b[^.;]*", re.I)
 """Words that only threaten a block."""
 OUT_OF_ORDER = re.compile(
-    r"(moderation|safety|filter|guardrail)\w* (service|system|endpoint|api|check) .{0,20}"
+    r"(moderation|safety|filter|guardrail)\w* (service|system|endpoint|api|check(er)?|classifier|model|backend) .{0,20}"
     r"(unavailable|down|timed out|failed|not (respond|reach|avail))"
     r"|(moderation|safety|filter|guardrail)s? (is|was|are) (currently |temporarily )?(overloaded|unavailable|down|out of order)"
     r"|(failed|unable|could not|cannot|error|timeout|timed out)( to| while| when| in)? ?"
-    r"(call|reach|run|load|connect|contact|moderat|apply|evaluat|invok)"
-    r".{0,40}(moderat|filter|safety|guardrail|image)",
+    r"(call|reach|run|load|connect|contact|moderat|apply|evaluat|invok|download|fetch|retriev)"
+    r".{0,60}(moderat|filter|safety|guardrail|image|inspection)",
     re.I,
 )
 """Words about a filter that does not work: it blocks nothing."""
-ADVICE = re.compile(r"\b(please|try|modify|adjust|rephrase|if you believe)\b[^.]*", re.I)
+ADVICE = re.compile(r"\b(please|try|modify|adjust|rephrase|if you believe)\b[^.]*|\bgeneration failed\b", re.I)
+"""Words that tell no stage, whatever they speak of."""
 REQUEST = re.compile(r"due to the prompt|\b(input|prompt|user message)\b", re.I)
 RESPONSE = re.compile(
     r"\boutput\b|\bgenerated (image|content|text|response|video)|\bgeneration\b|\b(model|assistant)('s)? (response|answer|reply)"
-    r"|\bcompletion\b|the response (was|is|has been)|\bresponse (was |is )?blocked",
+    r"|\bcompletion\b|the response (was|is|has been)|\bresponse (was |is )?blocked"
+    r"|\bnsfw (content|concept|image)s? (was |were )?(detected|found)(?! in (the |your )?(prompt|input|request|text))",
     re.I,
 )
 VIOLATIONS = re.compile(r"safety_violations=\[([^\]]*)\]")
@@ -142,19 +149,20 @@ CHECKS = re.compile(r"SAFETY_CHECK_TYPE_(\w+)")
 LISTED = re.compile(r"(?:flagged for|categor(?:y|ies)):?\s+([a-z][a-z/ _-]{2,40})(?=[.,;)]|$)", re.I)
 
 
-def block_of_error(status: int, flat: Flat) -> Response | None:
+def block_of_error(status: int, flat: Flat, *, ran: bool = False) -> Response | None:
     """The blocked (or refused) Response that an error means; None if the error is a failure.
 
     Args:
         status: the HTTP status. If the error came within a 200, the body's own status; 0 if it has none.
         flat: the error's body.
+        ran: whether a job had begun: a block whose words name no stage may be of either then, else it is of the request.
     """
     if status == 403 and "refusal" in flat.lowered:
         return Response(text=flat.message, finish="refused", reason="refusal, told as an error")
     named = _find_filter_code(flat)
     if named is None and not _is_told_by_words(status, flat):
         return None
-    categories, stage = categories_of(flat), _find_stage(flat, named)
+    categories, stage = categories_of(flat), _find_stage(flat, named, ran=ran)
     reason = describe_block(named or "", categories, flat.message[:LONGEST])
     return Response(finish="blocked", reason=reason, block=Block(stage, categories) if stage else None)
 
@@ -186,7 +194,7 @@ def _is_told_by_words(status: int, flat: Flat) -> bool:
     return WORDS.search(flat.message) is not None and (status < 500 or STRUCK.search(flat.message) is not None)
 
 
-def _find_stage(flat: Flat, named: str | None) -> Stage | None:
+def _find_stage(flat: Flat, named: str | None, *, ran: bool = False) -> Stage | None:
     """The stage of the block, from a vendor's own field, else from the message, else from the code; None if none says it."""
     told = read_stage(flat)
     if told is not None:
@@ -201,7 +209,7 @@ def _find_stage(flat: Flat, named: str | None) -> Stage | None:
     if answered and not asked:
         return "response"
     if named is None:
-        return None if asked else "request"
+        return None if asked or ran else "request"
     return CODES.get(named.lower(), "request")
 
 

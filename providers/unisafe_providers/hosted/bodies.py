@@ -17,7 +17,7 @@ from unisafe_providers.base import Malformed, Misconfigured
 Json = dict[str, Any]
 MAX_BYTES = 64 * 1024 * 1024
 """The most bytes of an unpacked body; a stream that is longer is given up."""
-ANSWERS = ("choices", "data", "output", "content", "candidates", "promptFeedback")
+ANSWERS = ("choices", "data", "output", "content", "candidates", "promptFeedback", "steps")
 """The keys under which vendors put their answers."""
 ERRORS = ("base_resp", "error_code", "error_msg", "errors", "detail")
 STREAMED = re.compile(rb"(?:\s*:[^\n]*\n|\s*(?:id|retry):[^\n]*\n)*\s*(?:data|event):", re.I)
@@ -116,6 +116,9 @@ def find_error(body: Json) -> Json | None:
     If the body has no answer, an error may be under other keys (MiniMax's `base_resp`, Baidu's `error_code`, a bare `detail`).
     """
     unanswered = not any(body.get(key) for key in ANSWERS)
+    told = body.get("base_resp")
+    if isinstance(told, dict) and told.get("status_code"):  # MiniMax's says 0 beside an answer
+        return body
     if body.get("error") or (unanswered and (isinstance(body.get("message"), str) or any(body.get(key) for key in ERRORS))):
         return body
     choices = body.get("choices")

@@ -14,6 +14,8 @@ from unisafe_providers.base import Block, Finish, Malformed, Misconfigured, Resp
 from unisafe_providers.hosted.blocks import Categories, describe_block, read_filtered
 from unisafe_providers.hosted.failure_row import split_names
 from unisafe_providers.hosted.failures import read_error
+from unisafe_providers.hosted.google_numbers import GEMINI_API, Numbering, name_numbers
+from unisafe_providers.hosted.guardrails import Intervention
 
 Json = dict[str, Any]
 Meaning = Literal["stop", "length", "blocked", "failed"]
@@ -52,12 +54,12 @@ FAILED = split_names(
     "error timeout timed_out network_error connection_error abort aborted cancelled canceled cancelling user_cancel "
     "client_disconnect disconnected interrupted preempted expired failed failure job_failed exception server_error "
     "internal_error system_error internal_server_error upstream_error provider_error engine_error model_error "
-    "insufficient_system_resource unavailable service_unavailable overloaded rate_limit rate_limited error_limit "
+    "insufficient_system_resource unavailable service_unavailable overloaded rate_limit rate_limited "
     "malformed_model_output malformed_tool_use malformed_function_call queued in_progress"
 )
 CUT = split_names(
     "length model_length max_tokens max_output_tokens max_completion_tokens max_messages max_length token_limit truncated "
-    "model_context_window_exceeded context_length_exceeded repetition_truncation"
+    "model_context_window_exceeded context_length_exceeded repetition_truncation error_limit"
 )
 ENDED = split_names(
     "stop stop_sequence stop_token end_turn pause_turn eos eos_token end tool_calls tool_call tool_use function_call complete "
@@ -171,6 +173,44 @@ def ending_of_message(body: Json, text: str) -> Ending:
     )
 
 
+# ---------------------------------------------------------------- Amazon Bedrock's Converse and InvokeModel
+
+
+def ending_of_bedrock(body: Json, word: object, *, nothing: bool, done: Intervention | None, said: str) -> Ending:
+    """The ending of an answer of Amazon Bedrock: first what a guardrail did, then the word.
+
+    A guardrail that masked words of an answer blocked nothing. One that intervened and does not say how counts as a block of an
+    unknown stage.
+
+    Args:
+        word: `stopReason`, or the word that InvokeModel's bodies have for it.
+        nothing: whether no text and no image came.
+        done: what a guardrail did.
+        said: the sentence that stands there instead of an answer.
+    """
+    if done is not None:
+        return ending_of_guardrail(done, said)
+    if WORDS.get(_word(word).lower()) != "blocked":
+        return ending_of_word(_word(word), nothing=nothing)
+    fields = body.get("additionalModelResponseFields")
+    details = fields.get("stop_details") if isinstance(fields, dict) else None
+    details = details if isinstance(details, dict) else {}
+    categories: Categories = ((str(details["category"]), ""),) if details.get("category") else ()
+    stage: Stage | None = "response" if not nothing else "request" if details else None
+    reason = describe_block(_word(word), categories, str(details.get("explanation") or ""))
+    return Ending("blocked", reason, Block(stage, categories) if stage else None)
+
+
+def ending_of_guardrail(done: Intervention, said: str) -> Ending:
+    """The ending that a guardrail of Amazon Bedrock made; `said` is the sentence that stands there instead of an answer."""
+    if done.did == "masked":
+        return Ending("stop", describe_block("a guardrail masked words", done.categories))
+    untold = "its trace names no action" if done.traced else "it has no trace, which tells blocks from masks"
+    why = "" if done.did == "blocked" else untold
+    reason = describe_block("guardrail_intervened", done.categories, ": ".join(filter(None, (why, said[:300]))))
+    return Ending("blocked", reason, Block(done.stage, done.categories) if done.stage else None)
+
+
 # ---------------------------------------------------------------- Google's generateContent
 
 CANDIDATE: dict[str, Stage | Finish] = {
@@ -189,8 +229,6 @@ CANDIDATE: dict[str, Stage | Finish] = {
 }
 """`finishReason` and its meaning: the stage of a filter's block, or `length`."""
 
-NUMBERS = {"0": "FINISH_REASON_UNSPECIFIED", "1": "STOP", "2": "MAX_TOKENS", "3": "SAFETY", "4": "RECITATION", "5": "OTHER"}
-"""`finishReason` by its number in the enumeration, as some gateways send it."""
 DREW_NOTHING = frozenset({"NO_IMAGE"})
 """The model drew nothing, and no filter is named."""
 BROKEN = frozenset(
@@ -198,10 +236,13 @@ BROKEN = frozenset(
 )
 
 
-def ending_of_candidate(candidate: Json, *, nothing: bool) -> Ending:
-    """The ending of a candidate; `nothing` says that no text and no image came. Raises Transient or Misconfigured for a failure."""
+def ending_of_candidate(candidate: Json, *, nothing: bool, numbering: Numbering = GEMINI_API) -> Ending:
+    """The ending of a candidate; `nothing` says that no text and no image came. Raises Transient or Misconfigured for a failure.
+
+    `numbering` has the words for numbers, which gateways and clients in the manner of gRPC get.
+    """
+    candidate = name_numbers(candidate, numbering)
     word = _word(candidate.get("finishReason")) or "STOP"
-    word = NUMBERS.get(word, word)
     meaning = CANDIDATE.get(word.upper())
     message = str(candidate.get("finishMessage") or "")
     if meaning == "length":
@@ -227,10 +268,11 @@ def ending_of_candidate(candidate: Json, *, nothing: bool) -> Ending:
     )
 
 
-def ending_of_prompt(feedback: Json) -> Ending | None:
-    """The block in `promptFeedback`: every `blockReason`, even `OTHER`, is a blocked request."""
+def ending_of_prompt(feedback: Json, numbering: Numbering = GEMINI_API) -> Ending | None:
+    """The block in `promptFeedback`: every `blockReason` that names something, even `OTHER`, is a blocked request."""
+    feedback = name_numbers(feedback, numbering)
     word = feedback.get("blockReason")
-    if not word:
+    if not word or str(word).endswith("_UNSPECIFIED"):
         return None
     hits = read_ratings(feedback)
     message = str(feedback.get("blockReasonMessage") or "")

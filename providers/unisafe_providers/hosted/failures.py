@@ -18,14 +18,28 @@ from unisafe_providers.hosted.failure_row import WRONG, Failure
 from unisafe_providers.hosted.flattened import Flat, flat_of
 from unisafe_providers.hosted.model_failures import MODELS, PICTURES
 from unisafe_providers.hosted.rate_headers import parse_duration, read_asked_wait, read_spent_wait, wait_in_words
-from unisafe_providers.hosted.request_failures import MOMENTS, REQUESTS, STATUSES, TOO_LONG
+from unisafe_providers.hosted.request_failures import AT_ONCE, MOMENTS, REQUESTS, STATUSES, TOO_LONG
 
-FAILURES = (*ACCOUNTS, *MODELS, *PICTURES, *REQUESTS, *MOMENTS, *STATUSES)
+FAILURES = (AT_ONCE, *ACCOUNTS, *MODELS, *PICTURES, *REQUESTS, *MOMENTS, *STATUSES)
 """The first row that matches counts. Without a row, a status of 500 or more gets another try, and any other is rejected."""
 DOUBTFUL = frozenset({403, 404, 405, 422})
 """Statuses that may concern one request alone, unless a code or a word says more."""
 TAKEN_FROM_INSIDE = frozenset({401, 402, 429})
 """If the body of a 5xx holds one of these statuses, it counts instead of the 5xx."""
+TOKEN = re.compile(r"\b(api[- ]?key|token)\b", re.I)
+NOT_SUPPORTED = re.compile(
+    r"\b(?:argument|parameter|field)s? not (?:supported|allowed|permitted|recogni[sz]ed)(?: (?:on|by|for|with) this model)?: ?"
+    r"['\"`]?([a-z]\w+)",
+    re.I,
+)
+"""Words of xAI's that end in the name of a parameter."""
+PARAMETER = re.compile(r"[a-z][a-z0-9_]{2,40}", re.I)
+OF_ONE_REQUEST = re.compile(
+    r"prompt|text|message|content|input|image|picture|photo|mask|audio|video|reference|file|url|part|document|source|tool|model"
+    r"|body|query|request|payload|data|null|none|undefined",
+    re.I,
+)
+"""Parts of a request that differ from item to item, or that rows of the table speak of (the model)."""
 LIMIT = re.compile(r"limit:? ([\d,]+).{0,60}?requested:? ([\d,]+)", re.I)
 
 
@@ -39,6 +53,7 @@ def read_error(
     sent: Sequence[str] = (),
     settings: Mapping[str, str] | None = None,
     wire: str = "",
+    ran: bool = False,
     clock: Callable[[], float] = time.time,
 ) -> Response | ProviderError:
     """What an error means: a Response if a content filter or the model refused, else the error to raise.
@@ -52,20 +67,23 @@ def read_error(
         sent: the texts of the request; words of them that the endpoint echoes are ignored.
         settings: keys of the body that bench.toml sets, each with its name there: `{"size": "generation.image_size"}`.
         wire: the protocol, for words that mean something special in it; empty for any.
+        ran: whether a job had begun, so that a block may be of the request or of its answer.
     """
     low = {str(name).lower(): str(value) for name, value in headers.items()}
-    flat = _add_header_codes(flat_of(body, sent), low)
+    flat = _add_blocking_status(_add_header_codes(flat_of(body, sent), low), status, wire)
     if 300 <= status < 400:
         return _explain_redirect(status, low, vendor)
     if flat.page:
         return _explain_page(vendor, status, flat, low)
     code = _status(status, flat)
-    blocked = block_of_error(code, flat)
+    blocked = block_of_error(code, flat, ran=ran)
     if blocked is not None:
         return blocked
     error = _build_failure(vendor, code, flat, model, settings or {}, low, clock)
     if isinstance(error, RateLimited | Transient) and _is_final(low):
         return Rejected(f"{error}; the server says not to try again")
+    if isinstance(error, Rejected) and _says_again(low):
+        return Transient(str(error))
     return error
 
 
@@ -82,8 +100,21 @@ def _add_header_codes(flat: Flat, headers: Mapping[str, str]) -> Flat:
     return replace(flat, codes=(*flat.codes, *extra)) if extra else flat
 
 
+def _add_blocking_status(flat: Flat, status: int, wire: str) -> Flat:
+    """`flat` with the status as a code if only a filter gives it on this wire: Cohere's 498, unless it speaks of a key."""
+    if (wire, status) != ("cohere", 498) or TOKEN.search(flat.message):
+        return flat
+    return replace(flat, codes=(*flat.codes, f"http_{status}"))
+
+
 def _is_final(headers: Mapping[str, str]) -> bool:
     return any(headers.get(name, "").strip().lower() == "false" for name in ("x-should-retry", "x-fal-retryable"))
+
+
+def _says_again(headers: Mapping[str, str]) -> bool:
+    """Whether a header says that another try may succeed, whatever the status."""
+    told = (headers.get(name, "").strip().lower() for name in ("x-should-retry", "x-fal-retryable", "x-fal-needs-retry"))
+    return any(word in ("true", "1") for word in told)
 
 
 # ---------------------------------------------------------------- what no vendor said
@@ -128,8 +159,13 @@ def _build_failure(
     said = row is not None and row.is_said(status, codes, flat.message)
     named = _find_setting(flat, settings, row, said) if status in WRONG else None
     if named is not None:
-        words = f"{vendor} does not take what {named} sets ({_describe_status(status)}): {flat.short}; change {named}"
+        words = f"{vendor} does not take what {named} sets ({_describe_status(status)}): {_name_parameter(flat)}; change {named}"
         return Misconfigured(words, doubtful=status in DOUBTFUL)
+    unset = _find_unset(flat) if row is None and status in (400, 422) else ""
+    if unset:
+        words = f"{vendor} does not take `{unset}` as it is asked for ({_describe_status(status)}): {flat.short}"
+        change = f"change {settings[unset]}" if unset in settings else f"set extra.{unset}, or name another model"
+        return Misconfigured(f"{words}; every request would fail: {change}")
     if row is not None and row.kind is Misconfigured:
         words = row.says.format(vendor=vendor, model=model, status=_describe_status(status), message=flat.short)
         return Misconfigured(words, needs=row.needs, doubtful=status in DOUBTFUL and not said)
@@ -140,6 +176,12 @@ def _build_failure(
     if kind is RateLimited:
         return RateLimited(words, _read_wait(flat, headers, clock))
     return Transient(words, _read_wait(flat, headers, clock)) if kind is Transient else kind(words)
+
+
+def _name_parameter(flat: Flat) -> str:
+    """The vendor's words, with the parameter that they are about where they do not name it."""
+    unnamed = [name for name in flat.parameters[:1] if name not in flat.short]
+    return ": ".join([*unnamed, flat.short])
 
 
 def _describe_status(status: int) -> str:
@@ -193,12 +235,24 @@ def _find_setting(flat: Flat, settings: Mapping[str, str], row: Failure | None, 
     return None if said else next((name for key, name in settings.items() if names_parameter(key, flat.message)), None)
 
 
+def _find_unset(flat: Flat) -> str:
+    """The parameter that an error names, be it set by bench.toml or by us: it is the same in every request.
+
+    Empty where the error names none, or a part that each request has of its own.
+    """
+    named = NOT_SUPPORTED.search(flat.message)
+    for parameter in (*flat.parameters, *([named[1]] if named else [])):
+        name = parameter.rpartition(".")[2]
+        if PARAMETER.fullmatch(name) and not OF_ONE_REQUEST.search(parameter):
+            return name
+    return ""
+
+
 def names_parameter(key: str, message: str) -> bool:
     """Whether a message names a parameter: as a word that is not English, in quotes, or with the word "parameter"."""
     word = re.escape(key)
     if "_" in key and re.search(rf"(?<!\w){word}(?!\w)", message):
         return True
-    called = r"\b(parameters?|arguments?|fields?|keys?|value for|value of|invalid|unsupported|input\.)[:\s]*['\"`]?"
-    return bool(
-        re.search(rf"['\"`]{word}['\"`]|{called}{word}\b|(?<!\w){word}['\"`]?\s*(:|must\b|should\b|cannot\b)", message, re.I)
-    )
+    called = r"\b(parameters?|arguments?|fields?|keys?|value for|value of|invalid|unsupported|input\.)[:\s]*['\"`\[]?"
+    refused = r"(:|must\b|should\b|cannot\b|(is |was )?not (supported|allowed|valid)\b)"
+    return bool(re.search(rf"['\"`]{word}['\"`]|{called}{word}\b|(?<!\w){word}['\"`]?\s*{refused}", message, re.I))

@@ -63,6 +63,8 @@ GENERIC = re.compile(r"(upstream )?provider returned error|error|unknown error|n
 """Messages that say nothing if there are other words."""
 PAGE = re.compile(r"<!doctype html|<html\b|<head\b|<title\b|<body\b", re.I)
 TITLE = re.compile(r"<title[^<>]*>([^<]*)", re.I)
+CODE_IN_WORDS = re.compile(r"\((1002|1004|1008|1026|1027|1039|1041|2013|2045|2049|2056)\)\W*\Z")
+"""MiniMax's codes, where they come as the end of a message (`input new_sensitive (1026)`)."""
 XML = re.compile(r"<(Code|Message)>(.*?)</\1>", re.I | re.S)
 
 
@@ -168,6 +170,8 @@ class _Found:
             self.codes += [words for name, words in parts if name.lower() == "code"]
             text = ": ".join(html.unescape(words) for _, words in parts)
         text = " ".join(text.split())
+        if code := CODE_IN_WORDS.search(text):
+            self.codes.append(code[1])
         if text and not any(text in said for said in self.messages):
             self.messages.append(text)
 

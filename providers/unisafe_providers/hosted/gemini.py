@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Unpack
@@ -19,6 +19,7 @@ from unisafe_providers.anatomy import AUDIO, TOOL_CALL, attach_partial, decode_b
 from unisafe_providers.base import Capabilities, Malformed, Rejected, Request, Response, Text, clean
 from unisafe_providers.hosted.bodies import Json, find_usage, schema_of
 from unisafe_providers.hosted.endings import ending_of_candidate, ending_of_prompt
+from unisafe_providers.hosted.google_numbers import GEMINI_API, Numbering
 from unisafe_providers.hosted.http import HostedOptions, HostedProvider
 from unisafe_providers.hosted.openai_wire import apply_ending, read_pictures, read_served_name
 from unisafe_providers.hosted.usage import usage_of
@@ -57,7 +58,7 @@ class Gemini(HostedProvider):
             capabilities,
             **options,
         )
-        self._safety = [{"category": category, "threshold": threshold} for category, threshold in sorted((safety or {}).items())]
+        self._safety = list_safety_settings(safety or {})
 
     async def _answer(self, request: Request) -> Response:
         path = f"models/{self.model.removeprefix('models/')}:generateContent"
@@ -66,6 +67,12 @@ class Gemini(HostedProvider):
 
     async def _build_content_body(self, request: Request) -> Json:
         return await build_content_body(request, self._safety)
+
+
+def list_safety_settings(safety: Mapping[str, str], method: str = "") -> list[Json]:
+    """`safetySettings` for thresholds by harm category; `method`, of Vertex AI alone, says what a threshold is compared with."""
+    more = {"method": method} if method else {}
+    return [{"category": category, "threshold": threshold, **more} for category, threshold in sorted(safety.items())]
 
 
 async def build_content_body(request: Request, safety: list[Json]) -> Json:
@@ -102,24 +109,24 @@ async def build_content_body(request: Request, safety: list[Json]) -> Json:
     return body
 
 
-def ratio_of(size: str) -> str:
-    """The aspect ratio of `WIDTHxHEIGHT`. Raises Rejected if this API does not draw in that ratio."""
+def ratio_of(size: str, ratios: Sequence[str] = RATIOS, who: str = "Gemini") -> str:
+    """The aspect ratio of `WIDTHxHEIGHT`. Raises Rejected if `who` does not draw in that ratio."""
     width, height = (int(side) for side in size.split("x"))
     shared = math.gcd(width, height) or 1
     ratio = f"{width // shared}:{height // shared}"
-    if ratio not in RATIOS:
-        raise Rejected(f"Gemini draws no image of {size}: its ratios are {', '.join(RATIOS)}; change generation.image_size")
+    if ratio not in ratios:
+        raise Rejected(f"{who} draws no image of {size}: its ratios are {', '.join(ratios)}; change generation.image_size")
     return ratio
 
 
-def read_content_response(body: Json, *, image_due: bool = True) -> Response:
-    """A Response from generateContent's answer.
+def read_content_response(body: Json, *, image_due: bool = True, numbering: Numbering = GEMINI_API) -> Response:
+    """A Response from generateContent's answer; `numbering` has the words for numbers.
 
     A `promptFeedback.blockReason` is a blocked request. A filter's finish reason is a blocked response, and the text before it is
     kept. Raises Malformed when there is neither a candidate nor a block.
     """
     candidates = body.get("candidates") or []
-    blocked = ending_of_prompt(body.get("promptFeedback") or {})
+    blocked = ending_of_prompt(body.get("promptFeedback") or {}, numbering)
     usage = usage_of(find_usage(body))
     if blocked is not None and not candidates:
         return apply_ending(Response(usage=usage, model=read_served_name(body)), blocked)
@@ -140,7 +147,7 @@ def read_content_response(body: Json, *, image_due: bool = True) -> Response:
         text=clean(said), images=images, usage=usage, thoughts=clean(thought), missing=missing, model=read_served_name(body)
     )
     with attach_partial(came):
-        return apply_ending(came, ending_of_candidate(candidate, nothing=came.empty))
+        return apply_ending(came, ending_of_candidate(candidate, nothing=came.empty, numbering=numbering))
 
 
 def _describe_not_words(parts: list[Json], inline: list[Json]) -> str:

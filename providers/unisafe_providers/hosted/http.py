@@ -15,7 +15,6 @@ from functools import partial
 from types import TracebackType
 from typing import ClassVar, Self, TypedDict, Unpack
 
-import aiohttp
 import anyio
 import httpx2
 import orjson
@@ -37,7 +36,8 @@ from unisafe_providers.base import (
 from unisafe_providers.environment import check_proxies, proxy_of, wants_credentials
 from unisafe_providers.hosted.accepted import LEAVABLE, Accepted, describe_refusals
 from unisafe_providers.hosted.additions import Additions, Cutter, build_form
-from unisafe_providers.hosted.bodies import Json, catch_odd_shapes, find_error, find_usage, parse_body, parse_error_body, read_whole
+from unisafe_providers.hosted.bodies import Json, catch_odd_shapes, find_error, find_usage, parse_body, parse_error_body
+from unisafe_providers.hosted.downloads import Downloads
 from unisafe_providers.hosted.failures import read_error
 from unisafe_providers.hosted.flattened import flatten
 from unisafe_providers.hosted.listing import PAGES, find_next_page, is_unlistable, read_names
@@ -45,23 +45,32 @@ from unisafe_providers.hosted.network_failures import FAILURES, explain_failure
 from unisafe_providers.hosted.parameters import find_refused_parameter
 from unisafe_providers.hosted.rate_headers import limits_of
 from unisafe_providers.hosted.recording_client import open_client
+from unisafe_providers.hosted.rewritten import find_rewritten
 from unisafe_providers.hosted.transport import Reply as Reply
 from unisafe_providers.hosted.transport import write_address
 from unisafe_providers.hosted.usage import usage_of
 from unisafe_providers.images import Fitting, ImageLimits
 
 File = tuple[str, tuple[str, bytes, str]]
+Field = tuple[None, str] | tuple[str, bytes, str]
+"""A part of a form: words, or a file."""
 SETTINGS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("temperature", ("temperature",), "temperature"),
     ("top_p", ("top_p", "topP"), "top_p"),
     ("seed", ("seed", "random_seed"), "seed"),
-    ("max_tokens", ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens"), "max_tokens"),
-    ("size", ("size", "aspectRatio", "aspect_ratio", "width", "height"), "generation.image_size"),
+    ("max_tokens", ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens", "maxTokens"), "max_tokens"),
+    (
+        "size",
+        ("size", "aspectRatio", "aspect_ratio", "width", "height", "image_size", "resolution"),
+        "generation.image_size",
+    ),
 )
 """Fields of a request that bench.toml sets, their names on the wires, and the key in bench.toml."""
 Make = Callable[[Request], Awaitable[Json]]
 Read = Callable[[Json], Response]
 Files = Callable[[Request], Awaitable[list[File]]]
+TAKEN = frozenset({200, 201, 202})
+"""Statuses of an answer, and of a job that was taken."""
 LESSONS = 6
 """How many parameters one request may lose and be sent again; this stops an endpoint that takes neither of two names."""
 DOWNLOADS = 3
@@ -120,6 +129,9 @@ class HostedProvider:
 
     NAMES: ClassVar[Mapping[str, str]] = {}
     """The protocol's own names of parameters, if they differ from ours."""
+
+    EXTRA_IN = ""
+    """The table of a body that the user's keys go into, such as `input`; empty for the body itself."""
 
     def __init__(
         self,
@@ -185,6 +197,7 @@ class HostedProvider:
             hide=self._keyless,
         )
         self._extensions = self._http.extensions
+        self._downloads = Downloads(self.base_url, timeout=self._timeout, direct=self._direct, reached=lambda: self._http.reached)
         if self._http.detour:
             self._tell(f"requests to {self.title} go through httpx2 and cost more CPU, because of {self._http.detour}")
         await self._http.__aenter__()
@@ -192,6 +205,7 @@ class HostedProvider:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with anyio.CancelScope(shield=True):
+            await self._downloads.close()
             await self._http.__aexit__(None, None, None)
 
     async def call(self, request: Request) -> Response:
@@ -202,7 +216,7 @@ class HostedProvider:
             async with asyncio.timeout(self._timeout):
                 response = await self._answer(request)
             response = replace(response, latency=time.perf_counter() - started)
-            return await self._fetch_pictures(response)
+            return await self._fetch_pictures(response, image_due=request.image_due)
         except FAILURES as error:
             raise self._explain_network_failure(error) from None
 
@@ -221,13 +235,20 @@ class HostedProvider:
             wire: the protocol, for words that only its vendor uses.
             files: builds what goes beside the body in a form.
         """
+        found = await self._send_accepted(request, path, make, wire=wire, files=files)
+        return found if isinstance(found, Response) else self._read(*found, read, wire)
+
+    async def _send_accepted(
+        self, request: Request, path: str, make: Make, *, wire: str = "", files: Files | None = None
+    ) -> tuple[Reply, Request] | Response:
+        """The endpoint's answer, with the request as the endpoint took it; or the block or refusal that an error means."""
         for number in range(LESSONS + 1):
             accepted = self._accepted
             sent = accepted.of(request)
             body_sent, files_sent = await make(sent), await files(sent) if files is not None else None
             answer = await self._post(path, body_sent, files_sent, kind=request.kind)
-            if answer.status == 200:
-                return self._read(answer, sent, read, wire)
+            if answer.status in TAKEN:
+                return answer, sent
             with catch_odd_shapes():
                 body = parse_error_body(answer.content)
             if number == LESSONS or not self._learn_refusal(answer.status, body, sent, accepted):
@@ -237,11 +258,14 @@ class HostedProvider:
     def _read(self, answer: Reply, request: Request, read: Read, wire: str) -> Response:
         """The answer in a body that came with status 200; an error in the body counts, whatever else the body holds."""
         body = parse_body(answer.content)
-        wrong = find_error(body)
+        wrong = self._find_error(body)
         if wrong is None:
             try:
                 with catch_odd_shapes():
-                    return read(body)
+                    response = read(body)
+                if request.image_due:
+                    self._note_rewriting(body, request)
+                return response
             except ProviderError as error:
                 error.answered = True
                 usage = usage_of(find_usage(body))
@@ -251,6 +275,16 @@ class HostedProvider:
                 wrong = body
         with attach_partial(_read_partial(body, read)):
             return self._read_error(200, wrong, answer.headers, request, wire)
+
+    def _note_rewriting(self, body: object, request: Request) -> None:
+        """Say for the end of the run that the vendor draws from other words than were asked, if an answer gives them back."""
+        key = find_rewritten(body, request.text)
+        if key:
+            self._tell(f"{self.title} drew from rewritten prompts: its answers give others back than were sent ({key})")
+
+    def _find_error(self, body: Json) -> Json | None:
+        """The error inside a body that came with status 200."""
+        return find_error(body)
 
     def _names_failure(self, body: Json, headers: Mapping[str, str], request: Request) -> bool:
         """Whether a body without an answer holds an error in another place, such as `base_resp`, or `code` and `message`."""
@@ -271,11 +305,11 @@ class HostedProvider:
 
     async def models(self) -> list[str]:
         """The endpoint's models by name, from all pages of its list. Raises what `call` raises, and Rejected if it lists none."""
-        url = f"{self.base_url}/models{self._query or self.LIST_QUERY}"
+        url = self._locate_list()
         names: dict[str, None] = {}
         with self._catch_network_errors(), anyio.fail_after(self._timeout):
             for _ in range(PAGES):
-                answer = await self._send(httpx2.Request("GET", url, headers=self._own_headers, extensions=self._extensions))
+                answer = await self._get(url)
                 if answer.status != 200:
                     raise self._build_listing_error(answer)
                 page, before = parse_error_body(answer.content), len(names)
@@ -286,6 +320,10 @@ class HostedProvider:
                     break
                 url = following
         return list(names)
+
+    def _locate_list(self) -> str:
+        """The address of the list of models."""
+        return f"{self.base_url}/models{self._query or self.LIST_QUERY}"
 
     def _build_listing_error(self, answer: Reply) -> ProviderError:
         """What a status other than 200 means when we list models: a missing list is no mistake."""
@@ -300,13 +338,20 @@ class HostedProvider:
         return Rejected(f"{status}: {found.reason}") if isinstance(found, Response) else found
 
     def _read_error(
-        self, status: int, body: object, headers: Mapping[str, str], request: Request | None = None, wire: str = ""
+        self,
+        status: int,
+        body: object,
+        headers: Mapping[str, str],
+        request: Request | None = None,
+        wire: str = "",
+        *,
+        ran: bool = False,
     ) -> Response:
-        """The block or refusal that an error means; any other error is raised, with its usage."""
+        """The block or refusal that an error means; any other error is raised, with its usage. `ran`: of a job that had begun."""
         sent = (request.system, request.text) if request is not None else ()
         settings = self._list_settings(request) if request is not None else {}
         with catch_odd_shapes():
-            found = read_error(self.title, status, body, headers, self.model, sent=sent, settings=settings, wire=wire)
+            found = read_error(self.title, status, body, headers, self.model, sent=sent, settings=settings, wire=wire, ran=ran)
             usage = usage_of(find_usage(body))
         if isinstance(found, Response):
             return replace(found, usage=usage)
@@ -348,7 +393,7 @@ class HostedProvider:
 
     async def _post(self, path: str, body: Json, files: list[File] | None = None, *, kind: Kind = "chat") -> Reply:
         """Send `body`, for a request of `kind`, as JSON, or as a form with `files`."""
-        body = self._added.merge_body(body, kind)
+        body = self._add_extra(body, kind)
         url = self._urls.get(path)
         if url is None:
             url = self._urls[path] = write_address(f"{self.base_url}/{path}{self._query}")
@@ -357,13 +402,23 @@ class HostedProvider:
             more = await self._authorize("POST", url, content) if self._authorizes else None
             answer = self._receive(await self._http.post_json(url, content, more))
         else:
-            form = build_form(body)
-            request = httpx2.Request("POST", url, data=form, files=files, headers=self._own_headers, extensions=self._extensions)
+            parts: list[tuple[str, Field]] = [*build_form(body), *files]  # so it is a form of parts even without a file
+            request = httpx2.Request("POST", url, files=parts, headers=self._own_headers, extensions=self._extensions)
             await request.aread()
             answer = await self._send(request)
         if answer.tells_limits:
             self.reported = limits_of(answer.headers)
         return answer
+
+    def _add_extra(self, body: Json, kind: Kind) -> Json:
+        """`body` with the user's keys, where the protocol has a place for them."""
+        if not self.EXTRA_IN:
+            return self._added.merge_body(body, kind)
+        return {**body, self.EXTRA_IN: self._added.merge_body(body.get(self.EXTRA_IN, {}), kind)}
+
+    async def _get(self, url: str) -> Reply:
+        """What an address of the vendor's own answers; the key goes there."""
+        return await self._send(httpx2.Request("GET", url, headers=self._own_headers, extensions=self._extensions))
 
     async def _send(self, request: httpx2.Request) -> Reply:
         """Send through httpx2, and read the whole answer. Raises Malformed for one of more than MAX_BYTES."""
@@ -390,15 +445,22 @@ class HostedProvider:
             raise Malformed("the endpoint answered with an image at no web address")
         return decode_base64_image(url)
 
-    async def _fetch_pictures(self, response: Response) -> Response:
+    async def _fetch_pictures(self, response: Response, *, image_due: bool = True) -> Response:
         """`response` with the pictures that the endpoint keeps at an address; each is tried three times.
 
-        Raises Rejected if one cannot be fetched: it was paid for, so this run does not have it made again.
+        Raises Rejected if one cannot be fetched: it was paid for, so this run does not have it made again. If no picture was due,
+        it is left out.
         """
         if all(image.digest for image in response.images):
             return response
         with attach_partial(replace(response, images=())):
-            images = [image if image.digest else await self._try_fetch(image) for image in response.images]
+            images = []
+            for image in response.images:
+                try:
+                    images.append(image if image.digest else await self._try_fetch(image))
+                except Rejected:
+                    if image_due:
+                        raise
         return replace(response, images=tuple(images))
 
     async def _try_fetch(self, image: Image) -> Image:
@@ -406,6 +468,8 @@ class HostedProvider:
             try:
                 with anyio.fail_after(self._timeout):
                     return Image.from_bytes(await image.read())
+            except Rejected as error:
+                raise Rejected(f"the image was made and paid for, but {error}") from None
             except (Transient, TimeoutError) as error:
                 if number == DOWNLOADS:
                     why = str(error) or f"nothing came within {self._timeout:g} s"
@@ -420,14 +484,8 @@ class HostedProvider:
         return data
 
     async def _download(self, url: str) -> bytes:
-        """The bytes at an address; the key is not sent there."""
-        try:
-            async with self._http.stream("GET", url) as answer:
-                if answer.status_code != 200:
-                    raise Transient(f"its address answered {answer.status_code}")
-                return await read_whole(answer)
-        except (aiohttp.ClientError, httpx2.RequestError, httpx2.InvalidURL) as error:
-            raise Transient(f"it cannot be fetched from {url[:200]}: {error or type(error).__name__}") from None
+        """The bytes at an address; the key is not sent there. Raises Rejected for an address that pictures are not fetched from."""
+        return await self._downloads.fetch(url)
 
 
 def _read_partial(body: Json, read: Read) -> Response:

@@ -90,4 +90,6 @@ def is_unlistable(status: int, body: object) -> bool:
     if status in (404, 405, 406, 501):
         return True
     words = (body if isinstance(body, str) else json.dumps(body)).lower()
-    return status in (401, 403) and any(word in words for word in ("missing scope", "insufficient permission", "model.read"))
+    return status in (401, 403) and any(
+        word in words for word in ("missing scope", "insufficient permission", "model.read", "bedrock:list")
+    )

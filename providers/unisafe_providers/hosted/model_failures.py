@@ -63,6 +63,24 @@ MODELS = (
     ),
     Failure(
         kind=Misconfigured,
+        says="{model} takes no system message, as a judge is asked with ({status}): {message}; name another model",
+        words=compile_words(r"n.t support system (messages|prompts|instructions)"),
+        where=WRONG,
+    ),
+    Failure(
+        kind=Misconfigured,
+        says="{model} writes fewer tokens ({status}): {message}; lower max_tokens",
+        words=compile_words(r"maximum tokens you requested exceeds"),
+        where=WRONG,
+    ),
+    Failure(
+        kind=Misconfigured,
+        says="{vendor} knows no such guardrail ({status}): {message}; check its id, version and region",
+        words=compile_words(r"guardrail\b.{0,60}\b(does not exist|not found|is (invalid|not valid|not ready))"),
+        where=WRONG,
+    ),
+    Failure(
+        kind=Misconfigured,
         says="{vendor} runs {model} only on an endpoint of your own ({status}): {message}; start one there, or name another model",
         words=compile_words(
             r"non-?serverless", r"dedicated endpoint", r"on-demand throughput isn.t supported", r"inference profile"
@@ -112,6 +130,7 @@ MODELS = (
             r"(unknown|invalid|no such|unsupported|unrecogni[sz]ed) (model|deployment)\b"
             r"(?! (parameter|input|output|length|response))",
             r"is not a valid model|not activated the model|^model: \S+$|don.t have access to (the|this) model",
+            r"not servable in region|not allowed to use publisher model",
             r"模型不存在",
         ),
         where=WRONG,
@@ -129,6 +148,7 @@ PICTURES = (
             r"unknown variant [`'\"]?image",
             rf"(not|n.t|no endpoints? found that) (support|accept)s? {IMAGES}( input| content| file|s)*\b"
             r"(?!.{0,40}(larger|bigger|more than|format|of type|exceed|generation|output))",
+            r"n.t support the image (field|content|block)|n.t support image inputs?\b",
             rf"{IMAGES}[- ]?(input|content|part|understanding|prompt)?s?( types?)? (is|are) (not|un)[ -]?(currently )?{ABLE}"
             r"(?! (format|image|type))",
             r"(support|required for) image input|mmproj",

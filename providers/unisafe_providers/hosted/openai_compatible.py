@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Literal, Unpack
 from urllib.parse import urlsplit
 
-from unisafe_providers.base import Capabilities, Request, Response
+from unisafe_providers.base import Capabilities, Image, Request, Response
 from unisafe_providers.hosted import openai_wire as wire
 from unisafe_providers.hosted.bodies import Json
 from unisafe_providers.hosted.http import File, HostedOptions, HostedProvider
@@ -37,6 +37,9 @@ class OpenAICompatible(HostedProvider):
 
     API = ""
     """A class that does not ask by chat completions puts its name of the protocol into `identity` here."""
+
+    EDITS = EDITS
+    """The path of edits."""
 
     def __init__(
         self,
@@ -80,11 +83,10 @@ class OpenAICompatible(HostedProvider):
             if request.schema is not None and self._accepted.structured:
                 self._watch_schema(response)
             return response
-        read = partial(wire.read_images_response, picture=self._fetch_picture)
         if request.kind == "image":
-            return await self._exchange(request, GENERATIONS, self._build_images_body, read)
+            return await self._exchange(request, GENERATIONS, self._build_images_body, self._read_images)
         files = self._build_form_pictures if self._edit_body == "form" else None
-        return await self._exchange(request, EDITS, self._build_images_body, read, files=files)
+        return await self._exchange(request, self.EDITS, self._build_images_body, self._read_images, files=files)
 
     def _watch_schema(self, response: Response) -> None:
         self._schema_watch.note_reply(response)
@@ -107,10 +109,21 @@ class OpenAICompatible(HostedProvider):
             if value is not None and name in self._image_leaves_out:
                 self._tell(f"{self.title} takes no {name} for images: it was left out")
             elif value is not None:
-                body[self._accepted.name(name)] = value
+                body |= self._tell_size(value) if name == "size" else {self._accepted.name(name): value}
         if request.kind == "edit" and self._edit_body == "json":
-            body |= await wire.build_edit_images(request.images)
+            body |= await self._build_edit_images(request.images)
         return body
+
+    def _tell_size(self, size: str) -> Json:
+        """The fields that ask for a size, `WIDTHxHEIGHT`."""
+        return {self._accepted.name("size"): size}
+
+    async def _build_edit_images(self, images: Sequence[Image]) -> Json:
+        """The fields that carry images to edit in JSON."""
+        return await wire.build_edit_images(images)
+
+    def _read_images(self, body: Json) -> Response:
+        return wire.read_images_response(body, self._fetch_picture)
 
     async def _build_form_pictures(self, request: Request) -> list[File]:
         """The images of an edit as files of a form: several go as a list."""

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from unisafe_providers.base import Provider
 from unisafe_providers.endpoint_options import VendorOptions
+from unisafe_providers.hosted.picture_wires import CHATTING, build_pictures, find_picture_wire
 from unisafe_providers.hosted.vendor_arguments import build_hosted_options, read_place
-from unisafe_providers.presets import find_preset
+from unisafe_providers.presets import Preset, find_preset
 from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.spec import Declared, ProviderSpec
 
@@ -27,17 +28,45 @@ class OpenAIOptions(VendorOptions):
     )
     api: Literal["chat", "responses"] = Field("chat", description='`"responses"` for models that are only in the Responses API')
 
+    job_wait_s: float | None = Field(
+        None,
+        gt=0,
+        description="seconds that an answer may take which the vendor makes by a job: pictures at some vendors (600 unless set), "
+        "responses in the background (3600); later its item fails, and the next run goes on with it without paying again",
+    )
+
     KEY_EVERYWHERE: ClassVar[bool] = False
+    STORED_IF_SET: ClassVar[frozenset[str]] = VendorOptions.STORED_IF_SET | {"job_wait_s"}
+
+    @property
+    def draws_by_itself(self) -> bool:
+        """Whether images are asked for by requests of their own, and not in chats."""
+        return self.image_api == "images" and self.api == "chat"
 
     @property
     def version(self) -> str | None:
         """`api-version` of an Azure deployment's own address."""
         return None
 
+    def find_drawing_dialect(self, vendor: Preset | None) -> Preset | None:
+        """The preset whose way of drawing is kept: a protocol of its own counts where the vendor is named, not by the address.
+
+        So `provider = "openai"` at such an address asks by OpenAI's images, as it always did, and its answers stay in the cache.
+        """
+        dialect = self.find_dialect(vendor)
+        return dialect if dialect is None or dialect == vendor or dialect.image_wire in CHATTING else vendor
+
     def _find_more(self, declared: Declared) -> Iterator[str]:
         if declared.in_batches and self.api == "responses":
             yield 'api: batch jobs carry chat completions; put api = "chat"'
         yield from self._mistakes_of_deployment(declared, "/deployments/" in urlsplit(self.base_url).path)
+        dialect = self.find_drawing_dialect(declared.vendor)
+        apart = dialect is not None and dialect.image_wire and not find_picture_wire(dialect, draws=True, talks=True)
+        if dialect is not None and apart and self.draws_by_itself and {"text", "image"} <= set(declared.gives):
+            yield (
+                f'gives: a model of {dialect.title} gives text or images, not both; put gives = ["image"] for one that draws, '
+                "and name one that talks in an entry of its own"
+            )
 
     def _mistakes_of_deployment(self, declared: Declared, deployment: bool) -> Iterator[str]:
         """What is wrong with an address that is a `deployment`'s own, or is none."""
@@ -72,12 +101,21 @@ class AzureOptions(OpenAIOptions):
 
 def build_openai(settings: ProviderSettings, options: OpenAIOptions) -> Provider:
     """A model that takes its key as a bearer token."""
-    return _build(settings, options, "authorization")
+    return _set_patience(_build(settings, options, "authorization"), options)
 
 
 def build_azure(settings: ProviderSettings, options: AzureOptions) -> Provider:
     """A deployment, whose key goes into a header of its own."""
-    return _build(settings, options, "api-key")
+    return _set_patience(_build(settings, options, "api-key"), options)
+
+
+def _set_patience(provider: Provider, options: OpenAIOptions) -> Provider:
+    """The provider; if its answers are made by jobs, it waits as long as bench.toml says."""
+    from unisafe_providers.hosted.jobs import JobProvider
+
+    if isinstance(provider, JobProvider):
+        provider.job_wait = options.job_wait_s
+    return provider
 
 
 def _build(settings: ProviderSettings, options: OpenAIOptions, key_header: Literal["authorization", "api-key"]) -> Provider:
@@ -85,7 +123,6 @@ def _build(settings: ProviderSettings, options: OpenAIOptions, key_header: Liter
     from unisafe_providers.hosted.openai_batch import OpenAIBatches
     from unisafe_providers.hosted.openai_compatible import OpenAICompatible
     from unisafe_providers.hosted.openai_responses import OpenAIResponses
-    from unisafe_providers.hosted.picture_wires import build_pictures
 
     place, known = read_place(settings, options), build_hosted_options(settings, options)
     if settings.service == "moderation":
@@ -93,8 +130,10 @@ def _build(settings: ProviderSettings, options: OpenAIOptions, key_header: Liter
     vendor = settings.vendor
     assert vendor is not None, "whoever speaks OpenAI's protocol stands in vendors/"
     dialect = options.find_dialect(vendor) or vendor
-    if dialect.image_wire and not settings.capabilities.text_out and options.image_api == "images":
-        return build_pictures(dialect.image_wire, settings, options)
+    draws = settings.capabilities.image_out or settings.capabilities.edit
+    drawing = options.find_drawing_dialect(vendor) or vendor
+    if options.draws_by_itself and find_picture_wire(drawing, draws=draws, talks=settings.capabilities.text_out):
+        return build_pictures(drawing, settings, options)
     if key_header == "api-key":
         known["title"] = vendor.title
     else:

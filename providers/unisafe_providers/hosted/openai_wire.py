@@ -14,9 +14,10 @@ from unisafe_providers.anatomy import AUDIO, NO_PICTURE, TOOL_CALL, attach_parti
 from unisafe_providers.base import Image, Malformed, ProviderError, Request, Response, Text, clean
 from unisafe_providers.hosted.accepted import Accepted
 from unisafe_providers.hosted.bodies import Json, find_usage, schema_of
-from unisafe_providers.hosted.endings import Ending, ending_of_choice
+from unisafe_providers.hosted.endings import Ending, ending_of_choice, ending_of_guardrail
+from unisafe_providers.hosted.guardrails import find_intervention
 from unisafe_providers.hosted.usage import usage_of
-from unisafe_providers.hosted.withheld import find_withheld_block
+from unisafe_providers.hosted.withheld import build_pictures_response, find_withheld_block
 
 # ---------------------------------------------------------------- out
 
@@ -105,7 +106,7 @@ def read_chat_response(body: Json, picture: Pictured = decode_base64_image, *, i
     if ending.finish == "refused":
         text = clean(str(message["refusal"]))
     missing = ending.missing or _describe_not_words(message)
-    return Response(
+    came = Response(
         text=text,
         images=images,
         finish=ending.finish,
@@ -117,6 +118,7 @@ def read_chat_response(body: Json, picture: Pictured = decode_base64_image, *, i
         model=model,
         asks_again=ending.asks_again,
     )
+    return apply_guardrail(came, body)
 
 
 def _place_refusal(message: Json) -> Json:
@@ -137,6 +139,18 @@ def apply_ending(came: Response, ending: Ending) -> Response:
         missing=ending.missing or came.missing,
         asks_again=ending.asks_again,
     )
+
+
+def apply_guardrail(came: Response, body: Json) -> Response:
+    """The content as a guardrail of Amazon Bedrock left it: it marks bodies of every wire that is spoken there."""
+    done = find_intervention(body)
+    if done is None:
+        return came
+    said = came.text if done.replaced_words(find_usage(body)) else ""
+    ending = ending_of_guardrail(done, said)
+    if ending.finish != "blocked":
+        return replace(came, reason=came.reason or ending.reason)
+    return apply_ending(replace(came, text="", images=()) if said else came, ending)
 
 
 def _read_missing_message(body: Json, choice: Json) -> Response:
@@ -225,21 +239,19 @@ def read_served_name(body: Json) -> str:
     return clean(name)[:200] if isinstance(name, str) else ""
 
 
-def read_images_response(body: Json, picture: Pictured = decode_base64_image) -> Response:
-    """A Response from an images answer. Raises Malformed if its `data` is no list, or an entry holds no image."""
+def read_images_response(body: Json, picture: Pictured = decode_base64_image, *, empty_fails: bool = False) -> Response:
+    """A Response from an images answer. Raises Malformed if its `data` is no list, or an entry holds no image.
+
+    Args:
+        empty_fails: whether an empty list is a failure; if not, it is an answer that is asked for once more.
+    """
     entries = body.get("data")
     if not isinstance(entries, list):
         raise Malformed("the endpoint answered without any image data")
-    usage = usage_of(find_usage(body), len(entries))
-    stopped = find_withheld_block(body)
-    if stopped is not None:
-        return apply_ending(Response(usage=replace(usage, images=0), model=read_served_name(body)), stopped)
-    if not entries:  # tokens of pictures are not lost words
-        return Response(usage=usage, missing=NO_PICTURE, asks_again=True, model=read_served_name(body))
-    addresses = [entry.get("b64_json") or entry.get("url") for entry in entries]
-    if not any(addresses):
-        raise Malformed("the endpoint answered without any image data")
-    usage = usage if usage.reported else replace(usage, reported=find_usage(body) is None)  # images are paid for one by one
-    with attach_partial(Response(usage=usage)):
-        images = read_pictures([address for address in addresses if address], picture, image_due=True)
-    return Response(images=images, usage=usage, model=read_served_name(body))
+    usage, model = usage_of(find_usage(body), len(entries)), read_served_name(body)
+    if not entries and not empty_fails and find_withheld_block(body) is None:  # tokens of pictures are not lost words
+        return Response(usage=usage, missing=NO_PICTURE, asks_again=True, model=model)
+    places = [entry.get("b64_json") or entry.get("url") for entry in entries]
+    if any(places):
+        usage = usage if usage.reported else replace(usage, reported=find_usage(body) is None)  # images are paid for one by one
+    return build_pictures_response(body, places, picture, usage=usage, model=model)

@@ -37,6 +37,8 @@ ALIASES = {
     "max_tokens": "max_tokens",
     "max_completion_tokens": "max_tokens",
     "size": "size",
+    "image_size": "size",
+    "aspect_ratio": "size",
     "response_format": "response_format",
     "json_schema": "response_format",
     "structured output": "response_format",
@@ -45,6 +47,8 @@ ALIASES = {
     "text.format": "response_format",
     "output_config": "response_format",
     "output_format": "response_format",
+    "outputconfig": "response_format",
+    "textformat": "response_format",
     "responsejsonschema": "response_format",
     "response_json_schema": "response_format",
     "responseschema": "response_format",
@@ -56,7 +60,7 @@ ALIASES = {
 """Vendors' names of parameters, in lower case, with our names."""
 
 NAMES = "|".join(re.escape(name) for name in sorted(ALIASES, key=len, reverse=True))
-NAME = re.compile(rf"(?<![\w.])(?:generation_?config\.)?({NAMES})(?!\w)", re.I)
+NAME = re.compile(rf"(?<![\w.])(?:(?:generation|inference)_?config\.)?({NAMES})(?!\w)", re.I)
 REFUSES = re.compile(
     r"not (currently |yet )?(supported?|permitted|allowed|accepted|available|enabled|recogni[sz]ed|compatible)|n[o']t support"
     r"|unsupported|deprecated|cannot (both )?be|can't be|unknown|unrecogni[sz]ed|unexpected|extra (inputs|fields)"
@@ -68,7 +72,7 @@ RANGE = re.compile(
     r"|at (most|least)|too (large|small|high|low)",
     re.I,
 )
-VALUE = re.compile(r"\d+ ?x ?\d+|\bvalues?\b", re.I)
+VALUE = re.compile(r"\d+ ?[x*:] ?\d+|\bvalues?\b", re.I)
 """Words that refuse only this size: the endpoint may take another size, and the user should choose it."""
 TOGETHER = re.compile(r"\bboth\b|at the same time|together|only one of", re.I)
 """Words that refuse two parameters together, but not each by itself."""

@@ -2,7 +2,8 @@
 
 Dialects: `x-ratelimit-KIND-WHAT` (OpenAI, Azure, Groq, xAI), `-KIND-WHAT-WINDOW` (Cerebras, Mistral), `x-ratelimit-KIND`
 (OpenRouter, Together, GitHub), `ratelimit-KIND` (Replicate, IETF draft), `x-tokenlimit-KIND` (Together),
-`x-ratelimitbysize-KIND-WINDOW` and `ratelimitbysize-KIND` (Mistral, tokens), `anthropic-ratelimit-WHAT-KIND`.
+`x-ratelimitbysize-KIND-WINDOW` and `ratelimitbysize-KIND` (Mistral, tokens), `anthropic-ratelimit-WHAT-KIND`,
+`x-trial-endpoint-call-KIND` and `x-endpoint-monthly-call-KIND` (Cohere's trial keys, without a reset).
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ LONGEST_OBEYED = 3600.0
 LONGEST = 31 * 86400.0
 """A longer wait makes no sense and counts as unknown."""
 
-NAME = re.compile(r"(?:x-|anthropic-)?(ratelimit|ratelimitbysize|tokenlimit)-([a-z0-9_-]+)")
+NAME = re.compile(
+    r"(?:x-|anthropic-)?(ratelimit|ratelimitbysize|tokenlimit|trial-endpoint-call|endpoint-monthly-call)-([a-z0-9_-]+)"
+)
+CALLS = {"trial-endpoint-call": "minute", "endpoint-monthly-call": "month"}
+"""Names that count requests, and their window."""
 KINDS = {"limit": "limit", "remaining": "remaining", "reset": "reset", "renewalperiod": "window"}
 REQUESTS = frozenset({"requests", "request", "req", "calls"})
 UNIT = r"(?:ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)"
@@ -187,7 +192,8 @@ def _read_gauges(headers: Mapping[str, str], clock: Clock) -> list[Gauge]:
         kind = next((KINDS[word] for word in words if word in KINDS), None)
         if kind is None:
             continue
-        tokens = parts[1] != "ratelimit" or any("token" in word for word in words)
+        tokens = parts[1] not in ("ratelimit", *CALLS) or any("token" in word for word in words)
+        words += [CALLS[parts[1]]] if parts[1] in CALLS else []
         others = [word for word in words if word not in KINDS and word not in REQUESTS and word != "tokens"]
         known = bool(tokens or not [word for word in others if word not in WINDOWS and word != "dynamic"])
         if not known:

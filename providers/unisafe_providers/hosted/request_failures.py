@@ -38,22 +38,36 @@ REQUESTS = (
             "image_load_error file_download_error file_too_large invalid_image_url invalidimage image_content_error"
         ),
         words=compile_words(
-            r"could not process image",
+            r"could not (process|decode|load|read|download|fetch) (the )?(input )?image|failed to moderate image",
             r"(unsupported|invalid|unable to (process|decode|load|read|download)|failed to (process|decode|load|download)"
-            r"|cannot (identify|decode|load|read)|corrupt\w*)\b.{0,30}\b(image|picture)",
+            r"|cannot (identify|decode|load|read)|corrupt\w*)\b.{0,30}\b(image|picture|media)",
             r"\b(images?|pictures?)\b.{0,60}\b(exceeds?|too (large|small|many|big)|not (valid|a valid|supported|readable|decodable)"
             r"|invalid|corrupt|load error|dimension|must be|resolution)",
             r"too many images|at most \d+ images?|image format|media[_ ]?type",
         ),
         where=frozenset({0, 400, 413, 422, 500}),
     ),
+    Failure(kind=Rejected, says="{vendor} does not take the request ({status}): {message}", codes=split_names("2013 1042")),
     Failure(
         kind=Rejected,
         says="the request is larger than {vendor} takes ({status}): {message}",
         statuses=frozenset({413}),
         codes=split_names("request_too_large payload_too_large"),
     ),
+    Failure(
+        kind=Rejected,
+        says="the request needs more memory than {vendor} gives {model} ({status}): {message}",
+        words=compile_words(r"\bran out of memory\b|\bE1001\b"),
+        where=frozenset({0}),
+    ),
 )
+
+AT_ONCE = Failure(
+    kind=RateLimited,
+    says="{vendor} has as many requests under way as it takes ({status}): {message}",
+    codes=split_names("inflight_limit in_flight_limit too_many_inflight_requests concurrent_requests_limit"),
+)
+"""It goes before all others: Ideogram says it with 402, which means credit elsewhere."""
 
 MOMENTS = (
     Failure(
@@ -63,7 +77,8 @@ MOMENTS = (
         codes=split_names(
             "rate_limit_exceeded rate_limit_error ramp_limit_exceeded resource_exhausted ratelimitreached too_many_requests "
             "throttlingexception throttling throttling.ratequota throttling.allocationquota engine_overloaded_error rate_limit "
-            "concurrent_requests_limit service_tier_capacity_exceeded 1302 1303 1304 1305"
+            "concurrent_requests_limit service_tier_capacity_exceeded 1302 1303 1304 1305 1002 1039 1041 2045 "
+            "servicequotaexceededexception modelnotreadyexception"
         ),
         words=compile_words(
             r"rate[- ]?limit(ed|s)?\b", r"too many (requests|concurrent|active)", r"request was throttled|throttling"
@@ -76,7 +91,8 @@ MOMENTS = (
         statuses=frozenset({408, 409, 424, 425, 498, 499}),
         codes=split_names(
             "server_error overloaded_error timeout_error provider_unavailable unavailable internal_server_error internal_error "
-            "internalerror service_unavailable serviceunavailable overloaded timeout generation_timeout vector_store_timeout"
+            "internalerror service_unavailable serviceunavailable overloaded timeout generation_timeout vector_store_timeout "
+            "internalserverexception serviceunavailableexception modeltimeoutexception modelerrorexception"
         ),
     ),
 )

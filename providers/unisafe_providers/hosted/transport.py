@@ -1,13 +1,14 @@
 """The way to one endpoint: an httpx2 client, and for the JSON of one call the aiohttp session below it.
 
 Most of what a run sends is one JSON body and one JSON answer. For that, the layers of httpx2 above aiohttp cost as much CPU as
-aiohttp itself (benchmarks/cpu_per_call.py). Forms, lists of models, batch files and downloads go through httpx2. So does all JSON
+aiohttp itself (benchmarks/cpu_per_call.py). Forms, lists of models and batch files go through httpx2. So does all JSON
 if a proxy or a certificate file of the environment is on the way: httpx2 knows all forms of them.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -64,6 +65,9 @@ class EndpointClient(openai.DefaultAioHttpClient):
         timeout: seconds for one request; the caller keeps to it where `post_json` goes straight.
         max_connections: connections kept open at most.
         direct: whether proxies of the environment are left out.
+
+    Attributes:
+        reached: the addresses of the endpoint that connections were made to; empty where all goes through httpx2.
     """
 
     def __init__(
@@ -77,9 +81,12 @@ class EndpointClient(openai.DefaultAioHttpClient):
         self.extensions = {"timeout": timeouts.as_dict()}
         self._json_headers = dict(headers)
         self._session: aiohttp.ClientSession | None = None
+        self.reached: set[str] = set()
         mounts: dict[str, httpx2.AsyncBaseTransport] = {}
         if not self.detour:
-            connector = aiohttp.TCPConnector(limit=max_connections, keepalive_timeout=KEPT_SECONDS, ssl=certificates)
+            connector = aiohttp.TCPConnector(
+                limit=max_connections, keepalive_timeout=KEPT_SECONDS, ssl=certificates, socket_factory=self._note_reached
+            )
             patience = aiohttp.ClientTimeout(sock_connect=connect)
             self._session = aiohttp.ClientSession(connector=connector, timeout=patience, auto_decompress=False)
             mounts[_origin_of(base_url)] = AiohttpTransport(client=self._session, verify=certificates)
@@ -109,6 +116,12 @@ class EndpointClient(openai.DefaultAioHttpClient):
         answer = await self.send(request, stream=True)
         content = await read_whole(answer)
         return _build_reply(answer.status_code, answer.headers, answer.headers.raw, content)
+
+    def _note_reached(self, entry: tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]) -> socket.socket:
+        """A socket for one address that the endpoint's name has."""
+        family, kind, protocol, _, place = entry
+        self.reached.add(place[0])
+        return socket.socket(family, kind, protocol)
 
 
 async def _read_body(answer: aiohttp.ClientResponse) -> bytes:

@@ -12,12 +12,19 @@ MOST_TOKENS = 2**31 - 1
 """No call uses more, and no column holds more."""
 TICKS = 1e10
 """xAI's ticks in a dollar (docs.x.ai, "Cost tracking")."""
-IN = ("prompt_tokens", "input_tokens", "promptTokenCount")
-OUT = ("completion_tokens", "output_tokens", "candidatesTokenCount")
-TOTAL = ("total_tokens", "totalTokenCount")
-BESIDE_IN = ("cache_creation_input_tokens", "cache_read_input_tokens")
-"""Input tokens that Anthropic counts apart from `input_tokens`."""
-BESIDE_OUT = ("thoughtsTokenCount",)
+IN = ("prompt_tokens", "input_tokens", "promptTokenCount", "inputTokens", "total_input_tokens")
+OUT = ("completion_tokens", "output_tokens", "candidatesTokenCount", "outputTokens", "total_output_tokens")
+TOTAL = ("total_tokens", "totalTokenCount", "totalTokens")
+BESIDE_IN = (
+    ("cache_creation_input_tokens",),
+    ("cache_read_input_tokens",),
+    ("cacheReadInputTokens", "cacheReadInputTokenCount"),
+    ("cacheWriteInputTokens", "cacheWriteInputTokenCount"),
+)
+"""Input tokens that Anthropic and Amazon Bedrock count apart from `input_tokens`, each count by its names."""
+BESIDE_OUT = (("thoughtsTokenCount",), ("total_thought_tokens",))
+BILLED = ("billed_units", "tokens")
+"""Tables of counts within Cohere's `usage`; it charges for those of the first one."""
 
 
 def usage_of(usage: object, images: int = 0) -> Usage:
@@ -28,12 +35,16 @@ def usage_of(usage: object, images: int = 0) -> Usage:
     """
     if not isinstance(usage, Mapping):
         return Usage(images=images, reported=False)
+    usage = next((usage[key] for key in BILLED if isinstance(usage.get(key), Mapping)), usage)
     cost = cost_of(usage)
     given_in, given_out, total = _first(usage, IN), _first(usage, OUT), _first(usage, TOTAL) or 0
     beside_in, beside_out = _sum(usage, BESIDE_IN), _sum(usage, BESIDE_OUT)
     if given_in is given_out is None or -1 in (given_in, given_out, total, beside_in, beside_out):
         return Usage(images=images, cost=cost, reported=cost is not None)
-    tokens_in, written = (given_in or 0) + beside_in, (given_out or 0) + beside_out
+    written = (given_out or 0) + beside_out
+    if total and total == (given_in or 0) + written:
+        beside_in = 0  # the total shows that the count of input tokens has them
+    tokens_in = (given_in or 0) + beside_in
     if cost is None and not tokens_in and not written and not total:
         return Usage(images=images, reported=False)
     return Usage(
@@ -57,33 +68,26 @@ def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     return found
 
 
-def _sum(usage: Mapping[str, Any], names: tuple[str, ...]) -> int:
-    """The sum of some counts; -1 if one makes no sense."""
-    total = 0
-    for name in names:
-        value = usage.get(name)
-        if value is not None:
-            count = _tokens(value)
-            if count < 0:
-                return -1
-            total += count
-    return total
+def _sum(usage: Mapping[str, Any], counts: tuple[tuple[str, ...], ...]) -> int:
+    """The sum of some counts, each by the first of its names that stands there; -1 if one makes no sense."""
+    found = [_first(usage, names) or 0 for names in counts]
+    return -1 if -1 in found else sum(found)
 
 
 def cost_of(usage: Mapping[str, Any]) -> float | None:
     """US dollars that the vendor itself charges: OpenRouter's fee (with the upstream's price if the key is the user's own),
     Perplexity's `total_cost`, xAI's ticks; None if none of them makes sense."""
-    ticks = _dollars(usage.get("cost_in_usd_ticks"))
+    ticks = read_dollars(usage.get("cost_in_usd_ticks"))
     if ticks is not None:
         return ticks / TICKS
     cost = usage.get("cost")
     if isinstance(cost, Mapping):
         cost = cost.get("total_cost")
-    fee = _dollars(cost)
+    fee = read_dollars(cost)
     if fee is None or not usage.get("is_byok"):
         return fee
     details = usage.get("cost_details")
-    upstream = _dollars(details.get("upstream_inference_cost")) if isinstance(details, Mapping) else None
+    upstream = read_dollars(details.get("upstream_inference_cost")) if isinstance(details, Mapping) else None
     return fee + (upstream or 0.0)
 
 
@@ -94,7 +98,8 @@ def _tokens(value: object) -> int:
     return int(value)
 
 
-def _dollars(value: object) -> float | None:
+def read_dollars(value: object) -> float | None:
+    """An amount as a vendor tells it; None if it makes no sense."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
         return None
     return float(value)
