@@ -51,15 +51,27 @@ class CassettePlayer:
     def __init__(self, recorded: Recorded) -> None:
         self.url = ""
         self.unplayed: list[str] = []
-        self._address = str(recorded["address"]).rstrip("/")
+        self._address = urlsplit(str(recorded["address"]).rstrip("/"))
         self._left: dict[tuple[str, str], list[Recorded]] = defaultdict(list)
         for exchange in recorded["exchanges"]:
-            self._left[exchange["method"], _place_of(exchange["path"])].append(exchange)
-        self._hosts = {urlsplit(exchange["path"]).netloc for exchange in recorded["exchanges"]} - {""}
+            self._left[exchange["method"], self._place_of(exchange["path"])].append(exchange)
+        self._hosts = {urlsplit(exchange["path"]).netloc for exchange in recorded["exchanges"]} - {"", self._address.netloc}
+
+    @property
+    def base_url(self) -> str:
+        """The recorded address, at this server: some vendors list models beside it."""
+        return f"{self.url}{self._address.path}"
+
+    def _place_of(self, path: str) -> str:
+        """A recorded path as this server sees it, without its query."""
+        parts = urlsplit(path)
+        if not parts.netloc:
+            return unquote(f"{self._address.path}/{parts.path}")
+        return unquote(parts.path if parts.netloc == self._address.netloc else f"/at/{parts.netloc}{parts.path}")
 
     async def answer(self, request: web.Request) -> web.Response:
         await request.read()
-        place = unquote(request.path.removeprefix("/base/").removeprefix("/"))
+        place = unquote(request.path)
         left = self._left[request.method, place]
         if not left:
             self.unplayed.append(f"{request.method} {place}")
@@ -76,21 +88,14 @@ class CassettePlayer:
         if "received_picture" in exchange:
             return base64.b64decode(exchange["received_picture"])
         text = json.dumps(exchange["received"]) if "received" in exchange else str(exchange.get("received_text", ""))
-        text = text.replace(self._address, f"{self.url}/base")
-        for host in self._hosts:
-            text = re.sub(rf"https?://{re.escape(host)}(?=[/?\"]|$)", f"{self.url}/at/{host}", text)
+        for host, there in [(self._address.netloc, self.url), *((host, f"{self.url}/at/{host}") for host in self._hosts)]:
+            text = re.sub(rf"https?://{re.escape(host)}(?=[/?\"]|$)", there, text)
         return text.encode()
 
     @property
     def left(self) -> list[str]:
         """What was recorded and nobody asked for."""
         return [f"{method} {place}" for (method, place), exchanges in self._left.items() for _ in exchanges]
-
-
-def _place_of(path: str) -> str:
-    """A recorded path as the player's server sees it, without its query."""
-    parts = urlsplit(path)
-    return unquote(f"at/{parts.netloc}{parts.path}" if parts.netloc else parts.path)
 
 
 @asynccontextmanager
@@ -107,11 +112,11 @@ async def serving(player: CassettePlayer) -> AsyncIterator[None]:
         await runner.cleanup()
 
 
-def config_of(recorded: Recorded, url: str) -> Config:
+def config_of(recorded: Recorded, base_url: str) -> Config:
     """The bench.toml that asks the player as the recorded model was asked."""
     section = dict(recorded["section"])
     generation = {"image_size": section.pop("image_size")} if "image_size" in section else {}
-    asked = {**section, "provider": recorded["provider"], "model": recorded["model"], "base_url": f"{url}/base", "key_env": KEY}
+    asked = {**section, "provider": recorded["provider"], "model": recorded["model"], "base_url": base_url, "key_env": KEY}
     other = {"provider": "simulated", "model": "judge" if not recorded["judge"] else "balanced"}
     models = [{"name": "other", **other}] if recorded["judge"] else [{"name": "recorded", **asked}]
     return parse_config(
@@ -133,7 +138,7 @@ async def play(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> tuple[dic
     monkeypatch.setattr("unisafe_providers.hosted.jobs.FIRST_PAUSE", 0.0)
     player = CassettePlayer(recorded)
     async with serving(player):
-        config = config_of(recorded, player.url)
+        config = config_of(recorded, player.base_url)
         async with examine(config, judges_of(config)) as found:
             chosen = [one for one in found if not one.section.simulated]
             if any(exchange["asked_for"] != "list" for exchange in recorded["exchanges"]):
