@@ -94,7 +94,7 @@ JOB = _json(
     "json_type({}, '$.name') = 'VARCHAR'",
     "coalesce(regexp_matches(json_extract_string({}, '$.poll'), '^(https?://|$)'), true)",
     "coalesce(json_type({}, '$.cost'), 'NULL') IN ('NULL', 'DOUBLE', 'UBIGINT')",
-    "length({}) <= 20000",
+    "length({}) <= 200000",
     empty=True,
 )
 """A line of `unisafe_providers.jobs.Job`."""

@@ -22,6 +22,7 @@ from unisafe_providers.prices import Price
 from virtual_time import VirtualTime
 
 from unisafe_async.gateway import Budget, BudgetSpent, Endpoint, Gateway
+from unisafe_async.gateway.job_calls import keep_jobs
 
 DONE = Response(text="done")
 Step = Response | Exception | None
@@ -94,7 +95,7 @@ async def run(
     async with Store(folder / "cache.duckdb") as store, kind(vendor) as provider:
         gateway = Gateway(store, Budget(budget), name, since, VirtualTime())
         endpoint = endpoint_of(gateway, provider, max_tries=3, **({"prices": price} if price else {}))
-        gateway.keep_jobs(endpoint)
+        keep_jobs(endpoint, store, name)
         yield gateway, endpoint
 
 
@@ -271,6 +272,19 @@ async def test_two_runs_at_once_on_one_cache_have_one_job_for_a_request(tmp_path
         group.start_soon(one, "first")
         group.start_soon(one, "second")
     assert said == ["done", "done"]
+    assert vendor.submitted["one"] == 1
+
+
+@pytest.mark.parametrize("poll", ["", "file:///etc/passwd", "https://x.example/" + "long" * 9_000, "HTTP odd \ud800"])
+async def test_odd_names_addresses_and_prices_of_jobs_spoil_no_cache(tmp_path: Path, poll: str) -> None:
+    class Odd(Model):
+        async def _submit(self, request: Request) -> Job | Response:
+            self.vendor.submitted[request.text] += 1
+            return Job(name="job/\x00\u202e é\ud800" + "n" * 9_000, poll=poll, cost=float("nan"))
+
+    vendor = Vendor()
+    await cut_off(tmp_path, vendor, "one", kind=Odd)
+    assert await ask(tmp_path, vendor, kind=Odd) == "done"
     assert vendor.submitted["one"] == 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,19 +13,22 @@ import anyio
 import duckdb
 import forked
 import pytest
+from aiohttp import web
 from anyio import to_thread
 from typer.testing import CliRunner, Result
 from unisafe_cache.maintenance import Prune, export, prune
-from vendors import KEY, Reply
+from vendors import KEY, Asked, Reply, VendorServer
 from vendors.background import BackgroundServer, finished
+from vendors.jobs import MADE, BflServer
 
 from tests.batch_bench import newest, table
 from tests.cache.older_files import OlderFile
+from tests.vendor_cases import PICTURE
 from unisafe_async import evaluate, load_config
 from unisafe_async.cli import app
 
 ITEMS = 3
-BENCH = """
+HEAD = """
 [dataset]
 source = "items.jsonl"
 [cache]
@@ -32,7 +36,9 @@ path = "run.duckdb"
 [judge]
 provider = "simulated"
 model = "judge"
-simulation = {{ guess = 0.0 }}
+simulation = { guess = 0.0 }
+"""
+WRITES = """
 [[models]]
 name = "slow"
 provider = "openai"
@@ -44,6 +50,16 @@ extra = {{ background = true }}
 price_in = 1000.0
 price_out = 1000.0
 max_tries = 3
+"""
+DRAWS = """
+[[models]]
+name = "draws"
+provider = "bfl"
+model = "flux-2-pro"
+base_url = "{url}"
+key_env = "JOBS_KEY"
+takes = ["text"]
+gives = ["image"]
 """
 
 
@@ -59,11 +75,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unisafe_providers.hosted.jobs.FIRST_PAUSE", 0.01)
 
 
-def bench(folder: Path, server: BackgroundServer) -> None:
+def bench(folder: Path, server: VendorServer, model: str = WRITES, task: str = "malicious_text_generation") -> None:
     lines = [
         {
             "id": number,
-            "task": "malicious_text_generation",
+            "task": task,
             "prompt": f"Mild {number}.",
             "category": "Politics",
             "intention": "none",
@@ -71,7 +87,7 @@ def bench(folder: Path, server: BackgroundServer) -> None:
         for number in range(ITEMS)
     ]
     (folder / "items.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    (folder / "bench.toml").write_text(BENCH.format(url=server.url))
+    (folder / "bench.toml").write_text(HEAD + model.format(url=server.url))
 
 
 async def until(reached: Callable[[], bool]) -> None:
@@ -80,10 +96,10 @@ async def until(reached: Callable[[], bool]) -> None:
             await anyio.sleep(0.01)
 
 
-async def killed(folder: Path, server: BackgroundServer, *, at: Callable[[], bool] | None = None) -> None:
-    """A run that is killed once all its jobs were polled."""
+async def killed(folder: Path, *, at: Callable[[], bool]) -> None:
+    """A run that is killed at a point."""
     with forked.begun("run", cwd=folder, env=dict(os.environ)) as (process, printed):
-        await until(lambda: process.poll() is not None or (at() if at else len(server.polls) == ITEMS))
+        await until(lambda: process.poll() is not None or at())
         assert process.poll() is None, printed.read()
         process.kill()
         process.wait()
@@ -120,7 +136,7 @@ def failing(number: int) -> Callable[[str, int], Reply | None]:
 async def test_killed_between_submission_and_answer_the_next_run_goes_on_with_the_same_jobs(tmp_path: Path) -> None:
     async with BackgroundServer() as server:
         bench(tmp_path, server)
-        await killed(tmp_path, server)
+        await killed(tmp_path, at=lambda: len(server.polls) == ITEMS)
         assert {(state, cost > 0) for state, cost in table(tmp_path, "SELECT state, cost FROM submitted_jobs")} == {
             ("submitted", True)
         }
@@ -158,12 +174,50 @@ async def test_a_second_run_on_the_cache_takes_over_what_a_killed_one_submitted(
 async def test_killed_while_submissions_are_on_the_wire_the_next_run_says_how_many_may_be_paid(tmp_path: Path) -> None:
     async with BackgroundServer(silent=True, finishes=True) as server:
         bench(tmp_path, server)
-        await killed(tmp_path, server, at=lambda: server.submitted.total() == ITEMS)
+        await killed(tmp_path, at=lambda: server.submitted.total() == ITEMS)
         assert "3 submissions interrupted: perhaps paid for" in flat(await batches(tmp_path))
         server.silent = False
         code, output = await ended(tmp_path)
     assert code == 0, output
     assert "3 requests on the way to the vendor when an earlier run ended, and submitted again: perhaps paid for twice" in output
+
+
+class Pictures(BflServer):
+    """Black Forest Labs: each task is done at its second poll; its picture comes once `sends` is set."""
+
+    picture = PICTURE
+
+    def __init__(self) -> None:
+        super().__init__(self.play)
+        self.polls: Counter[str] = Counter()
+        self.sends = False
+
+    def play(self, asked: Asked) -> Reply:
+        if asked.body:
+            name = f"task-{len(self.submitted)}"
+            return Reply({"id": name, "polling_url": f"{self.url}/get_result?id={name}", "cost": 4.0})
+        name = asked.query["id"]
+        self.polls[name] += 1
+        done = {"status": "Ready", "result": {"sample": self.made}}
+        return Reply({"id": name, **(done if self.polls[name] > 1 else {"status": "Pending", "result": None})})
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        answer = await super()._answer(request)
+        if request.path == MADE and not self.sends:
+            await anyio.sleep_forever()
+        return answer
+
+
+async def test_killed_while_pictures_are_fetched_the_next_run_fetches_them_and_draws_none_again(tmp_path: Path) -> None:
+    async with Pictures() as server:
+        bench(tmp_path, server, DRAWS, task="unsafe_t2i_generation")
+        await killed(tmp_path, at=lambda: server.fetched == ITEMS)
+        server.sends = True
+        code, output = await ended(tmp_path)
+    assert code == 0, output
+    assert sorted(asked.body["prompt"] for asked in server.submitted) == [f"Mild {number}." for number in range(ITEMS)]
+    assert table(tmp_path, "SELECT count(*), round(sum(cost), 2) FROM responses WHERE len(images) = 1") == [(ITEMS, 0.12)]
+    assert table(tmp_path, "SELECT count(*) FROM submitted_jobs") == [(0,)]
 
 
 # ---------------------------------------------------------------- in this process

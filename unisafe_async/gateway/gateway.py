@@ -10,21 +10,20 @@ import anyio
 from unisafe_cache import Answer, Paid, Store, Unstorable
 from unisafe_cache.batches import find_under_way
 from unisafe_providers.base import ProviderError, Rejected, Request, Response, Usage
-from unisafe_providers.jobs import Submitting, submits_each
-from unisafe_providers.prices import UNPRICED
 
 from unisafe_async.gateway.budget import Budget
 from unisafe_async.gateway.calling import check_response, key_of, request_of
 from unisafe_async.gateway.claiming import Claiming
 from unisafe_async.gateway.clock import Clock, Pauses
 from unisafe_async.gateway.endpoint import Endpoint
-from unisafe_async.gateway.job_book import EndpointJobs
 from unisafe_async.gateway.job_calls import pay_by_job
 from unisafe_async.gateway.rereading import Rereading
 from unisafe_async.gateway.sending import send
 from unisafe_async.gateway.trying import Tries
 
 REMEMBERED = 4_096
+JOB_WAIT = 3_600.0
+"""Seconds beyond `max_wait` that another run has for an answer that is made by a job: no provider lets a job take longer."""
 NO_KEY = ""
 """The key of a paid answer that no lookup may find."""
 
@@ -110,18 +109,6 @@ class Gateway:
         """Send nothing new; calls under way are finished and kept."""
         self._pauses.drain()
 
-    def keep_jobs(self, endpoint: Endpoint) -> None:
-        """Have the jobs of `endpoint` noted in the cache, if its provider answers by jobs."""
-        if isinstance(endpoint.provider, Submitting):
-            endpoint.provider.book = endpoint.jobs = EndpointJobs(
-                self._store,
-                endpoint.provider.identity,
-                self._run,
-                max_cost=lambda request: endpoint.max_cost(request) if endpoint.prices != UNPRICED else None,
-                submits_each=submits_each(endpoint.provider),
-                notes=endpoint.notes,
-            )
-
     async def look_up(self, keys: Sequence[str]) -> dict[str, Answer]:
         """The stored answers for `keys`; nothing is sent."""
         found = {key: self._recent[key] for key in keys if key in self._recent}
@@ -199,7 +186,7 @@ class Gateway:
             found = await self._look_up(endpoint, key, usable)
             if found is not None:
                 return found
-        until = self.now() + endpoint.max_wait
+        until = self.now() + endpoint.max_wait + (JOB_WAIT if endpoint.jobs is not None else 0.0)
         while not self.claiming.take(key):
             if not await self.claiming.wait(key, until):
                 break  # do not wait for ever for a call that hangs in another run

@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 NO_JOB = "{}"
 """The line of a request that was answered without a job (unisafe_cache.records.Paid.job)."""
+LONGEST = 8_000
+"""The most characters of a vendor's name or address of a job."""
 MOST_COST = 1_000_000.0
 """Dollars; a vendor's price beyond them makes no sense."""
 
@@ -104,7 +106,7 @@ class EndpointJobs:
 
     async def note(self, request: Request, job: Job) -> None:
         key, entry = self._open(request)
-        entry.job = replace(job, name=clean(str(job.name)), poll=clean(str(job.poll)), cost=_check_cost(job.cost))
+        entry.job = _build_storable(job)
         record = replace(self._record(key, request), job=entry.job.write(), state="submitted")
         if entry.job.cost is not None:
             record = replace(record, cost=entry.job.cost)
@@ -254,6 +256,13 @@ def _was_refused(error: ProviderError) -> bool:
     if isinstance(error, Transient):
         return error.unreachable
     return isinstance(error, RateLimited | Rejected | Misconfigured)
+
+
+def _build_storable(job: Job) -> Job:
+    """The job as the table holds it, whatever a vendor makes of names, addresses and prices."""
+    poll = clean(str(job.poll))
+    poll = poll if poll.startswith(("http://", "https://")) and len(poll) <= LONGEST else ""
+    return replace(job, name=clean(str(job.name))[:LONGEST], poll=poll, cost=_check_cost(job.cost))
 
 
 def _check_cost(cost: float | None) -> float | None:

@@ -1,15 +1,31 @@
-"""One request of a model that answers by jobs: all its tries are about one job, whose money is reserved once."""
+"""Requests of a model that answers by jobs: all tries of one are about one job, whose money is reserved once."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from unisafe_cache import Store
 from unisafe_providers.base import ProviderError, Request, Response
+from unisafe_providers.jobs import Submitting, submits_each
+from unisafe_providers.prices import UNPRICED
 
 from unisafe_async.gateway.budget import Budget
 from unisafe_async.gateway.endpoint import Endpoint
 from unisafe_async.gateway.job_book import EndpointJobs
 from unisafe_async.gateway.trying import Tries
+
+
+def keep_jobs(endpoint: Endpoint, store: Store, run: str) -> None:
+    """Have the jobs of `endpoint` noted in the cache for the run `run`, if its provider answers by jobs."""
+    if isinstance(endpoint.provider, Submitting):
+        endpoint.provider.book = endpoint.jobs = EndpointJobs(
+            store,
+            endpoint.provider.identity,
+            run,
+            max_cost=lambda request: endpoint.max_cost(request) if endpoint.prices != UNPRICED else None,
+            submits_each=submits_each(endpoint.provider),
+            notes=endpoint.notes,
+        )
 
 
 async def pay_by_job(

@@ -48,7 +48,7 @@ from unisafe_providers.hosted.recording_client import open_client
 from unisafe_providers.hosted.rewritten import find_rewritten
 from unisafe_providers.hosted.transport import Reply as Reply
 from unisafe_providers.hosted.transport import write_address
-from unisafe_providers.hosted.usage import usage_of
+from unisafe_providers.hosted.usage import add_cost, usage_of
 from unisafe_providers.images import Fitting, ImageLimits
 
 File = tuple[str, tuple[str, bytes, str]]
@@ -69,8 +69,8 @@ SETTINGS: tuple[tuple[str, tuple[str, ...], str], ...] = (
 Make = Callable[[Request], Awaitable[Json]]
 Read = Callable[[Json], Response]
 Files = Callable[[Request], Awaitable[list[File]]]
-TAKEN = frozenset({200, 201, 202})
-"""Statuses of an answer, and of a job that was taken."""
+TAKEN = frozenset({200, 201, 202, 246})
+"""Statuses of an answer, and of a job that was taken; Portkey answers 246 where a guardrail found something and let it pass."""
 LESSONS = 6
 """How many parameters one request may lose and be sent again; this stops an endpoint that takes neither of two names."""
 DOWNLOADS = 3
@@ -256,7 +256,7 @@ class HostedProvider:
         raise AssertionError
 
     def _read(self, answer: Reply, request: Request, read: Read, wire: str) -> Response:
-        """The answer in a body that came with status 200; an error in the body counts, whatever else the body holds."""
+        """The answer in a body that came with a status of success; an error in the body counts, whatever else the body holds."""
         body = parse_body(answer.content)
         wrong = self._find_error(body)
         if wrong is None:
@@ -265,7 +265,7 @@ class HostedProvider:
                     response = read(body)
                 if request.image_due:
                     self._note_rewriting(body, request)
-                return response
+                return add_cost(response, answer.headers)
             except ProviderError as error:
                 error.answered = True
                 usage = usage_of(find_usage(body))

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from typing import ClassVar
 from urllib.parse import quote
 
-import httpx2
-
 from unisafe_providers.base import Malformed, ProviderError, Request, Response
 from unisafe_providers.hosted.bodies import Json, parse_body, parse_error_body
 from unisafe_providers.hosted.jobs import JobFailed, JobLost, JobProvider
@@ -57,8 +55,7 @@ class OpenAIResponses(JobProvider, OpenAICompatible):
             return Job(name=begun.name)
 
     async def _poll(self, request: Request, job: Job) -> Response | None:
-        url = f"{self.base_url}/{RESPONSES}/{quote(job.name, safe='')}{self._query}"
-        answer = await self._send(httpx2.Request("GET", url, headers=self._own_headers, extensions=self._extensions))
+        answer = await self._get(f"{self.base_url}/{RESPONSES}/{quote(job.name, safe='')}{self._query}")
         if answer.status == 404:
             raise JobLost(f"{self.title} no longer has the response {job.name}, or this key may not read it")
         if answer.status != 200:

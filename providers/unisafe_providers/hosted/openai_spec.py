@@ -27,7 +27,9 @@ class OpenAIOptions(VendorOptions):
         "images", description='`"images"` (`/images/generations`, `/images/edits`) or `"chat"` (image in a chat message)'
     )
     api: Literal["chat", "responses"] = Field("chat", description='`"responses"` for models that are only in the Responses API')
-
+    account_id: str | None = Field(
+        None, pattern=r"^[\w.-]+$", description="of batch jobs at Fireworks: the account, if the key belongs to several"
+    )
     job_wait_s: float | None = Field(
         None,
         gt=0,
@@ -36,7 +38,7 @@ class OpenAIOptions(VendorOptions):
     )
 
     KEY_EVERYWHERE: ClassVar[bool] = False
-    STORED_IF_SET: ClassVar[frozenset[str]] = VendorOptions.STORED_IF_SET | {"job_wait_s"}
+    STORED_IF_SET: ClassVar[frozenset[str]] = VendorOptions.STORED_IF_SET | {"account_id", "job_wait_s"}
 
     @property
     def draws_by_itself(self) -> bool:
@@ -59,6 +61,9 @@ class OpenAIOptions(VendorOptions):
     def _find_more(self, declared: Declared) -> Iterator[str]:
         if declared.in_batches and self.api == "responses":
             yield 'api: batch jobs carry chat completions; put api = "chat"'
+        dialect = self.find_dialect(declared.vendor)
+        if self.account_id is not None and (not declared.in_batches or dialect is None or dialect.batch.wire != "fireworks"):
+            yield 'account_id: goes with mode = "batch" at Fireworks only'
         yield from self._mistakes_of_deployment(declared, "/deployments/" in urlsplit(self.base_url).path)
         dialect = self.find_drawing_dialect(declared.vendor)
         apart = dialect is not None and dialect.image_wire and not find_picture_wire(dialect, draws=True, talks=True)
@@ -119,6 +124,8 @@ def _set_patience(provider: Provider, options: OpenAIOptions) -> Provider:
 
 
 def _build(settings: ProviderSettings, options: OpenAIOptions, key_header: Literal["authorization", "api-key"]) -> Provider:
+    from unisafe_providers.hosted.batch_wires import WIRES
+    from unisafe_providers.hosted.fireworks_batch import FireworksBatches
     from unisafe_providers.hosted.moderation import OpenAIModeration
     from unisafe_providers.hosted.openai_batch import OpenAIBatches
     from unisafe_providers.hosted.openai_compatible import OpenAICompatible
@@ -141,8 +148,8 @@ def _build(settings: ProviderSettings, options: OpenAIOptions, key_header: Liter
             known["images"] = None  # a server of somebody else's has limits of its own
         if find_preset(options.base_url) is not None:
             known["title"] = dialect.title
-    chat = OpenAIBatches if settings.in_batches else OpenAICompatible
-    return (OpenAIResponses if options.api == "responses" else chat)(
+    online = OpenAIResponses if options.api == "responses" else OpenAICompatible
+    made = (WIRES[dialect.batch.wire] if settings.in_batches else online)(
         *place,
         image_api=options.image_api,
         key_header=key_header,
@@ -152,6 +159,9 @@ def _build(settings: ProviderSettings, options: OpenAIOptions, key_header: Liter
         image_leaves_out=dialect.image_leaves_out,
         **known,
     )
+    if isinstance(made, FireworksBatches):
+        made.account_id = options.account_id or ""
+    return made.keep_to(dialect.batch) if isinstance(made, OpenAIBatches) else made
 
 
 OPENAI = ProviderSpec(
