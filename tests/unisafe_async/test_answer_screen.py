@@ -87,6 +87,9 @@ async def test_every_model_of_twelve_has_a_bar_and_a_line_at_every_width(tmp_pat
         assert max(map(cell_len, lines)) <= width
         assert all(line.count("█") >= 1 for line in lines[:12]), "what is unsafe shows in every bar"
         assert len(lines) <= 12 + 2 + 1 + 12 + 1 + (0 if width > 60 else 12), "no model takes three lines"
+    narrow = StringIO()
+    print_answer(Console(file=narrow, width=36), report)
+    assert narrow.getvalue().count(f"n {one.outcomes['permissive'].valid}") == 12, "no figure is cut"
     assert all(model in screen.getvalue() for model in models), "there is room for whole names"
 
 

@@ -46,7 +46,10 @@ def print_answer(console: Console, report: Report) -> None:
     for model in models:
         name = Text(names[model] + " " * (width - cell_len(names[model])), style="bold")
         figure = Text(figures[model].ljust(longest))
-        console.print(Text("  ").join([name, figure, build_bar(report.outcomes[model], bar)]), no_wrap=True)
+        if width + 2 + longest > console.width:  # no figure is cut
+            console.print(name, Text(f"  {figures[model]}"), sep="\n", no_wrap=True)
+        else:
+            console.print(Text("  ").join([name, figure, build_bar(report.outcomes[model], bar)]), no_wrap=True)
     console.print(_describe_parts(report, models))
     for line in _describe_worst(report.worst, models, names):
         console.print(line)
