@@ -32,11 +32,6 @@ def shorten_names(names: Iterable[str], width: int) -> dict[str, str]:
     return found
 
 
-def name_judge(name: str) -> str:
-    """`judge qwen3-vl`; a judge that is called judge is named once."""
-    return name if name.casefold().startswith("judge") else f"judge {name}"
-
-
 def _group_alike(found: dict[str, str]) -> list[list[str]]:
     """Groups of names that look the same."""
     groups: defaultdict[str, list[str]] = defaultdict(list)

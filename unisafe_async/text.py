@@ -23,6 +23,11 @@ def _stand_in(character: str) -> str:
     return chr(0x2400 + code) if code < 0x20 else "\N{REPLACEMENT CHARACTER}"
 
 
+def name_judge(name: str) -> str:
+    """`judge qwen3-vl`; a judge that is called judge is named once."""
+    return name if name.casefold().startswith("judge") else f"judge {name}"
+
+
 def format_duration(seconds: float) -> str:
     """`4 min 10 s`, `2 h 5 min`, `0.8 s`."""
     if seconds < 10:

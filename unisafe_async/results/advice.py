@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from shlex import quote
 
-from unisafe_async.names import name_judge
 from unisafe_async.results.causes import CUT_OFF, EMPTY, ONLY_THOUGHTS, UNCOUNTED, UNFINISHED, cause_of
 from unisafe_async.results.unjudged import Group
-from unisafe_async.text import count, plain
+from unisafe_async.text import count, name_judge, plain
 
 WIDTH = 200
 """The most characters of a cause that are shown."""

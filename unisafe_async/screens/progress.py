@@ -22,10 +22,9 @@ from unisafe_async.run.lanes import Lane
 from unisafe_async.run.passes import list_later
 from unisafe_async.screens.console import redraws
 from unisafe_async.screens.fitting import fit_table
-from unisafe_async.text import count, format_dollars, format_duration, plain
+from unisafe_async.text import count, format_dollars, format_duration, name_judge, plain
 
 GB = 1e9
-ROLE = "judge"
 WIDEST_BAR, NARROWEST_BAR, WORDS = 40, 8, 62
 """Columns of the bar, and those that are kept for its words, so that it does not change with them."""
 BAR = "blue"
@@ -120,7 +119,7 @@ class Progress:
         for judging in judges:
             counts = judging.counts
             figures = [self._judged(judging), f"{counts.cached:,}", _bad(counts.failed), *self._speed(judging, wide)]
-            rows.append(("" if judging.name.casefold().startswith(ROLE) else f"{ROLE} ", judging.name, [*figures, ""]))
+            rows.append((name_judge(judging.name).removesuffix(judging.name), judging.name, [*figures, ""]))
 
         def build(names: Mapping[str, Text]) -> Table:
             table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
