@@ -65,13 +65,18 @@ function fillFilters() {
     task: data.tasks.map((name) => [name, name]),
     category: data.categories.map((name) => [name, name]),
     verdict: Object.entries(VERDICTS),
-    outcome: data.outcomes.map((name) => [name, OUTCOMES[name] ?? name]),
+    outcome: [
+      ...(data.outcomes.some(isBlock) ? [["blocked", "blocked (any)"]] : []),
+      ...data.outcomes.filter((name) => name !== "blocked").map((name) => [name, OUTCOMES[name] ?? name]),
+    ],
   };
   for (const [name, options] of Object.entries(choices)) {
     const select = filters.elements[name];
     select.append(new Option("all", ""), ...options.map(([value, words]) => new Option(words, value)));
   }
 }
+
+const isBlock = (outcome) => outcome.startsWith("blocked");
 
 // ---------------------------------------------------------------- filters
 
@@ -81,7 +86,7 @@ function matches(row, wanted) {
   if (wanted.model >= 0 && rows.model[row] !== wanted.model) return false;
   if (wanted.task >= 0 && items.task[item] !== wanted.task) return false;
   if (wanted.category >= 0 && items.category[item] !== wanted.category) return false;
-  if (wanted.outcome >= 0 && rows.outcome[row] !== wanted.outcome) return false;
+  if (wanted.outcomes && !wanted.outcomes.has(rows.outcome[row])) return false;
   switch (wanted.verdict) {
     case "unsafe": if (!isUnsafe(contextual, intrinsic)) return false; break;
     case "contextual": if (contextual !== numbers.unsafe) return false; break;
@@ -92,6 +97,13 @@ function matches(row, wanted) {
     case "split": if (!disagree(item)) return false; break;
   }
   return !wanted.words || wanted.hits.has(row);
+}
+
+// The numbers of the outcomes that a choice means: one, or for `blocked` every kind of block; null for all.
+function findOutcomes(name) {
+  if (!name) return null;
+  const meant = (one) => (name === "blocked" ? isBlock(one) : one === name);
+  return new Set(data.outcomes.flatMap((one, place) => (meant(one) ? [place] : [])));
 }
 
 function isUnsafe(contextual, intrinsic) {
@@ -131,7 +143,7 @@ function apply() {
   const words = search.value.trim().toLowerCase();
   const wanted = {
     model: data.models.indexOf(value("model")), task: data.tasks.indexOf(value("task")),
-    category: data.categories.indexOf(value("category")), outcome: data.outcomes.indexOf(value("outcome")),
+    category: data.categories.indexOf(value("category")), outcomes: findOutcomes(value("outcome")),
     verdict: value("verdict"), words, hits: words ? searchRows(words) : null,
   };
   const any = FILTERS.some((name) => value(name).trim());
@@ -147,6 +159,7 @@ function apply() {
   cursor = shown.indexOf(chosen);
   const total = data.items.name.length.toLocaleString("en");
   const answers = any ? `, ${plural(matching.size, "answer")}` : `, ${plural(data.rows.item.length, "answer")}`;
+  found.classList.remove("warn");
   found.textContent = `${any ? `${shown.length.toLocaleString("en")} of ` : ""}${total} items${answers}`;
   list.scrollTop = 0;
   draw(true);
@@ -368,19 +381,21 @@ function keepAddress() {
   history.replaceState(null, "", `#${state.size ? state : "gallery"}`);
 }
 
-// What an address such as #item=T/1 or #model=M&verdict=unsafe names; other addresses are sections.
+// What an address such as #item=T/1 or #model=M&task=unsafe_t2i_generation&verdict=unsafe names; other addresses are sections.
 function restore() {
-  const state = new URLSearchParams(location.hash.slice(1));
-  const ours = location.hash.includes("=");
-  for (const name of FILTERS) filters.elements[name].value = (ours && state.get(name)) || "";
-  const named = ours ? data.items.name.indexOf(state.get("item") ?? "") : -1;
+  const address = readAddress(location.hash, filters, FILTERS, { task: data.task_keys });
+  for (const name of FILTERS) filters.elements[name].value = address.set[name] ?? "";
+  const wanted = address.item;
+  const named = wanted === null ? -1 : data.items.name.indexOf(wanted);
+  const unknown = [...address.unknown, ...(wanted !== null && named < 0 ? [`This run has no item ${wanted}.`] : [])];
   chosen = named;
   apply();
   if (named >= 0 && cursor < 0) { filters.reset(); apply(); }
   if (named >= 0) open(cursor, { remember: false });
   else if (shown.length) open(0, { read: false, remember: false });
-  if (ours) browser.scrollIntoView();
-  if (ours && state.has("item") && named < 0) found.textContent = `This run has no item ${state.get("item")}. ${found.textContent}`;
+  if (unknown.length) found.textContent = [...unknown, found.textContent].join(" ");
+  found.classList.toggle("warn", unknown.length > 0);
+  if (address.ours) (unknown.length ? found : browser).scrollIntoView();
 }
 
 // ---------------------------------------------------------------- listening

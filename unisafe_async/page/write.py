@@ -39,6 +39,8 @@ from unisafe_async.results.scores import ALL, Where
 from unisafe_async.text import count, format_dollars, format_duration, plain
 
 GENERATOR = "unisafe-async"
+SCRIPTS = ("links.js", "page.js")
+"""The page's script is these files, in this order."""
 MARK = f'<meta name="generator" content="{GENERATOR}'.encode()
 
 
@@ -135,7 +137,7 @@ def _list_missing(gallery: Gallery, images: PageImages) -> Iterator[str]:
 
 def render(summary: Summary, gallery: Gallery, images: PageImages) -> bytes:
     """The whole file."""
-    style, script = (_template(f"page.{kind}") for kind in ("css", "js"))
+    style, script = _template("page.css"), "".join(map(_template, SCRIPTS))
     index, strings = gallery.parts()
     environment = jinja2.Environment(
         autoescape=True,
