@@ -12,7 +12,6 @@ from importlib.metadata import version
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
-from typing import Literal
 from urllib.parse import quote
 
 import duckdb
@@ -159,8 +158,8 @@ def render(summary: Summary, gallery: Gallery, images: PageImages) -> bytes:
         overall=overall,
         help=Help,
         missing_plots=missing_plots(),
-        scatter=inline_figure(summary, "scatter"),
-        dots=inline_figure(summary, "panels"),
+        scatter=inline_figure(summary, "scatter", 1),
+        dots=inline_figure(summary, "panels", 2),
         gallery=gallery,
         rows=len(gallery.index["rows"]["item"]),
         items=len(gallery.index["items"]["name"]),
@@ -200,21 +199,32 @@ def _hash(content: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
-def write_plots(cache: Path, run: str | None, png: Path | None, svg: Path | None, where: Where = ALL) -> list[Path]:
-    """Write the figures for papers: `FILE-panels` and, if models have a utility, `FILE-scatter`. Raises PageError."""
-    if (missing := missing_extra("matplotlib", f"report {'--png' if png else '--svg'}")) is not None:
+def write_plots(
+    cache: Path,
+    run: str | None,
+    png: Path | None,
+    svg: Path | None,
+    where: Where = ALL,
+    *,
+    pdf: Path | None = None,
+    columns: plots.Columns = 2,
+) -> list[Path]:
+    """Write the figures for papers, `FILE-NAME.KIND` for each NAME in TITLES that has something to draw. Raises PageError."""
+    chosen: dict[plots.FileKind, Path | None] = {"png": png, "svg": svg, "pdf": pdf}
+    files = {kind: file for kind, file in chosen.items() if file is not None}
+    if (missing := missing_extra("matplotlib", f"report --{next(iter(files), 'png')}")) is not None:
         raise PageError(missing)
     summary = read_file(cache, lambda connection: read_summary(connection, run, where))
-    chosen: list[tuple[Literal["png", "svg"], Path | None]] = [("png", png), ("svg", svg)]
+    metadata = build_metadata(summary)
     written = []
-    for kind, file in chosen:
-        for name, title in TITLES.items() if file else ():
-            figure = draw_figure(summary, name)
-            if figure is None or file is None:
-                continue
+    for name, title in TITLES.items():
+        figure = draw_figure(summary, name, columns)
+        if figure is None:
+            continue
+        for kind, file in files.items():
             target = file.with_name(f"{file.stem}-{name}.{kind}")
             try:
-                plots.save(figure, target, kind, title, build_metadata(summary))
+                plots.save(figure, target, kind, title, metadata)
             except OSError as error:
                 raise PageError(f"--{kind} {target}: cannot be written: {error.strerror}") from None
             written.append(target)

@@ -21,7 +21,8 @@ from unisafe_async.page.summary import read_summary
 from unisafe_async.page.write import write_plots
 from unisafe_async.results.scores import Score, Share, Where
 
-NAMES = ("panels", "scatter")
+NAMES = ("outcomes", "panels", "heatmap", "scatter")
+WITH_MARKERS = ("panels", "scatter")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,8 @@ def test_the_picture_itself_says_it(figures: Path, run: str, name: str) -> None:
     words = drawn_words((figures / f"f-{name}.svg").read_text("utf-8"))
     assert "SIMULATED: models and judge are simulated; these figures say nothing about any real model." in words
     assert f"Run {run} · dataset sample · judge judge" in words
-    assert re.search(r"Language \(n \d+\)", words)
+    assert re.search(r"Language \(n \d+\)", words) if name != "heatmap" else re.search(r"n \d+ ", words)
+    assert re.search(r"\d+ of \d+ judged", words)
     assert "different tasks" in words or "Nothing is judged of" in words
 
 
@@ -68,7 +70,7 @@ def test_the_file_says_it_where_the_picture_is_cropped(figures: Path, run: str, 
 async def test_real_models_are_not_called_simulated(tmp_path: Path) -> None:
     await on_file(tmp_path, rows("a", *[SAFE] * 40), lambda _: None, record(a=None))
     files = write_plots(tmp_path / "c.duckdb", None, tmp_path / "f.png", tmp_path / "f.svg")
-    assert len(files) == 2
+    assert {file.name for file in files} == {f"f-{name}.{kind}" for name in NAMES[:2] for kind in ("png", "svg")}
     svg = (tmp_path / "f-panels.svg").read_text("utf-8")
     assert "SIMULATED" not in svg
     assert "Run run · dataset own · judge judge" in drawn_words(svg)
@@ -122,7 +124,7 @@ def test_so_it_is_over_utility(tmp_path: Path, value: float, utility: float) -> 
     assert abs(width - height) <= 2
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", WITH_MARKERS)
 def test_in_the_page_no_marker_is_clipped(name: Literal["panels", "scatter"]) -> None:
     by_task = {("m", TEXT): score(1.0), ("m", T2I): score(0.0)}
     figure = plots.draw_panel_dots(["m"], by_task) if name == "panels" else plots.draw_scatter({"m": score(1.0)}, {"m": 100.0}, {})

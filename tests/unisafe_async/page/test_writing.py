@@ -98,19 +98,25 @@ def test_the_command_writes_and_its_mistakes_are_one_line(pages: Pages, tmp_path
     assert "page.html: 0." in done.output
     alone = run(app, ["report", "--cache", str(pages.cache), "--embed"])
     assert isinstance(alone.exception, UsageError)
-    figures = run(app, ["report", "--cache", str(pages.cache), "--png", str(tmp_path / "f.png"), "--svg", str(tmp_path / "f.svg")])
+    lonely = run(app, ["report", "--cache", str(pages.cache), "--columns", "1"])
+    assert isinstance(lonely.exception, UsageError)
+    files = [f"--{kind}={tmp_path / f'f.{kind}'}" for kind in ("png", "svg", "pdf")]
+    figures = run(app, ["report", "--cache", str(pages.cache), *files])
     assert figures.exit_code == 0
-    names = {"f-panels.png", "f-scatter.png", "f-panels.svg", "f-scatter.svg"}
+    names = {f"f-{name}.{kind}" for name in ("outcomes", "panels", "heatmap", "scatter") for kind in ("png", "svg", "pdf")}
     assert names <= {file.name for file in tmp_path.iterdir()}
     with Picture.open(tmp_path / "f-scatter.png") as picture:
         assert picture.width > 1500
 
 
 def test_the_same_run_gives_the_same_figures_byte_for_byte(pages: Pages, tmp_path: Path) -> None:
-    once = [file.read_bytes() for file in write_plots(pages.cache, None, tmp_path / "a.png", tmp_path / "a.svg")]
-    again = [file.read_bytes() for file in write_plots(pages.cache, None, tmp_path / "b.png", tmp_path / "b.svg")]
-    assert once == again
-    assert len(once) == 4
+    def write(name: str) -> list[bytes]:
+        files = [tmp_path / f"{name}.{kind}" for kind in ("png", "svg", "pdf")]
+        return [file.read_bytes() for file in write_plots(pages.cache, None, *files[:2], pdf=files[2], columns=1)]
+
+    once = write("a")
+    assert once == write("b")
+    assert len(once) == 12
 
 
 def test_a_dataset_that_is_gone_is_said(tmp_path: Path) -> None:
