@@ -135,7 +135,7 @@ def _list_missing(gallery: Gallery, images: PageImages) -> Iterator[str]:
 
 def render(summary: Summary, gallery: Gallery, images: PageImages) -> bytes:
     """The whole file."""
-    style, script = (_template(f"page.{kind}") for kind in ("css", "js"))
+    style, script = read_own("page.css"), read_own("gallery.js", "page.js")
     index, strings = gallery.parts()
     environment = jinja2.Environment(
         autoescape=True,
@@ -148,7 +148,7 @@ def render(summary: Summary, gallery: Gallery, images: PageImages) -> bytes:
     environment.globals |= {"count": count, "heat": heat_class_of, "link": link}
     overall = {key[0]: score for key, score in summary.report.by_model.items()}
     pictures = {"base": quote(images.base), "names": images.names, "data": images.data}
-    written = environment.from_string(_template("page.html")).render(
+    written = environment.from_string(read_own("page.html")).render(
         view=View(summary),
         summary=summary,
         report=summary.report,
@@ -181,8 +181,9 @@ def pack(data: bytes) -> str:
     return base64.b64encode(compressor.compress(data) + compressor.flush()).decode()
 
 
-def _template(name: str) -> str:
-    return files("unisafe_async.page").joinpath(name).read_text("utf-8")
+def read_own(*names: str, package: str = "unisafe_async.page") -> str:
+    """The content of files of a package, one after another."""
+    return "\n".join(files(package).joinpath(name).read_text("utf-8") for name in names)
 
 
 def _policy(style: str, script: str, images: PageImages) -> str:
