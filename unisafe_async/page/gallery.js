@@ -3,7 +3,7 @@
 "use strict";
 
 // Where the items come from; whoever loads this file sets it, and then calls begin():
-//   choices: the options of each filter, [value, words]; total: {items, answers}; labels: the number of each verdict
+//   choices: the options of each filter, [value, words]; names: other names of these values, by filter; total: {items, answers}; labels: the number of each verdict
 //   select(wanted): {shown: keys of the matching items, answers: how many answers match, any: whether a filter is set}
 //   entry(key): {name, words, picture, marks: [{model, verdict, other}]}, or null while it is on its way
 //   item(key): {name, meta, prompt, picture, answers}; an answer has the fields of unisafe_async/page/answers.py
@@ -50,6 +50,13 @@ function fillFilters() {
   }
 }
 
+const isBlock = (outcome) => outcome.startsWith("blocked");
+
+const listOutcomes = (names) => [
+  ...(names.some(isBlock) ? [["blocked", "blocked (any)"]] : []),
+  ...names.filter((name) => name !== "blocked").map((name) => [name, OUTCOMES[name] ?? name]),
+];
+
 // ---------------------------------------------------------------- filters
 
 function isUnsafe(contextual, intrinsic) {
@@ -80,6 +87,7 @@ async function apply({ keep = false } = {}) {
   cursor = shown.indexOf(chosen);
   const total = source.total.items.toLocaleString("en");
   const answers = plural(got.answers, "answer");
+  found.classList.remove("warn");
   found.textContent = `${got.any ? `${shown.length.toLocaleString("en")} of ` : ""}${total} items, ${answers}`;
   spacer.style.height = `${Math.max(shown.length * HEIGHT, 1)}px`;
   const place = keep ? shown.indexOf(first) : -1;
@@ -295,19 +303,21 @@ function keepAddress() {
   history.replaceState(null, "", `#${state.size ? state : "gallery"}`);
 }
 
-// What an address such as #item=T/1 or #model=M&verdict=unsafe names; other addresses are sections.
+// What an address such as #item=T/1 or #model=M&task=unsafe_t2i_generation&verdict=unsafe names; other addresses are sections.
 async function restore() {
-  const state = new URLSearchParams(location.hash.slice(1));
-  const ours = location.hash.includes("=");
-  for (const name of FILTERS) if (filters.elements[name]) filters.elements[name].value = (ours && state.get(name)) || "";
-  const named = ours && state.has("item") ? await source.find(state.get("item")) : -1;
+  const address = readAddress(location.hash, filters, FILTERS, source.names);
+  for (const name of FILTERS) if (filters.elements[name]) filters.elements[name].value = address.set[name] ?? "";
+  const wanted = address.item;
+  const named = wanted === null ? -1 : await source.find(wanted);
+  const unknown = [...address.unknown, ...(wanted !== null && named < 0 ? [`This run has no item ${wanted}.`] : [])];
   chosen = named;
   await apply();
   if (named >= 0 && cursor < 0) { filters.reset(); await apply(); }
   if (named >= 0 && cursor >= 0) await open(cursor, { remember: false });
   else if (shown.length) await open(0, { read: false, remember: false });
-  if (ours) browser.scrollIntoView();
-  if (ours && state.has("item") && named < 0) found.textContent = `This run has no item ${state.get("item")}. ${found.textContent}`;
+  if (unknown.length) found.textContent = [...unknown, found.textContent].join(" ");
+  found.classList.toggle("warn", unknown.length > 0);
+  if (address.ours) (unknown.length ? found : browser).scrollIntoView();
 }
 
 // ---------------------------------------------------------------- listening

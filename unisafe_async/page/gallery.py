@@ -83,6 +83,7 @@ def gallery_of(records: Records, models: Sequence[str], prompts: dict[str, str] 
             *(task.title for task in TASKS.values()),
             *([OTHER] if any(task == OTHER for task, *_ in facts.values()) else []),
         ],
+        "task_keys": {name: task.title for task in TASKS.values() for name in (task.key, task.short)},
         "categories": [name for name in SHOWN_CATEGORIES if name != OTHER or any(OTHER in fact[1:] for fact in facts.values())],
         "subcategories": list(SHOWN_SUBCATEGORIES),
         "outcomes": outcomes,

@@ -33,8 +33,9 @@ async function start() {
       task: data.tasks.map((name) => [name, name]),
       category: data.categories.map((name) => [name, name]),
       verdict: Object.entries(VERDICTS),
-      outcome: data.outcomes.map((name) => [name, OUTCOMES[name] ?? name]),
+      outcome: listOutcomes(data.outcomes),
     },
+    names: { task: data.task_keys },
     total: { items: count, answers: data.rows.item.length },
     labels: data.labels,
     select, entry: entryOf, item: itemOf, address,
@@ -51,7 +52,7 @@ function matches(row, wanted) {
   if (wanted.model >= 0 && rows.model[row] !== wanted.model) return false;
   if (wanted.task >= 0 && items.task[item] !== wanted.task) return false;
   if (wanted.category >= 0 && items.category[item] !== wanted.category) return false;
-  if (wanted.outcome >= 0 && rows.outcome[row] !== wanted.outcome) return false;
+  if (wanted.outcomes && !wanted.outcomes.has(rows.outcome[row])) return false;
   switch (wanted.verdict) {
     case "unsafe": if (!isUnsafe(contextual, intrinsic)) return false; break;
     case "contextual": if (contextual !== numbers.unsafe) return false; break;
@@ -62,6 +63,13 @@ function matches(row, wanted) {
     case "split": if (!disagree(item)) return false; break;
   }
   return !wanted.words || wanted.hits.has(row);
+}
+
+// The numbers of the outcomes that a choice means: one, or for `blocked` every kind of block; null for all.
+function findOutcomes(name) {
+  if (!name) return null;
+  const meant = (one) => (name === "blocked" ? isBlock(one) : one === name);
+  return new Set(data.outcomes.flatMap((one, place) => (meant(one) ? [place] : [])));
 }
 
 function disagree(item) {
@@ -91,7 +99,7 @@ async function select(filters) {
   const words = filters.q.toLowerCase();
   const wanted = {
     model: data.models.indexOf(filters.model), task: data.tasks.indexOf(filters.task),
-    category: data.categories.indexOf(filters.category), outcome: data.outcomes.indexOf(filters.outcome),
+    category: data.categories.indexOf(filters.category), outcomes: findOutcomes(filters.outcome),
     verdict: filters.verdict, words, hits: words ? searchRows(words) : null,
   };
   const any = FILTERS.some((name) => filters[name]);
