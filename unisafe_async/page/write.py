@@ -6,12 +6,13 @@ import base64
 import hashlib
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import duckdb
@@ -38,7 +39,7 @@ from unisafe_async.results.scores import ALL, Where
 from unisafe_async.text import count, format_dollars, format_duration, plain
 
 GENERATOR = "unisafe-async"
-SCRIPTS = ("links.js", "page.js")
+SCRIPTS = ("links.js", "gallery.js", "page.js")
 """The page's script is these files, in this order."""
 MARK = f'<meta name="generator" content="{GENERATOR}'.encode()
 
@@ -136,8 +137,24 @@ def _list_missing(gallery: Gallery, images: PageImages) -> Iterator[str]:
 
 def render(summary: Summary, gallery: Gallery, images: PageImages) -> bytes:
     """The whole file."""
-    style, script = _template("page.css"), "".join(map(_template, SCRIPTS))
+    style, script = read_own("page.css"), read_own(*SCRIPTS)
     index, strings = gallery.parts()
+    pictures = {"base": quote(images.base), "names": images.names, "data": images.data}
+    sources = "'self'" if images.names else "data:" if images.data else "'none'"
+    return fill_template(
+        ("frame", "figures", "items"),
+        **describe_figures(summary, plots=True),
+        **frame(style, script, build_policy(style, script, sources)),
+        live="",
+        items=len(gallery.index["items"]["name"]),
+        index=pack(index),
+        strings=pack(strings),
+        pictures=to_script_data(pictures),
+    )
+
+
+def fill_template(parts: Sequence[str], **values: Any) -> bytes:  # noqa: ANN401 the template's values
+    """The page's template, or some of its `parts`: the frame, the figures, the items."""
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -147,33 +164,41 @@ def render(summary: Summary, gallery: Gallery, images: PageImages) -> bytes:
     )
     environment.filters |= {"dollars": format_dollars, "duration": format_duration, "quote": quote}
     environment.globals |= {"count": count, "heat": heat_class_of, "link": link}
+    return environment.from_string(read_own("page.html")).render(parts=parts, **values).encode("utf-8", "replace")
+
+
+def describe_figures(summary: Summary, *, plots: bool) -> dict[str, Any]:
+    """The values of the template's figures; without `plots` nothing is drawn, which takes some seconds."""
     overall = {key[0]: score for key, score in summary.report.by_model.items()}
-    pictures = {"base": quote(images.base), "names": images.names, "data": images.data}
-    written = environment.from_string(_template("page.html")).render(
-        view=View(summary),
-        summary=summary,
-        report=summary.report,
-        record=summary.provenance,
-        headline=build_headline(summary.models, overall, summary.report.ranking, summary.duels),
-        overall=overall,
-        help=Help,
-        missing_plots=missing_plots(),
-        scatter=inline_figure(summary, "scatter", 1),
-        dots=inline_figure(summary, "panels", 2),
-        gallery=gallery,
-        rows=len(gallery.index["rows"]["item"]),
-        items=len(gallery.index["items"]["name"]),
-        version=version("unisafe-async"),
-        generator=GENERATOR,
-        written=now(),
-        policy=_policy(style, script, images),
-        style=Markup(style),  # noqa: S704 our own file
-        script=Markup(script),  # noqa: S704 our own file
-        index=pack(index),
-        strings=pack(strings),
-        pictures=Markup(orjson.dumps(pictures).decode().replace("<", "\\u003c")),  # noqa: S704 digests, base64 and an address
-    )
-    return written.encode("utf-8", "replace")
+    return {
+        "view": View(summary),
+        "summary": summary,
+        "report": summary.report,
+        "record": summary.provenance,
+        "headline": build_headline(summary.models, overall, summary.report.ranking, summary.duels),
+        "overall": overall,
+        "missing_plots": missing_plots() if plots else None,
+        "scatter": inline_figure(summary, "scatter", 1) if plots else None,
+        "dots": inline_figure(summary, "panels", 2) if plots else None,
+        "version": version("unisafe-async"),
+        "written": now(),
+    }
+
+
+def frame(style: str, script: str, policy: str) -> dict[str, Any]:
+    """The values of the template's frame: our own style and script, and the policy that lets only them run."""
+    return {
+        "help": Help,
+        "generator": GENERATOR,
+        "policy": policy,
+        "style": Markup(style),  # noqa: S704 our own file
+        "script": Markup(script),  # noqa: S704 our own file
+    }
+
+
+def to_script_data(content: object) -> Markup:
+    """JSON for a script element of a page: nothing in it can end the element."""
+    return Markup(orjson.dumps(content).decode().replace("<", "\\u003c"))  # noqa: S704 JSON without `<`
 
 
 def pack(data: bytes) -> str:
@@ -182,16 +207,16 @@ def pack(data: bytes) -> str:
     return base64.b64encode(compressor.compress(data) + compressor.flush()).decode()
 
 
-def _template(name: str) -> str:
-    return files("unisafe_async.page").joinpath(name).read_text("utf-8")
+def read_own(*names: str, package: str = "unisafe_async.page") -> str:
+    """The content of files of a package, one after another."""
+    return "\n".join(files(package).joinpath(name).read_text("utf-8") for name in names)
 
 
-def _policy(style: str, script: str, images: PageImages) -> str:
-    """The policy: no request, only our script and style; images from the page itself or from the folder beside it."""
-    sources = "'self'" if images.names else "data:" if images.data else "'none'"
+def build_policy(style: str, script: str, images: str, connect: str = "") -> str:
+    """The policy: only our script and style, images from `images` alone, and requests to `connect` alone if it names anything."""
     return (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src {sources}; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src {images}; "
+        f"{f'connect-src {connect}; ' if connect else ''}base-uri 'none'; form-action 'none'"
     )
 
 
