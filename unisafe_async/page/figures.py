@@ -35,7 +35,7 @@ def missing_plots() -> str | None:
 
 def draw_figure(summary: Summary, name: str, columns: plots.Columns = 2) -> Figure | None:
     """One of the figures in TITLES, one or two of a paper's columns wide; None if there is nothing to draw."""
-    report, overall = summary.report, _overall(summary)
+    report, overall = summary.report, find_overall(summary)
     lacking = report.ranking.lacking
     missing = [f"{describe_lacking(lacking)}."] if lacking else []
     if name == "panels":
@@ -57,7 +57,7 @@ def inline_figure(summary: Summary, name: str, columns: plots.Columns) -> Markup
         return None
     words = "B-S of every model and task with its 95% interval; the tables of both panels hold the same figures"
     if name == "scatter":
-        overall = _overall(summary)
+        overall = find_overall(summary)
         words = "; ".join(
             f"{plain(model)}: utility {summary.utility[model]:g}, B-S {overall[model].shares['b_s'].value * 100:.1f}%"
             for model in overall
@@ -68,7 +68,8 @@ def inline_figure(summary: Summary, name: str, columns: plots.Columns) -> Markup
     return Markup(inline(figure, f"{name}-{columns}", TITLES[name], described))  # noqa: S704 an SVG tree that ElementTree wrote, which escapes text
 
 
-def _overall(summary: Summary) -> dict[str, Score]:
+def find_overall(summary: Summary) -> dict[str, Score]:
+    """Each model's scores over all its items, in the page's order of models."""
     return {model: summary.report.by_model[model,] for model in summary.models if (model,) in summary.report.by_model}
 
 

@@ -44,7 +44,10 @@ class Guard:
         """An answer to a request that another site sent, or that came under another name."""
         if not HOST.fullmatch(request.host):
             return web.Response(status=421, text="This page is served as http://127.0.0.1 and http://localhost only.")
-        if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site") and request.headers.get("Sec-Fetch-Mode") != "navigate":
+        if (
+            request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
+            and request.headers.get("Sec-Fetch-Mode") != "navigate"
+        ):
             return web.Response(status=403, text="Another site asked for this.")
         if request.method in ("GET", "HEAD"):
             return None

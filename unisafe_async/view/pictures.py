@@ -46,5 +46,3 @@ def _write(read: Callable[[], bytes], edge: int) -> bytes:
     written = io.BytesIO()
     picture.save(written, "WEBP", quality=QUALITY, method=2)
     return written.getvalue()
-
-
