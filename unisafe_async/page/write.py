@@ -39,7 +39,7 @@ from unisafe_async.results.scores import ALL, Where
 from unisafe_async.text import count, format_dollars, format_duration, plain
 
 GENERATOR = "unisafe-async"
-SCRIPTS = ("links.js", "gallery.js", "page.js")
+SCRIPTS = ("common.js", "links.js", "gallery.js", "page.js")
 """The page's script is these files, in this order."""
 MARK = f'<meta name="generator" content="{GENERATOR}'.encode()
 
@@ -163,7 +163,7 @@ def fill_template(parts: Sequence[str], **values: Any) -> bytes:  # noqa: ANN401
         finalize=lambda value: plain(value) if type(value) is str else value,
     )
     environment.filters |= {"dollars": format_dollars, "duration": format_duration, "quote": quote}
-    environment.globals |= {"count": count, "heat": heat_class_of, "link": link}
+    environment.globals |= {"count": count, "heat": heat_class_of, "link": link, "help": Help}
     return environment.from_string(read_own("page.html")).render(parts=parts, **values).encode("utf-8", "replace")
 
 
@@ -188,7 +188,6 @@ def describe_figures(summary: Summary, *, plots: bool) -> dict[str, Any]:
 def frame(style: str, script: str, policy: str) -> dict[str, Any]:
     """The values of the template's frame: our own style and script, and the policy that lets only them run."""
     return {
-        "help": Help,
         "generator": GENERATOR,
         "policy": policy,
         "style": Markup(style),  # noqa: S704 our own file

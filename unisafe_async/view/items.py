@@ -87,9 +87,7 @@ def read_item(connection: duckdb.DuckDBPyConnection, run: str, key: int, choice:
     }
 
 
-def _answer(
-    row: Record, votes: Sequence[StoredVote], numbers: Mapping[tuple[str, int], tuple[int, bool]]
-) -> dict[str, Any]:
+def _answer(row: Record, votes: Sequence[StoredVote], numbers: Mapping[tuple[str, int], tuple[int, bool]]) -> dict[str, Any]:
     number, matches = numbers[row.model, row.sample]
     said = {name: show_text(value) if isinstance(value, str) else value for name, value in describe_answer(row, votes).items()}
     came = row.response is not None
