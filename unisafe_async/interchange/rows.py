@@ -40,7 +40,10 @@ IDENTITIES = "SELECT DISTINCT identity FROM responses WHERE id IN (SELECT respon
 
 
 def build_rows_sql(connection: duckdb.DuckDBPyConnection, provenance: Provenance, chosen: str = "true") -> str:
-    """The query for a run's rows, those that a condition on rows and their responses chooses. Its column `simulated` says whether model or judge were, so a file passed on alone says it."""
+    """The query for a run's rows, or for those that `chosen`, a condition on rows and responses, lets through.
+
+    Its column `simulated` says whether model or judge were, so a file passed on alone says it.
+    """
     names = ", ".join(map(quote_sql, provenance.simulated))
     simulated = "true" if "judge" in provenance.simulated else f"rows.model IN ({names})" if names else "false"
     told = {str(row[0]): hide_in_text(str(row[0])) for row in connection.execute(IDENTITIES, [provenance.run]).fetchall()}

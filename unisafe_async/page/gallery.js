@@ -23,7 +23,6 @@ const VERDICTS = {
 };
 const FILTERS = ["q", "model", "task", "category", "verdict", "outcome"];
 
-const byId = (id) => document.getElementById(id);
 const list = byId("list"), spacer = byId("spacer"), detail = byId("detail"), browser = byId("browser");
 const filters = byId("filters"), search = byId("search"), found = byId("found"), help = byId("help");
 
@@ -96,8 +95,6 @@ async function apply({ keep = false } = {}) {
   if (cursor >= 0 && !keep) reach(cursor);
   return true;
 }
-
-const plural = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
 
 // ---------------------------------------------------------------- the list
 
@@ -260,26 +257,6 @@ function picture(digest, what, name) {
   return element;
 }
 
-function make(tag, name = "", words = "") {
-  const element = document.createElement(tag);
-  if (name) element.className = name;
-  if (words) element.textContent = words;
-  return element;
-}
-
-function text(words, name = "text") {
-  const element = make("div", name, words);
-  element.dir = "auto";
-  return element;
-}
-
-function button(words, does, name = "") {
-  const element = make("button", name, words);
-  element.type = "button";
-  element.addEventListener("click", does);
-  return element;
-}
-
 async function copyLink(button) {
   try {
     await navigator.clipboard.writeText(location.href);
@@ -378,19 +355,4 @@ function reveal() {
   const all = [...detail.querySelectorAll(".picture")];
   const clear = all.every((one) => revealed.has(one.dataset.digest));
   for (const one of all) if (revealed.has(one.dataset.digest) === clear) one.click();
-}
-
-function theme() {
-  const button = byId("theme"), root = document.documentElement, dark = matchMedia("(prefers-color-scheme: dark)");
-  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
-  const reflect = () => { button.textContent = isDark() ? "Light" : "Dark"; button.setAttribute("aria-label", `${button.textContent} theme`); };
-  try { root.dataset.theme = localStorage.getItem("unisafe-theme") ?? ""; } catch (error) { /* files may have no storage */ }
-  if (!root.dataset.theme) delete root.dataset.theme;
-  button.addEventListener("click", () => {
-    root.dataset.theme = isDark() ? "light" : "dark";
-    try { localStorage.setItem("unisafe-theme", root.dataset.theme); } catch (error) { /* as above */ }
-    reflect();
-  });
-  dark.addEventListener("change", reflect);
-  reflect();
 }

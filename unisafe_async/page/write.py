@@ -40,7 +40,7 @@ from unisafe_async.results.scores import ALL, Where
 from unisafe_async.text import count, format_dollars, format_duration, plain
 
 GENERATOR = "unisafe-async"
-SCRIPTS = ("layout.js", "links.js", "gallery.js", "page.js")
+SCRIPTS = ("common.js", "layout.js", "links.js", "gallery.js", "page.js")
 """The page's script is these files, in this order."""
 MARK = f'<meta name="generator" content="{GENERATOR}'.encode()
 
@@ -166,7 +166,7 @@ def fill_template(parts: Sequence[str], **values: Any) -> bytes:  # noqa: ANN401
         finalize=lambda value: plain(value) if type(value) is str else value,
     )
     environment.filters |= {"dollars": format_dollars, "duration": format_duration, "quote": quote}
-    environment.globals |= {"count": count, "heat": heat_class_of, "link": link}
+    environment.globals |= {"count": count, "heat": heat_class_of, "link": link, "help": Help}
     return environment.get_template("page.html").render(parts=parts, **values).encode("utf-8", "replace")
 
 
@@ -195,7 +195,6 @@ def describe_figures(summary: Summary, *, plots: bool) -> dict[str, Any]:
 def frame(style: str, script: str, policy: str, sections: Mapping[str, str] = SECTIONS) -> dict[str, Any]:
     """The values of the template's frame: our own style and script, the policy that lets only them run, links to `sections`."""
     return {
-        "help": Help,
         "generator": GENERATOR,
         "policy": policy,
         "sections": list(sections.items()),

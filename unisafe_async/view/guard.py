@@ -5,12 +5,11 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 HOST = re.compile(r"(127\.0\.0\.1|localhost)(:[0-9]{1,5})?")
 """The names under which a browser reaches the page. Any other is a site whose name was pointed at this machine (DNS rebinding)."""
 ASKED = "X-Unisafe-View"
@@ -81,7 +80,7 @@ async def _answer(handler: Handler, request: web.Request) -> web.StreamResponse:
         return web.json_response({"error": error.text or error.reason}, status=error.status)
 
 
-def build_middleware(guard: Guard) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def build_middleware(guard: Guard) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await guard.check(request, handler)

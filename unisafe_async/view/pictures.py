@@ -1,4 +1,4 @@
-"""Images for the page: decoded and written anew, so that a browser gets pixels and nothing that a model or a dataset hid in a file."""
+"""Images for the page: decoded and written anew, so that a browser gets pixels alone, and nothing that is hidden in a file."""
 
 from __future__ import annotations
 

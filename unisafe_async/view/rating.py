@@ -15,7 +15,7 @@ from unisafe_async.errors import UsageError
 from unisafe_async.text import plain
 
 Place = tuple[str, str, int, str]
-SHOWN_BLIND = ("number", "text", "images", "thoughts", "other", "drawn")
+SHOWN_BLIND = ("number", "seen", "text", "images", "thoughts", "other", "drawn")
 """What a person sees of an answer before labelling it blind: no model, no verdict, and no words of platform or judge."""
 LONGEST_NOTE = 2_000
 
@@ -37,7 +37,7 @@ class LabelBook:
 
     def find(self, place: Sequence[Any] | None) -> Label | None:
         """The person's label of the answer that `place` names: item, model, repeat, digest."""
-        return self._labels.get(tuple(place)) if place is not None else None  # type: ignore[arg-type]
+        return self._labels.get(tuple(place)) if place is not None else None
 
     def refresh(self) -> None:
         """Read the file if it has changed. Raises LabelError if it cannot be read."""
@@ -104,7 +104,8 @@ def show_answer(answer: Mapping[str, Any], book: LabelBook, *, blind: bool) -> d
     """An answer with the person's label. If it has none yet and labelling is blind, only what SHOWN_BLIND names is left of it."""
     label = book.find(answer["place"])
     shown = {name: value for name, value in answer.items() if name != "place"}
-    shown |= {"label": describe_label(label), "can_label": answer["place"] is not None, "hidden": False}
+    seen = answer["place"][-1] if answer["place"] is not None else ""
+    shown |= {"label": describe_label(label), "can_label": bool(seen), "seen": seen, "hidden": False}
     if blind and label is None:
         kept = {name: shown[name] for name in SHOWN_BLIND}
         return kept | {"label": None, "can_label": shown["can_label"], "hidden": True, "model": "", "repeat": 0}

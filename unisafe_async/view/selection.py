@@ -31,6 +31,10 @@ VERDICTS = {
 }
 """The choices of the filter by verdict, those of the page and `judges`, as conditions on `rows`."""
 
+IN_SIGHT = """(contains(lower(rows.item), $text) OR contains(lower(responses.text), $text)
+ OR contains(lower(responses.thoughts), $text) OR contains(lower(responses.request), $text_in_json))"""
+"""Where a text may be found that is looked for while the judge's reasons are hidden."""
+
 ORDERS = {
     "": "",
     "differences": "least(bad, good) > 0 DESC, least(bad, good) DESC,",
@@ -66,11 +70,13 @@ class Choice:
         where: filters that every command knows.
         verdict: one of VERDICTS, or empty for all.
         order: one of ORDERS.
+        blind: text is looked for in requests and answers alone, not in what a judge said.
     """
 
     where: Where = field(default_factory=Where)
     verdict: str = ""
     order: str = ""
+    blind: bool = False
 
     @property
     def is_filter(self) -> bool:
@@ -79,7 +85,10 @@ class Choice:
     @property
     def condition(self) -> str:
         """A condition on `rows`, with text on `rows LEFT JOIN responses`; it needs `parameters` and `run`."""
-        return f"{self.where.sql} AND {VERDICTS[self.verdict]}" if self.verdict else self.where.sql
+        conditions = [self.where.sql, *([VERDICTS[self.verdict]] if self.verdict else [])]
+        if self.blind and self.where.text:
+            conditions.append(IN_SIGHT)
+        return " AND ".join(conditions)
 
     @property
     def parameters(self) -> Mapping[str, object]:
