@@ -15,6 +15,7 @@ const cutObserver = new ResizeObserver((entries) => { for (const { target } of e
 // To be called for every part that comes onto the page.
 function layOut(root = document) {
   for (const element of root.querySelectorAll(SIDEWAYS)) {
+    if (element.dataset.cut !== undefined) continue;
     markCut(element);
     cutObserver.observe(element);
     element.addEventListener("scroll", () => markCut(element), { passive: true });

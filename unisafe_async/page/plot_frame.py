@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -37,6 +39,8 @@ INK, SOFT, GRID, WARNING, HOLLOW = "#3a3a3c", "#5d5d66", "#d9d9de", "#a8261d", "
 TEXT, NOTES = 8.0, 6.5
 """Points of the figure's text, and of the words below it."""
 WARNED = {"size": TEXT, "weight": "bold"}
+EDGE = 6.0
+"""Points left free at both sides of words below and above."""
 LINE = 0.125
 """Inches of a line of notes."""
 STYLE: dict[Any, Any] = {
@@ -95,7 +99,7 @@ def build_figure(
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    below = "\n".join(wrap_words(line, count_letters(columns, NOTES)) for line in [*notes, *caption.lines])
+    below = "\n".join(fit_words(line, columns, NOTES) for line in [*notes, *caption.lines])
     above = wrap_warning(caption, columns)
     lines = [words.count("\n") + 1 if words else 0 for words in (below, above)]
     height += head + LINE * lines[0] + 1.25 * LINE * lines[1]
@@ -116,17 +120,41 @@ def count_letters(columns: Columns, points: float) -> int:
 
 def wrap_warning(caption: Caption, columns: Columns) -> str:
     """The warning, in lines as wide as the figure."""
-    return wrap_words(caption.warning, int(count_letters(columns, TEXT) * 0.98))
+    return fit_words(caption.warning, columns, TEXT, "bold")
+
+
+def fit_words(words: str, columns: Columns, points: float, weight: str = "normal") -> str:
+    """One paragraph of plain text in lines as wide as the figure, by the widths of its letters."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font, room = FontProperties(size=points, weight=weight), WIDTHS[columns] * 72 - 2 * EDGE
+
+    def fits(line: str) -> bool:
+        return bool(text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] <= room)
+
+    lines = [""]
+    with silence_font_warnings():
+        for word in " ".join(plain(words).split()).split(" "):
+            if lines[-1] and fits(f"{lines[-1]} {word}"):
+                lines[-1] += f" {word}"
+                continue
+            rest = word
+            while rest:
+                end = next((end for end in range(len(rest), 1, -1) if fits(rest[:end])), 1)
+                lines.append(rest[:end])
+                rest = rest[end:]
+    return escape_text("\n".join(filter(None, lines)))
 
 
 def wrap_words(words: str, width: int) -> str:
     """One paragraph of plain text in lines of at most `width` characters."""
-    return "\n".join(textwrap.wrap(escape_text(words), width))
+    return "\n".join(textwrap.wrap(escape_text(plain(words)), width))
 
 
 def escape_text(text: str) -> str:
-    """Plain text on one line that matplotlib does not take for mathematics."""
-    return " ".join(plain(text).split()).replace("$", r"\$")
+    """Plain text that matplotlib does not take for mathematics."""
+    return text.replace("$", r"\$")
 
 
 def add_legend(figure: Figure, handles: Sequence[Any], across: int, warning: str) -> None:
@@ -179,3 +207,11 @@ def build_labels(valid: Mapping[str, int], width: int) -> dict[str, str]:
 def choose_look(place: int) -> tuple[str, str]:
     """Colour and marker of the model at `place`: no two of the first 32 are alike."""
     return SERIES[place % len(SERIES)], MARKERS[place // len(SERIES) % len(MARKERS)]
+
+
+@contextmanager
+def silence_font_warnings() -> Iterator[None]:
+    """Inside the block, matplotlib does not warn of characters that the font lacks; they become boxes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
+        yield

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 ROW = 0.34
 """Inches of a model's row."""
+SMALLEST = 6.0
+"""Points of the number of items in a cell."""
 
 
 def draw_category_heatmap(
@@ -74,7 +76,7 @@ def _draw_cell(axes: Axes, row: int, place: int, score: Score | None) -> None:
     axes.add_patch(Rectangle((place - 0.48, row - 0.47), 0.96, 0.94, facecolor=_mix_shade(value, few), linewidth=0))
     colour = SOFT if few else INK
     axes.text(place, row - 0.14, f"{value * 100:.1f}", ha="center", va="center", color=colour, fontsize=TEXT - 0.5)
-    axes.text(place, row + 0.27, f"n {score.valid:,}", ha="center", va="center", color=colour, fontsize=5.5)
+    axes.text(place, row + 0.27, f"n {score.valid:,}", ha="center", va="center", color=colour, fontsize=SMALLEST)
 
 
 def _mix_shade(value: float, few: bool) -> tuple[float, float, float]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from unisafe_async.page.plot_bars import draw_outcome_bars
 from unisafe_async.page.plot_dots import draw_panel_dots
-from unisafe_async.page.plot_frame import GRID, HOLLOW, INK, SERIES, STYLE, WARNING, Caption, Columns
+from unisafe_async.page.plot_frame import GRID, HOLLOW, INK, SERIES, STYLE, WARNING, Caption, Columns, silence_font_warnings
 from unisafe_async.page.plot_heatmap import draw_category_heatmap
 from unisafe_async.page.plot_scatter import draw_scatter, spread_heights
 
@@ -40,14 +38,6 @@ FileKind = Literal["png", "svg", "pdf"]
 SVG_KEYS = ("Title", "Source", "Creator", "Description")
 PDF_KEYS = {"Title": "Title", "Creator": "Creator", "Subject": "Description", "Keywords": "unisafe"}
 """PDF's keys, and the texts that they take."""
-
-
-@contextmanager
-def silence_font_warnings() -> Iterator[None]:
-    """Inside the block, matplotlib does not warn of characters that the font lacks; they become boxes."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
-        yield
 
 
 def save(figure: Figure, file: Path, kind: FileKind, title: str, metadata: Mapping[str, str]) -> None:

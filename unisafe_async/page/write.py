@@ -40,8 +40,9 @@ from unisafe_async.results.scores import ALL, Where
 from unisafe_async.text import count, format_dollars, format_duration, plain
 
 GENERATOR = "unisafe-async"
+STYLES = ("page.css", "opening.css")
 SCRIPTS = ("common.js", "layout.js", "links.js", "gallery.js", "page.js")
-"""The page's script is these files, in this order."""
+"""The page's style and its script are these files, in this order."""
 MARK = f'<meta name="generator" content="{GENERATOR}'.encode()
 
 
@@ -138,7 +139,7 @@ def _list_missing(gallery: Gallery, images: PageImages) -> Iterator[str]:
 
 def render(summary: Summary, gallery: Gallery, images: PageImages) -> bytes:
     """The whole file."""
-    style, script = read_own("page.css"), read_own(*SCRIPTS)
+    style, script = read_own(*STYLES), read_own(*SCRIPTS)
     index, strings = gallery.parts()
     pictures = {"base": quote(images.base), "names": images.names, "data": images.data}
     sources = "'self'" if images.names else "data:" if images.data else "'none'"
