@@ -34,10 +34,7 @@ class Guard:
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        answer = self._refuse(request) or self._admit(request) or await _answer(handler, request)
-        for name, value in HEADERS.items():
-            answer.headers.setdefault(name, value)
-        return answer
+        return self._refuse(request) or self._admit(request) or await _answer(handler, request)
 
     def _refuse(self, request: web.Request) -> web.Response | None:
         """An answer to a request that another site sent, or that came under another name."""
@@ -78,6 +75,12 @@ async def _answer(handler: Handler, request: web.Request) -> web.StreamResponse:
         return await handler(request)
     except web.HTTPException as error:
         return web.json_response({"error": error.text or error.reason}, status=error.status)
+
+
+async def add_headers(_: web.Request, answer: web.StreamResponse) -> None:
+    """For `Application.on_response_prepare`."""
+    for name, value in HEADERS.items():
+        answer.headers.setdefault(name, value)
 
 
 def build_middleware(guard: Guard) -> Middleware:

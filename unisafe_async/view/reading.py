@@ -10,7 +10,7 @@ from typing import TypeVar
 import anyio
 import duckdb
 from anyio import to_thread
-from unisafe_cache import read_file
+from unisafe_cache.file import CacheFile
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -21,16 +21,17 @@ KEPT = 64
 
 
 class CacheReader:
-    """A cache file that other programs may be writing to."""
+    """A cache file that other programs may be writing to. It is open only while something is read; DuckDB is kept between."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file = CacheFile(path, timeout=PATIENCE, read_only=True)
         self._kept: OrderedDict[Hashable, tuple[Stamp, object]] = OrderedDict()
         self._locks: dict[Hashable, anyio.Lock] = {}
 
     async def read(self, action: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """What `action` reads. Raises CacheError."""
-        return await to_thread.run_sync(lambda: read_file(self.path, action, timeout=PATIENCE))
+        return await to_thread.run_sync(lambda: self._file.work(action, "close"))
 
     async def read_once(self, name: Hashable, action: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """As `read`, or what it gave under this name if nobody has written to the file since."""

@@ -25,7 +25,7 @@ from unisafe_async.results.rows import read_facets
 from unisafe_async.text import plain
 from unisafe_async.view.asked import Asked, read_asked, read_keys
 from unisafe_async.view.export import MEDIA_TYPES, name_file, write_selection
-from unisafe_async.view.guard import Guard, build_middleware
+from unisafe_async.view.guard import Guard, add_headers, build_middleware
 from unisafe_async.view.items import find_item, read_entries, read_item
 from unisafe_async.view.pages import Page, build_figures, build_run_list, build_run_page
 from unisafe_async.view.pictures import MEDIA_TYPE, Gallery
@@ -36,6 +36,8 @@ from unisafe_async.view.selection import count_by, select_items
 
 HOST = "127.0.0.1"
 MAX_BODY = 64 * 1024
+PART = 1024 * 1024
+"""Bytes of a file that are sent at once."""
 
 
 class Viewer:
@@ -59,6 +61,7 @@ class Viewer:
 
     def build_app(self, guard: Guard) -> web.Application:
         app = web.Application(client_max_size=MAX_BODY, middlewares=[build_middleware(guard), _explain])
+        app.on_response_prepare.append(add_headers)
         app.router.add_get("/", self._list)
         app.router.add_get("/favicon.ico", _send_nothing)
         app.router.add_get("/runs/{run}", self._run)
@@ -172,8 +175,11 @@ class Viewer:
             file = Path(folder) / "selection"
             await self._reader.read(partial(write_selection, run=run, choice=asked.choice, kind=kind, path=file))
             headers = {"Content-Disposition": f'attachment; filename="{name_file(run, kind)}"', "Content-Type": MEDIA_TYPES[kind]}
-            answer = web.FileResponse(file, headers=headers)
+            answer = web.StreamResponse(headers=headers)
             await answer.prepare(request)
+            async with await anyio.open_file(file, "rb") as written:
+                while part := await written.read(PART):
+                    await answer.write(part)
             return answer
 
     async def _api_label(self, request: web.Request) -> web.Response:

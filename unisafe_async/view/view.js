@@ -153,7 +153,8 @@ async function look() {
   const moved = got.rows !== progress.rows || got.status !== progress.status, first = progress.rows === undefined;
   progress = got;
   sayProgress();
-  if (first || moved) await readFigures();
+  if (first || moved) figures.stale = true;
+  if (figures.stale && !figures.reading && performance.now() > figures.next) refreshFigures();
   if (!first && moved) await followRun();
   return got.status === "running" ? SOON : LATER;
 }
@@ -176,33 +177,45 @@ async function followRun() {
   if (one && settled !== before && !detail.contains(document.activeElement)) await show(chosen, { keep: true });
 }
 
-let drawn = "";
-async function readFigures() {
+const figures = { stale: true, reading: false, next: 0, drawn: "" };
+
+// Figures take seconds for a large run, and the run waits for the file meanwhile: they take a tenth of the time at most.
+async function refreshFigures() {
   if (facts.forced) return;
+  const started = performance.now();
+  Object.assign(figures, { stale: false, reading: true });
+  await readFigures();
+  Object.assign(figures, { reading: false, next: performance.now() + 9 * (performance.now() - started) });
+}
+
+async function readFigures() {
   const answer = await fetch(`/runs/${encodeURIComponent(facts.run)}/figures`).catch(() => null);
   if (!answer?.ok) {
     const words = (await answer?.json().catch(() => null))?.error ?? "The figures cannot be read now.";
-    if (!drawn) byId("figures").replaceChildren(make("p", "note warn", words));
+    if (!figures.drawn) byId("figures").replaceChildren(make("p", "note warn", words));
     return;
   }
   const content = await answer.text();
-  if (content === drawn) return;
-  drawn = content;
+  if (content === figures.drawn) return;
+  figures.drawn = content;
   putFigures(new DOMParser().parseFromString(content, "text/html"));
 }
 
+// What a section says, without the signs that layout.js set on it.
+const readMarkup = (section) => section.innerHTML.replace(/ data-cut="[a-z]*"/g, "");
+
 // Sections are replaced one by one where they differ, and the reader's place on the screen stays.
 function putFigures(page) {
-  const figures = byId("figures"), anchor = [...document.querySelectorAll("main section")].find((one) => one.getBoundingClientRect().bottom > 60);
+  const place = byId("figures"), anchor = [...document.querySelectorAll("main section")].find((one) => one.getBoundingClientRect().bottom > 60);
   const before = anchor?.getBoundingClientRect().top, name = anchor?.id;
   const fresh = [...page.querySelectorAll("body > [id]")];
-  for (const one of [...figures.children]) if (!fresh.some((section) => section.id === one.id)) one.remove();
-  for (const [place, section] of fresh.entries()) {
-    const old = [...figures.children].find((one) => one.id === section.id);
-    if (!old) figures.insertBefore(document.adoptNode(section), figures.children[place] ?? null);
-    else if (old.innerHTML !== section.innerHTML && !old.contains(document.activeElement)) old.replaceWith(document.adoptNode(section));
+  for (const one of [...place.children]) if (!fresh.some((section) => section.id === one.id)) one.remove();
+  for (const [number, section] of fresh.entries()) {
+    const old = [...place.children].find((one) => one.id === section.id);
+    if (!old) place.insertBefore(document.adoptNode(section), place.children[number] ?? null);
+    else if (readMarkup(old) !== readMarkup(section) && !old.contains(document.activeElement)) old.replaceWith(document.adoptNode(section));
   }
-  layOut(figures);
+  layOut(place);
   const after = name && byId(name)?.getBoundingClientRect().top;
   if (scrollY > 0 && name && after !== undefined) scrollBy(0, after - before);
 }
