@@ -12,16 +12,17 @@ function markCut(element) {
 
 const cutObserver = new ResizeObserver((entries) => { for (const { target } of entries) markCut(target); });
 
-// To be called for every part that comes onto the page.
-function layOut(root = document) {
-  for (const element of root.querySelectorAll(SIDEWAYS)) {
-    if (element.dataset.cut !== undefined) continue;
-    markCut(element);
-    cutObserver.observe(element);
-    element.addEventListener("scroll", () => markCut(element), { passive: true });
-  }
+// To be called again whenever a part comes onto the page.
+function layOut() {
   for (const link of document.querySelectorAll(".bar nav a[href^='#']")) {
     link.hidden = !document.getElementById(link.hash.slice(1));
+  }
+  for (const element of document.querySelectorAll(SIDEWAYS)) {
+    const known = element.dataset.cut !== undefined;
+    markCut(element);
+    if (known) continue;
+    cutObserver.observe(element);
+    element.addEventListener("scroll", () => markCut(element), { passive: true });
   }
 }
 

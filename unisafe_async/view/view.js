@@ -215,7 +215,7 @@ function putFigures(page) {
     if (!old) place.insertBefore(document.adoptNode(section), place.children[number] ?? null);
     else if (readMarkup(old) !== readMarkup(section) && !old.contains(document.activeElement)) old.replaceWith(document.adoptNode(section));
   }
-  layOut(place);
+  layOut();
   const after = name && byId(name)?.getBoundingClientRect().top;
   if (scrollY > 0 && name && after !== undefined) scrollBy(0, after - before);
 }
