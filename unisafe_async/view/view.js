@@ -119,7 +119,7 @@ function choice(form, one, name, words, verdicts) {
 async function saveLabel(form, one, says) {
   const given = Object.fromEntries(new FormData(form));
   if (!given.contextual || !given.intrinsic) { says.textContent = "choose both verdicts"; says.classList.add("warn"); return; }
-  const body = JSON.stringify({ number: one.number, item: chosenName, seen: one.seen, ...given });
+  const body = JSON.stringify({ key: chosen, number: one.number, seen: one.seen, ...given });
   try {
     await ask(`${base}/labels`, { method: "POST", headers: { "Content-Type": "application/json", "X-Unisafe-View": "1" }, body });
   } catch (error) {
@@ -242,7 +242,8 @@ function addControls() {
     save.download = "";
     byId("controls").append(save);
   }
-  const where = make("p", "note", `Labels by ${facts.labeller} go to ${facts.labels}, as \`unisafe label\` writes them.`);
+  const where = make("p", "note", `Labels by ${facts.labeller} go to `);
+  where.append(make("code", "", facts.labels), ", as ", make("code", "", "unisafe label"), " writes them.");
   found.before(where);
   reflectBlind();
 }
@@ -254,6 +255,7 @@ function addOrder() {
   const label = make("label"), order = make("select");
   order.name = "order";
   order.append(new Option("as in the paper", ""), ...Object.entries(ORDERS).map(([name, words]) => new Option(words, name)));
+  order.addEventListener("change", () => { chosen = -1; }); // whoever asks for another order looks for its first items
   label.append(make("span", "", "Order"), order);
   line.before(label);
   FILTERS.push("order");
