@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from anyio.from_thread import start_blocking_portal
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -52,35 +53,53 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
+@pytest.fixture(scope="module")
+def portal() -> Iterator[BlockingPortal]:
+    """The event loop of the views, beside Playwright's."""
+    with start_blocking_portal() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared(finished: Path, portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path, Path]]:
+    """A view that no test changes: its address, its cache and its labels. So the figures are drawn once."""
+    labels = tmp_path_factory.mktemp("shared") / "labels.jsonl"
+    viewer = Viewer(finished, labels.parent / "bench.toml", LabelBook(labels, "ann"))
+    with portal.wrap_async_context_manager(open_view(viewer, Guard())) as address:
+        yield address, finished, labels
+
+
 @pytest.fixture
-def visit(finished: Path, browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Visit]]:
+def visit(shared: tuple[str, Path, Path], browser: Browser) -> Iterator[Callable[..., Visit]]:
     contexts: list[Any] = []
-    with start_blocking_portal() as portal:
-        views: list[Any] = []
 
-        def opened(*, blind: bool = False, width: int = 1280, scheme: Any = "light") -> Visit:
-            cache, labels = Path(shutil.copy(finished, tmp_path / "run.duckdb")), tmp_path / "labels.jsonl"
-            viewer = Viewer(cache, tmp_path / "bench.toml", LabelBook(labels, "ann"), blind=blind)
-            view = portal.wrap_async_context_manager(open_view(viewer, Guard()))
-            address = view.__enter__()
-            views.append(view)
-            context = browser.new_context(reduced_motion="reduce", viewport={"width": width, "height": 900}, color_scheme=scheme)
-            contexts.append(context)
-            context.set_default_timeout(PATIENCE)
-            made = Visit(context.new_page(), address.partition("/?")[0], cache, labels)
-            made.page.on("request", lambda request: made.requests.append(request.url))
-            made.page.on("console", lambda message: made.complaints.append(message.text))
-            made.page.on("pageerror", lambda error: made.complaints.append(str(error)))
-            made.page.on("dialog", lambda dialog: (made.complaints.append(f"dialog {dialog.message}"), dialog.dismiss()))
-            made.page.goto(address)
-            made.page.wait_for_selector("html[data-ready]")
-            return made
+    def opened(view: tuple[str, Path, Path] = shared, *, width: int = 1280, scheme: Any = "light") -> Visit:
+        address, cache, labels = view
+        context = browser.new_context(reduced_motion="reduce", viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE)
+        made = Visit(context.new_page(), address.partition("/?")[0], cache, labels)
+        made.page.on("request", lambda request: made.requests.append(request.url))
+        made.page.on("console", lambda message: made.complaints.append(message.text))
+        made.page.on("pageerror", lambda error: made.complaints.append(str(error)))
+        made.page.on("dialog", lambda dialog: (made.complaints.append(f"dialog {dialog.message}"), dialog.dismiss()))
+        made.page.goto(address)
+        made.page.wait_for_selector("html[data-ready]")
+        return made
 
-        yield opened
-        for context in contexts:
-            context.close()
-        for view in views:
-            view.__exit__(None, None, None)
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@contextmanager
+def view_of_copy(finished: Path, folder: Path, portal: BlockingPortal, *, blind: bool = False) -> Iterator[tuple[str, Path, Path]]:
+    """A view of a copy of the cache, whose run goes on."""
+    cache, labels = Path(shutil.copy(finished, folder / "run.duckdb")), folder / "labels.jsonl"
+    change(cache, "UPDATE runs SET status = 'running', ended = NULL")
+    viewer = Viewer(cache, folder / "bench.toml", LabelBook(labels, "ann"), blind=blind)
+    with portal.wrap_async_context_manager(open_view(viewer, Guard())) as address:
+        yield address, cache, labels
 
 
 Open = Callable[..., Visit]
@@ -159,8 +178,20 @@ def test_models_stand_beside_each_other(visit: Open) -> None:
     assert tops == sorted(set(tops))
 
 
-def test_labelling_blind_by_keyboard(visit: Open) -> None:
-    seen = visit(blind=True)
+@pytest.fixture
+def blind(finished: Path, tmp_path: Path, portal: BlockingPortal) -> Iterator[tuple[str, Path, Path]]:
+    with view_of_copy(finished, tmp_path, portal, blind=True) as view:
+        yield view
+
+
+@pytest.fixture
+def going(finished: Path, tmp_path: Path, portal: BlockingPortal) -> Iterator[tuple[str, Path, Path]]:
+    with view_of_copy(finished, tmp_path, portal) as view:
+        yield view
+
+
+def test_labelling_blind_by_keyboard(visit: Open, blind: tuple[str, Path, Path]) -> None:
+    seen = visit(blind)
     seen.open_run("#item=malicious_text_generation%2F3")
     page, keys = seen.page, seen.page.keyboard
     form = page.locator("form.label").first
@@ -180,11 +211,9 @@ def test_labelling_blind_by_keyboard(visit: Open) -> None:
     assert seen.complaints == []
 
 
-def test_a_run_that_goes_on_leaves_the_readers_place(visit: Open) -> None:
-    seen = visit()
-    seen.change(
-        "UPDATE runs SET status = 'running', ended = NULL; CREATE TABLE later AS SELECT * FROM rows WHERE item LIKE '%generation/1_'"
-    )
+def test_a_run_that_goes_on_leaves_the_readers_place(visit: Open, going: tuple[str, Path, Path]) -> None:
+    seen = visit(going)
+    seen.change("CREATE TABLE later AS SELECT * FROM rows WHERE item LIKE '%generation/1_'")
     seen.change("DELETE FROM rows WHERE item LIKE '%generation/1_'")
     seen.open_run()
     page = seen.page
@@ -206,8 +235,8 @@ def test_a_run_that_goes_on_leaves_the_readers_place(visit: Open) -> None:
     assert chosen.get_attribute("id") != "entry-41"
     assert chosen.bounding_box()["y"] == pytest.approx(top["y"], abs=1)  # type: ignore[index]
     assert page.evaluate("window.kept === document.querySelector('#gallery')")
-    seen.change("UPDATE runs SET status = 'done'")
-    expect(page.locator("#progress-status")).to_have_text("done")
+    seen.change("UPDATE runs SET status = 'stopped'")
+    expect(page.locator("#progress-status")).to_have_text("stopped")
     assert seen.complaints == []
 
 
