@@ -190,7 +190,7 @@ function answer(one, name) {
   const verdict = one.hidden ? "" : verdictOf(one.contextual, one.intrinsic);
   const title = make("h4", "", one.repeat ? `${one.model}, repeat ${one.repeat}` : one.model);
   if (verdict) title.append(make("span", `badge ${verdict}`, verdict));
-  if (one.outcome && one.outcome !== "answered") title.append(make("span", "badge", OUTCOMES[one.outcome] ?? one.outcome));
+  if (one.outcome && one.outcome !== "answered") title.append(make("span", `badge${isBlock(one.outcome) ? " blocked" : ""}`, OUTCOMES[one.outcome] ?? one.outcome));
   element.append(title);
   if (one.told) element.append(make("p", "told", one.told));
   if (one.thoughts) element.append(thoughts(one.thoughts));

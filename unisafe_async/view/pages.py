@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from unisafe_async.page.summary import Summary
-from unisafe_async.page.write import SCRIPTS, build_policy, describe_figures, fill_template, frame, read_own, to_script_data
+from unisafe_async.page.write import SCRIPTS, STYLES, build_policy, describe_figures, fill_template, frame, read_own, to_script_data
 from unisafe_async.text import plain
 
 HERE = "unisafe_async.view"
@@ -45,7 +45,7 @@ def build_run_list(cache: str) -> Page:
 
 def build_run_page(run: str, facts: dict[str, Any]) -> Page:
     """A run's page without its figures; `facts` are what its script has to know."""
-    style = read_own("page.css") + read_own("view.css", package=HERE)
+    style = read_own(*STYLES) + read_own("view.css", package=HERE)
     script = "\n".join((read_own(*SCRIPTS[:-1]), read_own("live.js", "view.js", package=HERE)))
     policy = build_policy(style, script, "'self'", "'self'")
     filled = fill_template(

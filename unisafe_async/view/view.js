@@ -201,17 +201,21 @@ async function readFigures() {
   putFigures(new DOMParser().parseFromString(content, "text/html"));
 }
 
+// What a section says, without the signs that layout.js set on it.
+const readMarkup = (section) => section.innerHTML.replace(/ data-cut="[a-z]*"/g, "");
+
 // Sections are replaced one by one where they differ, and the reader's place on the screen stays.
 function putFigures(page) {
   const place = byId("figures"), anchor = [...document.querySelectorAll("main section")].find((one) => one.getBoundingClientRect().bottom > 60);
   const before = anchor?.getBoundingClientRect().top, name = anchor?.id;
-  const fresh = [...page.querySelectorAll("body > section")];
+  const fresh = [...page.querySelectorAll("body > [id]")];
   for (const one of [...place.children]) if (!fresh.some((section) => section.id === one.id)) one.remove();
   for (const [number, section] of fresh.entries()) {
     const old = [...place.children].find((one) => one.id === section.id);
     if (!old) place.insertBefore(document.adoptNode(section), place.children[number] ?? null);
-    else if (old.innerHTML !== section.innerHTML && !old.contains(document.activeElement)) old.replaceWith(document.adoptNode(section));
+    else if (readMarkup(old) !== readMarkup(section) && !old.contains(document.activeElement)) old.replaceWith(document.adoptNode(section));
   }
+  layOut();
   const after = name && byId(name)?.getBoundingClientRect().top;
   if (scrollY > 0 && name && after !== undefined) scrollBy(0, after - before);
 }

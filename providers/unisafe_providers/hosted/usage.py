@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from unisafe_providers.base import Usage
+from unisafe_providers.base import Response, Usage
 
 MOST_TOKENS = 2**31 - 1
 """No call uses more, and no column holds more."""
@@ -25,6 +26,8 @@ BESIDE_IN = (
 BESIDE_OUT = (("thoughtsTokenCount",), ("total_thought_tokens",))
 BILLED = ("billed_units", "tokens")
 """Tables of counts within Cohere's `usage`; it charges for those of the first one."""
+COST_HEADER = "x-litellm-response-cost"
+"""LiteLLM's US dollars of a call (docs.litellm.ai, "Response Headers")."""
 
 
 def usage_of(usage: object, images: int = 0) -> Usage:
@@ -89,6 +92,18 @@ def cost_of(usage: Mapping[str, Any]) -> float | None:
     details = usage.get("cost_details")
     upstream = read_dollars(details.get("upstream_inference_cost")) if isinstance(details, Mapping) else None
     return fee + (upstream or 0.0)
+
+
+def add_cost(response: Response, headers: Mapping[str, str]) -> Response:
+    """The answer with the cost that a gateway's header tells; 0 tells none, because a model without a price costs 0 there."""
+    told = headers.get(COST_HEADER)
+    if told is None or response.usage.cost is not None:
+        return response
+    try:
+        cost = read_dollars(float(told))
+    except ValueError:  # "None"
+        return response
+    return replace(response, usage=replace(response.usage, cost=cost, reported=True)) if cost else response
 
 
 def _tokens(value: object) -> int:
