@@ -154,9 +154,9 @@ async function look() {
   progress = got;
   sayProgress();
   if (first || moved) figures.stale = true;
-  if (figures.stale && !figures.reading && performance.now() > figures.next) refreshFigures();
+  if (figures.stale && !figures.reading && (got.status !== "running" || performance.now() > figures.next)) refreshFigures();
   if (!first && moved) await followRun();
-  return got.status === "running" ? SOON : LATER;
+  return got.status === "running" || figures.stale ? SOON : LATER;
 }
 
 function sayProgress() {
@@ -179,13 +179,13 @@ async function followRun() {
 
 const figures = { stale: true, reading: false, next: 0, drawn: "" };
 
-// Figures take seconds for a large run, and the run waits for the file meanwhile: they take a tenth of the time at most.
+// Figures take seconds for a large run, and the run waits for the file meanwhile: while it goes on they take a fifth of the time.
 async function refreshFigures() {
   if (facts.forced) return;
   const started = performance.now();
   Object.assign(figures, { stale: false, reading: true });
   await readFigures();
-  Object.assign(figures, { reading: false, next: performance.now() + 9 * (performance.now() - started) });
+  Object.assign(figures, { reading: false, next: performance.now() + 4 * (performance.now() - started) });
 }
 
 async function readFigures() {
