@@ -78,8 +78,13 @@ def _caption(summary: Summary, more: list[str]) -> plots.Caption:
     report = summary.report
     judged = f"{report.bill.total - report.unjudged:,} of {report.bill.total:,} judged"
     whose = f"Run {report.run} · dataset {report.dataset} · judge {report.judge} · {judged} (items × models × repeats)"
+    overall = find_overall(summary)
+    empty = [plain(model) for model in summary.models if model not in overall or not overall[model].shares]
+    unsaid = [f"Nothing is judged of {', '.join(empty)}."] if empty else []
     chosen = [describe_where(report.where)] if report.where else []
-    return plots.Caption(report.warning, (*more, *report.told.loud, *(f"{mark}." for mark in report.told.marks), *chosen, whose))
+    return plots.Caption(
+        report.warning, (*more, *unsaid, *report.told.loud, *(f"{mark}." for mark in report.told.marks), *chosen, whose)
+    )
 
 
 def build_metadata(summary: Summary) -> dict[str, str]:

@@ -65,11 +65,12 @@ def test_the_file_says_it_where_the_picture_is_cropped(figures: Path, run: str, 
 
 
 async def test_real_models_are_not_called_simulated(tmp_path: Path) -> None:
-    await on_file(tmp_path, rows("a", *[SAFE] * 40), lambda _: None, record(a=None))
+    await on_file(tmp_path, rows("a", *[SAFE] * 40), lambda _: None, record(a=None, gone=None))
     files = write_plots(tmp_path / "c.duckdb", None, tmp_path / "f.png", tmp_path / "f.svg")
     assert {file.name for file in files} == {f"f-{name}.{kind}" for name in NAMES[:2] for kind in ("png", "svg")}
     svg = (tmp_path / "f-panels.svg").read_text("utf-8")
     assert "SIMULATED" not in svg
+    assert "Nothing is judged of gone." in drawn_words((tmp_path / "f-outcomes.svg").read_text("utf-8"))
     assert "Run run · dataset own · judge judge" in drawn_words(svg)
     with Picture.open(tmp_path / "f-panels.png") as picture:
         assert "Warning" not in picture.info
