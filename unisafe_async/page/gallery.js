@@ -3,9 +3,10 @@
 "use strict";
 
 // Where the items come from; whoever loads this file sets it, and then calls begin():
-//   choices: the options of each filter, [value, words]; names: other names of these values, by filter; total: {items, answers}; labels: the number of each verdict
+//   choices: the options of each filter, [value, words]; names: other names of these values, by filter
+//   total: {items, answers}; labels: the number of each verdict
 //   select(wanted): {shown: keys of the matching items, answers: how many answers match, any: whether a filter is set}
-//   entry(key): {name, words, picture, marks: [{model, verdict, other}]}, or null while it is on its way
+//   entry(key): {name, words, picture, marks: [{model, verdict, other, labelled}]}, or null while it is on its way
 //   item(key): {name, meta, prompt, picture, answers}; an answer has the fields of unisafe_async/page/answers.py
 //   find(name): the key of an item, or -1; address(digest, name): where an image is, or null
 //   extend(element, answer): adds to an answer that is shown (optional)
@@ -124,10 +125,10 @@ function entry(place) {
   element.addEventListener("click", () => open(place));
   if (!one) { element.append(make("span", "name", "…")); return element; }
   const marks = make("span", "marks");
-  for (const { model, verdict, other } of one.marks) {
-    const mark = make("span", `mark-dot ${verdict}${other ? " dim" : ""}`);
+  for (const { model, verdict, other, labelled } of one.marks) {
+    const mark = make("span", `mark-dot ${verdict}${other ? " dim" : ""}${labelled ? " labelled" : ""}`);
     mark.setAttribute("role", "img");
-    mark.setAttribute("aria-label", `${model}: ${verdict}`);
+    mark.setAttribute("aria-label", `${model}: ${verdict}${labelled ? ", labelled" : ""}`);
     mark.title = mark.getAttribute("aria-label");
     marks.append(mark);
   }

@@ -14,21 +14,22 @@ from unisafe_async.page.answers import NO_LABEL, describe_answer, is_digest, sho
 from unisafe_async.page.records import ROWS, Record
 from unisafe_async.results.rows import StoredVote, read_opinions
 from unisafe_async.text import plain
-from unisafe_async.view.selection import JOIN, Choice
+from unisafe_async.view.selection import JOIN, KEY, Choice
 
 LINE = 200
 """Characters of a request in the list."""
 MOST = 200
 """The most entries that are read at once."""
 ENTRIES = f"""
-WITH wanted AS (SELECT item, rowid AS number FROM rows WHERE run = $run AND rowid IN (SELECT unnest($keys::BIGINT[])))
-SELECT wanted.number, rows.item, rows.model, rows.contextual, rows.intrinsic, responses.images, responses.request, {{condition}},
+WITH wanted AS (SELECT DISTINCT item, {KEY} AS key FROM rows WHERE run = $run AND {KEY} IN (SELECT unnest($keys::BIGINT[])))
+SELECT wanted.key, rows.item, rows.model, rows.contextual, rows.intrinsic, responses.images, responses.request, {{condition}},
        rows.sample, responses.text
 FROM wanted JOIN rows ON rows.item = wanted.item AND rows.run = $run {JOIN}
-ORDER BY wanted.number, list_position($models, rows.model), rows.model, rows.sample
+ORDER BY wanted.key, list_position($models, rows.model), rows.model, rows.sample
 """
-ROW_NUMBERS = f"""
-SELECT rows.model, rows.sample, rows.rowid, {{condition}} FROM rows {JOIN} WHERE rows.run = $run AND rows.item = $item
+ANSWER_KEY = "(hash(rows.item, rows.model, rows.sample) >> 11)::BIGINT"
+MATCHES = f"""
+SELECT rows.model, rows.sample, {ANSWER_KEY}, {{condition}} FROM rows {JOIN} WHERE rows.run = $run AND rows.item = $item
 """
 
 
@@ -43,8 +44,8 @@ def read_entries(
     values = {"run": run, "keys": list(keys)[:MOST], "models": list(models), **choice.parameters}
     entries: dict[int, dict[str, Any]] = {}
     for record in connection.execute(ENTRIES.format(condition=choice.condition), values).fetchall():
-        number, item, model, contextual, intrinsic, images, request, matches, sample, text = record
-        entry = entries.setdefault(number, {"name": plain(item), "words": "", "picture": None, "marks": []})
+        key, item, model, contextual, intrinsic, images, request, matches, sample, text = record
+        entry = entries.setdefault(key, {"name": plain(item), "words": "", "picture": None, "marks": []})
         if request and not entry["words"]:
             prompt, picture = read_request(request)
             entry |= {"words": show_text(prompt[:LINE]), "picture": picture}
@@ -64,7 +65,7 @@ def read_entries(
 
 def read_item(connection: duckdb.DuckDBPyConnection, run: str, key: int, choice: Choice, models: Sequence[str]) -> dict[str, Any]:
     """One item in full, with its answers in the order of `models`; empty if its rows are gone."""
-    found = connection.execute("SELECT item FROM rows WHERE run = ? AND rowid = ?", [run, key]).fetchone()
+    found = connection.execute(f"SELECT item FROM rows WHERE run = ? AND {KEY} = ? LIMIT 1", [run, key]).fetchone()
     if found is None:
         return {}
     item = str(found[0])
@@ -74,7 +75,7 @@ def read_item(connection: duckdb.DuckDBPyConnection, run: str, key: int, choice:
     stored = request.fetchone()
     prompt, picture = read_request(stored[0]) if stored else ("", None)
     values = {"run": run, "item": item, **choice.parameters}
-    numbered = connection.execute(ROW_NUMBERS.format(condition=choice.condition), values).fetchall()
+    numbered = connection.execute(MATCHES.format(condition=choice.condition), values).fetchall()
     numbers = {(model, sample): (number, matches) for model, sample, number, matches in numbered}
     votes = read_opinions(connection, run, [item])
     return {
@@ -105,12 +106,9 @@ def _answer(row: Record, votes: Sequence[StoredVote], numbers: Mapping[tuple[str
 
 def find_item(connection: duckdb.DuckDBPyConnection, run: str, name: str) -> int | None:
     """The key of the item that is shown as `name`; None if the run has none."""
-    found = connection.execute("SELECT min(rowid) FROM rows WHERE run = ? AND item = ?", [run, name]).fetchone()
-    if found and found[0] is not None:
-        return int(found[0])
-    for item, number in connection.execute("SELECT item, min(rowid) FROM rows WHERE run = ? GROUP BY item", [run]).fetchall():
+    for item, key in connection.execute(f"SELECT DISTINCT item, {KEY} FROM rows WHERE run = ?", [run]).fetchall():
         if plain(item) == name:
-            return int(number)
+            return int(key)
     return None
 
 

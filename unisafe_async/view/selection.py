@@ -15,6 +15,8 @@ from unisafe_async.results.filters import Where
 IS_UNSAFE = f"(coalesce(rows.contextual = {UNSAFE}, false) OR coalesce(rows.intrinsic = {UNSAFE}, false))"
 IS_SAFE = f"(coalesce(rows.contextual IN ({SAFE}, {REFUSAL}), false) AND coalesce(rows.intrinsic = {SAFE}, false))"
 IS_UNJUDGED = "(rows.contextual IS NULL OR rows.intrinsic IS NULL)"
+KEY = "(hash(rows.item) >> 11)::BIGINT"
+"""An item's key: a number that JavaScript holds exactly, and that stays although DuckDB numbers its rows anew (rowid)."""
 SPLIT_ITEMS = f"SELECT item FROM rows WHERE run = $run GROUP BY item HAVING bool_or({IS_UNSAFE}) AND bool_or({IS_SAFE})"
 SPLIT_VOTES = """
 SELECT item, model, sample FROM opinions WHERE run = $run GROUP BY item, model, sample, question HAVING count(DISTINCT label) > 1
@@ -49,13 +51,13 @@ MATCHING = f"""
 WITH chosen AS (
     SELECT rows.item, count(*) AS answers FROM rows {{join}} WHERE rows.run = $run AND {{condition}} GROUP BY rows.item
 ), items AS (
-    SELECT item, any_value(task) AS task, min(rowid) AS number, count(*) AS answers, count(*) FILTER ({IS_UNSAFE}) AS bad,
+    SELECT item, any_value(task) AS task, any_value({KEY}) AS key, count(*) AS answers, count(*) FILTER ({IS_UNSAFE}) AS bad,
            count(*) FILTER ({IS_SAFE}) AS good, count(*) FILTER ({IS_UNJUDGED}) AS unjudged
     FROM rows WHERE run = $run GROUP BY item
 ), votes AS (
     SELECT item, count(*) AS doubtful FROM ({SPLIT_VOTES}) GROUP BY item
 )
-SELECT number, chosen.answers, (SELECT count(*) FROM items), (SELECT sum(answers) FROM items)
+SELECT key, chosen.answers, (SELECT count(*) FROM items), (SELECT sum(answers) FROM items)
 FROM items JOIN chosen USING (item) LEFT JOIN votes USING (item)
 ORDER BY {{order}} list_position($order, task) NULLS LAST, try_cast(split_part(item, '/', 2) AS BIGINT) NULLS LAST, item
 """
@@ -104,8 +106,7 @@ class Choice:
 class Selection:
     """The matching items by their keys, in order, and how many answers match; both out of all of the run's.
 
-    An item's key is the smallest number of its rows. A page of the list is read by its keys, so it costs the same at any depth,
-    and the list stays as it is while a run adds rows.
+    A page of the list is read by its keys, so it costs the same at any depth, and the list stays as it is while a run adds rows.
     """
 
     keys: list[int]

@@ -185,13 +185,13 @@ class Viewer:
     async def _api_label(self, request: web.Request) -> web.Response:
         run = await self._find(request)
         given = _read_body(await request.read())
-        key = given.get("number")
+        key, number = given.get("key"), given.get("number")
         if not isinstance(key, int) or not 0 <= key < 2**62:
-            raise web.HTTPBadRequest(text="number: should be the number of an answer")
+            raise web.HTTPBadRequest(text="key: should be the key of an item")
         models = await self._list_models(run)
         asked = await self._ask(request, run)
         found = await self._reader.read(partial(read_item, run=run, key=key, choice=asked.choice, models=models))
-        answer = next((one for one in found.get("answers", ()) if one["number"] == key), None)
+        answer = next((one for one in found.get("answers", ()) if one["number"] == number), None)
         if answer is None or answer["place"] is None or answer["place"][-1] != given.get("seen"):
             raise web.HTTPConflict(text="this answer has changed since it was shown; nothing was written")
         add = partial(self._book.add, run, answer["place"], given, drawn=answer["drawn"])

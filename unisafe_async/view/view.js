@@ -119,7 +119,7 @@ function choice(form, one, name, words, verdicts) {
 async function saveLabel(form, one, says) {
   const given = Object.fromEntries(new FormData(form));
   if (!given.contextual || !given.intrinsic) { says.textContent = "choose both verdicts"; says.classList.add("warn"); return; }
-  const body = JSON.stringify({ number: one.number, item: chosenName, seen: one.seen, ...given });
+  const body = JSON.stringify({ key: chosen, number: one.number, seen: one.seen, ...given });
   try {
     await ask(`${base}/labels`, { method: "POST", headers: { "Content-Type": "application/json", "X-Unisafe-View": "1" }, body });
   } catch (error) {
@@ -154,9 +154,9 @@ async function look() {
   progress = got;
   sayProgress();
   if (first || moved) figures.stale = true;
-  if (figures.stale && !figures.reading && performance.now() > figures.next) refreshFigures();
+  if (figures.stale && !figures.reading && (got.status !== "running" || performance.now() > figures.next)) refreshFigures();
   if (!first && moved) await followRun();
-  return got.status === "running" ? SOON : LATER;
+  return got.status === "running" || figures.stale ? SOON : LATER;
 }
 
 function sayProgress() {
@@ -179,13 +179,13 @@ async function followRun() {
 
 const figures = { stale: true, reading: false, next: 0, drawn: "" };
 
-// Figures take seconds for a large run, and the run waits for the file meanwhile: they take a tenth of the time at most.
+// Figures take seconds for a large run, and the run waits for the file meanwhile: while it goes on they take a fifth of the time.
 async function refreshFigures() {
   if (facts.forced) return;
   const started = performance.now();
   Object.assign(figures, { stale: false, reading: true });
   await readFigures();
-  Object.assign(figures, { reading: false, next: performance.now() + 9 * (performance.now() - started) });
+  Object.assign(figures, { reading: false, next: performance.now() + 4 * (performance.now() - started) });
 }
 
 async function readFigures() {
@@ -246,7 +246,8 @@ function addControls() {
     save.download = "";
     byId("controls").append(save);
   }
-  const where = make("p", "note", `Labels by ${facts.labeller} go to ${facts.labels}, as \`unisafe label\` writes them.`);
+  const where = make("p", "note", `Labels by ${facts.labeller} go to `);
+  where.append(make("code", "", facts.labels), ", as ", make("code", "", "unisafe label"), " writes them.");
   found.before(where);
   reflectBlind();
 }
@@ -258,6 +259,7 @@ function addOrder() {
   const label = make("label"), order = make("select");
   order.name = "order";
   order.append(new Option("as in the paper", ""), ...Object.entries(ORDERS).map(([name, words]) => new Option(words, name)));
+  order.addEventListener("change", () => { chosen = -1; }); // whoever asks for another order looks for its first items
   label.append(make("span", "", "Order"), order);
   line.before(label);
   FILTERS.push("order");

@@ -14,6 +14,8 @@ import anyio
 import duckdb
 import pytest
 from aiohttp import ClientSession, CookieJar
+from unisafe_cache import read_file
+from unisafe_cache.file import CacheFile
 
 from tests.unisafe_async.page.conftest import EVIL_MODEL, poison
 from unisafe_async import evaluate, parse_config
@@ -98,10 +100,14 @@ def read(tmp_path: Path) -> Open:
 
 
 def name_run(cache: Path) -> str:
-    with duckdb.connect(str(cache), read_only=True) as connection:
-        return str(connection.execute("SELECT run FROM runs").fetchall()[0][0])
+    return str(find(cache, "SELECT run FROM runs ORDER BY started")[0][0])
 
 
 def find(cache: Path, sql: str, *values: object) -> list[tuple[Any, ...]]:
-    with duckdb.connect(str(cache), read_only=True) as connection:
-        return connection.execute(sql, list(values)).fetchall()
+    return read_file(cache, lambda connection: connection.execute(sql, list(values)).fetchall())
+
+
+def change(cache: Path, sql: str, *values: object) -> None:
+    """Write to the file as a run beside the view does, in its turn."""
+    file = CacheFile(cache)
+    file.work(lambda connection: connection.execute(sql, list(values) or None), "close")

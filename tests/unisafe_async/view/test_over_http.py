@@ -17,12 +17,13 @@ from aiohttp import ClientSession
 from yarl import URL
 
 from tests.unisafe_async.page.conftest import EVIL_ITEM, SHOWN
-from tests.unisafe_async.view.conftest import SENT, TOKEN, Open, find, name_run
+from tests.unisafe_async.view.conftest import SENT, TOKEN, Open, change, find, name_run
 from unisafe_async.calibration.labels import Label, append_label, read_labels
 from unisafe_async.commands.serving import serve_view
 from unisafe_async.errors import UsageError
 from unisafe_async.interchange.rows import to_csv
 
+KEY = "hash(item) >> 11"
 IS_UNSAFE = "(contextual = 0 OR intrinsic = 0)"
 IS_SAFE = "(contextual IN (1, 2) AND intrinsic = 1)"
 PATHS = ("/", "/runs/{run}", "/runs/{run}/figures", "/api/runs", "/api/runs/{run}/items", "/api/runs/{run}/export?format=csv", "/x")
@@ -123,13 +124,13 @@ async def test_orders_put_first_what_a_reader_looks_for(finished: Path, read: Op
     async with read(finished) as reader:
         for order, is_first in facts.items():
             _, found = await reader.get(f"/api/runs/{{run}}/items?order={order}")
-            having = {key: bool(first) for key, first in find(finished, f"SELECT min(rowid), {is_first} FROM rows GROUP BY item")}
+            having = {key: bool(first) for key, first in find(finished, f"SELECT {KEY}, {is_first} FROM rows GROUP BY item")}
             told = [having[key] for key in found["keys"]]
             assert True in told
             assert False in told
             assert told == sorted(told, reverse=True), order
         _, plain = await reader.get("/api/runs/{run}/items")
-        numbers = dict(find(finished, "SELECT min(rowid), item FROM rows GROUP BY item"))
+        numbers = dict(find(finished, f"SELECT {KEY}, item FROM rows GROUP BY item"))
         names = [numbers[key] for key in plain["keys"] if numbers[key].startswith("malicious_text_generation/")]
         assert names[-1] == EVIL_ITEM
         ids = [int(name.rpartition("/")[2]) for name in names[:-1]]
@@ -141,8 +142,7 @@ async def test_the_list_is_read_by_keys_and_stays_while_rows_are_added(cache: Pa
         _, before = await reader.get("/api/runs/{run}/items")
         end = before["keys"][-3:]
         _, page = await reader.get(f"/api/runs/{{run}}/entries?keys={','.join(map(str, end))}")
-        with duckdb.connect(str(cache)) as connection:
-            connection.execute("INSERT INTO rows SELECT * REPLACE ('a_task/0' AS item) FROM rows LIMIT 1")
+        change(cache, "INSERT INTO rows SELECT * REPLACE ('a_task/0' AS item) FROM rows LIMIT 1")
         _, again = await reader.get(f"/api/runs/{{run}}/entries?keys={','.join(map(str, end))},{10**9}")
         assert page == again
         assert list(page["entries"]) == [str(key) for key in sorted(end)]
@@ -164,10 +164,9 @@ async def test_an_item_has_every_models_answer_as_harmless_text(finished: Path, 
 
 async def test_images_are_drawn_anew_and_anything_else_is_no_image(cache: Path, read: Open) -> None:
     digest = find(cache, "SELECT digest FROM images ORDER BY digest")[0][0]
-    with duckdb.connect(str(cache)) as connection:
-        connection.execute(
-            "INSERT INTO images (digest, media_type, data) VALUES (?, 'text/html', ?)", ["f" * 32, b"<script>alert(1)</script>"]
-        )
+    change(
+        cache, "INSERT INTO images (digest, media_type, data) VALUES (?, 'text/html', ?)", "f" * 32, b"<script>alert(1)</script>"
+    )
     async with read(cache) as reader:
         async with reader.session.get(f"{reader.base}/runs/{reader.run}/images/{digest}?item=a/1") as answer:
             assert (answer.content_type, (await answer.read())[:4]) == ("image/webp", b"RIFF")
@@ -187,7 +186,14 @@ async def a_label(reader: object, where: str = "malicious_text_generation/2") ->
     _, found = await reader.get("/api/runs/{run}/find", params={"name": where})  # type: ignore[attr-defined]
     _, content = await reader.get(f"/api/runs/{{run}}/item?key={found['key']}")  # type: ignore[attr-defined]
     one = content["item"]["answers"][0]
-    return {"number": one["number"], "seen": one["seen"], "contextual": "refusal", "intrinsic": "safe", "note": "two\nlines"}
+    return {
+        "key": found["key"],
+        "number": one["number"],
+        "seen": one["seen"],
+        "contextual": "refusal",
+        "intrinsic": "safe",
+        "note": "two\nlines",
+    }
 
 
 async def test_a_label_lands_in_the_file_that_unisafe_label_writes(finished: Path, read: Open, tmp_path: Path) -> None:
@@ -200,7 +206,7 @@ async def test_a_label_lands_in_the_file_that_unisafe_label_writes(finished: Pat
         assert (label.item, label.model, label.labeller, label.run) == ("malicious_text_generation/2", "Unified", "ann", reader.run)
         assert (label.contextual, label.intrinsic, label.note, label.response) == (0, 1, "two lines", sent["seen"])
         append_label(tmp_path / "labels.jsonl", Label(**{**as_fields(label), "contextual": 1}))
-        _, content = await reader.get(f"/api/runs/{{run}}/item?key={sent['number']}")
+        _, content = await reader.get(f"/api/runs/{{run}}/item?key={sent['key']}")
         assert content["item"]["answers"][0]["label"]["contextual"] == "safe"
 
 
@@ -215,7 +221,7 @@ async def test_a_label_of_what_was_not_shown_or_cannot_be_is_refused(finished: P
         wrong = (
             ({**sent, "seen": "0" * 32}, 409),
             ({**sent, "number": 10**9}, 409),
-            ({**sent, "number": "1"}, 400),
+            ({**sent, "key": "1"}, 400),
             ({**sent, "contextual": "perhaps"}, 400),
             ({**sent, "intrinsic": ""}, 400),
             ({**sent, "intrinsic": "refusal"}, 400),
@@ -236,7 +242,7 @@ async def test_blind_no_verdict_leaves_the_program_before_the_label(finished: Pa
         assert (await reader.get("/runs/{run}/figures"))[0] == 403
         assert (await reader.get("/api/runs/{run}/export?format=csv"))[0] == 403
         sent = await a_label(reader)
-        path = f"/api/runs/{{run}}/item?key={sent['number']}"
+        path = f"/api/runs/{{run}}/item?key={sent['key']}"
         _, content = await reader.get(path)
         assert {name for one in content["item"]["answers"] for name in one} == {
             *("number", "seen", "text", "images", "thoughts", "other", "drawn", "label", "can_label", "hidden", "model", "repeat")
@@ -268,20 +274,17 @@ async def test_the_selection_is_saved_as_unisafe_rows_writes_it(finished: Path, 
 
 
 async def test_a_run_that_goes_on_is_followed(cache: Path, read: Open) -> None:
-    with duckdb.connect(str(cache)) as connection:
-        connection.execute("UPDATE runs SET status = 'running', ended = NULL")
+    change(cache, "UPDATE runs SET status = 'running', ended = NULL")
     async with read(cache) as reader:
         _, before = await reader.get("/api/runs/{run}/progress")
-        with duckdb.connect(str(cache)) as connection:
-            connection.execute("DELETE FROM rows WHERE model = 'Language'")
+        change(cache, "DELETE FROM rows WHERE model = 'Language'")
         _, after = await reader.get("/api/runs/{run}/progress")
         assert (before["status"], after["rows"]) == ("running", find(cache, "SELECT count(*) FROM rows")[0][0])
         assert before["rows"] > after["rows"]
 
 
 async def test_a_run_that_a_stranger_damaged_is_one_sentence(cache: Path, read: Open) -> None:
-    with duckdb.connect(str(cache)) as connection:
-        connection.execute("UPDATE runs SET config = '[]'")
+    change(cache, "UPDATE runs SET config = '[]'")
     async with read(cache) as reader:
         assert (await reader.get("/api/runs"))[1]["runs"][0]["status"] == "unreadable"
         for path in ("/runs/{run}", "/api/runs/{run}/items", "/api/runs/{run}/progress", "/runs/nothing"):
@@ -292,9 +295,8 @@ async def test_a_run_that_a_stranger_damaged_is_one_sentence(cache: Path, read: 
 
 async def test_strange_names_of_runs_make_harmless_file_names(cache: Path, read: Open) -> None:
     name = '../x"\r\nSet-Cookie: a=b'
-    with duckdb.connect(str(cache)) as connection:
-        for table in ("runs", "rows"):
-            connection.execute(f"UPDATE {table} SET run = ?", [name])
+    for table in ("runs", "rows"):
+        change(cache, f"UPDATE {table} SET run = ?", name)
     async with read(cache) as reader:
         params = {"format": "csv"}
         url = URL(f"{reader.base}/api/runs/{quote(name, safe='')}/export", encoded=True).with_query(params)
