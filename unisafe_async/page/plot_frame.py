@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from unisafe_async.names import shorten_names
@@ -123,6 +124,7 @@ def wrap_warning(caption: Caption, columns: Columns) -> str:
     return fit_words(caption.warning, columns, TEXT, "bold")
 
 
+@lru_cache(maxsize=256)
 def fit_words(words: str, columns: Columns, points: float, weight: str = "normal") -> str:
     """One paragraph of plain text in lines as wide as the figure, by the widths of its letters."""
     from matplotlib.font_manager import FontProperties

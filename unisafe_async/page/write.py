@@ -8,6 +8,7 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from itertools import chain
@@ -158,6 +159,12 @@ def render(summary: Summary, gallery: Gallery, images: PageImages) -> bytes:
 
 def fill_template(parts: Sequence[str], **values: Any) -> bytes:  # noqa: ANN401 the template's values
     """The page's template, or some of its `parts`: the frame, the figures, the items."""
+    return _build_environment().get_template("page.html").render(parts=parts, **values).encode("utf-8", "replace")
+
+
+@cache
+def _build_environment() -> jinja2.Environment:
+    """The environment of the page's templates, which are compiled once."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(read_own),
         autoescape=True,
@@ -168,7 +175,7 @@ def fill_template(parts: Sequence[str], **values: Any) -> bytes:  # noqa: ANN401
     )
     environment.filters |= {"dollars": format_dollars, "duration": format_duration, "quote": quote}
     environment.globals |= {"count": count, "heat": heat_class_of, "link": link, "help": Help}
-    return environment.get_template("page.html").render(parts=parts, **values).encode("utf-8", "replace")
+    return environment
 
 
 def describe_figures(summary: Summary, *, plots: bool) -> dict[str, Any]:
