@@ -39,8 +39,9 @@ async function readEntries() {
   const got = await tell(() => ask(`${base}/entries?${of}&keys=${keys.join(",")}`));
   if (of !== query) return;
   asked.clear();
-  for (const key of keys) entries.set(key, got ? readEntry(got.entries[key]) : null);
-  if (got) draw(true);
+  if (!got) { setTimeout(() => draw(true), LATER); return; }
+  for (const key of keys) entries.set(key, readEntry(got.entries[key]));
+  draw(true);
 }
 
 function readEntry(one) {
@@ -53,6 +54,7 @@ async function itemOf(key) {
   const got = await tell(() => ask(`${base}/item?${query}&key=${key}`));
   if (!got || !got.item) return null;
   settled = JSON.stringify(got.item);
+  for (const one of got.item.answers) one.key = key;
   return got.item;
 }
 
@@ -119,7 +121,7 @@ function choice(form, one, name, words, verdicts) {
 async function saveLabel(form, one, says) {
   const given = Object.fromEntries(new FormData(form));
   if (!given.contextual || !given.intrinsic) { says.textContent = "choose both verdicts"; says.classList.add("warn"); return; }
-  const body = JSON.stringify({ key: chosen, number: one.number, seen: one.seen, ...given });
+  const body = JSON.stringify({ key: one.key, number: one.number, seen: one.seen, ...given });
   try {
     await ask(`${base}/labels`, { method: "POST", headers: { "Content-Type": "application/json", "X-Unisafe-View": "1" }, body });
   } catch (error) {
@@ -129,7 +131,8 @@ async function saveLabel(form, one, says) {
   }
   const place = [...detail.querySelectorAll("form.label")].indexOf(form);
   delete form.dataset.changed;
-  entries.delete(chosen);
+  entries.delete(one.key);
+  if (chosen !== one.key) return;
   if (await show(chosen, { keep: true })) detail.querySelectorAll("form.label")[place]?.querySelector("button")?.focus({ preventScroll: true });
   draw(true);
 }
@@ -153,7 +156,7 @@ async function look() {
   const moved = got.rows !== progress.rows || got.status !== progress.status, first = progress.rows === undefined;
   progress = got;
   sayProgress();
-  if (first || moved) figures.stale = true;
+  if ((first || moved) && !facts.forced) figures.stale = true;
   if (figures.stale && !figures.reading && (got.status !== "running" || performance.now() > figures.next)) refreshFigures();
   if (!first && moved) await followRun();
   return got.status === "running" || figures.stale ? SOON : LATER;
@@ -177,11 +180,10 @@ async function followRun() {
   if (one && settled !== before && !detail.contains(document.activeElement)) await show(chosen, { keep: true });
 }
 
-const figures = { stale: true, reading: false, next: 0, drawn: "" };
+const figures = { stale: !facts.forced, reading: false, next: 0, drawn: "" };
 
 // Figures take seconds for a large run, and the run waits for the file meanwhile: while it goes on they take a fifth of the time.
 async function refreshFigures() {
-  if (facts.forced) return;
   const started = performance.now();
   Object.assign(figures, { stale: false, reading: true });
   await readFigures();
@@ -281,6 +283,7 @@ function addCheck(id, words, title, on, does) {
 function reflectBlind() {
   const blind = byId("blind").checked;
   for (const name of ["model", "verdict", "outcome", "order"]) filters.elements[name].disabled = blind;
+  for (const save of document.querySelectorAll(".save")) save.hidden = blind;
 }
 
 async function start() {
