@@ -15,6 +15,7 @@ from typing import Any
 
 from unisafe_providers.base import Block, Response, Stage, clean
 from unisafe_providers.hosted.flattened import LONGEST, Flat
+from unisafe_providers.hosted.imagen_codes import read_support_code
 
 Json = dict[str, Any]
 Categories = tuple[tuple[str, str], ...]
@@ -60,6 +61,8 @@ CODES: dict[str, Stage | None] = {
 """Error codes in lower case, and the stage that each stands for unless the message says more; OpenAI checks images twice."""
 ARK = re.compile(r"(input|output)?(?:text|image|video|audio)?(?:sensitivecontentdetected|riskdetection)(?:\.(\w+))?", re.I)
 """ByteDance's codes, such as `OutputImageSensitiveContentDetected.Violence`."""
+SNAKE = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
+"""A name as programs write it."""
 FORM = frozenset({"unknown_parameter", "unsupported_parameter", "unsupported_value", "invalid_value", "invalid_type"})
 """Codes of a request with a wrong form, whatever its message says (`Unknown parameter: 'moderation'`)."""
 
@@ -77,12 +80,12 @@ WORDS = re.compile(
     r"|content exists risk|considered (as )?high risk|inappropriate content|sensitive (content|information|words?)|\bnsfw\b"
     r"|new_sensitive|is sensitive, please|data inspection|green net|guardrail|prompt injection"
     r"|failed (the )?(safety|moderation|content)|contentpolicyviolation"
-    r"|\b(advanced|content|prompt|text|image|input|output) moderation failed\b"
+    r"|\bmoderation failed\b(?! (to|with|because)\b)"
     r"|\b(prompt|input|response|output|completion|content)\b(?![- _]?(type|length|encoding))[^.;]{0,60}"
     r"\b(blocked (due to|because of|for|by)[^.;]{0,40}(secur|safe|polic|guard|filter|moderat|harm)"
     r"|(is|was|been) (blocked|censored|filtered)(?=[.;]|$)|(classified|detected|considered) as (unsafe|harmful))"
     r"|(violat\w*|against) (our|its|their) (\w+ ){0,2}(polic|guideline)|due to safety (concern|reason)"
-    r"|prohibited (content|terms?|words?)|potentially (harmful|unsafe)|unsafe (content|prompt|image)|harmful content"
+    r"|prohibited (one or more )?(content|terms?|words?)|potentially (harmful|unsafe)|unsafe (content|prompt|image)|harmful content"
     r"|\bprompts? (is |was )?not allowed"
     r"|content (is )?(not allowed|prohibited|blocked)|filtered words|\bE005\b|敏感|违规|不安全内容|内容安全|内容审核",
     re.I,
@@ -160,8 +163,10 @@ def block_of_error(status: int, flat: Flat, *, ran: bool = False) -> Response | 
     if status == 403 and "refusal" in flat.lowered:
         return Response(text=flat.message, finish="refused", reason="refusal, told as an error")
     named = _find_filter_code(flat)
-    if named is None and not _is_told_by_words(status, flat):
-        return None
+    if named is None:
+        if not _is_told_by_words(status, flat):
+            return None
+        named = _find_code_in_words(flat.message)
     categories, stage = categories_of(flat), _find_stage(flat, named, ran=ran)
     reason = describe_block(named or "", categories, flat.message[:LONGEST])
     return Response(finish="blocked", reason=reason, block=Block(stage, categories) if stage else None)
@@ -191,7 +196,13 @@ def _is_told_by_words(status: int, flat: Flat) -> bool:
         return False
     if status == 403 and WORDS_403.search(flat.message) and not any(row.search(flat.message) for row in (KEYS, FIREWALL)):
         return True
-    return WORDS.search(flat.message) is not None and (status < 500 or STRUCK.search(flat.message) is not None)
+    told = WORDS.search(flat.message) is not None or _find_code_in_words(flat.message) is not None
+    return told and (status < 500 or STRUCK.search(flat.message) is not None)
+
+
+def _find_code_in_words(message: str) -> str | None:
+    """The code of a filter that stands in a message, as where a runner passes on its model's error as text (fal)."""
+    return next((word for word in SNAKE.findall(message.lower()) if word in CODES), None)
 
 
 def _find_stage(flat: Flat, named: str | None, *, ran: bool = False) -> Stage | None:
@@ -199,6 +210,9 @@ def _find_stage(flat: Flat, named: str | None, *, ran: bool = False) -> Stage | 
     told = read_stage(flat)
     if told is not None:
         return told if told != UNTOLD else None  # type: ignore[return-value]
+    numbered = read_support_code(flat.message)
+    if numbered is not None:
+        return numbered[0]
     ark = ARK.fullmatch(named) if named else None
     if ark:
         return "response" if (ark[1] or "").lower() == "output" else "request"
@@ -259,6 +273,8 @@ def _to_categories(names: list[object]) -> Categories:
 
 def _find_categories(message: str) -> Categories:
     """The categories that a message lists."""
+    if numbered := read_support_code(message):
+        return ((numbered[1], ""),)
     if listed := VIOLATIONS.search(message):
         return tuple((word.strip(), "") for word in listed[1].split(",") if word.strip())
     if checks := CHECKS.findall(message):

@@ -16,7 +16,7 @@ from unisafe_providers.hosted.bodies import Json, find_error, find_usage
 from unisafe_providers.hosted.endings import Ending
 from unisafe_providers.hosted.flattened import flatten
 from unisafe_providers.hosted.http import HostedOptions
-from unisafe_providers.hosted.jobs import JobProvider
+from unisafe_providers.hosted.jobs import JobProvider, read_job_name
 from unisafe_providers.hosted.openai_wire import build_data_url
 from unisafe_providers.hosted.sizes import read_size
 from unisafe_providers.hosted.usage import usage_of
@@ -86,10 +86,11 @@ class DashScopeImages(JobProvider):
             return None
         if _list_entries(output):
             return self._read_pictures(output, request)
-        if not isinstance(output.get("task_id"), str) or not output["task_id"]:
+        name = read_job_name(output.get("task_id"))
+        if not name:
             words = _find_words(output)
             return Response(text=words, usage=usage_of(find_usage(body))) if words else None
-        job = Job(name=output["task_id"])
+        job = Job(name=name)
         done = self._read_task(output, request, job)
         return job if done is None else done
 
@@ -109,7 +110,7 @@ class DashScopeImages(JobProvider):
             return self._read_pictures(output, request)
         if state == "UNKNOWN":
             raise self._build_lost(job, f"{self.title} knows no such task (UNKNOWN)")
-        if state in ("FAILED", "CANCELED"):
+        if state in ("FAILED", "CANCELED", "CANCELLED"):
             words = output.get("message") or f"the task was {state.lower()}"
             return self._explain_failed(request, {"code": output.get("code"), "message": words})
         return None

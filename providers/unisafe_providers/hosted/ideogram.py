@@ -14,7 +14,7 @@ from urllib.parse import quote
 from unisafe_providers.base import Capabilities, Malformed, Request, Response
 from unisafe_providers.hosted.bodies import Json
 from unisafe_providers.hosted.http import File, HostedOptions
-from unisafe_providers.hosted.jobs import JobProvider
+from unisafe_providers.hosted.jobs import JobProvider, read_job_name
 from unisafe_providers.hosted.sizes import find_ratio, read_size
 from unisafe_providers.hosted.usage import read_dollars
 from unisafe_providers.jobs import Job
@@ -88,9 +88,8 @@ class Ideogram(JobProvider):
     def _read_taken(self, body: Json, request: Request) -> Job | Response | None:
         if isinstance(body.get("data"), list):
             return self._read_pictures(body, request)
-        if not isinstance(body.get("generation_id"), str) or not body["generation_id"]:
-            return None
-        return Job(name=body["generation_id"])
+        name = read_job_name(body.get("generation_id"))
+        return Job(name=name) if name else None
 
     async def _poll(self, request: Request, job: Job) -> Response | None:
         found = await self._look(request, job, self._place("", f"v2/generations/{quote(job.name, safe='')}"))

@@ -45,6 +45,11 @@ LINKS = 3
 GONE = frozenset({404, 410})
 
 
+def read_job_name(value: object) -> str:
+    """The id of a job, which some gateways write as a number; empty if there is none."""
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
 class JobFailed(Exception):
     """The vendor reports that a job failed; `error` says what that means. Another job may be submitted for its request."""
 
@@ -286,4 +291,4 @@ class JobProvider(HostedProvider):
         )
 
 
-__all__ = ["JobFailed", "JobLost", "JobProvider"]
+__all__ = ["JobFailed", "JobLost", "JobProvider", "read_job_name"]

@@ -15,7 +15,7 @@ import httpx2
 from unisafe_providers.base import Capabilities, Image, Malformed, Misconfigured, Rejected, Request, Response, Usage
 from unisafe_providers.hosted.bodies import Json, catch_odd_shapes, parse_error_body
 from unisafe_providers.hosted.http import File, HostedOptions, Read, Reply
-from unisafe_providers.hosted.jobs import JobFailed, JobProvider
+from unisafe_providers.hosted.jobs import JobFailed, JobProvider, read_job_name
 from unisafe_providers.hosted.sizes import find_ratio
 from unisafe_providers.hosted.withheld import build_pictures_response
 from unisafe_providers.jobs import Job, JobLost
@@ -158,7 +158,7 @@ def _find_job(body: object) -> str:
     """The name of the job that took a request for later; empty for an answer."""
     if not isinstance(body, dict) or body.get("image") or body.get("finish_reason") or body.get("artifacts"):
         return ""
-    return body["id"] if isinstance(body.get("id"), str) and not body.get("errors") else ""
+    return "" if body.get("errors") else read_job_name(body.get("id"))
 
 
 def _read_body(body: Json) -> Response:
