@@ -22,6 +22,8 @@ from unisafe_providers.jobs import Job
 MICRO = 1e-6
 """US dollars in the unit of costs."""
 RATIOS = ("1:3", "3:1", "1:2", "2:1", "9:16", "16:9", "10:16", "16:10", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "1:1")
+VERSION = re.compile(r"/v[12]/*$")
+"""The end of an address that names a version, with which the paths here begin themselves."""
 OF_V1 = re.compile(r"ideogram-v\d")
 """Models of the older API: `ideogram-v3`, `ideogram-v4`."""
 BY_PIXELS = re.compile(r"ideogram-4-[5-9]|ideogram-[5-9]")
@@ -42,6 +44,7 @@ class Ideogram(JobProvider):
         capabilities: Capabilities,
         **options: Unpack[HostedOptions],
     ) -> None:
+        base_url = VERSION.sub("", base_url)
         super().__init__(
             f"ideogram|{base_url.rstrip('/')}|{model}",
             model,

@@ -70,6 +70,7 @@ class Stability(JobProvider):
         strength: float = 0.7,
         **options: Unpack[HostedOptions],
     ) -> None:
+        base_url = base_url.rstrip("/").removesuffix("/v2beta")  # with which the paths here begin
         super().__init__(
             f"stability|{base_url.rstrip('/')}|{model}|{edits_by}|strength={strength:g}",
             model,
