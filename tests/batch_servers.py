@@ -161,7 +161,8 @@ class Vendor:
 
     def _keyed(self, handler: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
         async def checked(request: web.Request) -> web.StreamResponse:
-            key = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
+            named = request.headers.get("x-api-key") or request.headers.get("x-goog-api-key")
+            key = named or request.headers.get("authorization", "").removeprefix("Bearer ")
             if key != KEY:
                 return self._error(401, "authentication_error", f"Incorrect API key provided: {key}")
             return await handler(request)
@@ -281,6 +282,8 @@ class OpenAI(Vendor):
         return body
 
     async def _content(self, request: web.Request) -> web.StreamResponse:
+        if request.match_info["file"] not in self.files:
+            return self._error(404, "not_found", "No such file")
         return await self._send(request, [json.loads(line) for line in self.files[request.match_info["file"]].splitlines()])
 
     def _line(self, name: str, text: str, outcome: str) -> dict[str, Any]:

@@ -35,6 +35,8 @@ STATUSES = ("", "judged", "blocked", "unparsed", "failed", "tied", "absent")
 QUESTIONS = ("contextual", "intrinsic", "beside_contextual", "beside_intrinsic", "thoughts")
 OPEN_JOBS, CLOSED_JOBS = ("submitting", "submitted", "cancelling"), ("collected", "cancelled", "failed")
 """What becomes of a batch job: as long as something may still come of it, and in the end."""
+JOB_STATES = ("submitting", "submitted", "lost")
+"""What is known of a request's own job (table submitted_jobs)."""
 LONGEST_NAME = 300
 LONGEST_TEXT = 50_000_000
 RUN_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
@@ -86,6 +88,16 @@ REQUEST = _json(
 )
 NAMED_CATEGORIES = Domain(f"{{}} = '' OR {_json('ARRAY', ALL_TEXTS % '[*]').rule}", empty=True)
 HIT_CATEGORIES = _json("OBJECT", ALL_TEXTS % ".*", empty=True)
+JOB = _json(
+    "OBJECT",
+    "json_keys({}) <@ ['name', 'poll', 'cost']",
+    "json_type({}, '$.name') = 'VARCHAR'",
+    "coalesce(regexp_matches(json_extract_string({}, '$.poll'), '^(https?://|$)'), true)",
+    "coalesce(json_type({}, '$.cost'), 'NULL') IN ('NULL', 'DOUBLE', 'UBIGINT')",
+    "length({}) <= 200000",
+    empty=True,
+)
+"""A line of `unisafe_providers.jobs.Job`."""
 
 TEXT, TEXT_OR_EMPTY = (Domain(f"length({{}}) <= {LONGEST_TEXT}", empty) for empty in (False, True))
 NAME = Domain(f"length({{}}) BETWEEN 1 AND {LONGEST_NAME}")
@@ -190,10 +202,28 @@ COLUMNS: Mapping[str, Mapping[str, Domain]] = {
         "created": MOMENT,
         "most": _within(0, 1_000_000_000),
     },
+    "submitted_jobs": {
+        "key": _like(DIGEST),
+        "identity": TEXT,
+        "request": REQUEST,
+        "job": JOB,
+        "state": _one_of(JOB_STATES),
+        "cost": DOLLARS,
+        "run": LABELLED,
+        "created": MOMENT,
+    },
     "images": {"digest": _like(DIGEST), "media_type": _like(r"image/[a-z0-9][a-z0-9.+-]{0,60}"), "mended": TEXT_OR_EMPTY},
 }
 """Every column of every table, except requests of batch jobs and the bytes of images, which their digest checks."""
-NAMED_BY = {"runs": "run", "rows": "item", "opinions": "item", "responses": "id", "batches": "id", "images": "digest"}
+NAMED_BY = {
+    "runs": "run",
+    "rows": "item",
+    "opinions": "item",
+    "responses": "id",
+    "batches": "id",
+    "submitted_jobs": "key",
+    "images": "digest",
+}
 """The columns by which a person finds a wrong row in a table."""
 
 RULES: Mapping[str, Mapping[str, str]] = {
@@ -210,6 +240,7 @@ RULES: Mapping[str, Mapping[str, str]] = {
         "status": "(status = 'judged') <> (label IS NOT NULL)",
         "label": "label = 2 AND question NOT IN ('contextual', 'beside_contextual')",
     },
+    "submitted_jobs": {"state": "(state = 'submitting') <> (job IS NULL)"},
 }
 """Contradictions within a row of a table, by the column that the message names."""
 

@@ -33,7 +33,7 @@ class Pruned:
 
 
 def export(path: Path, folder: Path) -> list[Path]:
-    """Write one Parquet file for each table but `batches` into a new `folder`. Raises CacheError if the folder exists."""
+    """Write one Parquet file a table, but none for jobs at vendors, into a new `folder`. Raises CacheError if the folder exists."""
     if os.path.exists(folder):
         raise CacheError(f"{folder} exists already; name a new folder")
     try:
@@ -53,7 +53,10 @@ def _write(connection: duckdb.DuckDBPyConnection, table: str, folder: Path) -> P
 
 
 def prune(path: Path, what: Prune, *, dry: bool = False) -> Pruned:
-    """Delete `what`, or with `dry` only count it. Images that no answer names any more are deleted too."""
+    """Delete `what`, or with `dry` only count it. Images that no answer names any more are deleted too.
+
+    Jobs at vendors stay, whatever their age: without them a run would pay for their answers again.
+    """
     file = CacheFile(path, read_only=dry)
 
     def work(connection: duckdb.DuckDBPyConnection) -> Pruned:

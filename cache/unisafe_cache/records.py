@@ -27,13 +27,18 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paid:
-    """An answer before it goes into `responses`; `request` is the canonical JSON."""
+    """An answer before it goes into `responses`; `request` is the canonical JSON.
+
+    `job` is the line of the job that brought it (table submitted_jobs): the commit ends that job. It is empty if the model is not
+    asked by jobs, `{}` if it is but answered this request at once.
+    """
 
     key: str
     identity: str
     request: str
     answer: Answer
     run: str
+    job: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

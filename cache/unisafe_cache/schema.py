@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-VERSION = 4
+VERSION = 5
 
 NEW_IN_2 = """
 -- if several judges were asked: the vote of each judge on a row
@@ -32,6 +32,20 @@ CREATE TABLE batches (
     created TIMESTAMP,       -- UTC
     requests VARCHAR[],      -- canonical JSON of each request; NULL once the job is over
     most DOUBLE              -- the most that it can cost, in US dollars
+);
+"""
+
+NEW_IN_5 = """
+-- requests that a vendor answers by a job of its own each; the answer's commit deletes the row, and it is in no archive or export
+CREATE TABLE submitted_jobs (
+    key VARCHAR,             -- as in responses; a request has one job at most
+    identity VARCHAR,
+    request VARCHAR,         -- canonical JSON
+    job VARCHAR,             -- JSON: the vendor's name of the job, where it is polled, its price; NULL while submitting
+    state VARCHAR,           -- submitting, submitted, lost (the vendor no longer knows it or has no answer of it any more)
+    cost DOUBLE,             -- the most that it costs, in US dollars; NULL when no price is known
+    run VARCHAR,             -- that submitted it
+    created TIMESTAMP        -- UTC
 );
 """
 
@@ -66,6 +80,9 @@ ADDED: dict[int, dict[str, dict[str, str]]] = {
     4: {"images": IN_IMAGES_4},
 }
 """The columns that each format added to tables of the format before it, by format and table."""
+
+NEW_TABLES = {2: NEW_IN_2, 5: NEW_IN_5}
+"""The tables that each format added."""
 
 
 def _columns(new: dict[str, str]) -> str:
@@ -164,6 +181,7 @@ CREATE TABLE runs (
 );
 
 {NEW_IN_2}
+{NEW_IN_5}
 {VERDICTS}
 """
 
@@ -171,6 +189,7 @@ UPGRADES = {
     2: f"{_add_columns('responses', IN_RESPONSES_2)} {NEW_IN_2}",
     3: f"{_add_columns('responses', IN_RESPONSES_3)} {_add_columns('rows', IN_ROWS_3)} {VERDICTS}",
     4: _add_columns("images", IN_IMAGES_4),
+    5: NEW_IN_5,
 }
 """The SQL that upgrades a file from the format before, by format; no paid answer is lost."""
 
@@ -182,8 +201,8 @@ def columns_of(version: int) -> dict[str, list[tuple[str, str]]]:
         name: [(column, kind) for column, kind in (part.split() for part in inside.split(","))]
         for name, inside in re.findall(r"CREATE TABLE (\w+) \((.*?)\);", lines, re.S)
     }
-    if version < 2:
-        for name in re.findall(r"CREATE TABLE (\w+)", NEW_IN_2):
+    for since, new_tables in NEW_TABLES.items():
+        for name in re.findall(r"CREATE TABLE (\w+)", new_tables) if since > version else ():
             del tables[name]
     newer = [added for since, added in ADDED.items() if since > version]
     for table, new in (one for added in newer for one in added.items()):

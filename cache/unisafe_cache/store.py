@@ -33,7 +33,9 @@ from unisafe_cache.records import (
     look_up,
     save_run,
 )
+from unisafe_cache.submitted_jobs import end_jobs
 
+A = TypeVar("A")
 T = TypeVar("T")
 GATHER = 0.003
 GATHER_BUSY = 0.025
@@ -76,6 +78,7 @@ class Store:
         self._paid: list[_PaidWait] = []
         self._rows: list[_RowsWait] = []
         self._queries: list[tuple[Callable[[duckdb.DuckDBPyConnection], object], _Wait[object]]] = []
+        self._shared: dict[Callable[..., Sequence[Any]], list[tuple[object, _Wait[Any]]]] = {}
         self._recent: OrderedDict[str, bytes] = OrderedDict()
         self._recent_bytes = 0
         self._failure: CacheError | None = None
@@ -205,6 +208,13 @@ class Store:
         self._wake.set()
         return await wait
 
+    async def query_together(self, action: Callable[[duckdb.DuckDBPyConnection, Sequence[A]], Sequence[T]], value: A) -> T:
+        """As `query`, for an `action` that takes the values of all who wait for it, and returns a result for each of them."""
+        wait: _Wait[T] = _begin_wait()
+        self._shared.setdefault(action, []).append((value, wait))
+        self._wake.set()
+        return await wait
+
     def source(self, digest: str) -> ImageSource:
         """A reader of a stored image's bytes: from memory for recent images, else from the file."""
         data = self._recent.get(digest)
@@ -236,7 +246,7 @@ class Store:
     # -------------------------------------------------------- done together
 
     def _pending(self) -> int:
-        return len(self._lookups) + len(self._paid) + len(self._rows) + len(self._queries)
+        return len(self._lookups) + len(self._paid) + len(self._rows) + len(self._queries) + len(self._shared)
 
     async def _serve(self) -> None:
         """Work in batches until the store is closed: a cancelled run still commits what it paid for."""
@@ -262,6 +272,7 @@ class Store:
         paid, self._paid = self._paid, []
         rows, self._rows = self._rows, []
         queries, self._queries = self._queries, []
+        shared, self._shared = self._shared, {}
 
         def read(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Answer]]:
             found: dict[tuple[int, str], dict[str, Answer]] = {}
@@ -271,14 +282,21 @@ class Store:
                 found[who] = look_up(connection, keys, since, self, run)
             return [{key: found[who][key] for key in keys if key in found[who]} for keys, who, _ in lookups]
 
-        await self._write(paid, rows, self._then(bool(lookups or queries)))
+        await self._write(paid, rows, self._then(bool(lookups or queries or shared)))
         if lookups:
-            answers, error = await self._try(read, self._then(bool(queries)))
+            answers, error = await self._try(read, self._then(bool(queries or shared)))
             for index, (_, _, looked_up) in enumerate(lookups):
                 _settle(looked_up, answers[index] if answers is not None else None, error)
         for number, (action, done) in enumerate(queries, 1):
-            value, error = await self._try(action, self._then(number < len(queries)))
+            value, error = await self._try(action, self._then(number < len(queries) or bool(shared)))
             _settle(done, value, error)
+        for number, (together, callers) in enumerate(shared.items(), 1):
+            values, error = await self._try(
+                lambda connection, together=together, callers=callers: together(connection, [value for value, _ in callers]),  # type: ignore[misc]
+                self._then(number < len(shared)),
+            )
+            for place, (_, done) in enumerate(callers):
+                _settle(done, values[place] if values is not None else None, error)
 
     def _then(self, more: bool) -> Then:
         """What to do with the file after a piece of work: while other processes are active, close it after every batch."""
@@ -299,6 +317,8 @@ class Store:
                 connection.begin()
                 pictures = {digest: picture for _, some, _ in paid for digest, picture in some.items()}
                 add_answers(connection, [one for one, _, _ in paid], pictures)
+                if jobs := {one.key: one.job for one, _, _ in paid if one.job}:
+                    end_jobs(connection, jobs)
                 add_rows(connection, [row for some, _, _ in rows for row in some])
                 add_opinions(connection, [vote for _, some, _ in rows for vote in some])
                 connection.commit()

@@ -21,7 +21,8 @@ class JobStatus:
     Args:
         state: `in_progress`; `ended` (there are results, perhaps not of every request); or `failed` (there are none).
         done, total: requests that are answered or have failed, and all requests; 0 if the vendor does not say yet.
-        error: for a failed job, the error whose kind says what to do.
+        error: for a failed job, the error whose kind says what to do. Of an ended one, why requests without an answer have none:
+            if it is not Transient, it holds only where the results name none of the requests.
         cancelled: whether somebody cancelled it; requests without an answer in an ended job will get none.
         expires: when the vendor gives up unanswered requests, in UTC; None if it does not say.
     """

@@ -121,7 +121,7 @@ class VendorOptions(EndpointOptions):
 
     def stands_at(self, vendor: Preset | None) -> bool:
         """Whether the address is the vendor's own, so that the preset holds."""
-        return vendor is not None and self.base_url.rstrip("/") == vendor.base_url
+        return vendor is not None and vendor.holds(self.base_url)
 
     def find_mistakes(self, declared: Declared) -> Iterator[str]:
         one_by_one = [self.model_copy(update={"base_url": address, "replicas": []}) for address in self.addresses]

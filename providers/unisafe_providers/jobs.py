@@ -49,7 +49,7 @@ class JobBook(Protocol):
     """
 
     async def find(self, request: Request) -> Job | None:
-        """The job under way for a request, from this run or an earlier one."""
+        """The job under way for a request, from this run or an earlier one; None if it is to be submitted now."""
         ...
 
     async def note(self, request: Request, job: Job) -> None:
@@ -61,12 +61,35 @@ class JobBook(Protocol):
         ...
 
 
+class JobsInMemory:
+    """A book that lasts as long as its owner: of a provider that is used by itself, and of tests; `jobs` are those under way."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[bytes, Job] = {}
+
+    async def find(self, request: Request) -> Job | None:
+        return self.jobs.get(request.canonical)
+
+    async def note(self, request: Request, job: Job) -> None:
+        self.jobs[request.canonical] = job
+
+    async def end(self, request: Request) -> None:
+        self.jobs.pop(request.canonical, None)
+
+
 @runtime_checkable
 class Submitting(Protocol):
     """A provider whose answers are made by jobs. Without a book it works too, and pays again for what was interrupted.
+
+    A provider whose answers come by jobs only now and then says so by an attribute `submits_each = False`.
 
     Attributes:
         book: set by whoever opens the provider, before its first call.
     """
 
     book: JobBook | None
+
+
+def submits_each(provider: Submitting) -> bool:
+    """Whether each answer is made by a job: then the book notes each request before its submission, when `find` is called."""
+    return bool(getattr(provider, "submits_each", True))

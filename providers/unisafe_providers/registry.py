@@ -16,10 +16,11 @@ from pydantic import Field
 
 from unisafe_providers.base import Provider
 from unisafe_providers.endpoint_options import EndpointOptions
+from unisafe_providers.near_names import find_nearest
 from unisafe_providers.options import check_options
 from unisafe_providers.own_entries import read_own_entries
 from unisafe_providers.plugins import Plugin, PluginError, discover_plugins
-from unisafe_providers.presets import load_presets
+from unisafe_providers.presets import list_presets, load_preset, load_presets
 from unisafe_providers.replicas import Replicas
 from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.soundness import find_provider_fault
@@ -52,7 +53,7 @@ def read_rooms() -> dict[str, Plugin]:
 
 def list_built_in() -> list[str]:
     """The names that need no other package."""
-    return list(dict.fromkeys([*load_presets(), *read_rooms()]))
+    return list(dict.fromkeys([*list_presets(), *read_rooms()]))
 
 
 def list_plugins() -> dict[str, Plugin]:
@@ -79,6 +80,17 @@ def find_spec(name: str) -> ProviderSpec[Any] | None:
         return built_in_spec(name)
     plugin = list_plugins().get(name)
     return None if plugin is None else _plugin_spec(plugin, tuple(sys.path))
+
+
+def describe_unknown(name: str) -> str:
+    """What to say of a name that no provider has: all names, and whose name or other name it is near to."""
+    owners: dict[str, list[str]] = {known: [known] for known in list_names()}
+    for known, preset in load_presets().items():
+        for other in preset.also_called:
+            owners.setdefault(other, []).append(known)
+    near = find_nearest(name.lower(), owners)
+    hint = f"; did you mean {' or '.join(owners[near])}?" if near else ""
+    return f"{name!r} is no provider; providers are {', '.join(list_names())}{hint}"
 
 
 def find_takers(key: str) -> list[ProviderSpec[Any]]:
@@ -113,13 +125,15 @@ def _build_one(spec: ProviderSpec[Any], settings: ProviderSettings, options: Opt
 @cache
 def built_in_spec(name: str) -> ProviderSpec[Any]:
     """What the built-in provider `name` says of itself."""
-    vendor = load_presets().get(name)
+    vendor = load_preset(name)
     room = _room(name if vendor is None else SERVER if vendor.server is not None else vendor.wire)
     if vendor is None:
         return room
     known: dict[str, Any] = {"max_concurrency": vendor.max_concurrency}
     if vendor.image_api != "images":
         known["image_api"] = vendor.image_api
+    if vendor.api != "chat":
+        known["api"] = vendor.api
     defaults = {key: value for key, value in known.items() if value is not None}
     return replace(
         room,

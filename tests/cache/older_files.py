@@ -20,7 +20,7 @@ def key_of(request: Request, identity: str = IDENTITY) -> str:
 
 
 class OlderFile:
-    """A cache of format 1, 2 or 3, made by that format's own CREATE statements, to be filled by `answer` and `row`."""
+    """A cache of format 1, 2, 3 or 4, made by that format's own CREATE statements, to be filled by `answer` and `row`."""
 
     def __init__(self, path: Path, version: int) -> None:
         self.path = path
@@ -53,8 +53,10 @@ class OlderFile:
         values += [5, tokens_out, len(images), 0.25, 1.5, "old", CREATED]
         with duckdb.connect(str(self.path)) as connection:
             for digest, data in zip(digests, images, strict=True):
-                connection.execute("INSERT INTO images VALUES (?, ?, ?)", [digest, media_type, data])
-            values += [None] * {1: 0, 2: 2, 3: 7}[self.version]
+                connection.execute(
+                    "INSERT INTO images BY NAME SELECT ? AS digest, ? AS media_type, ? AS data", [digest, media_type, data]
+                )
+            values += [None] * {1: 0, 2: 2, 3: 7, 4: 7}[self.version]
             connection.execute(f"INSERT INTO responses VALUES ({', '.join('?' * len(values))})", values)
         return self._ids
 

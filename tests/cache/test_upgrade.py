@@ -39,7 +39,7 @@ def as_run(path: Path) -> None:
     anyio.run(opened)
 
 
-@pytest.fixture(params=[1, 2, 3])
+@pytest.fixture(params=[1, 2, 3, 4])
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> OlderFile:
     file = OlderFile(tmp_path / "old.duckdb", request.param)
     file.row("malicious_text_generation/1", file.answer(PROMPT, "words"), 2)

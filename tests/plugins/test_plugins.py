@@ -117,9 +117,8 @@ def test_a_plugin_may_be_the_judge(tmp_path: Path, unisafe: Command) -> None:
 def test_providers_lists_everything_and_no_key(tmp_path: Path, unisafe: Command) -> None:
     listed = unisafe("providers", OPENAI_API_KEY=SECRET, GROQ_API_KEY="")
     assert listed.returncode == 0, listed.stderr
-    built_in = listed.stdout.splitlines()[0]
     by_name = {line.split()[0]: line for line in listed.stdout.splitlines()}
-    assert built_in.startswith("openai")
+    built_in = next(line for line in listed.stdout.splitlines() if line.startswith("openai "))
     assert "OPENAI_API_KEY set" in built_in
     assert "GROQ_API_KEY not set" in by_name["groq"]
     assert "http://localhost:8000/v1" in by_name["vllm"]

@@ -32,6 +32,7 @@ from unisafe_providers.hosted.stability import Stability
 from unisafe_providers.hosted.together_images import Together
 from unisafe_providers.hosted.vertex import VertexClaude, VertexGemini, VertexImagen
 from unisafe_providers.hosted.xai_images import XAI
+from unisafe_providers.registry import build_provider, built_in_spec
 from unisafe_providers.settings import ProviderSettings
 
 from unisafe_async.simulate.simulated import PROFILES, Simulated
@@ -174,6 +175,19 @@ async def test_openai_conforms() -> None:
 
 async def test_azure_conforms() -> None:
     await conforms(hosted(OpenAICompatible, key_header="api-key"), says=openai_says, capabilities=SEES)
+
+
+@pytest.mark.parametrize("name", ["deepseek", "perplexity", "litellm", "snowflake"])
+async def test_a_vendor_s_file_on_the_wire_conforms(name: str) -> None:
+    """One that is asked by chats, by Responses, a gateway, and one whose customers have addresses of their own."""
+    spec = built_in_spec(name)
+
+    def make(settings: ProviderSettings) -> Provider:
+        told = replace(settings, vendor=spec.vendor)
+        options = {**spec.defaults, "base_url": settings.base_url or "", "key_env": "K", "timeout_s": settings.timeout_s}
+        return build_provider(spec, told, spec.options(**options))
+
+    await conforms(make, says=openai_says, capabilities=SEES)
 
 
 async def test_anthropic_conforms() -> None:

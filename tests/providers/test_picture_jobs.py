@@ -15,11 +15,12 @@ from unisafe_providers.hosted.bfl import BlackForestLabs
 from unisafe_providers.hosted.dashscope_images import DashScopeImages
 from unisafe_providers.hosted.fal import Fal
 from unisafe_providers.hosted.ideogram import Ideogram
-from unisafe_providers.hosted.jobs import JobProvider, JobsInMemory
+from unisafe_providers.hosted.jobs import JobProvider
 from unisafe_providers.hosted.key_hosts import may_get_key
 from unisafe_providers.hosted.luma import Luma
 from unisafe_providers.hosted.replicate import Replicate
-from unisafe_providers.jobs import JobLost
+from unisafe_providers.jobs import JobLost, JobsInMemory
+from unisafe_providers.settings import ProviderSettings
 from vendors import KEY, Asked, Reply
 from vendors.jobs import (
     GONE,
@@ -356,6 +357,20 @@ ASKED: list[tuple[type[JobServer], Callable[[str], JobProvider], Request, str, d
         {"version": "5c7d", "input": {"prompt": "Make it green.", "seed": 7, "image_input": [URL]}},
     ),
     (
+        FalServer,
+        lambda url: Fal("fal-ai/flux-2-pro/edit", url, KEY, DRAWS),
+        EDIT,
+        "/fal-ai/flux-2-pro/edit",
+        {"prompt": "Make it green.", "seed": 7, "image_urls": [URL]},
+    ),
+    (
+        ReplicateServer,
+        lambda url: Replicate("qwen/qwen-image-edit-plus", url, KEY, DRAWS),
+        EDIT,
+        "/v1/models/qwen/qwen-image-edit-plus/predictions",
+        {"input": {"prompt": "Make it green.", "seed": 7, "image": [URL]}},
+    ),
+    (
         LumaServer,
         lambda url: Luma("uni-1", url, KEY, DRAWS),
         GARDEN,
@@ -556,3 +571,12 @@ def test_a_model_at_replicate_writes_or_draws() -> None:
     with pytest.raises(ConfigError, match=r"models\[0\].gives: a model at Replicate writes or draws"):
         parsed(provider="replicate", model="o/m", gives=["text", "image"])
     assert parsed(provider="replicate", model="o/m", gives=["text"]).gives == ["text"]
+
+
+def test_how_long_a_job_may_take_is_said_beside_the_model() -> None:
+    for told, waits in (({}, None), ({"job_wait_s": 90}, 90.0)):
+        section = parsed(provider="dashscope", model="wan2.5-t2i-preview", gives=["image"], **told)
+        settings = ProviderSettings("wan2.5-t2i-preview", DRAWS, key=KEY, vendor=section.spec.vendor)
+        provider = section.spec.build(settings, section)
+        assert isinstance(provider, DashScopeImages)
+        assert provider.job_wait == waits

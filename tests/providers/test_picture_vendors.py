@@ -223,13 +223,17 @@ async def test_a_prompt_that_was_rewritten_is_noted(monkeypatch: pytest.MonkeyPa
         ({"provider": "xai", "extra": {"quality": "low"}}, 'openai|https://api.x.ai/v1|x|images|{"quality":"low"}'),
         ({"provider": "openai", "base_url": "https://api.x.ai/v1", "key_env": "K"}, "openai|https://api.x.ai/v1|x|images"),
         ({"provider": "xai", "gives": ["text"]}, "openai|https://api.x.ai/v1|x|images"),
+        (
+            {"provider": "openai", "base_url": "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "key_env": "K"},
+            "openai|https://dashscope-intl.aliyuncs.com/compatible-mode/v1|x|images",
+        ),
     ],
 )
 def test_models_that_were_asked_before_keep_their_names_in_the_cache(model: dict[str, Any], identity: str) -> None:
     assert provider_of(**model).identity == identity
 
 
-@pytest.mark.parametrize("vendor", ["ark", "minimax"])
+@pytest.mark.parametrize("vendor", ["ark", "minimax", "dashscope"])
 def test_a_vendor_s_chats_and_pictures_have_one_name(vendor: str) -> None:
     assert type(provider_of(provider=vendor, gives=["text"])).__name__ == "OpenAICompatible"
     assert provider_of(provider=vendor).identity.startswith(f"{vendor}|https://")

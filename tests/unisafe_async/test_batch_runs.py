@@ -303,7 +303,7 @@ async def test_no_batch_api_behind_an_address(tmp_path: Path) -> None:
     [
         (
             ('provider = "openai"\nmodel = "a-model"', 'provider = "simulated"\nmodel = "balanced"'),
-            ["models[0].mode", "openai, azure"],
+            ["models[0].mode", "they go with anthropic, azure,", "openai,"],
         ),
         (('model = "a-judge"', 'model = "a-judge"\nmode = "batch"'), ["judge.mode", "online"]),
         (('mode = "batch"', 'mode = "batch"\ngives = ["text", "image"]'), ["models[0].gives", "chats only"]),

@@ -207,6 +207,9 @@ OWN = [
     own("fal queue submit", "Misconfigured: no credit", {"detail": "User is locked. Reason: Exhausted balance."}, 403),
     own("fal queue submit", "Misconfigured: key", {"detail": "Invalid API key"}, 401),
     own("fal queue status", "pending", {"status": "WARMING_UP"}),
+    own("fal queue status", "pending", {"detail": "Internal error", "error_type": "internal_error"}, 500),
+    own("bfl get_result", "pending", {"detail": "no worker said anything"}),
+    own("replicate get prediction", "pending", {"detail": "odd"}),
     own("fal queue status", "Transient", {"status": "COMPLETED", "error": "runner died", "error_type": "runner_disconnected"}),
     own(
         "fal queue status", "blocked/request", {"status": "COMPLETED", "error": "flagged", "error_type": "content_policy_violation"}

@@ -27,19 +27,20 @@ app = typer.Typer(help="Look at, export or prune the cache.", no_args_is_help=Tr
 def stats(config: ConfigOption = DEFAULT_FILE, cache: CacheOption = None, as_json: JsonOption = False) -> None:
     """Show what the cache holds and what it cost."""
     from unisafe_cache import read_file
+    from unisafe_cache.submitted_jobs import list_jobs
 
     from unisafe_async.results.listing import read_stats
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.screens.listing import print_stats
 
     path = find_cache_file(config, cache)
-    found = read_file(path, read_stats)
+    found, jobs = read_file(path, lambda connection: (read_stats(connection), list_jobs(connection)))
     if as_json:
         from unisafe_async.interchange.command_json import build_stats_json
 
         print_json(build_stats_json(str(path), found))
     else:
-        print_stats(stdout_console(), path, found)
+        print_stats(stdout_console(), path, found, len(jobs))
 
 
 @app.command("export")
@@ -48,7 +49,7 @@ def export_tables(
     config: ConfigOption = DEFAULT_FILE,
     cache: CacheOption = None,
 ) -> None:
-    """Write the tables as Parquet, all but that of batch jobs."""
+    """Write the tables as Parquet, all but those of jobs at vendors."""
     from unisafe_cache.maintenance import export
 
     for file in export(find_cache_file(config, cache), folder):

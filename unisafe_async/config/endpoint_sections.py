@@ -17,12 +17,11 @@ from pydantic import (
     model_validator,
 )
 from unisafe_providers.endpoint_options import EndpointOptions, VendorOptions
-from unisafe_providers.near_names import suggest
 from unisafe_providers.plugins import Plugin
-from unisafe_providers.presets import Preset
+from unisafe_providers.presets import Preset, find_preset
+from unisafe_providers.price_table import Quote, find_price
 from unisafe_providers.prices import FREE, Price
-from unisafe_providers.registry import CallableOptions, find_spec, find_takers
-from unisafe_providers.registry import list_names as provider_names
+from unisafe_providers.registry import CallableOptions, describe_unknown, find_spec, find_takers
 from unisafe_providers.spec import Declared, Options, ProviderSpec
 
 from unisafe_async.config.stored_keys import STORED
@@ -36,7 +35,7 @@ LOCAL_CONCURRENCY_IMAGES = 128
 
 def _check_provider(name: str) -> str:
     if find_spec(name) is None:
-        raise ValueError(f"{name!r} is no provider; providers are {', '.join(provider_names())}{suggest(name, provider_names())}")
+        raise ValueError(describe_unknown(name))
     return name
 
 
@@ -185,18 +184,20 @@ class EndpointSection(Section):
 
     @property
     def prices(self) -> Price:
-        """The prices in the file, else the preset's prices of the model; a server of the user's own costs nothing a call."""
+        """The prices in the file, else the known ones of the vendor's model; a server of the user's own costs nothing a call."""
         given = self.given_price if isinstance(self, EndpointOptions) else None
+        if given is not None:
+            return given
+        known = self.known_price
         own = self.preset is not None and self.preset.is_own_server
-        return self.known_price or given or (FREE if own else Price())
+        return known.price if known is not None else FREE if own else Price()
 
     @property
-    def known_price(self) -> Price | None:
-        """The preset's price of the model, if the file gives none and the address is the vendor's own."""
-        preset = self.preset
-        if preset is None or not isinstance(self, VendorOptions) or self.given_price is not None or not self.stands_at(preset):
+    def known_price(self) -> Quote | None:
+        """The known price of the vendor's model, if the file gives none and the address is the vendor's own."""
+        if not isinstance(self, VendorOptions) or self.given_price is not None or not self.stands_at(self.preset):
             return None
-        return preset.prices.get(self.model)
+        return find_price(self.provider, self.model)
 
     @property
     def priced(self) -> bool:
@@ -259,5 +260,13 @@ def find_defaults(spec: ProviderSpec[Any], given: Mapping[str, Any]) -> dict[str
     vendor = spec.vendor
     started = "serve" in spec.keys and bool(given.get("serve"))
     address = {} if vendor is None or started else {"base_url": vendor.base_url or "", "key_env": vendor.key_env}
-    defaults = {key: value for key, value in {**address, **spec.defaults}.items() if value is not None}
+    discount = {} if vendor is None or given.get("mode") != "batch" else {"batch_discount": _find_discount(vendor, given)}
+    defaults = {key: value for key, value in {**address, **spec.defaults, **discount}.items() if value is not None}
     return {key: value for key, value in defaults.items() if "base_url" not in given or key != "key_env"}
+
+
+def _find_discount(vendor: Preset, given: Mapping[str, Any]) -> float:
+    """What the vendor's prices are multiplied by in batch jobs of a section's model."""
+    address = given.get("base_url")
+    dialect = find_preset(address) if isinstance(address, str) else None
+    return (dialect or vendor).batch.find_price(str(given.get("model")))

@@ -34,6 +34,11 @@ def _mistakes_of_batching(endpoint: ModelSection) -> Iterator[str]:
     if not endpoint.spec.batches:
         able = [name for name in list_built_in() if built_in_spec(name).batches]
         yield f'mode: no batch jobs with provider = "{endpoint.provider}"; they go with {", ".join(able)}'
+    elif "image" in endpoint.takes and endpoint.dialect is not None and not endpoint.dialect.batch.pictures:
+        yield (
+            f'takes: batch jobs of {endpoint.dialect.title} hold no images; put takes = ["text"], and ask about images in an entry '
+            "of its own, online"
+        )
     if "image" in endpoint.gives:
         yield 'gives: batch jobs carry chats only; put gives = ["text"], and ask for images in an entry of its own, online'
 
@@ -56,7 +61,7 @@ def describe_takers(key: str) -> str:
     takers = find_takers(key)
     if not takers:
         return ""
-    vendors = [spec for spec in takers if spec.vendor is not None]
+    vendors = sorted((spec for spec in takers if spec.vendor is not None), key=lambda spec: spec.name != "openai")
     few = takers if len(takers) <= FEW else [*vendors[:1], *(spec for spec in takers if spec.vendor is None)]
     others = " or another hosted one" if len(few) < len(takers) else ""
     return "provider = " + " or ".join(f'"{spec.name}"' for spec in few) + others

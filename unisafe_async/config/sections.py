@@ -155,10 +155,12 @@ class ModelSection(EndpointSection):
         "here, drawn beside safety on the [page](page.md)",
     )
     mode: Literal["online", "batch"] = Field(
-        "online", description='`"batch"` sends requests as [batch jobs](batch.md): OpenAI, Azure and Anthropic, text only'
+        "online", description='`"batch"` sends requests as [batch jobs](batch.md): answers in text only'
     )
     batch_poll_s: float = Field(60.0, gt=0, description="of batch jobs: seconds between looks at a job")
-    batch_discount: float = Field(0.5, ge=0, le=1, description="of batch jobs: what the prices are multiplied by")
+    batch_discount: float = Field(
+        0.5, ge=0, le=1, description="of batch jobs: what the prices are multiplied by; else the vendor's discount"
+    )
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto", description='of batch jobs: requests in a job; `"auto"` for the vendor\'s limit'
     )

@@ -7,7 +7,17 @@ from typing import Any
 
 import orjson
 from unisafe_providers.anatomy import examine_response
-from unisafe_providers.base import Image, Provider, ProviderError, Rejected, Request, Response, Text, is_answered_before
+from unisafe_providers.base import (
+    Image,
+    Provider,
+    ProviderError,
+    Rejected,
+    Request,
+    Response,
+    Text,
+    digest_of,
+    is_answered_before,
+)
 from unisafe_providers.soundness import find_response_fault, mend_error, mend_response
 
 
@@ -45,6 +55,11 @@ async def check_response(
     if wrong:
         raise Rejected(f"the provider broke: {wrong}")
     return await examine_response(mend_response(response, notes), image_due=request.image_due, recorded=recorded)
+
+
+def key_of(identity: str, request: Request) -> str:
+    """The cache key: a digest of the model's identity and the request, 128 bits in hexadecimal."""
+    return digest_of(identity.encode() + b"\0" + request.canonical)
 
 
 def request_of(canonical: str) -> Request:

@@ -11,6 +11,7 @@ from unisafe_providers.prices import UNPRICED, Price
 from unisafe_async.gateway.billing import estimate_tokens, estimate_usage, most_cost
 from unisafe_async.gateway.concurrency import AdaptiveConcurrency
 from unisafe_async.gateway.doubts import Doubts
+from unisafe_async.gateway.job_book import EndpointJobs
 from unisafe_async.gateway.outages import Outage
 from unisafe_async.gateway.rates import RateLimits
 from unisafe_async.gateway.retries import Retries
@@ -72,6 +73,7 @@ class Endpoint:
         stopped_for: by need, why requests with this need are not sent.
         retries: its requests that are being asked again.
         notes: sentences about corrections of its answers, by their subject, for the end of a run.
+        jobs: the jobs of a model that answers by jobs (unisafe_providers/jobs.py); None for any other model.
         shared: answers that this run took from another run that was asking the same question.
     """
 
@@ -90,6 +92,7 @@ class Endpoint:
     doubts: Doubts = field(default_factory=Doubts)
     retries: Retries = field(default_factory=Retries)
     notes: dict[str, str] = field(default_factory=dict)
+    jobs: EndpointJobs | None = None
     shared: int = 0
 
     def __post_init__(self) -> None:

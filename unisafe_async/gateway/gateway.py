@@ -9,18 +9,21 @@ from dataclasses import dataclass, replace
 import anyio
 from unisafe_cache import Answer, Paid, Store, Unstorable
 from unisafe_cache.batches import find_under_way
-from unisafe_providers.base import ProviderError, Rejected, Request, Response, Usage, digest_of
+from unisafe_providers.base import ProviderError, Rejected, Request, Response, Usage
 
 from unisafe_async.gateway.budget import Budget
-from unisafe_async.gateway.calling import check_response, request_of
+from unisafe_async.gateway.calling import check_response, key_of, request_of
 from unisafe_async.gateway.claiming import Claiming
 from unisafe_async.gateway.clock import Clock, Pauses
 from unisafe_async.gateway.endpoint import Endpoint
+from unisafe_async.gateway.job_calls import pay_by_job
 from unisafe_async.gateway.rereading import Rereading
 from unisafe_async.gateway.sending import send
 from unisafe_async.gateway.trying import Tries
 
 REMEMBERED = 4_096
+JOB_WAIT = 3_600.0
+"""Seconds beyond `max_wait` that another run has for an answer that is made by a job: no provider lets a job take longer."""
 NO_KEY = ""
 """The key of a paid answer that no lookup may find."""
 
@@ -63,11 +66,6 @@ def explain_in_batch(job: str) -> str:
         f'is in the batch job {job}, which is under way and paid for: run with `mode = "batch"` to collect it, or give it up with '
         f"`unisafe batches --cancel {job}`"
     )
-
-
-def key_of(identity: str, request: Request) -> str:
-    """The cache key: a digest of the model's identity and the request, 128 bits in hexadecimal."""
-    return digest_of(identity.encode() + b"\0" + request.canonical)
 
 
 class Gateway:
@@ -188,7 +186,7 @@ class Gateway:
             found = await self._look_up(endpoint, key, usable)
             if found is not None:
                 return found
-        until = self.now() + endpoint.max_wait
+        until = self.now() + endpoint.max_wait + (JOB_WAIT if endpoint.jobs is not None else 0.0)
         while not self.claiming.take(key):
             if not await self.claiming.wait(key, until):
                 break  # do not wait for ever for a call that hangs in another run
@@ -241,17 +239,24 @@ class Gateway:
         async def once(tries: Tries) -> Response:
             return await self._try_once(endpoint, request, tries)
 
-        tries = Tries(endpoint, self._pauses)
-        response = await tries.of(once)
+        async def once_reserved(tries: Tries) -> Response:
+            return await self._try_once(endpoint, request, tries, reserved=True)
+
+        tries, job = Tries(endpoint, self._pauses), ""
+        if endpoint.jobs is None:
+            response = await tries.of(once)
+        else:
+            response, job = await pay_by_job(endpoint, endpoint.jobs, request, self.budget, tries, once_reserved)
         if tries.empty is not None and tries.empty is not response:
             await self._set_aside(endpoint, sent_as, tries.empty, f"{tries.empty.missing or 'empty'}; asked again")
-        return await self._keep(endpoint, key, sent_as, response)
+        return await self._keep(endpoint, key, sent_as, response, job)
 
-    async def _try_once(self, endpoint: Endpoint, request: Request, tries: Tries) -> Response:
-        """One try, within the budget; the partial answer of a failed try is stored."""
-        max_cost = endpoint.max_cost(request) if self.budget.limit is not None else 0.0
+    async def _try_once(self, endpoint: Endpoint, request: Request, tries: Tries, *, reserved: bool = False) -> Response:
+        """One try, within the budget unless its money is `reserved`; the partial answer of a failed try is stored."""
+        max_cost = endpoint.max_cost(request) if self.budget.limit is not None and not reserved else 0.0
         cost = 0.0
-        await self.budget.reserve(max_cost)
+        if not reserved:
+            await self.budget.reserve(max_cost)
         try:
             response = await send(endpoint, request, tries, self._pauses)
             cost = response.usage.cost or 0.0
@@ -292,11 +297,11 @@ class Gateway:
             return None
         return answer.id
 
-    async def _keep(self, endpoint: Endpoint, key: str, request: str, response: Response) -> Answer:
+    async def _keep(self, endpoint: Endpoint, key: str, request: str, response: Response, job: str = "") -> Answer:
         answer = Answer(self._store.ids.next(), response)
         try:
             await self._store.commit(
-                Paid(key=key, identity=endpoint.provider.identity, request=request, answer=answer, run=self._run)
+                Paid(key=key, identity=endpoint.provider.identity, request=request, answer=answer, run=self._run, job=job)
             )
         except Unstorable as error:
             raise Rejected(f"the answer cannot be stored: {error}") from error

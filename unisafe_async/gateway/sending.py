@@ -95,7 +95,8 @@ async def _call_counted(endpoint: Endpoint, request: Request) -> Response:
     answered = False
     endpoint.doubts.begin()
     try:
-        response = endpoint.bill(request, await call_safely(endpoint.provider, request, endpoint.notes))
+        response = await call_safely(endpoint.provider, request, endpoint.notes)
+        response = endpoint.bill(request, response if endpoint.jobs is None else endpoint.jobs.add_cost(request, response))
         answered = True
         endpoint.outage.note_answer()
         endpoint.concurrency.widen()

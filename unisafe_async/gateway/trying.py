@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import tenacity
 from unisafe_providers.base import Malformed, Misconfigured, ProviderError, RateLimited, Response, Timeout, Transient
+from unisafe_providers.jobs import JobLost
 
 from unisafe_async.gateway.budget import NotRun
 from unisafe_async.gateway.clock import Pauses
@@ -20,7 +21,7 @@ LONGEST_WAIT = 30.0
 MOST_DOUBLINGS = 16
 """After this many doublings a pause has reached its longest."""
 MALFORMED_TRIES = 2
-"""The most tries for complete answers of a wrong shape: each is paid for, and the next is seldom better."""
+"""The most tries for complete answers of a wrong shape: each is paid for, and the next is seldom better. As many for a lost job."""
 
 
 class Tries:
@@ -94,9 +95,9 @@ class Tries:
             self._refusals += 1
             if outage.down:
                 self._stop_if_dead(error, now)
-        elif error.answered or isinstance(error, Malformed):
+        elif error.answered or isinstance(error, Malformed | JobLost):
             outage.note_answer()
-            self._malformed += isinstance(error, Malformed)
+            self._malformed += isinstance(error, Malformed | JobLost)
             self._failures += 1
         elif outage.note_failure(self, now, str(error), suspect=self._suspect):
             self._since = None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
+from unisafe_cache.batches import BatchRecord
+from unisafe_cache.submitted_jobs import JobRecord
 from unisafe_providers.registry import answers_from
 
 from unisafe_async.config.secret_words import hide_in_text
@@ -17,6 +19,7 @@ from unisafe_async.results.report import Report
 from unisafe_async.results.scores import Coverage, Score
 from unisafe_async.run.diagnosis import Diagnosis
 from unisafe_async.run.plan import Need, Plan
+from unisafe_async.run.submitted_jobs import name_of
 
 FORMAT = 1
 Json = dict[str, Any]
@@ -121,6 +124,7 @@ def _build_need(need: Need) -> Json:
         "calls": need.calls,
         "cached": need.cached,
         "under_way": need.under_way,
+        "submitted": need.submitted,
         "tokens_in": round(need.tokens_in),
         "tokens_out": round(need.tokens_out),
         "images": need.images,
@@ -252,3 +256,40 @@ def build_stats_json(file: str, stats: Iterable[tuple[Any, ...]]) -> Json:
         named["model"] = hide_in_text(place if simulated else model)
         answers.append({**named, **dict(zip(names, figures, strict=True))})
     return {"file": file, "models": answers}
+
+
+def build_jobs_json(
+    batches: Sequence[BatchRecord], submitted: Sequence[JobRecord], called: Mapping[str, str], looks: Mapping[str, str]
+) -> Json:
+    """`unisafe batches --json`: the batch jobs and the submitted jobs that a cache knows, the newest first.
+
+    Args:
+        called: what people call the models, by identity.
+        looks: what vendors say of batch jobs, by id.
+    """
+    return {
+        "batches": [
+            {
+                "id": job.id,
+                "model": called[job.identity],
+                "status": job.status,
+                "requests": len(job.keys),
+                "cost": job.max_cost,
+                "run": job.run,
+                "created": f"{job.created:%Y-%m-%dT%H:%M:%SZ}",
+                "vendor": looks.get(job.id),
+            }
+            for job in batches
+        ],
+        "submitted": [
+            {
+                "id": name_of(job) or None,
+                "model": called[job.identity],
+                "status": job.state,
+                "cost": job.cost,
+                "run": job.run,
+                "created": f"{job.created:%Y-%m-%dT%H:%M:%SZ}",
+            }
+            for job in submitted
+        ],
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -96,6 +97,8 @@ def endpoint_of(
     free = isinstance(provider, OnDevice) or (isinstance(section, JudgeEndpointSection) and section.free)
     if not section.hosted or (free and prices == UNPRICED):
         prices = FREE
+    known = section.known_price
+    old = known.describe_age(datetime.now(UTC).date()) if known is not None else ""
     jobs = None
     if isinstance(section, ModelSection) and section.mode == "batch":
         prices = prices.times(section.batch_discount)
@@ -111,6 +114,7 @@ def endpoint_of(
         max_tries=section.max_tries,
         max_wait=section.max_wait_s,
         batching=jobs,
+        notes={"price": f"its price was {old}"} if old else {},
     )
 
 

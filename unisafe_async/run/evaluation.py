@@ -25,6 +25,7 @@ from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.config.bench_toml import Config, ConfigError
 from unisafe_async.config.endpoint_sections import EndpointSection
 from unisafe_async.gateway import Budget, Clock, Endpoint, Gateway
+from unisafe_async.gateway.job_calls import keep_jobs
 from unisafe_async.run.batches import BatchLane
 from unisafe_async.run.described import expect_described, list_described
 from unisafe_async.run.endpoints import endpoint_of
@@ -227,6 +228,7 @@ async def prepare(
         )
         for endpoint in [*(lane.endpoint for lane in lanes), *panel.endpoints]:
             await stack.enter_async_context(open_endpoint(endpoint))
+            keep_jobs(endpoint, store, name)
         unable = [member.endpoint.stopped for member in members if member.extracts_intents]
         if None not in unable:
             place = next(

@@ -11,6 +11,7 @@ from functools import partial
 import duckdb
 from unisafe_cache import Store
 from unisafe_cache.batches import find_under_way
+from unisafe_cache.submitted_jobs import find_jobs
 from unisafe_providers.base import Noting, OnDevice
 
 from unisafe_async.benchmark import Dataset
@@ -54,6 +55,8 @@ class Need:
         batch: whether the calls go as batch jobs, which take up to a day; then seconds are not estimated.
         under_way: calls that are in a batch job already. They are part of `calls` if the run waits for the job, else it does not
             ask for them.
+        submitted: requests that the vendor took as jobs of their own (unisafe_providers/jobs.py), not answered yet: they cost
+            nothing new, and are no part of `calls`.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Need:
     devices: frozenset[str] = frozenset()
     batch: bool = False
     under_way: int = 0
+    submitted: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +164,8 @@ async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
                 name=lane.endpoint.name, devices=Devices.of(lane.endpoint.provider), batch=lane.endpoint.batching is not None
             )
             waiting = await store.query(partial(find_under_way, identity=identity))
-            await _count(lane, pipeline, need, judges, intents, drawn, waiting)
+            submitted = await store.query(partial(find_jobs, identity=identity))
+            await _count(lane, pipeline, need, judges, intents, drawn, waiting, submitted)
             await _count_others(store, lane, run.panel, need, judges)
             await _estimate(store, lane.endpoint, need)
             models.append(need)
@@ -195,8 +200,14 @@ async def _count(
     intents: set[bytes],
     drawn: dict[str, str],
     waiting: Collection[str],
+    submitted: Collection[str],
 ) -> None:
-    """Count one model's calls and their verdicts; `drawn` collects how its pictures are mended, by digest."""
+    """Count one model's calls and their verdicts.
+
+    Args:
+        drawn: collects how its pictures are mended, by digest.
+        waiting, submitted: the keys of requests in batch jobs, and of those that are jobs of their own.
+    """
     feed = pipeline.feed(lane)
     for chunk in feed.chunks():
         trials = [trial for _, trial in await feed.build_trials(chunk)]
@@ -204,15 +215,26 @@ async def _count(
         for trial in trials:
             drawn |= {image.digest: image.mended for image in trial.drawn if image.mended}
             if trial.error is None:
-                if waiting and trial.answer is None and key_of(lane.endpoint.provider.identity, trial.request) in waiting:
+                key = (
+                    key_of(lane.endpoint.provider.identity, trial.request)
+                    if trial.answer is None and (waiting or submitted)
+                    else ""
+                )
+                if key in waiting:
                     need.under_way += 1
                     if not need.batch:
                         continue
-                _count_job(trial, lane.endpoint, pipeline.panel, need, judges, intents)
+                need.submitted += key in submitted
+                _count_job(trial, lane.endpoint, pipeline.panel, need, judges, intents, paid=key in submitted)
 
 
-def _count_job(trial: Trial, endpoint: Endpoint, panel: Panel, need: Need, judges: list[Need], intents: set[bytes]) -> None:
-    if trial.answer is None:
+def _count_job(
+    trial: Trial, endpoint: Endpoint, panel: Panel, need: Need, judges: list[Need], intents: set[bytes], *, paid: bool
+) -> None:
+    """Count a trial's call, unless its vendor is paid for it already, and its verdicts."""
+    if trial.answer is None and paid:
+        pass
+    elif trial.answer is None:
         need.calls += 1
         need.images += trial.request.kind != "chat"
         need.tokens_in += endpoint.estimate_tokens_in(trial.request)

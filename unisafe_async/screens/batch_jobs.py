@@ -49,7 +49,7 @@ def print_batches(
     if not jobs:
         console.print("no batch jobs yet")
         return
-    called = {job.identity: (names or {}).get(job.identity) or model_of(job) for job in jobs}
+    called = {job.identity: (names or {}).get(job.identity) or describe_identity(job.identity) for job in jobs}
     # a longer id than the screen is wide goes over the edge in one piece
     console.print(
         fit_table(
@@ -86,7 +86,7 @@ def _build_table(jobs: Jobs, looks: Looks, called: Called, names: Mapping[str, T
         table.add_row(
             Text.assemble((names[called[job.identity]].plain, "bold"), "\n", (plain(job.id), "dim")),
             Text.assemble((words, style), "\n", (more, "dim")),
-            Text.assemble(_time(job.created), *((("\n" + _ends(job, looks), "dim"),) if job.open else ())),
+            Text.assemble(format_time(job.created), *((("\n" + _ends(job, looks), "dim"),) if job.open else ())),
         )
     return table
 
@@ -102,7 +102,7 @@ def _build_lines(jobs: Jobs, looks: Looks, called: Called, names: Mapping[str, T
         words, more, style = _status(job, looks.get(job))
         ends = _ends(job, looks) if job.open else ""
         name = Text(names[called[job.identity]].plain, style="bold")
-        table.add_row(name, plain(job.id), Text(words, style=style), more, _time(job.created), ends)
+        table.add_row(name, plain(job.id), Text(words, style=style), more, format_time(job.created), ends)
     return table
 
 
@@ -130,11 +130,11 @@ def look_words(look: Look) -> str:
             return f"failed: {plain(str(look.status.error))}"
 
 
-def model_of(job: BatchRecord) -> str:
+def describe_identity(identity: str) -> str:
     """The model's name at its vendor, and the vendor's host; an identity is `provider|address|model|...`."""
-    if job.identity.count("|") < 2:
-        return hide_in_text(job.identity)
-    _, address, model, *_ = hide_in_text(job.identity).split("|")
+    if identity.count("|") < 2:
+        return hide_in_text(identity)
+    _, address, model, *_ = hide_in_text(identity).split("|")
     return f"{model} at {urlsplit(address).netloc.rpartition('@')[2] or address}"
 
 
@@ -159,8 +159,9 @@ def _sentence(look: Look) -> str:
 
 def _ends(job: BatchRecord, looks: Looks) -> str:
     look = looks.get(job)
-    return f"by {_time((look.status.expires if look and look.status else None) or job.created + WINDOW)}"
+    return f"by {format_time((look.status.expires if look and look.status else None) or job.created + WINDOW)}"
 
 
-def _time(moment: datetime) -> str:
+def format_time(moment: datetime) -> str:
+    """`27 Nov 05:10`."""
     return moment.strftime("%d %b %H:%M")

@@ -16,7 +16,7 @@ from unisafe_providers.registry import answers_from
 from unisafe_async.config.secret_words import hide_in_text
 from unisafe_async.results.listing import ListedRun
 from unisafe_async.screens.fitting import fit_table
-from unisafe_async.text import format_dollars, format_duration, plain
+from unisafe_async.text import count, format_dollars, format_duration, plain
 
 
 def print_runs(console: Console, runs: list[ListedRun]) -> None:
@@ -49,7 +49,8 @@ def _runs(runs: list[ListedRun], names: Mapping[str, Text]) -> Table:
     return table
 
 
-def print_stats(console: Console, path: Path, stats: list[tuple[Any, ...]]) -> None:
+def print_stats(console: Console, path: Path, stats: list[tuple[Any, ...]], jobs: int = 0) -> None:
+    """Print the answers by model, how many submitted `jobs` are not answered yet, and the file's size."""
     answers = [
         (
             (hide_in_text(place), "simulated")
@@ -61,6 +62,8 @@ def print_stats(console: Console, path: Path, stats: list[tuple[Any, ...]]) -> N
     ]
     names = [name for named, _ in answers for name in named]
     console.print(fit_table(console, names, partial(_stats, answers)))
+    if jobs:
+        console.print(Text(f"{count(jobs, 'submitted job')} not answered yet: `unisafe batches` lists them"))
     console.print(f"{path}: {path.stat().st_size / 2**20:,.1f} MiB", highlight=False, markup=False)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
 from functools import partial
+from urllib.parse import urlsplit
 
 from rich import box
 from rich.console import Console
@@ -11,10 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from unisafe_async.config.bench_toml import Config
+from unisafe_async.config.endpoint_sections import EndpointSection
 from unisafe_async.results.bill import source_of
 from unisafe_async.results.mended import describe_planned
 from unisafe_async.run.plan import Need, Plan
 from unisafe_async.screens.fitting import fit_table
+from unisafe_async.screens.providers import HERE
 from unisafe_async.text import count, format_dollars, format_duration, plain
 
 
@@ -50,6 +54,12 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
     for need in held:
         words = f"{plain(need.name)}: {count(need.under_way, 'call')} in batch jobs under way, which a run online does not repeat; "
         console.print(Text(f'{words}`mode = "batch"` collects them, `unisafe batches` lists them', style="yellow"))
+    for need in plan.models:
+        if need.submitted:
+            words = f"{count(need.submitted, 'request')} submitted before and not answered yet: the run goes on with their jobs"
+            console.print(
+                Text(f"{plain(need.name)}: {words}, which cost nothing new; `unisafe batches` lists them", style="yellow")
+            )
     if not all(need.known_latency for need in [*plan.models, *plan.judges] if need.calls and not need.batch):
         console.print(
             Text(
@@ -63,10 +73,8 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
             style="dim",
         )
     )
-    presets = [section.preset for _, section in config.endpoints() if section.known_price is not None and section.preset]
-    if presets:
-        whose = ", ".join(sorted({f"{preset.title}'s of {preset.prices_read}" for preset in presets}))
-        console.print(Text(f"Prices: {whose}; those in bench.toml win (price_in, price_out, price_image).", style="dim"))
+    for words, style in describe_prices(config, datetime.now(UTC).date()):
+        console.print(Text(words, style=style))
     if plan.fallback:
         console.print(Text("A later judge of the chain is asked only for what the ones before it could not judge.", style="dim"))
     if plan.later:
@@ -88,6 +96,22 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
     if plan.problems:
         source = source_of(config.dataset.source, ((model.provider, model.model) for model in config.models))
         console.print(Text(source.describe_refused(plan.problems), style="yellow"))
+
+
+def describe_prices(config: Config, today: date) -> Iterator[tuple[str, str]]:
+    """Where the prices are from that bench.toml does not give, which are old, and who has none; each with its style."""
+    asked: list[tuple[str, EndpointSection]] = [(plain(model.name), model) for model in config.models]
+    asked += [(f"judge {plain(judge.title)}", judge) for _, judge in config.judge.sections]
+    known = {name: price for name, section in asked if (price := section.known_price) is not None}
+    if known:
+        whose = ", ".join(sorted({f"{price.source}, read on {price.read}" for price in known.values()}))
+        yield f"Prices: {whose}; those in bench.toml win (price_in, price_out, price_image).", "dim"
+    for old in sorted({words for price in known.values() if (words := price.describe_age(today))}):
+        named = ", ".join(name for name, price in known.items() if price.describe_age(today) == old)
+        yield f"The prices of {named} are old, {old}.", "yellow"
+    unknown = [name for name, section in asked if not section.priced and urlsplit(section.address).hostname not in HERE]
+    if unknown:
+        yield f"No price is known of {', '.join(unknown)}: give price_in and price_out, or price_image.", "yellow"
 
 
 def _table(plan: Plan, names: Mapping[str, Text]) -> Table:

@@ -1,4 +1,4 @@
-"""One provider as a table: the keys that it adds to its section of bench.toml, from the model that checks them."""
+"""One provider: what is known of its vendor, and the keys that it adds to bench.toml, from the model that checks them."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from unisafe_providers.near_names import suggest
 from unisafe_providers.options import parameters_of
 from unisafe_providers.plugins import Plugin
-from unisafe_providers.registry import CallableOptions, find_spec, list_names
+from unisafe_providers.registry import CallableOptions, describe_unknown, find_spec
+from unisafe_providers.spec import ProviderSpec
 
 from unisafe_async.config.bench_toml import ConfigError
 from unisafe_async.config.endpoint_sections import find_defaults
 from unisafe_async.config.section_keys import Key, read_keys
 from unisafe_async.config.sections import ModelSection
+from unisafe_async.screens.provider_facts import describe_block, list_facts, write_example
 from unisafe_async.screens.providers import Known, describe_provider
 from unisafe_async.text import plain
 
@@ -27,11 +30,17 @@ LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
 """A link of the docs; on a screen its words alone are shown."""
 
 
-def read_provider(name: str) -> tuple[Known, list[Key]]:
-    """A provider and the keys that it adds. Raises ConfigError for a name that nobody has, PluginError for a broken plugin."""
+def find_provider(name: str) -> ProviderSpec[Any]:
+    """What a provider says of itself. Raises ConfigError for a name that nobody has."""
     spec = find_spec(name)
     if spec is None:
-        raise ConfigError(f"{name!r} is no provider; providers are {', '.join(list_names())}{suggest(name, list_names())}")
+        raise ConfigError(describe_unknown(name))
+    return spec
+
+
+def read_provider(name: str) -> tuple[Known, list[Key]]:
+    """A provider and the keys that it adds. Raises ConfigError for a name that nobody has, PluginError for a broken plugin."""
+    spec = find_provider(name)
     keys = read_keys(spec.options, defaults=find_defaults(spec, {}))
     built = getattr(spec.options, "BUILDS_ADDRESS", False)
     if spec.vendor is not None and spec.vendor.base_url is None and not built:
@@ -53,15 +62,38 @@ def _keys_of_callable(plugin: Plugin) -> Iterator[Key]:
 
 
 def print_provider(console: Console, known: Known, keys: list[Key]) -> None:
-    """What it is in one line, then a row a key."""
+    """What it is in one line, then what is known of its vendor, and a row a key."""
     facts = [known.what, known.wire and f"wire {known.wire}", known.address or known.target, known.key]
     console.print(Text(f"{plain(known.name)}: ", style="bold") + Text(", ".join(plain(fact) for fact in facts if fact)))
+    if known.kind != "plugin":
+        _print_vendor(console, find_provider(known.name))
     if keys:
         console.print(_table(keys))
     else:
         console.print("It adds no keys to its section.")
     others = [name for name in ModelSection.model_fields if name not in {key.name for key in keys}]
     console.print(Text(f"Every model may also say: {', '.join(others)} (docs/bench.md).", style="dim"))
+
+
+def _print_vendor(console: Console, spec: ProviderSpec[Any]) -> None:
+    """What is known of a vendor: facts, how its blocks look, and a section to begin with."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(no_wrap=True)
+    facts.add_column(overflow="fold")
+    for heading, words in list_facts(spec, datetime.now(UTC).date()):
+        facts.add_row(Text(heading, style="dim"), Text(plain(words)))
+    if facts.row_count:
+        console.print(facts)
+    if spec.vendor is not None and spec.vendor.blocks:
+        blocks = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+        for heading in ("A block that looks like", "counts as", "known from"):
+            blocks.add_column(heading, overflow="fold")
+        for block in spec.vendor.blocks:
+            outcome, looks, source = describe_block(block)
+            blocks.add_row(Text(plain(looks)), Text(outcome), Text(plain(source), style="dim"))
+        console.print(blocks)
+    for words in write_example(spec):
+        console.print(Text(f"    {words}"), soft_wrap=True)
 
 
 def _table(keys: list[Key]) -> Table:

@@ -18,12 +18,24 @@ from unisafe_providers.spec import ProviderSpec
 
 from unisafe_async.config.section_keys import read_keys
 from unisafe_async.screens.console import line
+from unisafe_async.screens.provider_facts import usual_variable
 from unisafe_async.text import plain
 
 HERE = ("localhost", "127.0.0.1", "::1")
-ORDER = ("vendor", "server", "device", "simulated", "other")
+GROUPS = {
+    "chat": "Vendors of chats",
+    "image": "Vendors of images alone",
+    "gateway": "Gateways",
+    "server": "Servers on this machine",
+    "device": "Models on this machine",
+    "none": "Without a model",
+    "plugin": "Plugins",
+}
+"""The groups of the list in their order, each with its heading."""
 ON_ONE_LINE = 132
-"""From this width on, there is room for an address in the line."""
+"""From this width on, a line has room for a title and a variable beside the address."""
+NAME = 18
+"""The width of a name in a terminal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +44,7 @@ class Known:
 
     Args:
         kind: `vendor`, `server` (on this machine), `device` (loaded or started on this machine), `simulated`, `other` or `plugin`.
+        group: one of GROUPS.
         what: a vendor's or server's name, or the package and version that bring it.
         wire: the protocol.
         address: its default address; empty if that is not known.
@@ -44,6 +57,7 @@ class Known:
     name: str
     kind: str
     what: str
+    group: str = "none"
     wire: str = ""
     address: str = ""
     target: str = ""
@@ -61,7 +75,7 @@ class Known:
 def list_providers() -> list[Known]:
     """All providers; plugins are imported, so that a broken one shows its error."""
     known = [describe_provider(built_in_spec(name)) for name in list_built_in()]
-    known.sort(key=lambda one: ORDER.index(one.kind))
+    known.sort(key=lambda one: list(GROUPS).index(one.group))
     return [*known, *map(_plugin, list_plugins().values())]
 
 
@@ -76,14 +90,17 @@ def describe_provider(spec: ProviderSpec[Any]) -> Known:
         return Known(
             name=spec.name,
             kind="server" if here else "vendor",
+            group="gateway" if vendor.gateway else "server" if here else "image" if spec.judges_not else "chat",
             what=vendor.title,
             wire=vendor.wire,
             address=address,
-            key_env=vendor.key_env,
+            key_env=usual_variable(spec),
         )
     match spec.answers_from:
         case "device":
-            return Known(name=spec.name, kind="device", what=spec.title if spec.model_is_name else "loaded on this machine")
+            return Known(
+                name=spec.name, kind="device", group="device", what=spec.title if spec.model_is_name else "loaded on this machine"
+            )
         case "simulation":
             return Known(name=spec.name, kind="simulated", what=spec.title, wire="in process")
         case _:
@@ -91,7 +108,7 @@ def describe_provider(spec: ProviderSpec[Any]) -> Known:
 
 
 def _plugin(plugin: Plugin) -> Known:
-    known = Known(name=plugin.name, kind="plugin", what=f"plugin {plugin.origin}", target=plugin.target)
+    known = Known(name=plugin.name, kind="plugin", group="plugin", what=f"plugin {plugin.origin}", target=plugin.target)
     try:
         loaded = plugin.load()
         told = _options_of(loaded)
@@ -116,28 +133,51 @@ def _option(parameter: inspect.Parameter) -> str:
 
 
 def print_providers(console: Console, known: list[Known]) -> None:
-    """Print a line for each; in a terminal, text without room goes to the next line."""
+    """Print a line for each with all that is known; in a terminal in groups, and what has no room there is cut off."""
+    if not console.is_terminal:
+        _print_whole_lines(console, known)
+        return
+    for group, heading in GROUPS.items():
+        of_group = [one for one in known if one.group == group]
+        if of_group:
+            console.print(Text(heading, style="bold underline"))
+        for one in of_group:
+            _print_line(console, one)
+        if of_group:
+            console.print()
+    told = "`unisafe providers NAME`: what one takes and gives, how its blocks look, its keys in bench.toml."
+    console.print(Text(told, style="dim"))
+
+
+def _print_whole_lines(console: Console, known: list[Known]) -> None:
+    """A line for each, in columns."""
     widths = [max(len(plain(getattr(one, column))) for one in known) for column in ("name", "what", "wire", "key")]
-    narrow = console.is_terminal and console.width < ON_ONE_LINE
-    if narrow:
-        widths = [min(width, most) for width, most in zip(widths, (14, 25, 10, 28), strict=True)]
-    gap = " " if narrow else "  "
-    indent = widths[0] + len(gap)
     for one in known:
-        styles = ("bold", "", "dim", "dim" if one.key.endswith("not set") else "green")
-        cells = [line(text, style) for text, style in zip((one.name, one.what, one.wire, one.key), styles, strict=True)]
+        cells = [line(text, "") for text in (one.name, one.what, one.wire, one.key)]
         for cell, width in zip(cells, widths, strict=True):
             cell.truncate(width, overflow="ellipsis", pad=True)
-        row = Text(gap).join(cells)
-        notes = [Text(" ".join(plain(text).split()), style) for text, style in _notes(one)]
-        beside = Text("  ").join([row, *notes])
-        if not console.is_terminal or (not narrow and len(beside) <= console.width):
-            row, notes = beside, []
+        row = Text("  ").join([*cells, *(Text(" ".join(plain(text).split())) for text, _ in _notes(one))])
         row.rstrip()
         console.print(row, soft_wrap=True)
-        for note in notes:
-            for part in note.wrap(console, max(console.width - indent, 20)):
-                console.print(Text(" " * indent) + part, soft_wrap=True)
+
+
+def _print_line(console: Console, one: Known) -> None:
+    """A line for the terminal: the name, where there is room for it the title, the address, the key; a plugin's note below."""
+    style, place = "dim" if one.key.endswith("not set") else "green", (one.address or one.target or one.what, "dim")
+    state = ("" if not one.key_env else "not set" if style == "dim" else "set", style)
+    wide = console.width >= ON_ONE_LINE
+    beside = (one.what if one.address or one.target else "", "")
+    texts = [(one.name, "bold"), *([beside, (one.key, style), place] if wide else [place, state])]
+    widths = (NAME, 27, 33, console.width - NAME - 27 - 33 - 6) if wide else (NAME, console.width - NAME - 7 - 4, 7)
+    cells = [line(text, look) for text, look in texts]
+    for cell, width in zip(cells, widths, strict=True):
+        cell.truncate(width, overflow="ellipsis", pad=True)
+    row = Text("  ").join(cells)
+    row.rstrip()
+    console.print(row, soft_wrap=True)
+    note = Text(" ".join(plain(one.note).split()), style="yellow" if one.broken else "dim")
+    for part in note.wrap(console, max(console.width - NAME - 2, 20)) if one.note else ():
+        console.print(Text(" " * (NAME + 2)) + part, soft_wrap=True)
 
 
 def _notes(one: Known) -> list[tuple[str, str]]:

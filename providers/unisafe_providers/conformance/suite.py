@@ -28,7 +28,7 @@ from unisafe_providers.conformance.faults import FAULTS, KEY
 from unisafe_providers.conformance.leaks import Leaks
 from unisafe_providers.conformance.server import Play, Server, build_text, draw_picture, encode_body
 from unisafe_providers.errors import UnisafeError
-from unisafe_providers.jobs import Job, Submitting
+from unisafe_providers.jobs import JobsInMemory, Submitting
 from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.soundness import find_provider_fault, find_response_fault, find_usage_fault
 
@@ -243,7 +243,7 @@ class Suite:
             can = [one for one in self._build_probes() if one.kind in self._answered and provider.capabilities.can(one)]
             if not can:
                 return
-            request, book = can[0], Book()
+            request, book = can[0], JobsInMemory()
             require(isinstance(provider, Submitting), "jobs", "its endpoint takes jobs, and it has no `book` for them")
             assert isinstance(provider, Submitting)
             provider.book = book
@@ -426,22 +426,6 @@ async def _try_call(provider: Provider, request: Request) -> Response | Exceptio
         return error
     except SystemExit as error:
         return RuntimeError(f"it ended the program: SystemExit({error.code})")
-
-
-class Book:
-    """The book of jobs that the suite gives to a provider; `jobs` are those under way."""
-
-    def __init__(self) -> None:
-        self.jobs: dict[bytes, Job] = {}
-
-    async def find(self, request: Request) -> Job | None:
-        return self.jobs.get(request.canonical)
-
-    async def note(self, request: Request, job: Job) -> None:
-        self.jobs[request.canonical] = job
-
-    async def end(self, request: Request) -> None:
-        self.jobs.pop(request.canonical, None)
 
 
 def _describe_outcome(outcome: Response | Exception | None) -> str:

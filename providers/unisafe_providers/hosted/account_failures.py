@@ -68,7 +68,7 @@ ACCOUNTS = (
             r"monthly (spend|included|budget|credit|usage limit)|exceeded your monthly",
             r"enable billing|billing (is )?(not (active|enabled)|disabled|required)|payment (is )?required",
             r"(no|valid|missing) payment method( is)? ?(required|on file)?",
-            r"budget (has been |was )?exceeded|exceeded (your|the) budget",
+            r"budget (has been |was |is )?(exceeded|exhausted)|exceeded (your|the) budget",
             r"free (tier|quota|trial|credits?)\b.{0,40}\b(exhausted|expired|used up|ended|over)",
             r"account is not active",
             r"余额不足|欠费|账户余额",

@@ -7,15 +7,15 @@ kept for 29 days, in any order.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Sequence
-from contextlib import aclosing, suppress
-from datetime import UTC, datetime, timedelta
-from typing import Self
+from contextlib import aclosing
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from unisafe_providers.base import ProviderError, Rejected, Request, Response, Transient
-from unisafe_providers.batching import Cancelled, JobStatus, NoSuchJob, Reconciled
+from unisafe_providers.batching import Cancelled, JobStatus, Reconciled
 from unisafe_providers.hosted.anthropic import Anthropic, build_messages_body, read_message_response
-from unisafe_providers.hosted.batch_http import SKEW, UPLOAD_SECONDS, BatchHttp
+from unisafe_providers.hosted.batch_http import A_PAGE, BatchHttp, Listing, follow_last, found_or
+from unisafe_providers.hosted.batch_states import parse_moment
 from unisafe_providers.hosted.bodies import Json, catch_odd_shapes
 
 STATUS_OF = {
@@ -39,10 +39,6 @@ class AnthropicBatches(Anthropic, BatchHttp):
     most_requests = 100_000
     most_bytes = 256_000_000
 
-    async def __aenter__(self) -> Self:
-        self._first: dict[str, str] = {}
-        return await super().__aenter__()
-
     async def entry(self, name: str, request: Request) -> bytes:
         if request.kind != "chat":
             raise Rejected("Anthropic's models draw no images")
@@ -60,33 +56,22 @@ class AnthropicBatches(Anthropic, BatchHttp):
 
         Candidates are jobs of the same size that were created during the submission.
         """
-        until = since + timedelta(seconds=max(self._timeout, UPLOAD_SECONDS))
+        place = f"{self.base_url}/messages/batches"
+        listing = Listing(url=f"{place}?limit={A_PAGE}", following=follow_last("after_id"))
 
         def could_be(job: Json) -> bool:
-            made = since - SKEW <= _read_created(job) <= until + SKEW
+            made = self._was_made(listing.find_time(job), since)
             return made and str(job["id"]) not in known and sum(map(int, job["request_counts"].values())) == len(names)
 
-        jobs, whole = await self._list_jobs(f"{self.base_url}/messages/batches", "after_id", since, _read_created, could_be)
+        jobs, whole = await self._list_jobs(listing, since, could_be)
         with catch_odd_shapes():
             for job in jobs:
-                if job["processing_status"] == "ended" and await self._holds(job, names):
+                ended = job["processing_status"] == "ended"
+                if ended and await self._read_first_name(str(job["id"]), self._find_results_url(job)) in names:
                     return Reconciled("found", str(job["id"]))
             if any(job["processing_status"] != "ended" for job in jobs):
                 return Reconciled("perhaps")
-        return Reconciled("absent" if whole else "unread")
-
-    async def _holds(self, job: Json, names: Collection[str]) -> bool:
-        """Whether the first result of an ended job is ours; the results of other jobs are not read again."""
-        name = str(job["id"])
-        if name not in self._first:
-            first = ""
-            with suppress(NoSuchJob):  # results that are no longer kept
-                async with aclosing(self._read_lines(self._find_results_url(job))) as lines:
-                    async for line in lines:
-                        first = str(line.get("custom_id"))
-                        break
-            self._first[name] = first
-        return self._first[name] in names
+        return found_or(whole, "")
 
     async def status(self, job: str) -> JobStatus:
         found = await self._fetch_job(f"{self.base_url}/messages/batches/{job}", job)
@@ -94,13 +79,13 @@ class AnthropicBatches(Anthropic, BatchHttp):
             counts = {state: int(number) for state, number in found["request_counts"].items()}
             total = sum(counts.values())
             ended = found["processing_status"] == "ended"
-            done, expires = total - counts.get("processing", 0), found.get("expires_at")
+            done = total - counts.get("processing", 0)
             return JobStatus(
                 state="ended" if ended else "in_progress",
                 done=done,
                 total=total,
                 cancelled=bool(found.get("cancel_initiated_at")),
-                expires=_parse_moment(expires) if expires else None,
+                expires=parse_moment(found.get("expires_at")),
             )
 
     async def cancel(self, job: str) -> None:
@@ -138,12 +123,3 @@ class AnthropicBatches(Anthropic, BatchHttp):
                         return self._outcome_of(STATUS_OF.get(kind, 500), body, read_message_response, "anthropic")
         except ProviderError as unreadable:
             return unreadable
-
-
-def _read_created(job: Json) -> datetime:
-    return _parse_moment(job["created_at"])
-
-
-def _parse_moment(text: object) -> datetime:
-    """Parses an RFC 3339 time into UTC without a zone."""
-    return datetime.fromisoformat(str(text)).astimezone(UTC).replace(tzinfo=None)

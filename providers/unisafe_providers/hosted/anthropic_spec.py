@@ -24,11 +24,13 @@ def build(settings: ProviderSettings, options: AnthropicOptions) -> Provider:
     from unisafe_providers.hosted.anthropic import Anthropic
     from unisafe_providers.hosted.anthropic_batch import AnthropicBatches
 
-    kind = AnthropicBatches if settings.in_batches else Anthropic
-    known = build_hosted_options(settings, options)
+    place, known = read_place(settings, options), build_hosted_options(settings, options)
     if settings.vendor is not None:
         known["title"] = settings.vendor.title
-    return kind(*read_place(settings, options), **known)
+    if not settings.in_batches:
+        return Anthropic(*place, **known)
+    assert settings.vendor is not None, "whoever takes batch jobs stands in vendors/"
+    return AnthropicBatches(*place, **known).keep_to(settings.vendor.batch)
 
 
 ANTHROPIC = ProviderSpec(

@@ -76,7 +76,9 @@ class BlackForestLabs(JobProvider):
         return Job(name=name, poll=str(body.get("polling_url") or ""), cost=read_cost(body))
 
     async def _poll(self, request: Request, job: Job) -> Response | None:
-        found = await self._look(request, job, self._place(_with_id(job), f"get_result?id={quote(job.name, safe='')}"))
+        found = await self._look(
+            request, job, self._place(_with_id(job), f"get_result?id={quote(job.name, safe='')}"), "status", "state"
+        )
         return found if isinstance(found, Response) else self._read_result(found, request, job)
 
     def _read_result(self, body: Json, request: Request, job: Job) -> Response | None:

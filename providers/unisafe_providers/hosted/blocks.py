@@ -4,7 +4,8 @@ Sources: OpenAI, "Error codes" and the types of its package 3.54; Microsoft, "Co
 Debugging"; Z.AI, "Errors" (1301, contentFilter); Alibaba, "DashScope error codes" (DataInspectionFailed); DeepSeek, "Content Exists
 Risk" as users report it; xAI's and Anthropic's 400 and 403 as recorded; Mistral, "Guardrails"; Cloudflare,
 "AI Gateway: Guardrails"; StepFun's 451; LiteLLM's ContentPolicyViolationError; Cohere's 498; fal, Stability, ByteDance Ark and
-MiniMax as their SDKs and documents give them; Replicate's and Luma's failed jobs as their users report them.
+MiniMax as their SDKs and documents give them; Replicate's and Luma's failed jobs as their users report them; Portkey's gateway and
+Helicone's worker, their source; Databricks, "AI Gateway guardrails" as logged; WSO2, "Guardrail error response".
 """
 
 from __future__ import annotations
@@ -55,6 +56,11 @@ CODES: dict[str, Stage | None] = {
     "guardrail_violation": "request",
     "guardrail_intervened": None,
     "modelarmor": "request",
+    "hooks_failed": "request",
+    "prompt_threat_detected": "request",
+    "prompt_flagged_for_moderation": "request",
+    "input_guardrail_triggered": "request",
+    "output_guardrail_triggered": "response",
     "http_498": "request",
     "invalid_prompts": "request",
 }
@@ -63,6 +69,10 @@ ARK = re.compile(r"(input|output)?(?:text|image|video|audio)?(?:sensitivecontent
 """ByteDance's codes, such as `OutputImageSensitiveContentDetected.Violence`."""
 SNAKE = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
 """A name as programs write it."""
+DENIED = 446
+"""The status of gateways whose guardrail denied a request or a response (Portkey, WSO2)."""
+NOT_CHECKED = frozenset({"2021", "7013"})
+"""Cloudflare's codes of guardrails that could not check: no credit for them, out of order."""
 FORM = frozenset({"unknown_parameter", "unsupported_parameter", "unsupported_value", "invalid_value", "invalid_type"})
 """Codes of a request with a wrong form, whatever its message says (`Unknown parameter: 'moderation'`)."""
 
@@ -86,7 +96,7 @@ WORDS = re.compile(
     r"|(is|was|been) (blocked|censored|filtered)(?=[.;]|$)|(classified|detected|considered) as (unsafe|harmful))"
     r"|(violat\w*|against) (our|its|their) (\w+ ){0,2}(polic|guideline)|due to safety (concern|reason)"
     r"|prohibited (one or more )?(content|terms?|words?)|potentially (harmful|unsafe)|unsafe (content|prompt|image)|harmful content"
-    r"|\bprompts? (is |was )?not allowed"
+    r"|violated (?!rate|budget|quota|spend)(\w+ ){0,4}(polic(y|ies)|threshold|guardrail)|\bprompts? (is |was )?not allowed"
     r"|content (is )?(not allowed|prohibited|blocked)|filtered words|\bE005\b|敏感|违规|不安全内容|内容安全|内容审核",
     re.I,
 )
@@ -162,9 +172,11 @@ def block_of_error(status: int, flat: Flat, *, ran: bool = False) -> Response | 
     """
     if status == 403 and "refusal" in flat.lowered:
         return Response(text=flat.message, finish="refused", reason="refusal, told as an error")
+    if "aigatewayerror" in flat.lowered and not NOT_CHECKED.isdisjoint(flat.codes):
+        return None
     named = _find_filter_code(flat)
     if named is None:
-        if not _is_told_by_words(status, flat):
+        if status != DENIED and not _is_told_by_words(status, flat):
             return None
         named = _find_code_in_words(flat.message)
     categories, stage = categories_of(flat), _find_stage(flat, named, ran=ran)
@@ -175,7 +187,7 @@ def block_of_error(status: int, flat: Flat, *, ran: bool = False) -> Response | 
 def _find_filter_code(flat: Flat) -> str | None:
     """The code of the filter that blocked; `moderation` if a list of reasons names one."""
     for code in flat.codes:
-        if code.lower() in CODES or ARK.fullmatch(code) or code.lower().startswith("safety_check_type"):
+        if _spell(code) in CODES or ARK.fullmatch(code) or code.lower().startswith("safety_check_type"):
             return code
     if any(isinstance(reasons, list) for reasons in flat.entries("reasons")):
         return "moderation"
@@ -224,11 +236,17 @@ def _find_stage(flat: Flat, named: str | None, *, ran: bool = False) -> Stage | 
         return "response"
     if named is None:
         return None if asked or ran else "request"
-    return CODES.get(named.lower(), "request")
+    return CODES.get(_spell(named), "request")
+
+
+def _spell(code: str) -> str:
+    """A code as CODES has it: `content-filter` is `content_filter`."""
+    return code.lower().replace("-", "_")
 
 
 def read_stage(flat: Flat) -> str | None:
-    """The stage from a vendor's own field: OpenAI's `moderation_details`, Z.AI's `contentFilter`, fal's `model_moderated`."""
+    """The stage from a vendor's own field: OpenAI's `moderation_details`, Z.AI's `contentFilter`, fal's `model_moderated`,
+    Portkey's `hook_results`, WSO2's `direction`."""
     for details in flat.entries("moderation_details"):
         stage = details.get("moderation_stage") if isinstance(details, dict) else None
         if stage:
@@ -236,9 +254,23 @@ def read_stage(flat: Flat) -> str | None:
     roles = {str(entry.get("role")) for entry in _dicts(flat.entries("contentFilter"))}
     if roles:
         return "response" if "assistant" in roles and "user" not in roles else "request"
+    for results in (*flat.entries("hook_results"), *flat.entries("hooks_result")):
+        if (hooks := read_hooks(results)) is not None:
+            return hooks
+    for direction in flat.entries("direction"):
+        return {"request": "request", "response": "response"}.get(str(direction).lower())
     if any("model_moderated" in categories for categories in flat.entries("categories") if isinstance(categories, list)):
         return UNTOLD
     return None
+
+
+def read_hooks(results: object) -> Stage | None:
+    """The stage at which Portkey's guardrails failed, by their verdicts; None where none did, or none is there."""
+    if not isinstance(results, dict):
+        return None
+    stages: dict[str, Stage] = {"before_request_hooks": "request", "after_request_hooks": "response"}
+    failed = [stage for name, stage in stages.items() if any(hook.get("verdict") is False for hook in _dicts([results.get(name)]))]
+    return failed[0] if failed else None
 
 
 def _dicts(lists: Iterable[object]) -> list[Mapping[str, Any]]:
@@ -258,6 +290,8 @@ def categories_of(flat: Flat) -> Categories:
         for names in flat.entries(key):
             if isinstance(names, list):
                 return _to_categories(names)
+            if isinstance(names, dict) and any(names.values()):
+                return _to_categories([name for name, hit in names.items() if hit is True])
     if levels := _dicts(flat.entries("contentFilter")):
         return tuple(("sensitive", f"level {entry['level']}") for entry in levels if entry.get("level") is not None)
     for code in flat.codes:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from unisafe_providers.base import Capabilities, Request, Response, clean
 from unisafe_providers.hosted.blocks import block_of_error
-from unisafe_providers.hosted.bodies import Json, find_error, find_usage
+from unisafe_providers.hosted.bodies import Json, find_usage
 from unisafe_providers.hosted.endings import Ending
 from unisafe_providers.hosted.flattened import flatten
 from unisafe_providers.hosted.http import HostedOptions
@@ -95,13 +95,8 @@ class DashScopeImages(JobProvider):
         return job if done is None else done
 
     async def _poll(self, request: Request, job: Job) -> Response | None:
-        found = await self._look(request, job, self._place("", f"tasks/{quote(job.name, safe='')}"))
-        if isinstance(found, Response):
-            return found
-        output: Any = found.get("output")
-        if isinstance(output, dict):
-            return self._read_task(output, request, job)
-        return self._read_error(200, find_error(found) or found, {}, request, ran=True)
+        found = await self._look(request, job, self._place("", f"tasks/{quote(job.name, safe='')}"), "output")
+        return found if isinstance(found, Response) else self._read_task(found["output"], request, job)
 
     def _read_task(self, output: Json, request: Request, job: Job) -> Response | None:
         """The answer in a task; None while it is under way. Raises as `_poll`."""

@@ -70,6 +70,11 @@ WORDS = {word: meaning for words, meaning in MEANINGS for word in words}
 """The meaning of `finish_reason`, `stop_reason` and `incomplete_details.reason` (in lower case) on every wire format."""
 
 
+def find_meaning(word: str) -> Meaning | None:
+    """What a word of the vendor's means, however it is spelled (`content-filter`, `Content Filter`); None for an unknown one."""
+    return WORDS.get(word.strip().lower().replace("-", "_").replace(" ", "_"))
+
+
 def ending_of_choice(choice: Json, message: Json, *, nothing: bool = False) -> Ending:
     """The ending of a chat completion's choice.
 
@@ -80,8 +85,10 @@ def ending_of_choice(choice: Json, message: Json, *, nothing: bool = False) -> E
     Raises: Transient if the word names a failure, even with text; the error that an `error` object beside it means.
     """
     word, native = _word(choice.get("finish_reason")), _word(choice.get("native_finish_reason"))
-    struck = [name for name in (word, native) if WORDS.get(name.lower()) == "blocked"]
+    struck = [name for name in (word, native) if find_meaning(name) == "blocked"]
     hits = read_filtered(choice.get("content_filter_results") or choice.get("content_filter_result"))
+    if choice.get("moderation_hit_type"):
+        hits = (*hits, (str(choice["moderation_hit_type"]), ""))
     if struck or (nothing and hits and not message.get("refusal")):
         name = (word if struck else "") or "content_filter" if hits else struck[-1].lower()
         return Ending("blocked", describe_block(name, hits), Block("response", hits))
@@ -97,7 +104,7 @@ def ending_of_word(word: str, *, nothing: bool, about: str = "") -> Ending:
 
     Raises Transient if the word names a failure, Malformed if it is unknown and `nothing` came.
     """
-    match WORDS.get(word.lower()):
+    match find_meaning(word):
         case "stop":
             return STOP
         case "length":
@@ -160,7 +167,7 @@ def ending_of_message(body: Json, text: str) -> Ending:
     Its `refusal` is the platform's classifier (stop_details names its policy category), not the model's own words.
     """
     stop, nothing = _word(body.get("stop_reason")), not text.strip()
-    if WORDS.get(stop.lower()) != "blocked":
+    if find_meaning(stop) != "blocked":
         return ending_of_word(stop, nothing=nothing and not body.get("content"))
     details = body.get("stop_details")
     details = details if isinstance(details, dict) else {}
@@ -261,7 +268,7 @@ def ending_of_candidate(candidate: Json, *, nothing: bool, numbering: Numbering 
         )
     if word == "STOP":
         return STOP
-    if word in BROKEN or nothing or WORDS.get(word.lower()) == "failed":
+    if word in BROKEN or nothing or find_meaning(word) == "failed":
         raise Malformed(describe_block(f"nothing came out: finishReason {word[:80]}", (), message))
     return ending_of_word(word, nothing=False, about=message)._replace(
         reason=describe_block(f"finishReason {word[:80]}", (), message)

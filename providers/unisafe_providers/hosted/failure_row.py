@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from unisafe_providers.base import Need, ProviderError
 
-REFUSING = frozenset({0, 400, 402, 403, 404, 405, 409, 410, 413, 422, 429, 451})
+REFUSING = frozenset({0, 400, 402, 403, 404, 405, 409, 410, 412, 413, 422, 429, 451})
 """Statuses whose messages are matched; 0 is an error that came with status 200."""
 ANY = REFUSING | frozenset({500, 501, 502, 503})
 WRONG = frozenset({0, 400, 403, 404, 405, 422})

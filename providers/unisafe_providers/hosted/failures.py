@@ -24,6 +24,8 @@ FAILURES = (AT_ONCE, *ACCOUNTS, *MODELS, *PICTURES, *REQUESTS, *MOMENTS, *STATUS
 """The first row that matches counts. Without a row, a status of 500 or more gets another try, and any other is rejected."""
 DOUBTFUL = frozenset({403, 404, 405, 422})
 """Statuses that may concern one request alone, unless a code or a word says more."""
+UNSURE = frozenset({"aigatewayerror", "2009"})
+"""Cloudflare's gateway says so, with status 401, of a wrong token and of too many requests alike."""
 TAKEN_FROM_INSIDE = frozenset({401, 402, 429})
 """If the body of a 5xx holds one of these statuses, it counts instead of the 5xx."""
 TOKEN = re.compile(r"\b(api[- ]?key|token)\b", re.I)
@@ -168,7 +170,7 @@ def _build_failure(
         return Misconfigured(f"{words}; every request would fail: {change}")
     if row is not None and row.kind is Misconfigured:
         words = row.says.format(vendor=vendor, model=model, status=_describe_status(status), message=flat.short)
-        return Misconfigured(words, needs=row.needs, doubtful=status in DOUBTFUL and not said)
+        return Misconfigured(words, needs=row.needs, doubtful=(status in DOUBTFUL and not said) or codes >= UNSURE)
     kind = row.kind if row is not None else Transient if status == 0 or status >= 500 else Rejected
     words = (row.says if row else "{status}: {message}").format(
         vendor=vendor, model=model, status=_describe_status(status), message=flat.short

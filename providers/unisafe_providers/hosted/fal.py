@@ -18,12 +18,19 @@ from unisafe_providers.hosted.model_inputs import add_pictures
 from unisafe_providers.hosted.sizes import read_size, reduce_ratio
 from unisafe_providers.jobs import Job
 
-SizeAs = Literal["image_size", "aspect_ratio"]
-BY_RATIO = re.compile(r"kontext|ultra|nano-banana|gemini|imagen|luma|photon|gpt-image|grok")
+SizeAs = Literal["image_size", "image_size_in_words", "aspect_ratio"]
+"""A table of width and height, `1024x1024`, or a ratio."""
+BY_RATIO = re.compile(r"kontext|ultra|nano-banana|gemini|imagen|luma|photon|reve|grok")
 """Models that take `aspect_ratio` and no pixels."""
-SEVERAL = re.compile(r"nano-banana|gemini|flux-2|seedream|gpt-image|qwen-image-edit-(plus|2)|kontext/(pro|max)/multi|multi$")
+IN_WORDS = re.compile(r"gpt-image")
+"""Models that take `image_size` as `1024x1024`."""
+SEVERAL = re.compile(
+    r"nano-banana|gemini|flux-2|seedream|gpt-image|wan-25|wan/v2\.[5-9]|hunyuan-image|qwen-image-edit-(plus|2)|kontext/(pro|max)/multi|multi$"
+)
 """Models that take a list of pictures."""
 
+UNPROCESSABLE = frozenset({400, 422})
+"""Statuses that end a job also where its state is asked for."""
 OF_THE_CALLER = frozenset({401, 402, 403, 429})
 """Statuses that say nothing of a job."""
 
@@ -62,7 +69,8 @@ class Fal(JobProvider):
             capabilities,
             **options,
         )
-        self._size_as = size_as or ("aspect_ratio" if BY_RATIO.search(model) else "image_size")
+        by_pixels: SizeAs = "image_size_in_words" if IN_WORDS.search(model) else "image_size"
+        self._size_as = size_as or ("aspect_ratio" if BY_RATIO.search(model) else by_pixels)
         self._picture_as = picture_as or ("image_urls" if SEVERAL.search(model) else "image_url")
 
     async def _submit(self, request: Request) -> Job | Response:
@@ -76,7 +84,8 @@ class Fal(JobProvider):
             body["aspect_ratio"] = reduce_ratio(request.size)
         elif request.size is not None:
             width, height = read_size(request.size)
-            body["image_size"] = {"width": width, "height": height}
+            in_words = self._size_as == "image_size_in_words"
+            body["image_size"] = f"{width}x{height}" if in_words else {"width": width, "height": height}
         await add_pictures(body, request, self._picture_as, self.model)
         return body
 
@@ -95,7 +104,8 @@ class Fal(JobProvider):
         answer = await self._get(f"{place}/status")
         body = parse_body(answer.content) if answer.status < 300 else None
         if body is None or "status" not in body:
-            return self._read_result(answer, request, job)
+            ends = answer.status < 300 or answer.status in UNPROCESSABLE
+            return self._read_result(answer, request, job) if ends else self._read_failed_look(request, job, answer)
         if str(body["status"]).upper() != "COMPLETED":
             return None
         if body.get("error"):

@@ -15,8 +15,10 @@ from unisafe_providers.spec import ProviderSpec
 class FalOptions(JobOptions):
     """The keys of a model at fal."""
 
-    size_as: Literal["image_size", "aspect_ratio"] | None = Field(
-        None, description="how the model is told `generation.image_size`; what its name says, unless set"
+    size_as: Literal["image_size", "image_size_in_words", "aspect_ratio"] | None = Field(
+        None,
+        description="how the model is told `generation.image_size`: as a table of width and height, as `1024x1024`, or as a ratio; "
+        "what its name says, unless set",
     )
     picture_as: str | None = Field(
         None,

@@ -44,6 +44,7 @@ CODE_KEYS = (
     "reject_reason",
     "Code",
     "status_code",
+    "finishReason",
 )
 MESSAGE_KEYS = (
     "message",
@@ -57,7 +58,19 @@ MESSAGE_KEYS = (
     "title",
     "error_msg",
 )
-INNER_KEYS = ("innererror", "inner_error", "details", "violations", "metadata", "raw", "base_resp", "status_msg")
+INNER_KEYS = (
+    "innererror",
+    "inner_error",
+    "details",
+    "violations",
+    "metadata",
+    "raw",
+    "base_resp",
+    "status_msg",
+    "provider_specific_fields",
+    "input_guardrail",
+    "output_guardrail",
+)
 STATUS = re.compile(r"[1-5]\d\d")
 GENERIC = re.compile(r"(upstream )?provider returned error|error|unknown error|none|null", re.I)
 """Messages that say nothing if there are other words."""

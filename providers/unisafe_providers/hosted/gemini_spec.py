@@ -64,16 +64,22 @@ def find_safety_mistakes(safety: Mapping[str, str], vendor: Preset | None) -> It
 
 
 def build(settings: ProviderSettings, options: GeminiOptions) -> Provider:
-    """A model that is asked call by call."""
+    """A model that is asked call by call, or in batch jobs."""
     from unisafe_providers.hosted.gemini import Gemini
+    from unisafe_providers.hosted.gemini_batch import GeminiBatches
     from unisafe_providers.hosted.interactions import GeminiInteractions
 
+    place, known = read_place(settings, options), build_hosted_options(settings, options)
+    if settings.in_batches:
+        assert settings.vendor is not None, "whoever takes batch jobs stands in vendors/"
+        return GeminiBatches(*place, safety=options.safety, **known).keep_to(settings.vendor.batch)
     if options.api == "interactions":
-        place, known = read_place(settings, options), build_hosted_options(settings, options)
         provider = GeminiInteractions(*place, safety=options.safety, background=options.background, **known)
         provider.job_wait = options.job_wait_s
         return provider
-    return Gemini(*read_place(settings, options), safety=options.safety, **build_hosted_options(settings, options))
+    return Gemini(*place, safety=options.safety, **known)
 
 
-GEMINI = ProviderSpec(name="gemini", title="Google Gemini", options=GeminiOptions, build=build, key_header="x-goog-api-key")
+GEMINI = ProviderSpec(
+    name="gemini", title="Google Gemini", options=GeminiOptions, build=build, batches=True, key_header="x-goog-api-key"
+)

@@ -44,10 +44,11 @@ from unisafe_providers.hosted.listing import PAGES, find_next_page, is_unlistabl
 from unisafe_providers.hosted.network_failures import FAILURES, explain_failure
 from unisafe_providers.hosted.parameters import find_refused_parameter
 from unisafe_providers.hosted.rate_headers import limits_of
+from unisafe_providers.hosted.recording_client import open_client
 from unisafe_providers.hosted.rewritten import find_rewritten
-from unisafe_providers.hosted.transport import EndpointClient, write_address
 from unisafe_providers.hosted.transport import Reply as Reply
-from unisafe_providers.hosted.usage import usage_of
+from unisafe_providers.hosted.transport import write_address
+from unisafe_providers.hosted.usage import add_cost, usage_of
 from unisafe_providers.images import Fitting, ImageLimits
 
 File = tuple[str, tuple[str, bytes, str]]
@@ -68,8 +69,8 @@ SETTINGS: tuple[tuple[str, tuple[str, ...], str], ...] = (
 Make = Callable[[Request], Awaitable[Json]]
 Read = Callable[[Json], Response]
 Files = Callable[[Request], Awaitable[list[File]]]
-TAKEN = frozenset({200, 201, 202})
-"""Statuses of an answer, and of a job that was taken."""
+TAKEN = frozenset({200, 201, 202, 246})
+"""Statuses of an answer, and of a job that was taken; Portkey answers 246 where a guardrail found something and let it pass."""
 LESSONS = 6
 """How many parameters one request may lose and be sent again; this stops an endpoint that takes neither of two names."""
 DOWNLOADS = 3
@@ -187,8 +188,13 @@ class HostedProvider:
             check_proxies(self.base_url)
         self._urls: dict[str, str] = {}
         self._headers = httpx2.Headers({**self._own_headers, "content-type": "application/json"})
-        self._http = EndpointClient(
-            self.base_url, self._headers, timeout=self._timeout, max_connections=self._max_connections, direct=self._direct
+        self._http = open_client(
+            self.base_url,
+            self._headers,
+            timeout=self._timeout,
+            max_connections=self._max_connections,
+            direct=self._direct,
+            hide=self._keyless,
         )
         self._extensions = self._http.extensions
         self._downloads = Downloads(self.base_url, timeout=self._timeout, direct=self._direct, reached=lambda: self._http.reached)
@@ -250,7 +256,7 @@ class HostedProvider:
         raise AssertionError
 
     def _read(self, answer: Reply, request: Request, read: Read, wire: str) -> Response:
-        """The answer in a body that came with status 200; an error in the body counts, whatever else the body holds."""
+        """The answer in a body that came with a status of success; an error in the body counts, whatever else the body holds."""
         body = parse_body(answer.content)
         wrong = self._find_error(body)
         if wrong is None:
@@ -259,7 +265,7 @@ class HostedProvider:
                     response = read(body)
                 if request.image_due:
                     self._note_rewriting(body, request)
-                return response
+                return add_cost(response, answer.headers)
             except ProviderError as error:
                 error.answered = True
                 usage = usage_of(find_usage(body))
@@ -434,7 +440,7 @@ class HostedProvider:
     def _fetch_picture(self, url: object) -> Image:
         """A picture from base64 or a data URL, or by its address; by address it has no digest until it is fetched."""
         if isinstance(url, str) and url.lstrip()[:8].lower().startswith(("http://", "https://")):
-            return Image("", "", partial(self._download, url.strip()))
+            return Image("", "", partial(self._download_noted, url.strip()))
         if isinstance(url, str) and ":" in url and not is_data_url(url):
             raise Malformed("the endpoint answered with an image at no web address")
         return decode_base64_image(url)
@@ -470,6 +476,12 @@ class HostedProvider:
                     raise Rejected(f"the image was made and paid for, but {why}, {DOWNLOADS} times") from None
                 await anyio.sleep(number * DOWNLOAD_PAUSE)
         raise AssertionError
+
+    async def _download_noted(self, url: str) -> bytes:
+        """As `_download`; a client that records keeps the picture too."""
+        data = await self._download(url)
+        self._http.note_download(url, data)
+        return data
 
     async def _download(self, url: str) -> bytes:
         """The bytes at an address; the key is not sent there. Raises Rejected for an address that pictures are not fetched from."""

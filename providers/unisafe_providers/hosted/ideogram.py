@@ -95,7 +95,7 @@ class Ideogram(JobProvider):
         return Job(name=name) if name else None
 
     async def _poll(self, request: Request, job: Job) -> Response | None:
-        found = await self._look(request, job, self._place("", f"v2/generations/{quote(job.name, safe='')}"))
+        found = await self._look(request, job, self._place("", f"v2/generations/{quote(job.name, safe='')}"), "status")
         return found if isinstance(found, Response) else self._read_generation(found, request, job)
 
     def _read_generation(self, body: Json, request: Request, job: Job) -> Response | None:

@@ -72,6 +72,11 @@ class GeminiInteractions(JobProvider):
         self._safety = [_name_threshold(category, threshold) for category, threshold in sorted((safety or {}).items())]
         self._storing: Json = {"background": True, "store": True} if background else {"store": False}
 
+    @property
+    def submits_each(self) -> bool:
+        """Whether every request is a job, because the user asks for background mode."""
+        return bool(self._storing["store"])
+
     async def _submit(self, request: Request) -> Job | Response:
         taken: list[Job] = []
 

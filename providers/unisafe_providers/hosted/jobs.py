@@ -32,7 +32,7 @@ from unisafe_providers.hosted.http import Files, HostedProvider, Make, Reply
 from unisafe_providers.hosted.key_hosts import may_get_key
 from unisafe_providers.hosted.network_failures import FAILURES
 from unisafe_providers.hosted.withheld import build_pictures_response, find_withheld_block
-from unisafe_providers.jobs import Job, JobBook, JobLost
+from unisafe_providers.jobs import Job, JobBook, JobLost, JobsInMemory
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
@@ -40,6 +40,8 @@ GROWTH = 1.5
 """Each pause between two polls is so many times the one before: pictures take from one second to a minute and more."""
 FAILED_POLLS = 5
 """So many polls that fail one after the other fail the try; the next try goes on with the job."""
+BRIEF = 1.0
+"""The longest wait in seconds that a vendor may ask for between two polls of one try."""
 LINKS = 3
 """How often a link to a finished picture is asked for, where the one before cannot be fetched."""
 GONE = frozenset({404, 410})
@@ -56,22 +58,6 @@ class JobFailed(Exception):
     def __init__(self, error: ProviderError) -> None:
         super().__init__(str(error))
         self.error = error
-
-
-class JobsInMemory:
-    """The book of a provider that is used by itself: it lasts as long as the provider."""
-
-    def __init__(self) -> None:
-        self._jobs: dict[bytes, Job] = {}
-
-    async def find(self, request: Request) -> Job | None:
-        return self._jobs.get(request.canonical)
-
-    async def note(self, request: Request, job: Job) -> None:
-        self._jobs[request.canonical] = job
-
-    async def end(self, request: Request) -> None:
-        self._jobs.pop(request.canonical, None)
 
 
 class JobProvider(HostedProvider):
@@ -174,12 +160,15 @@ class JobProvider(HostedProvider):
         """Where a job is polled: as the vendor told if the key may go there, else at `path` below the endpoint's address."""
         return told if told and may_get_key(told, self.base_url, self.key_hosts) else f"{self.base_url}/{path}"
 
-    async def _look(self, request: Request, job: Job, address: str) -> Json | Response:
-        """The body of a poll's answer, or the block that its error means. Raises as `_poll`."""
+    async def _look(self, request: Request, job: Job, address: str, *state: str) -> Json | Response:
+        """The body of a poll's answer, or the block that an error means. Raises as `_poll`, also for a body without a `state`."""
         answer = await self._get(address)
-        if answer.status < 300:
-            return parse_body(answer.content)
-        return self._read_failed_look(request, job, answer)
+        if answer.status >= 300:
+            return self._read_failed_look(request, job, answer)
+        body = parse_body(answer.content)
+        if any(body.get(key) for key in state):
+            return body
+        return self._read_error(200, find_error(body) or body, answer.headers, request, ran=True)
 
     def _read_failed_look(self, request: Request, job: Job, answer: Reply) -> Response:
         """The block that a poll's error means. Raises JobLost where the job is not known, else the error itself."""
@@ -218,10 +207,9 @@ class JobProvider(HostedProvider):
                 failed = 0
             except (RateLimited, Transient) as error:
                 failed += 1
-                asked = error.retry_after or 0.0
-                if isinstance(error, JobLost) or failed >= FAILED_POLLS or asked > LONGEST_PAUSE:  # the gateway waits longer
+                if failed >= FAILED_POLLS or not _is_brief(error):
                     raise
-                wait = max(pause, asked)
+                wait = max(pause, error.retry_after or 0.0)
             if time.monotonic() + wait > until:
                 raise Rejected(f"the job {job.name} is not done after {patience:g} s (job_wait_s); the next run goes on with it")
             await anyio.sleep(wait)
@@ -256,6 +244,8 @@ class JobProvider(HostedProvider):
         try:
             with anyio.fail_after(self._timeout):
                 return Image.from_bytes(await image.read())
+        except Rejected as error:
+            raise Rejected(f"the image was made and paid for, but {error}") from None
         except TimeoutError:
             raise Transient(f"nothing came from its address within {self._timeout:g} s") from None
 
@@ -289,6 +279,14 @@ class JobProvider(HostedProvider):
         return Misconfigured(
             f'{self.model} edits no pictures; take "image" out of its `takes`, or name a model that edits', needs="images in"
         )
+
+
+def _is_brief(error: RateLimited | Transient) -> bool:
+    """Whether a failed poll is made again here: the gateway waits longer, and holds the endpoint meanwhile."""
+    if isinstance(error, JobLost):
+        return False
+    asked = error.retry_after
+    return asked <= BRIEF if asked is not None else isinstance(error, Transient)
 
 
 __all__ = ["JobFailed", "JobLost", "JobProvider", "read_job_name"]

@@ -83,7 +83,7 @@ class Luma(JobProvider):
         return job if done is None else done
 
     async def _poll(self, request: Request, job: Job) -> Response | None:
-        found = await self._look(request, job, self._place("", f"generations/{quote(job.name, safe='')}"))
+        found = await self._look(request, job, self._place("", f"generations/{quote(job.name, safe='')}"), "state")
         return found if isinstance(found, Response) else self._read_generation(found, request, job)
 
     def _read_generation(self, body: Json, request: Request, job: Job) -> Response | None:

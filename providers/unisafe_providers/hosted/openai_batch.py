@@ -1,29 +1,31 @@
-"""OpenAI's Batch API, and Azure OpenAI's, which has the same shape: chat completions at half the price within a day.
+"""OpenAI's Batch API, and those of its shape (Azure, Groq, Together, DashScope, Moonshot, Nebius): chats for less, within a day.
 
-Shapes: OpenAI's API reference, "Batch" and "Files" (50,000 requests and 200 MB a job; results and errors in two files), and Azure's
-"Getting started with Azure OpenAI batch deployments" (a file is `processed` before a job may name it).
+Shapes: OpenAI's API reference, "Batch" and "Files" (results and errors in two files); Azure's "Getting started with Azure OpenAI
+batch deployments" (a file is `processed` before a job may name it); Groq SDK 1.7; Together SDK 3.1 (states in capitals, the new job
+under `job`, a bare list, no metadata). What differs stands in the vendors' files as BatchRules.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Sequence
-from contextlib import aclosing
-from datetime import UTC, datetime
+from contextlib import aclosing, suppress
+from datetime import datetime
 from functools import partial
 
 import anyio
 import orjson
 
 from unisafe_providers.base import ProviderError, RateLimited, Rejected, Request, Response, Transient
-from unisafe_providers.batching import Cancelled, JobStatus, Reconciled
+from unisafe_providers.batching import JobStatus, NoSuchJob, Reconciled
 from unisafe_providers.hosted import openai_wire as wire
-from unisafe_providers.hosted.batch_http import BatchHttp
+from unisafe_providers.hosted.batch_http import A_PAGE, BatchHttp, Listing, follow_last, found_or
+from unisafe_providers.hosted.batch_lines import explain_undone, find_answer, find_line_error
+from unisafe_providers.hosted.batch_states import State, parse_moment, read_state, tells_cancel
 from unisafe_providers.hosted.bodies import Json, catch_odd_shapes
-from unisafe_providers.hosted.flattened import read_error_message
 from unisafe_providers.hosted.openai_compatible import CHAT, OpenAICompatible
+from unisafe_providers.hosted.responses_wire import read_responses_response
 
 TAG = "unisafe"
-WINDOW = "24h"
 FILE_WAIT, FILE_LOOKS = 1.0, 120
 CHATS = partial(wire.read_chat_response, image_due=False)
 """Batch jobs hold chats only, so a broken picture beside the words costs no answer."""
@@ -31,31 +33,34 @@ TOO_MUCH = frozenset({"token_limit_exceeded", "rate_limit_exceeded", "request_li
 """Codes of a job that failed because the vendor's queue was full."""
 
 
+def read_answer(body: Json) -> Response:
+    """A chat completion, or a Responses object: a vendor may answer a request of the one kind with the other."""
+    if "choices" not in body and isinstance(body.get("output"), list):
+        return read_responses_response(body)
+    return CHATS(body)
+
+
 class OpenAIBatches(OpenAICompatible, BatchHttp):
     """One model whose chat requests can be submitted as batch jobs; arguments as in OpenAICompatible."""
 
-    most_requests = 50_000
-    most_bytes = 200_000_000
-
     async def entry(self, name: str, request: Request) -> bytes:
-        request = await self._fit_request(request)
-        body = await wire.build_chat_body(self.model, request, self._accepted)
-        return self._build_entry({"custom_id": name, "method": "POST", "url": f"/v1/{CHAT}"}, "body", body)
+        fields = {"custom_id": name, "method": "POST", "url": f"/v1/{CHAT}"}
+        return self._build_entry(fields, "body", await self._build_batch_body(request))
+
+    async def _build_batch_body(self, request: Request) -> Json:
+        return await wire.build_chat_body(self.model, await self._fit_request(request), self._accepted)
 
     async def submit(self, entries: Sequence[bytes], tag: str) -> str:
-        content = ("unisafe.jsonl", b"\n".join(entries), "application/jsonl")
-        form = {"data": {"purpose": "batch"}, "files": [("file", content)]}
-        uploaded = await self._ask("POST", f"{self.base_url}/files", form=form, missing=self._no_api())
-        file = await self._await_processing(uploaded)
-        job = {
-            "input_file_id": file,
+        job: Json = {
+            "input_file_id": await self._await_processing(await self._upload_file(f"{tag}.jsonl", entries)),
             "endpoint": f"/v1/{CHAT}",
-            "completion_window": WINDOW,
-            "metadata": {TAG: tag},
+            "completion_window": self.rules.window,
         }
+        if self.rules.tags:
+            job["metadata"] = {TAG: tag}
         answer = await self._ask("POST", f"{self.base_url}/batches", body=orjson.dumps(job), missing=self._no_api())
         with catch_odd_shapes():
-            return str(answer["id"])
+            return str((answer.get("job") or answer)["id"])
 
     async def _await_processing(self, uploaded: Json) -> str:
         """The file's id, once the vendor has read it (Azure takes a moment)."""
@@ -73,13 +78,33 @@ class OpenAIBatches(OpenAICompatible, BatchHttp):
         raise Transient("the endpoint has not read the job's file within two minutes")
 
     async def find(self, tag: str, names: Collection[str], since: datetime, known: Collection[str]) -> Reconciled:
-        found, whole = await self._list_jobs(
-            f"{self.base_url}/batches", "after", since, _read_created, lambda job: (job.get("metadata") or {}).get(TAG) == tag
-        )
-        if found:
-            with catch_odd_shapes():
-                return Reconciled("found", str(found[0]["id"]))
-        return Reconciled("absent" if whole else "unread")
+        """Finds a job by its tag; where jobs carry none, by the names of the requests in its file."""
+        listing = Listing(url=f"{self.base_url}/batches?limit={A_PAGE}", following=follow_last("after"))
+
+        def could_be(job: Json) -> bool:
+            told = (job.get("metadata") or {}).get(TAG)
+            if told is not None or self.rules.tags:
+                return bool(told == tag)
+            return str(job["id"]) not in known and self._was_made(listing.find_time(job), since, calls=2)
+
+        jobs, whole = await self._list_jobs(listing, since, could_be)
+        with catch_odd_shapes():
+            if self.rules.tags:
+                return found_or(whole, str(jobs[0]["id"]) if jobs else "")
+            unread = False
+            for job in jobs:
+                first = await self._find_first_name(job)
+                if first in names:
+                    return Reconciled("found", str(job["id"]))
+                unread = unread or (not first and read_state(job.get("status")) == "in_progress")
+        return Reconciled("perhaps") if unread else found_or(whole, "")
+
+    async def _find_first_name(self, job: Json) -> str:
+        """The name of a request of a job, from the file that it was given, else from one of its results; empty if none is told."""
+        for key in ("input_file_id", "output_file_id", "error_file_id"):
+            if job.get(key) and (first := await self._read_first_name(f"{job['id']}/{key}", self._place_file(job[key]))):
+                return first
+        return ""
 
     async def status(self, job: str) -> JobStatus:
         found = await self._fetch_job(f"{self.base_url}/batches/{job}", job)
@@ -87,58 +112,66 @@ class OpenAIBatches(OpenAICompatible, BatchHttp):
             counts = found.get("request_counts") or {}
             total = int(counts.get("total") or 0)
             done = int(counts.get("completed") or 0) + int(counts.get("failed") or 0)
-            cancelled = str(found["status"]).startswith("cancel")
-            expires = _parse_moment(found["expires_at"]) if found.get("expires_at") else None
-            match found["status"]:
-                case "completed" | "expired" | "cancelled":
-                    return JobStatus(state="ended", done=done, total=total, cancelled=cancelled, expires=expires)
-                case "failed":
-                    return JobStatus(state="failed", done=done, total=total, error=self._explain_failure(found))
-                case _:
-                    return JobStatus(state="in_progress", done=done, total=total, cancelled=cancelled, expires=expires)
+            expires = parse_moment(found.get("expires_at") or found.get("job_deadline"))
+            return self._tell_status(found, read_state(found["status"]), done, total, expires)
+
+    def _tell_status(self, found: Json, state: State, done: int, total: int, expires: datetime | None) -> JobStatus:
+        """The status from what a vendor says of a job; a failed one with a file of errors or results has ended, with these."""
+        cancelled = tells_cancel(found.get("status") or found.get("state"))
+        error: ProviderError | None = None
+        if state == "failed":
+            error = self._explain_failure(found)
+        elif state == "expired":
+            error = Transient("the job expired before this request was answered")
+        if state == "failed" and not self._has_results(found):
+            return JobStatus(state="failed", done=done, total=total, error=error)
+        under_way = state == "in_progress"
+        return JobStatus(
+            state="in_progress" if under_way else "ended",
+            done=done,
+            total=total,
+            error=error,
+            cancelled=cancelled,
+            expires=expires,
+        )
+
+    def _has_results(self, job: Json) -> bool:
+        return bool(job.get("output_file_id") or job.get("error_file_id"))
 
     async def cancel(self, job: str) -> None:
         await self._ask("POST", f"{self.base_url}/batches/{job}/cancel", body=b"{}")
 
     async def results(self, job: str) -> AsyncGenerator[tuple[str, Response | ProviderError], None]:
         found = await self._fetch_job(f"{self.base_url}/batches/{job}", job)
+        may_lack = (NoSuchJob,) if read_state(found.get("status")) == "failed" else ()  # it may name files that were never written
         for file in (found.get("output_file_id"), found.get("error_file_id")):
             if file:
-                async with aclosing(self._read_lines(f"{self.base_url}/files/{file}/content")) as lines:
-                    async for line in lines:
-                        yield str(line.get("custom_id")), self._outcome(line)
+                with suppress(*may_lack):
+                    async with aclosing(self._read_lines(self._place_file(file))) as lines:
+                        async for line in lines:
+                            yield str(line.get("custom_id")), self._outcome(line)
+
+    def _place_file(self, file: object) -> str:
+        return f"{self.base_url}/files/{file}/content"
 
     def _outcome(self, line: Json) -> Response | ProviderError:
+        """What a line of the results says; a line without an answer says why there is none."""
         try:
             with catch_odd_shapes():
-                answer, error = line.get("response"), line.get("error")
-                if not answer or not answer.get("body") or not answer.get("status_code"):
-                    return _explain_undone(error if isinstance(error, dict) else {})
-                return self._outcome_of(int(answer["status_code"]), answer["body"], CHATS)
+                found = find_answer(line)
+                if found is not None:
+                    return self._outcome_of(*found, read_answer)
+                error = find_line_error(line)
+                return explain_undone(error, partial(self._outcome_of, read=read_answer))
         except ProviderError as unreadable:
             return unreadable
 
     def _explain_failure(self, job: Json) -> ProviderError:
         """The error for a whole job that failed."""
-        errors = ((job.get("errors") or {}).get("data")) or [{}]
-        code, message = str(errors[0].get("code") or ""), str(errors[0].get("message") or "the vendor gives no reason")
+        errors = job.get("errors")
+        found = (errors.get("data") if isinstance(errors, dict) else errors) or [job.get("error") or job.get("status_message")]
+        first = found[0] if isinstance(found[0], dict) else {"message": found[0]}
+        code, message = str(first.get("code") or ""), str(first.get("message") or "the vendor gives no reason")
         if code in TOO_MUCH:
             return RateLimited(f"the job failed ({code}): {message}")
-        return self._build_error(400, {"error": {"code": code, "message": f"the job failed: {message}"}}, {})
-
-
-def _explain_undone(error: Json) -> ProviderError:
-    """The error for an entry without an answer."""
-    code, message = str(error.get("code") or ""), read_error_message(error)
-    if code == "batch_cancelled":
-        return Cancelled("the job was cancelled at the vendor")
-    return Transient("the job expired before this request was answered" if code == "batch_expired" else f"no answer: {message}")
-
-
-def _read_created(job: Json) -> datetime:
-    return _parse_moment(job["created_at"])
-
-
-def _parse_moment(seconds: object) -> datetime:
-    """Turns seconds since 1970 into UTC without a zone."""
-    return datetime.fromtimestamp(float(str(seconds)), UTC).replace(tzinfo=None)
+        return self._explain_job(400, {"error": {"code": code, "message": f"the job failed: {message}"}})

@@ -10,9 +10,9 @@ from pydantic import Field
 
 from unisafe_providers.base import Provider
 from unisafe_providers.endpoint_options import VendorOptions
-from unisafe_providers.hosted.picture_wires import build_pictures, find_picture_wire
+from unisafe_providers.hosted.picture_wires import CHATTING, build_pictures, find_picture_wire
 from unisafe_providers.hosted.vendor_arguments import build_hosted_options, read_place
-from unisafe_providers.presets import find_preset
+from unisafe_providers.presets import Preset, find_preset
 from unisafe_providers.settings import ProviderSettings
 from unisafe_providers.spec import Declared, ProviderSpec
 
@@ -27,8 +27,18 @@ class OpenAIOptions(VendorOptions):
         "images", description='`"images"` (`/images/generations`, `/images/edits`) or `"chat"` (image in a chat message)'
     )
     api: Literal["chat", "responses"] = Field("chat", description='`"responses"` for models that are only in the Responses API')
+    account_id: str | None = Field(
+        None, pattern=r"^[\w.-]+$", description="of batch jobs at Fireworks: the account, if the key belongs to several"
+    )
+    job_wait_s: float | None = Field(
+        None,
+        gt=0,
+        description="seconds that an answer may take which the vendor makes by a job: pictures at some vendors (600 unless set), "
+        "responses in the background (3600); later its item fails, and the next run goes on with it without paying again",
+    )
 
     KEY_EVERYWHERE: ClassVar[bool] = False
+    STORED_IF_SET: ClassVar[frozenset[str]] = VendorOptions.STORED_IF_SET | {"account_id", "job_wait_s"}
 
     @property
     def draws_by_itself(self) -> bool:
@@ -40,11 +50,22 @@ class OpenAIOptions(VendorOptions):
         """`api-version` of an Azure deployment's own address."""
         return None
 
+    def find_drawing_dialect(self, vendor: Preset | None) -> Preset | None:
+        """The preset whose way of drawing is kept: a protocol of its own counts where the vendor is named, not by the address.
+
+        So `provider = "openai"` at such an address asks by OpenAI's images, as it always did, and its answers stay in the cache.
+        """
+        dialect = self.find_dialect(vendor)
+        return dialect if dialect is None or dialect == vendor or dialect.image_wire in CHATTING else vendor
+
     def _find_more(self, declared: Declared) -> Iterator[str]:
         if declared.in_batches and self.api == "responses":
             yield 'api: batch jobs carry chat completions; put api = "chat"'
-        yield from self._mistakes_of_deployment(declared, "/deployments/" in urlsplit(self.base_url).path)
         dialect = self.find_dialect(declared.vendor)
+        if self.account_id is not None and (not declared.in_batches or dialect is None or dialect.batch.wire != "fireworks"):
+            yield 'account_id: goes with mode = "batch" at Fireworks only'
+        yield from self._mistakes_of_deployment(declared, "/deployments/" in urlsplit(self.base_url).path)
+        dialect = self.find_drawing_dialect(declared.vendor)
         apart = dialect is not None and dialect.image_wire and not find_picture_wire(dialect, draws=True, talks=True)
         if dialect is not None and apart and self.draws_by_itself and {"text", "image"} <= set(declared.gives):
             yield (
@@ -85,15 +106,26 @@ class AzureOptions(OpenAIOptions):
 
 def build_openai(settings: ProviderSettings, options: OpenAIOptions) -> Provider:
     """A model that takes its key as a bearer token."""
-    return _build(settings, options, "authorization")
+    return _set_patience(_build(settings, options, "authorization"), options)
 
 
 def build_azure(settings: ProviderSettings, options: AzureOptions) -> Provider:
     """A deployment, whose key goes into a header of its own."""
-    return _build(settings, options, "api-key")
+    return _set_patience(_build(settings, options, "api-key"), options)
+
+
+def _set_patience(provider: Provider, options: OpenAIOptions) -> Provider:
+    """The provider; if its answers are made by jobs, it waits as long as bench.toml says."""
+    from unisafe_providers.hosted.jobs import JobProvider
+
+    if isinstance(provider, JobProvider):
+        provider.job_wait = options.job_wait_s
+    return provider
 
 
 def _build(settings: ProviderSettings, options: OpenAIOptions, key_header: Literal["authorization", "api-key"]) -> Provider:
+    from unisafe_providers.hosted.batch_wires import WIRES
+    from unisafe_providers.hosted.fireworks_batch import FireworksBatches
     from unisafe_providers.hosted.moderation import OpenAIModeration
     from unisafe_providers.hosted.openai_batch import OpenAIBatches
     from unisafe_providers.hosted.openai_compatible import OpenAICompatible
@@ -106,8 +138,9 @@ def _build(settings: ProviderSettings, options: OpenAIOptions, key_header: Liter
     assert vendor is not None, "whoever speaks OpenAI's protocol stands in vendors/"
     dialect = options.find_dialect(vendor) or vendor
     draws = settings.capabilities.image_out or settings.capabilities.edit
-    if options.draws_by_itself and find_picture_wire(dialect, draws=draws, talks=settings.capabilities.text_out):
-        return build_pictures(dialect, settings, options)
+    drawing = options.find_drawing_dialect(vendor) or vendor
+    if options.draws_by_itself and find_picture_wire(drawing, draws=draws, talks=settings.capabilities.text_out):
+        return build_pictures(drawing, settings, options)
     if key_header == "api-key":
         known["title"] = vendor.title
     else:
@@ -115,8 +148,8 @@ def _build(settings: ProviderSettings, options: OpenAIOptions, key_header: Liter
             known["images"] = None  # a server of somebody else's has limits of its own
         if find_preset(options.base_url) is not None:
             known["title"] = dialect.title
-    chat = OpenAIBatches if settings.in_batches else OpenAICompatible
-    return (OpenAIResponses if options.api == "responses" else chat)(
+    online = OpenAIResponses if options.api == "responses" else OpenAICompatible
+    made = (WIRES[dialect.batch.wire] if settings.in_batches else online)(
         *place,
         image_api=options.image_api,
         key_header=key_header,
@@ -126,6 +159,9 @@ def _build(settings: ProviderSettings, options: OpenAIOptions, key_header: Liter
         image_leaves_out=dialect.image_leaves_out,
         **known,
     )
+    if isinstance(made, FireworksBatches):
+        made.account_id = options.account_id or ""
+    return made.keep_to(dialect.batch) if isinstance(made, OpenAIBatches) else made
 
 
 OPENAI = ProviderSpec(

@@ -15,6 +15,7 @@ from unisafe_providers.base import Image, Malformed, ProviderError, Request, Res
 from unisafe_providers.hosted.accepted import Accepted
 from unisafe_providers.hosted.blocks import block_of_error
 from unisafe_providers.hosted.bodies import Json, find_usage, schema_of
+from unisafe_providers.hosted.canned import find_canned
 from unisafe_providers.hosted.endings import Ending, ending_of_choice, ending_of_guardrail
 from unisafe_providers.hosted.flattened import flatten
 from unisafe_providers.hosted.guardrails import find_intervention
@@ -105,6 +106,8 @@ def read_chat_response(body: Json, picture: Pictured = decode_base64_image, *, i
     except ProviderError:
         with attach_partial(Response(text=text, images=images, usage=usage, thoughts=thought, model=model)):
             raise
+    if (canned := find_canned(body, text, ending)) is not None:
+        text, ending = "", canned
     if ending.finish == "refused":
         text = clean(str(message["refusal"]))
     missing = ending.missing or _describe_not_words(message)

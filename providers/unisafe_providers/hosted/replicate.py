@@ -23,13 +23,14 @@ from unisafe_providers.hosted.usage import usage_of
 from unisafe_providers.jobs import Job
 
 SizeAs = Literal["aspect_ratio", "width_and_height", "size"]
-BY_PIXELS = re.compile(r"sdxl|stable-diffusion(?!-3)|prunaai|playground|kandinsky|lightning")
+BY_PIXELS = re.compile(r"sdxl|stable-diffusion(?!-3)|flux-2-fast|playground|kandinsky")
 """Models that take `width` and `height`; the others take `aspect_ratio`."""
 PICTURES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"kontext"), "input_image"),
     (re.compile(r"flux-2"), "input_images"),
     (re.compile(r"nano-banana|seedream|gemini"), "image_input"),
     (re.compile(r"gpt-image"), "input_images"),
+    (re.compile(r"qwen-image-edit-(plus|2)"), "image[]"),
 )
 """What some models call the pictures to edit; the others call it `image`."""
 WITHHELD = re.compile(r"NSFW content detected in image", re.I)
@@ -119,7 +120,7 @@ class Replicate(JobProvider):
         return job if done is None else done
 
     async def _poll(self, request: Request, job: Job) -> Response | None:
-        found = await self._look(request, job, self._place(job.poll, f"predictions/{quote(job.name, safe='')}"))
+        found = await self._look(request, job, self._place(job.poll, f"predictions/{quote(job.name, safe='')}"), "status")
         return found if isinstance(found, Response) else self._read_prediction(found, request, job)
 
     def _read_prediction(self, body: Json, request: Request, job: Job) -> Response | None:

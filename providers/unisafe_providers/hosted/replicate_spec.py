@@ -22,7 +22,8 @@ class ReplicateOptions(JobOptions):
     picture_as: str | None = Field(
         None,
         examples=["input_image", "image_input"],
-        description="the input for pictures to edit; what the model's name says, unless set",
+        description="the input for pictures to edit, with `[]` at its end if it is a list in the singular; what the model's name "
+        "says, unless set",
     )
 
     STORED_IF_SET: ClassVar[frozenset[str]] = JobOptions.STORED_IF_SET | {"size_as", "picture_as"}

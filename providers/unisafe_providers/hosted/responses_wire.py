@@ -1,6 +1,8 @@
 """The wire format of OpenAI's Responses API, without a network: bodies from requests, responses from bodies.
 
-Shapes: OpenAI's API reference, "Responses", and the types of its package (openai.types.responses).
+Shapes: OpenAI's API reference, "Responses", and the types of its package (openai.types.responses). Background mode: OpenAI's guide
+"Background mode" (developers.openai.com/docs/guides/background) and Microsoft's "Background tasks" (learn.microsoft.com), read in
+November 2026: a response is `queued`, then `in_progress`, and any other status is final; without `store` it is kept for 10 minutes.
 """
 
 from __future__ import annotations
@@ -17,9 +19,17 @@ from unisafe_providers.hosted.flattened import read_error_message
 from unisafe_providers.hosted.openai_wire import apply_ending, find_texts, read_served_name
 from unisafe_providers.hosted.usage import usage_of
 
+UNDER_WAY = frozenset({"queued", "in_progress"})
+FAILED = frozenset({"failed", "cancelled", "canceled", "expired"})
+OVER = FAILED | {"completed", "incomplete"}
 
-async def build_responses_body(model: str, request: Request, accepted: Accepted) -> Json:
-    """The body of POST /responses for `request`. `seed` has no place in this API; nothing is stored at the vendor."""
+
+async def build_responses_body(model: str, request: Request, accepted: Accepted, *, stored: bool = False) -> Json:
+    """The body of POST /responses for `request`; `seed` has no place in this API.
+
+    Args:
+        stored: whether the vendor keeps the response (for 30 days at OpenAI), so that it can be fetched later.
+    """
     content: list[Json] = []
     for part in request.parts:
         if isinstance(part, Text):
@@ -27,7 +37,7 @@ async def build_responses_body(model: str, request: Request, accepted: Accepted)
         else:
             data = base64.b64encode(await part.read()).decode()
             content.append({"type": "input_image", "detail": "auto", "image_url": f"data:{part.media_type};base64,{data}"})
-    body: Json = {"model": model, "input": [{"role": "user", "content": content}], "store": False}
+    body: Json = {"model": model, "input": [{"role": "user", "content": content}], "store": stored}
     if request.system:
         body["instructions"] = request.system
     for name in ("max_tokens", "temperature", "top_p"):
@@ -43,6 +53,19 @@ async def build_responses_body(model: str, request: Request, accepted: Accepted)
         name, schema = request.schema
         body["text"] = {"format": {"type": "json_schema", "name": name, "strict": True, "schema": schema_of(schema)}}
     return body
+
+
+def is_under_way(body: Json) -> bool:
+    """Whether a response is still being made; a status that nobody knows is no end."""
+    status = body.get("status")
+    return isinstance(status, str) and status not in OVER
+
+
+def read_job_name(body: Json) -> str:
+    """The id of a response that the endpoint took and has not made yet; empty if it is made, or cannot be asked for."""
+    status, name = body.get("status"), body.get("id")
+    begun = is_under_way(body) and not body.get("error") and (status in UNDER_WAY or not body.get("output"))
+    return name if begun and isinstance(name, str) else ""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from unisafe_providers.base import Usage
+from unisafe_providers.base import Response, Usage
 
 MOST_TOKENS = 2**31 - 1
 """No call uses more, and no column holds more."""
@@ -27,6 +28,8 @@ BESIDE_OUT = (("thoughtsTokenCount",), ("total_thought_tokens",))
 DIGITS = re.compile(r"\d{1,15}(\.\d{1,15})?")
 BILLED = ("billed_units", "tokens")
 """Tables of counts within Cohere's `usage`; it charges for those of the first one."""
+COST_HEADER = "x-litellm-response-cost"
+"""LiteLLM's US dollars of a call (docs.litellm.ai, "Response Headers")."""
 
 
 def usage_of(usage: object, images: int = 0) -> Usage:
@@ -91,6 +94,18 @@ def cost_of(usage: Mapping[str, Any]) -> float | None:
     details = usage.get("cost_details")
     upstream = read_dollars(details.get("upstream_inference_cost")) if isinstance(details, Mapping) else None
     return fee + (upstream or 0.0)
+
+
+def add_cost(response: Response, headers: Mapping[str, str]) -> Response:
+    """The answer with the cost that a gateway's header tells; 0 tells none, because a model without a price costs 0 there."""
+    told = headers.get(COST_HEADER)
+    if told is None or response.usage.cost is not None:
+        return response
+    try:
+        cost = read_dollars(float(told))
+    except ValueError:  # "None"
+        return response
+    return replace(response, usage=replace(response.usage, cost=cost, reported=True)) if cost else response
 
 
 def _tokens(value: object) -> int:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from unisafe_providers.base import Provider
 from unisafe_providers.hosted.openai_spec import OPENAI, OpenAIOptions, build_openai
 from unisafe_providers.named_files import expand_path
-from unisafe_providers.presets import Preset, ServerCommand, load_presets
+from unisafe_providers.presets import Preset, ServerCommand, load_preset
 from unisafe_providers.served.command import (
     Start,
     build_environment,
@@ -77,7 +77,7 @@ class ServerOptions(OpenAIOptions):
         return self.devices or [self.device]
 
     def list_commands(self, model: str) -> list[list[str]]:
-        preset = load_presets().get(self.provider)
+        preset = load_preset(self.provider)
         if self.serve is None or preset is None or preset.server is None:
             return []
         words = self.list_words(preset.server)

@@ -8,7 +8,7 @@ from contextlib import aclosing
 import anyio
 from unisafe_cache import Store
 from unisafe_cache.batches import BatchRecord, find_unanswered
-from unisafe_providers.base import ProviderError, Response, Transient
+from unisafe_providers.base import ProviderError, Rejected, Response, Transient
 from unisafe_providers.batching import Batching, Cancelled, JobStatus
 
 from unisafe_async.gateway import Endpoint, Gateway
@@ -32,6 +32,7 @@ async def collect(
     wanted = await store.query(lambda connection: find_unanswered(connection, record.identity, record.id, since))
     errors: dict[str, ProviderError] = {}
     pile: list[tuple[str, str, Response]] = []
+    ours, named, lines = frozenset(record.keys), False, 0
 
     async def keep(pile: Sequence[tuple[str, str, Response]]) -> None:
         async with anyio.create_task_group() as commits:
@@ -47,7 +48,8 @@ async def collect(
 
     async with aclosing(endpoint.provider.results(record.id)) as results:
         async for name, outcome in results:
-            key = read_key(name)
+            key, lines = read_key(name), lines + 1
+            named = named or key in ours
             if key not in wanted:
                 continue
             request = wanted.pop(key)
@@ -63,7 +65,22 @@ async def collect(
                     await keep(pile)
                     pile = []
     await keep(pile)
-    left: ProviderError = Transient("the job ended without an answer to it")
+    return errors | dict.fromkeys(wanted, _explain_rest(status, named=named, lines=lines))
+
+
+def _explain_rest(status: JobStatus, *, named: bool, lines: int) -> ProviderError:
+    """The error of requests that an ended job's results leave out.
+
+    Args:
+        named: whether the results name any request of the job.
+        lines: how many results there are.
+    """
     if status.cancelled:
-        left = Cancelled("the job was cancelled at the vendor")
-    return errors | dict.fromkeys(wanted, left)
+        return Cancelled("the job was cancelled at the vendor")
+    if isinstance(status.error, Transient) or (status.error is not None and not named):
+        return status.error
+    if lines and not named:  # they were paid for, so that the requests must not go out again unasked
+        return Rejected(f"the job has {lines:,} results, and none says which request it answers; look at it at the vendor")
+    if status.done and not lines:
+        return Rejected(f"the vendor counts {status.done:,} requests of the job as done, and shows no results of it any more")
+    return Transient("the job ended without an answer to it")

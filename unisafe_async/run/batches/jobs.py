@@ -41,6 +41,8 @@ from unisafe_async.run.lanes import Lane
 HOLD = 10
 """After a vendor reported a full queue, no job is submitted for so many looks, unless a job ends."""
 KEPT_BY_VENDORS = timedelta(days=29)
+OVERDUE = timedelta(days=1)
+"""So long after the end that a vendor announced is a job waited for, whatever it says of the job's state."""
 
 
 @dataclass(kw_only=True)
@@ -230,6 +232,8 @@ class JobsUnderWay:
                 self._put_off(record.keys, error)
             else:
                 self._settle_errors(dict.fromkeys(record.keys, error))
+        elif now() > (status.expires or record.created + KEPT_BY_VENDORS) + OVERDUE:
+            self._leave(record, f"its job {record.id} should have ended long ago, and the vendor says that it is still under way")
 
     async def _resolve(self, record: BatchRecord) -> None:
         """Reconcile: find out whether the vendor took a job whose submission was interrupted."""
@@ -245,17 +249,17 @@ class JobsUnderWay:
                 await self._end(record, "failed")
                 self.requests.send_again(record.keys, Transient("the vendor did not take the job"))
             case "unread" if self._search.note_missing(record):
-                self._leave(record)
+                self._leave(
+                    record,
+                    f"it is not known whether the vendor took the job {record.id} with this request: more jobs were submitted "
+                    "since then than the vendor's list shows",
+                )
 
-    def _leave(self, record: BatchRecord) -> None:
-        """Nobody knows whether the vendor took the job, and submitting it again could mean paying twice: let the user decide."""
+    def _leave(self, record: BatchRecord, why: str) -> None:
+        """Wait for a job no longer in this run. Submitting it again could mean paying twice: let the user decide."""
         self._forget(record)
-        self.requests.fail(
-            record.keys,
-            f"it is not known whether the vendor took the job {record.id} with this request: more jobs were submitted since then "
-            "than the vendor's list shows; look for the job at the vendor, or let "
-            f"`unisafe batches --cancel {record.id}` free its requests to be sent again",
-        )
+        decide = f"look for the job at the vendor, or let `unisafe batches --cancel {record.id}` free its requests to be sent again"
+        self.requests.fail(record.keys, f"{why}; {decide}")
 
     async def _collect(self, record: BatchRecord, status: JobStatus) -> None:
         """Take the answers of an ended job into the cache; its other requests fail or go into another job."""
