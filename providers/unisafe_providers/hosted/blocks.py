@@ -53,6 +53,9 @@ CODES: dict[str, Stage | None] = {
     "content_blocked": None,
     "censorship_blocked": None,
     "guardrail": "request",
+    "image_safety": "response",
+    "image_prohibited_content": "response",
+    "image_recitation": "response",
     "guardrail_violation": "request",
     "guardrail_intervened": None,
     "modelarmor": "request",
@@ -61,14 +64,15 @@ CODES: dict[str, Stage | None] = {
     "prompt_flagged_for_moderation": "request",
     "input_guardrail_triggered": "request",
     "output_guardrail_triggered": "response",
+    "http_422": "request",
     "http_498": "request",
     "invalid_prompts": "request",
 }
 """Error codes in lower case, and the stage that each stands for unless the message says more; OpenAI checks images twice."""
 ARK = re.compile(r"(input|output)?(?:text|image|video|audio)?(?:sensitivecontentdetected|riskdetection)(?:\.(\w+))?", re.I)
 """ByteDance's codes, such as `OutputImageSensitiveContentDetected.Violence`."""
-SNAKE = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
-"""A name as programs write it."""
+SNAKE = re.compile(r"\b(?:[a-z]+(?:_[a-z]+)+|(?:request|content) moderated)\b")
+"""A name as programs write it, or a state of Black Forest Labs."""
 DENIED = 446
 """The status of gateways whose guardrail denied a request or a response (Portkey, WSO2)."""
 NOT_CHECKED = frozenset({"2021", "7013"})
@@ -90,13 +94,14 @@ WORDS = re.compile(
     r"|content exists risk|considered (as )?high risk|inappropriate content|sensitive (content|information|words?)|\bnsfw\b"
     r"|new_sensitive|is sensitive, please|data inspection|green net|guardrail|prompt injection"
     r"|failed (the )?(safety|moderation|content)|contentpolicyviolation"
-    r"|\bmoderation failed\b(?! (to|with|because)\b)"
+    r"|\bmoderation failed\b(?! (to|with|because)\b)|\b(does|do|did|has) not pass(ed)? .{0,20}(moderation|safety|content|review)"
     r"|\b(prompt|input|response|output|completion|content)\b(?![- _]?(type|length|encoding))[^.;]{0,60}"
     r"\b(blocked (due to|because of|for|by)[^.;]{0,40}(secur|safe|polic|guard|filter|moderat|harm)"
     r"|(is|was|been) (blocked|censored|filtered)(?=[.;]|$)|(classified|detected|considered) as (unsafe|harmful))"
     r"|(violat\w*|against) (our|its|their) (\w+ ){0,2}(polic|guideline)|due to safety (concern|reason)"
     r"|prohibited (one or more )?(content|terms?|words?)|potentially (harmful|unsafe)|unsafe (content|prompt|image)|harmful content"
-    r"|violated (?!rate|budget|quota|spend)(\w+ ){0,4}(polic(y|ies)|threshold|guardrail)|\bprompts? (is |was )?not allowed"
+    r"|violated (?!rate|budget|quota|spend)(\w+ ){0,4}(polic(y|ies)|threshold|guardrail)"
+    r"|\b(prompts?|image(?= [^.;]{0,12}allowed(?:[.;:,]|$))) (is |was )?not allowed"
     r"|content (is )?(not allowed|prohibited|blocked)|filtered words|\bE005\b|敏感|违规|不安全内容|内容安全|内容审核",
     re.I,
 )
@@ -139,8 +144,10 @@ JUDGED = re.compile(r"\b(violat\w*|flagged|blocked|rejected|refused|detected|ina
 WARNING = re.compile(r"[^.;]*\b(may|might|could|will|can) (result|lead|cause|be)\b[^.;]*", re.I)
 """Words that only threaten a block."""
 OUT_OF_ORDER = re.compile(
-    r"(moderation|safety|filter|guardrail)\w* (service|system|endpoint|api|check(er)?|classifier|model|backend) .{0,20}"
+    r"(moderation|safety|filter|guardrail)\w* (service|system|endpoint|api|checker|classifier|model|backend) .{0,20}"
     r"(unavailable|down|timed out|failed|not (respond|reach|avail))"
+    r"|(moderation|safety|content|guardrail)s? checks? .{0,20}(unavailable|down|timed out|failed (to|with|because)"
+    r"|not (run|respond|reach|avail))"
     r"|(moderation|safety|filter|guardrail)s? (is|was|are) (currently |temporarily )?(overloaded|unavailable|down|out of order)"
     r"|(failed|unable|could not|cannot|error|timeout|timed out)( to| while| when| in)? ?"
     r"(call|reach|run|load|connect|contact|moderat|apply|evaluat|invok|download|fetch|retriev)"
@@ -288,8 +295,8 @@ def categories_of(flat: Flat) -> Categories:
             return _to_categories(details["categories"])
     for key in ("reasons", "categories", "Moderation Reasons"):
         for names in flat.entries(key):
-            if isinstance(names, list):
-                return _to_categories(names)
+            if names and isinstance(names, list | str):
+                return _to_categories(names if isinstance(names, list) else [names])
             if isinstance(names, dict) and any(names.values()):
                 return _to_categories([name for name, hit in names.items() if hit is True])
     if levels := _dicts(flat.entries("contentFilter")):

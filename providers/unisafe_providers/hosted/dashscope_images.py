@@ -13,7 +13,7 @@ from urllib.parse import quote
 from unisafe_providers.base import Capabilities, Request, Response, clean
 from unisafe_providers.hosted.blocks import block_of_error
 from unisafe_providers.hosted.bodies import Json, find_usage
-from unisafe_providers.hosted.endings import Ending
+from unisafe_providers.hosted.endings import WORDS, Ending
 from unisafe_providers.hosted.flattened import flatten
 from unisafe_providers.hosted.http import HostedOptions
 from unisafe_providers.hosted.jobs import JobProvider, read_job_name
@@ -84,7 +84,7 @@ class DashScopeImages(JobProvider):
         output: Any = body.get("output")
         if not isinstance(output, dict):
             return None
-        if _list_entries(output):
+        if _list_entries(output) or WORDS.get(_find_finish(output).lower()) == "blocked":
             return self._read_pictures(output, request)
         name = read_job_name(output.get("task_id"))
         if not name:
@@ -125,7 +125,7 @@ class DashScopeImages(JobProvider):
                 places.append(entry.get("url") or entry.get("image"))
         if failed is not None and not places and not withheld:
             return self._explain_failed(request, failed)
-        return self._gather(output, places, request, withheld=withheld)
+        return self._gather({**output, "finish_reason": _find_finish(output)}, places, request, withheld=withheld)
 
 
 def _find_words(output: Json) -> str:
@@ -136,6 +136,13 @@ def _find_words(output: Json) -> str:
         return ""
     parts = content if isinstance(content, list) else [{"text": content}]
     return clean("".join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)))
+
+
+def _find_finish(output: Json) -> str:
+    """How the first choice ended, in the vendor's word; empty if there is none."""
+    choices = output.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return str(first.get("finish_reason") or "") if isinstance(first, dict) else ""
 
 
 def _list_entries(output: Json) -> list[Json]:

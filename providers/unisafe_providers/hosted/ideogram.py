@@ -34,6 +34,7 @@ class Ideogram(JobProvider):
     """One model: `ideogram-4-5` and others of v2, or `ideogram-v3` and `ideogram-v4` of v1; arguments as in HostedProvider."""
 
     TITLE = "Ideogram"
+    WIRE = "ideogram"
     LASTS = "24 hours"
 
     def __init__(
