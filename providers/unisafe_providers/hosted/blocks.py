@@ -77,6 +77,8 @@ DENIED = 446
 """The status of gateways whose guardrail denied a request or a response (Portkey, WSO2)."""
 NOT_CHECKED = frozenset({"2021", "7013"})
 """Cloudflare's codes of guardrails that could not check: no credit for them, out of order."""
+SETTINGS = ("_filter", "_policy", "_moderation")
+"""How codes end that are names of settings too: a message that holds one need not tell of a block."""
 FORM = frozenset({"unknown_parameter", "unsupported_parameter", "unsupported_value", "invalid_value", "invalid_type"})
 """Codes of a request with a wrong form, whatever its message says (`Unknown parameter: 'moderation'`)."""
 
@@ -94,7 +96,8 @@ WORDS = re.compile(
     r"|content exists risk|considered (as )?high risk|inappropriate content|sensitive (content|information|words?)|\bnsfw\b"
     r"|new_sensitive|is sensitive, please|data inspection|green net|guardrail|prompt injection"
     r"|failed (the )?(safety|moderation|content)|contentpolicyviolation"
-    r"|\bmoderation failed\b(?! (to|with|because)\b)|\b(does|do|did|has) not pass(ed)? .{0,20}(moderation|safety|content|review)"
+    r"|\bmoderation failed\b(?! (to|with|because)\b)"
+    r"|\b(does|do|did|has) not pass(ed)? .{0,20}(moderation|safety|content (check|filter|review|polic))"
     r"|\b(prompt|input|response|output|completion|content)\b(?![- _]?(type|length|encoding))[^.;]{0,60}"
     r"\b(blocked (due to|because of|for|by)[^.;]{0,40}(secur|safe|polic|guard|filter|moderat|harm)"
     r"|(is|was|been) (blocked|censored|filtered)(?=[.;]|$)|(classified|detected|considered) as (unsafe|harmful))"
@@ -211,7 +214,7 @@ def _is_told_by_words(status: int, flat: Flat) -> bool:
         return False
     if ACCOUNT.search(WARNING.sub("", flat.message)) or OUT_OF_ORDER.search(flat.message):
         return False
-    if SETUP.search(flat.message) and not JUDGED.search(flat.message):
+    if SETUP.search(flat.message.replace("_", " ")) and not JUDGED.search(flat.message):
         return False
     if status == 403 and WORDS_403.search(flat.message) and not any(row.search(flat.message) for row in (KEYS, FIREWALL)):
         return True
@@ -221,7 +224,7 @@ def _is_told_by_words(status: int, flat: Flat) -> bool:
 
 def _find_code_in_words(message: str) -> str | None:
     """The code of a filter that stands in a message, as where a runner passes on its model's error as text (fal)."""
-    return next((word for word in SNAKE.findall(message.lower()) if word in CODES), None)
+    return next((word for word in SNAKE.findall(message.lower()) if word in CODES and not word.endswith(SETTINGS)), None)
 
 
 def _find_stage(flat: Flat, named: str | None, *, ran: bool = False) -> Stage | None:
