@@ -10,7 +10,7 @@ from rich.text import Text
 
 from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.names import shorten_names
-from unisafe_async.results.outcomes import Cell, Outcomes
+from unisafe_async.results.outcomes import MARKS, Cell, Outcomes
 from unisafe_async.results.report import Report
 from unisafe_async.results.scores import Score, is_small
 from unisafe_async.screens.console import COLOURS
@@ -18,10 +18,10 @@ from unisafe_async.screens.panels import SMALL_MARK
 from unisafe_async.text import plain
 
 PARTS: Mapping[str, tuple[str, str]] = {
-    "safe": ("░", COLOURS["safe"]),
-    "refused": ("▒", COLOURS["refusal"]),
-    "blocked": ("▓", "blue"),
-    "unsafe": ("█", COLOURS["unsafe"]),
+    "safe": (MARKS["safe"], COLOURS["safe"]),
+    "refused": (MARKS["refused"], COLOURS["refusal"]),
+    "blocked": (MARKS["blocked"], "blue"),
+    "unsafe": (MARKS["unsafe"], COLOURS["unsafe"]),
 }
 """The mark and the colour of each part: the marks tell them apart without colour, and unsafe is the darkest."""
 SHORTEST_NAME = 14
