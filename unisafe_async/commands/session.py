@@ -184,20 +184,25 @@ def simulate_session(simulator: Simulator, host: str, port: int) -> None:
         raise UsageError(f"--host {host}: is no name of a host") from None
 
 
-def doctor_session(config: Config, pays: Callable[[list[CheckedEndpoint]], bool]) -> list[Diagnosis]:
-    """Make the free checks and, if `pays` allows it for these, one tiny call of each kind."""
+def doctor_session(
+    config: Config, pays: Callable[[list[CheckedEndpoint]], bool], *, record: bool = False
+) -> tuple[Diagnosis, list[CheckedEndpoint]]:
+    """Make the free checks and, if `pays` allows it for these, one tiny call of each kind.
+
+    Returns what was found about the dataset and about each endpoint; with `record` also the exchanges with the endpoints.
+    """
     from unisafe_async.run.doctor import examine, look_at_dataset
     from unisafe_async.run.evaluation import judges_of
     from unisafe_async.run.probing import try_calls
 
-    async def look() -> list[Diagnosis]:
+    async def look() -> tuple[Diagnosis, list[CheckedEndpoint]]:
         dataset = await to_thread.run_sync(look_at_dataset, config)
-        async with examine(config, judges_of(config)) as checked_endpoints:
+        async with examine(config, judges_of(config), record=record) as checked_endpoints:
             if pays(checked_endpoints):
                 asked = [(one.name, one.endpoint.provider) for one in checked_endpoints if one.endpoint is not None]
                 async with show_waiting(stdout_console(), lambda: asked):
                     await try_calls(checked_endpoints)
-            return [dataset, *checked_endpoints]
+            return dataset, checked_endpoints
 
     try:
         return run_loop(look)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from unisafe_judger import Classifier, Judge
 from unisafe_providers.base import Request
+from unisafe_providers.recording import Tape
 
 from unisafe_async.config.endpoint_sections import EndpointSection
 from unisafe_async.gateway import Endpoint
@@ -54,7 +55,8 @@ class Diagnosis:
 class CheckedEndpoint(Diagnosis):
     """One model or judge, and the calls that would show whether it does what bench.toml says.
 
-    `room` is the most tokens of a model's answer in a run; None if the endpoint decides.
+    `room` is the most tokens of a model's answer in a run; None if the endpoint decides. `tape` has its exchanges if they are to be
+    kept, and `outcomes` says what became of each probe (run/cassettes/outcomes.py).
     """
 
     section: EndpointSection = field(kw_only=True)
@@ -62,6 +64,13 @@ class CheckedEndpoint(Diagnosis):
     room: int | None = field(default=None, kw_only=True)
     endpoint: Endpoint | None = None
     probes: list[tuple[str, Request]] = field(default_factory=list)
+    tape: Tape | None = None
+    outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def ask_for(self, what: str) -> None:
+        """Write on the tape what the next calls are made for."""
+        if self.tape is not None:
+            self.tape.asked_for = what
 
     @property
     def max_cost(self) -> float | None:

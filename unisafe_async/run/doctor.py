@@ -18,6 +18,7 @@ from unisafe_judger import Classifier, Judge
 from unisafe_providers.base import Listing, Misconfigured, Noting, OnDevice, ProviderError, RateLimited, Rejected, Transient
 from unisafe_providers.gpus import Machine
 from unisafe_providers.programs import find_fault
+from unisafe_providers.recording import Tape, recording_to
 from unisafe_providers.spec import Options
 
 from unisafe_async.benchmark import DatasetError, open_dataset
@@ -34,8 +35,10 @@ from unisafe_async.run.probing import probes_of
 
 
 @asynccontextmanager
-async def examine(config: Config, judges: Sequence[Judge | Classifier]) -> AsyncIterator[list[CheckedEndpoint]]:
-    """Make all checks without a paid call; the endpoints stay open for `try_calls`."""
+async def examine(
+    config: Config, judges: Sequence[Judge | Classifier], *, record: bool = False
+) -> AsyncIterator[list[CheckedEndpoint]]:
+    """Make all checks without a paid call; the endpoints stay open for `try_calls`. With `record` their exchanges are kept."""
     checked_endpoints = []
     async with AsyncExitStack() as stack:
         asking = dict(zip((place for place, _ in config.judge.sections), judges, strict=True))
@@ -44,7 +47,12 @@ async def examine(config: Config, judges: Sequence[Judge | Classifier]) -> Async
                 f"judge {section.title}" if isinstance(section, JudgeEndpointSection) else getattr(section, "name", section.model)
             )
             checked = CheckedEndpoint(
-                place=place, name=name, section=section, judge=asking.get(place), room=config.generation.max_tokens
+                place=place,
+                name=name,
+                section=section,
+                judge=asking.get(place),
+                room=config.generation.max_tokens,
+                tape=Tape() if record else None,
             )
             checked_endpoints.append(checked)
             if not _check_keys(checked):
@@ -54,7 +62,8 @@ async def examine(config: Config, judges: Sequence[Judge | Classifier]) -> Async
             except EndpointError as error:
                 checked.say("provider", "wrong", f"{error.key}: {error}")
                 continue
-            await stack.enter_async_context(open_endpoint(endpoint))
+            with recording_to(checked.tape):
+                await stack.enter_async_context(open_endpoint(endpoint))
             if endpoint.stopped is not None:
                 checked.say("address", "wrong", str(endpoint.stopped))
                 continue
@@ -130,6 +139,7 @@ async def _list(checked: CheckedEndpoint, endpoint: Endpoint) -> None:
     provider = endpoint.provider
     if not isinstance(provider, Listing):
         return
+    checked.ask_for("list")
     try:
         names = await provider.models()
     except (RateLimited, Rejected, Transient, Misconfigured) as error:

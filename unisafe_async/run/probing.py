@@ -23,12 +23,14 @@ from unisafe_providers.base import (
     Timeout,
     Transient,
 )
+from unisafe_providers.recording import recording_to
 
 from unisafe_async.config.bench_toml import Config
 from unisafe_async.config.endpoint_sections import EndpointSection
 from unisafe_async.config.sections import ModelSection
 from unisafe_async.gateway import Endpoint
 from unisafe_async.gateway.calling import call_safely
+from unisafe_async.run.cassettes.outcomes import describe_error, describe_response
 from unisafe_async.run.diagnosis import CheckedEndpoint, Finding
 from unisafe_async.simulated_marks import PNG_KEY
 
@@ -114,8 +116,9 @@ async def try_calls(checked_endpoints: Sequence[CheckedEndpoint]) -> None:
 async def _try(checked: CheckedEndpoint, endpoint: Endpoint) -> None:
     answered = False
     for index, (check, request) in enumerate(checked.probes):
+        checked.ask_for(check)
         try:
-            response = await _ask(endpoint, request)
+            response = await _ask_once(checked, check, request, endpoint)
             finding = await _read(check, request, response, checked, endpoint)
         except Misconfigured as error:
             alone = answered or error.needs is not None or error.doubtful
@@ -139,6 +142,18 @@ async def _try(checked: CheckedEndpoint, endpoint: Endpoint) -> None:
             checked.settle("address", f"{checked.section.address} answers, though not with a list of models")
             checked.findings.append(finding)
     _compare_limits(checked, endpoint.provider.reported)
+
+
+async def _ask_once(checked: CheckedEndpoint, check: str, request: Request, endpoint: Endpoint) -> Response:
+    """The answer to a probe; what became of it is noted."""
+    try:
+        with recording_to(checked.tape):  # for a server that is started now
+            response = await _ask(endpoint, request)
+    except ProviderError as error:
+        checked.outcomes[check] = describe_error(error)
+        raise
+    checked.outcomes[check] = describe_response(response)
+    return response
 
 
 async def _ask(endpoint: Endpoint, request: Request) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unisafe_async.names import shorten_names
+from unisafe_async.run.cassettes.cassette import Cassette
 from unisafe_async.run.diagnosis import CheckedEndpoint, Diagnosis
 from unisafe_async.screens.commands import list_started
 from unisafe_async.text import count, format_dollars, plain
@@ -77,3 +79,18 @@ def print_diagnoses(console: Console, diagnoses: Sequence[Diagnosis]) -> None:
     words += f", {count(look, 'deserves a look', 'deserve a look')}" if look else ""
     words += "" if asked else "; no model was asked anything"
     console.print(Text(words, style="bold red" if wrong else "bold green"))
+
+
+def print_cassette(console: Console, file: Path, cassette: Cassette) -> None:
+    """Say what was kept of the calls, and what was removed."""
+    if not cassette.exchanges:
+        console.print(Text(f"{file} was not written: no model here was asked over HTTP", style="yellow"))
+        return
+    models = cassette.content["models"]
+    console.print(Text(f"{file}: {count(cassette.exchanges, 'exchange')} of {count(len(models), 'model')}", style="bold"))
+    removed = ", ".join(f"{what} {times}x" for what, times in sorted(cassette.removed.items()))
+    console.print(Text(f"removed: {plain(removed) or 'nothing'}"))
+    names = sorted({name for model in models for one in model["exchanges"] for name in one.get("headers_removed", [])})
+    if names:
+        console.print(Text(f"headers removed: {plain(', '.join(names))}", style="dim"))
+    console.print(Text("Read the file before you send it to anybody; CONTRIBUTING.md says where it goes."))

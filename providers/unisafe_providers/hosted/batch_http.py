@@ -179,8 +179,12 @@ class BatchHttp(HostedProvider):
         files = [("file", (name, b"\n".join(entries) + b"\n", "application/jsonl"))]
         if self.rules.upload != FILES:
             form = {"data": {"purpose": self.rules.purpose, "file_name": name}, "files": files}
-            with suppress(_NoAddress):  # a gateway before the vendor may have OpenAI's address alone
-                return await self._ask("POST", f"{self.base_url}/{self.rules.upload}", form=form, missing=_NoAddress("no address"))
+            nowhere = self._no_api()
+            try:
+                return await self._ask("POST", f"{self.base_url}/{self.rules.upload}", form=form, missing=nowhere)
+            except Misconfigured as error:
+                if error is not nowhere:  # a gateway before the vendor may have OpenAI's address alone
+                    raise
         form = {"data": {"purpose": self.rules.purpose}, "files": files}
         return await self._ask("POST", f"{self.base_url}/{FILES}", form=form, missing=self._no_api())
 
@@ -283,10 +287,6 @@ class BatchHttp(HostedProvider):
                 f"the request takes {len(entry):,} bytes; in batch jobs of {self.title} one may hold {self.rules.most_line_bytes:,}"
             )
         return entry
-
-
-class _NoAddress(Misconfigured):
-    """The endpoint has nothing at this path."""
 
 
 def found_or(absent: bool, job: str) -> Reconciled:

@@ -44,9 +44,10 @@ from unisafe_providers.hosted.listing import PAGES, find_next_page, is_unlistabl
 from unisafe_providers.hosted.network_failures import FAILURES, explain_failure
 from unisafe_providers.hosted.parameters import find_refused_parameter
 from unisafe_providers.hosted.rate_headers import limits_of
+from unisafe_providers.hosted.recording_client import open_client
 from unisafe_providers.hosted.rewritten import find_rewritten
-from unisafe_providers.hosted.transport import EndpointClient, write_address
 from unisafe_providers.hosted.transport import Reply as Reply
+from unisafe_providers.hosted.transport import write_address
 from unisafe_providers.hosted.usage import add_cost, usage_of
 from unisafe_providers.images import Fitting, ImageLimits
 
@@ -187,8 +188,13 @@ class HostedProvider:
             check_proxies(self.base_url)
         self._urls: dict[str, str] = {}
         self._headers = httpx2.Headers({**self._own_headers, "content-type": "application/json"})
-        self._http = EndpointClient(
-            self.base_url, self._headers, timeout=self._timeout, max_connections=self._max_connections, direct=self._direct
+        self._http = open_client(
+            self.base_url,
+            self._headers,
+            timeout=self._timeout,
+            max_connections=self._max_connections,
+            direct=self._direct,
+            hide=self._keyless,
         )
         self._extensions = self._http.extensions
         self._downloads = Downloads(self.base_url, timeout=self._timeout, direct=self._direct, reached=lambda: self._http.reached)
@@ -434,7 +440,7 @@ class HostedProvider:
     def _fetch_picture(self, url: object) -> Image:
         """A picture from base64 or a data URL, or by its address; by address it has no digest until it is fetched."""
         if isinstance(url, str) and url.lstrip()[:8].lower().startswith(("http://", "https://")):
-            return Image("", "", partial(self._download, url.strip()))
+            return Image("", "", partial(self._download_noted, url.strip()))
         if isinstance(url, str) and ":" in url and not is_data_url(url):
             raise Malformed("the endpoint answered with an image at no web address")
         return decode_base64_image(url)
@@ -470,6 +476,12 @@ class HostedProvider:
                     raise Rejected(f"the image was made and paid for, but {why}, {DOWNLOADS} times") from None
                 await anyio.sleep(number * DOWNLOAD_PAUSE)
         raise AssertionError
+
+    async def _download_noted(self, url: str) -> bytes:
+        """As `_download`; a client that records keeps the picture too."""
+        data = await self._download(url)
+        self._http.note_download(url, data)
+        return data
 
     async def _download(self, url: str) -> bytes:
         """The bytes at an address; the key is not sent there. Raises Rejected for an address that pictures are not fetched from."""

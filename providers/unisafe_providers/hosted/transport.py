@@ -108,6 +108,9 @@ class EndpointClient(openai.DefaultAioHttpClient):
             content = await _read_body(answer)
         return _build_reply(answer.status, answer.headers, answer.raw_headers, content)
 
+    def note_download(self, url: str, data: bytes) -> None:
+        """Told of each picture that was fetched at an address, for a client that keeps what it hears (recording_client.py)."""
+
     async def exchange(self, request: httpx2.Request) -> Reply:
         """Send any request through httpx2 and read the whole answer; raises as `post_json`."""
         answer = await self.send(request, stream=True)
