@@ -146,6 +146,9 @@ class VendorOptions(EndpointOptions):
             return NO_SECRETS
         if url.hostname == "api.openai.com" and not self.variables:
             return "key_env: missing; name the variable that holds the key, such as OPENAI_API_KEY"
+        own = vendor is not None and vendor.key_env is not None and vendor.holds(self.base_url)
+        if own and not self.variables and not self.BUILDS_ADDRESS and not vendor.gateway:
+            return f"key_env: missing; name the variable that holds the key for {url.hostname}, such as {vendor.key_env}"
         if self.KEY_EVERYWHERE and not self.variables and url.scheme == "https":
             such_as = f", such as {vendor.key_env}" if vendor is not None else ""
             return f"key_env: missing; name the variable that holds the key for {url.hostname}{such_as}"

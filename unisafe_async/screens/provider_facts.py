@@ -102,7 +102,7 @@ def usual_variable(spec: ProviderSpec[Any]) -> str | None:
     vendor = spec.vendor
     if vendor is None or (vendor.key_env is None and not vendor.key_header):
         return None
-    return vendor.key_env or f"{spec.name.upper()}_API_KEY"
+    return vendor.usual_variable(spec.name)
 
 
 def write_example(spec: ProviderSpec[Any]) -> list[str]:
