@@ -352,3 +352,14 @@ def test_the_tables_on_the_pages_are_those_of_the_models_and_the_vendors_files(
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(ROOT / "scripts" / script), run_name="__main__")
     assert ended.value.code == 0, f"run `python scripts/{script}`"
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_on_a_narrow_screen_a_provider_s_own_keys_come_first_and_nothing_is_cut_off(width: int) -> None:
+    out = io.StringIO()
+    print_provider(Console(file=out, width=width), *read_provider("bfl"))
+    screen = out.getvalue()
+    assert screen.index("job_wait_s   number") < screen.index("Keys of every model behind an address") < screen.index("rpm ")
+    assert '"https://api.bfl.ai/v1" unless set' in screen
+    assert "…" not in screen
+    assert "each answer is made by a job" in screen

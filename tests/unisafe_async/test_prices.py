@@ -85,6 +85,21 @@ def test_a_plan_says_which_prices_are_old_and_which_models_have_none() -> None:
     assert "python scripts/refresh_prices.py" in old
 
 
+@pytest.mark.parametrize(
+    ("models", "keys"),
+    [
+        ([{"provider": "bfl", "model": "unheard-of"}], "price_image"),
+        ([{"provider": "xai", "model": "unheard-of"}], "price_in and price_out"),
+        (
+            [{"provider": "xai", "model": "a"}, {"provider": "xai", "model": "b", "gives": ["image"]}],
+            "price_in and price_out, or price_image",
+        ),
+    ],
+)
+def test_a_plan_asks_for_the_prices_that_such_models_have(models: list[dict[str, Any]], keys: str) -> None:
+    assert f"give {keys}." in told(config(*models), date.fromisoformat(READ))
+
+
 async def test_a_run_s_report_says_that_a_price_was_old() -> None:
     async def never(_seconds: float) -> None:
         raise AssertionError

@@ -36,7 +36,7 @@ from unisafe_providers.base import (
 from unisafe_providers.environment import check_proxies, proxy_of, wants_credentials
 from unisafe_providers.hosted.accepted import LEAVABLE, Accepted, describe_refusals
 from unisafe_providers.hosted.account_failures import KEY_ADVICE
-from unisafe_providers.hosted.additions import Additions, Cutter, build_form
+from unisafe_providers.hosted.additions import NO_KEY, Additions, Cutter, build_form
 from unisafe_providers.hosted.bodies import Json, catch_odd_shapes, find_error, find_usage, parse_body, parse_error_body
 from unisafe_providers.hosted.downloads import Downloads
 from unisafe_providers.hosted.failures import read_error
@@ -162,7 +162,7 @@ class HostedProvider:
         if not api_key.isascii() or not api_key.isprintable():
             raise Misconfigured("the key holds a character that no HTTP header can; check the variable named by `key_env`")
         self._added = added
-        self._keyed = bool(api_key)
+        self._keyed = api_key not in ("", NO_KEY)
         self._keyless = Cutter(api_key, *added.secrets.values())
         self._own_headers = added.merge_headers(headers)
         self._timeout = options.get("timeout", 120.0)
