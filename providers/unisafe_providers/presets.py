@@ -155,7 +155,7 @@ class Preset:
 
     def usual_variable(self, name: str) -> str:
         """The variable that usually holds the key of the vendor that bench.toml calls `name`."""
-        return self.key_env or f"{name.upper()}_API_KEY"
+        return self.key_env or f"{name.upper().replace('-', '_')}_API_KEY"
 
     def find_blank(self, address: str) -> str:
         """The first word that each customer fills in and that `address` has still, such as `WORKSPACE`; empty for none."""

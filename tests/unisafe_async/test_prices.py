@@ -27,6 +27,7 @@ TABLE = {
         "anthropic": {"claude-opus-5-5": [4.0, 20.0], "claude-old-20240101": [1.0, 2.0], "claude-odd-20240101": [1.0, 2.0]},
         "bedrock": {"anthropic.claude-x-v1:0": [3.0, 15.0], "us.anthropic.claude-x-v1:0": [3.3, 16.5]},
         "gemini": {"gemini-image": [0.3, 0.0, 0.039]},
+        "stability": {"stable-image-core": [0.0, 0.0, 0.03], "sd3.5-large": [0.0, 0.0, 0.065]},
         "snowflake": {"claude-4": [3.0, 15.0]},
     },
 }
@@ -50,6 +51,8 @@ def _table(monkeypatch: pytest.MonkeyPatch) -> None:
         ("bedrock", "eu.anthropic.claude-x-v1:0", (3.0, 15.0, None)),
         ("bedrock-openai", "eu.anthropic.claude-x-v1:0", (3.0, 15.0, None)),
         ("gemini", "gemini-image", (0.3, 0.0, 0.039)),
+        ("stability", "core", (0.0, 0.0, 0.03)),
+        ("stability", "sd3.5-large", (0.0, 0.0, 0.065)),
         ("gemini", "claude-opus-5-5", None),
         ("azure", "claude-opus-5-5", None),
     ],
