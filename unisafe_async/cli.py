@@ -66,6 +66,7 @@ GROUPS: dict[str, tuple[tuple[str, Callable[..., None], str], ...]] = {
         ("runs", results.runs, "unisafe runs"),
         ("show", viewing.show, "unisafe show malicious_text_generation/3"),
         ("browse", viewing.browse, "unisafe browse --contextual unsafe"),
+        ("view", viewing.view, "unisafe view --cache results.duckdb"),
         ("label", calibration.label, "unisafe label --output labels.jsonl --limit 100"),
         ("agree", calibration.agree, "unisafe agree labels.jsonl"),
     ),

@@ -20,7 +20,7 @@ from unisafe_async.screens.differences import format_signed
 from unisafe_async.screens.heatmap import build_heatmap
 from unisafe_async.screens.panels import describe_letters
 
-SMALL = "~ and dim: fewer than 30 valid items"
+SMALL = "~: fewer than 30 valid items"
 APART = "Each interval describes one difference, Holm corrects a family"
 
 

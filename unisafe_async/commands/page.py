@@ -1,4 +1,4 @@
-"""`report --html`, `--png` and `--svg`: the options, and what they do."""
+"""`report --html`, `--png`, `--svg` and `--pdf`: the options, and what they do."""
 
 from __future__ import annotations
 
@@ -16,8 +16,15 @@ if TYPE_CHECKING:
 HtmlOption = Annotated[Path | None, typer.Option("--html", help="Write one self-contained page that opens offline.")]
 ImagesOption = Annotated[Path | None, typer.Option("--images", help="With --html: a folder beside it for all images.")]
 EmbedOption = Annotated[bool, typer.Option("--embed", help="With --html: put small copies of all images into the page.")]
-PngOption = Annotated[Path | None, typer.Option("--png", help="Write figures for a paper: FILE-panels.png, FILE-scatter.png.")]
+PngOption = Annotated[
+    Path | None, typer.Option("--png", help="Write figures for a paper: FILE-outcomes.png, -panels, -heatmap, -scatter.")
+]
 SvgOption = Annotated[Path | None, typer.Option("--svg", help="The same as SVG.")]
+PdfOption = Annotated[Path | None, typer.Option("--pdf", help="The same as PDF, with its fonts inside.")]
+ColumnsOption = Annotated[
+    int | None,
+    typer.Option("--columns", min=1, max=2, help="How many of a paper's two columns the figures are wide.", show_default="2"),
+]
 
 
 def write_files(
@@ -30,13 +37,18 @@ def write_files(
     embed: bool,
     png: Path | None,
     svg: Path | None,
+    pdf: Path | None,
+    columns: int | None,
     where: Where,
 ) -> int:
     """Write the requested files, say where they are and what they lack, and return the exit code."""
     if html is None and (images or embed):
         raise usage_error("--images and --embed go with --html FILE")
-    if any(file is not None and not file.name for file in (png, svg)):
-        raise usage_error("--png and --svg: name a file, such as figure.png")
+    figures = [file for file in (png, svg, pdf) if file is not None]
+    if columns is not None and not figures:
+        raise usage_error("--columns goes with --png, --svg or --pdf")
+    if not all(file.name for file in figures):
+        raise usage_error("--png, --svg and --pdf: name a file, such as figure.png")
     from unisafe_async.page.write import write_page, write_plots
     from unisafe_async.text import plain
 
@@ -46,7 +58,7 @@ def write_files(
         print(f"{written.file}: {written.size / 1e6:,.1f} MB")
         for words in written.lacking:
             print(plain(f"  {words}"), file=sys.stderr)
-    if png is not None or svg is not None:
-        for file in write_plots(path, name, png, svg, where):
+    if figures:
+        for file in write_plots(path, name, png, svg, where, pdf=pdf, columns=1 if columns == 1 else 2):
             print(file)
     return DONE

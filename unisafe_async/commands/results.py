@@ -22,7 +22,16 @@ from unisafe_async.commands.options import (
     print_json,
     usage_error,
 )
-from unisafe_async.commands.page import EmbedOption, HtmlOption, ImagesOption, PngOption, SvgOption, write_files
+from unisafe_async.commands.page import (
+    ColumnsOption,
+    EmbedOption,
+    HtmlOption,
+    ImagesOption,
+    PdfOption,
+    PngOption,
+    SvgOption,
+    write_files,
+)
 from unisafe_async.config.default_paths import DEFAULT_FILE
 
 
@@ -75,14 +84,17 @@ def report(
     embed: EmbedOption = False,
     png: PngOption = None,
     svg: SvgOption = None,
+    pdf: PdfOption = None,
+    columns: ColumnsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print a run's tables again, also while it is under way; or write them as a page or as figures."""
     from unisafe_async.results.filters import read_where
 
     where = read_where(model, task, category)
-    if html or png or svg or images or embed:
-        raise typer.Exit(write_files(name, config, cache, html=html, images=images, embed=embed, png=png, svg=svg, where=where))
+    if html or png or svg or pdf or images or embed or columns:
+        files = {"html": html, "images": images, "png": png, "svg": svg, "pdf": pdf}
+        raise typer.Exit(write_files(name, config, cache, embed=embed, columns=columns, where=where, **files))
     from unisafe_cache import read_file
 
     from unisafe_async.results.report import read_report, sort_models

@@ -1,8 +1,9 @@
-"""`show` and `browse`."""
+"""`show`, `browse` and `view`."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from unisafe_async.commands.options import (
     ConfigOption,
     RunArgument,
     TaskOption,
+    find_cache_file,
     find_run_file,
 )
 from unisafe_async.config.default_paths import DEFAULT_FILE
@@ -94,3 +96,23 @@ def browse(
     browser = Browser(path, facets, Pictures(path, facets, folders_of(config, path)), which, reveal=reveal)
     browser.run()
     raise typer.Exit(browser.return_code or DONE)
+
+
+def view(
+    config: ConfigOption = DEFAULT_FILE,
+    cache: CacheOption = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in your browser.")] = True,
+    labels: Annotated[
+        Path,
+        typer.Option("--labels", metavar="FILE", dir_okay=False, help="The file that labels go to, as `unisafe label` writes it."),
+    ] = Path("labels.jsonl"),
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", help="Who labels; else the user's name on this machine.")
+    ] = None,
+    blind: Annotated[bool, typer.Option("--blind", help="Hide every verdict until you have labelled the answer.")] = False,
+) -> None:
+    """Show all runs of a cache as a local web page that refreshes itself; it starts no run and sends nothing."""
+    from unisafe_async.commands.serving import serve_view
+
+    serve_view(find_cache_file(config, cache), config, port, labels, by, blind=blind, browser=browser)

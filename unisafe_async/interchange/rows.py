@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO, TextIO
 
 import duckdb
 import orjson
@@ -29,7 +30,7 @@ SELECT rows.run, rows.item, rows.task, rows.category, rows.subcategory, rows.mod
        rows.beside_contextual, rows.beside_intrinsic, rows.beside_status, rows.beside_reason, rows.categories AS named_categories,
        responses.missing, responses.model AS served_model, responses.estimated, {simulated} AS simulated
 FROM rows LEFT JOIN responses ON responses.id = rows.response
-WHERE rows.run = {run} ORDER BY rows.model, rows.task, rows.item, rows.sample
+WHERE rows.run = {run} AND {chosen} ORDER BY rows.model, rows.task, rows.item, rows.sample
 """
 """Columns for images hold digests; the bytes are in table `images` and in archives."""
 
@@ -38,27 +39,44 @@ IDENTITY = "responses.identity"
 IDENTITIES = "SELECT DISTINCT identity FROM responses WHERE id IN (SELECT response FROM rows WHERE run = ?)"
 
 
-def build_rows_sql(connection: duckdb.DuckDBPyConnection, provenance: Provenance) -> str:
-    """The query for a run's rows. Its column `simulated` says whether model or judge were, so a file passed on alone says it."""
+def build_rows_sql(connection: duckdb.DuckDBPyConnection, provenance: Provenance, chosen: str = "true") -> str:
+    """The query for a run's rows, or for those that `chosen`, a condition on rows and responses, lets through.
+
+    Its column `simulated` says whether model or judge were, so a file passed on alone says it.
+    """
     names = ", ".join(map(quote_sql, provenance.simulated))
     simulated = "true" if "judge" in provenance.simulated else f"rows.model IN ({names})" if names else "false"
     told = {str(row[0]): hide_in_text(str(row[0])) for row in connection.execute(IDENTITIES, [provenance.run]).fetchall()}
     hidden = [f"WHEN {quote_sql(identity)} THEN {quote_sql(words)}" for identity, words in told.items() if words != identity]
     identity = f"CASE responses.identity {' '.join(hidden)} ELSE responses.identity END AS identity" if hidden else IDENTITY
-    return SQL.format(run=quote_sql(provenance.run), simulated=simulated).replace(IDENTITY, identity)
+    return SQL.format(run=quote_sql(provenance.run), simulated=simulated, chosen=chosen).replace(IDENTITY, identity)
 
 
 def to_csv(connection: duckdb.DuckDBPyConnection, run: str, path: Path) -> int:
     """Write a header, a line a row, and the provenance in a file beside it; returns the number of rows. Raises CacheError."""
     provenance = read_provenance(connection, run)
     with write_csv(path, provenance) as draft, draft.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-        cursor = connection.execute(build_rows_sql(connection, provenance))
-        writer.writerow([column[0] for column in cursor.description or ()])
-        total = 0
-        for records in _batches(cursor):
-            writer.writerows([_csv_value(value) for value in record] for record in records)
-            total += len(records)
+        return write_csv_lines(connection.execute(build_rows_sql(connection, provenance)), file)
+
+
+def write_csv_lines(cursor: duckdb.DuckDBPyConnection, file: TextIO) -> int:
+    """Write a header and a line for each record that was found; returns their number."""
+    writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    writer.writerow([column[0] for column in cursor.description or ()])
+    total = 0
+    for records in _batches(cursor):
+        writer.writerows([_csv_value(value) for value in record] for record in records)
+        total += len(records)
+    return total
+
+
+def write_json_lines(cursor: duckdb.DuckDBPyConnection, file: BinaryIO) -> int:
+    """Write each record that was found as one line of JSON; returns their number."""
+    names = [column[0] for column in cursor.description or ()]
+    total = 0
+    for records in _batches(cursor):
+        file.writelines(orjson.dumps(dict(zip(names, record, strict=True))) + b"\n" for record in records)
+        total += len(records)
     return total
 
 

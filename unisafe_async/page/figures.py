@@ -19,7 +19,13 @@ from unisafe_async.text import plain
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TITLES = {"panels": "B-S by task", "scatter": "Safety over utility"}
+TITLES = {
+    "outcomes": "What became of each model's items",
+    "panels": "B-S by task",
+    "heatmap": "B-S by category",
+    "scatter": "Safety over utility",
+}
+"""Every figure by the end of its file's name, with its title."""
 
 
 def missing_plots() -> str | None:
@@ -27,26 +33,31 @@ def missing_plots() -> str | None:
     return missing_extra("matplotlib", "a plot")
 
 
-def draw_figure(summary: Summary, name: str) -> Figure | None:
-    """The figure `panels` or `scatter`; None if there is nothing to draw."""
-    lacking = summary.report.ranking.lacking
+def draw_figure(summary: Summary, name: str, columns: plots.Columns = 2) -> Figure | None:
+    """One of the figures in TITLES, one or two of a paper's columns wide; None if there is nothing to draw."""
+    report, overall = summary.report, find_overall(summary)
+    lacking = report.ranking.lacking
+    missing = [f"{describe_lacking(lacking)}."] if lacking else []
     if name == "panels":
-        missing = [f"{describe_lacking(lacking)}."] if lacking else []
-        return plots.draw_panel_dots(summary.models, summary.report.by_task, _caption(summary, missing))
-    different = [summary.caution] if summary.caution else []
-    return plots.draw_scatter(_overall(summary), summary.utility, summary.backbone, _caption(summary, different))
+        return plots.draw_panel_dots(summary.models, report.by_task, _caption(summary, missing), columns=columns)
+    caption = _caption(summary, [summary.caution] if summary.caution else [])
+    if name == "outcomes":
+        return plots.draw_outcome_bars(report.outcomes, overall, caption, columns=columns)
+    if name == "heatmap":
+        return plots.draw_category_heatmap(summary.models, summary.categories, summary.by_category, caption, columns=columns)
+    return plots.draw_scatter(overall, summary.utility, summary.backbone, caption, columns=columns)
 
 
-def inline_figure(summary: Summary, name: str) -> Markup | None:
+def inline_figure(summary: Summary, name: str, columns: plots.Columns) -> Markup | None:
     """The figure for the page, with a description for people who do not see it; None also without matplotlib."""
     if missing_plots():
         return None
-    figure = draw_figure(summary, name)
+    figure = draw_figure(summary, name, columns)
     if figure is None:
         return None
     words = "B-S of every model and task with its 95% interval; the tables of both panels hold the same figures"
     if name == "scatter":
-        overall = _overall(summary)
+        overall = find_overall(summary)
         words = "; ".join(
             f"{plain(model)}: utility {summary.utility[model]:g}, B-S {overall[model].shares['b_s'].value * 100:.1f}%"
             for model in overall
@@ -54,10 +65,11 @@ def inline_figure(summary: Summary, name: str) -> Markup | None:
         )
     warning = summary.report.warning
     described = f"{warning} {words}" if warning else words
-    return Markup(inline(figure, name, TITLES[name], described))  # noqa: S704 an SVG tree that ElementTree wrote, which escapes text
+    return Markup(inline(figure, f"{name}-{columns}", TITLES[name], described))  # noqa: S704 an SVG tree that ElementTree wrote, which escapes text
 
 
-def _overall(summary: Summary) -> dict[str, Score]:
+def find_overall(summary: Summary) -> dict[str, Score]:
+    """Each model's scores over all its items, in the page's order of models."""
     return {model: summary.report.by_model[model,] for model in summary.models if (model,) in summary.report.by_model}
 
 
@@ -66,8 +78,13 @@ def _caption(summary: Summary, more: list[str]) -> plots.Caption:
     report = summary.report
     judged = f"{report.bill.total - report.unjudged:,} of {report.bill.total:,} judged"
     whose = f"Run {report.run} · dataset {report.dataset} · judge {report.judge} · {judged} (items × models × repeats)"
+    overall = find_overall(summary)
+    empty = [plain(model) for model in summary.models if model not in overall or not overall[model].shares]
+    unsaid = [f"Nothing is judged of {', '.join(empty)}."] if empty else []
     chosen = [describe_where(report.where)] if report.where else []
-    return plots.Caption(report.warning, (*more, *report.told.loud, *(f"{mark}." for mark in report.told.marks), *chosen, whose))
+    return plots.Caption(
+        report.warning, (*more, *unsaid, *report.told.loud, *(f"{mark}." for mark in report.told.marks), *chosen, whose)
+    )
 
 
 def build_metadata(summary: Summary) -> dict[str, str]:

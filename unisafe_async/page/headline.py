@@ -71,10 +71,7 @@ def _basis(ranking: Ranking) -> str:
     if ranking.same_tasks:
         return "Over all tasks; every model was asked the same ones."
     names = ", ".join(TASKS[task].title if task in TASKS else task for task in ranking.tasks)
-    return (
-        f"On the {count(len(ranking.tasks), 'task')} that all models were asked ({names}). "
-        "They were asked different tasks, so their overall scores do not compare."
-    )
+    return f"On the {count(len(ranking.tasks), 'task')} that all models were asked ({names})."
 
 
 def _describe_test(duel: Difference | None, first: str, second: str) -> list[str]:

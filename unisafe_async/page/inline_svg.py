@@ -57,8 +57,8 @@ def _tidy(tree: ElementTree.Element, name: str) -> None:
             element.set("clip-path", element.get("clip-path", "").replace("url(#", f"url(#{name}-"))
         for rule in element.attrib.pop("style", "").split(";"):
             key, _, value = (piece.strip() for piece in rule.partition(":"))
-            if key == "font":
-                element.set("font-size", "9.5px")
+            if key == "font":  # older matplotlib: `700 8px 'DejaVu Sans'`
+                element.set("font-size", next((part for part in value.split() if part.endswith("px")), "8px"))
             elif key and not key.startswith("font-family"):
                 element.set(key, value)
         for key in ("fill", "stroke"):

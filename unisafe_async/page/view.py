@@ -21,9 +21,8 @@ IN_FULL = {
 
 
 class Help:
-    """Explanations of the scores."""
+    """Explanations of the keys."""
 
-    SCORES = tuple((one.title, one.meaning + IN_FULL.get(one.key, ""), one.direction) for one in MEASURES)
     KEYS = (
         ("/", "search"),
         ("j k or arrows", "next, previous item"),
@@ -45,15 +44,6 @@ class PageCell:
     worst: bool = False
     of: str = ""
     n: int = 0
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A share with its interval, from 0 to 100, for a strip."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +71,41 @@ class Change:
         return self.second - self.first
 
 
+SECTIONS = {
+    "overview": "Overview",
+    "categories": "Categories",
+    "tasks": "Scores",
+    "utility": "Utility",
+    "unification": "Unification",
+    "against": "Comparison",
+    "cost": "Cost",
+    "gallery": "Items",
+    "provenance": "Provenance",
+}
+"""Every section that a page may have: its id, and its title above the page."""
+
+
 class View:
     """The summary in the form that the template needs."""
+
+    meanings = tuple((one.title, one.meaning + IN_FULL.get(one.key, ""), one.direction) for one in MEASURES)
 
     def __init__(self, summary: Summary) -> None:
         self._summary = summary
         self.scores = [(name, TITLES[name]) for name in SCORES]
         self.panels = [(title, summary.tasks(panel)) for panel, title in PANELS.items() if summary.tasks(panel)]
+
+    def list_sections(self, *, scatter: bool) -> dict[str, str]:
+        """The sections with something to say, by id; `scatter` says whether safety over utility can be drawn."""
+        summary = self._summary
+        there = {
+            "categories": any(score.shares for score in summary.by_category.values()) and bool(summary.categories),
+            "tasks": any(score.shares for score in summary.report.by_model.values()),
+            "utility": scatter,
+            "unification": bool(summary.unifications),
+            "against": bool(summary.duels),
+        }
+        return {name: title for name, title in SECTIONS.items() if there.get(name, True)}
 
     def cell(self, model: str, task: Task, name: str) -> PageCell:
         score = self._summary.report.by_task.get((model, task.key))
@@ -129,13 +147,6 @@ class View:
     def category(self, model: str, category: str) -> PageCell:
         score = self._summary.by_category.get((model, category))
         return _cell(score, "b_s") if score and score.shares else PageCell(text="–")
-
-    def bar(self, model: str) -> Bar | None:
-        score = self._summary.report.by_model.get((model,))
-        if score is None or not score.shares:
-            return None
-        share = score.shares["b_s"]
-        return Bar(round(share.value * 100, 2), round(share.low * 100, 2), round(share.high * 100, 2))
 
     def list_changes(self) -> list[tuple[Unification, list[Change]]]:
         """Each unified model that can be compared, with its B-S against its backbone's, task by task."""

@@ -6,13 +6,14 @@ import base64
 import hashlib
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Any
 from urllib.parse import quote
 
 import duckdb
@@ -27,18 +28,22 @@ from unisafe_async.extras import missing_extra
 from unisafe_async.files import write_whole
 from unisafe_async.page import plots
 from unisafe_async.page.errors import PageError
-from unisafe_async.page.figures import TITLES, build_metadata, draw_figure, inline_figure, missing_plots
+from unisafe_async.page.figures import TITLES, build_metadata, draw_figure, find_overall, inline_figure, missing_plots
+from unisafe_async.page.first_screen import FirstScreen
 from unisafe_async.page.gallery import Gallery, gallery_of
 from unisafe_async.page.headline import build_headline
 from unisafe_async.page.images import PageImages, embed_images, read_item_images, read_made_images, store_in
 from unisafe_async.page.records import Records, read_records
 from unisafe_async.page.summary import Summary, read_summary
-from unisafe_async.page.view import Help, View, heat_class_of, link
+from unisafe_async.page.view import SECTIONS, Help, View, heat_class_of, link
 from unisafe_async.results.reopening import reopen
 from unisafe_async.results.scores import ALL, Where
 from unisafe_async.text import count, format_dollars, format_duration, plain
 
 GENERATOR = "unisafe-async"
+STYLES = ("page.css", "opening.css")
+SCRIPTS = ("common.js", "layout.js", "links.js", "gallery.js", "page.js")
+"""The page's style and its script are these files, in this order."""
 MARK = f'<meta name="generator" content="{GENERATOR}'.encode()
 
 
@@ -135,9 +140,33 @@ def _list_missing(gallery: Gallery, images: PageImages) -> Iterator[str]:
 
 def render(summary: Summary, gallery: Gallery, images: PageImages) -> bytes:
     """The whole file."""
-    style, script = (_template(f"page.{kind}") for kind in ("css", "js"))
+    style, script = read_own(*STYLES), read_own(*SCRIPTS)
     index, strings = gallery.parts()
+    pictures = {"base": quote(images.base), "names": images.names, "data": images.data}
+    sources = "'self'" if images.names else "data:" if images.data else "'none'"
+    figures = describe_figures(summary, plots=True)
+    return fill_template(
+        ("frame", "figures", "items"),
+        **figures,
+        **frame(style, script, build_policy(style, script, sources), figures["shown"]),
+        live="",
+        items=len(gallery.index["items"]["name"]),
+        index=pack(index),
+        strings=pack(strings),
+        pictures=to_script_data(pictures),
+    )
+
+
+def fill_template(parts: Sequence[str], **values: Any) -> bytes:  # noqa: ANN401 the template's values
+    """The page's template, or some of its `parts`: the frame, the figures, the items."""
+    return _build_environment().get_template("page.html").render(parts=parts, **values).encode("utf-8", "replace")
+
+
+@cache
+def _build_environment() -> jinja2.Environment:
+    """The environment of the page's templates, which are compiled once."""
     environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(read_own),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -145,34 +174,46 @@ def render(summary: Summary, gallery: Gallery, images: PageImages) -> bytes:
         finalize=lambda value: plain(value) if type(value) is str else value,
     )
     environment.filters |= {"dollars": format_dollars, "duration": format_duration, "quote": quote}
-    environment.globals |= {"count": count, "heat": heat_class_of, "link": link}
-    overall = {key[0]: score for key, score in summary.report.by_model.items()}
-    pictures = {"base": quote(images.base), "names": images.names, "data": images.data}
-    written = environment.from_string(_template("page.html")).render(
-        view=View(summary),
-        summary=summary,
-        report=summary.report,
-        record=summary.provenance,
-        headline=build_headline(summary.models, overall, summary.report.ranking, summary.duels),
-        overall=overall,
-        help=Help,
-        missing_plots=missing_plots(),
-        scatter=inline_figure(summary, "scatter"),
-        dots=inline_figure(summary, "panels"),
-        gallery=gallery,
-        rows=len(gallery.index["rows"]["item"]),
-        items=len(gallery.index["items"]["name"]),
-        version=version("unisafe-async"),
-        generator=GENERATOR,
-        written=now(),
-        policy=_policy(style, script, images),
-        style=Markup(style),  # noqa: S704 our own file
-        script=Markup(script),  # noqa: S704 our own file
-        index=pack(index),
-        strings=pack(strings),
-        pictures=Markup(orjson.dumps(pictures).decode().replace("<", "\\u003c")),  # noqa: S704 digests, base64 and an address
-    )
-    return written.encode("utf-8", "replace")
+    environment.globals |= {"count": count, "heat": heat_class_of, "link": link, "help": Help}
+    return environment
+
+
+def describe_figures(summary: Summary, *, plots: bool) -> dict[str, Any]:
+    """The values of the template's figures; without `plots` nothing is drawn, which takes some seconds."""
+    view = View(summary)
+    scatter = inline_figure(summary, "scatter", 2) if plots else None
+    return {
+        "view": view,
+        "first": FirstScreen(summary),
+        "summary": summary,
+        "report": summary.report,
+        "record": summary.provenance,
+        "headline": build_headline(summary.models, find_overall(summary), summary.report.ranking, summary.duels),
+        "shown": view.list_sections(scatter=scatter is not None),
+        "missing_plots": missing_plots() if plots else None,
+        "scatter": scatter,
+        "narrow_scatter": inline_figure(summary, "scatter", 1) if scatter else None,
+        "dots": inline_figure(summary, "panels", 2) if plots else None,
+        "narrow_dots": inline_figure(summary, "panels", 1) if plots else None,
+        "version": version("unisafe-async"),
+        "written": now(),
+    }
+
+
+def frame(style: str, script: str, policy: str, sections: Mapping[str, str] = SECTIONS) -> dict[str, Any]:
+    """The values of the template's frame: our own style and script, the policy that lets only them run, links to `sections`."""
+    return {
+        "generator": GENERATOR,
+        "policy": policy,
+        "sections": list(sections.items()),
+        "style": Markup(style),  # noqa: S704 our own file
+        "script": Markup(script),  # noqa: S704 our own file
+    }
+
+
+def to_script_data(content: object) -> Markup:
+    """JSON for a script element of a page: nothing in it can end the element."""
+    return Markup(orjson.dumps(content).decode().replace("<", "\\u003c"))  # noqa: S704 JSON without `<`
 
 
 def pack(data: bytes) -> str:
@@ -181,16 +222,16 @@ def pack(data: bytes) -> str:
     return base64.b64encode(compressor.compress(data) + compressor.flush()).decode()
 
 
-def _template(name: str) -> str:
-    return files("unisafe_async.page").joinpath(name).read_text("utf-8")
+def read_own(*names: str, package: str = "unisafe_async.page") -> str:
+    """The content of files of a package, one after another."""
+    return "\n".join(files(package).joinpath(name).read_text("utf-8") for name in names)
 
 
-def _policy(style: str, script: str, images: PageImages) -> str:
-    """The policy: no request, only our script and style; images from the page itself or from the folder beside it."""
-    sources = "'self'" if images.names else "data:" if images.data else "'none'"
+def build_policy(style: str, script: str, images: str, connect: str = "") -> str:
+    """The policy: only our script and style, images from `images` alone, and requests to `connect` alone if it names anything."""
     return (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src {sources}; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src {images}; "
+        f"{f'connect-src {connect}; ' if connect else ''}base-uri 'none'; form-action 'none'"
     )
 
 
@@ -198,21 +239,32 @@ def _hash(content: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
-def write_plots(cache: Path, run: str | None, png: Path | None, svg: Path | None, where: Where = ALL) -> list[Path]:
-    """Write the figures for papers: `FILE-panels` and, if models have a utility, `FILE-scatter`. Raises PageError."""
-    if (missing := missing_extra("matplotlib", f"report {'--png' if png else '--svg'}")) is not None:
+def write_plots(
+    cache: Path,
+    run: str | None,
+    png: Path | None,
+    svg: Path | None,
+    where: Where = ALL,
+    *,
+    pdf: Path | None = None,
+    columns: plots.Columns = 2,
+) -> list[Path]:
+    """Write the figures for papers, `FILE-NAME.KIND` for each NAME in TITLES that has something to draw. Raises PageError."""
+    chosen: dict[plots.FileKind, Path | None] = {"png": png, "svg": svg, "pdf": pdf}
+    files = {kind: file for kind, file in chosen.items() if file is not None}
+    if (missing := missing_extra("matplotlib", f"report --{next(iter(files), 'png')}")) is not None:
         raise PageError(missing)
     summary = read_file(cache, lambda connection: read_summary(connection, run, where))
-    chosen: list[tuple[Literal["png", "svg"], Path | None]] = [("png", png), ("svg", svg)]
+    metadata = build_metadata(summary)
     written = []
-    for kind, file in chosen:
-        for name, title in TITLES.items() if file else ():
-            figure = draw_figure(summary, name)
-            if figure is None or file is None:
-                continue
+    for name, title in TITLES.items():
+        figure = draw_figure(summary, name, columns)
+        if figure is None:
+            continue
+        for kind, file in files.items():
             target = file.with_name(f"{file.stem}-{name}.{kind}")
             try:
-                plots.save(figure, target, kind, title, build_metadata(summary))
+                plots.save(figure, target, kind, title, metadata)
             except OSError as error:
                 raise PageError(f"--{kind} {target}: cannot be written: {error.strerror}") from None
             written.append(target)

@@ -21,7 +21,13 @@ def describe_parts(coverage: Coverage, planned: int, repeats: int = 1, *, in_fil
     """
     inside = "; ".join([*_describe_blocked(coverage), *_describe_rest(coverage, in_file)])
     judged = f"{coverage.judged:,} judged" + (f" ({inside})" if inside else "")
-    rest = [
+    asked = count(planned, "item") if repeats == 1 else f"{count(planned, 'trial')} ({repeats} of each item)"
+    return f"{asked}: {', '.join([judged, *list_unjudged(coverage, planned)])}"
+
+
+def list_unjudged(coverage: Coverage, planned: int) -> list[str]:
+    """`2 judge blocked`, `3 failed`, ...: what was not measured, by cause; with the judged rows it adds up to `planned`."""
+    return [
         f"{number:,} {words}"
         for number, words in (
             (coverage.judge_blocked, "judge blocked"),
@@ -35,8 +41,6 @@ def describe_parts(coverage: Coverage, planned: int, repeats: int = 1, *, in_fil
         )
         if number
     ]
-    asked = count(planned, "item") if repeats == 1 else f"{count(planned, 'trial')} ({repeats} of each item)"
-    return f"{asked}: {', '.join([judged, *rest])}"
 
 
 def _describe_blocked(coverage: Coverage) -> list[str]:

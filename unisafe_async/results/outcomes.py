@@ -25,6 +25,8 @@ SELECT {{by}}, count(*) FILTER ({SAFE} AND NOT stopped AND y_ctx <> {REFUSAL}),
 FROM ({ITEMS}) WHERE valid GROUP BY ALL ORDER BY ALL
 """
 WORST = 3
+MARKS = {"safe": "█", "refused": "▓", "blocked": "▒", "unsafe": "░"}
+"""The mark of each part in the order in which they are drawn; a picture uses textures that are as dense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,9 @@ def find_worst_cells(connection: duckdb.DuckDBPyConnection, run: str, where: Whe
     for model, task, category, *counts in connection.execute(sql, {"run": run, **where.parameters}).fetchall():
         if counts[-1]:
             cells.setdefault(model, []).append(Cell(task, category, counts[-1], sum(counts)))
-    return {model: sorted(found, key=_rank)[:WORST] for model, found in cells.items()}
+    return {model: sorted(found, key=rank_cell)[:WORST] for model, found in cells.items()}
 
 
-def _rank(cell: Cell) -> tuple[float, str, str]:
+def rank_cell(cell: Cell) -> tuple[float, str, str]:
+    """The order of cells, the worst first."""
     return -compute_wilson_interval(cell.unsafe, cell.valid)[0], cell.task, cell.category

@@ -10,16 +10,16 @@ from rich.text import Text
 
 from unisafe_async.benchmark.taxonomy import TASKS
 from unisafe_async.names import shorten_names
-from unisafe_async.results.outcomes import Cell, Outcomes
+from unisafe_async.results.outcomes import MARKS, Cell, Outcomes
 from unisafe_async.results.report import Report
 from unisafe_async.results.scores import Score
 from unisafe_async.text import plain
 
 PARTS: Mapping[str, tuple[str, str]] = {
-    "safe": ("█", "green"),
-    "refused": ("▓", "cyan"),
-    "blocked": ("▒", "blue"),
-    "unsafe": ("░", "red"),
+    "safe": (MARKS["safe"], "green"),
+    "refused": (MARKS["refused"], "cyan"),
+    "blocked": (MARKS["blocked"], "blue"),
+    "unsafe": (MARKS["unsafe"], "red"),
 }
 """The mark and the colour of each part: the marks tell them apart without colour."""
 LONGEST_NAME = 28

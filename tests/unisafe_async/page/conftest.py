@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.unisafe_async.test_comparison import on_file, record, row
 from unisafe_async import evaluate, parse_config
 from unisafe_async.benchmark.taxonomy import CATEGORIES
-from unisafe_async.page.write import write_page
+from unisafe_async.page.write import write_page, write_plots
 
 EVIL = (
     "<script>window.pwned=1</script></script><img src=x onerror='window.pwned=1'><svg onload=window.pwned=1> "
@@ -72,6 +72,14 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
     write_page(cache, written.embedded, embed=True)
     write_page(cache, written.beside, images=written.images)
     return written
+
+
+@pytest.fixture(scope="session")
+def figures(pages: Pages, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the figures of the run as PNG, SVG and PDF: `f-NAME.KIND`."""
+    folder = tmp_path_factory.mktemp("figures")
+    write_plots(pages.cache, None, folder / "f.png", folder / "f.svg", pdf=folder / "f.pdf")
+    return folder
 
 
 def heat_page(folder: Path) -> Path:

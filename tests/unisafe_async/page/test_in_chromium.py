@@ -167,6 +167,33 @@ def test_a_link_to_an_item_opens_it_again(pages: Pages, visit: Open) -> None:
     assert gone.found.startswith("This run has no item no/such.")
 
 
+def test_a_link_takes_the_names_of_tables_and_of_people(pages: Pages, visit: Open) -> None:
+    unsafe_pictures = count(pages, f"task = 'unsafe_t2i_generation' AND {UNSAFE}")
+    blocked = count(pages, "starts_with(outcome, 'blocked')")
+    seen = visit(pages.bare)
+    for address, (items, answers) in {
+        "#task=unsafe_t2i_generation&verdict=unsafe": unsafe_pictures,
+        "#task=Unsafe+T2I+Generation&verdict=not+safe+(by+either)": unsafe_pictures,
+        "#task=t2i&verdict=UNSAFE": unsafe_pictures,
+        "#category=privacy_leak&model=unified": count(pages, "category = 'Privacy Leak' AND model = 'Unified'"),
+        "#outcome=blocked": blocked,
+    }.items():
+        seen.page.evaluate("address => { location.hash = address }", address)
+        expect(seen.page.locator("#found")).to_have_text(re.compile(rf"^{items} of .*, {answers} answers$"))
+
+
+def test_what_a_link_names_and_the_page_does_not_know_is_said_and_the_rest_holds(pages: Pages, visit: Open) -> None:
+    seen = visit(pages.bare, "#task=unsafe_t2v_generation&modell=Unified&verdict=unsafe&verdict=safe")
+    items, answers = count(pages, UNSAFE)
+    assert "There is no task “unsafe_t2v_generation” here" in seen.found
+    assert "There is no filter “modell”" in seen.found
+    assert "verdict “safe” is left out" in seen.found
+    assert seen.found.endswith(f"{items} of {count(pages, 'true')[0]} items, {answers} answers")
+    expect(seen.page.locator("#found")).to_be_in_viewport()
+    seen.page.select_option("select[name=model]", "Unified")
+    expect(seen.page.locator("#found")).not_to_contain_text("There is no")
+
+
 def test_a_figure_of_the_heatmap_leads_to_its_items(pages: Pages, visit: Open) -> None:
     seen = visit(pages.bare)
     seen.page.locator(".heat a[href*='model=Unified&category=Privacy']").click()

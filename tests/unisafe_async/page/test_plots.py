@@ -9,6 +9,9 @@ from xml.etree import ElementTree
 
 import numpy
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image as Picture
 from PIL import ImageColor
 from unisafe_cache import read_file
@@ -16,19 +19,14 @@ from unisafe_cache import read_file
 from tests.unisafe_async.page.conftest import Pages
 from tests.unisafe_async.test_comparison import SAFE, T2I, TEXT, UNSAFE, on_file, record, rows
 from unisafe_async.page import plots
+from unisafe_async.page.figures import draw_figure
 from unisafe_async.page.inline_svg import inline
 from unisafe_async.page.summary import read_summary
 from unisafe_async.page.write import write_plots
 from unisafe_async.results.scores import Score, Share, Where
 
-NAMES = ("panels", "scatter")
-
-
-@pytest.fixture(scope="module")
-def figures(pages: Pages, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("figures")
-    write_plots(pages.cache, None, folder / "f.png", folder / "f.svg")
-    return folder
+NAMES = ("outcomes", "panels", "heatmap", "scatter")
+WITH_MARKERS = ("panels", "scatter")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +44,8 @@ def test_the_picture_itself_says_it(figures: Path, run: str, name: str) -> None:
     words = drawn_words((figures / f"f-{name}.svg").read_text("utf-8"))
     assert "SIMULATED: models and judge are simulated; these figures say nothing about any real model." in words
     assert f"Run {run} · dataset sample · judge judge" in words
-    assert re.search(r"Language \(n \d+\)", words)
+    assert re.search(r"Language \(n \d+\)", words) if name != "heatmap" else re.search(r"n \d+ ", words)
+    assert re.search(r"\d+ of \d+ judged", words)
     assert "different tasks" in words or "Nothing is judged of" in words
 
 
@@ -66,11 +65,12 @@ def test_the_file_says_it_where_the_picture_is_cropped(figures: Path, run: str, 
 
 
 async def test_real_models_are_not_called_simulated(tmp_path: Path) -> None:
-    await on_file(tmp_path, rows("a", *[SAFE] * 40), lambda _: None, record(a=None))
+    await on_file(tmp_path, rows("a", *[SAFE] * 40), lambda _: None, record(a=None, gone=None))
     files = write_plots(tmp_path / "c.duckdb", None, tmp_path / "f.png", tmp_path / "f.svg")
-    assert len(files) == 2
+    assert {file.name for file in files} == {f"f-{name}.{kind}" for name in NAMES[:2] for kind in ("png", "svg")}
     svg = (tmp_path / "f-panels.svg").read_text("utf-8")
     assert "SIMULATED" not in svg
+    assert "Nothing is judged of gone." in drawn_words((tmp_path / "f-outcomes.svg").read_text("utf-8"))
     assert "Run run · dataset own · judge judge" in drawn_words(svg)
     with Picture.open(tmp_path / "f-panels.png") as picture:
         assert "Warning" not in picture.info
@@ -83,6 +83,46 @@ async def test_what_a_filter_leaves_out_is_said_below(tmp_path: Path) -> None:
     words = drawn_words((tmp_path / "f-panels.svg").read_text("utf-8"))
     assert "Only task malicious_text_generation." in words
     assert "Hollow" not in words
+
+
+def test_the_bars_say_the_score_and_the_heatmap_the_number_of_items(figures: Path, pages: Pages) -> None:
+    summary = read_file(pages.cache, lambda connection: read_summary(connection, None))
+    bars, heat = (drawn_words((figures / f"f-{name}.svg").read_text("utf-8")) for name in ("outcomes", "heatmap"))
+    for score in summary.report.by_model.values():
+        assert f" {score.shares['b_s'].value * 100:.1f}" in bars
+    for part in ("safe", "refused", "blocked", "unsafe"):
+        assert f" {part} " in bars
+    for score in summary.by_category.values():
+        assert f" {score.shares['b_s'].value * 100:.1f} n {score.valid} " in f" {heat} "
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_a_figure_has_the_width_and_the_letters_of_a_paper(pages: Pages, columns: Literal[1, 2]) -> None:
+    summary = read_file(pages.cache, lambda connection: read_summary(connection, None))
+    for name in NAMES:
+        figure = draw_figure(summary, name, columns)
+        assert figure is not None
+        width, height = figure.get_size_inches()
+        assert (3.0 <= width <= 3.5) if columns == 1 else (6.3 <= width <= 7.2)
+        assert height < 9
+        assert find_cut(figure) == []
+        assert all(6 <= text.get_fontsize() <= 9 for text in figure.findobj(Text) if text.get_text())
+
+
+def find_cut(figure: Figure) -> list[str]:
+    """The texts that reach beyond the sides of a drawn figure."""
+    figure.set_dpi(300)  # as in the file
+    FigureCanvasAgg(figure).draw()
+    words = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+    boxes = [(text.get_text(), text.get_window_extent()) for text in words]
+    return [words for words, box in boxes if box.x0 < -1 or box.x1 > figure.bbox.x1 + 1]
+
+
+def test_words_of_any_width_stay_inside_the_figure() -> None:
+    caption = plots.Caption("W" * 90, ("MW " * 60, "W" * 150, "$x$ \n" * 30))
+    figure = plots.draw_panel_dots(["W" * 60, "m"], {("m", TEXT): score(0.5), ("W" * 60, TEXT): score(0.5)}, caption, columns=1)
+    assert figure is not None
+    assert find_cut(figure) == []
 
 
 # -------------------------------------------------------- markers
@@ -122,7 +162,7 @@ def test_so_it_is_over_utility(tmp_path: Path, value: float, utility: float) -> 
     assert abs(width - height) <= 2
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", WITH_MARKERS)
 def test_in_the_page_no_marker_is_clipped(name: Literal["panels", "scatter"]) -> None:
     by_task = {("m", TEXT): score(1.0), ("m", T2I): score(0.0)}
     figure = plots.draw_panel_dots(["m"], by_task) if name == "panels" else plots.draw_scatter({"m": score(1.0)}, {"m": 100.0}, {})

@@ -21,7 +21,7 @@ from unisafe_async.cli import app
 from unisafe_async.page.errors import PageError
 from unisafe_async.page.headline import Headline, build_headline
 from unisafe_async.page.images import embed_images, store_in
-from unisafe_async.page.write import write_page, write_plots
+from unisafe_async.page.write import write_page
 from unisafe_async.results.comparison import Difference
 from unisafe_async.results.ranking import RankedModel, Ranking
 from unisafe_async.results.scores import Score, Share
@@ -98,19 +98,18 @@ def test_the_command_writes_and_its_mistakes_are_one_line(pages: Pages, tmp_path
     assert "page.html: 0." in done.output
     alone = run(app, ["report", "--cache", str(pages.cache), "--embed"])
     assert isinstance(alone.exception, UsageError)
-    figures = run(app, ["report", "--cache", str(pages.cache), "--png", str(tmp_path / "f.png"), "--svg", str(tmp_path / "f.svg")])
-    assert figures.exit_code == 0
-    names = {"f-panels.png", "f-scatter.png", "f-panels.svg", "f-scatter.svg"}
-    assert names <= {file.name for file in tmp_path.iterdir()}
-    with Picture.open(tmp_path / "f-scatter.png") as picture:
-        assert picture.width > 1500
+    lonely = run(app, ["report", "--cache", str(pages.cache), "--columns", "1"])
+    assert isinstance(lonely.exception, UsageError)
 
 
-def test_the_same_run_gives_the_same_figures_byte_for_byte(pages: Pages, tmp_path: Path) -> None:
-    once = [file.read_bytes() for file in write_plots(pages.cache, None, tmp_path / "a.png", tmp_path / "a.svg")]
-    again = [file.read_bytes() for file in write_plots(pages.cache, None, tmp_path / "b.png", tmp_path / "b.svg")]
-    assert once == again
-    assert len(once) == 4
+def test_the_command_writes_the_same_figures_of_the_same_run_byte_for_byte(pages: Pages, figures: Path, tmp_path: Path) -> None:
+    files = [f"--{kind}={tmp_path / f'f.{kind}'}" for kind in ("png", "svg", "pdf")]
+    done = CliRunner().invoke(app, ["report", "--cache", str(pages.cache), *files])
+    assert done.exit_code == 0
+    names = {f"f-{name}.{kind}" for name in ("outcomes", "panels", "heatmap", "scatter") for kind in ("png", "svg", "pdf")}
+    assert {file.name for file in tmp_path.iterdir()} == names
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (figures / name).read_bytes(), name
 
 
 def test_a_dataset_that_is_gone_is_said(tmp_path: Path) -> None:
@@ -126,7 +125,11 @@ def test_a_dataset_that_is_gone_is_said(tmp_path: Path) -> None:
     anyio.run(evaluate, parse_config(table))
     there = write_page(tmp_path / "run.duckdb", tmp_path / "page.html")
     assert there.lacking == ()
-    assert "Nothing has been judged yet." in there.file.read_text("utf-8")
+    empty = there.file.read_text("utf-8").partition('<script type="application/json"')[0]
+    assert "Nothing has been judged yet." in empty
+    assert "0 of 1</span>" in empty
+    assert re.findall(r'<section id="(\w+)"', empty) == ["overview", "cost", "gallery", "provenance"]
+    assert re.findall(r'<a href="#(\w+)">', empty) == ["overview", "cost", "gallery", "provenance"]
     (tmp_path / "own.jsonl").unlink()
     gone = write_page(tmp_path / "run.duckdb", tmp_path / "page.html")
     assert "the dataset cannot be opened" in gone.lacking[0]
