@@ -183,6 +183,7 @@ def model_of(case: Case, number: int, url: str, told: Told) -> dict[str, Any]:
         "gives": ["text"],
         "tasks": ["unsafe_t2i_generation" if draws else "text_unsafe_vqa" if case.sees else "malicious_text_generation"],
         "max_tries": TRIES,
+        "max_concurrency": 4,  # each model has one item: tasks for more would only cost time
         "price_in": 1.0,
         "price_out": 1.0,
         **told,

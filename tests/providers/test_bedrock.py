@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
-from unisafe_providers.base import Capabilities, Image, Misconfigured, Rejected, Request, Response, Text
+from unisafe_providers.base import Capabilities, Image, Misconfigured, Request, Response, Text
 from unisafe_providers.hosted.aws import Signer
 from unisafe_providers.hosted.bedrock import Bedrock, Guardrail
 from unisafe_providers.hosted.bedrock_pictures import BedrockPictures
@@ -248,7 +248,7 @@ async def test_a_guardrail_checks_pictures_by_its_headers() -> None:
 async def test_a_size_that_is_not_drawn_is_said_with_those_that_are() -> None:
     wrong = Request(kind="image", parts=(Text("a garden"),), size="1000x100")
     async with BedrockPictures("amazon.nova-canvas-v1:0", "http://127.0.0.1:9", KEY, DRAWS) as provider:
-        with pytest.raises(Rejected, match=r"1000x100.*320 to 4096.*generation\.image_size"):
+        with pytest.raises(Misconfigured, match=r"1000x100.*320 to 4096.*generation\.image_size"):
             await provider.call(wrong)
 
 

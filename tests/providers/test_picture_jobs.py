@@ -462,7 +462,7 @@ async def test_tasks_are_asked_for_by_a_header_only_where_a_model_takes_them() -
 async def test_a_size_that_a_vendor_has_no_ratio_for_is_refused_with_those_that_it_has() -> None:
     wide = Request(kind="image", parts=GARDEN.parts, size="3000x100")
     async with LumaServer(failed()) as server, Luma("uni-1", server.url, KEY, DRAWS) as provider:
-        with pytest.raises(Rejected, match=r"Luma draws no image of 3000x100: its ratios are 3:1, .*generation.image_size"):
+        with pytest.raises(Misconfigured, match=r"Luma draws no image of 3000x100: its ratios are 3:1, .*generation.image_size"):
             await provider.call(wide)
         assert not server.asked
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
-from unisafe_providers.base import Capabilities, Image, Misconfigured, Provider, Rejected, Request, Text
+from unisafe_providers.base import Capabilities, Image, Misconfigured, Provider, Request, Text
 from unisafe_providers.hosted.rewritten import find_rewritten
 from vendor_cases import PICTURE
 from vendors.server import KEY, Asked, Reply, VendorServer
@@ -185,7 +185,7 @@ async def test_recraft_edits_in_a_form(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_size_that_a_vendor_cannot_draw_is_said_with_those_that_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
     for vendor, size in (("xai", "4096x256"), ("stability", "4096x1024"), ("minimax", "100x400")):
         async with asking(monkeypatch, vendor) as (provider, asked):
-            with pytest.raises(Rejected, match=r"its ratios are .*16:9"):
+            with pytest.raises(Misconfigured, match=r"its ratios are .*16:9"):
                 await provider.call(draw(size=size))
         assert asked == []
 

@@ -228,9 +228,9 @@ async def test_imagen_draws_what_it_is_told() -> None:
         settings: dict[str, Any] = {"safety_setting": "block_only_high", "person_generation": "allow_all"}
         async with VertexImagen("imagen-4.0", server.url, KEY, EVERYTHING, **settings) as provider:
             assert len((await provider.call(DRAWING)).images) == 1
-            with pytest.raises(Rejected, match="its ratios are 1:1, 3:4"):
+            with pytest.raises(Misconfigured, match="its ratios are 1:1, 3:4"):
                 await provider.call(Request(kind="image", parts=(Text("A garden."),), size="2100x900"))
-            with pytest.raises(Rejected, match="from text alone"):
+            with pytest.raises(Misconfigured, match="from text alone"):
                 await provider.call(Request(kind="edit", parts=(Text("Blue."), Image.from_bytes(b"\x89PNG\r\n\x1a\n"))))
     assert server.asked[0].body == {
         "instances": [{"prompt": "A quiet garden."}],

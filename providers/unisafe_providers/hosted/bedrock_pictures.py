@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Unpack
 
 from unisafe_providers.anatomy import NO_PICTURE, attach_partial, decode_base64_image
-from unisafe_providers.base import Capabilities, Malformed, Rejected, Request, Response, Transient, Usage
+from unisafe_providers.base import Capabilities, Malformed, Misconfigured, Rejected, Request, Response, Transient, Usage
 from unisafe_providers.hosted.aws import Signer
 from unisafe_providers.hosted.bedrock import BedrockAccess, Guardrail
 from unisafe_providers.hosted.bedrock_families import Family, family_of
@@ -117,7 +117,7 @@ class BedrockPictures(BedrockAccess):
 def build_canvas_body(request: Request, images: Sequence[str], mask_prompt: str = "") -> Json:
     """The body for Nova Canvas and Titan Image. An edit changes what `mask_prompt` describes, else it varies the picture.
 
-    Raises Rejected for a size that Nova Canvas does not draw.
+    Raises Misconfigured for a size that Nova Canvas does not draw.
     """
     config: Json = {"numberOfImages": 1}
     if request.size and not (images and mask_prompt):  # inpainting keeps the picture's size
@@ -174,9 +174,10 @@ def _read_size(size: str) -> tuple[int, int]:
 def _check_canvas_size(width: int, height: int) -> None:
     sound = all(LEAST <= side <= MOST and side % STEP == 0 for side in (width, height))
     if not sound or width * height > PIXELS or not 0.25 <= width / height <= 4:
-        raise Rejected(
+        raise Misconfigured(
             f"Amazon Bedrock draws no image of {width}x{height}: edges are {LEAST} to {MOST} pixels and multiples of {STEP}, with "
-            f"{PIXELS:,} pixels and 4:1 at most; change generation.image_size"
+            f"{PIXELS:,} pixels and 4:1 at most; change generation.image_size",
+            needs="images out",
         )
 
 

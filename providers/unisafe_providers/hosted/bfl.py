@@ -14,7 +14,7 @@ from urllib.parse import quote
 from unisafe_providers.base import Capabilities, Malformed, Request, Response
 from unisafe_providers.hosted.bodies import Json
 from unisafe_providers.hosted.http import HostedOptions
-from unisafe_providers.hosted.jobs import JobProvider
+from unisafe_providers.hosted.jobs import JobProvider, read_job_name
 from unisafe_providers.hosted.sizes import read_size, reduce_ratio
 from unisafe_providers.hosted.usage import read_dollars
 from unisafe_providers.jobs import Job
@@ -70,9 +70,10 @@ class BlackForestLabs(JobProvider):
         return body
 
     def _read_taken(self, body: Json, request: Request) -> Job | Response | None:
-        if not isinstance(body.get("id"), str) or not body["id"]:
+        name = read_job_name(body.get("id"))
+        if not name:
             return None
-        return Job(name=body["id"], poll=str(body.get("polling_url") or ""), cost=read_cost(body))
+        return Job(name=name, poll=str(body.get("polling_url") or ""), cost=read_cost(body))
 
     async def _poll(self, request: Request, job: Job) -> Response | None:
         found = await self._look(
@@ -82,7 +83,8 @@ class BlackForestLabs(JobProvider):
 
     def _read_result(self, body: Json, request: Request, job: Job) -> Response | None:
         """The answer in what a poll says; None while it is under way. Raises as `_poll`."""
-        state = str(body.get("status") or body.get("state") or "").lower()
+        word = " ".join(re.split(r"[\s_-]+", str(body.get("status") or body.get("state") or "")))
+        state = word.lower()
         if state == "ready":
             result: Any = body.get("result")
             sample = result.get("sample") if isinstance(result, dict) else None
@@ -93,7 +95,7 @@ class BlackForestLabs(JobProvider):
         if state == "task not found":
             raise self._build_lost(job, f"{self.title} does not know it")
         if state.endswith("moderated") or state in ("error", "failed"):
-            return self._explain_failed(request, body)
+            return self._explain_failed(request, {**body, "status": word})
         return None
 
 

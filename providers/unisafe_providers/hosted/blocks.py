@@ -16,6 +16,7 @@ from typing import Any
 
 from unisafe_providers.base import Block, Response, Stage, clean
 from unisafe_providers.hosted.flattened import LONGEST, Flat
+from unisafe_providers.hosted.imagen_codes import read_support_code
 
 Json = dict[str, Any]
 Categories = tuple[tuple[str, str], ...]
@@ -52,6 +53,9 @@ CODES: dict[str, Stage | None] = {
     "content_blocked": None,
     "censorship_blocked": None,
     "guardrail": "request",
+    "image_safety": "response",
+    "image_prohibited_content": "response",
+    "image_recitation": "response",
     "guardrail_violation": "request",
     "guardrail_intervened": None,
     "modelarmor": "request",
@@ -60,16 +64,21 @@ CODES: dict[str, Stage | None] = {
     "prompt_flagged_for_moderation": "request",
     "input_guardrail_triggered": "request",
     "output_guardrail_triggered": "response",
+    "http_422": "request",
     "http_498": "request",
     "invalid_prompts": "request",
 }
 """Error codes in lower case, and the stage that each stands for unless the message says more; OpenAI checks images twice."""
 ARK = re.compile(r"(input|output)?(?:text|image|video|audio)?(?:sensitivecontentdetected|riskdetection)(?:\.(\w+))?", re.I)
 """ByteDance's codes, such as `OutputImageSensitiveContentDetected.Violence`."""
+SNAKE = re.compile(r"\b(?:[a-z]+(?:_[a-z]+)+|(?:request|content) moderated)\b")
+"""A name as programs write it, or a state of Black Forest Labs."""
 DENIED = 446
 """The status of gateways whose guardrail denied a request or a response (Portkey, WSO2)."""
 NOT_CHECKED = frozenset({"2021", "7013"})
 """Cloudflare's codes of guardrails that could not check: no credit for them, out of order."""
+SETTINGS = ("_filter", "_policy", "_moderation")
+"""How codes end that are names of settings too: a message that holds one need not tell of a block."""
 FORM = frozenset({"unknown_parameter", "unsupported_parameter", "unsupported_value", "invalid_value", "invalid_type"})
 """Codes of a request with a wrong form, whatever its message says (`Unknown parameter: 'moderation'`)."""
 
@@ -87,13 +96,15 @@ WORDS = re.compile(
     r"|content exists risk|considered (as )?high risk|inappropriate content|sensitive (content|information|words?)|\bnsfw\b"
     r"|new_sensitive|is sensitive, please|data inspection|green net|guardrail|prompt injection"
     r"|failed (the )?(safety|moderation|content)|contentpolicyviolation"
-    r"|\b(advanced|content|prompt|text|image|input|output) moderation failed\b"
+    r"|\bmoderation failed\b(?! (to|with|because)\b)"
+    r"|\b(does|do|did|has) not pass(ed)? .{0,20}(moderation|safety|content (check|filter|review|polic))"
     r"|\b(prompt|input|response|output|completion|content)\b(?![- _]?(type|length|encoding))[^.;]{0,60}"
     r"\b(blocked (due to|because of|for|by)[^.;]{0,40}(secur|safe|polic|guard|filter|moderat|harm)"
     r"|(is|was|been) (blocked|censored|filtered)(?=[.;]|$)|(classified|detected|considered) as (unsafe|harmful))"
     r"|(violat\w*|against) (our|its|their) (\w+ ){0,2}(polic|guideline)|due to safety (concern|reason)"
-    r"|prohibited (content|terms?|words?)|potentially (harmful|unsafe)|unsafe (content|prompt|image)|harmful content"
-    r"|violated (?!rate|budget|quota|spend)(\w+ ){0,4}(polic(y|ies)|threshold|guardrail)|\bprompts? (is |was )?not allowed"
+    r"|prohibited (one or more )?(content|terms?|words?)|potentially (harmful|unsafe)|unsafe (content|prompt|image)|harmful content"
+    r"|violated (?!rate|budget|quota|spend)(\w+ ){0,4}(polic(y|ies)|threshold|guardrail)"
+    r"|\b(prompts?|image(?= [^.;]{0,12}allowed(?:[.;:,]|$))) (is |was )?not allowed"
     r"|content (is )?(not allowed|prohibited|blocked)|filtered words|\bE005\b|敏感|违规|不安全内容|内容安全|内容审核",
     re.I,
 )
@@ -136,8 +147,10 @@ JUDGED = re.compile(r"\b(violat\w*|flagged|blocked|rejected|refused|detected|ina
 WARNING = re.compile(r"[^.;]*\b(may|might|could|will|can) (result|lead|cause|be)\b[^.;]*", re.I)
 """Words that only threaten a block."""
 OUT_OF_ORDER = re.compile(
-    r"(moderation|safety|filter|guardrail)\w* (service|system|endpoint|api|check(er)?|classifier|model|backend) .{0,20}"
+    r"(moderation|safety|filter|guardrail)\w* (service|system|endpoint|api|checker|classifier|model|backend) .{0,20}"
     r"(unavailable|down|timed out|failed|not (respond|reach|avail))"
+    r"|(moderation|safety|content|guardrail)s? checks? .{0,20}(unavailable|down|timed out|failed (to|with|because)"
+    r"|not (run|respond|reach|avail))"
     r"|(moderation|safety|filter|guardrail)s? (is|was|are) (currently |temporarily )?(overloaded|unavailable|down|out of order)"
     r"|(failed|unable|could not|cannot|error|timeout|timed out)( to| while| when| in)? ?"
     r"(call|reach|run|load|connect|contact|moderat|apply|evaluat|invok|download|fetch|retriev)"
@@ -172,8 +185,10 @@ def block_of_error(status: int, flat: Flat, *, ran: bool = False) -> Response | 
     if "aigatewayerror" in flat.lowered and not NOT_CHECKED.isdisjoint(flat.codes):
         return None
     named = _find_filter_code(flat)
-    if named is None and status != DENIED and not _is_told_by_words(status, flat):
-        return None
+    if named is None:
+        if status != DENIED and not _is_told_by_words(status, flat):
+            return None
+        named = _find_code_in_words(flat.message)
     categories, stage = categories_of(flat), _find_stage(flat, named, ran=ran)
     reason = describe_block(named or "", categories, flat.message[:LONGEST])
     return Response(finish="blocked", reason=reason, block=Block(stage, categories) if stage else None)
@@ -199,11 +214,17 @@ def _is_told_by_words(status: int, flat: Flat) -> bool:
         return False
     if ACCOUNT.search(WARNING.sub("", flat.message)) or OUT_OF_ORDER.search(flat.message):
         return False
-    if SETUP.search(flat.message) and not JUDGED.search(flat.message):
+    if SETUP.search(flat.message.replace("_", " ")) and not JUDGED.search(flat.message):
         return False
     if status == 403 and WORDS_403.search(flat.message) and not any(row.search(flat.message) for row in (KEYS, FIREWALL)):
         return True
-    return WORDS.search(flat.message) is not None and (status < 500 or STRUCK.search(flat.message) is not None)
+    told = WORDS.search(flat.message) is not None or _find_code_in_words(flat.message) is not None
+    return told and (status < 500 or STRUCK.search(flat.message) is not None)
+
+
+def _find_code_in_words(message: str) -> str | None:
+    """The code of a filter that stands in a message, as where a runner passes on its model's error as text (fal)."""
+    return next((word for word in SNAKE.findall(message.lower()) if word in CODES and not word.endswith(SETTINGS)), None)
 
 
 def _find_stage(flat: Flat, named: str | None, *, ran: bool = False) -> Stage | None:
@@ -211,6 +232,9 @@ def _find_stage(flat: Flat, named: str | None, *, ran: bool = False) -> Stage | 
     told = read_stage(flat)
     if told is not None:
         return told if told != UNTOLD else None  # type: ignore[return-value]
+    numbered = read_support_code(flat.message)
+    if numbered is not None:
+        return numbered[0]
     ark = ARK.fullmatch(named) if named else None
     if ark:
         return "response" if (ark[1] or "").lower() == "output" else "request"
@@ -274,8 +298,8 @@ def categories_of(flat: Flat) -> Categories:
             return _to_categories(details["categories"])
     for key in ("reasons", "categories", "Moderation Reasons"):
         for names in flat.entries(key):
-            if isinstance(names, list):
-                return _to_categories(names)
+            if names and isinstance(names, list | str):
+                return _to_categories(names if isinstance(names, list) else [names])
             if isinstance(names, dict) and any(names.values()):
                 return _to_categories([name for name, hit in names.items() if hit is True])
     if levels := _dicts(flat.entries("contentFilter")):
@@ -293,6 +317,8 @@ def _to_categories(names: list[object]) -> Categories:
 
 def _find_categories(message: str) -> Categories:
     """The categories that a message lists."""
+    if numbered := read_support_code(message):
+        return ((numbered[1], ""),)
     if listed := VIOLATIONS.search(message):
         return tuple((word.strip(), "") for word in listed[1].split(",") if word.strip())
     if checks := CHECKS.findall(message):

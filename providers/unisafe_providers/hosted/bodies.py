@@ -117,13 +117,21 @@ def find_error(body: Json) -> Json | None:
     """
     unanswered = not any(body.get(key) for key in ANSWERS)
     told = body.get("base_resp")
-    if isinstance(told, dict) and told.get("status_code"):  # MiniMax's says 0 beside an answer
+    if isinstance(told, dict) and str(told.get("status_code") or 0) != "0":  # MiniMax's says 0 beside an answer
         return body
-    if body.get("error") or (unanswered and (isinstance(body.get("message"), str) or any(body.get(key) for key in ERRORS))):
+    if body.get("error") and not _holds_pictures(body):
+        return body
+    if unanswered and (isinstance(body.get("message"), str) or any(body.get(key) for key in ERRORS)):
         return body
     choices = body.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     return first if isinstance(first, dict) and first.get("error") else None
+
+
+def _holds_pictures(body: Json) -> bool:
+    """Whether pictures came beside an error: then it tells of others, which were withheld or failed."""
+    entries = body.get("data")
+    return isinstance(entries, list) and any(isinstance(one, dict) and (one.get("b64_json") or one.get("url")) for one in entries)
 
 
 @lru_cache(64)

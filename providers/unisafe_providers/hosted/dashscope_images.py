@@ -13,10 +13,10 @@ from urllib.parse import quote
 from unisafe_providers.base import Capabilities, Request, Response, clean
 from unisafe_providers.hosted.blocks import block_of_error
 from unisafe_providers.hosted.bodies import Json, find_usage
-from unisafe_providers.hosted.endings import Ending
+from unisafe_providers.hosted.endings import WORDS, Ending
 from unisafe_providers.hosted.flattened import flatten
 from unisafe_providers.hosted.http import HostedOptions
-from unisafe_providers.hosted.jobs import JobProvider
+from unisafe_providers.hosted.jobs import JobProvider, read_job_name
 from unisafe_providers.hosted.openai_wire import build_data_url
 from unisafe_providers.hosted.sizes import read_size
 from unisafe_providers.hosted.usage import usage_of
@@ -84,12 +84,13 @@ class DashScopeImages(JobProvider):
         output: Any = body.get("output")
         if not isinstance(output, dict):
             return None
-        if _list_entries(output):
+        if _list_entries(output) or WORDS.get(_find_finish(output).lower()) == "blocked":
             return self._read_pictures(output, request)
-        if not isinstance(output.get("task_id"), str) or not output["task_id"]:
+        name = read_job_name(output.get("task_id"))
+        if not name:
             words = _find_words(output)
             return Response(text=words, usage=usage_of(find_usage(body))) if words else None
-        job = Job(name=output["task_id"])
+        job = Job(name=name)
         done = self._read_task(output, request, job)
         return job if done is None else done
 
@@ -104,7 +105,7 @@ class DashScopeImages(JobProvider):
             return self._read_pictures(output, request)
         if state == "UNKNOWN":
             raise self._build_lost(job, f"{self.title} knows no such task (UNKNOWN)")
-        if state in ("FAILED", "CANCELED"):
+        if state in ("FAILED", "CANCELED", "CANCELLED"):
             words = output.get("message") or f"the task was {state.lower()}"
             return self._explain_failed(request, {"code": output.get("code"), "message": words})
         return None
@@ -124,7 +125,7 @@ class DashScopeImages(JobProvider):
                 places.append(entry.get("url") or entry.get("image"))
         if failed is not None and not places and not withheld:
             return self._explain_failed(request, failed)
-        return self._gather(output, places, request, withheld=withheld)
+        return self._gather({**output, "finish_reason": _find_finish(output)}, places, request, withheld=withheld)
 
 
 def _find_words(output: Json) -> str:
@@ -135,6 +136,13 @@ def _find_words(output: Json) -> str:
         return ""
     parts = content if isinstance(content, list) else [{"text": content}]
     return clean("".join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)))
+
+
+def _find_finish(output: Json) -> str:
+    """How the first choice ended, in the vendor's word; empty if there is none."""
+    choices = output.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return str(first.get("finish_reason") or "") if isinstance(first, dict) else ""
 
 
 def _list_entries(output: Json) -> list[Json]:

@@ -79,7 +79,8 @@ class Downloads:
         except (aiohttp.ClientError, httpx2.RequestError, ValueError) as error:
             if isinstance(error, aiohttp.ClientConnectorError) and RULE in str(error.os_error):
                 raise Rejected(_cut_rule(str(error.os_error))) from None
-            raise Transient(f"it cannot be fetched from {_show(address)}: {error or type(error).__name__}") from None
+            why = str(error).replace(address, _show(address)) or type(error).__name__
+            raise Transient(f"it cannot be fetched from {_show(address)}: {why}") from None
         try:
             await to_thread.run_sync(_look_at, data)
         except NotAPicture as error:

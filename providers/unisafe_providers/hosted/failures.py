@@ -28,6 +28,8 @@ UNSURE = frozenset({"aigatewayerror", "2009"})
 """Cloudflare's gateway says so, with status 401, of a wrong token and of too many requests alike."""
 TAKEN_FROM_INSIDE = frozenset({401, 402, 429})
 """If the body of a 5xx holds one of these statuses, it counts instead of the 5xx."""
+FILTERS_OWN = frozenset({("cohere", 498), ("ideogram", 422)})
+"""Wires, and a status that only a filter gives there."""
 TOKEN = re.compile(r"\b(api[- ]?key|token)\b", re.I)
 NOT_SUPPORTED = re.compile(
     r"\b(?:argument|parameter|field)s? not (?:supported|allowed|permitted|recogni[sz]ed)(?: (?:on|by|for|with) this model)?: ?"
@@ -72,7 +74,7 @@ def read_error(
         ran: whether a job had begun, so that a block may be of the request or of its answer.
     """
     low = {str(name).lower(): str(value) for name, value in headers.items()}
-    flat = _add_blocking_status(_add_header_codes(flat_of(body, sent), low), status, wire)
+    flat = _add_blocking_status(_add_header_codes(flat_of(body, sent), low), status, wire, settings or {})
     if 300 <= status < 400:
         return _explain_redirect(status, low, vendor)
     if flat.page:
@@ -102,9 +104,10 @@ def _add_header_codes(flat: Flat, headers: Mapping[str, str]) -> Flat:
     return replace(flat, codes=(*flat.codes, *extra)) if extra else flat
 
 
-def _add_blocking_status(flat: Flat, status: int, wire: str) -> Flat:
-    """`flat` with the status as a code if only a filter gives it on this wire: Cohere's 498, unless it speaks of a key."""
-    if (wire, status) != ("cohere", 498) or TOKEN.search(flat.message):
+def _add_blocking_status(flat: Flat, status: int, wire: str, settings: Mapping[str, str]) -> Flat:
+    """`flat` with the status as a code if only a filter gives it on this wire, unless it speaks of a key or a parameter."""
+    named = flat.parameters or any(names_parameter(key, flat.message) for key in settings)
+    if (wire, status) not in FILTERS_OWN or TOKEN.search(flat.message) or named:
         return flat
     return replace(flat, codes=(*flat.codes, f"http_{status}"))
 

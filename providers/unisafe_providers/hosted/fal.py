@@ -13,7 +13,7 @@ from urllib.parse import quote
 from unisafe_providers.base import Capabilities, Malformed, Request, Response
 from unisafe_providers.hosted.bodies import Json, find_error, json_of, parse_body
 from unisafe_providers.hosted.http import HostedOptions, Reply
-from unisafe_providers.hosted.jobs import JobProvider
+from unisafe_providers.hosted.jobs import JobProvider, read_job_name
 from unisafe_providers.hosted.model_inputs import add_pictures
 from unisafe_providers.hosted.sizes import read_size, reduce_ratio
 from unisafe_providers.jobs import Job
@@ -92,9 +92,10 @@ class Fal(JobProvider):
     def _read_taken(self, body: Json, request: Request) -> Job | Response | None:
         if _holds_pictures(body):
             return self._read_pictures(body, request)
-        if not isinstance(body.get("request_id"), str) or not body["request_id"]:
+        name = read_job_name(body.get("request_id"))
+        if not name:
             return None
-        return Job(name=body["request_id"], poll=str(body.get("response_url") or ""))
+        return Job(name=name, poll=str(body.get("response_url") or ""))
 
     async def _poll(self, request: Request, job: Job) -> Response | None:
         """The answer of a job that is completed: that word comes also for one that failed."""

@@ -16,7 +16,7 @@ from typing import Unpack
 import orjson
 
 from unisafe_providers.anatomy import AUDIO, TOOL_CALL, attach_partial, decode_base64_image
-from unisafe_providers.base import Capabilities, Malformed, Rejected, Request, Response, Text, clean
+from unisafe_providers.base import Capabilities, Malformed, Misconfigured, Request, Response, Text, clean
 from unisafe_providers.hosted.bodies import Json, find_usage, schema_of
 from unisafe_providers.hosted.endings import ending_of_candidate, ending_of_prompt
 from unisafe_providers.hosted.google_numbers import GEMINI_API, Numbering
@@ -110,12 +110,13 @@ async def build_content_body(request: Request, safety: list[Json]) -> Json:
 
 
 def ratio_of(size: str, ratios: Sequence[str] = RATIOS, who: str = "Gemini") -> str:
-    """The aspect ratio of `WIDTHxHEIGHT`. Raises Rejected if `who` does not draw in that ratio."""
+    """The aspect ratio of `WIDTHxHEIGHT`. Raises Misconfigured if `who` does not draw in that ratio."""
     width, height = (int(side) for side in size.split("x"))
     shared = math.gcd(width, height) or 1
     ratio = f"{width // shared}:{height // shared}"
     if ratio not in ratios:
-        raise Rejected(f"{who} draws no image of {size}: its ratios are {', '.join(ratios)}; change generation.image_size")
+        words = f"{who} draws no image of {size}: its ratios are {', '.join(ratios)}; change generation.image_size"
+        raise Misconfigured(words, needs="images out")
     return ratio
 
 

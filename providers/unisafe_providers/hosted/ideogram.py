@@ -14,7 +14,7 @@ from urllib.parse import quote
 from unisafe_providers.base import Capabilities, Malformed, Request, Response
 from unisafe_providers.hosted.bodies import Json
 from unisafe_providers.hosted.http import File, HostedOptions
-from unisafe_providers.hosted.jobs import JobProvider
+from unisafe_providers.hosted.jobs import JobProvider, read_job_name
 from unisafe_providers.hosted.sizes import find_ratio, read_size
 from unisafe_providers.hosted.usage import read_dollars
 from unisafe_providers.jobs import Job
@@ -22,6 +22,8 @@ from unisafe_providers.jobs import Job
 MICRO = 1e-6
 """US dollars in the unit of costs."""
 RATIOS = ("1:3", "3:1", "1:2", "2:1", "9:16", "16:9", "10:16", "16:10", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "1:1")
+VERSION = re.compile(r"/v[12]/*$")
+"""The end of an address that names a version, with which the paths here begin themselves."""
 OF_V1 = re.compile(r"ideogram-v\d")
 """Models of the older API: `ideogram-v3`, `ideogram-v4`."""
 BY_PIXELS = re.compile(r"ideogram-4-[5-9]|ideogram-[5-9]")
@@ -32,6 +34,7 @@ class Ideogram(JobProvider):
     """One model: `ideogram-4-5` and others of v2, or `ideogram-v3` and `ideogram-v4` of v1; arguments as in HostedProvider."""
 
     TITLE = "Ideogram"
+    WIRE = "ideogram"
     LASTS = "24 hours"
 
     def __init__(
@@ -42,6 +45,7 @@ class Ideogram(JobProvider):
         capabilities: Capabilities,
         **options: Unpack[HostedOptions],
     ) -> None:
+        base_url = VERSION.sub("", base_url)
         super().__init__(
             f"ideogram|{base_url.rstrip('/')}|{model}",
             model,
@@ -88,9 +92,8 @@ class Ideogram(JobProvider):
     def _read_taken(self, body: Json, request: Request) -> Job | Response | None:
         if isinstance(body.get("data"), list):
             return self._read_pictures(body, request)
-        if not isinstance(body.get("generation_id"), str) or not body["generation_id"]:
-            return None
-        return Job(name=body["generation_id"])
+        name = read_job_name(body.get("generation_id"))
+        return Job(name=name) if name else None
 
     async def _poll(self, request: Request, job: Job) -> Response | None:
         found = await self._look(request, job, self._place("", f"v2/generations/{quote(job.name, safe='')}"), "status")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from unisafe_providers.base import Rejected, Request, Response, Usage
+from unisafe_providers.base import Misconfigured, Request, Response, Usage
 from unisafe_providers.hosted.bodies import Json, find_usage
 from unisafe_providers.hosted.gemini import ratio_of
 from unisafe_providers.hosted.openai_wire import read_served_name
@@ -22,10 +22,11 @@ RATIOS = ("1:1", "3:4", "4:3", "9:16", "16:9")
 def build_predict_body(request: Request, settings: Json) -> Json:
     """The body of POST MODEL:predict: one picture, its prompt unchanged, and the filter's reason beside what it withholds.
 
-    Raises Rejected for an edit, and for a size that is not told by one of RATIOS.
+    Raises Misconfigured for an edit, and for a size that is not told by one of RATIOS.
     """
     if not request.image_due or request.images:
-        raise Rejected("Imagen draws images from text alone; name an image model of Gemini's for edits and for chats")
+        words = "Imagen draws images from text alone; name an image model of Gemini's for edits and for chats"
+        raise Misconfigured(words, needs="images in" if request.images else None)
     parameters: Json = {"sampleCount": 1, "includeRaiReason": True, "enhancePrompt": False, **settings}
     if request.size:
         parameters["aspectRatio"] = ratio_of(request.size, RATIOS, "Imagen")

@@ -47,6 +47,11 @@ LINKS = 3
 GONE = frozenset({404, 410})
 
 
+def read_job_name(value: object) -> str:
+    """The id of a job, which some gateways write as a number; empty if there is none."""
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
 class JobFailed(Exception):
     """The vendor reports that a job failed; `error` says what that means. Another job may be submitted for its request."""
 
@@ -66,6 +71,9 @@ class JobProvider(HostedProvider):
 
     PATIENCE: ClassVar[float] = 600.0
     """Seconds that a job may take, unless bench.toml says otherwise."""
+
+    WIRE: ClassVar[str] = ""
+    """The protocol, for words that mean something special in it."""
 
     LASTS = "a while"
     """How long the vendor keeps a job's answer, in words."""
@@ -122,7 +130,7 @@ class JobProvider(HostedProvider):
 
     async def _order(self, request: Request, path: str, make: Make, *, files: Files | None = None) -> Job | Response:
         """Send a request, and read what came: a job, or the answer itself."""
-        found = await self._send_accepted(request, path, make, files=files)
+        found = await self._send_accepted(request, path, make, wire=self.WIRE, files=files)
         if isinstance(found, Response):
             return found
         answer, sent = found
@@ -169,9 +177,12 @@ class JobProvider(HostedProvider):
         """The block that a poll's error means. Raises JobLost where the job is not known, else the error itself."""
         with catch_odd_shapes():
             body = parse_error_body(answer.content)
-        if answer.status in GONE:
-            raise self._build_lost(job, f"{self.title} answers {answer.status}")
-        return self._read_error(answer.status, body, answer.headers, request, ran=True)
+        try:
+            return self._read_error(answer.status, body, answer.headers, request, ran=True)
+        except ProviderError:
+            if answer.status in GONE:
+                raise self._build_lost(job, f"{self.title} answers {answer.status}") from None
+            raise
 
     def _build_lost(self, job: Job, why: str) -> JobLost:
         """The error of a job that was paid for and has no answer any more."""
@@ -284,4 +295,4 @@ def _is_brief(error: RateLimited | Transient) -> bool:
     return asked <= BRIEF if asked is not None else isinstance(error, Transient)
 
 
-__all__ = ["JobFailed", "JobLost", "JobProvider"]
+__all__ = ["JobFailed", "JobLost", "JobProvider", "read_job_name"]

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from unisafe_providers.base import Capabilities, Malformed, Request, Response
 from unisafe_providers.hosted.bodies import Json
 from unisafe_providers.hosted.http import HostedOptions
-from unisafe_providers.hosted.jobs import JobProvider
+from unisafe_providers.hosted.jobs import JobProvider, read_job_name
 from unisafe_providers.hosted.sizes import find_ratio
 from unisafe_providers.jobs import Job
 
@@ -75,9 +75,10 @@ class Luma(JobProvider):
         return body
 
     def _read_taken(self, body: Json, request: Request) -> Job | Response | None:
-        if not isinstance(body.get("id"), str) or not body["id"]:
+        name = read_job_name(body.get("id"))
+        if not name:
             return None
-        job = Job(name=body["id"])
+        job = Job(name=name)
         done = self._read_generation(body, request, job)
         return job if done is None else done
 
@@ -110,7 +111,8 @@ def _list_addresses(body: Json) -> list[object]:
     """Where the pictures are: `output` of the Agents API, `assets` of the Dream Machine API."""
     output: Any = body.get("output")
     assets: Any = body.get("assets")
-    found = [entry.get("url") for entry in output if isinstance(entry, dict)] if isinstance(output, list) else []
+    entries = output if isinstance(output, list) else [output]
+    found = [entry.get("url") for entry in entries if isinstance(entry, dict)]
     if isinstance(assets, dict):
         found.append(assets.get("image"))
     return [address for address in found if address]

@@ -13,9 +13,11 @@ from typing import Any
 from unisafe_providers.anatomy import AUDIO, NO_PICTURE, TOOL_CALL, attach_partial, decode_base64_image
 from unisafe_providers.base import Image, Malformed, ProviderError, Request, Response, Text, clean
 from unisafe_providers.hosted.accepted import Accepted
+from unisafe_providers.hosted.blocks import block_of_error
 from unisafe_providers.hosted.bodies import Json, find_usage, schema_of
 from unisafe_providers.hosted.canned import find_canned
 from unisafe_providers.hosted.endings import Ending, ending_of_choice, ending_of_guardrail
+from unisafe_providers.hosted.flattened import flatten
 from unisafe_providers.hosted.guardrails import find_intervention
 from unisafe_providers.hosted.usage import usage_of
 from unisafe_providers.hosted.withheld import build_pictures_response, find_withheld_block
@@ -257,4 +259,6 @@ def read_images_response(body: Json, picture: Pictured = decode_base64_image, *,
     places = [entry.get("b64_json") or entry.get("url") for entry in entries]
     if any(places):
         usage = usage if usage.reported else replace(usage, reported=find_usage(body) is None)  # images are paid for one by one
-    return build_pictures_response(body, places, picture, usage=usage, model=model)
+    beside = block_of_error(0, flatten({"error": body["error"]})) if body.get("error") else None
+    withheld = [Ending(beside.finish, beside.reason, beside.block)] if beside is not None else []
+    return build_pictures_response(body, places, picture, usage=usage, model=model, withheld=withheld)

@@ -15,7 +15,7 @@ from unisafe_providers.base import Block, Capabilities, Request, Response, clean
 from unisafe_providers.hosted.bodies import Json
 from unisafe_providers.hosted.endings import Ending
 from unisafe_providers.hosted.http import HostedOptions
-from unisafe_providers.hosted.jobs import JobProvider
+from unisafe_providers.hosted.jobs import JobProvider, read_job_name
 from unisafe_providers.hosted.model_inputs import add_pictures
 from unisafe_providers.hosted.openai_wire import read_served_name
 from unisafe_providers.hosted.sizes import read_size, reduce_ratio
@@ -111,10 +111,11 @@ class Replicate(JobProvider):
         return {"width": width, "height": height} if self._size_as == "width_and_height" else {"size": f"{width}x{height}"}
 
     def _read_taken(self, body: Json, request: Request) -> Job | Response | None:
-        if not isinstance(body.get("id"), str) or not body["id"]:
+        name = read_job_name(body.get("id"))
+        if not name:
             return None
         urls: Any = body.get("urls")
-        job = Job(name=body["id"], poll=str(urls.get("get") or "") if isinstance(urls, dict) else "")
+        job = Job(name=name, poll=str(urls.get("get") or "") if isinstance(urls, dict) else "")
         done = self._read_prediction(body, request, job)
         return job if done is None else done
 
@@ -124,7 +125,7 @@ class Replicate(JobProvider):
 
     def _read_prediction(self, body: Json, request: Request, job: Job) -> Response | None:
         """The answer in a prediction; None while it is under way. Raises as `_poll`."""
-        state, output = str(body.get("status") or ""), body.get("output")
+        state, output = str(body.get("status") or "").lower(), body.get("output")
         if state == "succeeded" and output is None and body.get("data_removed"):
             raise self._build_lost(job, "its answer was removed (data_removed)")
         if state == "succeeded" or (request.image_due and output and state == "processing"):  # pictures may come before the end
@@ -138,7 +139,8 @@ class Replicate(JobProvider):
     def _read_pictures(self, body: Json, output: object, request: Request) -> Response:
         removed = len(WITHHELD.findall(str(body.get("logs") or "")))
         withheld = [Ending("blocked", "NSFW content detected", Block("response"))] * removed
-        return self._gather({}, _list_addresses(output), request, withheld=withheld)
+        flags = output if isinstance(output, dict) else {}
+        return self._gather(flags, _list_addresses(output), request, withheld=withheld)
 
     def _read_text(self, body: Json, output: object) -> Response:
         """The text of a language model, which comes in pieces."""

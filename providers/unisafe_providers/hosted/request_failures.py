@@ -18,7 +18,7 @@ TOO_LONG = Failure(
     words=compile_words(
         r"context (length|window|size)",
         r"(prompt|input|message|request|text|content) (is |was )?too (long|large)",
-        r"too (long|many tokens)",
+        r"(?<!took )(?<!taking )too (long|many tokens)",
         r"maximum number of tokens|input tokens exceeded|number of input tokens",
         r"max(imum)? (input|model|sequence|context|prompt|token) (length|tokens|count|limit)",
         r"tokens\b.{0,60}(must be <=|exceed|greater than|larger than)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from unisafe_providers.base import Rejected
+from unisafe_providers.base import Misconfigured
 
 NEAR = 0.08
 """How far a ratio may be off (as a share) and still be told by its neighbour."""
@@ -18,12 +18,13 @@ def read_size(size: str) -> tuple[int, int]:
 
 
 def find_ratio(size: str, allowed: Sequence[str], title: str) -> str:
-    """The allowed ratio, such as `16:9`, that is nearest to a size. Raises Rejected if none is near."""
+    """The allowed ratio, such as `16:9`, that is nearest to a size. Raises Misconfigured if none is near."""
     width, height = read_size(size)
     wanted = math.log(max(width, 1) / max(height, 1))
     nearest = min(allowed, key=lambda ratio: abs(_measure(ratio) - wanted))
     if not width or not height or abs(_measure(nearest) - wanted) > NEAR:
-        raise Rejected(f"{title} draws no image of {size}: its ratios are {', '.join(allowed)}; change generation.image_size")
+        words = f"{title} draws no image of {size}: its ratios are {', '.join(allowed)}; change generation.image_size"
+        raise Misconfigured(words, needs="images out")
     return nearest
 
 

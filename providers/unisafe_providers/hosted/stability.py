@@ -15,7 +15,7 @@ import httpx2
 from unisafe_providers.base import Capabilities, Image, Malformed, Misconfigured, Rejected, Request, Response, Usage
 from unisafe_providers.hosted.bodies import Json, catch_odd_shapes, parse_error_body
 from unisafe_providers.hosted.http import File, HostedOptions, Read, Reply
-from unisafe_providers.hosted.jobs import JobFailed, JobProvider
+from unisafe_providers.hosted.jobs import JobFailed, JobProvider, read_job_name
 from unisafe_providers.hosted.sizes import find_ratio
 from unisafe_providers.hosted.withheld import build_pictures_response
 from unisafe_providers.jobs import Job, JobLost
@@ -70,6 +70,7 @@ class Stability(JobProvider):
         strength: float = 0.7,
         **options: Unpack[HostedOptions],
     ) -> None:
+        base_url = base_url.rstrip("/").removesuffix("/v2beta")  # with which the paths here begin
         super().__init__(
             f"stability|{base_url.rstrip('/')}|{model}|{edits_by}|strength={strength:g}",
             model,
@@ -158,7 +159,7 @@ def _find_job(body: object) -> str:
     """The name of the job that took a request for later; empty for an answer."""
     if not isinstance(body, dict) or body.get("image") or body.get("finish_reason") or body.get("artifacts"):
         return ""
-    return body["id"] if isinstance(body.get("id"), str) and not body.get("errors") else ""
+    return "" if body.get("errors") else read_job_name(body.get("id"))
 
 
 def _read_body(body: Json) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -24,6 +25,7 @@ BESIDE_IN = (
 )
 """Input tokens that Anthropic and Amazon Bedrock count apart from `input_tokens`, each count by its names."""
 BESIDE_OUT = (("thoughtsTokenCount",), ("total_thought_tokens",))
+DIGITS = re.compile(r"\d{1,15}(\.\d{1,15})?")
 BILLED = ("billed_units", "tokens")
 """Tables of counts within Cohere's `usage`; it charges for those of the first one."""
 COST_HEADER = "x-litellm-response-cost"
@@ -114,7 +116,9 @@ def _tokens(value: object) -> int:
 
 
 def read_dollars(value: object) -> float | None:
-    """An amount as a vendor tells it; None if it makes no sense."""
+    """An amount as a vendor tells it, be it as a number or as its digits; None if it makes no sense."""
+    if isinstance(value, str) and DIGITS.fullmatch(value):
+        value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
         return None
     return float(value)

@@ -46,10 +46,11 @@ def find_withheld_block(body: Json, index: int = 0) -> Ending | None:
     """The block for picture `index` of an images answer; None if it was not withheld."""
     entry = _entry(body, index)
     for flag, value in FLAGS.items():
-        if _read_truth(entry.get(flag)) is value:
+        if _read_truth(entry.get(flag, body.get(flag))) is value:
             return _build_block("response", f"{flag} {str(value).lower()}")
     for flag in LISTS:
-        if _read_truth(_at(body.get(flag), index)) is True:
+        told = body.get(flag)
+        if _read_truth(_at(told, index) if isinstance(told, list) else told) is True:
             return _build_block("response", flag)
     if entry.get("raiFilteredReason"):
         return _build_block("response", f"raiFilteredReason: {entry['raiFilteredReason']}")
