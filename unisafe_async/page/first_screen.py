@@ -86,7 +86,7 @@ class FirstScreen:
 
     def list_unjudged(self, model: str) -> list[str]:
         """What was not measured of a model, by cause."""
-        return list_unjudged(self._summary.coverage(model), self._summary.report.planned[model])
+        return list_unjudged(self._summary.coverage(model), self._summary.planned(model))
 
     def list_worst(self, model: str) -> list[WorstCell]:
         """The cells in which a model fails most."""

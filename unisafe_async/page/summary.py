@@ -116,11 +116,15 @@ class Summary:
         """Whether any thoughts were judged: only then is there a column for them."""
         return has_thoughts(self.report.by_model.values())
 
+    def planned(self, model: str) -> int:
+        """The number of a model's due rows: at least those that are there, since an older or imported run may not say it."""
+        return max(self.report.planned[model], self.coverage(model).rows)
+
     def unjudged(self, model: str) -> list[int]:
         """Counts of the model's other rows, in the order of the table's columns: by cause, and not run."""
         one = self.coverage(model)
         rare = [getattr(one, field) for field in self.rare.values()]
-        rest = self.report.planned[model] - one.rows
+        rest = self.planned(model) - one.rows
         return [one.judge_blocked, one.unparsed, one.judge_failed, *rare, one.failed, rest]
 
 
