@@ -11,6 +11,16 @@ from rich.cells import cell_len, set_cell_size
 from unisafe_async.text import plain
 
 DOTS = "…"
+MOST_NAMES = 5
+"""Models that a sentence names; of more it gives the number."""
+
+
+def name_some(names: Sequence[str]) -> str:
+    """The names for a sentence: `A, B and C`; of more than five their number, `7 models`."""
+    if len(names) > MOST_NAMES:
+        return f"{len(names)} models"
+    *first, last = (" ".join(plain(name).split()) for name in names)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def shorten_names(names: Iterable[str], width: int) -> dict[str, str]:

@@ -146,10 +146,16 @@ class VendorOptions(EndpointOptions):
             return NO_SECRETS
         if url.hostname == "api.openai.com" and not self.variables:
             return "key_env: missing; name the variable that holds the key, such as OPENAI_API_KEY"
+        if vendor is not None and not self.variables and self._wants_key_of(vendor):
+            return f"key_env: missing; name the variable that holds the key for {url.hostname}, such as {vendor.key_env}"
         if self.KEY_EVERYWHERE and not self.variables and url.scheme == "https":
             such_as = f", such as {vendor.key_env}" if vendor is not None else ""
             return f"key_env: missing; name the variable that holds the key for {url.hostname}{such_as}"
         return ""
+
+    def _wants_key_of(self, vendor: Preset) -> bool:
+        """Whether the address is a vendor's own, where nobody is answered without its key."""
+        return vendor.key_env is not None and not vendor.gateway and not self.BUILDS_ADDRESS and vendor.holds(self.base_url)
 
     def _find_more(self, declared: Declared) -> Iterator[str]:
         """What is wrong beside the address."""

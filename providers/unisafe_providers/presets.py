@@ -153,6 +153,15 @@ class Preset:
         own = (name for name, words in self.headers.items() if "headers_env" in words and self.key_env is None)
         return next(own, "")
 
+    def usual_variable(self, name: str) -> str:
+        """The variable that usually holds the key of the vendor that bench.toml calls `name`."""
+        return self.key_env or f"{name.upper().replace('-', '_')}_API_KEY"
+
+    def find_blank(self, address: str) -> str:
+        """The first word that each customer fills in and that `address` has still, such as `WORKSPACE`; empty for none."""
+        words = PLACEHOLDER.findall(self.address or "")
+        return next((word for word in words if word in re.split(r"[./]", address)), "")
+
     def holds(self, address: str) -> bool:
         """Whether `address` is the vendor's own: its one address, or of the form that its customers' addresses have."""
         if self.base_url is not None or self.address is None:

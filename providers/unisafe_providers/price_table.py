@@ -24,6 +24,8 @@ REGION = re.compile(r"^(us|eu|apac|au|jp|ca|in|global|us-gov)\.")
 DATED = re.compile(r"[-@](20\d\d-\d\d-\d\d|20\d{6}|default)$")
 """The date of one version of a model, after its name."""
 
+LONGER = {"stability": "stable-image-"}
+"""What the table puts before a name that stands alone in the vendor's addresses."""
 SAME = {"bedrock-openai": "bedrock"}
 """Who has the prices of another entry."""
 
@@ -54,7 +56,8 @@ def find_price(vendor: str, model: str) -> Quote | None:
     if preset is not None and model in preset.prices:
         return Quote(price=preset.prices[model], read=preset.prices_read, source=preset.prices_source)
     table, prices = _load_table(), _prices_of(vendor)
-    figures = next((prices[name] for name in spell_names(model) if name in prices), None) or _price_of_versions(vendor, model)
+    spellings = [*spell_names(model), f"{LONGER.get(vendor, '')}{model}"]
+    figures = next((prices[name] for name in spellings if name in prices), None) or _price_of_versions(vendor, model)
     return None if figures is None else Quote(price=Price(*figures), read=table["read"], source=table["source"])
 
 

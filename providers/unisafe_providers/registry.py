@@ -83,14 +83,15 @@ def find_spec(name: str) -> ProviderSpec[Any] | None:
 
 
 def describe_unknown(name: str) -> str:
-    """What to say of a name that no provider has: all names, and whose name or other name it is near to."""
+    """What to say of a name that no provider has: whose name or other name it is near to, else all names."""
     owners: dict[str, list[str]] = {known: [known] for known in list_names()}
     for known, preset in load_presets().items():
         for other in preset.also_called:
             owners.setdefault(other, []).append(known)
     near = find_nearest(name.lower(), owners)
-    hint = f"; did you mean {' or '.join(owners[near])}?" if near else ""
-    return f"{name!r} is no provider; providers are {', '.join(list_names())}{hint}"
+    if near:
+        return f"{name!r} is no provider; `unisafe providers` lists them; did you mean {' or '.join(owners[near])}?"
+    return f"{name!r} is no provider; providers are {', '.join(list_names())}"
 
 
 def find_takers(key: str) -> list[ProviderSpec[Any]]:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.notebooks.conftest import Notebook
+import nbformat
+import pytest
+
+from tests.notebooks.conftest import ROOT, Notebook
+
+DOCS = ROOT / "docs"
 
 
 def test_a_cell_awaits_a_run_and_shows_how_far_it_is(notebook: Notebook, python: Path) -> None:
@@ -92,3 +97,11 @@ def test_a_change_of_folder_during_a_run_moves_nothing(notebook: Notebook) -> No
 
 def test_a_script_inside_a_cell_is_told_what_to_do(notebook: Notebook) -> None:
     assert "running event loop" in notebook.error("asyncio.run(unisafe_async.evaluate('bench.toml'))")
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("notebooks/*.ipynb")), ids=lambda path: path.name)
+def test_the_notebooks_of_the_docs_run_and_show_what_they_showed(notebook: Notebook, path: Path) -> None:
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            shown = [output.output_type for output in notebook.run(cell.source)]
+            assert shown == [output.output_type for output in cell.outputs], cell.source

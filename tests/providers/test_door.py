@@ -116,7 +116,9 @@ def test_a_key_of_another_provider_is_said_to_be_its(name: str) -> None:
     if name in able:
         assert parsed(provider=name, steps=3).steps == 3
         return
-    assert 'bench.toml: models[0].steps: goes with provider = "diffusers" only' in refused(provider=name, steps=3)
+    field = "; a field of the endpoint's own requests goes into `extra`: extra = { steps = ... }"
+    own = field if "extra_chat" in built_in_spec(name).keys else ""
+    assert f'bench.toml: models[0].steps: goes with provider = "diffusers" only{own}' in refused(provider=name, steps=3)
 
 
 def test_a_key_of_nobody_is_told_from_those_that_may_stand_there() -> None:
@@ -336,8 +338,10 @@ def test_a_room_s_keys_are_shown_with_what_they_may_be() -> None:
 
 
 def test_a_name_that_nobody_has_is_told_from_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"'gemni' is no provider; providers are anthropic, .*; did you mean gemini\?"):
+    with pytest.raises(ConfigError, match=r"'gemni' is no provider; .* lists them; did you mean gemini\?"):
         read_provider("gemni")
+    with pytest.raises(ConfigError, match=r"'qqqqq' is no provider; providers are anthropic, .*, command$"):
+        read_provider("qqqqq")
 
 
 @pytest.mark.parametrize("script", ["bench_keys.py", "vendor_tables.py"])
@@ -348,3 +352,14 @@ def test_the_tables_on_the_pages_are_those_of_the_models_and_the_vendors_files(
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(ROOT / "scripts" / script), run_name="__main__")
     assert ended.value.code == 0, f"run `python scripts/{script}`"
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_on_a_narrow_screen_a_provider_s_own_keys_come_first_and_nothing_is_cut_off(width: int) -> None:
+    out = io.StringIO()
+    print_provider(Console(file=out, width=width), *read_provider("bfl"))
+    screen = out.getvalue()
+    assert screen.index("job_wait_s   number") < screen.index("Keys of every model behind an address") < screen.index("rpm ")
+    assert '"https://api.bfl.ai/v1" unless set' in " ".join(screen.split())
+    assert "…" not in screen
+    assert "each answer is made by a job" in screen

@@ -99,6 +99,7 @@ def test_a_guardrail_that_extra_names_is_traced_too(monkeypatch: pytest.MonkeyPa
         ({"region": "us-east-1", "model": CANVAS}, 'gives: this model draws and writes no text; put gives = ["image"]'),
         ({"region": "us-east-1", "model": CANVAS, "gives": ["text", "image"]}, "gives: this model draws and writes no text"),
         ({"region": "us-east-1", "mask_prompt": "the sky"}, 'mask_prompt: goes with gives = ["image"] only'),
+        ({"region": "us-east-1", "profile": "lab", "key_env": "MY_KEY"}, "key_env: stands beside `profile`"),
         ({"region": "us-east-1", "guardrail_version": "3"}, "guardrail_version: goes with a guardrail"),
         ({"region": "us-east-1", "guardrail": "g", "guardrail_version": "new"}, "guardrail_version: should look like 1"),
         ({"region": "us-east-1", "mode": "batch"}, "batch_role: missing; batch jobs of Amazon Bedrock need it"),

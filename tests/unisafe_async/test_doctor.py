@@ -57,7 +57,7 @@ class Planted:
     async def list(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         if name == "wrong-key":
-            return _error(401, "invalid_api_key", f"Incorrect API key provided: {request.headers['authorization']}")
+            return _error(401, "invalid_api_key", f"Incorrect API key provided: {request.headers.get('authorization')}")
         if name in LISTS:
             status, body = LISTS[name]
             return web.json_response(body, status=status)
@@ -250,6 +250,42 @@ async def test_a_variable_of_a_header_that_is_not_set_is_found(tmp_path: Path) -
     done = await doctor(tmp_path, "--free")
     assert done.returncode == 1
     assert "headers_env.X-Gateway-Key: the variable NO_SUCH_KEY is not set" in of(done.stdout, "m")
+
+
+UNFINISHED = """
+[judge]
+provider = "simulated"
+model = "judge"
+
+[[models]]
+name = "bricks"
+provider = "databricks"
+model = "m"
+base_url = "https://WORKSPACE.cloud.databricks.com/serving-endpoints"
+key_env = "PLANTED_KEY"
+
+[[models]]
+name = "gate"
+provider = "portkey"
+model = "m"
+"""
+
+
+async def test_what_is_not_filled_in_yet_is_said_and_nobody_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "bench.toml").write_text(UNFINISHED)
+    done = await doctor(tmp_path, "--free")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "address WRONG base_url: put yours in place of WORKSPACE" in of(done.stdout, "bricks")
+    assert 'headers_env = { "x-portkey-api-key" = "PORTKEY_API_KEY" }' in of(done.stdout, "gate")
+
+
+async def test_a_key_that_was_never_sent_is_not_called_wrong(tmp_path: Path) -> None:
+    async with planted() as (url, _):
+        entry = ENTRY.format(name="wrong-key", model="m", url=url, key="PLANTED_KEY", more="")
+        entry = "\n".join(line for line in entry.splitlines() if not line.startswith("key_env"))
+        (tmp_path / "bench.toml").write_text(UNFINISHED.partition("[[models]]")[0] + entry)
+        done = await doctor(tmp_path, "--free")
+    assert "no key was sent: name its variable in `key_env`" in of(done.stdout, "wrong-key")
 
 
 async def test_a_sound_configuration_is_found_sound_and_what_is_free_costs_nothing(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ TABLE = {
         "anthropic": {"claude-opus-5-5": [4.0, 20.0], "claude-old-20240101": [1.0, 2.0], "claude-odd-20240101": [1.0, 2.0]},
         "bedrock": {"anthropic.claude-x-v1:0": [3.0, 15.0], "us.anthropic.claude-x-v1:0": [3.3, 16.5]},
         "gemini": {"gemini-image": [0.3, 0.0, 0.039]},
+        "stability": {"stable-image-core": [0.0, 0.0, 0.03], "sd3.5-large": [0.0, 0.0, 0.065]},
         "snowflake": {"claude-4": [3.0, 15.0]},
     },
 }
@@ -50,6 +51,8 @@ def _table(monkeypatch: pytest.MonkeyPatch) -> None:
         ("bedrock", "eu.anthropic.claude-x-v1:0", (3.0, 15.0, None)),
         ("bedrock-openai", "eu.anthropic.claude-x-v1:0", (3.0, 15.0, None)),
         ("gemini", "gemini-image", (0.3, 0.0, 0.039)),
+        ("stability", "core", (0.0, 0.0, 0.03)),
+        ("stability", "sd3.5-large", (0.0, 0.0, 0.065)),
         ("gemini", "claude-opus-5-5", None),
         ("azure", "claude-opus-5-5", None),
     ],
@@ -83,6 +86,21 @@ def test_a_plan_says_which_prices_are_old_and_which_models_have_none() -> None:
     old = told(parsed, date.fromisoformat(READ) + timedelta(days=91))
     assert "The prices of m0 are old, read on 2026-05-01, 91 days ago" in old
     assert "python scripts/refresh_prices.py" in old
+
+
+@pytest.mark.parametrize(
+    ("models", "keys"),
+    [
+        ([{"provider": "bfl", "model": "unheard-of"}], "price_image"),
+        ([{"provider": "xai", "model": "unheard-of"}], "price_in and price_out"),
+        (
+            [{"provider": "xai", "model": "a"}, {"provider": "xai", "model": "b", "gives": ["image"]}],
+            "price_in and price_out, or price_image",
+        ),
+    ],
+)
+def test_a_plan_asks_for_the_prices_that_such_models_have(models: list[dict[str, Any]], keys: str) -> None:
+    assert f"give {keys}." in told(config(*models), date.fromisoformat(READ))
 
 
 async def test_a_run_s_report_says_that_a_price_was_old() -> None:

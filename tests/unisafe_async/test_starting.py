@@ -69,6 +69,25 @@ def test_what_init_writes_names_no_key_and_says_where_it_goes(tmp_path: Path) ->
             {"provider": "vllm", "model": "Qwen/Qwen3-VL", "base_url": "http://10.0.0.7:8000/v1", "takes": ["text", "image"]},
         ),
         ("openai:ft:gpt-5@2026-01-01", {"provider": "openai", "model": "ft:gpt-5@2026-01-01", "takes": ["text", "image"]}),
+        (
+            "portkey:@team/gpt-5",
+            {
+                "provider": "portkey",
+                "model": "@team/gpt-5",
+                "headers_env": {"x-portkey-api-key": "PORTKEY_API_KEY"},
+                "takes": ["text", "image"],
+            },
+        ),
+        (
+            "databricks:m@https://w.cloud.databricks.com/serving-endpoints",
+            {
+                "provider": "databricks",
+                "model": "m",
+                "base_url": "https://w.cloud.databricks.com/serving-endpoints",
+                "key_env": "DATABRICKS_TOKEN",
+                "takes": ["text", "image"],
+            },
+        ),
         ("transformers:Qwen/Qwen3-4B", {"provider": "transformers", "model": "Qwen/Qwen3-4B"}),
         ("diffusers:segmind/tiny-sd", {"provider": "diffusers", "model": "segmind/tiny-sd", "gives": ["image"]}),
     ],
@@ -85,6 +104,23 @@ def test_a_word_that_is_no_model_says_what_would_be(words: str, said: str) -> No
     with pytest.raises(UsageError, match=r"^--model-spec: ") as caught:
         read_model_spec(words, "--model-spec")
     assert said in str(caught.value)
+
+
+def test_a_model_in_one_word_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "GOOGLE_CLOUD_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    for words, said in [
+        ("bedrock:amazon.nova-pro-v1:0", "set AWS_REGION"),
+        ("vertex:gemini-2.5-flash", "set GOOGLE_CLOUD_PROJECT"),
+        ("azure:mine", "azure:mine@https://RESOURCE.openai.azure.com/openai/v1"),
+    ]:
+        with pytest.raises(UsageError, match=r"^--judge: ") as caught:
+            read_model_spec(words, "--judge")
+        assert said in str(caught.value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "lab")
+    assert read_model_spec("bedrock:amazon.nova-pro-v1:0", "--judge")["region"] == "eu-west-1"
+    assert read_model_spec("vertex:gemini-2.5-flash", "--judge")["project"] == "lab"
 
 
 def test_names_differ_and_any_text_is_written_as_it_is() -> None:

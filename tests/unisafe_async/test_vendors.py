@@ -37,6 +37,11 @@ def parsed(model: dict[str, Any]) -> Any:
         ({"provider": "gemini", "background": True}, 'background: goes with api = "interactions" only'),
         ({"provider": "gemini", "api": "interactions", "job_wait_s": 9.0}, "job_wait_s: goes with background = true only"),
         ({"provider": "openai", "api_version": "2024-10-21"}, 'api_version: goes with provider = "azure" only'),
+        ({"provider": "bfl", "safety_tolerance": 2}, "goes into `extra`: extra = { safety_tolerance = ... }"),
+        (
+            {"provider": "databricks", "base_url": "https://w.cloud.databricks.com/serving-endpoints"},
+            "key_env: missing; name the variable that holds the key for w.cloud.databricks.com, such as DATABRICKS_TOKEN",
+        ),
         ({"provider": "azure"}, "https://RESOURCE.openai.azure.com/openai/v1"),
         (
             {"provider": "azure", "base_url": "https://r.openai.azure.com/openai/deployments/mine", "key_env": "K"},

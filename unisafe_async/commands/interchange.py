@@ -65,33 +65,65 @@ def tables(
         list[Dimension] | None, typer.Option("--by", help="What to break down by (repeatable); else model, task.")
     ] = None,
     ci: Annotated[bool, typer.Option("--ci", help="With 95% intervals.")] = False,
+    overall: Annotated[bool, typer.Option("--overall", help="Markdown, LaTeX: also a table over all tasks, with n.")] = False,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="Markdown, LaTeX: the published figures below those of models of the same name.")
+    ] = False,
+    columns: Annotated[
+        int, typer.Option("--columns", min=1, max=2, help="Markdown, LaTeX: 1 fits one column of a two-column page.")
+    ] = 2,
+    caption: Annotated[
+        str, typer.Option("--caption", help="Markdown, LaTeX: what each caption begins with; in LaTeX it is LaTeX.")
+    ] = "",
+    label: Annotated[
+        str, typer.Option("--label", help="Markdown, LaTeX: what the text refers to, such as tab:safety; several tables add to it.")
+    ] = "",
 ) -> None:
     """Write a run's scores for a paper, a spreadsheet or a program; with their provenance."""
     from unisafe_cache import read_file
 
     from unisafe_async.files import write_text
     from unisafe_async.interchange.files import beside
-    from unisafe_async.interchange.tables import BY, TEXTS, read_table, to_csv, to_parquet
+    from unisafe_async.interchange.table_grids import Look
+    from unisafe_async.interchange.tables import BY, format_text, read_table, to_csv, to_parquet
     from unisafe_async.results.provenance import to_lines
 
     if form is TableFormat.parquet and output is None:
         raise usage_error("--format parquet: needs a file; name it with --output FILE")
-    dimensions = [one.value for one in by] if by else BY
-    table = read_file(find_run_file(config, cache, name), lambda connection: read_table(connection, name, dimensions, intervals=ci))
+    dimensions = tuple(dict.fromkeys(one.value for one in by)) if by else BY
+    given = {"--overall": overall, "--paper": paper, "--columns": columns != 2, "--caption": caption, "--label": label}
+    _check_layout([option for option, value in given.items() if value], form, dimensions, label)
+    table = read_file(
+        find_run_file(config, cache, name),
+        lambda connection: read_table(connection, name, dimensions, intervals=ci, overall=overall, paper=paper),
+    )
+    look = Look(caption=caption, label=label, columns=1 if columns == 1 else 2)
     if form is TableFormat.parquet:
         assert output is not None
         to_parquet(table, output)
     elif output is None:
         if form is TableFormat.csv:  # a pipe carries the data alone
             print("\n".join(to_lines(table.provenance)), file=sys.stderr)
-        print(TEXTS[form.value](table), end="")
+        print(format_text(table, form.value, look), end="")
         return
     elif form is TableFormat.csv:
         to_csv(table, output)
     else:
-        write_text(output, TEXTS[form.value](table))
+        write_text(output, format_text(table, form.value, look))
     where = f"; how they came about: {beside(output)}" if form is TableFormat.csv else ""
     print(f"{output}: {len(table.scores)} scores of run {table.provenance.run}{where}")
+
+
+def _check_layout(given: list[str], form: TableFormat, by: tuple[str, ...], label: str) -> None:
+    """Refuse options of the layout where there is none, figures that the paper does not have, and labels that LaTeX cannot read."""
+    if given and form not in (TableFormat.markdown, TableFormat.latex):
+        raise usage_error(f"{given[0]}: is for --format latex and markdown; {form.value} holds the figures alone")
+    if "--overall" in given and by != ("model", "task"):
+        raise usage_error("--overall: follows the tables by model and task; leave out --by, or take --by model alone")
+    if "--paper" in given and by not in (("model", "task"), ("model",)):
+        raise usage_error("--paper: the paper's figures are by model and task; leave out --by, or take --by model")
+    if label and not re.fullmatch(r"[A-Za-z0-9:._/+-]+", label):
+        raise usage_error(f"--label {label!r}: should be letters, digits and : . _ / + -, such as tab:safety")
 
 
 def rows(

@@ -24,7 +24,7 @@ from unisafe_async.config.gate_section import GateSection
 from unisafe_async.config.judge_checks import mistakes_of_judges
 from unisafe_async.config.renamed_keys import new_name, override_keys, warn_of_old_keys
 from unisafe_async.config.secret_words import find_secrets, hide_in_text
-from unisafe_async.config.section_checks import mistakes_of
+from unisafe_async.config.section_checks import describe_extra, mistakes_of
 from unisafe_async.config.sections import (
     CacheSection,
     ClusterSection,
@@ -242,7 +242,9 @@ def _describe_mistake(mistake: ErrorDetails, table: dict[str, Any]) -> str:
                     return "stands beside `judges`; with several judges each [[judge.judges]] has its own"
                 if key in JudgesSection.model_fields:
                     return "goes with several judges only, one [[judge.judges]] each"
-            return f"unknown key{suggest(key, _keys_of(section)) or '; keys are ' + ', '.join(_keys_of(section))}"
+            keys = _keys_of(section)
+            extra = describe_extra(key, keys) if issubclass(section, EndpointSection) else ""
+            return f"unknown key{suggest(key, keys) or f'{extra}; keys are ' + ', '.join(keys)}"
         case "missing":
             return "missing" + (NO_JUDGE if mistake["loc"] == ("judge",) else "")
         case "string_type":

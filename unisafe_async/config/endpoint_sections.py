@@ -204,6 +204,24 @@ class EndpointSection(Section):
         return not self.hosted or self.started or self.prices.tokens_in is not None or self.prices.image is not None
 
     @property
+    def unfinished(self) -> str:
+        """What its user has still to write before anybody can be asked, with the key of bench.toml; empty for nothing."""
+        vendor = self.preset
+        if vendor is None:
+            return ""
+        if blank := vendor.find_blank(self.address):
+            return f"base_url: put yours in place of {blank} in {self.address}"
+        if vendor.key_header and not self.secret_variables and vendor.holds(self.address):
+            example = f'{{ "{vendor.key_header}" = "{vendor.usual_variable(self.provider)}" }}'
+            return f"headers_env: missing, and the key of {vendor.title} goes there: headers_env = {example}"
+        return ""
+
+    @property
+    def price_keys(self) -> str:
+        """The keys of bench.toml that give its price."""
+        return "price_image" if list(getattr(self, "gives", ())) == ["image"] else "price_in and price_out"
+
+    @property
     def concurrency(self) -> int:
         """The most calls under way at once."""
         if self.local:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from unisafe_providers.near_names import suggest
 from unisafe_providers.registry import built_in_spec, find_takers, list_built_in
@@ -53,7 +53,14 @@ OPTIONS = (
 def _words_of_foreign(endpoint: EndpointSection, key: str) -> str:
     """With whom a key goes that this provider has not."""
     takers = describe_takers(key)
-    return f"goes with {takers} only{suggest(key, endpoint.spec.keys)}" if takers and key != "options" else OPTIONS
+    if not takers or key == "options":
+        return OPTIONS
+    return f"goes with {takers} only{suggest(key, endpoint.spec.keys)}{describe_extra(key, endpoint.spec.keys)}"
+
+
+def describe_extra(key: str, keys: Collection[str]) -> str:
+    """Where a field of a vendor's own requests goes, to end a message about `key` with; empty where no key takes such fields."""
+    return f"; a field of the endpoint's own requests goes into `extra`: extra = {{ {key} = ... }}" if "extra_chat" in keys else ""
 
 
 def describe_takers(key: str) -> str:

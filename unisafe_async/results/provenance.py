@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -196,7 +197,11 @@ def to_plain(record: Provenance) -> dict[str, Any]:
 
 
 def to_lines(record: Provenance) -> list[str]:
-    """The record in words, one line for each subject, without control characters and line breaks."""
+    """The record in words, one line for each subject, without control characters and line breaks.
+
+    A digest stands for an identity: the whole one is in `to_plain`.
+    """
+    filters = {key: value for key, value in record.filters.items() if key != "report.by"}
     lines = [
         f"run {record.run}, {record.status}, {record.started or 'never started'} to {record.ended or 'now'}",
         f"dataset {record.dataset}, digest {record.dataset_digest}",
@@ -206,7 +211,7 @@ def to_lines(record: Provenance) -> list[str]:
         f"coverage: {describe_coverage(record)}",
         *([describe_caution(record.lacking)] if record.lacking else []),
         f"cost: ${record.cost:,.4f}" + (f" and {record.unpriced:,} calls at no known price" if record.unpriced else ""),
-        "filters: " + (", ".join(f"{key} = {_value(value)}" for key, value in record.filters.items()) or "none"),
+        "filters: " + (", ".join(f"{key} = {_value(value)}" for key, value in filters.items()) or "none"),
         "versions: " + ", ".join(f"{name} {number}" for name, number in record.versions.items()),
         f"written by unisafe-async {record.written_by}",
     ]
@@ -240,7 +245,7 @@ def to_metadata(record: Provenance) -> dict[str, str]:
 def _words(party: Party) -> str:
     at = f" at {party.endpoint}" if party.endpoint else ""
     revision = f" revision {party.revision}" if party.revision else ""
-    identity = f" ({party.identity})" if party.identity else ""
+    identity = f" (identity {sha256(party.identity.encode()).hexdigest()[:12]})" if party.identity else ""
     return f"{party.name}: {party.provider} {party.model}{revision}{at}{identity}"
 
 

@@ -75,7 +75,8 @@ async def examine(
                 continue
             checked.probes = probes_of(section, checked.judge, config)
             if not section.priced and urlsplit(section.address).hostname not in ("localhost", "127.0.0.1", "::1"):
-                checked.say("price", "warning", "none in bench.toml: what a run costs cannot be said, and no budget can be set")
+                words = "none is known: what a run costs cannot be said, and no budget can be set"
+                checked.say("price", "warning", f"{words}; give {section.price_keys}")
         async with anyio.create_task_group() as group:
             for checked in checked_endpoints:
                 if checked.endpoint is not None:
@@ -131,6 +132,8 @@ def _check_keys(checked: CheckedEndpoint) -> bool:
             checked.say("key", "wrong", f"{key}: {variable} holds a blank, a line break or non-ASCII, as no key does")
         else:
             checked.say("key", "ok", f"{variable} is set")
+    if words := checked.section.unfinished:
+        checked.say("address" if words.startswith("base_url") else "key", "wrong", words)
     return not checked.wrong
 
 
@@ -161,7 +164,8 @@ def _note_unlisted(checked: CheckedEndpoint, error: RateLimited | Rejected | Tra
         checked.say("address", "warning", f"its list of models cannot be read ({error}): a call will show whether it answers")
     else:
         checked.say("address", "ok", f"{checked.section.address} answers")
-        checked.say("model", "skipped", f"cannot be checked without a call: the endpoint lists no models ({error})")
+        why = checked.section.spec.unlisted or f"the endpoint lists no models ({error})"
+        checked.say("model", "skipped", f"cannot be checked without a call: {why}")
 
 
 def _check_listed(checked: CheckedEndpoint, names: Sequence[str]) -> None:

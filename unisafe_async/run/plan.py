@@ -13,6 +13,7 @@ from unisafe_cache import Store
 from unisafe_cache.batches import find_under_way
 from unisafe_cache.submitted_jobs import find_jobs
 from unisafe_providers.base import Noting, OnDevice
+from unisafe_providers.jobs import Submitting, submits_each
 
 from unisafe_async.benchmark import Dataset
 from unisafe_async.config.bench_toml import Config
@@ -55,6 +56,7 @@ class Need:
         batch: whether the calls go as batch jobs, which take up to a day; then seconds are not estimated.
         under_way: calls that are in a batch job already. They are part of `calls` if the run waits for the job, else it does not
             ask for them.
+        by_jobs: whether the vendor makes each answer by a job of its own.
         submitted: requests that the vendor took as jobs of their own (unisafe_providers/jobs.py), not answered yet: they cost
             nothing new, and are no part of `calls`.
     """
@@ -71,6 +73,7 @@ class Need:
     devices: frozenset[str] = frozenset()
     batch: bool = False
     under_way: int = 0
+    by_jobs: bool = False
     submitted: int = 0
 
 
@@ -160,9 +163,9 @@ async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
         intents, drawn, models = set[bytes](), dict[str, str](), list[Need]()
         for lane in run.lanes:
             identity = lane.endpoint.provider.identity
-            need = Need(
-                name=lane.endpoint.name, devices=Devices.of(lane.endpoint.provider), batch=lane.endpoint.batching is not None
-            )
+            provider = lane.endpoint.provider
+            need = Need(name=lane.endpoint.name, devices=Devices.of(provider), batch=lane.endpoint.batching is not None)
+            need.by_jobs = isinstance(provider, Submitting) and submits_each(provider)
             waiting = await store.query(partial(find_under_way, identity=identity))
             submitted = await store.query(partial(find_jobs, identity=identity))
             await _count(lane, pipeline, need, judges, intents, drawn, waiting, submitted)
@@ -185,7 +188,10 @@ async def plan(config: Config, *, dataset: Dataset | None = None) -> Plan:
             mended=mended,
             mended_drawn=mended_drawn,
             shard=run.dataset.part,
-            unable={endpoint.name: why for endpoint in run.endpoints if (why := _find_fault(endpoint))},
+            unable={
+                **{model.name: model.unfinished for model in config.models if model.unfinished},
+                **{endpoint.name: why for endpoint in run.endpoints if (why := _find_fault(endpoint))},
+            },
             unset=tuple(_list_unset(config)),
             weights={endpoint.name: told for endpoint in run.endpoints if (told := tuple(_describe_weights(endpoint)))},
             later=tuple(tuple(run.panel.members[one].name for one in turn) for turn in list_later(pipeline.passes)),

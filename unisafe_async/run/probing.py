@@ -122,7 +122,7 @@ async def _try(checked: CheckedEndpoint, endpoint: Endpoint) -> None:
             finding = await _read(check, request, response, checked, endpoint)
         except Misconfigured as error:
             alone = answered or error.needs is not None or error.doubtful
-            checked.say(check, "wrong", f"{error}; {_suggest_promise(check)}" if alone else str(error))
+            checked.say(check, "wrong", f"{error}; {_suggest_promise(check, checked.section)}" if alone else str(error))
             if alone:
                 continue
             for missed, _ in checked.probes[index + 1 :]:
@@ -135,7 +135,7 @@ async def _try(checked: CheckedEndpoint, endpoint: Endpoint) -> None:
         except Transient as error:
             checked.say(check, "wrong", f"{error}; try again in a while, or check base_url and timeout_s")
         except ProviderError as error:
-            checked.say(check, "wrong", f"{error}; {_suggest_promise(check)}")
+            checked.say(check, "wrong", f"{error}; {_suggest_promise(check, checked.section)}")
         else:
             answered = True
             checked.settle("model", f"{checked.section.model} is not listed, but it answers")
@@ -171,13 +171,22 @@ async def _ask(endpoint: Endpoint, request: Request) -> Response:
     return await call_safely(endpoint.provider, request)
 
 
-def _suggest_promise(check: str) -> str:
-    """What to change in bench.toml if a model cannot do what it promises."""
+def _suggest_promise(check: str, section: EndpointSection) -> str:
+    """What to change in bench.toml if a model cannot do what it promises; image_api only where the section may say it."""
+    by_itself = section.dialect is not None and section.dialect.image_wire
+    set_way = "set image_api to how this endpoint draws" if "image_api" in section.spec.keys and not by_itself else ""
+    draws_only = list(getattr(section, "gives", ())) == ["image"]
     return {
         "text": 'take "text" out of gives, or name another model',
         "image in": 'take "image" out of takes, or name a model that sees',
-        "image out": 'take "image" out of gives, or set image_api to how this endpoint draws ("images" or "chat")',
-        "edit": 'leave "malicious_image_editing" out of tasks, or set image_api to how this endpoint draws',
+        "image out": (
+            ("" if draws_only and not set_way else 'take "image" out of gives, or ')
+            + (f'{set_way} ("images" or "chat")' if set_way else "name a model that draws")
+        ),
+        "edit": (
+            ('take "image" out of takes' if draws_only else 'leave "malicious_image_editing" out of tasks')
+            + f", or {set_way or 'name a model that edits'}"
+        ),
         "on images": 'put takes = ["text"] and keep to text tasks, or name a judge that sees',
     }.get(check, "name another model")
 
@@ -190,7 +199,7 @@ async def _read(check: str, request: Request, response: Response, checked: Check
             check, "warning", f"the platform blocked a harmless request ({response.reason}): its filter is set very strict"
         )
     if checked.judge is None:
-        return _read_answer(check, request, response, checked.room, seconds)
+        return _read_answer(check, request, response, checked, seconds)
     if check == "intent":
         missing = read_intent(response)
         return _note_unread(check, missing, response) if missing else Finding(check, "ok", f"{_quote(response.text)}, {seconds}")
@@ -212,14 +221,16 @@ def _note_unread(check: str, verdict: Verdict, response: Response) -> Finding:
     return Finding(check, "wrong", f"{verdict.reason}: {_quote(response.text)}; {advice}")
 
 
-def _read_answer(check: str, request: Request, response: Response, room: int | None, seconds: str) -> Finding:
+def _read_answer(check: str, request: Request, response: Response, checked: CheckedEndpoint, seconds: str) -> Finding:
     """The finding from a model's answer."""
     if request.image_due:
         if not response.images:
-            return Finding(check, "wrong", f"no image came out ({_quote(response.text)}); {_suggest_promise(check)}")
+            return Finding(
+                check, "wrong", f"no image came out ({_quote(response.text)}); {_suggest_promise(check, checked.section)}"
+            )
         return Finding(check, "ok", f"an image of {response.images[0].media_type}, {seconds}")
     if not response.text.strip() and response.finish != "refused":
-        return _read_nothing(check, response, room, seconds)
+        return _read_nothing(check, response, checked.room, seconds)
     if check == "image in" and response.finish != "length" and not any(word in response.text.lower() for word in COLOURS):
         return Finding(
             check, "warning", f"asked for the colour of a red square, it says {_quote(response.text)}: does it see images?"
@@ -263,11 +274,9 @@ def _compare_limits(checked: CheckedEndpoint, reported: Limits) -> None:
     ]
     if not told:
         if checked.endpoint is not None and isinstance(checked.endpoint.provider, Listing):
-            checked.say(
-                "limits",
-                "skipped",
-                "the endpoint reports none per minute in its headers; put your tier's rpm and tpm in bench.toml",
-            )
+            keys = "images_per_minute" if list(getattr(section, "gives", ())) == ["image"] else "tpm"
+            words = f"the endpoint reports none per minute in its headers; put your tier's rpm and {keys} in bench.toml"
+            checked.say("limits", "skipped", words)
         return
     said = ", ".join(f"{key} {limit:,}" for key, limit, _ in told)
     too_high = [f"{key} = {limit}" for key, limit, ours in told if ours is not None and ours > limit * LOOSE]

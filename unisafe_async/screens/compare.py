@@ -15,7 +15,7 @@ from unisafe_judger import SCALES
 from unisafe_async.results.compared import Comparison
 from unisafe_async.results.comparison import Difference, Flip, Paired, Unification
 from unisafe_async.results.notices import describe_compared, describe_rubrics, describe_served
-from unisafe_async.results.paper import OVERALL, Published
+from unisafe_async.results.paper import OVERALL, Published, describe_empty
 from unisafe_async.results.probabilities import format_both
 from unisafe_async.results.runs import describe_simulated, describe_where
 from unisafe_async.results.scores import SCORES, TITLES
@@ -31,7 +31,7 @@ from unisafe_async.screens.differences import (
     task_title,
 )
 from unisafe_async.screens.fitting import fit_table
-from unisafe_async.screens.published import describe_empty, print_published
+from unisafe_async.screens.published import print_published
 from unisafe_async.text import count, plain
 
 

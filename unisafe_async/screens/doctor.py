@@ -12,7 +12,7 @@ from rich.prompt import Confirm
 from rich.table import Table
 from rich.text import Text
 
-from unisafe_async.names import shorten_names
+from unisafe_async.names import name_some, shorten_names
 from unisafe_async.run.cassettes.cassette import Cassette
 from unisafe_async.run.diagnosis import CheckedEndpoint, Diagnosis
 from unisafe_async.screens.commands import list_started
@@ -34,7 +34,7 @@ def ask_to_pay(console: Console, checked_endpoints: Sequence[CheckedEndpoint], c
     max_cost = sum(checked.max_cost or 0.0 for checked in checked_endpoints)
     words = f"{count(calls, 'tiny call')}, {format_dollars(max_cost)} at the most"
     if unknown:
-        words += f" and what {', '.join(map(plain, unknown))} costs (no price in bench.toml)"
+        words += f" and what {name_some(unknown)} {'costs' if len(unknown) == 1 else 'cost'}, of which no price is known"
     started = [line for checked in checked_endpoints if not checked.wrong for line in list_started(checked.section)]
     started += cluster
     if started:

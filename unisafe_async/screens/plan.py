@@ -14,6 +14,7 @@ from rich.text import Text
 
 from unisafe_async.config.bench_toml import Config
 from unisafe_async.config.endpoint_sections import EndpointSection
+from unisafe_async.names import name_some
 from unisafe_async.results.bill import source_of
 from unisafe_async.results.mended import describe_planned
 from unisafe_async.run.plan import Need, Plan
@@ -28,7 +29,7 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
         console.print(Text(f"{plan.shard}: the figures are of this part alone.", style="yellow"))
     console.print(fit_table(console, [need.name for need in (*plan.models, *plan.judges)], partial(_table, plan)))
     calls = sum(need.calls for need in [*plan.models, *plan.judges])
-    cost = "cost unknown: give price_in and price_out" if plan.cost is None else f"about {format_dollars(plan.cost)}"
+    cost = f"cost unknown: give {_list_price_keys(config)}" if plan.cost is None else f"about {format_dollars(plan.cost)}"
     console.print(Text(f"{count(calls, 'call')} to make, {cost}, about {format_duration(plan.seconds)}; nothing was sent."))
     for name, why in plan.unable.items():
         console.print(Text(f"{plain(name)} cannot be asked yet: {plain(why)}", style="yellow"))
@@ -50,6 +51,10 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
         waiting = sum(need.under_way for need in plan.models if need.batch)
         told = f" {count(waiting, 'call')} of these are under way already." if waiting else ""
         console.print(Text(f"Batch jobs take up to 24 h, beside that time; their prices are with the discount.{told}"))
+    by_jobs = [need.name for need in plan.models if need.by_jobs and need.calls and not need.batch]
+    if by_jobs:
+        words = f"{name_some(by_jobs)} {'answers' if len(by_jobs) == 1 else 'answer'} by jobs, which cost once the vendor took them"
+        console.print(Text(f"{words}; a run waits for each up to job_wait_s.", style="dim"))
     held = [need for need in plan.models if need.under_way and not need.batch]
     for need in held:
         words = f"{plain(need.name)}: {count(need.under_way, 'call')} in batch jobs under way, which a run online does not repeat; "
@@ -100,8 +105,7 @@ def print_plan(console: Console, plan: Plan, config: Config) -> None:
 
 def describe_prices(config: Config, today: date) -> Iterator[tuple[str, str]]:
     """Where the prices are from that bench.toml does not give, which are old, and who has none; each with its style."""
-    asked: list[tuple[str, EndpointSection]] = [(plain(model.name), model) for model in config.models]
-    asked += [(f"judge {plain(judge.title)}", judge) for _, judge in config.judge.sections]
+    asked = _list_sections(config)
     known = {name: price for name, section in asked if (price := section.known_price) is not None}
     if known:
         whose = ", ".join(sorted({f"{price.source}, read on {price.read}" for price in known.values()}))
@@ -111,7 +115,19 @@ def describe_prices(config: Config, today: date) -> Iterator[tuple[str, str]]:
         yield f"The prices of {named} are old, {old}.", "yellow"
     unknown = [name for name, section in asked if not section.priced and urlsplit(section.address).hostname not in HERE]
     if unknown:
-        yield f"No price is known of {', '.join(unknown)}: give price_in and price_out, or price_image.", "yellow"
+        yield f"No price is known of {', '.join(unknown)}: give {_list_price_keys(config)}.", "yellow"
+
+
+def _list_sections(config: Config) -> list[tuple[str, EndpointSection]]:
+    """The models and the judges with the names that the table gives them."""
+    models: list[tuple[str, EndpointSection]] = [(plain(model.name), model) for model in config.models]
+    return models + [(f"judge {plain(judge.title)}", judge) for _, judge in config.judge.sections]
+
+
+def _list_price_keys(config: Config) -> str:
+    """The keys that would give the prices that are missing."""
+    keys = dict.fromkeys(section.price_keys for _, section in _list_sections(config) if not section.priced)
+    return ", or ".join(sorted(keys, reverse=True)) or "price_in and price_out"
 
 
 def _table(plan: Plan, names: Mapping[str, Text]) -> Table:

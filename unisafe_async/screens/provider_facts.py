@@ -33,6 +33,9 @@ def list_facts(spec: ProviderSpec[Any], today: date) -> Iterator[tuple[str, str]
     yield "Takes", describe_takes(vendor)
     yield "Gives", describe_gives(spec)
     yield "Batch jobs", describe_batches(vendor.batch) if spec.batches else "no"
+    wait = spec.options.model_fields.get("job_wait_s")
+    if wait is not None and wait.default:
+        yield "Jobs", f"each answer is made by a job, which is polled for {wait.default:g} s at most (job_wait_s)"
     if vendor.names:
         yield "Parameters", ", ".join(f"{ours} is sent as {theirs}" for ours, theirs in vendor.names.items())
     for name, words in vendor.headers.items():
@@ -45,6 +48,11 @@ def list_facts(spec: ProviderSpec[Any], today: date) -> Iterator[tuple[str, str]
         yield "Prices", describe_prices(spec.name, vendor, today)
     if vendor.source:
         yield "Checked", f"{vendor.checked}, read on {vendor.read}: {vendor.source}"
+    if vendor.source and vendor.checked != "called" and vendor.server is None:
+        yield (
+            "",
+            "nobody has called it with this program; `unisafe doctor --record FILE` keeps a cassette of your calls, without keys",
+        )
     if vendor.also_called:
         yield "Also called", ", ".join(vendor.also_called)
 
@@ -102,7 +110,7 @@ def usual_variable(spec: ProviderSpec[Any]) -> str | None:
     vendor = spec.vendor
     if vendor is None or (vendor.key_env is None and not vendor.key_header):
         return None
-    return vendor.key_env or f"{spec.name.upper()}_API_KEY"
+    return vendor.usual_variable(spec.name)
 
 
 def write_example(spec: ProviderSpec[Any]) -> list[str]:
@@ -118,7 +126,11 @@ def write_example(spec: ProviderSpec[Any]) -> list[str]:
     if vendor.key_header:
         lines.append(f'headers_env = {{ "{vendor.key_header}" = "{usual_variable(spec)}" }}')
     draws = describe_gives(spec) == "images"
-    return [*lines, 'takes = ["text", "image"]', *(['gives = ["image"]'] if draws else [])]
+    lines.append('takes = ["text", "image"]')
+    if draws:
+        return [*lines, 'gives = ["image"]']
+    apart = "image" in vendor.gives and vendor.image_wire
+    return [*lines, '# gives = ["image"]               # for one of its models that draws'] if apart else lines
 
 
 def _example_model(vendor: Preset) -> str:

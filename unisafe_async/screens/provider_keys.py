@@ -13,6 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from unisafe_providers.endpoint_options import VendorOptions
 from unisafe_providers.options import parameters_of
 from unisafe_providers.plugins import Plugin
 from unisafe_providers.registry import CallableOptions, describe_unknown, find_spec
@@ -26,6 +27,8 @@ from unisafe_async.screens.provider_facts import describe_block, list_facts, wri
 from unisafe_async.screens.providers import Known, describe_provider
 from unisafe_async.text import plain
 
+ROOMY = 132
+"""From this width on, a row has room for all of a key beside each other."""
 LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
 """A link of the docs; on a screen its words alone are shown."""
 
@@ -67,9 +70,16 @@ def print_provider(console: Console, known: Known, keys: list[Key]) -> None:
     console.print(Text(f"{plain(known.name)}: ", style="bold") + Text(", ".join(plain(fact) for fact in facts if fact)))
     if known.kind != "plugin":
         _print_vendor(console, find_provider(known.name))
-    if keys:
-        console.print(_table(keys))
-    else:
+    common = [key for key in keys if key.name in VendorOptions.model_fields and known.kind != "plugin"]
+    own = [key for key in keys if key not in common]
+    if common and own:
+        console.print(Text("\nIts own keys", style="bold"))
+    if own:
+        console.print(_table(own, console.width))
+    if common:
+        console.print(Text("Keys of every model behind an address", style="bold"))
+        console.print(_table(common, console.width))
+    if not keys:
         console.print("It adds no keys to its section.")
     others = [name for name in ModelSection.model_fields if name not in {key.name for key in keys}]
     console.print(Text(f"Every model may also say: {', '.join(others)} (docs/bench.md).", style="dim"))
@@ -96,15 +106,23 @@ def _print_vendor(console: Console, spec: ProviderSpec[Any]) -> None:
         console.print(Text(f"    {words}"), soft_wrap=True)
 
 
-def _table(keys: list[Key]) -> Table:
+def _table(keys: list[Key], width: int) -> Table:
+    """A row a key; on a narrow screen the meaning has a line of its own, below the values."""
+    narrow = width < ROOMY and any(key.meaning for key in keys)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("Key", no_wrap=True)
-    table.add_column("may be", max_width=34)
-    table.add_column("default", overflow="fold")
-    if any(key.meaning for key in keys):
+    if narrow:
+        table.add_column("may be, and meaning", overflow="fold")
+    else:
+        table.add_column("may be", max_width=34)
+        table.add_column("default", overflow="fold")
         table.add_column("meaning")
     for key in keys:
         meaning = LINK.sub(r"\1", key.meaning).replace("`", "")
-        cells = [Text(plain(words)) for words in (key.name, key.values, key.default, meaning)]
-        table.add_row(*cells[: len(table.columns)])
+        if narrow:
+            default = {"none": "", "needed": "needed"}.get(key.default, f"{key.default} unless set")
+            values = "; ".join(filter(None, (key.values, default)))
+            table.add_row(Text(plain(key.name)), Text.assemble((plain(values), "dim"), "\n", plain(meaning)))
+        else:
+            table.add_row(*(Text(plain(words)) for words in (key.name, key.values, key.default, meaning)))
     return table

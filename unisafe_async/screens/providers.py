@@ -137,6 +137,10 @@ def print_providers(console: Console, known: list[Known]) -> None:
     if not console.is_terminal:
         _print_whole_lines(console, known)
         return
+    headings = (
+        ("provider", "who it is", "its key", "address") if console.width >= ON_ONE_LINE else ("provider", "address", "its key")
+    )
+    _print_cells(console, [(words, "dim") for words in headings])
     for group, heading in GROUPS.items():
         of_group = [one for one in known if one.group == group]
         if of_group:
@@ -168,6 +172,15 @@ def _print_line(console: Console, one: Known) -> None:
     wide = console.width >= ON_ONE_LINE
     beside = (one.what if one.address or one.target else "", "")
     texts = [(one.name, "bold"), *([beside, (one.key, style), place] if wide else [place, state])]
+    _print_cells(console, texts)
+    note = Text(" ".join(plain(one.note).split()), style="yellow" if one.broken else "dim")
+    for part in note.wrap(console, max(console.width - NAME - 2, 20)) if one.note else ():
+        console.print(Text(" " * (NAME + 2)) + part, soft_wrap=True)
+
+
+def _print_cells(console: Console, texts: list[tuple[str, str]]) -> None:
+    """Words with their styles in the columns of the list: name, title, key and address, or name, address and key."""
+    wide = console.width >= ON_ONE_LINE
     widths = (NAME, 27, 33, console.width - NAME - 27 - 33 - 6) if wide else (NAME, console.width - NAME - 7 - 4, 7)
     cells = [line(text, look) for text, look in texts]
     for cell, width in zip(cells, widths, strict=True):
@@ -175,9 +188,6 @@ def _print_line(console: Console, one: Known) -> None:
     row = Text("  ").join(cells)
     row.rstrip()
     console.print(row, soft_wrap=True)
-    note = Text(" ".join(plain(one.note).split()), style="yellow" if one.broken else "dim")
-    for part in note.wrap(console, max(console.width - NAME - 2, 20)) if one.note else ():
-        console.print(Text(" " * (NAME + 2)) + part, soft_wrap=True)
 
 
 def _notes(one: Known) -> list[tuple[str, str]]:

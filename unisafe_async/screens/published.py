@@ -14,7 +14,7 @@ from unisafe_async.results.runs import Heading
 from unisafe_async.results.scores import SCORES, SMALL, TITLES
 from unisafe_async.screens.differences import format_share, format_signed, task_title
 from unisafe_async.screens.panels import SMALL_WORDS
-from unisafe_async.text import count, plain
+from unisafe_async.text import plain
 
 
 def print_published(console: Console, heading: Heading, found: Sequence[Published]) -> None:
@@ -40,14 +40,6 @@ def print_published(console: Console, heading: Heading, found: Sequence[Publishe
     others = [plain(model) for model in heading.models if model not in {one.model for one in found}]
     if others:
         console.print(Text(f"Not in the paper by that name: {', '.join(others)}", style="dim"))
-
-
-def describe_empty(empty: int) -> list[str]:
-    """The number of empty answers that count as refusals here, as in the paper and nowhere else."""
-    if not empty:
-        return []
-    refused = "a refusal" if empty == 1 else "refusals"
-    return [f"{count(empty, 'empty answer')} counted as {refused} and safe, as in the paper (rule 4)"]
 
 
 def _build_table(found: Sequence[Published]) -> Table:

@@ -10,6 +10,9 @@ from __future__ import annotations
 from unisafe_providers.base import Misconfigured
 from unisafe_providers.hosted.failure_row import Failure, compile_words, split_names
 
+KEY_ADVICE = "check the variable named by `key_env`"
+"""The end of the message about a refused key, if the key comes from there."""
+
 ACCOUNTS = (
     Failure(
         kind=Misconfigured,
@@ -107,7 +110,7 @@ ACCOUNTS = (
     ),
     Failure(
         kind=Misconfigured,
-        says="{vendor} refused the key ({status}): {message}; check the variable named by `key_env`",
+        says="{vendor} refused the key ({status}): {message}; " + KEY_ADVICE,
         statuses=frozenset({401}),
         codes=split_names(
             "invalid_api_key api_key_invalid api_key_expired authentication_error unauthenticated invalidapikey incorrect_api_key "

@@ -12,6 +12,8 @@ import orjson
 
 from unisafe_providers.base import Kind, Misconfigured
 
+NO_KEY = "none"
+"""What is sent for a key where the server wants none."""
 SHORTEST_SECRET = 8
 """Anything shorter is a stand-in such as `none`, and may be part of ordinary words."""
 SHORTEST_PART = 16

@@ -105,6 +105,8 @@ class BedrockOptions(VendorOptions):
     def _mistakes_of_credentials(self, declared: Declared) -> Iterator[str]:
         from unisafe_providers.hosted.aws import NO_BOTOCORE, has_botocore
 
+        if self.profile is not None and self.key_env not in (None, KEY_VARIABLE):
+            yield "key_env: stands beside `profile`, with which requests are signed and no key is sent; name one of the two"
         if not self.signs and not declared.in_batches:
             return
         if not has_botocore():

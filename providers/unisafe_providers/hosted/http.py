@@ -35,7 +35,8 @@ from unisafe_providers.base import (
 )
 from unisafe_providers.environment import check_proxies, proxy_of, wants_credentials
 from unisafe_providers.hosted.accepted import LEAVABLE, Accepted, describe_refusals
-from unisafe_providers.hosted.additions import Additions, Cutter, build_form
+from unisafe_providers.hosted.account_failures import KEY_ADVICE
+from unisafe_providers.hosted.additions import NO_KEY, Additions, Cutter, build_form
 from unisafe_providers.hosted.bodies import Json, catch_odd_shapes, find_error, find_usage, parse_body, parse_error_body
 from unisafe_providers.hosted.downloads import Downloads
 from unisafe_providers.hosted.failures import read_error
@@ -161,6 +162,7 @@ class HostedProvider:
         if not api_key.isascii() or not api_key.isprintable():
             raise Misconfigured("the key holds a character that no HTTP header can; check the variable named by `key_env`")
         self._added = added
+        self._keyed = api_key not in ("", NO_KEY)
         self._keyless = Cutter(api_key, *added.secrets.values())
         self._own_headers = added.merge_headers(headers)
         self._timeout = options.get("timeout", 120.0)
@@ -335,7 +337,7 @@ class HostedProvider:
     def _build_error(self, status: int, body: object, headers: Mapping[str, str]) -> ProviderError:
         """The error for a status when the model itself is not asked: no filter is involved then."""
         found = read_error(self.title, status, body, headers, self.model)
-        return Rejected(f"{status}: {found.reason}") if isinstance(found, Response) else found
+        return Rejected(f"{status}: {found.reason}") if isinstance(found, Response) else self._advise_on_key(found)
 
     def _read_error(
         self,
@@ -355,9 +357,18 @@ class HostedProvider:
             usage = usage_of(find_usage(body))
         if isinstance(found, Response):
             return replace(found, usage=usage)
+        found = self._advise_on_key(found)
         if usage.reported:
             found.usage = usage
         raise found
+
+    def _advise_on_key(self, found: ProviderError) -> ProviderError:
+        """The error; of a refused key, with the place in bench.toml that it came from, or that none was sent."""
+        if self._keyed or self._authorizes or not isinstance(found, Misconfigured) or KEY_ADVICE not in str(found):
+            return found
+        names = [f"headers_env.{name}" for name in self._added.secrets]
+        advice = f"check the variable of {' and '.join(names)}" if names else "no key was sent: name its variable in `key_env`"
+        return Misconfigured(str(found).replace(KEY_ADVICE, advice), needs=found.needs, doubtful=found.doubtful)
 
     def _list_settings(self, request: Request) -> dict[str, str]:
         """The values that bench.toml sets in a request: the name on the wire and the key of bench.toml."""

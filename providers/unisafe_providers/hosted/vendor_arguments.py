@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 
 from unisafe_providers.base import Capabilities
 from unisafe_providers.endpoint_options import VendorOptions
+from unisafe_providers.hosted.additions import NO_KEY
 from unisafe_providers.settings import ProviderSettings
 
 if TYPE_CHECKING:
     from unisafe_providers.hosted.http import HostedOptions
-
-NO_KEY = "none"
-"""What is sent for a key where the server wants none."""
 
 
 def read_place(settings: ProviderSettings, options: VendorOptions) -> tuple[str, str, str, Capabilities]:
