@@ -92,8 +92,8 @@ async function apply({ keep = false } = {}) {
   spacer.style.height = `${Math.max(shown.length * HEIGHT, 1)}px`;
   const place = keep ? shown.indexOf(first) : -1;
   if (!keep || place >= 0) list.scrollTop = place >= 0 ? place * HEIGHT + rest : 0;
-  draw(true);
   if (cursor >= 0 && !keep) reach(cursor);
+  draw(true);
   return true;
 }
 

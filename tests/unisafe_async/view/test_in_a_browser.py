@@ -62,11 +62,9 @@ def portal() -> Iterator[BlockingPortal]:
 
 @pytest.fixture(scope="module")
 def shared(finished: Path, portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path, Path]]:
-    """A view that no test changes: its address, its cache and its labels. So the figures are drawn once."""
-    labels = tmp_path_factory.mktemp("shared") / "labels.jsonl"
-    viewer = Viewer(finished, labels.parent / "bench.toml", LabelBook(labels, "ann"))
-    with portal.wrap_async_context_manager(open_view(viewer, Guard())) as address:
-        yield address, finished, labels
+    """A view that no test changes: its address, its cache and its labels."""
+    with view_of_copy(finished, tmp_path_factory.mktemp("shared"), portal) as view:
+        yield view
 
 
 @pytest.fixture
@@ -94,7 +92,7 @@ def visit(shared: tuple[str, Path, Path], browser: Browser) -> Iterator[Callable
 
 @contextmanager
 def view_of_copy(finished: Path, folder: Path, portal: BlockingPortal, *, blind: bool = False) -> Iterator[tuple[str, Path, Path]]:
-    """A view of a copy of the cache, whose run goes on."""
+    """A view of a copy of the cache, whose run goes on: so no plots are drawn, which takes seconds."""
     cache, labels = Path(shutil.copy(finished, folder / "run.duckdb")), folder / "labels.jsonl"
     change(cache, "UPDATE runs SET status = 'running', ended = NULL")
     viewer = Viewer(cache, folder / "bench.toml", LabelBook(labels, "ann"), blind=blind)
@@ -118,7 +116,7 @@ def test_from_the_runs_to_an_item_by_keyboard(visit: Open) -> None:
     assert "token" not in page.url
     keys.press("/")
     keys.type("gpt-5")
-    expect(page.locator("#state")).to_have_text("1 of 1 run")
+    expect(page.locator("#state")).to_have_text("1 of 1 run, 1 under way")
     page.locator(".run-name").focus()
     keys.press("Enter")
     page.wait_for_selector("html[data-ready] #found")
