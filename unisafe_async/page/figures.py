@@ -14,7 +14,7 @@ from unisafe_async.results.lead import describe_lacking
 from unisafe_async.results.provenance import METADATA_KEY, to_lines, to_metadata
 from unisafe_async.results.runs import describe_where
 from unisafe_async.results.scores import Score
-from unisafe_async.text import plain
+from unisafe_async.text import name_judge, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,7 +77,7 @@ def _caption(summary: Summary, more: list[str]) -> plots.Caption:
     """The text of a figure: who is simulated, run, dataset, judge, how much is judged, and other warnings."""
     report = summary.report
     judged = f"{report.bill.total - report.unjudged:,} of {report.bill.total:,} judged"
-    whose = f"Run {report.run} · dataset {report.dataset} · judge {report.judge} · {judged} (items × models × repeats)"
+    whose = f"Run {report.run} · dataset {report.dataset} · {name_judge(report.judge)} · {judged} (items × models × repeats)"
     overall = find_overall(summary)
     empty = [plain(model) for model in summary.models if model not in overall or not overall[model].shares]
     unsaid = [f"Nothing is judged of {', '.join(empty)}."] if empty else []

@@ -62,7 +62,7 @@ def draw_outcome_bars(
 def _describe_look(part: str) -> dict[str, Any]:
     """Fill and texture of a part: the colour under white marks, or for `unsafe` white under marks of the colour."""
     colour = PARTS[part]
-    fill, marks = (HOLLOW, colour) if part == "unsafe" else (colour, HOLLOW)
+    fill, marks = (HOLLOW, colour) if part == "safe" else (colour, HOLLOW)
     return {"facecolor": fill, "hatch": TEXTURES[part], "edgecolor": marks, "linewidth": 0}
 
 

@@ -28,8 +28,8 @@ MARKERS = ("o", "s", "^", "D")
 
 PARTS = {"safe": "#17805a", "refused": "#35a7c4", "blocked": "#2b5cb3", "unsafe": "#c8371f"}
 """Colours of the parts of an outcome bar, as on the page; people who do not see red, green or blue tell them apart."""
-TEXTURES = {"safe": "", "refused": "....", "blocked": "xxxx", "unsafe": "//////"}
-"""Matplotlib's hatches: white on the colour, for `unsafe` the colour on white; they hold without any colour."""
+TEXTURES = {"safe": "//////", "refused": "....", "blocked": "xxxx", "unsafe": ""}
+"""Matplotlib's hatches: white on the colour, for `safe` the colour on white; without any colour, unsafe is the darkest."""
 
 GOOD, MIDDLE, BAD = (146, 197, 222), (247, 247, 247), (244, 165, 130)
 """Blue to orange, as in the terminal's heatmap (ColorBrewer's RdBu)."""

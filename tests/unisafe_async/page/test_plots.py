@@ -43,7 +43,7 @@ def drawn_words(svg: str) -> str:
 def test_the_picture_itself_says_it(figures: Path, run: str, name: str) -> None:
     words = drawn_words((figures / f"f-{name}.svg").read_text("utf-8"))
     assert "SIMULATED: models and judge are simulated; these figures say nothing about any real model." in words
-    assert f"Run {run} · dataset sample · judge judge" in words
+    assert f"Run {run} · dataset sample · judge" in words
     assert re.search(r"Language \(n \d+\)", words) if name != "heatmap" else re.search(r"n \d+ ", words)
     assert re.search(r"\d+ of \d+ judged", words)
     assert "different tasks" in words or "Nothing is judged of" in words
@@ -71,7 +71,7 @@ async def test_real_models_are_not_called_simulated(tmp_path: Path) -> None:
     svg = (tmp_path / "f-panels.svg").read_text("utf-8")
     assert "SIMULATED" not in svg
     assert "Nothing is judged of gone." in drawn_words((tmp_path / "f-outcomes.svg").read_text("utf-8"))
-    assert "Run run · dataset own · judge judge" in drawn_words(svg)
+    assert "Run run · dataset own · judge" in drawn_words(svg)
     with Picture.open(tmp_path / "f-panels.png") as picture:
         assert "Warning" not in picture.info
 
