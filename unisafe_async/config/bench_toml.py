@@ -46,6 +46,8 @@ LARGEST = 16 * 1024 * 1024
 """The most bytes of a configuration."""
 MOST_MISTAKES = 100
 """The most mistakes of a configuration that are listed."""
+LONGEST_NAME = 200
+"""The most characters of a key in a message."""
 LONGEST_LINE = 2_000
 """The most characters of one mistake."""
 
@@ -217,12 +219,17 @@ def _describe_errors(error: ValidationError, table: dict[str, Any]) -> list[str]
     lines: list[str] = []
     for mistake in error.errors(include_url=False):
         mistake["loc"] = tuple(step for step in mistake["loc"] if step not in (ONE, SEVERAL))
-        place = re.sub(r"\.(\d+)", r"[\1]", ".".join(str(step) for step in mistake["loc"]))
+        place = re.sub(r"\.(\d+)", r"[\1]", ".".join(_cut_name(str(step)) for step in mistake["loc"]))
         if mistake["type"] == "value_error" and not place:
             lines += str(mistake["ctx"]["error"]).splitlines()
         else:
             lines.append(f"{place}: {_describe_mistake(mistake, table)}")
     return lines
+
+
+def _cut_name(name: str) -> str:
+    """A key as it is shown in a message: one of thousands of characters would push the message out of it."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 2]}...{name[-LONGEST_NAME // 2 :]}"
 
 
 def _describe_mistake(mistake: ErrorDetails, table: dict[str, Any]) -> str:
