@@ -23,7 +23,7 @@ from benchmarks.gpu.running import Check, Outcome, run_checks
 from benchmarks.gpu.table import describe_machine, write_table
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = "lost device,attention,growth,seeded choice,turns,memory given back"
+QUICK = "lost device,turns,memory given back"
 
 
 def odd(name: str, limit_s: float = 60.0, **how: bool) -> Check:
