@@ -17,7 +17,8 @@ def list_keys(content: Any) -> Iterator[str]:
     if isinstance(content, dict):
         for key, value in content.items():
             yield key
-            inside = value.values() if key in ("tasks", "scores", "unable") and isinstance(value, dict) else [value]
+            free = key in ("tasks", "scores", "unable", "facts") and isinstance(value, dict)
+            inside = value.values() if free else [value]
             for one in inside:
                 yield from list_keys(one)
     elif isinstance(content, list):
@@ -46,6 +47,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("runs", "runs"),
         ("doctor --free", "places"),
         ("cache stats", "models"),
+        ("providers", "providers"),
+        ("providers bfl", "blocks"),
     ],
 )
 def test_it_prints_one_object_whose_keys_are_described(words: str, part: str, folder: Path) -> None:

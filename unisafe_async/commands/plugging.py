@@ -7,22 +7,35 @@ from typing import Annotated
 
 import typer
 
+from unisafe_async.commands.options import JsonOption, print_json
+
 
 def providers(
     name: Annotated[str | None, typer.Argument(help="Show the keys that this one adds to its section of bench.toml.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """List every provider that bench.toml can name (vendors, servers, models on this machine, plugins), and which keys are set."""
     from unisafe_async.screens.console import stdout_console
     from unisafe_async.screens.providers import list_providers, print_providers
 
     if name is None:
-        from unisafe_async.screens.providers import list_providers, print_providers
+        known = list_providers()
+        if as_json:
+            from unisafe_async.screens.provider_json import build_providers_json
 
-        print_providers(stdout_console(), list_providers())
+            print_json(build_providers_json(known))
+        else:
+            print_providers(stdout_console(), known)
         return
     from unisafe_async.screens.provider_keys import print_provider, read_provider
 
-    print_provider(stdout_console(), *read_provider(name))
+    found = read_provider(name)
+    if as_json:
+        from unisafe_async.screens.provider_json import build_provider_json
+
+        print_json(build_provider_json(*found))
+    else:
+        print_provider(stdout_console(), *found)
 
 
 def new_provider(
