@@ -163,4 +163,4 @@ def test_page_figures_and_terminal_draw_the_same_parts_in_the_same_order(wide: P
     words = [item.split()[0] for item in wide.locator(".parts li:has(svg)").all_inner_texts()]
     assert words == list(MARKS) == list(PARTS) == list(answer.PARTS)
     textures = wide.locator(".parts li rect").evaluate_all("all => all.map(one => one.getAttribute('fill'))")
-    assert textures == [None, "url(#mark-refused)", "url(#mark-blocked)", "url(#mark-unsafe)"]
+    assert textures == ["url(#mark-safe)", "url(#mark-refused)", "url(#mark-blocked)", None]
